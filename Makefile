@@ -1,0 +1,49 @@
+# make up | demo | test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+ifdef PROFILE
+export TIDEGATE_PROFILE := $(PROFILE)
+endif
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: up demo test bench soak clean
+.DELETE_ON_ERROR:
+
+up: .venv/.installed
+	@exec $(BIN)/tidegate up $(ARGS)
+
+demo: .venv/.installed
+	@exec $(BIN)/tidegate up --simulate 50 $(ARGS)
+
+test: .venv/.installed-dev
+	scripts/test-services
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest $(ARGS)
+
+bench: .venv/.installed-dev
+	scripts/test-services
+	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
+
+soak: .venv/.installed-dev
+	scripts/test-services
+	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) is not on the PATH)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# the package itself is installed editable, so only new dependencies make a new installation
+.venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.lock .venv/.installed
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@

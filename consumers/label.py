@@ -1,0 +1,134 @@
+"""The label stage: a verdict, joined with the row it speaks of, becomes a label that needs no look-up.
+
+A label's id is the verdict's `label_id`, or else follows from transaction, verdict and source: the same source saying
+the same again is one label. A verdict that corrects an earlier one is a label of its own, learnt as a new observation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+import numpy as np
+
+from tidegate.messages import Label, Verdict, decode_verdict, encode
+from tidegate.profile import Profile
+from tidegate.stage import Batch, Emit, Headers, NoState, Output, Reject
+
+if TYPE_CHECKING:
+    from db.store import ScoredRow
+
+    Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
+
+FIRST_SEEN = "tidegate-first-seen"
+"""Header of a verdict that waits for its row: when the stage first saw it, in ms since 1970."""
+_PAUSE_S = 0.25
+
+
+class _Waiting(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class LabelStage:
+    """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s` old."""
+
+    name = "label"
+    input = "transactions.feedback"
+    side: str | None = None
+    snapshot_tag = ""
+
+    def __init__(self, profile: Profile, lookup: Lookup, wait_s: float = 30.0) -> None:
+        self._profile, self._lookup, self._wait_ms = profile, lookup, wait_s * 1000
+
+    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
+        return NoState()
+
+    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
+                   arrays: Mapping[str, np.ndarray]) -> NoState:  # noqa: ARG002 - the protocol's arguments
+        return NoState()
+
+    def absorb(self, state: NoState, batch: Batch) -> None:
+        """There is no side input."""
+
+    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+        """Labels for verdicts whose rows are there; the look-up may raise Retry."""
+        verdicts: dict[int, Verdict] = {}
+        output = Output()
+        for at, value in enumerate(batch.values):
+            found = _read(value, at)
+            if isinstance(found, Reject):
+                output.rejects.append(found)
+            else:
+                verdicts[at] = found
+        rows = self._lookup(sorted({verdict.transaction_id for verdict in verdicts.values()})) if verdicts else {}
+        labels: list[Label] = []
+        waiting: list[_Waiting] = []
+        for at, verdict in verdicts.items():
+            row = rows.get(verdict.transaction_id)
+            if row is None:
+                self._absent(batch, at, verdict, waiting, output)
+            elif row.profile != self._profile.hash.decode():
+                output.rejects.append(Reject(at, "other_profile", f"transaction {verdict.transaction_id} was processed "
+                                             f"by profile {row.profile}, this is {self._profile.hash.decode()}"))
+            else:
+                labels.append(_label(verdict, row, batch.timestamps[at]))
+        _emit(output, labels, waiting)
+        return output
+
+    def _absent(self, batch: Batch, at: int, verdict: Verdict, waiting: list[_Waiting], output: Output) -> None:
+        now_ms = batch.received_us // 1000
+        headers = [*(batch.headers[at] or [])]
+        first = next((_number(value) for name, value in headers if name == FIRST_SEEN), None)
+        if first is None:
+            first = now_ms
+            headers = [pair for pair in headers if pair[0] != FIRST_SEEN] + [(FIRST_SEEN, str(now_ms).encode())]
+        if now_ms - first > self._wait_ms:
+            output.rejects.append(Reject(at, "unknown_transaction", f"no row for transaction {verdict.transaction_id} "
+                                         f"within {self._wait_ms / 1000:g} s"))
+        else:
+            waiting.append(_Waiting(batch.keys[at], batch.values[at], headers))
+
+
+def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
+    return Label(
+        label_id=verdict.label_id or _label_id(verdict), fraud=verdict.verdict == "fraud", source=verdict.source,
+        given_us=verdict.given_us or recorded_ms * 1000, **row._asdict())
+
+
+def _read(value: bytes | None, at: int) -> Verdict | Reject:
+    if not value:
+        return Reject(at, "empty", "the message is empty")
+    try:
+        verdict = decode_verdict(value)
+    except msgspec.ValidationError as error:
+        return Reject(at, "wrong_type", str(error))
+    except UnicodeDecodeError as error:
+        return Reject(at, "invalid_utf8", str(error))
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Reject(at, "invalid_json", str(error))
+    if not verdict.transaction_id:
+        return Reject(at, "missing_field", "transaction_id is empty")
+    return verdict
+
+
+def _label_id(verdict: Verdict) -> str:
+    text = encode([verdict.transaction_id, verdict.verdict, verdict.source])
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+def _number(text: bytes) -> int | None:
+    return int(text) if text.isdigit() and len(text) < 16 else None
+
+
+def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
+    if labels:
+        output.emits.append(Emit("transactions.labels", [label.transaction_id.encode() for label in labels],
+                                 [encode(label) for label in labels]))
+    if waiting:
+        keys, values, headers = zip(*waiting, strict=True)
+        output.emits.append(Emit("transactions.feedback", list(keys), list(values), list(headers)))
+        output.pause = _PAUSE_S

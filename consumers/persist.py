@@ -1,0 +1,93 @@
+"""The persist stage: scored frames become rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from db.rows import ScoredRows
+from tidegate.messages import DECISIONS, Frames
+from tidegate.profile import Profile
+from tidegate.stage import Batch, NoState, Output, Reject
+
+_LONGEST_KEY = 2000
+"""Bytes of an id or account: PostgreSQL's index entries end at 2,704."""
+
+
+class Persist:
+    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are rejects."""
+
+    name = "persist"
+    input = "transactions.scored"
+    side: str | None = None
+    snapshot_tag = ""
+
+    def __init__(self, profile: Profile) -> None:
+        self._layout = profile.scored_layout
+
+    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
+        return NoState()
+
+    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
+                   arrays: Mapping[str, np.ndarray]) -> NoState:  # noqa: ARG002 - the protocol's arguments
+        return NoState()
+
+    def absorb(self, state: NoState, batch: Batch) -> None:
+        """There is no side input."""
+
+    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+        """Rows of the frames that are whole, rejects for the others. Raises Stop for frames of another profile."""
+        good, faults = self._layout.good(batch.values)
+        rejects = [Reject(at, fault.reason, fault.detail) for at, fault in faults]
+        frames = self._layout.unpack([value for at in good if (value := batch.values[at]) is not None])
+        if good and not _storable(frames):
+            good, frames = _without_faults(good, frames, rejects)
+        return Output(rejects=rejects, rows=ScoredRows(frames, good) if good else None)
+
+
+def _storable(frames: Frames) -> bool:
+    """Whether every frame can be a row: the check of a whole batch at once."""
+    rows = frames.rows
+    keys = max(int(rows["id_len"].max()), int(rows["account_len"].max()))
+    return bool(
+        rows["id_len"].min() > 0 and keys <= _LONGEST_KEY and rows["decision"].max() < len(DECISIONS)
+        and np.isfinite(rows["score"]).all() and not _text_fault(b"".join(set(rows["bundle"].tolist())))
+        and not any(_text_fault(b"\n".join(column))
+                    for column in (frames.ids, frames.accounts, frames.payloads, frames.reasons)))
+
+
+def _text_fault(text: bytes) -> str:
+    if b"\0" in text:
+        return "it contains the character NUL"
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"it is not UTF-8: {error}"
+    return ""
+
+
+def _without_faults(good: list[int], frames: Frames, rejects: list[Reject]) -> tuple[list[int], Frames]:
+    kept = []
+    for i, at in enumerate(good):
+        detail = _fault(frames, i)
+        if detail:
+            rejects.append(Reject(at, "not_storable", detail))
+        else:
+            kept.append(i)
+    return [good[i] for i in kept], frames.take(np.array(kept, dtype=np.intp))
+
+
+def _fault(frames: Frames, i: int) -> str:
+    """What keeps frame `i` from being a row."""
+    row = frames.rows[i]
+    parts = {"id": frames.ids[i], "account": frames.accounts[i], "payload": frames.payloads[i],
+             "reasons": frames.reasons[i], "bundle": bytes(row["bundle"])}
+    faults = [f"the {what}: {fault}" for what, part in parts.items() if (fault := _text_fault(part))]
+    faults += [f"the {what} has {len(parts[what])} bytes, at most {_LONGEST_KEY} are kept"
+               for what in ("id", "account") if len(parts[what]) > _LONGEST_KEY]
+    if not parts["id"]:
+        faults.append("it has no id")
+    if row["decision"] >= len(DECISIONS) or not np.isfinite(row["score"]):
+        faults.append(f"decision {row['decision']} with score {row['score']}")
+    return "; ".join(faults)

@@ -1,0 +1,197 @@
+"""The preprocess stage: validate, drop duplicates, and fill in the windows of one keyed step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.columns import Columns, Unfit, columns_of, to_bytes
+from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
+from model.plan import Plan
+from model.state import KeyedState
+from model.table import NEW, OTHER
+from tidegate.errors import Rejected
+from tidegate.messages import NONE, Frames, Label, decode_label
+from tidegate.profile import Profile
+from tidegate.profile.fields import MAX_BYTES
+from tidegate.stage import Batch, Emit, Output, Reject
+
+RAW, BY_ENTITY, FEATURES, LABELS = (
+    "transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.labels")
+_FORMAT = 1
+
+
+class PartitionState(KeyedState):
+    """The state of partition `partition` of `partitions`, which decide the labels that belong here."""
+
+    def __init__(self, plan: Plan, partition: int, partitions: int) -> None:
+        super().__init__(plan)
+        self.partition = partition
+        self.partitions = partitions
+
+
+class PreprocessStage:
+    """Keyed step `step` (0-based) of a profile; implements `tidegate.stage.Stage`. Step 0 also decodes and dedupes."""
+
+    def __init__(self, profile: Profile, step: int = 0) -> None:
+        self.profile = profile
+        self.step = step
+        self.plan = Plan(profile, step)
+        self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
+        self.input = RAW if step == 0 else BY_ENTITY
+        self.side = LABELS if len(self.plan.verdicts) else None
+        self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
+        self._layout = profile.features_layout
+        self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
+
+    def new_state(self, partition: int, partitions: int) -> PartitionState:
+        return PartitionState(self.plan, partition, partitions)
+
+    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, NDArray[np.generic]]) -> PartitionState:
+        state = self.new_state(partition, partitions)
+        state.load(arrays)
+        return state
+
+    def absorb(self, state: PartitionState, batch: Batch) -> None:
+        """Fold the verdicts on this partition's entities; messages that are no verdicts are passed over."""
+        labels = [label for value in batch.values if (label := _label(value)) is not None]
+        keyed = [(label, text) for label in labels
+                 if self.step < len(label.entities) and (text := label.entities[self.step]) is not None]
+        if keyed:
+            keys = [text.encode() for _, text in keyed]
+            mine = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
+            self._fold_labels(state, [keyed[i][0] for i in mine], [keys[i] for i in mine])
+        state.labels_next = batch.next_offset
+
+    def _fold_labels(self, state: PartitionState, labels: list[Label], keys: list[bytes]) -> None:
+        if not labels:
+            return
+        joined = join([label.transaction_id.encode() for label in labels])
+        verdicts = np.array([label.fraud for label in labels], np.int64) + 1
+        matures = np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
+        state.absorb(_ids(*joined, verdicts), hash_joined(*join(keys), KEY_SEED).view(np.int64), matures)
+
+    def process(self, state: PartitionState, batch: Batch) -> Output:
+        if len(batch) == 0:
+            return Output()
+        return self._first(state, batch) if self.step == 0 else self._later(state, batch)
+
+    def _first(self, state: PartitionState, batch: Batch) -> Output:
+        """Decode, drop duplicates, fold."""
+        frames, keys, rejects, at = self._decode(state, batch)
+        if not len(frames.rows):
+            return Output(rejects=rejects)
+        self._fold(state, frames.rows, batch, at)
+        topic = BY_ENTITY if self._next else FEATURES
+        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects)
+
+    def _later(self, state: PartitionState, batch: Batch) -> Output:
+        """Fold frames; their tails pass through untouched."""
+        good, faults = self._layout.good(batch.values)
+        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+        if not good:
+            return Output(rejects=rejects)
+        values = [batch.values[i] or b"" for i in good]
+        rows = self._layout.rows(values)
+        self._fold(state, rows, batch, good)
+        return Output([Emit(FEATURES, self._layout.ids(rows, values), self._layout.with_rows(rows, values))], rejects)
+
+    def _fold(self, state: PartitionState, rows: NDArray[Any], batch: Batch, at: list[int]) -> None:
+        """Fill in this step's features and its trace; `at` are the rows' indices in the batch."""
+        values = np.ascontiguousarray(rows["values"])
+        hashes = np.ascontiguousarray(rows["keys"]).view(np.int64)
+        entity = np.ascontiguousarray(hashes[:, self.plan.key]) if self.plan.key >= 0 else rows["event_us"].copy()
+        state.fold(entity, hashes, np.ascontiguousarray(rows["event_us"]), values)
+        rows["values"] = values
+        trace = rows["steps"][:, self.step]
+        trace["partition"] = batch.source.partition
+        trace["offset"] = np.array(batch.offsets)[at]
+        trace["labels"] = state.labels_next if self.side else NONE
+        trace["time_us"] = batch.received_us
+
+    def _decode(self, state: PartitionState, batch: Batch) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
+        profile = self.profile
+        txs, columns, at, rejects = self._columns(batch)
+        ids = self._name(txs, batch, at)
+        payloads = list(map(profile.canonical, txs))
+        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
+        known = state.ids.remember(_ids(*join(ids), body[:, 0]))
+        rows = self._layout.empty(len(txs))
+        rows["body_hash"] = np.frombuffer(bodies, "V16")
+        rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
+        rows["ingest_us"] = _received(batch)[at]
+        rows["keys"], rows["values"] = columns.hashes, columns.values
+        for part in ("partition", "offset", "labels", "time_us"):
+            rows["steps"][part] = NONE
+        accounts = columns.texts[profile.account] if profile.account else [b""] * len(txs)
+        frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
+        keys = columns.texts[self._next] if self._next else ids
+        if not (known == NEW).all():
+            rejects += [Reject(at[i], "conflicting_duplicate", "this id was taken by a transaction with another body")
+                        for i in np.flatnonzero(known == OTHER).tolist()]
+            fresh = np.flatnonzero(known == NEW)
+            frames, keys, at = frames.take(fresh), [keys[i] for i in fresh], [at[i] for i in fresh]
+        return frames, keys, rejects, at
+
+    def _columns(self, batch: Batch) -> tuple[list[msgspec.Struct], Columns, list[int], list[Reject]]:
+        """All records at once; when one is bad, each by itself."""
+        received = _received(batch)
+        values = [value or b"" for value in batch.values]
+        try:
+            _quick_check(values)
+            txs: list[msgspec.Struct] = list(map(self.profile.decoder.decode, values))
+            return txs, columns_of(self.profile, txs, received), list(range(len(txs))), []
+        except (Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            txs, at, rejects = self._one_by_one(values, received)
+        return txs, columns_of(self.profile, txs, received[at]), at, rejects
+
+    def _one_by_one(self, values: list[bytes], received: NDArray[np.int64],
+                    ) -> tuple[list[msgspec.Struct], list[int], list[Reject]]:
+        txs: list[msgspec.Struct] = []
+        at: list[int] = []
+        rejects: list[Reject] = []
+        for i, value in enumerate(values):
+            try:
+                txs.append(self.profile.decode(value, int(received[i])))
+                at.append(i)
+            except Rejected as error:
+                rejects.append(Reject(i, error.reason, error.detail))
+        return txs, at, rejects
+
+    def _name(self, txs: list[msgspec.Struct], batch: Batch, at: list[int]) -> list[bytes]:
+        """The ids; a transaction without one is named after its place on the raw topic."""
+        column = list(map(attrgetter(self.profile.id_field), txs))
+        if None in column:
+            for i, name in enumerate(column):
+                if name is None:
+                    column[i] = f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at[i]]}"
+                    self.profile.set_id(txs[i], column[i])
+        return to_bytes(column)
+
+
+def _quick_check(values: list[bytes]) -> None:
+    if max(map(len, values)) > MAX_BYTES or b"\\u0000" in b"".join(values):
+        raise Unfit
+
+
+def _received(batch: Batch) -> NDArray[np.int64]:
+    return np.array(batch.timestamps, np.int64) * 1000
+
+
+def _ids(data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.int64]:
+    high, low = (hash_joined(data, ends, seed).view(np.int64) for seed in (KEY_SEED, ID_SEED))
+    return np.stack([high, low, value], axis=1)
+
+
+def _label(value: bytes | None) -> Label | None:
+    try:
+        return decode_label(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

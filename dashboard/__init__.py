@@ -1,0 +1,1 @@
+"""The results pages: live table, counters, one transaction with its reasons."""

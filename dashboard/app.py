@@ -1,0 +1,85 @@
+"""The results page as a WSGI application of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import Flask, Response, current_app
+
+from dashboard.live import Live
+from db.store import Store
+from tidegate.board import Board, stage_inputs
+from tidegate.broker import Broker, Producer
+from tidegate.errors import Retry
+from tidegate.profile import Profile, load_profile
+from tidegate.settings import Settings
+from tidegate.tail import Tail
+
+_KEY = "tidegate"
+CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+       "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of the application."""
+
+    settings: Settings
+    profile: Profile
+    store: Store
+    producer: Producer
+    live: Live
+    board: Board
+    tails: list[Tail]
+
+
+def here() -> Context:
+    """The parts of the application that answers this request."""
+    return cast(Context, current_app.extensions[_KEY])
+
+
+def create_app() -> Flask:
+    """The application as the settings say; its clients are made after the fork."""
+    from tidegate.kafka import KafkaBroker  # librdkafka is loaded where it is used
+
+    settings = Settings()
+    profile = load_profile(settings.profile)
+    return build_app(settings, KafkaBroker(settings), Store(settings.db_url, profile), profile)
+
+
+def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
+    """The application on any broker and store. `close_app` ends its threads and its producer."""
+    from dashboard.stream import blueprint as stream
+    from dashboard.views import blueprint as views
+
+    live = Live(profile)
+    board = Board(broker, stage_inputs(len(profile.entities)))
+    tails = [Tail(broker, "transactions.scored", live.absorb).start(),
+             Tail(broker, "status", board.absorb, from_start=True).start()]
+    app = Flask("dashboard")
+    app.extensions[_KEY] = Context(settings, profile, store, broker.producer(), live, board, tails)
+    app.register_blueprint(views)
+    app.register_blueprint(stream)
+    app.after_request(_guard)
+    app.register_error_handler(Retry, _away)
+    return app
+
+
+def _away(error: Retry) -> Response:
+    return Response(f"Something is away for a while: {error}", 503, {"Retry-After": "2"}, content_type="text/plain")
+
+
+def _guard(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = CSP
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "same-origin"
+    return response
+
+
+def close_app(app: Flask) -> None:
+    """End the threads and the producer of an application."""
+    context: Context = app.extensions[_KEY]
+    for tail in context.tails:
+        tail.close()
+    context.producer.close()

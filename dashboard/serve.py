@@ -1,0 +1,18 @@
+"""The dashboard's server process."""
+
+from __future__ import annotations
+
+from dashboard.stream import STREAMS
+from tidegate.settings import Settings
+from tidegate.web import serve as serve_wsgi
+
+THREADS = STREAMS + 16
+"""One for each live page, and some for everything else."""
+
+DRAIN = 1
+"""Seconds; live pages never finish, and come back by themselves."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM. The worker reads its settings from the environment, so they must be there."""
+    serve_wsgi("dashboard.app:create_app", settings.host, settings.dashboard_port, threads=THREADS, drain=DRAIN)

@@ -1,0 +1,137 @@
+"""The pages, and what their scripts ask for."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import Counter
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+
+from dashboard import present
+from dashboard.app import Context, here
+from dashboard.stream import health
+from tidegate.errors import Retry
+from tidegate.messages import DECISIONS, Verdict, encode
+
+blueprint = Blueprint("views", __name__)
+PAGE = 50
+_ACK_SECONDS = 9.0
+
+
+@blueprint.get("/")
+def live() -> str:
+    """The live table."""
+    return render_template("live.html", profile=here().profile, decision=request.args.get("decision", ""))
+
+
+@blueprint.get("/rows")
+def rows() -> Response:
+    """A page of history, newest first, as JSON; `next` is the cursor of the page after."""
+    context = here()
+    decision = request.args.get("decision")
+    if decision is not None and decision not in DECISIONS:
+        abort(400)
+    cursor = request.args.get("cursor")
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        abort(400)
+    found, following = context.store.list({"decision": decision} if decision else {}, cursor, PAGE)
+    body = {"rows": [present.line(context.profile, row) for row in found], "next": following}
+    return Response(msgspec.json.encode(body), content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@blueprint.get("/transactions/<path:transaction_id>")
+def transaction(transaction_id: str) -> tuple[str, int] | str:
+    """One transaction: what was posted, what was computed, what was decided, and how long it took."""
+    context = here()
+    row = context.store.get(transaction_id)
+    if row is None:
+        return render_template("missing.html", profile=context.profile, transaction_id=transaction_id), 404
+    return render_template("transaction.html", profile=context.profile, row=row, **_detail(context, row))
+
+
+def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
+    profile = context.profile
+    reasons = [(reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []]
+    steps = [(f"preprocess {number}" if number > 1 else "preprocess", step["time_us"])
+             for number, step in enumerate(row["steps"], 1)]
+    return {
+        "said": request.args.get("said"),
+        "amount": present.amount(profile, row["amount_minor"]),
+        "payload": msgspec.json.decode(row["payload"]),
+        "features": [(name, present.number(value)) for name, value in row["features"].items()],
+        "values": {reason["feature"]: present.number(reason.get("value")) for reason in row["reasons"] or []},
+        "reasons": present.bars(reasons),
+        "models": present.bars(list(row["scores"].items()), 1.0),
+        "stages": present.timeline([("ingest", row["ingested_us"]), *steps, ("score", row["scored_us"]),
+                                    ("persist", row["persisted_us"])]),
+        "whole": present.duration(row["persisted_us"] - row["ingested_us"]),
+        "moment": present.moment,
+        "thresholds": profile.models.thresholds,
+    }
+
+
+@blueprint.post("/transactions/<path:transaction_id>/verdict")
+def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
+    """Publish what a person says of this transaction; durable before the page comes back."""
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        abort(403)
+    said = request.form.get("verdict")
+    if said not in ("fraud", "legitimate"):
+        abort(400)
+    label = Verdict(transaction_id, "fraud" if said == "fraud" else "legitimate", label_id=str(uuid.uuid4()),
+                    source="dashboard", given_us=time.time_ns() // 1000)
+    durable = _publish(here(), label)
+    return redirect(url_for(".transaction", transaction_id=transaction_id, said=said if durable else "failed"), 303)
+
+
+def _publish(context: Context, label: Verdict) -> bool:
+    done = threading.Event()
+    errors: list[Exception] = []
+
+    def delivered(error: Exception | None) -> None:
+        if error is not None:
+            errors.append(error)
+        done.set()
+
+    try:
+        context.producer.produce("transactions.feedback", label.transaction_id.encode(), encode(label), delivered)
+    except Retry:
+        return False
+    return done.wait(_ACK_SECONDS) and not errors
+
+
+@blueprint.get("/pipeline")
+def pipeline() -> str:
+    """Stages, processes, partitions, lag and restarts."""
+    return render_template("pipeline.html", profile=here().profile)
+
+
+@blueprint.get("/pipeline.json")
+def pipeline_state() -> Response:
+    """What the pipeline page shows, from the heartbeats."""
+    context = here()
+    now_us = time.time_ns() // 1000
+    beats = context.board.processes(now_us, within_us=30_000_000)
+    lag: Counter[str] = Counter()
+    for beat in beats:
+        lag[beat.stage] += beat.lag
+    try:
+        wanted = context.board.partitions()
+    except Retry:
+        wanted = {}
+    stages = [{"name": name, "partitions": wanted.get(name, 0), "lag": lag[name], "served": len({
+        partition for beat in beats if beat.stage == name and beat.restored and not beat.stopping
+        for partition in beat.partitions})} for name in context.board.stages]
+    processes = [{**msgspec.to_builtins(beat), "age_us": now_us - beat.time_us} for beat in beats]
+    return Response(msgspec.json.encode({"stages": stages, "processes": processes, **health(context)}),
+                    content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """200 while this process answers."""
+    return Response(b'{"status":"ok"}', content_type="application/json")

@@ -1,0 +1,1 @@
+"""Tables, engines and the SQL sink: rows and offsets in one transaction."""

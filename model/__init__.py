@@ -1,0 +1,1 @@
+"""Features, detectors, bundles and training: one operator for training and serving."""

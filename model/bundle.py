@@ -1,0 +1,172 @@
+"""A bundle: everything that scores, in one immutable folder named by its content. Nothing in it executes on loading."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from model.detectors.base import Array, Detector, known
+from model.detectors.online import Online
+from model.ensemble import Ensemble, sigmoid
+from tidegate.errors import ConfigError
+
+_ENSEMBLE = "ensemble.json"
+_MANIFEST = "manifest.json"
+_LARGEST = 256 * 1024 * 1024
+
+
+class Training(msgspec.Struct, forbid_unknown_fields=True):
+    """Which history the bundle comes from: event times in us, rows and frauds of the fit, the stack and the test."""
+
+    source: str
+    from_us: int
+    to_us: int
+    rows: list[int]
+    frauds: list[int]
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """manifest.json: what is in the folder, and how good it was on the test slice."""
+
+    profile: str
+    profile_hash: str
+    values: list[str]
+    features: list[str]
+    detectors: list[str]
+    thresholds: dict[str, float]
+    training: Training
+    metrics: dict[str, float]
+    files: dict[str, str]
+    created_us: int
+    format: int = 1
+
+
+class Scores(NamedTuple):
+    """Probabilities: of each detector f8[n, m] (uncalibrated), and the final, calibrated one f8[n]."""
+
+    parts: Array
+    final: Array
+
+
+class Bundle:
+    """Scores rows of the profile's `values`. The same bits alone and in any batch."""
+
+    def __init__(self, path: Path, bundle_hash: str, manifest: Manifest, detectors: Sequence[Detector],
+                 ensemble: Ensemble) -> None:
+        self.path, self.hash, self.manifest = path, bundle_hash, manifest
+        self.detectors, self.ensemble = tuple(detectors), ensemble
+        self.feature_names = tuple(manifest.features)
+        self._columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
+
+    @cached_property
+    def online(self) -> Online | None:
+        """The detector that learns from verdicts, if the profile names one."""
+        return next((part for part in self.detectors if isinstance(part, Online)), None)
+
+    def inputs(self, values: Array) -> Array:
+        """The detectors' columns of `values` f8[n, len(profile.values)]."""
+        return np.ascontiguousarray(values[:, self._columns])
+
+    def with_weights(self, weights: Array | None) -> Bundle:
+        """The same bundle with other online weights (None: the training's). Raises ConfigError on their number."""
+        if weights is None or self.online is None:
+            return self
+        parts = [part.with_params(weights) if isinstance(part, Online) else part for part in self.detectors]
+        return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
+
+    def score(self, values: Array, weights: Array | None = None) -> Scores:
+        """Score `values` f8[n, len(profile.values)], NaN where missing."""
+        inputs = self.inputs(values)
+        margins = np.empty((len(inputs), len(self.detectors)))
+        for k, part in enumerate(self.with_weights(weights).detectors):
+            margins[:, k] = part.score(inputs)
+        return Scores(sigmoid(margins), self.ensemble.combine(margins))
+
+    def contributions(self, values: Array) -> Array:
+        """f8[n, 1 + features]: base and each feature's share of the final score's log-odds."""
+        inputs = self.inputs(values)
+        out = np.zeros((len(inputs), 1 + len(self.feature_names)))
+        out[:, 0] = self.ensemble.intercept
+        for weight, part in zip(self.ensemble.weights, self.detectors, strict=True):
+            out += weight * part.contributions(inputs)
+        return out
+
+    @classmethod
+    def load(cls, path: Path) -> Bundle:
+        """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the folder's name says."""
+        content = _read(path / _MANIFEST)
+        digest = hashlib.sha256(content).hexdigest()[:16]
+        if digest != path.name:
+            raise _damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
+        try:
+            manifest = msgspec.json.decode(content, type=Manifest)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _damaged(path, f"manifest.json: {error}") from error
+        kinds = known()
+        if unknown := [name for name in manifest.detectors if name not in kinds]:
+            raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
+        expected = {*(kinds[name].file for name in manifest.detectors), _ENSEMBLE}
+        known_columns = set(manifest.features) <= set(manifest.values)
+        if set(manifest.files) != expected or not known_columns or manifest.format != 1:
+            raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, features among its "
+                                 "values, and format 1")
+        files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
+        detectors = [kinds[name].load(files[kinds[name].file], manifest.features) for name in manifest.detectors]
+        return cls(path, digest, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
+
+
+def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble) -> Bundle:
+    """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
+    files = {part.file: part.save() for part in detectors} | {_ENSEMBLE: ensemble.save()}
+    manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    files[_MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    path = folder / hashlib.sha256(files[_MANIFEST]).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
+    try:
+        draft.chmod(0o755)
+        for name, content in files.items():
+            _write(draft / name, content)
+        if not path.exists():
+            draft.rename(path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Bundle.load(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _verified(path: Path, name: str, expected: str) -> bytes:
+    content = _read(path / name)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise _damaged(path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}...")
+    return content
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.is_symlink() or file.stat().st_size > _LARGEST:
+            raise _damaged(file.parent, f"{file.name} is a link, or larger than {_LARGEST:,} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        raise _damaged(file.parent, f"{file.name} cannot be read ({error.strerror})") from error
+
+
+def _damaged(path: Path, problem: str) -> ConfigError:
+    return ConfigError(f"bundle {path}: {problem}. Copy the folder again from where it was trained, "
+                       "or train a new one with `tidegate train`")

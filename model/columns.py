@@ -1,0 +1,128 @@
+"""From decoded transactions to columns: times, numbers, hashes. The one place where JSON values become numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.hashing import hash64
+from tidegate.profile import Field, Profile
+from tidegate.profile.fields import bounds, time_us
+from tidegate.profile.spec import SECOND
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+class Unfit(Exception):
+    """Some record of the batch is out of bounds; look at them one by one."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """The columns of n transactions.
+
+    `times` i8 us, `amounts` i8 minor units, `values` f8[n, profile.values] with the inputs filled in, `hashes`
+    u8[n, profile.hashed], `texts` the bytes of each hashed field.
+    """
+
+    times: Ints
+    amounts: Ints
+    values: Floats
+    hashes: NDArray[np.uint64]
+    texts: dict[str, list[bytes]]
+
+
+def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Columns:
+    """Columns of decoded transactions; `received_us` i8[n] bounds their times. Raises Unfit."""
+    n = len(txs)
+    times = received_us
+    if profile.time_field:
+        field = profile.fields[profile.time_field]
+        times = parse_times(list(map(attrgetter(field.name), txs)))
+        late = (times < field.not_before) | ((received_us > 0) & (times > received_us + field.max_ahead))
+        if late.any():
+            raise Unfit
+    values = np.full((n, len(profile.values)), np.nan)
+    amounts = np.zeros(n, np.int64)
+    at = 0
+    for field in profile.fields.values():
+        if field.name not in profile.inputs and field.type != "vector":
+            continue
+        width = field.length if field.type == "vector" else 1
+        column = list(map(attrgetter(field.name), txs))
+        if column.count(None) < n:
+            numeric = numbers(field, column)
+            values[:, at:at + width] = numeric.reshape(n, width)
+            if field.name == profile.money_field:
+                amounts = minor_units(field, numeric)
+        at += width
+    texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
+    return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+
+
+def hash_columns(profile: Profile, texts: dict[str, list[bytes]], n: int) -> NDArray[np.uint64]:
+    """u8[n, profile.hashed]; 0 where the text is missing (empty)."""
+    hashes = np.zeros((n, len(profile.hashed)), np.uint64)
+    for number, name in enumerate(profile.hashed):
+        column = texts[name]
+        hashes[:, number] = hash64(column)
+        if profile.fields[name].optional:
+            hashes[[i for i, text in enumerate(column) if not text], number] = 0
+    return hashes
+
+
+def parse_times(column: Sequence[datetime | float]) -> Ints:
+    """i8 us of JSON times. Raises Unfit."""
+    if set(map(type, column)) == {datetime}:
+        moments = cast(Sequence[datetime], column)
+        if None in set(map(attrgetter("tzinfo"), moments)):
+            moments = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
+        seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments))
+        times: Ints = np.rint(seconds * SECOND).astype(np.int64)
+        return times
+    try:
+        return np.array([time_us(value) for value in column], np.int64)
+    except ValueError as error:
+        raise Unfit from error
+
+
+def minor_units(field: Field, column: Floats) -> Ints:
+    """Money in units to whole minor units, halves to even; a missing amount is 0."""
+    minor: Ints = np.rint(np.nan_to_num(column) * 10.0**field.decimals).astype(np.int64)
+    return minor
+
+
+def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
+    """f8[n] (vectors f8[n, length]) of one field's JSON values; missing ones are NaN. Raises Unfit."""
+    if field.type == "category":
+        codes: dict[Any, float] = {value: float(code) for code, value in enumerate(field.values)}
+        codes[None] = np.nan
+        other = float(len(field.values))
+        return np.array([codes.get(value, other) for value in column], np.float64)
+    if field.type == "vector" and field.optional:
+        column = [[np.nan] * field.length if value is None else value for value in column]
+    result = np.array(column, np.float64)
+    if field.type == "money":
+        low, high = bounds(field)
+        if ((result < low) | (result > high)).any():
+            raise Unfit
+        result = np.rint(result * 10.0**field.decimals) / 10.0**field.decimals
+    return result
+
+
+def to_bytes(column: Sequence[Any]) -> list[bytes]:
+    """Texts (or whole numbers) as bytes; a missing one is empty. Raises Unfit."""
+    try:
+        return list(map(str.encode, column))
+    except TypeError:
+        if any(isinstance(value, int) and abs(value) >= 2**63 for value in column):
+            raise Unfit from None
+        return [b"" if value is None else str(value).encode() for value in column]

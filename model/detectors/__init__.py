@@ -1,0 +1,1 @@
+"""Detectors: each gives a transaction log-odds of fraud."""

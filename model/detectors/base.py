@@ -1,0 +1,75 @@
+"""What a detector is, and the list of those that a profile may name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidegate.errors import ConfigError
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+Settings = Mapping[str, float | int | str | bool]
+
+
+class Detector(Protocol):
+    """A model that gives every row log-odds of fraud. Immutable, seeded, its inputs left alone.
+
+    `features` are the input columns in the detector's own (sorted) order: the order at training does not matter. A row
+    gets the same bits alone and in any batch. NaN is a missing value.
+    """
+
+    name: ClassVar[str]
+    file: ClassVar[str]
+    features: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
+            seed: int = 0) -> Self:
+        """Train on `x` f8[n, len(features)] and `y` bool[n], in time order. Raises ConfigError for a wrong setting."""
+        ...
+
+    def score(self, x: Array) -> Array:
+        """Log-odds f8[n] of `x` f8[n, len(self.features)], columns in `self.features`' order."""
+        ...
+
+    def contributions(self, x: Array) -> Array:
+        """f8[n, 1 + len(self.features)]: the base, then what each feature adds; a row's sum is its score."""
+        ...
+
+    def save(self) -> bytes:
+        """The content of `file`: plain text, nothing that executes on loading."""
+        ...
+
+    @classmethod
+    def load(cls, content: bytes, features: Sequence[str]) -> Self:
+        """What `save` wrote, for exactly these features. Raises ConfigError when it does not fit."""
+        ...
+
+
+def ordered(x: Array, features: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
+    """The columns in the order of their sorted names (a copy), and those names."""
+    order = sorted(range(len(features)), key=features.__getitem__)
+    return np.ascontiguousarray(x[:, order], dtype=np.float64), tuple(features[i] for i in order)
+
+
+def setting(name: str, given: Settings, defaults: Mapping[str, float]) -> dict[str, float]:
+    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and wrong values."""
+    for key, value in given.items():
+        if key not in defaults:
+            raise ConfigError(f"models.{name}.{key}: no such setting; there are {', '.join(defaults)}")
+        if isinstance(value, bool | str) or not 0 < value <= 1e6:
+            raise ConfigError(f"models.{name}.{key}: expected a positive number, got {value!r}")
+    return {key: float(given.get(key, default)) for key, default in defaults.items()}
+
+
+def known() -> Mapping[str, type[Detector]]:
+    """All detectors by the name that profiles use."""
+    from model.detectors.lightgbm import LightGBM
+    from model.detectors.online import Online
+
+    kinds: tuple[Any, ...] = (LightGBM, Online)
+    return {kind.name: kind for kind in kinds}

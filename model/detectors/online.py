@@ -1,0 +1,163 @@
+"""Logistic regression by stochastic gradient descent over quantile bins, one record at a time in log order.
+
+Each feature is cut at quantiles of the training history; a row is one-hot per feature, a missing value has a bin of its
+own. The update is scikit-learn's SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, alpha=1e-6): a
+logistic gradient lies in (-1, 1), so no single label moves a weight by more than the rate (the setting `rate`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.detectors.base import Array, Index, Settings, ordered, setting
+from model.detectors.ranks import BLOCK, RIGHT, ranks
+from model.jit import jit
+from tidegate.errors import ConfigError
+
+Slots = NDArray[np.int32]
+ALPHA = 1e-6
+_QUANTILES = np.unique(np.r_[np.arange(1, 32) / 32, .001, .005, .01, .99, .995, .999])
+_EPOCHS = 3
+"""Passes over the training history; labels of the stream are learnt once."""
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    edges: list[list[float]]
+    shares: list[list[float]]
+    params: list[float]
+    rate: float
+
+
+@jit
+def _slots(x: Array, feature: Index, missing: Index, first: Index, edges: Array, out: Slots) -> None:
+    """The weight that each feature of each row selects: feature k owns `edges of k` + 2 weights, the last for NaN."""
+    codes = np.empty((x.shape[1], BLOCK), np.int32)
+    for at in range(0, x.shape[0], BLOCK):
+        n = min(BLOCK, x.shape[0] - at)
+        ranks(x, at, n, feature, missing, first, edges, codes)
+        for k in range(x.shape[1]):
+            last = first[k + 1] - first[k] + 1
+            for i in range(n):
+                out[at + i, k] = 2 + first[k] + 2 * k + min(codes[k, i], last)
+
+
+@jit
+def _margins(slots: Slots, params: Array, out: Array) -> None:
+    for i in range(slots.shape[0]):
+        total = 0.0
+        for k in range(slots.shape[1]):
+            total += params[slots[i, k]]
+        out[i] = params[0] + params[1] * total
+
+
+@jit
+def _learn(slots: Slots, y: NDArray[np.bool_], params: Array, eta: float, alpha: float) -> None:
+    for i in range(slots.shape[0]):
+        total = 0.0
+        for k in range(slots.shape[1]):
+            total += params[slots[i, k]]
+        update = eta * ((1.0 if y[i] else 0.0) - 1.0 / (1.0 + math.exp(-(params[0] + params[1] * total))))
+        params[1] *= 1.0 - eta * alpha
+        for k in range(slots.shape[1]):
+            params[slots[i, k]] += update / params[1]
+        params[0] += update
+        if params[1] < 1e-9:
+            params[2:] *= params[1]
+            params[1] = 1.0
+
+
+class Online:
+    """Params f8[p]: intercept, scale of all weights, then the weights of each feature's bins (missing last)."""
+
+    name: ClassVar[str] = "online"
+    file: ClassVar[str] = "online.json"
+
+    def __init__(self, features: tuple[str, ...], edges: Sequence[Array], shares: Sequence[Array], params: Array,
+                 rate: float) -> None:
+        self.features = features
+        self.rate = rate
+        self.params = params.copy()
+        self.params.flags.writeable = False
+        self._edges, self._shares = edges, shares
+        self._flat = np.concatenate([*edges, np.empty(0)])
+        self._first = np.cumsum([0, *(len(part) for part in edges)]).astype(np.int64)
+
+    @classmethod
+    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
+            seed: int = 0) -> Self:  # noqa: ARG003 there is no chance in it
+        rate = setting(cls.name, settings, {"rate": 0.01})["rate"]
+        inputs, names = ordered(x, features)
+        edges = [_edges(column) for column in inputs.T]
+        params = np.zeros(2 + sum(len(part) + 2 for part in edges))
+        params[1] = 1.0
+        plain = cls(names, edges, [np.empty(0)] * len(edges), params, rate)
+        slots = plain.slots(inputs)
+        for _ in range(_EPOCHS):
+            _learn(slots, y, params, rate, ALPHA)
+        shares = np.bincount(slots.ravel(), minlength=len(params)) / max(len(y), 1)
+        cuts = np.cumsum([2, *(len(part) + 2 for part in edges)])
+        return cls(names, edges, np.split(shares, cuts)[1:-1], params, rate)
+
+    def slots(self, x: Array) -> Slots:
+        """i4[n, features]: the place in `params` that each value of `x` selects: its one-hot encoding."""
+        n, out = len(self.features), np.empty(x.shape, np.int32)
+        _slots(np.ascontiguousarray(x), np.arange(n), np.full(n, RIGHT), self._first, self._flat, out)
+        return out
+
+    def score(self, x: Array) -> Array:
+        out = np.empty(len(x))
+        _margins(self.slots(x), self.params, out)
+        return out
+
+    def learn(self, params: Array, x: Array, y: NDArray[np.bool_]) -> None:
+        """Fold rows into `params` in place, one after the other: any split into batches gives the same bits."""
+        _learn(self.slots(x), y, params, self.rate, ALPHA)
+
+    def with_params(self, params: Array) -> Online:
+        """The same bins with other weights. Raises ConfigError when their number differs."""
+        if params.shape != self.params.shape:
+            raise ConfigError(f"online weights: {params.size} numbers, this bundle has {self.params.size}: "
+                              "they belong to another bundle")
+        return Online(self.features, self._edges, self._shares, params, self.rate)
+
+    def contributions(self, x: Array) -> Array:
+        weights = self.params * self.params[1]
+        at, means = 2, np.empty(len(self.features))
+        for k, share in enumerate(self._shares):
+            means[k] = share @ weights[at:at + len(share)]
+            at += len(share)
+        out = np.empty((len(x), 1 + len(self.features)))
+        out[:, 0] = self.params[0] + means.sum()
+        out[:, 1:] = weights[self.slots(x)] - means
+        return out
+
+    def save(self) -> bytes:
+        return msgspec.json.encode(_File([part.tolist() for part in self._edges],
+                                         [part.tolist() for part in self._shares], self.params.tolist(), self.rate))
+
+    @classmethod
+    def load(cls, content: bytes, features: Sequence[str]) -> Self:
+        try:
+            file = msgspec.json.decode(content, type=_File)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{cls.file} is damaged ({error}): fetch the bundle again") from error
+        edges, shares = ([np.array(part, np.float64) for part in side] for side in (file.edges, file.shares))
+        sizes = [len(part) + 2 for part in edges]
+        if (len(edges) != len(features) or [len(part) for part in shares] != sizes or len(file.params) != 2 + sum(sizes)
+                or any(np.any(np.diff(part) <= 0) for part in edges)):
+            raise ConfigError(f"{cls.file} does not fit the bundle's {len(features)} features: fetch the bundle again")
+        return cls(tuple(features), edges, shares, np.array(file.params, np.float64), file.rate)
+
+
+def _edges(column: Array) -> Array:
+    present = column[np.isfinite(column)]
+    if not len(present):
+        return np.empty(0)
+    edges = np.unique(np.quantile(present, _QUANTILES, method="lower"))
+    return np.ascontiguousarray(edges[edges < present.max()])

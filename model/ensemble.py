@@ -1,0 +1,105 @@
+"""Several detectors' log-odds become one probability: a logistic regression on a slice no detector was trained on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.detectors.base import Array
+from model.jit import jit
+from tidegate.errors import ConfigError
+
+_RIDGE = 1.0
+_LIMIT = 30.0
+"""Log-odds beyond this say no more."""
+
+
+@jit
+def _sigmoid(z: Array, out: Array) -> None:
+    for i in range(z.shape[0]):
+        out[i] = 1.0 / (1.0 + np.exp(-z[i]))
+
+
+@jit
+def _combine(parts: Array, intercept: float, weights: Array, limit: float, out: Array) -> None:
+    for i in range(parts.shape[0]):
+        z = intercept
+        for k in range(parts.shape[1]):
+            z += weights[k] * min(max(parts[i, k], -limit), limit)
+        out[i] = 1.0 / (1.0 + np.exp(-z))
+
+
+def sigmoid(z: Array) -> Array:
+    """Probabilities of log-odds, element by element, so that batches change no bit."""
+    out = np.empty(z.size)
+    _sigmoid(np.ascontiguousarray(z).ravel(), out)
+    return out.reshape(z.shape)
+
+
+class Ensemble(NamedTuple):
+    """P(fraud) = sigmoid(intercept + weights . log-odds); no weight is negative, so suspicion never lowers it."""
+
+    intercept: float
+    weights: Array
+
+    @classmethod
+    def fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
+        """Calibrate on held-out log-odds f8[n, m] and outcomes bool[n]. A part that never varies gets weight 0."""
+        clipped = np.clip(parts, -_LIMIT, _LIMIT)
+        used = [k for k in range(parts.shape[1]) if np.ptp(clipped[:, k]) > 1e-9]
+        while True:
+            solution = _newton(clipped[:, used], y)
+            worst = min(range(len(used)), key=lambda k: solution[1 + k], default=None)
+            if worst is None or solution[1 + worst] >= 0:
+                break
+            del used[worst]
+        weights = np.zeros(parts.shape[1])
+        weights[used] = solution[1:]
+        return cls(float(solution[0]), weights)
+
+    def combine(self, parts: Array) -> Array:
+        """Probabilities f8[n] of log-odds f8[n, m]."""
+        out = np.empty(len(parts))
+        _combine(np.ascontiguousarray(parts), self.intercept, self.weights, _LIMIT, out)
+        return out
+
+    def save(self) -> bytes:
+        return msgspec.json.encode({"intercept": self.intercept, "weights": self.weights.tolist()})
+
+    @classmethod
+    def load(cls, content: bytes, parts: int) -> Self:
+        """What `save` wrote. Raises ConfigError."""
+        try:
+            document = msgspec.json.decode(content, type=_File)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"ensemble.json is damaged ({error}): fetch the bundle again") from error
+        if len(document.weights) != parts:
+            raise ConfigError(f"ensemble.json weighs {len(document.weights)} detectors, the bundle has {parts}")
+        return cls(document.intercept, np.array(document.weights, np.float64))
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    intercept: float
+    weights: list[float]
+
+
+def _newton(x: Array, y: NDArray[np.bool_]) -> Array:
+    """Ridge logistic regression by Newton's method: intercept, then a coefficient for each column of `x`."""
+    center, scale = x.mean(axis=0), x.std(axis=0)
+    inputs = np.column_stack([np.ones(len(x)), (x - center) / scale])
+    beta = np.zeros(inputs.shape[1])
+    penalty = np.full(len(beta), _RIDGE)
+    penalty[0] = 1e-6
+    for _ in range(50):
+        p = 1.0 / (1.0 + np.exp(-np.clip(inputs @ beta, -_LIMIT, _LIMIT)))
+        gradient = inputs.T @ (y - p) - penalty * beta
+        step = np.linalg.solve((inputs * (p * (1 - p))[:, None]).T @ inputs + np.diag(penalty), gradient)
+        beta += np.clip(step, -5.0, 5.0)
+        if np.abs(step).max() < 1e-10:
+            break
+    beta[1:] /= scale
+    beta[0] -= beta[1:] @ center
+    return beta

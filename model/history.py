@@ -1,0 +1,108 @@
+"""Folds a history through the very operator that serves, so that training sees what scoring will see."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model.columns import numbers
+from model.hashing import ID_SEED, KEY_SEED, hash64
+from model.plan import Plan
+from model.state import KeyedState
+from tidegate.errors import ConfigError
+from tidegate.profile import Field, Profile
+from tidegate.profile.fields import time_us
+from tidegate.profile.spec import SECOND
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+_CHUNK = 20_000
+
+
+def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None) -> Floats:
+    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's fields.
+
+    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the label delay. Times are
+    datetimes (UTC), ISO texts or epoch seconds. Raises ConfigError when a required column is missing.
+    """
+    for field in profile.fields.values():
+        if field.name not in frame and not field.optional and field.name != profile.id_field:
+            raise ConfigError(f"the history has no column {field.name!r}, which profile {profile.name} requires")
+    n = len(frame)
+    times = event_times(profile, frame)
+    values = inputs(profile, frame)
+    hashes = hash_columns_of(profile, frame).view(np.int64)
+    ids = _ids(profile, frame, labels)
+    for step in range(profile.steps):
+        plan = Plan(profile, step)
+        state = KeyedState(plan)
+        keys = np.ascontiguousarray(hashes[:, plan.key]) if plan.key >= 0 else times
+        for start in range(0, n, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            state.begin()
+            if ids is not None and len(plan.verdicts):
+                known = np.flatnonzero(ids[part, 2] > 0) + start
+                state.absorb(ids[known], keys[known], times[known] + profile.label_delay_us)
+            state.fold(keys[part], hashes[part], times[part], values[part])
+            state.commit()
+    return values
+
+
+def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
+    """i8[n] us; zeros where the profile has no time field."""
+    if profile.time_field is None:
+        return np.zeros(len(frame), np.int64)
+    column = frame[profile.time_field]
+    if pd.api.types.is_numeric_dtype(column):
+        times: Ints = np.rint(column.to_numpy(np.float64) * SECOND).astype(np.int64)
+        return times
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        if not all(isinstance(value, str) for value in column):
+            return np.array([time_us(value) for value in column], np.int64)
+        column = pd.to_datetime(column, utc=True, format="ISO8601")
+    if column.dt.tz is not None:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return column.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
+    """f8[n, profile.values] with the inputs filled in, the rest missing."""
+    values = np.full((len(frame), len(profile.values)), np.nan)
+    at = 0
+    for field in profile.fields.values():
+        if field.name not in profile.inputs and field.type != "vector":
+            continue
+        width = field.length if field.type == "vector" else 1
+        if field.name in frame:
+            values[:, at:at + width] = _numbers(field, frame[field.name]).reshape(-1, width)
+        at += width
+    return values
+
+
+def _numbers(field: Field, column: pd.Series) -> Floats:
+    if field.type in ("category", "vector") or not pd.api.types.is_numeric_dtype(column):
+        missing = column.isna() if field.type != "vector" else pd.Series(False, index=column.index)
+        return numbers(field, [None if gone else value for value, gone in zip(column, missing, strict=True)])
+    return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
+
+
+def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """u8[n, profile.hashed]; each distinct text is hashed once."""
+    hashes = np.zeros((len(frame), len(profile.hashed)), np.uint64)
+    for number, name in enumerate(profile.hashed):
+        if name in frame:
+            codes, uniques = pd.factorize(frame[name])
+            found = np.append(hash64([str(value).encode() for value in uniques]), np.uint64(0))
+            hashes[:, number] = found[codes]
+    return hashes
+
+
+def _ids(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None) -> Ints | None:
+    """i8[n,3]: the id's two hashes, and 1 + label (0: unknown)."""
+    if labels is None:
+        return None
+    column = frame[profile.id_field] if profile.id_field in frame else pd.Series(range(len(frame)))
+    texts = [str(value).encode() for value in column]
+    high, low = hash64(texts, KEY_SEED).view(np.int64), hash64(texts, ID_SEED).view(np.int64)
+    return np.stack([high, low, np.asarray(labels, np.int64) + 1], axis=1)

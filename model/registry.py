@@ -1,0 +1,79 @@
+"""The champion: which bundle scores. It is a message on the compacted topic `models`, so every scorer sees the same."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from tidegate.broker import Broker
+from tidegate.errors import Retry
+from tidegate.messages import Champion, OnlineWeights, decode_model, encode
+
+TOPIC = "models"
+
+
+class Promoted(NamedTuple):
+    """The newest champion message and its offset on the models topic."""
+
+    champion: Champion
+    offset: int
+
+
+def model_message(value: bytes | None) -> Champion | OnlineWeights | None:
+    """A record of the models topic; None for a tombstone or what only a newer version understands."""
+    try:
+        return None if value is None else decode_model(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def online_key(bundle: str) -> bytes:
+    """The key of a bundle's newest online weights."""
+    return f"online/{bundle}".encode()
+
+
+def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0) -> None:
+    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises Retry."""
+    done = threading.Event()
+    faults: list[Exception | None] = []
+
+    def delivered(fault: Exception | None) -> None:
+        faults.append(fault)
+        done.set()
+
+    producer = broker.producer()
+    try:
+        champion = Champion(bundle, profile, time.time_ns() // 1000, by)
+        producer.produce(TOPIC, b"champion", encode(champion), delivered)
+        producer.flush(timeout)
+        if not done.wait(timeout) or faults[0] is not None:
+            raise Retry(f"the promotion of {bundle} is not durable: {faults[0] if faults else 'no answer from Kafka'}")
+    finally:
+        producer.close()
+
+
+def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
+    """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry (after `timeout` s)."""
+    consumer = broker.consumer(None)
+    try:
+        (source,) = consumer.partitions(TOPIC)
+        first, end = consumer.bounds(source)
+        consumer.assign({source: first})
+        newest: Promoted | None = None
+        deadline = time.monotonic() + timeout
+        at: int | None = first
+        while (at if at is not None else first) < end:
+            if time.monotonic() > deadline:
+                raise Retry(f"the topic {TOPIC} could not be read up to offset {end} within {timeout:g} s")
+            for batch in consumer.poll(1000, 0.2):
+                for offset, value in zip(batch.offsets, batch.values, strict=True):
+                    message = model_message(value)
+                    if isinstance(message, Champion) and message.profile == profile:
+                        newest = Promoted(message, offset)
+            at = consumer.position(source)
+        return newest
+    finally:
+        consumer.close()

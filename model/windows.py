@@ -1,0 +1,184 @@
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; numba infers every type.
+"""The arithmetic of one state row: windows, levels, sums. Compiled; called by `model.operator` for each transaction.
+
+A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot whose number is too
+old simply does not count (lazy expiry). Amounts are integers, so that the order inside a pane cannot change a bit.
+`scratch` f8[4] carries count, sum and sum of squares (or median and spread) from a scan to the outputs after it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.jit import jit
+
+Row = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_COUNT = 0xFFFFFFFF
+_LIMIT = 3.0e9
+_DAY, _HOUR = 86_400_000_000, 3_600_000_000
+
+
+@jit
+def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
+    """The slot of pane number `pane`, emptied if it held an older one; -1 when it holds a newer one."""
+    at = base + (pane % slots) * words
+    held = row[at] >> 32
+    if held > pane:
+        return -1
+    if held < pane:
+        row[at] = pane << 32
+        for k in range(1, words):
+            row[at + k] = 0
+    return at
+
+
+@jit
+def window_add(row: Row, at: int, words: int, value: float, scale: float) -> None:
+    """Add one value to the pane at `at`."""
+    row[at] += 1
+    if words > 1:
+        fixed = np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))
+        row[at + 1] += fixed
+        if words > 2:
+            square = fixed * fixed
+            row[at + 2] += square >> 32
+            row[at + 3] += square & _COUNT
+
+
+@jit
+def window_scan(row: Row, base: int, slots: int, words: int, pane: int, scratch: Floats) -> None:
+    """Total the panes `pane - slots + 1` to `pane`."""
+    count, total, high, low = 0, 0, 0, 0
+    for k in range(slots):
+        at = base + k * words
+        number = row[at] >> 32
+        if pane - slots < number <= pane:
+            count += row[at] & _COUNT
+            if words > 1:
+                total += row[at + 1]
+            if words > 2:
+                high += row[at + 2]
+                low += row[at + 3]
+    scratch[0], scratch[1] = float(count), float(total)
+    scratch[2] = float(high) * 4294967296.0 + float(low)
+
+
+@jit
+def verdict_add(row: Row, base: int, slots: int, width: int, matures: int, verdicts: int, frauds: int) -> None:
+    """Fold a verdict that counts from `matures` on."""
+    at = slot_of(row, base, slots, 3, matures // width)
+    if at >= 0:
+        row[at] += verdicts
+        row[at + 1] += frauds
+        row[at + 2] = max(row[at + 2], matures)
+
+
+@jit
+def verdict_scan(row: Row, base: int, slots: int, width: int, time: int, scratch: Floats) -> None:
+    """Total the verdicts that matured by `time`; a pane that holds a later one is left out rather than peeked into."""
+    pane = time // width
+    count, frauds = 0, 0
+    for k in range(slots):
+        at = base + k * 3
+        number = row[at] >> 32
+        if pane - slots < number <= pane and row[at + 2] <= time:
+            count += row[at] & _COUNT
+            frauds += row[at + 1]
+    scratch[0], scratch[1] = float(count), float(max(frauds, 0))
+
+
+@jit
+def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int) -> float:
+    """Note `value` (0: missing) in a ring of (hash, time), and count those seen in the window that ends at `time`."""
+    found, oldest = -1, base
+    for k in range(keep):
+        at = base + 2 * k
+        if row[at] == value:
+            found = at
+        if row[at + 1] < row[oldest + 1]:
+            oldest = at
+    if value != 0 and found >= 0:
+        row[found + 1] = max(row[found + 1], time + 1)
+    elif value != 0 and row[oldest + 1] < time + 1:
+        row[oldest], row[oldest + 1] = value, time + 1
+    seen = 0
+    for k in range(keep):
+        if time - window < row[base + 2 * k + 1] <= time + 1:
+            seen += 1
+    return float(seen)
+
+
+@jit
+def median(values: Floats, n: int) -> float:
+    """The median of the first `n` values, which are sorted in place."""
+    for i in range(1, n):
+        value, j = values[i], i - 1
+        while j >= 0 and values[j] > value:
+            values[j + 1] = values[j]
+            j -= 1
+        values[j + 1] = value
+    return (values[(n - 1) // 2] + values[n // 2]) / 2
+
+
+@jit
+def level(row: Row, rowf: Floats, base: int, keep: int, value: float, work: Floats, scratch: Floats) -> None:
+    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then note `value`."""
+    n = min(row[base], keep)
+    scratch[0], scratch[1] = np.nan, np.nan
+    if n >= 3:
+        for k in range(n):
+            work[k] = rowf[base + 1 + k]
+        middle = median(work, n)
+        for k in range(n):
+            work[k] = abs(work[k] - middle)
+        scratch[0], scratch[1] = middle, 1.4826 * median(work, n)
+    if not np.isnan(value):
+        rowf[base + 1 + row[base] % keep] = value
+        row[base] += 1
+
+
+@jit
+def decay(row: Row, rowf: Floats, base: int, time: int, value: float, rate: float) -> float:
+    """The decayed sum as of the later of `time` and the newest event; a late value is decayed before it is added."""
+    if np.isnan(value):
+        value = 0.0
+    if row[base + 1] == 0:
+        rowf[base], row[base + 1] = value, time + 1
+        return value
+    gap = float(time + 1 - row[base + 1])
+    if gap >= 0:
+        rowf[base] = rowf[base] * math.exp(-rate * gap) + value
+        row[base + 1] = time + 1
+    else:
+        rowf[base] += value * math.exp(rate * gap)
+    return rowf[base]
+
+
+@jit
+def since(row: Row, at: int, time: int) -> float:
+    """Seconds since the newest event, which is noted."""
+    last = row[at]
+    row[at] = max(last, time + 1)
+    return np.nan if last == 0 else max(time + 1 - last, 0) / 1e6
+
+
+@jit
+def calendar(part: int, time: int) -> float:
+    """hour_sin, hour_cos, weekday (Monday 0), is_weekend, is_night (before 7 h), by number; UTC."""
+    angle = (time % _DAY) / _DAY * 2 * math.pi
+    if part == 0:
+        return math.sin(angle)
+    if part == 1:
+        return math.cos(angle)
+    weekday = (time // _DAY + 3) % 7
+    if part == 2:
+        return float(weekday)
+    if part == 3:
+        return 1.0 if weekday >= 5 else 0.0
+    return 1.0 if (time % _DAY) // _HOUR < 7 else 0.0

@@ -1,0 +1,22 @@
+"""Ids for transactions and verdicts that come without one."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+_NAMESPACE = uuid.UUID("7d1f3f0e-56a5-4c0b-9f0f-6f4a1c0a7e11")
+
+
+def fresh_id() -> str:
+    """A new id whose text sorts by time (UUID version 7, RFC 9562)."""
+    bits = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
+    bits = bits & ~(0xF << 76) | (0x7 << 76)
+    bits = bits & ~(0x3 << 62) | (0x2 << 62)
+    return str(uuid.UUID(int=bits))
+
+
+def derived_id(idempotency_key: str) -> str:
+    """The same id for the same Idempotency-Key, always (UUID version 5)."""
+    return str(uuid.uuid5(_NAMESPACE, idempotency_key))

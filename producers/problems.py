@@ -1,0 +1,75 @@
+"""Errors of the HTTP API as problem documents (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from tidegate.errors import Rejected, TidegateError
+
+CONTENT_TYPE = "application/problem+json"
+SAFE_TO_RETRY = "nothing is lost: it is safe to retry with the same id"
+
+_REASONS: dict[str, tuple[int, str]] = {
+    "invalid_json": (400, "The body is not valid JSON"),
+    "invalid_utf8": (400, "The body is not valid UTF-8"),
+    "empty": (400, "The body is empty"),
+    "too_deep": (413, "The JSON is nested too deeply"),
+    "too_large": (413, "Too large"),
+    "conflicting_duplicate": (409, "Another transaction has this id"),
+}
+_INVALID = (422, "The transaction is not valid")
+
+PROBLEMS: dict[str, tuple[int, str]] = {
+    **_REASONS,
+    "invalid": _INVALID,
+    "unsupported_media_type": (415, "This content type is not understood"),
+    "too_many_requests": (429, "Too much is under way"),
+    "not_durable": (503, "Kafka did not acknowledge in time"),
+    "database_away": (503, "The database is away"),
+    "not_ready": (503, "Not ready"),
+    "not_found": (404, "No such thing here"),
+    "method_not_allowed": (405, "This method is not allowed here"),
+    "defect": (500, "An error inside Tidegate"),
+}
+"""Every kind of problem the API answers with: its word (the fragment of `type`), status and title."""
+
+
+class Problem(TidegateError):
+    """An answer that is an error: a word of `PROBLEMS`, a sentence, and members beyond the standard ones."""
+
+    def __init__(self, kind: str, detail: str, **members: object) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.members = kind, detail, members
+        self.status = PROBLEMS[kind][0]
+
+    def document(self) -> dict[str, Any]:
+        """The members of the problem document."""
+        return {"type": f"/docs#{self.kind}", "title": PROBLEMS[self.kind][1], "status": self.status,
+                "detail": self.detail, **self.members}
+
+    def headers(self) -> list[tuple[str, str]]:
+        """429 and 503 say when to come back."""
+        later = self.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+        return [("Retry-After", "1")] if later else []
+
+    def response(self) -> Response:
+        """The document as an answer."""
+        return Response(msgspec.json.encode(self.document()), self.status, self.headers(), content_type=CONTENT_TYPE)
+
+
+def from_rejected(rejected: Rejected, faults: list[tuple[str, str]]) -> Problem:
+    """What a refused record is answered with; `faults` are all of its bad fields, for a 422."""
+    if rejected.reason in _REASONS:
+        return Problem(rejected.reason, rejected.detail, reason=rejected.reason)
+    errors = [{"field": field, "detail": message} for field, message in faults]
+    return Problem("invalid", rejected.detail, reason=rejected.reason,
+                   errors=errors or [{"field": "", "detail": rejected.detail}])
+
+
+def invalid(field: str, detail: str) -> Problem:
+    """A 422 about one parameter."""
+    return Problem("invalid", f"{field}: {detail}", errors=[{"field": field, "detail": detail}])

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from tests.support import eventually, free_port
+from tidegate import log
+from tidegate.errors import ConfigError
+from tidegate.health import Health
+from tidegate.kafka import KafkaBroker
+from tidegate.memory import MemoryBroker
+from tidegate.messages import decode_heartbeat
+from tidegate.runner import Progress
+from tidegate.settings import Settings
+from tidegate.topics import apply_topics, check_topics, load_topics
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = "defaults: {partitions: 2, replication: 1, retention: 7d, cleanup: delete, max_bytes: 2000}\n"
+
+
+def test_apply_creates_once_and_check_agrees(kafka: str) -> None:
+    broker, topics = KafkaBroker(Settings(kafka=kafka)), load_topics(ROOT / "topics.yaml")
+    existing = broker.admin.existing()
+    assert set(apply_topics(broker, topics)) == {topic.name for topic in topics} - existing
+    assert apply_topics(broker, topics) == []
+    mine = [topic for topic in topics if topic.name not in existing]
+    eventually(lambda: check_topics(broker, mine) == [])
+
+
+def test_check_names_each_difference(kafka: str, tmp_path: Path) -> None:
+    broker, file = KafkaBroker(Settings(kafka=kafka)), tmp_path / "topics.yaml"
+    text = DEFAULTS + "topics:\n  check-a: {key: k, message: m}\n  check-b: {key: k, message: m}\n"
+    file.write_text(text)
+    apply_topics(broker, load_topics(file)[:1])
+    eventually(lambda: "check-a" in broker.topic_ids(["check-a"]))
+    file.write_text(text.replace("7d", "1h").replace("partitions: 2", "partitions: 3"))
+    assert check_topics(broker, load_topics(file)) == [
+        "check-a: partitions is 2, the list says 3",
+        "check-a: retention.ms is 604800000, the list says 3600000",
+        "check-b: does not exist; `tidegate topics apply` creates it",
+    ]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("defaults: [", "while parsing"),
+    (DEFAULTS, "topics"),
+    (DEFAULTS.replace("partitions: 2", "partitions: 0") + "topics: {}", "partitions"),
+    (DEFAULTS.replace("7d", "7w") + "topics: {}", "retention"),
+])
+def test_a_wrong_list_is_refused_with_file_and_place(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "topics.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        load_topics(file)
+    assert str(file) in str(caught.value)
+
+
+def test_no_list() -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_TOPICS_FILE"):
+        load_topics(Path("/nowhere/topics.yaml"))
+
+
+def test_an_unreachable_kafka_is_named() -> None:
+    port = free_port()
+    with pytest.raises(ConfigError, match=f"no answer from Kafka at 127.0.0.1:{port}.*TIDEGATE_KAFKA"):
+        KafkaBroker(Settings(kafka=f"127.0.0.1:{port}")).check(1)
+
+
+def test_an_unknown_host_is_named() -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_KAFKA"):
+        KafkaBroker(Settings(kafka="no.such.host.invalid:9092")).check(2)
+
+
+def test_a_missing_certificate_is_named(kafka: str) -> None:
+    settings = Settings(kafka=kafka, kafka_security="SSL", kafka_ca=Path("/nowhere/ca.pem"))
+    with pytest.raises(ConfigError, match="TIDEGATE_KAFKA_CA"):
+        KafkaBroker(settings).check(2)
+
+
+def test_tls_against_a_plain_listener_is_named(kafka: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_KAFKA_SECURITY"):
+        KafkaBroker(Settings(kafka=kafka, kafka_security="SSL")).check(2)
+
+
+def test_a_password_is_not_shown(kafka: str) -> None:
+    settings = Settings(kafka=kafka, kafka_security="SASL_PLAINTEXT", kafka_user="me",
+                        kafka_password=SecretStr("hush-hush"))
+    with pytest.raises(ConfigError) as caught:
+        KafkaBroker(settings).check(2)
+    assert "hush" not in str(caught.value)
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def test_health_answers_and_beats() -> None:
+    broker, progress = MemoryBroker({"status": 1}), Progress([0, 2])
+    health = Health("score-1", "score", broker.producer(), lambda: progress, every=0.05).start()
+    assert get(health.port, "/healthz")[0] == 200
+    assert get(health.port, "/readyz")[0] == 503
+    progress.restored = True
+    status, body = get(health.port, "/readyz")
+    assert (status, json.loads(body)) == (200, {"process": "score-1", "stage": "score", "ready": True})
+    assert b"tidegate_records_processed_total" in get(health.port, "/metrics")[1]
+    assert get(health.port, "/else")[0] == 404
+    eventually(lambda: len(broker.committed_records("status")) >= 2)
+    with pytest.raises(ConfigError, match="TIDEGATE_METRICS_PORT"):
+        Health("other", "score", broker.producer(), lambda: progress, port=health.port)
+    health.close()
+    beats = [decode_heartbeat(record.value or b"") for _, _, record in broker.committed_records("status")]
+    assert [beat.stopping for beat in beats] == [False] * (len(beats) - 1) + [True]
+    assert (beats[-1].process, beats[-1].partitions, beats[-1].metrics_port) == ("score-1", [0, 2], health.port)
+
+
+def test_logs_are_json_with_the_extras() -> None:
+    record = logging.makeLogRecord({"name": "tidegate.x", "levelname": "INFO", "msg": "done %d", "args": (3,),
+                                    "transaction_id": "t1", "created": 0.25, "msecs": 250})
+    entry = json.loads(log.JsonFormatter("p").format(record))
+    assert entry == {"time": "1970-01-01T00:00:00.250Z", "level": "info", "process": "p", "logger": "tidegate.x",
+                     "message": "done 3", "transaction_id": "t1"}

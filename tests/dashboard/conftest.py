@@ -1,0 +1,75 @@
+"""A running dashboard on a real Kafka and SQLite, and a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Dialog, Page, sync_playwright
+
+from db.migrate import migrate
+from tests.web import Server, make_topics, persist, produce, scored, serving, transaction
+from tidegate.kafka import KafkaBroker
+from tidegate.profile import Profile, load_profile
+from tidegate.settings import Settings
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]
+REASONS: list[dict[str, object]] = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": ""},
+           {"feature": "merchant_fraud_rate_30d", "value": None, "contribution": 1.1, "text": ""}]
+
+
+@dataclass(slots=True)
+class Site:
+    """The dashboard, and the way to make transactions appear in it."""
+
+    server: Server
+    broker: KafkaBroker
+    profile: Profile
+    database: str
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def arrive(self, transaction_id: str, decision: str, *, live: bool = True, merchant: str = "Corner Shop") -> None:
+        """A transaction is scored and persisted; without `live` it is history."""
+        body = transaction(transaction_id, merchant=merchant)
+        score = {"approve": 0.03, "review": 0.61, "block": 0.97}[decision]
+        frame = scored(self.profile, body, decision, score, REASONS if decision != "approve" else [])
+        persist(self.database, self.broker, self.profile, [frame])
+        if live:
+            produce(self.broker, "transactions.scored", frame)
+
+
+@pytest.fixture(scope="session")
+def site(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    home: Path = tmp_path_factory.mktemp("dashboard")
+    broker = KafkaBroker(Settings(kafka=kafka))
+    make_topics(broker)
+    database = f"sqlite:///{home / 'tidegate.db'}"
+    migrate(database)
+    with serving("dashboard", kafka, home) as server:
+        yield Site(server, broker, load_profile("card"), database)
+
+
+@pytest.fixture
+def page(chromium: str) -> Iterator[Page]:
+    """A fresh page; whatever it says on its console, or throws, fails the test."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+
+        def refuse(dialog: Dialog) -> None:
+            said.append(f"dialog {dialog.message}")
+            dialog.dismiss()
+
+        page.on("dialog", refuse)
+        yield page
+        browser.close()
+        assert said == []

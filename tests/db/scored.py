@@ -1,0 +1,114 @@
+"""Scored frames of a small profile, as the scorer would send them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from consumers.persist import Persist
+from db.names import Names
+from db.sink import SqlSink
+from tidegate.errors import TidegateError
+from tidegate.memory import MemoryBroker
+from tidegate.memory_log import Record
+from tidegate.messages import FrameLayout, Frames
+from tidegate.profile import Profile
+from tidegate.stage import Batch, NoState, Output, Position, TopicPartition
+
+TOPIC = "transactions.scored"
+SOURCE = TopicPartition(TOPIC, 0)
+NAMES = Names("abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("user_id", "merchant"))
+
+
+class ToyProfile:
+    """As much of a profile as persisting needs."""
+
+    scored_layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=2)
+
+
+LAYOUT = ToyProfile.scored_layout
+STAGE = Persist(cast(Profile, ToyProfile()))
+
+
+def frames(ids: list[str], *, body: int = 0, decision: int = 0, account: str = "u1", reasons: str = "",
+           score: float = 0.25, event_us: int = 1_000) -> Frames:
+    """One frame for each id; `body` makes another body hash."""
+    rows = LAYOUT.empty(len(ids))
+    rows["values"] = [1.5, np.nan]
+    rows["keys"] = [7, 2**64 - 1]
+    rows["scores"], rows["score"], rows["decision"] = [0.25, 0.5], score, decision
+    rows["bundle"], rows["models_offset"], rows["online_labels"] = b"0123456789abcdef", -1, 3
+    rows["event_us"], rows["ingest_us"], rows["amount_minor"] = event_us, 2_000, 1_250
+    rows["steps"]["time_us"], rows["steps"]["offset"] = [3_000, 4_000], [11, 22]
+    rows["scored_us"] = 5_000
+    rows["body_hash"] = np.frombuffer(body.to_bytes(16, "little"), "V16")
+    payload = b'{"user_id":"%s","merchant":7,"body":%d}' % (account.encode(), body)
+    return Frames(rows, [i.encode() for i in ids], [account.encode()] * len(ids), [payload] * len(ids),
+                  [reasons.encode()] * len(ids))
+
+
+def values(ids: list[str], **options: str | int | float) -> list[bytes | None]:
+    """The frames as messages."""
+    return list(LAYOUT.pack(frames(ids, **options)))  # type: ignore[arg-type] # by name
+
+
+@dataclass
+class Writer:
+    """A sink on one database and one broker, and the offsets it goes on from."""
+
+    url: str
+    broker: MemoryBroker = field(default_factory=lambda: MemoryBroker({TOPIC: 2, "transactions.dlq": 1}))
+    now: int = 9_000
+    sink: SqlSink = field(init=False)
+    next: dict[TopicPartition, Position] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.consumer = self.broker.consumer(None)
+        self.sink = SqlSink(self.url, self.broker, NAMES, clock=lambda: self.now)
+        try:
+            self.assign()
+        except TidegateError:
+            self.sink.close()
+            raise
+
+    def assign(self) -> None:
+        """Ask the database where to go on."""
+        sources = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
+        self.next = self.sink.positions(self.consumer, sources)
+
+    def write(self, *messages: bytes | None, partition: int = 0) -> None:
+        """The next messages of one partition, through the stage into the database."""
+        self.write_all({partition: list(messages)})
+
+    def write_all(self, messages: dict[int, list[bytes | None]]) -> None:
+        """The next messages of several partitions, in one transaction."""
+        results = [_process(TopicPartition(TOPIC, partition), self.at(partition), part)
+                   for partition, part in messages.items()]
+        after = {batch.source: Position(batch.next_offset) for batch, _ in results}
+        self.sink.write(results, after, self.consumer)
+        self.next |= after
+
+    def at(self, partition: int) -> int:
+        """The offset of the next record."""
+        return self.next.get(TopicPartition(TOPIC, partition), Position(0)).offset
+
+    def dead(self) -> list[Record]:
+        """The dead letters so far."""
+        return self.broker.logs[TopicPartition("transactions.dlq", 0)]
+
+    def reasons(self) -> list[str]:
+        """Their reasons."""
+        return [dict(record.headers or [])["tidegate-reason"].decode() for record in self.dead()]
+
+
+def _process(source: TopicPartition, start: int, part: list[bytes | None]) -> tuple[Batch, Output]:
+    batch = batch_of(part, source=source, start=start)
+    return batch, STAGE.process(NoState(), batch)
+
+
+def batch_of(part: list[bytes | None], source: TopicPartition = SOURCE, start: int = 0) -> Batch:
+    """Messages as a batch from offset `start` on."""
+    count = len(part)
+    return Batch(source, list(range(start, start + count)), [None] * count, part, [0] * count, [None] * count)

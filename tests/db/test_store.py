@@ -1,0 +1,110 @@
+"""Reading rows back: by id, by page, for labels."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from db.names import Names
+from db.store import Store
+from tests.db.scored import Writer, values
+
+REASONS = '[{"feature":"count_1h","contribution":1.5,"value":9.0}]'
+
+
+def test_a_row_is_decoded_by_name(writer: Writer, store: Store) -> None:
+    writer.write(*values(["a"], decision=2, reasons=REASONS))
+    row = store.get("a")
+    assert row is not None
+    assert row == row | {
+        "transaction_id": "a", "account": "u1", "decision": "block", "profile": "abcd1234", "profile_name": "toy",
+        "payload": '{"user_id":"u1","merchant":7,"body":0}', "features": {"amount": 1.5, "count_1h": None},
+        "scores": {"trees": 0.25, "online": 0.5}, "bundle": "0123456789abcdef", "models_offset": -1,
+        "online_labels": 3, "amount_minor": 1_250, "ingested_us": 2_000, "preprocessed_us": 4_000, "scored_us": 5_000,
+        "persisted_us": 9_000, "raw_offset": 11, "body_hash": "00" * 16,
+        "reasons": [{"feature": "count_1h", "contribution": 1.5, "value": 9.0}],
+        "steps": [{"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000},
+                  {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000}],
+    }
+    assert store.get("b") is None
+
+
+def test_a_row_without_account_and_reasons(writer: Writer, store: Store) -> None:
+    writer.write(*values(["a"], account=""))
+    row = store.get("a")
+    assert row is not None
+    assert (row["account"], row["reasons"]) == (None, [])
+
+
+def test_rows_of_an_older_profile_keep_their_names(writer: Writer, url: str) -> None:
+    writer.write(*values(["a"]))
+    reader = Store(url, Names("ffff0000", "newer", ("other",), ("m",), ()))
+    row = reader.get("a")
+    reader.close()
+    assert row is not None
+    assert list(row["features"]) == ["amount", "count_1h"]
+
+
+def test_a_label_gets_what_it_needs(writer: Writer, store: Store) -> None:
+    writer.write(*values(["a"], decision=1))
+    row = store.lookup(["a", "a", "missing"])["a"]
+    assert row == ("a", "abcd1234", 1_000, 1_250, [7, 2**64 - 1], [1.5, None], 0.25, "review", ["u1", "7"])
+    assert set(store.lookup(["a", "missing"])) == {"a"}
+
+
+def test_a_look_up_of_many(writer: Writer, store: Store) -> None:
+    ids = [f"t{i}" for i in range(2_500)]
+    writer.write(*values(ids))
+    assert store.lookup(ids).keys() == store.existing([*ids, "missing"]) == set(ids)
+
+
+def test_filters(writer: Writer, store: Store) -> None:
+    writer.write(*values(["a"], event_us=10), *values(["b"], event_us=20, decision=1, score=0.7),
+                 *values(["c"], event_us=30, decision=2, score=0.9, account="u2"))
+    for filters, expected in (
+            ({"decision": "review"}, "b"), ({"account": "u2"}, "c"), ({"since_us": 20}, "cb"), ({"until_us": 20}, "a"),
+            ({"min_score": 0.7}, "cb"), ({"min_score": 0.7, "account": "u1"}, "b"), ({}, "cba")):
+        page, following = store.list(filters, None, 5)
+        assert "".join(row["transaction_id"] for row in page) == expected
+        assert following is None
+    assert store.counts() == {"approve": 1, "review": 1, "block": 1}
+
+
+def test_a_wrong_cursor_or_filter_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="nonsense"):
+        store.list({}, "nonsense", 5)
+    with pytest.raises(KeyError):
+        store.list({"colour": "red"}, None, 5)
+
+
+def test_recent_rows_newest_first(writer: Writer, store: Store) -> None:
+    writer.write(*values(["a", "b"]))
+    newest = store.recent(0)
+    assert [row["transaction_id"] for row in newest] == ["b", "a"]
+    writer.write(*values(["c"]))
+    assert [row["transaction_id"] for row in store.recent(newest[0]["seq"])] == ["c"]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(limit=st.integers(1, 7), inserts=st.lists(st.integers(0, 5), max_size=6))
+def test_paging_is_complete_and_stable_under_inserts(writer: Writer, store: Store, limit: int,
+                                                     inserts: list[int]) -> None:
+    first = store.count()
+    writer.write(*values([f"old{first + i}" for i in range(10)]))
+    before, met, cursor = store.count(), [], None
+    pending = iter(inserts)
+    while True:
+        page, cursor = store.list({}, cursor, limit)
+        met += [row["transaction_id"] for row in page]
+        if cursor is None:
+            break
+        total = store.count()
+        if extra := next(pending, 0):
+            writer.write(*values([f"new{total + i}" for i in range(extra)]))
+    assert len(met) == len(set(met)) == before
+
+
+def test_a_reader_cannot_write(store: Store) -> None:
+    with store._database.engine.connect() as connection, pytest.raises(Exception, match=r"read-?only"):
+        connection.exec_driver_sql("DELETE FROM transactions")

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from model.bundle import Bundle
+from model.detectors.base import Array
+from model.history import fold
+from model.train import train
+from producers.simulate import simulate_history
+from tidegate.profile import Profile, load_profile
+
+
+class Trained(NamedTuple):
+    profile: Profile
+    bundle: Bundle
+    values: Array
+    labels: np.ndarray
+    steps: list[tuple[float, str]]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The card profile's models on 30,000 simulated transactions, and that history's columns."""
+    profile, steps = load_profile("card"), []
+    frame = simulate_history(profile, 30_000, seed=5)
+    labels = frame.pop("label").to_numpy("int8")
+    folder: Path = tmp_path_factory.mktemp("bundles")
+    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.score import Alert, ScoreStage
+from model.reasons import Reason
+from tests.model.conftest import Trained
+from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.messages import NONE, Champion, Frames, OnlineWeights, encode
+from tidegate.stage import Batch, NoState, Output, TopicPartition
+
+STATE = NoState()
+
+
+def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
+    """Frames of these rows of the history as the last keyed step writes them."""
+    values = trained.values[rows]
+    n, layout = len(values), trained.profile.features_layout
+    frames = Frames(layout.empty(n), [f"t{i}".encode() for i in range(n)], [f"a{i % 7}".encode() for i in range(n)],
+                    [f'{{"n":{i}}}'.encode() for i in range(n)], [b""] * n)
+    frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
+    frames.rows["amount_minor"], frames.rows["steps"]["offset"] = 1234, 5
+    return Batch(TopicPartition("transactions.features", 3), list(range(start, start + n)), list(frames.ids),
+                 list(layout.pack(frames)), [0] * n, [None] * n, 777)
+
+
+def models(*messages: Champion | OnlineWeights | bytes | None, start: int = 0) -> Batch:
+    n = len(messages)
+    values = [part if part is None or isinstance(part, bytes) else encode(part) for part in messages]
+    return Batch(TopicPartition("models", 0), list(range(start, start + n)), [b""] * n, values, [0] * n, [None] * n)
+
+
+def champion(trained: Trained, bundle: str = "", profile: str = "") -> Champion:
+    return Champion(bundle or trained.bundle.hash, profile or trained.profile.hash.decode(), 1)
+
+
+def ready(trained: Trained, *more: Champion | OnlineWeights | bytes | None) -> ScoreStage:
+    stage = ScoreStage(trained.profile, trained.bundle.path.parent)
+    stage.absorb(STATE, models(champion(trained), *more))
+    return stage
+
+
+def scored(trained: Trained, output: Output) -> Frames:
+    layout = trained.profile.scored_layout
+    values = [value for emit in output.emits if emit.topic == "transactions.scored" for value in emit.values]
+    assert all(layout.check(value) is None for value in values)
+    return layout.unpack([value for value in values if value is not None])
+
+
+def test_without_a_champion_it_waits(trained: Trained) -> None:
+    stage = ScoreStage(trained.profile, trained.bundle.path.parent)
+    stage.absorb(STATE, models(champion(trained, profile="otherone"), None, b"{"))
+    with pytest.raises(Retry, match="no champion"):
+        stage.process(STATE, features_batch(trained, slice(5)))
+
+
+def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
+    stage, batch = ready(trained), features_batch(trained, slice(2000))
+    output = stage.process(STATE, batch)
+    frames, before = scored(trained, output), trained.profile.features_layout.unpack([v for v in batch.values if v])
+    expected = trained.bundle.score(trained.values[:2000])
+    np.testing.assert_array_equal(frames.rows["score"], expected.final)
+    np.testing.assert_array_equal(frames.rows["scores"], expected.parts)
+    np.testing.assert_array_equal(frames.rows["features_offset"], batch.offsets)
+    for name, value in {"features_partition": 3, "scored_us": 777, "bundle": trained.bundle.hash.encode(),
+                        "models_offset": 1, "online_labels": NONE}.items():
+        assert (frames.rows[name] == value).all(), name
+    for field in before.rows.dtype.names or ():
+        if field != "reasons_len":
+            assert frames.rows[field].tobytes() == before.rows[field].tobytes(), field
+    assert (frames.ids, frames.accounts, frames.payloads) == (before.ids, before.accounts, before.payloads)
+    assert list(output.emits[0].keys) == batch.keys
+    thresholds = trained.profile.models.thresholds
+    np.testing.assert_array_equal(frames.rows["decision"], (expected.final >= thresholds.review).astype(int)
+                                  + (expected.final >= thresholds.block))
+
+
+def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
+    output = ready(trained).process(STATE, features_batch(trained, slice(None)))
+    frames = scored(trained, output)
+    flagged = np.flatnonzero(frames.rows["decision"]).tolist()
+    assert flagged
+    assert [i for i, part in enumerate(frames.reasons) if part] == flagged
+    assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged)
+    alerts = output.emits[1]
+    assert alerts.topic == "transactions.alerts"
+    assert list(alerts.keys) == [frames.accounts[i] for i in flagged]
+    first = msgspec.json.decode(alerts.values[0] or b"", type=Alert)
+    assert (first.transaction_id, first.score) == (frames.ids[flagged[0]].decode(), frames.rows["score"][flagged[0]])
+    assert first.decision in ("review", "block")
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cuts=st.lists(st.integers(0, 400), max_size=5))
+def test_any_batches_give_the_same_frames(trained: Trained, cuts: list[int]) -> None:
+    stage, whole = ready(trained), features_batch(trained, slice(20_000, 20_400))
+    ends = [0, *sorted(cuts), 400]
+    parts = [value for start, stop in pairwise(ends) if start < stop
+             for value in stage.process(STATE, whole.part(start, stop)).emits[0].values]
+    assert parts == list(stage.process(STATE, whole).emits[0].values)
+
+
+def test_damaged_frames_are_rejected_and_their_neighbours_scored(trained: Trained) -> None:
+    batch = features_batch(trained, slice(6))
+    batch.values[1], batch.values[3] = (batch.values[1] or b"")[:-1], b"no frame"
+    batch.values[4] = None
+    output = ready(trained).process(STATE, batch)
+    assert {reject.at: reject.reason for reject in output.rejects} == {
+        1: "truncated_frame", 3: "not_a_frame", 4: "not_a_frame"}
+    frames = scored(trained, output)
+    assert frames.ids == [b"t0", b"t2", b"t5"]
+    assert frames.rows["features_offset"].tolist() == [100, 102, 105]
+    assert list(output.emits[0].keys) == [b"t0", b"t2", b"t5"]
+
+
+def test_frames_of_another_profile_stop_it(trained: Trained) -> None:
+    batch = features_batch(trained, slice(1))
+    value = batch.values[0] or b""
+    with pytest.raises(Stop, match="frames of profile"):
+        ready(trained).process(STATE, dataclasses.replace(batch, values=[value[:4] + b"deadbeef" + value[12:]]))
+
+
+def test_a_batch_of_nothing_but_rejects(trained: Trained) -> None:
+    output = ready(trained).process(STATE, dataclasses.replace(features_batch(trained, slice(1)), values=[b""]))
+    assert not output.emits
+    assert len(output.rejects) == 1
+
+
+def test_online_weights_are_used_from_the_next_batch_on(trained: Trained) -> None:
+    assert trained.bundle.online is not None
+    changed = trained.bundle.online.params.copy()
+    changed[0] += 1.0
+    stage, batch = ready(trained), features_batch(trained, slice(50))
+    before = scored(trained, stage.process(STATE, batch)).rows
+    weights = OnlineWeights(trained.bundle.hash, 12, changed.astype("<f8").tobytes(), 12, 5)
+    stage.absorb(STATE, models(weights, start=1))
+    after = scored(trained, stage.process(STATE, batch)).rows
+    assert (after["scores"][:, 1] > before["scores"][:, 1]).all()
+    assert set(after["models_offset"].tolist()) == {2}
+    assert set(after["online_labels"].tolist()) == {12}
+    np.testing.assert_array_equal(after["score"], trained.bundle.score(trained.values[:50], changed).final)
+
+
+def test_records_read_again_change_nothing(trained: Trained) -> None:
+    assert trained.bundle.online is not None
+    newer = OnlineWeights(trained.bundle.hash, 9, trained.bundle.online.params.tobytes(), 9, 5)
+    stage = ready(trained, newer)
+    older = OnlineWeights(trained.bundle.hash, 3, trained.bundle.online.params.tobytes(), 3, 5)
+    stage.absorb(STATE, models(champion(trained), older))
+    assert (stage.models_offset, stage.online_labels) == (2, 9)
+
+
+def test_weights_may_come_before_their_champion(trained: Trained) -> None:
+    assert trained.bundle.online is not None
+    weights = OnlineWeights(trained.bundle.hash, 9, trained.bundle.online.params.tobytes(), 9, 5)
+    stage = ScoreStage(trained.profile, trained.bundle.path.parent)
+    stage.absorb(STATE, models(weights))
+    stage.absorb(STATE, models(champion(trained), start=1))
+    assert (stage.models_offset, stage.online_labels) == (2, 9)
+
+
+def test_weights_of_other_bundles_are_left_aside(trained: Trained) -> None:
+    stage = ready(trained, OnlineWeights("f" * 16, 9, b"\0" * 8, 9, 5))
+    assert stage.online_labels == NONE
+    assert stage.models_offset == 2
+
+
+def test_a_champion_that_is_missing_or_damaged_is_refused(trained: Trained, tmp_path: Path) -> None:
+    shutil.copytree(trained.bundle.path, tmp_path / trained.bundle.hash)
+    (tmp_path / trained.bundle.hash / "online.json").write_bytes(b"{}")
+    stage = ScoreStage(trained.profile, tmp_path)
+    for name in (trained.bundle.hash, "0" * 16, "../" + trained.bundle.hash):
+        with pytest.raises(ConfigError):
+            stage.absorb(STATE, models(champion(trained, bundle=name)))

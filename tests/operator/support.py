@@ -1,0 +1,65 @@
+"""Small helpers: random transactions as arrays, folded in chosen batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.plan import Plan
+from model.state import KeyedState
+from tidegate.profile import Profile, load_profile
+
+CARD = load_profile("card")
+START_US = 1_700_000_000_000_000
+HOUR_US = 3_600_000_000
+
+
+class Log:
+    """A step's input log as arrays."""
+
+    def __init__(self, profile: Profile, seed: int, n: int, *, keys: int = 5, span_us: int = 80 * HOUR_US,
+                 late_us: int = 0) -> None:
+        chance = np.random.default_rng(seed)
+        self.profile = profile
+        self.times = np.sort(START_US + chance.integers(0, span_us, n))
+        self.times -= chance.integers(0, late_us, n) if late_us else 0
+        self.hashes = np.stack([chance.integers(1, keys + 1, n) * 0x9E3779B97F4A7C1 for _ in profile.hashed], axis=1)
+        self.values = np.full((n, len(profile.values)), np.nan)
+        self.values[:, :len(profile.inputs)] = np.round(chance.lognormal(3, 1, (n, len(profile.inputs))), 2)
+        self.labels = chance.integers(0, n, n // 4)
+        self.frauds = chance.integers(0, 2, len(self.labels))
+
+    def label(self, plan: Plan, which: slice) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Verdicts on random transactions, some twice and some corrected: ids, keys, when they count."""
+        at = self.labels[which]
+        ids = np.stack([at + 1, at + 1, self.frauds[which] + 1], axis=1).astype(np.int64)
+        return ids, self.hashes[at, plan.key], self.times[at] + self.profile.label_delay_us // 100
+
+
+def fold(state: KeyedState, log: Log, start: int, stop: int) -> NDArray[np.float64]:
+    """Fold a part of the log; one verdict comes after every fourth transaction, wherever the batches are cut."""
+    out = log.values[start:stop].copy()
+    at = start
+    while at < stop:
+        end = min(stop, (at // 4 + 1) * 4)
+        part = out[at - start:end - start]
+        keys = np.ascontiguousarray(log.hashes[at:end, state.plan.key])
+        state.fold(keys, log.hashes[at:end], log.times[at:end], part)
+        if end % 4 == 0 and len(state.plan.verdicts):
+            state.absorb(*log.label(state.plan, slice(end // 4 - 1, end // 4)))
+        at = end
+    return out
+
+
+def fold_batches(state: KeyedState, log: Log, cuts: Iterable[int]) -> NDArray[np.float64]:
+    """Fold the whole log in batches that end at `cuts`."""
+    ends = [*sorted(set(cuts) - {0}), len(log.times)]
+    parts, start = [], 0
+    for end in ends:
+        state.begin()
+        parts.append(fold(state, log, start, end))
+        state.commit()
+        start = end
+    return np.concatenate(parts)

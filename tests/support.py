@@ -1,0 +1,29 @@
+"""What several tests share."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from tidegate.embedded import bindable
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], timeout: float = 10.0, *, every: float = 0.05) -> T:
+    """The first true result of `condition`; fails when there is none within `timeout` s."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while not (result := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {getattr(condition, '__doc__', None) or condition!r}")
+        pause.wait(every)
+    return result
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on, below the range from which clients get theirs."""
+    return next(port for port in iter(lambda: random.randrange(15_000, 30_000), 0) if bindable(port))

@@ -1,0 +1,109 @@
+"""`tidegate up` as its users run it, in a home folder and on ports of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.support import eventually, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Pipeline:
+    """One home folder. `start` may be called again after `stop`."""
+
+    home: Path
+    profile: str = "card"
+    env: dict[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+        self.env = {**os.environ, "TIDEGATE_HOME": str(self.home), "TIDEGATE_PROFILE": self.profile,
+                    "TIDEGATE_PORT": str(self.port), "TIDEGATE_DASHBOARD_PORT": str(free_port()),
+                    "TIDEGATE_KAFKA_PORT": str(free_port()), **self.env}
+        self.output = self.home / "up.txt"
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "tidegate.cli", *arguments]
+
+    def start(self, timeout: float = 240.0) -> None:
+        """Run `tidegate up` until it is ready."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(self.command("up", *self.arguments), cwd=ROOT, env=self.env, stdout=output,
+                                            stderr=output, stdin=subprocess.DEVNULL)
+        try:
+            eventually(self._ready_or_dead, timeout)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output.read_text()[-3000:]}") from error
+
+    def _ready_or_dead(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self.output.read_text()[-3000:]
+        return self.get("/readyz")[0] == 200
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 15.0) -> int:
+        """End it; returns the exit code, and fails when it is not gone in time."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def run(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
+        """Another command beside it."""
+        return subprocess.run(self.command(*arguments), cwd=ROOT, env=self.env, capture_output=True, text=True,
+                              timeout=timeout, check=False)
+
+    def pid(self, name: str) -> int:
+        """The process behind a name of the table."""
+        return int((self.home / "run" / f"{name}.pid").read_text())
+
+    def family(self) -> list[psutil.Process]:
+        """All processes below the supervisor."""
+        assert self.process is not None
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status (0: nobody answers) and document."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, document: object) -> tuple[int, Any]:
+        return self._ask("POST", path, json.dumps(document).encode())
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, Any]:
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        try:
+            link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            answer = link.getresponse()
+            return answer.status, json.loads(answer.read() or b"null")
+        except (OSError, http.client.HTTPException):
+            return 0, None
+        finally:
+            link.close()
+
+    def rows(self) -> int:
+        """Rows of the SQLite database."""
+        connection = sqlite3.connect(f"file:{self.home / 'tidegate.db'}?mode=ro", uri=True)
+        try:
+            return int(connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever the test did."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import eventually
+from tests.system.pipeline import Pipeline
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    made = Pipeline(tmp_path_factory.mktemp("up") / "home")
+    made.start()
+    yield made
+    made.close()
+
+
+def transaction(number: int) -> dict[str, object]:
+    return {"transaction_id": f"t-{number}", "user_id": f"user-{number % 5}", "amount": 12.5, "merchant": "m-1",
+            "timestamp": "2026-01-31T12:00:00Z", "merchant_type": "grocery", "device_type": "mobile",
+            "location_match": True}
+
+
+def post(pipeline: Pipeline, first: int, count: int) -> None:
+    status, answer = pipeline.post("/v1/transactions/batch", [transaction(first + i) for i in range(count)])
+    assert (status, answer["accepted"]) == (202, count)
+
+
+def test_a_post_becomes_a_row(pipeline: Pipeline) -> None:
+    before = pipeline.rows()
+    post(pipeline, 0, 50)
+    eventually(lambda: pipeline.rows() == before + 50, 20)
+    status, row = pipeline.get("/v1/transactions/t-7")
+    assert status == 200
+    assert row["decision"] in ("approve", "review", "block")
+
+
+def test_a_killed_stage_is_started_again_and_nothing_is_lost(pipeline: Pipeline) -> None:
+    before, old = pipeline.rows(), pipeline.pid("score")
+    psutil.Process(old).kill()
+    post(pipeline, 1000, 50)
+    eventually(lambda: pipeline.pid("score") != old, 10)
+    eventually(lambda: pipeline.rows() == before + 50, 40)
+    assert "score backoff: SIGKILL" in pipeline.output.read_text()
+
+
+def test_status_names_every_process(pipeline: Pipeline) -> None:
+    done = eventually(lambda: (found := pipeline.run("status", "--json")).returncode == 0 and found, 30)
+    names = {process["process"] for process in json.loads(done.stdout)["processes"]}
+    assert {"preprocess", "preprocess-2", "score", "persist", "label", "learn"} <= names
+
+
+def test_a_second_up_on_the_same_home_is_refused(pipeline: Pipeline) -> None:
+    done = pipeline.run("up")
+    assert done.returncode == 78
+    assert "already runs" in done.stderr
+
+
+def test_a_taken_port_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
+    other = Pipeline(tmp_path / "home", env={"TIDEGATE_PORT": str(pipeline.port)})
+    done = other.run("up")
+    assert done.returncode == 78
+    assert f"port {pipeline.port}" in done.stderr
+    assert "TIDEGATE_PORT" in done.stderr
+
+
+def test_sigterm_drains_everything_and_the_next_start_goes_on(pipeline: Pipeline) -> None:
+    rows, family = pipeline.rows(), pipeline.family()
+    assert pipeline.stop(signal.SIGTERM) == 0
+    assert not [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+    pipeline.start(timeout=60)
+    post(pipeline, 2000, 50)
+    eventually(lambda: pipeline.rows() == rows + 50, 20)
+
+
+def test_nothing_survives_a_killed_supervisor(pipeline: Pipeline) -> None:
+    family = pipeline.family()
+    assert len(family) > 8
+    assert pipeline.process is not None
+    pipeline.process.kill()
+    pipeline.process.wait()
+    eventually(lambda: not [member for member in family if member.is_running()
+                            and member.status() != psutil.STATUS_ZOMBIE], 5)
+    rows = pipeline.rows()
+    pipeline.start(timeout=60)
+    post(pipeline, 3000, 50)
+    eventually(lambda: pipeline.rows() == rows + 50, 30)

@@ -1,0 +1,70 @@
+"""What several commands share: options that stand for settings, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
+
+Profile = Annotated[str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")]
+Kafka = Annotated[str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")]
+Db = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+def settings_with(**options: str) -> Settings:
+    """The settings, with options that are not empty put over them, here and in every process started from here.
+
+    Raises ConfigError naming the variable that is wrong.
+    """
+    from pydantic import ValidationError
+
+    from tidegate.settings import Settings
+
+    os.environ.update({f"TIDEGATE_{name.upper()}": value for name, value in options.items() if value})
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = "; ".join(f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError(f"settings: {faults}") from None
+
+
+def ranges(numbers: list[int]) -> str:
+    """Partitions for people: `0-2,5`."""
+    parts: list[list[int]] = []
+    for number in sorted(numbers):
+        if parts and parts[-1][1] == number - 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    typer.echo(json.dumps(value, default=str))
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """SIGINT and SIGTERM set `stop`, also where a shell started us with SIGINT ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+
+
+def opened(stop: threading.Event) -> None:
+    """Wait for the line by which `tidegate up` opens the gate, if it started this process; end early with `stop`."""
+    if not os.environ.get("TIDEGATE_GATED"):
+        return
+    while not stop.is_set() and not select.select([sys.stdin], [], [], 0.2)[0]:
+        pass

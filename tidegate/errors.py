@@ -1,0 +1,54 @@
+"""Every error Tidegate raises on purpose.
+
+    TidegateError
+    ├── ConfigError          settings, topics.yaml or a profile is wrong; the message names the place and the mend
+    ├── Rejected             one record is at fault: it goes to the dead letters (reason, detail)
+    ├── Retry                something outside is away for a while: abort, rewind, pause, try again
+    │   └── Aborted          the broker aborted this transaction; its producer may have to be replaced
+    ├── Fenced               another process took over: give up the partition, never write again
+    └── Stop                 going on would do harm: exit with a code that no supervisor restarts
+
+Anything else is a defect: the process dies and its supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+EXIT_CONFIG = 78
+"""sysexits.h EX_CONFIG: the supervisor does not restart a process that ends with it."""
+
+
+class TidegateError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(TidegateError):
+    """Settings, topics or a profile are wrong."""
+
+
+class Rejected(TidegateError):
+    """One record cannot be processed through its own fault."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class Retry(TidegateError):
+    """A part outside of the process is unavailable; nothing was written."""
+
+
+class Aborted(Retry):
+    """The transaction was aborted. `rebuild` says that its producer must be thrown away."""
+
+    def __init__(self, message: str, *, rebuild: bool = False) -> None:
+        super().__init__(message)
+        self.rebuild = rebuild
+
+
+class Fenced(TidegateError):
+    """Another process owns this partition or transactional id now."""
+
+
+class Stop(TidegateError):
+    """Going on would do harm; the process exits with `EXIT_CONFIG` and is not restarted."""

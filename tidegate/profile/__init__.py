@@ -1,0 +1,6 @@
+"""Profiles: `load_profile("card")` gives everything the pipeline knows about one kind of transaction."""
+
+from tidegate.profile.profile import Profile, load_profile
+from tidegate.profile.spec import Feature, Field, History, ModelsSpec
+
+__all__ = ["Feature", "Field", "History", "ModelsSpec", "Profile", "load_profile"]

@@ -1,0 +1,125 @@
+"""A profile: what one's own transactions look like, which windows are kept, which models judge them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from tidegate.errors import ConfigError, Rejected
+from tidegate.messages import FrameLayout
+from tidegate.profile.check import Checked, check
+from tidegate.profile.fields import diagnose, make_struct, time_us, value_fault
+from tidegate.profile.source import Source
+from tidegate.profile.spec import Json
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Profile:
+    """One loaded profile; immutable. Attributes are listed in the constructor, all derived from the file."""
+
+    def __init__(self, path: Path, checked: Checked, content: Json) -> None:
+        self.path = path
+        self.name = path.stem
+        self.hash = hashlib.sha256(_encode(content)).hexdigest()[:8].encode()
+        self.id_field = checked.id_field
+        self.account = checked.account
+        self.time_field = checked.time_field
+        self.money_field = checked.money_field
+        self.fields = checked.fields
+        self.entities = checked.entities
+        self.hashed = checked.hashed
+        self.inputs = checked.inputs
+        self.computed = checked.computed
+        """Feature specs by name, in file order (tidegate.profile.spec.Feature)."""
+        self.values = (*checked.inputs, *checked.computed)
+        self.label_delay_us = checked.label_delay_us
+        self.models = checked.models
+        self.history = checked.history
+        self.features = tuple(name for name in self.values if name not in self.models.exclude)
+        self.steps = max(1, len(self.entities))
+        self.decimals = self.fields[self.money_field].decimals if self.money_field else 2
+        self.struct = make_struct(self.name, self.fields, self.id_field)
+        self.decoder = msgspec.json.Decoder(self.struct)
+        self._checked_fields = [f for f in self.fields.values() if f.type in ("time", "money", "string")]
+
+    def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
+        """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises Rejected."""
+        try:
+            tx: msgspec.Struct = self.decoder.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self.rejection(raw, received_us, str(error)) from error
+        for field in self._checked_fields:
+            value = getattr(tx, field.name)
+            fault = None if value is None else value_fault(field, value, received_us)
+            if fault is not None:
+                raise Rejected(fault.reason, f"{fault.field}: {fault.message}")
+        return tx
+
+    def rejection(self, raw: bytes, received_us: int = 0, otherwise: str = "not valid") -> Rejected:
+        """The first thing wrong with a message that did not decode."""
+        faults = diagnose(raw, self.fields, self.id_field, received_us)
+        if not faults:
+            return Rejected("invalid_json", otherwise)
+        detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults[:5])
+        return Rejected(faults[0].reason, detail)
+
+    def faults(self, raw: bytes, received_us: int = 0) -> list[tuple[str, str]]:
+        """All bad fields of a message with what was expected ("" is the message itself); empty when it is good."""
+        return [(fault.field, fault.message) for fault in diagnose(raw, self.fields, self.id_field, received_us)]
+
+    def canonical(self, tx: msgspec.Struct) -> bytes:
+        """Compact JSON in field order; equal transactions have equal canonical bytes."""
+        return _encode(tx)
+
+    def body_hash(self, canonical: bytes) -> bytes:
+        """16 bytes of BLAKE2b."""
+        return hashlib.blake2b(canonical, digest_size=16).digest()
+
+    def id_of(self, tx: msgspec.Struct) -> str | None:
+        """The transaction's own id, if it has one."""
+        value = getattr(tx, self.id_field)
+        return None if value is None else str(value)
+
+    def set_id(self, tx: msgspec.Struct, transaction_id: str) -> None:
+        """Give a transaction without an id one."""
+        setattr(tx, self.id_field, transaction_id)
+
+    def key_of(self, tx: msgspec.Struct) -> bytes:
+        """The partition key on the raw topic: the account, else the id."""
+        return str(getattr(tx, self.account or self.id_field)).encode()
+
+    def event_us(self, tx: msgspec.Struct, received_us: int = 0) -> int:
+        """The event time; where the profile has no time field, `received_us`."""
+        return time_us(getattr(tx, self.time_field)) if self.time_field else received_us
+
+    @property
+    def features_layout(self) -> FrameLayout:
+        """The frame between the keyed steps, and before scoring."""
+        return FrameLayout(self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values))
+
+    @property
+    def scored_layout(self) -> FrameLayout:
+        """The frame after scoring."""
+        return FrameLayout(self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values),
+                           scores=len(self.models.names))
+
+
+def load_profile(name_or_path: str | Path) -> Profile:
+    """Load `profiles/NAME.yaml` or the file at a path. Raises ConfigError with file, line, field and expectation."""
+    path = _find(str(name_or_path))
+    source = Source(path)
+    return Profile(path, check(source), source.document)
+
+
+def _find(name: str) -> Path:
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return Path(name)
+    folders = [Path("profiles"), Path(__file__).resolve().parents[2] / "profiles"]
+    for folder in folders:
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
+    raise ConfigError(f"no profile {name!r}; there are {', '.join(known)}, or give the path of a file")

@@ -1,0 +1,204 @@
+"""What a profile file may say: fields and features as plain structs, checked by msgspec while they are read."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import msgspec
+
+SECOND = 1_000_000
+_UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
+DAY = _UNITS["d"]
+Json = Any
+"""What YAML or JSON held: nothing is known of it before it is converted."""
+MONEY_LIMIT = 3_000_000_000
+"""Largest amount in minor units: its square still fits 63 bits."""
+
+
+class Duration(int):
+    """Microseconds, written as `30s`, `5m`, `1h` or `7d`."""
+
+    @classmethod
+    def parse(cls, text: object) -> Duration:
+        """Raises ValueError."""
+        found = re.fullmatch(r"(\d{1,6})([smhd])", text) if isinstance(text, str) else None
+        if found is None or int(found[1]) == 0:
+            raise ValueError(f"expected a duration such as 1h, got {text!r}")
+        return cls(int(found[1]) * _UNITS[found[2]])
+
+
+class Instant(int):
+    """Microseconds since 1970 (UTC), written as an ISO 8601 date or time."""
+
+    @classmethod
+    def parse(cls, text: object) -> Instant:
+        """Raises ValueError."""
+        if isinstance(text, date) and not isinstance(text, datetime):
+            text = datetime(text.year, text.month, text.day, tzinfo=UTC)
+        if isinstance(text, datetime):
+            aware = text if text.tzinfo else text.replace(tzinfo=UTC)
+            return cls(round(aware.timestamp() * SECOND))
+        raise ValueError(f"expected a date such as 2020-01-31, got {text!r}")
+
+
+def hook(kind: type, value: Json) -> Json:
+    """The msgspec hook for the two types above."""
+    if issubclass(kind, Duration | Instant):
+        return kind.parse(value)
+    raise NotImplementedError(kind)
+
+
+class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Refuses what it does not know."""
+
+
+FieldType = Literal["string", "money", "number", "integer", "bool", "category", "time", "vector"]
+
+
+class Field(_Strict):
+    """One field of a transaction. `min` and `max` are inclusive; money and its bounds are in units, not minor units."""
+
+    type: FieldType
+    name: str = ""
+    optional: bool = False
+    ignored: bool = False
+    """Accepted and kept in the payload, but never an input of features or models."""
+    min: float | None = None
+    max: float | None = None
+    max_length: int = 128
+    integers: bool = False
+    """A string field that also takes whole numbers."""
+    values: list[str] = []
+    open: bool = False
+    """A category that takes undeclared values, all with the code `len(values)`."""
+    decimals: int = 2
+    not_before: Instant = Instant(0)
+    max_ahead: Duration = Duration(DAY)
+    """How far after the record's own (ingest) time an event may claim to be."""
+    length: int = 0
+
+
+OPTIONS: dict[str, frozenset[str]] = {
+    "string": frozenset({"max_length", "integers"}), "money": frozenset({"min", "max", "decimals"}),
+    "number": frozenset({"min", "max"}), "integer": frozenset({"min", "max"}), "bool": frozenset(),
+    "category": frozenset({"values", "open", "max_length"}), "time": frozenset({"not_before", "max_ahead"}),
+    "vector": frozenset({"length", "min", "max"}),
+}
+"""Which options a field of a type takes, beside type, optional and ignored."""
+
+
+class _Feature(_Strict, tag_field="op"):
+    """One computed column."""
+
+
+class _Keyed(_Feature):
+    by: str
+    """The entity."""
+
+
+class _Windowed(_Keyed):
+    window: Duration
+
+
+class Count(_Windowed, tag="count"):
+    """Transactions in the window, this one included."""
+
+
+class Sum(_Windowed, tag="sum"):
+    """Sum of `of` in the window."""
+
+    of: str
+
+
+class Mean(_Windowed, tag="mean"):
+    """Mean of `of` in the window; missing values are left out."""
+
+    of: str
+
+
+class Deviation(_Windowed, tag="deviation"):
+    """Population standard deviation of `of` in the window."""
+
+    of: str
+
+
+class Distinct(_Windowed, tag="distinct"):
+    """Distinct values of the field `of` seen in the window, at most `keep`."""
+
+    of: str
+    keep: int = 16
+
+
+class SinceLast(_Keyed, tag="since_last"):
+    """Seconds since the entity's last transaction; missing for the first, 0 for a late one."""
+
+
+class Level(_Keyed, tag="level"):
+    """The value of `of` against the median of the entity's `last` values before it; missing before the third."""
+
+    of: str
+    last: int
+    give: Literal["ratio", "difference", "zscore"]
+
+
+class DecayedSum(_Keyed, tag="decayed_sum"):
+    """Sum of `of` over all transactions, halved every `half_life`."""
+
+    of: str
+    half_life: Duration
+
+
+class FraudRate(_Windowed, tag="fraud_rate"):
+    """(frauds + prior * weight) / (verdicts + weight) over the verdicts that matured in the window."""
+
+    prior: float
+    weight: float
+
+
+class Verdicts(_Windowed, tag="verdicts"):
+    """How many verdicts matured in the window."""
+
+
+class Calendar(_Feature, tag="calendar"):
+    """A part of the event time (UTC); weekday 0 is Monday, night is before 7 h."""
+
+    part: Literal["hour_sin", "hour_cos", "weekday", "is_weekend", "is_night"]
+
+
+class Expression(_Feature, tag="expression"):
+    """Arithmetic on earlier columns; see `tidegate.profile.expression`."""
+
+    is_: str = msgspec.field(name="is")
+
+
+Windowed = Count | Sum | Mean | Deviation
+Verdicted = FraudRate | Verdicts
+Keyed = Windowed | Distinct | SinceLast | Level | DecayedSum | Verdicted
+Feature = Keyed | Calendar | Expression
+
+
+class Thresholds(_Strict):
+    """Scores from which a transaction is sent to review, or blocked."""
+
+    review: float
+    block: float
+
+
+class History(_Strict):
+    """How `train` gets its history: so many simulated transactions, or a file with a label column."""
+
+    simulate: int = 0
+    file: str = ""
+    label: str = ""
+    """Name of the column that holds 0, 1, or nothing where no verdict is known."""
+
+
+class ModelsSpec(_Strict):
+    """The models in score order, the settings of each, the columns they never see, and the thresholds."""
+
+    names: list[str]
+    settings: dict[str, dict[str, float | int | str | bool]]
+    exclude: list[str]
+    thresholds: Thresholds

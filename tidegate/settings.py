@@ -1,0 +1,58 @@
+"""The one place where settings are read: environment (TIDEGATE_*), then `.env`, then these defaults."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All settings of all processes. The names in upper case with TIDEGATE_ before them are the variables."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", env_file=".env", extra="ignore", frozen=True)
+
+    home: Path = Field(Path("var"), description="where broker log, database, bundles, snapshots and logs lie")
+    profile: str = Field("card", description="name in profiles/, or a path to a profile")
+    topics_file: Path = Field(Path("topics.yaml"), description="the list of topics")
+    host: str = "127.0.0.1"
+    port: int = 5000
+    dashboard_port: int = 5001
+    metrics_port: int = Field(0, description="where this process serves /metrics and /healthz; 0: any free port")
+    kafka: str = Field("", description="HOST:PORT of a Kafka; empty: the embedded one")
+    kafka_port: int = Field(9092, description="port of the embedded Kafka")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_ca: Path | None = None
+    kafka_user: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    replication: int = Field(0, description="replication factor of all topics; 0: as topics.yaml says")
+    db: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
+    snapshots: str = Field("", description="fsspec URL of the snapshot folder; empty: in the home folder")
+    bundles: str = Field("", description="folder of model bundles; empty: in the home folder")
+    batch: int = Field(4000, ge=1, le=100_000, description="most records in one transaction")
+    snapshot_every: int = Field(200_000, ge=1, description="records of a partition between two snapshots")
+    max_body: int = Field(8_000_000, description="largest request body in bytes")
+    max_batch: int = Field(5000, description="most transactions in one request")
+    max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
+    instance: str = Field("", description="stable name of this process; empty: stage and process id")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @cached_property
+    def db_url(self) -> str:
+        return self.db or f"sqlite:///{(self.home / 'tidegate.db').resolve()}"
+
+    @cached_property
+    def kafka_address(self) -> str:
+        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+
+    @cached_property
+    def snapshots_url(self) -> str:
+        return self.snapshots or f"file://{(self.home / 'snapshots').resolve()}"
+
+    @cached_property
+    def bundles_dir(self) -> Path:
+        return Path(self.bundles) if self.bundles else self.home / "bundles"

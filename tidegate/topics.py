@@ -1,0 +1,113 @@
+"""The one list of topics, `topics.yaml`: read, created on a cluster, compared with it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import yaml
+
+from tidegate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tidegate.kafka import KafkaBroker, TopicState
+
+_UNITS = {"h": 3_600_000, "d": 86_400_000}
+_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
+_Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+_Bytes = Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)]
+_Retention = Annotated[str, msgspec.Meta(pattern=r"^(forever|[1-9]\d*[hd])$")]
+_Cleanup = Literal["delete", "compact"]
+
+
+class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
+    partitions: _Count
+    replication: _Count
+    retention: _Retention
+    cleanup: _Cleanup
+    max_bytes: _Bytes
+
+
+class _Entry(msgspec.Struct, forbid_unknown_fields=True):
+    key: str
+    message: str
+    partitions: _Count | None = None
+    replication: _Count | None = None
+    retention: _Retention | None = None
+    cleanup: _Cleanup | None = None
+    max_bytes: _Bytes | None = None
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    defaults: _Defaults
+    topics: dict[str, _Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic as it should be. `retention_ms` -1: for good. `max_bytes`: largest batch of records."""
+
+    name: str
+    key: str
+    message: str
+    partitions: int
+    replication: int
+    retention_ms: int
+    cleanup: str
+    max_bytes: int
+
+    @property
+    def config(self) -> dict[str, str]:
+        """Kafka's settings of the topic."""
+        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms),
+                "max.message.bytes": str(self.max_bytes)}
+
+
+def load_topics(path: Path, replication: int = 0) -> list[Topic]:
+    """Read the list; `replication` > 0 overrides all. Raises ConfigError with the file, the place and the mend."""
+    try:
+        found = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}: name the list of topics by TIDEGATE_TOPICS_FILE") from error
+    except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {_one_line(error)}") from error
+    return [_topic(name, entry, found.defaults, replication) for name, entry in found.topics.items()]
+
+
+def _topic(name: str, entry: _Entry, defaults: _Defaults, replication: int) -> Topic:
+    retention = entry.retention or defaults.retention
+    return Topic(
+        name, entry.key, entry.message, entry.partitions or defaults.partitions,
+        replication or entry.replication or defaults.replication,
+        -1 if retention == "forever" else int(retention[:-1]) * _UNITS[retention[-1]],
+        entry.cleanup or defaults.cleanup, entry.max_bytes or defaults.max_bytes)
+
+
+def _one_line(error: Exception) -> str:
+    return re.sub(r"\s+", " ", str(error))
+
+
+def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
+    """Create what is missing; the names created. What exists is left as it is: see `check_topics`. Raises Retry."""
+    existing = broker.admin.existing()
+    return [topic.name for topic in topics if topic.name not in existing
+            and broker.admin.create(topic.name, topic.partitions, topic.replication, topic.config)]
+
+
+def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
+    """One sentence for each difference between the list and the cluster; empty when they agree. Raises Retry."""
+    states = broker.admin.states([topic.name for topic in topics])
+    return [fault for topic in topics for fault in _differences(topic, states.get(topic.name))]
+
+
+def _differences(topic: Topic, state: TopicState | None) -> list[str]:
+    if state is None:
+        return [f"{topic.name}: does not exist; `tidegate topics apply` creates it"]
+    pairs = [("partitions", str(topic.partitions), str(state.partitions)),
+             ("replication", str(topic.replication), str(state.replication)),
+             *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS)]
+    return [f"{topic.name}: {name} is {there}, the list says {wanted}" for name, wanted, there in pairs
+            if wanted != there and not (name == "retention.ms" and topic.cleanup == "compact")]
