@@ -56,6 +56,13 @@ def _cut(rows: NDArray[Any]) -> list[bytes]:
     return cut
 
 
+def frame_profile(value: bytes | None) -> bytes | None:
+    """The profile's hash (8 characters) that a frame carries; None for anything else."""
+    if value is None or len(value) < 12 or int.from_bytes(value[:4], "little") != MAGIC:
+        return None
+    return value[4:12]
+
+
 class FrameLayout:
     """The row of one profile.
 

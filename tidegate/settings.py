@@ -18,17 +18,19 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="where broker log, database, bundles, snapshots and logs lie")
     profile: str = Field("card", description="name in profiles/, or a path to a profile")
     topics_file: Path = Field(Path("topics.yaml"), description="the list of topics")
-    host: str = "127.0.0.1"
-    port: int = 5000
-    dashboard_port: int = 5001
+    host: str = Field("127.0.0.1", description="where the API and the results page listen")
+    port: int = Field(5000, description="port of the API")
+    dashboard_port: int = Field(5001, description="port of the results page")
     metrics_port: int = Field(0, description="where this process serves /metrics and /healthz; 0: any free port")
     kafka: str = Field("", description="HOST:PORT of a Kafka; empty: the embedded one")
     kafka_port: int = Field(9092, description="port of the embedded Kafka")
-    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_ca: Path | None = None
-    kafka_user: str = ""
-    kafka_password: SecretStr = SecretStr("")
-    kafka_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="protocol of that Kafka's listener")
+    kafka_ca: Path | None = Field(None, description="file with the CA certificate that signed Kafka's")
+    kafka_user: str = Field("", description="user name for SASL")
+    kafka_password: SecretStr = Field(SecretStr(""), description="password for SASL; never logged")
+    kafka_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism")
     replication: int = Field(0, description="replication factor of all topics; 0: as topics.yaml says")
     db: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
     snapshots: str = Field("", description="fsspec URL of the snapshot folder; empty: in the home folder")
@@ -39,7 +41,8 @@ class Settings(BaseSettings):
     max_batch: int = Field(5000, description="most transactions in one request")
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
     instance: str = Field("", description="stable name of this process; empty: stage and process id")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least severe line that is logged")
 
     @cached_property
     def db_url(self) -> str:

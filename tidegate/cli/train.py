@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile as LoadedProfile
 
 Promote = Annotated[bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")]
+History = Annotated[Path | None, typer.Option(
+    "--history", metavar="FILE", help="CSV or Parquet to train on instead of the history that the profile names.")]
+Label = Annotated[str, typer.Option(
+    "--label", help="Its column with 1 for fraud, 0 for legitimate, nothing where no verdict is known.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
 
 
-def train(profile: Profile = "", promote: Promote = False, seed: Seed = 0, kafka: Kafka = "",
-          as_json: Json = False) -> None:
-    """Train the profile's models on the history it names, through the operator that serves.
+def train(profile: Profile = "", history: History = None, label: Label = "label", promote: Promote = False,
+          seed: Seed = 0, kafka: Kafka = "", as_json: Json = False) -> None:
+    """Train the profile's models on the history it names, or on a file, through the operator that serves.
 
-    Example: [bold]tidegate train --profile wallet --promote[/bold]
+    Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
     """
     from model.train import train as train_bundle
     from tidegate.profile import load_profile
@@ -39,7 +43,7 @@ def train(profile: Profile = "", promote: Promote = False, seed: Seed = 0, kafka
     with Progress(TextColumn("training"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
                   console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("history", total=1.0)
-        frame, labels = _history(loaded)
+        frame, labels = _read(loaded, history, label) if history else _history(loaded)
         bundle = train_bundle(loaded, frame, labels, settings.bundles_dir,
                               lambda share, what: bars.update(task, completed=share, description=what), seed)
     if promote:
@@ -57,22 +61,21 @@ def _history(profile: LoadedProfile) -> tuple[pd.DataFrame, NDArray[np.int8]]:
 
         frame = simulate_history(profile, profile.history.simulate)
         return frame.drop(columns="label"), frame["label"].to_numpy("int8")
-    return _read(profile)
+    return _read(profile, Path(profile.history.file), profile.history.label)
 
 
-def _read(profile: LoadedProfile) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+def _read(profile: LoadedProfile, path: Path, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
     import pandas as pd
 
     from tidegate.errors import ConfigError
 
-    path = Path(profile.history.file)
     try:
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except OSError as error:
-        raise ConfigError(f"{profile.path}: history.file {path}: {error.strerror or error}") from error
-    label = profile.history.label
+        raise ConfigError(f"the history {path} cannot be read: {error.strerror or error}") from error
     if label not in frame:
-        raise ConfigError(f"{profile.path}: history.label: {path} has no column {label!r}")
+        raise ConfigError(f"the history {path} has no column {label!r}; its columns are {', '.join(frame.columns)}: "
+                          "name the one with the verdicts by --label, or by history.label of the profile")
     labels = frame.pop(label).fillna(-1).to_numpy("int8")
     if profile.time_field:
         order = frame[profile.time_field].argsort(kind="stable")

@@ -124,7 +124,7 @@ def consumer_error(error: KafkaError, call: str) -> TidegateError:
     if error.code() in DENIED:
         return ConfigError(f"{call}: {error.str()}: check TIDEGATE_KAFKA_* and the cluster's ACLs")
     if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        return ConfigError(f"{call}: {error.str()}: run `tidegate topics apply`")
+        return Retry(f"{call}: {error.str()}: the broker is starting, or the topic is gone (`tidegate topics check`)")
     return Retry(f"{call}: {error.str()}")
 
 

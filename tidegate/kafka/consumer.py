@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -70,9 +71,7 @@ class KafkaConsumer:
         messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
         if {type(m.error()) for m in messages} != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
             messages = self._without_events(messages)
-        groups: dict[TopicPartition, list[Message]] = {}
-        for message in messages:
-            groups.setdefault(TopicPartition(message.topic() or "", message.partition() or 0), []).append(message)
+        groups = _by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
         batches = [_batch(source, group) for source, group in groups.items()]
@@ -150,12 +149,22 @@ class KafkaConsumer:
             found = self.client.list_topics(topic, _TIMEOUT).topics[topic]
         except KafkaException as exception:
             raise _translate(exception, "partitions") from exception
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise consumer_error(found.error, "partitions")
         if found.error is not None or not found.partitions:
             raise ConfigError(f"there is no topic {topic!r}: run `tidegate topics apply`")
         return [TopicPartition(topic, number) for number in sorted(found.partitions)]
 
     def close(self) -> None:
         self.client.close()
+
+
+def _by_partition(messages: list[Message]) -> dict[TopicPartition, list[Message]]:
+    """Messages come out of the client in runs of one partition."""
+    groups: dict[TopicPartition, list[Message]] = {}
+    for (topic, partition), run in groupby(messages, lambda m: (m.topic(), m.partition())):
+        groups.setdefault(TopicPartition(topic or "", partition or 0), []).extend(run)
+    return groups
 
 
 def _plain(partition: ck.TopicPartition) -> TopicPartition:

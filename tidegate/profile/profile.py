@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Profile:
@@ -73,6 +75,10 @@ class Profile:
     def canonical(self, tx: msgspec.Struct) -> bytes:
         """Compact JSON in field order; equal transactions have equal canonical bytes."""
         return _encode(tx)
+
+    def canonical_all(self, txs: Sequence[msgspec.Struct]) -> list[bytes]:
+        """The canonical bytes of many at once: JSON holds no line breaks of its own."""
+        return _encode_lines(txs).split(b"\n")[:-1]
 
     def body_hash(self, canonical: bytes) -> bytes:
         """16 bytes of BLAKE2b."""

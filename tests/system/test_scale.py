@@ -1,0 +1,69 @@
+"""Three scoring processes share the work, and a verdict reaches all of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.simulate import simulate_history
+from tests.support import eventually
+from tests.system.pipeline import Pipeline
+from tidegate.profile import load_profile
+
+COUNT = 20_000
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    made = Pipeline(tmp_path_factory.mktemp("scale") / "home", arguments=("--scale", "score=3"))
+    made.start()
+    yield made
+    made.close()
+
+
+def scorers(pipeline: Pipeline) -> list[dict[str, Any]]:
+    done = pipeline.run("status", "--json")
+    return [process for process in json.loads(done.stdout)["processes"] if process["stage"] == "score"]
+
+
+def test_three_score_without_loss_or_duplicates(pipeline: Pipeline, tmp_path: Path) -> None:
+    frame = simulate_history(load_profile("card"), COUNT, seed=3).drop(columns="label")
+    file = tmp_path / "made.parquet"
+    frame.to_parquet(file)
+    done = pipeline.run("send", str(file), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (json.loads(done.stdout)["rows"], pipeline.rows()) == (COUNT, COUNT)
+    found = eventually(lambda: sum(one["processed"] for one in scorers(pipeline)) == COUNT and scorers(pipeline), 20)
+    assert len(found) == 3
+    assert all(one["processed"] > 0 for one in found)
+    assert sorted(partition for one in found for partition in one["partitions"]) == list(range(6))
+
+
+def test_new_weights_reach_the_scorers_within_two_seconds(pipeline: Pipeline) -> None:
+    status, _ = pipeline.post("/v1/transactions?wait_ms=5000", transaction("judged"))
+    assert status == 200
+    eventually(lambda: pipeline.get("/v1/transactions/judged")[0] == 200, 10)
+    status, _ = pipeline.post("/v1/feedback", {"transaction_id": "judged", "verdict": "fraud"})
+    assert status == 202
+    told = time.monotonic()
+    eventually(lambda: learnt(pipeline) >= 1, 5)
+    assert time.monotonic() - told < 2.0
+
+
+def learnt(pipeline: Pipeline) -> int:
+    """The labels that a transaction posted now is scored with."""
+    name = f"after-{time.monotonic_ns()}"
+    pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))
+    _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    return int(row["online_labels"])
+
+
+def transaction(name: str) -> dict[str, object]:
+    return {"transaction_id": name, "user_id": "user-1", "amount": 950.0, "merchant": "m-1",
+            "timestamp": "2026-01-31T02:00:00Z", "merchant_type": "gambling", "device_type": "desktop",
+            "location_match": False}
