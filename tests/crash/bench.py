@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.score import ScoreStage
 from db.engine import open_database
+from db.migrate import migrate
 from db.names import names_of
 from db.sink import SqlSink
 from db.store import Store
@@ -287,15 +289,9 @@ class Bench:
             raise Retry("the database is away")
 
 
-_FILES: list[Path] = []
-
-
+@cache
 def _migrated() -> Path:
     """An empty database of the newest schema, made once."""
-    if not _FILES:
-        from db.migrate import migrate
-
-        file = card_bundle()[0] / "empty.db"
-        migrate(f"sqlite:///{file}")
-        _FILES.append(file)
-    return _FILES[0]
+    file = card_bundle()[0] / "empty.db"
+    migrate(f"sqlite:///{file}")
+    return file

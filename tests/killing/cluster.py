@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from db.migrate import migrate
 from model.registry import promote
@@ -33,7 +32,7 @@ PROFILE = load_profile("card")
 
 @dataclass
 class Cluster:
-    """One home folder, one Kafka, one database, and a process for each stage. `start` makes topics, schema, champion."""
+    """One home folder, one Kafka, one database, and a process for each stage."""
 
     home: Path
     database: str
@@ -49,7 +48,6 @@ class Cluster:
                                  bundles=str(folder), topics_file=ROOT / "topics.yaml")
         self.broker = KafkaBroker(self.settings)
         self.url = f"http://127.0.0.1:{self.settings.port}"
-        self._logs: dict[str, IO[bytes]] = {}
 
     def start(self) -> Cluster:
         self.kafka.start()
@@ -66,10 +64,10 @@ class Cluster:
         env = {**os.environ, "TIDEGATE_HOME": str(self.home), "TIDEGATE_DB": self.database, "TIDEGATE_INSTANCE": name,
                "TIDEGATE_KAFKA": self.kafka.address, "TIDEGATE_PORT": str(self.settings.port),
                "TIDEGATE_BUNDLES": self.settings.bundles, "TIDEGATE_PROFILE": "card", "TIDEGATE_SNAPSHOT_EVERY": "3000"}
-        log = self._logs.setdefault(name, (self.home / f"{name}.log").open("ab"))
         command = [sys.executable, "-m", "tidegate.cli", "run", name]
-        self.processes[name] = subprocess.Popen(guarded(command), cwd=ROOT, env=env, stdout=log, stderr=log,
-                                                stdin=subprocess.DEVNULL)
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(guarded(command), cwd=ROOT, env=env, stdout=log, stderr=log,
+                                                    stdin=subprocess.DEVNULL)
 
     def kill(self, name: str) -> None:
         """SIGKILL a process and start it again, as its supervisor would."""
@@ -103,8 +101,6 @@ class Cluster:
                 process.kill()
                 process.wait()
         self.kafka.stop()
-        for log in self._logs.values():
-            log.close()
 
 
 class Killer:

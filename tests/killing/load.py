@@ -1,4 +1,4 @@
-"""Transactions and verdicts posted while everything is being killed; every post is repeated until it is acknowledged."""
+"""Transactions and verdicts posted while everything is being killed; every post is repeated until acknowledged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tidegate.messages import Verdict
 
 
 class Load(threading.Thread):
-    """Posts batches until `enough` is set, then closes with what is under way. `acknowledged`: ids with their bodies."""
+    """Posts batches until `enough` is set. `acknowledged`: the bodies by id."""
 
     def __init__(self, url: str, rate: float, seed: int) -> None:
         super().__init__(name="load")

@@ -88,7 +88,7 @@ RAW = [
     raw("Infinity", "not_finite", text("12.5", "Infinity", "p3")),
     raw("1e400", "not_finite", text("12.5", "1e400", "p4")),
     raw("far past", "bad_time", tx(timestamp="1901-01-01T00:00:00Z")),
-    raw("far future", "bad_time", tx(timestamp=NOW_MS / 1000 + 30 * 86_400)),
+    raw("far future", "bad_time", tx(timestamp="2190-01-01T00:00:00Z")),
     raw("no time at all", "bad_time", tx(timestamp="soon")),
     raw("deep nesting", "too_deep", b'{"user_id": ' + b"[" * 5000 + b"]" * 5000 + b"}"),
     raw("huge", "too_large", tx(merchant="m" * 300_000)),

@@ -122,6 +122,18 @@ def test_it_paces(api: Api, profile: Profile, file: Path, tmp_path: Path) -> Non
     assert 0.7 < time.monotonic() - begin < 4
 
 
+def test_what_never_becomes_a_row_is_told(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
+    with pytest.raises(Retry, match="2,000 of 2,000 are neither rows nor dead letters"):
+        send(Source(file, profile), Client(api.url), tmp_path, broker=api.broker, existing=lambda _ids: set(),
+             patience=0.5)
+
+
+def test_another_database_behind_the_address_is_sent_all(api: Api, profile: Profile, file: Path,
+                                                         tmp_path: Path) -> None:
+    for place, posted in (("a", 2000), ("a", 0), ("b", 2000)):
+        assert send(Source(file, profile), Client(api.url), tmp_path, place=place).posted == posted
+
+
 def test_nobody_there(profile: Profile, file: Path, tmp_path: Path) -> None:
     with pytest.raises(Retry, match="does not take"):
         send(Source(file, profile), Client("http://127.0.0.1:9", patience=0.3), tmp_path)

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
+from tidegate.cli.sample import sample
+from tidegate.profile import load_profile
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def test_sigterm_drains_everything_and_the_next_start_goes_on(pipeline: Pipeline
     rows, family = pipeline.rows(), pipeline.family()
     assert pipeline.stop(signal.SIGTERM) == 0
     assert not [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
-    pipeline.start(timeout=60)
+    pipeline.start(timeout=150)
     post(pipeline, 2000, 50)
     eventually(lambda: pipeline.rows() == rows + 50, 20)
 
@@ -87,6 +89,18 @@ def test_nothing_survives_a_killed_supervisor(pipeline: Pipeline) -> None:
     eventually(lambda: not [member for member in family if member.is_running()
                             and member.status() != psutil.STATUS_ZOMBIE], 5)
     rows = pipeline.rows()
-    pipeline.start(timeout=60)
+    pipeline.start(timeout=150)
     post(pipeline, 3000, 50)
     eventually(lambda: pipeline.rows() == rows + 50, 30)
+
+
+def test_another_profile_takes_over_when_nothing_is_under_way(pipeline: Pipeline) -> None:
+    rows = pipeline.rows()
+    assert pipeline.stop() == 0
+    pipeline.env["TIDEGATE_PROFILE"] = "vector"
+    pipeline.start()
+    status, answer = pipeline.post("/v1/transactions", sample(load_profile("vector")))
+    assert status == 202
+    eventually(lambda: pipeline.rows() == rows + 1, 20)
+    assert pipeline.get(f"/v1/transactions/{answer['transaction_id']}")[0] == 200
+    assert pipeline.stop(signal.SIGINT) == 0

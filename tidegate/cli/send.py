@@ -48,7 +48,7 @@ def send(file: File, profile: Profile = "", url: Url = "", rate: Rate = 0.0, lim
         waiting = {"broker": KafkaBroker(settings), "existing": Store(settings.db_url, source.profile).existing}
     with _Bar(source.total if not limit else min(limit, source.total or limit), quiet=as_json) as progress:
         sent = send_source(source, client, settings.home, rate=rate, limit=limit, restart=restart, progress=progress,
-                           **waiting)
+                           place=f"{settings.kafka_address} {settings.db_url}", **waiting)
     _report(sent, as_json, interrupted=client.stop.is_set())
 
 

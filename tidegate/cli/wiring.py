@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import threading
 from collections.abc import Callable
 from importlib import import_module
@@ -76,7 +77,7 @@ RUNNABLE = (*MAKERS, *SERVERS)
 
 def run_stage(name: str, settings: Settings) -> None:
     """Run a stage or a server until SIGTERM. Raises ConfigError or Stop when a restart would not help."""
-    process = settings.instance or f"{name}-{os.getpid()}"
+    process = settings.instance or f"{name}-{platform.node()}-{os.getpid()}"  # in containers all pids are 1
     set_up(process, settings.log_level)
     stop = threading.Event()
     stop_on_signals(stop)
@@ -112,7 +113,8 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     if runner is None:
         return
     producer = broker.producer()
-    health = Health(process, name, producer, lambda: runner.progress, port=settings.metrics_port,
+    health = Health(process, name, producer, lambda: runner.progress, host=settings.host,
+                    port=settings.metrics_port,
                     restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage)).start()
     try:
         runner.run(stop)
