@@ -19,14 +19,17 @@ from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.system import STAGES, System, Usage, environment, tidegate
 from producers.simulate import simulate_history
+from tests.support import partitions
 from tidegate.cli.bootstrap import make_topics, migrate, promote_first
 from tidegate.messages import encode
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 ACCOUNTS, MERCHANTS = 20_000, 2_000
-WARM_UP = 20_000
+WARM_UP = 100_000
+"""Enough for the broker's own compiler."""
 COPIED = ("copy.raw", "copy.by-entity-2", "copy.features", "copy.scored")
+PARTITIONS = partitions("transactions.raw")
 Message = tuple[bytes, bytes]
 
 
@@ -125,7 +128,7 @@ def byte_copy(system: System, n: int) -> float:
 
 def _make_topics(address: str, names: Sequence[str]) -> None:
     admin = AdminClient({"bootstrap.servers": address})
-    for future in admin.create_topics([NewTopic(name, 6, 1) for name in names]).values():
+    for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
         future.result(30)
 
 
@@ -137,7 +140,7 @@ class _Counter:
         self._consumer = KafkaConsumer({"bootstrap.servers": address, "group.id": "count", "enable.auto.commit": False,
                                         "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
         self._seen = 0
-        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(6)])
+        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
 
     def wait(self, count: int, timeout: float = 300.0) -> None:
         """Read until `count` records in all have been seen."""

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from tidegate.embedded import bindable
+from tidegate.settings import Settings
+from tidegate.topics import load_topics
 
 T = TypeVar("T")
 
@@ -27,3 +29,8 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0, *, every: floa
 def free_port() -> int:
     """A TCP port of 127.0.0.1 that nobody listens on, below the range from which clients get theirs."""
     return next(port for port in iter(lambda: random.randrange(15_000, 30_000), 0) if bindable(port))
+
+
+def partitions(topic: str) -> int:
+    """How many partitions topics.yaml gives a topic."""
+    return next(one.partitions for one in load_topics(Settings().topics_file) if one.name == topic)

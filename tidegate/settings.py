@@ -13,7 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """All settings of all processes. The names in upper case with TIDEGATE_ before them are the variables."""
 
-    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore",
+                                      frozen=True)
 
     home: Path = Field(Path("var"), description="where broker log, database, bundles, snapshots and logs lie")
     profile: str = Field("card", description="name in profiles/, or a path to a profile")

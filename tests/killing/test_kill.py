@@ -21,6 +21,7 @@ from db.store import Store
 from db.tables import transactions
 from producers.deadletters import transaction_id
 from producers.redrive import read_all
+from tests import support
 from tests.killing.cluster import PROFILE, Cluster, Killer
 from tests.killing.load import Load
 from tests.support import eventually
@@ -134,7 +135,7 @@ def check_windows(cluster: Cluster) -> None:
     for step, topic in enumerate(("transactions.raw", "transactions.by-entity-2")):
         for batch in partitions(cluster, topic):
             stage = PreprocessStage(PROFILE, step)
-            state = stage.new_state(batch.source.partition, 6)
+            state = stage.new_state(batch.source.partition, support.partitions(topic))
             state.begin()
             for emit in stage.process(state, batch).emits:
                 frames = PROFILE.features_layout.unpack([value or b"" for value in emit.values])

@@ -29,10 +29,11 @@ class KafkaBroker:
         For commands a person starts. A supervised process does without: it waits until the broker is back.
         """
         errors: list[KafkaError] = []
+        admin = AdminClient(config.client(self._settings, "tidegate-check") | {"error_cb": errors.append})
         try:
-            settings = config.client(self._settings, "tidegate-check") | {"error_cb": errors.append}
-            AdminClient(settings).list_topics(timeout=timeout)
+            admin.list_topics(timeout=timeout)
         except KafkaException as exception:
+            admin.poll(0)  # tells error_cb what went wrong on the way
             raise ConfigError(self._why(errors, exception)) from exception
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:

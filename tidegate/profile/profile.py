@@ -45,7 +45,8 @@ class Profile:
         self.decimals = self.fields[self.money_field].decimals if self.money_field else 2
         self.struct = make_struct(self.name, self.fields, self.id_field)
         self.decoder = msgspec.json.Decoder(self.struct)
-        self._checked_fields = [f for f in self.fields.values() if f.type in ("time", "money", "string")]
+        self._checked_texts = [f for f in self.fields.values() if f.type in ("time", "money", "string")]
+        self._checked_fields = [f for f in self._checked_texts if f.type != "string" or f.integers]
 
     def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
         """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises Rejected."""
@@ -53,7 +54,7 @@ class Profile:
             tx: msgspec.Struct = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.rejection(raw, received_us, str(error)) from error
-        for field in self._checked_fields:
+        for field in self._checked_texts if b"\\u0000" in raw else self._checked_fields:
             value = getattr(tx, field.name)
             fault = None if value is None else value_fault(field, value, received_us)
             if fault is not None:
