@@ -1,4 +1,4 @@
-# make up | demo | test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+# make up | demo | test | compose-test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo test bench soak clean
+.PHONY: up demo test compose-test bench soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -22,6 +22,9 @@ test: .venv/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
+
+compose-test: .venv/.installed-dev
+	scripts/compose-test $(ARGS)
 
 bench: .venv/.installed-dev
 	scripts/test-services

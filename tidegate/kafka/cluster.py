@@ -58,8 +58,10 @@ class KafkaBroker:
         return Admin(config.client(self._settings, "tidegate-admin"))
 
     def _why(self, errors: Sequence[KafkaError], exception: KafkaException) -> str:
-        address, said = self._settings.kafka_address, "; ".join(sorted({e.str() for e in errors})) or str(exception)
-        codes = {e.code() for e in errors}
+        told = {error.code(): error.str() for error in errors}  # one of each kind: it tried many times
+        if len(told) > 1:
+            told.pop(KafkaError._ALL_BROKERS_DOWN, None)
+        address, codes, said = self._settings.kafka_address, told.keys(), "; ".join(told.values()) or str(exception)
         if codes & {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
             mend = "check TIDEGATE_KAFKA_USER, TIDEGATE_KAFKA_PASSWORD and TIDEGATE_KAFKA_MECHANISM"
         elif KafkaError._SSL in codes or "ssl" in str(exception).lower():

@@ -1,0 +1,2 @@
+-- of profile mlflow; run once, when the data folder is new
+CREATE DATABASE mlflow;

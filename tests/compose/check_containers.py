@@ -1,0 +1,75 @@
+"""The contract suites of the embedded broker and of the tests' PostgreSQL, on the containers' images.
+
+Run by `make compose-test`. The plain DockerContainer: the ready-made classes expect other vendors' images.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+import yaml
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+
+from tests.broker.conftest import Bench
+from tests.broker.test_contract import *  # noqa: F403 - the suite
+from tests.compose.stack import ROOT
+from tests.db.conftest import clean_postgres as clean_postgres
+from tests.db.conftest import own_postgres as own_postgres
+from tests.db.conftest import postgres_url as postgres_url
+from tests.db.conftest import store as store
+from tests.db.conftest import store_of_two as store_of_two
+from tests.db.conftest import url as url
+from tests.db.conftest import writer as writer
+from tests.db.test_sink import *  # noqa: F403 - the suite
+from tests.db.test_store import *  # noqa: F403 - the suite
+from tests.support import eventually, free_port
+from tidegate.embedded import reachable
+from tidegate.kafka import KafkaBroker
+from tidegate.settings import Settings
+
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+testcontainers_config.ryuk_disabled = True  # its image cannot be had everywhere; the fixtures stop what they start
+
+
+def container(service: str, **env: object) -> DockerContainer:
+    """A service's image with its environment, some of it exchanged."""
+    made = DockerContainer(SERVICES[service]["image"])
+    for name, value in {**SERVICES[service]["environment"], **env}.items():
+        made.with_env(name, str(value))
+    return made
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[str]:
+    """HOST:PORT of a Kafka in a container."""
+    port = free_port()
+    with container("kafka", CLUSTER_ID="dGlkZWdhdGUtY29tcG9zZQ", KAFKA_LISTENERS=f"PLAINTEXT://:{port},CONTROLLER://:9093",
+                   KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://127.0.0.1:{port}").with_bind_ports(port, port):
+        eventually(lambda: reachable(f"127.0.0.1:{port}"), 60)
+        yield f"127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """URL of a PostgreSQL in a container."""
+    port = free_port()
+    with container("postgres", POSTGRES_PASSWORD="made-up").with_bind_ports(5432, port) as made:  # noqa: S106
+        ready = ["docker", "exec", made.get_wrapped_container().id, *SERVICES["postgres"]["healthcheck"]["test"][1:]]
+        eventually(lambda: subprocess.run(ready, check=False, capture_output=True).returncode == 0, 60)
+        yield f"postgresql+psycopg://tidegate:made-up@127.0.0.1:{port}/tidegate"
+
+
+@pytest.fixture
+def bench(kafka: str) -> Iterator[Bench]:
+    broker = KafkaBroker(Settings(kafka=kafka))
+    made = Bench(broker, lambda name, partitions: broker.admin.create(name, partitions, 1, {}))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def empty(clean_postgres: str) -> str:
+    return clean_postgres

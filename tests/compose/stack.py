@@ -1,0 +1,141 @@
+"""A Compose project of the tests' own: its containers, what they say, and what they are done to."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support import eventually, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
+
+
+@dataclass
+class Stack:
+    """`docker compose` with a project name, files, profiles and environment."""
+
+    name: str
+    files: Sequence[str] = ("docker-compose.yml",)
+    profiles: Sequence[str] = ()
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.port, self.prometheus, self.grafana = free_port(), free_port(), free_port()
+        ports = {"TIDEGATE_PORT": self.port, "TIDEGATE_DASHBOARD_PORT": free_port(), "PROMETHEUS_PORT": self.prometheus,
+                 "GRAFANA_PORT": self.grafana}
+        self.env = {**os.environ, "POSTGRES_PASSWORD": "made-up-for-the-test", "GRAFANA_PASSWORD": "made-up",
+                    "TIDEGATE_PROFILE": "handbook",
+                    "TIDEGATE_SNAPSHOT_EVERY": "1000", **{name: str(port) for name, port in ports.items()}, **self.env}
+
+    def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 600.0) -> str:
+        """Its standard output. Fails with what it said."""
+        options = [part for file in self.files for part in ("-f", file)]
+        options += [part for profile in self.profiles for part in ("--profile", profile)]
+        return run("docker", "compose", "--ansi", "never", "--progress", "quiet", "-p", self.name, *options, *arguments,
+                   env=self.env, stdin=stdin, check=check, timeout=timeout)
+
+    def containers(self, service: str) -> list[str]:
+        """Ids of the running ones."""
+        return self.compose("ps", "-q", service).split()
+
+    def tools(self, *arguments: str, check: bool = True) -> str:
+        """A `tidegate` command in a container of its own."""
+        return self.compose("--profile", "tools", "run", "--rm", "--no-deps", "-T", "tools", *arguments, check=check)
+
+    def python(self, service: str, script: str, *arguments: str) -> str:
+        """A script in a running container of a service."""
+        return self.compose("exec", "-T", service, "python", "-", *arguments, stdin=script)
+
+    def sql(self, query: str) -> str:
+        return self.compose("exec", "-T", "postgres", "psql", "-U", "tidegate", "-d", "tidegate", "-Atc", query).strip()
+
+    def rows(self) -> int:
+        return int(self.sql("SELECT count(*) FROM transactions"))
+
+    def wait_ready(self, timeout: float) -> float:
+        """Seconds until the API says that every stage is ready."""
+        begin = time.monotonic()
+        try:
+            eventually(lambda: self.get("/readyz")[0] == 200, timeout, every=0.25)
+        except AssertionError as error:
+            said = self.compose("ps", "-a") + self.compose("logs", "--tail", "5", check=False)
+            raise AssertionError(f"{error}: {self.get('/readyz')}\n{said}") from error
+        return time.monotonic() - begin
+
+    def get(self, path: str, port: int = 0) -> tuple[int, Any]:
+        """Status (0: nobody answers) and document."""
+        return ask("GET", port or self.port, path, None)
+
+    def post(self, path: str, document: object) -> tuple[int, Any]:
+        """As `get`; tried again for 60 s while nobody answers or Kafka is away: the ids make it safe."""
+        body = json.dumps(document).encode()
+        answer = eventually(lambda: (got := ask("POST", self.port, path, body))[0] not in (0, 429, 503) and got, 60)
+        assert answer
+        return answer
+
+    def down(self, *, volumes: bool = False) -> None:
+        self.compose("down", "--remove-orphans", "--timeout", "15", *(["--volumes"] if volumes else []))
+
+
+def run(*command: str, env: dict[str, str] | None = None, stdin: str | None = None, check: bool = True,
+        timeout: float = 600.0) -> str:
+    """Standard output of a command. Fails with all that it said."""
+    done = subprocess.run(command, cwd=ROOT, env=env, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout, check=False)
+    assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def ask(method: str, port: int, path: str, body: bytes | None) -> tuple[int, Any]:
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        answer = link.getresponse()
+        return answer.status, json.loads(answer.read() or b"null")
+    except (OSError, http.client.HTTPException):
+        return 0, None
+    finally:
+        link.close()
+
+
+def state(container: str) -> dict[str, Any]:
+    """What the engine knows of a container: State, RestartCount, NetworkSettings…"""
+    document: dict[str, Any] = json.loads(run("docker", "inspect", container))[0]
+    return document
+
+
+def kill(container: str) -> None:
+    """SIGKILL as a crash would: not by `docker kill`, after which the engine would not restart it."""
+    os.kill(int(state(container)["State"]["Pid"]), signal.SIGKILL)
+
+
+def drain(container: str) -> tuple[float, int]:
+    """Seconds from SIGTERM to the end, and the exit code."""
+    begin = time.monotonic()
+    run("docker", "stop", "-t", "10", container)
+    return time.monotonic() - begin, int(state(container)["State"]["ExitCode"])
+
+
+def addresses(containers: Sequence[str]) -> set[str]:
+    """IP addresses in their network."""
+    return {network["IPAddress"] for container in containers
+            for network in state(container)["NetworkSettings"]["Networks"].values()}
+
+
+def tell(*lines: str) -> None:
+    """To whoever runs the script."""
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def megabytes(image: str) -> int:
+    return round(int(run("docker", "image", "inspect", "-f", "{{.Size}}", image)) / 1e6)
