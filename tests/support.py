@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import random
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tidegate.embedded import bindable
 from tidegate.settings import Settings
@@ -34,3 +36,16 @@ def free_port() -> int:
 def partitions(topic: str) -> int:
     """How many partitions topics.yaml gives a topic."""
     return next(one.partitions for one in load_topics(Settings().topics_file) if one.name == topic)
+
+
+def ask(method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30) -> tuple[int, Any]:
+    """Status (0: nobody answers) and document of a server of ours."""
+    link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        answer = link.getresponse()
+        return answer.status, json.loads(answer.read() or b"null")
+    except (OSError, http.client.HTTPException):
+        return 0, None
+    finally:
+        link.close()

@@ -129,11 +129,12 @@ class FrameLayout:
     def check(self, value: bytes | None) -> Rejected | None:
         """Why this message is not a frame of this layout, or None. Raises Stop for a frame of another profile."""
         size = self.dtype.itemsize
-        if value is None or len(value) < 12 or int.from_bytes(value[:4], "little") != MAGIC:
+        profile = frame_profile(value)
+        if value is None or profile is None:
             return Rejected("not_a_frame", "the message is not a Tidegate frame; only Tidegate's own steps write here")
-        if value[4:12].rstrip(b"\0") != self.profile.rstrip(b"\0"):
+        if profile.rstrip(b"\0") != self.profile.rstrip(b"\0"):
             raise Stop(
-                f"this topic holds frames of profile {value[4:12]!r}, this process runs {self.profile!r}: "
+                f"this topic holds frames of profile {profile!r}, this process runs {self.profile!r}: "
                 "let the processes of the old profile drain it first, then start this one")
         if len(value) < size:
             return Rejected("truncated_frame", f"{len(value)} bytes, a frame has at least {size}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support import eventually, free_port
+from tests.support import ask, eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
@@ -94,18 +93,6 @@ def run(*command: str, env: dict[str, str] | None = None, stdin: str | None = No
                           capture_output=True, text=True, timeout=timeout, check=False)
     assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
-
-
-def ask(method: str, port: int, path: str, body: bytes | None) -> tuple[int, Any]:
-    link = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-        answer = link.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
-    except (OSError, http.client.HTTPException):
-        return 0, None
-    finally:
-        link.close()
 
 
 def state(container: str) -> dict[str, Any]:

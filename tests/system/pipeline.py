@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import signal
@@ -15,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from tests.support import eventually, free_port
+from tests.support import ask, eventually, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -84,15 +83,7 @@ class Pipeline:
         return self._ask("POST", path, json.dumps(document).encode())
 
     def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, Any]:
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
-        try:
-            link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
-            answer = link.getresponse()
-            return answer.status, json.loads(answer.read() or b"null")
-        except (OSError, http.client.HTTPException):
-            return 0, None
-        finally:
-            link.close()
+        return ask(method, self.port, path, body, timeout=15)
 
     def rows(self) -> int:
         """Rows of the SQLite database."""

@@ -29,11 +29,13 @@ class KafkaBroker:
         For commands a person starts. A supervised process does without: it waits until the broker is back.
         """
         errors: list[KafkaError] = []
-        admin = AdminClient(config.client(self._settings, "tidegate-check") | {"error_cb": errors.append})
+        admin = None
         try:
+            admin = AdminClient(config.client(self._settings, "tidegate-check") | {"error_cb": errors.append})
             admin.list_topics(timeout=timeout)
         except KafkaException as exception:
-            admin.poll(0)  # tells error_cb what went wrong on the way
+            if admin is not None:
+                admin.poll(0)  # tells error_cb what went wrong on the way
             raise ConfigError(self._why(errors, exception)) from exception
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
