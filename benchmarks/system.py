@@ -14,9 +14,8 @@ import psutil
 import sqlalchemy as sa
 
 from tests.postgres import Postgres, new_server
-from tests.support import free_port
 from tidegate.board import Board, stage_inputs
-from tidegate.embedded import EmbeddedKafka
+from tidegate.embedded import EmbeddedKafka, free_port
 from tidegate.kafka import KafkaBroker
 from tidegate.settings import Settings
 from tidegate.spawn import guarded

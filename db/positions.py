@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.tables import offsets
@@ -44,13 +44,14 @@ def _check(now: Origin, stored: Origin) -> None:
 def advance(connection: Connection, origin: Origin, before: Mapping[TopicPartition, int],
             after: Mapping[TopicPartition, Position]) -> None:
     """Move every partition of `after` from its offset in `before` (none: the first write). Raises Fenced."""
-    for source in sorted(after):
-        previous, offset = before.get(source), after[source].offset
-        moved = _first(connection, origin, source, offset) if previous is None else _next(
-            connection, source, previous, offset)
-        if moved != 1:
-            raise Fenced(f"{source.topic}-{source.partition} is no longer at offset {previous or 0} in the database: "
-                         "another persist process writes it now")
+    known = [source for source in sorted(after) if source in before]
+    moved = _move(connection, [(source, before[source], after[source].offset) for source in known])
+    for source in sorted(after.keys() - known):
+        moved += _first(connection, origin, source, after[source].offset)
+    if moved != len(after):
+        raise Fenced(f"{', '.join(f'{s.topic}-{s.partition}' for s in sorted(after))}: not all are at the offsets "
+                     f"{', '.join(str(before.get(s, 0)) for s in sorted(after))} in the database: "
+                     "another persist process writes them now")
 
 
 def _first(connection: Connection, origin: Origin, source: TopicPartition, offset: int) -> int:
@@ -61,7 +62,14 @@ def _first(connection: Connection, origin: Origin, source: TopicPartition, offse
         execution_options={"preserve_rowcount": True}).rowcount
 
 
-def _next(connection: Connection, source: TopicPartition, previous: int, offset: int) -> int:
-    at = (offsets.c.topic == source.topic) & (offsets.c.partition == source.partition)
-    return connection.execute(update(offsets).where(at, offsets.c.next_offset == previous)
-                              .values(next_offset=offset)).rowcount
+def _move(connection: Connection, moves: Sequence[tuple[TopicPartition, int, int]]) -> int:
+    """How many were at their offset and are moved, in one round trip."""
+    if not moves:
+        return 0
+    return connection.execute(_MOVE, [{"in_topic": source.topic, "in_partition": source.partition, "before": before,
+                                       "after": after} for source, before, after in moves]).rowcount
+
+
+_MOVE = update(offsets).where(
+    offsets.c.topic == bindparam("in_topic"), offsets.c.partition == bindparam("in_partition"),
+    offsets.c.next_offset == bindparam("before")).values(next_offset=bindparam("after"))

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import Postgres, new_server
-from tests.support import free_port
-from tidegate.embedded import EmbeddedKafka
+from tidegate.embedded import EmbeddedKafka, free_port
+from tidegate.warm import warm
 
 
 @pytest.fixture(scope="session")
 def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
     """A real Apache Kafka of this session's own. Whoever kills it starts it again."""
+    warm()
     server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), free_port())
     server.start()
     yield server

@@ -10,7 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support import eventually, free_port
+from tests.support import eventually
+from tidegate.embedded import free_port
 from tidegate.spawn import guarded
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import http.client
 import json
-import random
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tidegate.embedded import bindable
 from tidegate.settings import Settings
 from tidegate.topics import load_topics
 
@@ -26,11 +24,6 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0, *, every: floa
             raise AssertionError(f"not within {timeout} s: {getattr(condition, '__doc__', None) or condition!r}")
         pause.wait(every)
     return result
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, below the range from which clients get theirs."""
-    return next(port for port in iter(lambda: random.randrange(15_000, 30_000), 0) if bindable(port))
 
 
 def partitions(topic: str) -> int:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support import eventually, free_port
-from tidegate.embedded import EmbeddedKafka, classpath, reachable
+from tests.support import eventually
+from tidegate.embedded import EmbeddedKafka, classpath, free_port, reachable
 
 
 def test_a_broker_survives_a_kill_and_starts_again_at_once(tmp_path: Path) -> None:

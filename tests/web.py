@@ -20,14 +20,16 @@ import yaml
 from consumers.persist import Persist
 from db.names import names_of
 from db.sink import SqlSink
-from tests.support import eventually, free_port
+from tests.support import eventually
 from tidegate.broker import Broker
+from tidegate.embedded import free_port
 from tidegate.kafka import KafkaBroker
 from tidegate.messages import DECISIONS, Frames, Heartbeat, encode
 from tidegate.profile import Profile
 from tidegate.stage import Batch, NoState, Position, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[1]
+
 JSON = "application/json"
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
-_BATCHES_PER_COLLECTION = 50
+_COLLECT_EVERY = 5.0
 
 
 def now_us() -> int:
@@ -280,13 +280,13 @@ def _collecting_between_batches() -> Iterator[Callable[[], None]]:
     gc.collect()
     gc.freeze()
     gc.disable()
-    calls = 0
+    due = time.monotonic() + _COLLECT_EVERY
 
     def collect() -> None:
-        nonlocal calls
-        calls += 1
-        if calls % _BATCHES_PER_COLLECTION == 0:
+        nonlocal due
+        if time.monotonic() >= due:
             gc.collect()
+            due = time.monotonic() + _COLLECT_EVERY
 
     try:
         yield collect

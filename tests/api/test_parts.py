@@ -17,9 +17,9 @@ from producers.app import build_app, close_app
 from producers.ids import derived_id, fresh_id
 from producers.ingest import Acks
 from producers.known import Known
-from tests.support import free_port
 from tests.web import transaction
 from tidegate.board import FRESH_US, Board, stage_inputs
+from tidegate.embedded import free_port
 from tidegate.errors import Retry
 from tidegate.kafka import KafkaBroker
 from tidegate.memory import MemoryBroker

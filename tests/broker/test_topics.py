@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from tests.support import eventually, free_port
+from tests.support import eventually
 from tidegate import log
+from tidegate.embedded import free_port
 from tidegate.errors import ConfigError
 from tidegate.health import Health
 from tidegate.kafka import KafkaBroker
@@ -21,6 +22,7 @@ from tidegate.settings import Settings
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]
+
 DEFAULTS = "defaults: {partitions: 2, replication: 1, retention: 7d, cleanup: delete, max_bytes: 2000}\n"
 
 

@@ -25,8 +25,8 @@ from tests.db.conftest import url as url
 from tests.db.conftest import writer as writer
 from tests.db.test_sink import *  # noqa: F403 - the suite
 from tests.db.test_store import *  # noqa: F403 - the suite
-from tests.support import eventually, free_port
-from tidegate.embedded import reachable
+from tests.support import eventually
+from tidegate.embedded import free_port, reachable
 from tidegate.kafka import KafkaBroker
 from tidegate.settings import Settings
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support import ask, eventually, free_port
+from tests.support import ask, eventually
+from tidegate.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+
 STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from db.migrate import migrate
 from model.registry import promote
 from tests.crash.bundle import card_bundle
-from tests.support import eventually, free_port
+from tests.support import eventually
 from tidegate.cli.bootstrap import make_topics
-from tidegate.embedded import EmbeddedKafka
+from tidegate.embedded import EmbeddedKafka, free_port
 from tidegate.errors import EXIT_CONFIG
 from tidegate.kafka import KafkaBroker
 from tidegate.profile import load_profile

@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 
-from tests.support import ask, eventually, free_port
+from tests.support import ask, eventually
+from tidegate.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

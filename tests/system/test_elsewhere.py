@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.support import eventually, free_port
+from tests.support import eventually
 from tests.system.pipeline import Pipeline
-from tidegate.embedded import EmbeddedKafka
+from tidegate.embedded import EmbeddedKafka, free_port
 
 
 @pytest.fixture

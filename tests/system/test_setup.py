@@ -11,9 +11,8 @@ import pytest
 
 from model.registry import current_champion
 from tests.crash.bundle import card_bundle
-from tests.support import free_port
 from tests.system.pipeline import Pipeline
-from tidegate.embedded import EmbeddedKafka
+from tidegate.embedded import EmbeddedKafka, free_port
 from tidegate.kafka import KafkaBroker
 from tidegate.profile import load_profile
 from tidegate.settings import Settings

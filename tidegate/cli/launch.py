@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 
@@ -11,6 +12,7 @@ from tidegate.cli import bootstrap
 from tidegate.cli.handover import check_profile
 from tidegate.cli.plan import broker_child, children, tidegate
 from tidegate.cli.screen import Screen
+from tidegate.embedded import aot_cache
 from tidegate.errors import ConfigError, Retry
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
@@ -65,9 +67,10 @@ class Launch:
         return ports if settings.kafka else {**ports, "TIDEGATE_KAFKA_PORT": ("127.0.0.1", settings.kafka_port)}
 
     def _start(self, supervisor: Supervisor) -> None:
-        if supervisor.broker:
-            supervisor.broker.start()
         training = self._train()
+        if supervisor.broker:
+            self._warm(supervisor)
+            supervisor.broker.start()
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
         bootstrap.migrate(self.settings)
@@ -87,6 +90,13 @@ class Launch:
             return None
         self.screen.note("training the first model on the profile's history")
         return subprocess.Popen(guarded(tidegate("train")))  # noqa: S603 - our own command
+
+    def _warm(self, supervisor: Supervisor) -> None:
+        if aot_cache().exists():
+            return
+        self.screen.note("warming Kafka's Java up, once on this machine (25 s)")
+        warming = subprocess.Popen(guarded([sys.executable, "-m", "tidegate.warm"]))  # noqa: S603 - our own command
+        self._await(supervisor, lambda: warming.poll() is not None, _BROKER_SECONDS, "warming up takes too long")
 
     def _watch(self, supervisor: Supervisor) -> None:
         with bootstrap.heartbeats(self.settings, len(self.profile.entities)) as beats:
