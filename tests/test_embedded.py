@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from tests.support import eventually
@@ -22,6 +23,13 @@ def test_a_broker_survives_a_kill_and_starts_again_at_once(tmp_path: Path) -> No
 def test_the_class_path_is_remembered() -> None:
     assert "kafka_2.13-4.3.1.jar" in classpath()
     assert classpath() == classpath()
+
+
+def test_java_takes_what_warming_up_kept(kafka_server: EmbeddedKafka) -> None:
+    java, *options = kafka_server.command()
+    strict = [java, "-XX:AOTMode=on", *options[:-1], "--version"]  # with `on` Java refuses what does not fit
+    done = subprocess.run(strict, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own Java
+    assert (done.returncode, done.stdout.split()[:1]) == (0, ["4.3.1"]), done.stdout + done.stderr
 
 
 def test_the_fixtures_answer(kafka: str, postgres: str) -> None:

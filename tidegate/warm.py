@@ -30,8 +30,8 @@ def warm() -> None:
     if cache.exists():
         return
     part = cache.with_suffix(f".{os.getpid()}")
-    part.parent.mkdir(parents=True, exist_ok=True)
     try:
+        part.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="tidegate-warm-") as folder:
             _record(Path(folder), part)
         part.replace(cache)
