@@ -103,14 +103,7 @@ class Bundle:
     @classmethod
     def load(cls, path: Path) -> Bundle:
         """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the folder's name says."""
-        content = _read(path / _MANIFEST)
-        digest = hashlib.sha256(content).hexdigest()[:16]
-        if digest != path.name:
-            raise _damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
-        try:
-            manifest = msgspec.json.decode(content, type=Manifest)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise _damaged(path, f"manifest.json: {error}") from error
+        manifest = read_manifest(path)
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
@@ -121,7 +114,19 @@ class Bundle:
                                  "values, and format 1")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files[kinds[name].file], manifest.features) for name in manifest.detectors]
-        return cls(path, digest, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
+        return cls(path, path.name, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's name says."""
+    content = _read(path / _MANIFEST)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    if digest != path.name:
+        raise _damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
+    try:
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(path, f"manifest.json: {error}") from error
 
 
 def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble) -> Bundle:

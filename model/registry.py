@@ -35,8 +35,23 @@ def online_key(bundle: str) -> bytes:
     return f"online/{bundle}".encode()
 
 
-def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0) -> None:
-    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises Retry."""
+def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0) -> Promoted:
+    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises Retry.
+
+    A bundle that is the champion already stays so, without a new message.
+    """
+    current = current_champion(broker, profile, timeout=timeout)
+    if current is not None and current.champion.bundle == bundle:
+        return current
+    previous = current.champion.bundle if current else ""
+    _publish(broker, Champion(bundle, profile, time.time_ns() // 1000, by, previous), timeout)
+    promoted = current_champion(broker, profile, timeout=timeout)
+    if promoted is None or promoted.champion.bundle != bundle:
+        raise Retry(f"{bundle} was promoted, but another promotion came right after it: look at `tidegate models list`")
+    return promoted
+
+
+def _publish(broker: Broker, champion: Champion, timeout: float) -> None:
     done = threading.Event()
     faults: list[Exception | None] = []
 
@@ -46,11 +61,11 @@ def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: floa
 
     producer = broker.producer()
     try:
-        champion = Champion(bundle, profile, time.time_ns() // 1000, by)
         producer.produce(TOPIC, b"champion", encode(champion), delivered)
         producer.flush(timeout)
         if not done.wait(timeout) or faults[0] is not None:
-            raise Retry(f"the promotion of {bundle} is not durable: {faults[0] if faults else 'no answer from Kafka'}")
+            why = faults[0] if faults else "no answer from Kafka"
+            raise Retry(f"the promotion of {champion.bundle} is not durable: {why}")
     finally:
         producer.close()
 

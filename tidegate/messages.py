@@ -204,6 +204,8 @@ class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
     profile: str
     promoted_us: int
     by: str = ""
+    previous: str = ""
+    """The champion before: where a rollback goes."""
 
 
 class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):

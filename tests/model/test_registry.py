@@ -22,6 +22,16 @@ def test_the_newest_promotion_of_the_profile_is_the_champion() -> None:
     assert (found.champion.bundle, found.champion.by, found.offset) == ("two", "test", 1)
 
 
+def test_a_promotion_names_the_champion_before_it_and_is_made_once() -> None:
+    log = broker()
+    first = promote(log, "one", "aaaa", by="test")
+    assert first.champion.previous == ""
+    second = promote(log, "two", "aaaa", by="test")
+    assert (second.champion.previous, second.offset) == ("one", 1)
+    assert promote(log, "two", "aaaa", by="again") == second
+    assert promote(log, "one", "aaaa", by="test").champion.previous == "two"
+
+
 def test_what_is_no_promotion_is_passed_over() -> None:
     log = broker()
     promote(log, "one", "aaaa", by="test")

@@ -1,4 +1,4 @@
-"""Three scoring processes share the work, and a verdict reaches all of them."""
+"""Three scoring processes share the work; a verdict and a promotion reach all of them."""
 
 from __future__ import annotations
 
@@ -62,6 +62,35 @@ def learnt(pipeline: Pipeline) -> int:
     pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))
     _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
     return int(row["online_labels"])
+
+
+def test_a_promotion_and_its_rollback_reach_all_scorers(pipeline: Pipeline, tmp_path: Path) -> None:
+    (first,) = [row["bundle"] for row in json.loads(pipeline.run("models", "list", "--json").stdout) if row["champion"]]
+    history = tmp_path / "history.parquet"
+    simulate_history(load_profile("card"), COUNT, seed=9).to_parquet(history)
+    second = answer(pipeline, "train", "--history", str(history))["bundle"]
+    assert second != first
+    changes = answer(pipeline, "models", "diff", first[:8], second[:8])
+    assert changes["rows"][1] == COUNT
+    promoted = answer(pipeline, "models", "promote", second[:8])
+    assert (promoted["previous"], len(promoted["scorers"])) == (first, 3)
+    assert scored_by(pipeline) == second
+    assert answer(pipeline, "models", "rollback")["bundle"] == first
+    assert scored_by(pipeline) == first
+
+
+def answer(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
+    done = pipeline.run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document
+
+
+def scored_by(pipeline: Pipeline) -> str:
+    name = f"by-{time.monotonic_ns()}"
+    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
+    _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    return str(row["bundle"])
 
 
 def transaction(name: str) -> dict[str, object]:

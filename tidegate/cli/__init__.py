@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from tidegate.cli import data, doctor, profiles, run, setup, status, topics, up
+from tidegate.cli import data, doctor, models, profiles, run, setup, status, topics, up
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -16,6 +16,7 @@ for part in (up, setup, run, status, data, doctor):
     part.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
+app.add_typer(models.app, name="models")
 
 
 def main() -> None:
