@@ -47,13 +47,13 @@ def _show(beats: list[Heartbeat], missing: list[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for name in ("process", "pid", "partitions", "restored", "lag", "processed", "rejected", "bundle", "metrics"):
+    table = Table(box=None, padding=(0, 1, 0, 0))  # fits into 80 columns
+    for name in ("process", "pid", "partitions", "ready", "lag", "processed", "rejected", "bundle", "port"):
         table.add_column(name, no_wrap=True)
     for beat in beats:
         table.add_row(beat.process, str(beat.pid), ranges(beat.partitions),
                       "yes" if beat.restored else "no", f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}",
-                      beat.bundle, str(beat.metrics_port))
+                      beat.bundle[:8], str(beat.metrics_port))
     console = Console()
     console.print(table)
     for fault in missing:
