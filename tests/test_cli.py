@@ -14,7 +14,7 @@ from tidegate.cli.sample import sample
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["redrive"], ["doctor"],
+COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["redrive"], ["doctor"], ["replay"],
             ["topics", "apply"], ["topics", "check"], ["profile", "check"],
             *(["models", what] for what in ("list", "show", "diff", "promote", "rollback"))]
 

@@ -64,7 +64,7 @@ class Runner:
                  executor: Executor | None = None) -> None:
         self._stage, self._sink, self._clock = stage, sink, clock
         self._batch, self._side_us, self._poll_seconds = batch, int(side_every * _SECOND), poll_seconds
-        partitions, origin = _identify(stage, broker)
+        partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
         self._consumer = broker.consumer(f"tidegate.{stage.name}", instance=instance or None)
         self._readers = [broker.consumer(None)]
@@ -264,7 +264,7 @@ class Runner:
         return [part for source, part in sorted(self._parts.items()) if source not in self._pending]
 
 
-def _identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
+def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
     """The input's number of partitions, and a word that changes with the cluster and the topics' incarnations."""
     topics = [stage.input, *([stage.side] if stage.side else [])]
     ids = broker.topic_ids(topics)

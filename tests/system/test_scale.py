@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,21 @@ def learnt(pipeline: Pipeline) -> int:
     pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))
     _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
     return int(row["online_labels"])
+
+
+def test_a_decision_is_replayed_and_a_changed_row_is_found_out(pipeline: Pipeline) -> None:
+    name = f"after-verdicts-{learnt(pipeline)}"  # scored by weights that have learnt
+    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
+    eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 10)
+    assert answer(pipeline, "replay", name) == {"transaction_id": name, "same": True, "differences": []}
+    with closing(sqlite3.connect(pipeline.home / "tidegate.db", timeout=30)) as database:
+        database.execute("UPDATE transactions SET score = score + 1e-12 WHERE transaction_id = ?", (name,))
+        database.commit()
+    done = pipeline.run("replay", name, "--json")
+    assert done.returncode == 1
+    assert [pair["name"] for pair in json.loads(done.stdout)["differences"]] == ["score"]
+    missing = pipeline.run("replay", "nobody")
+    assert (missing.returncode, "nobody" in missing.stderr) == (78, True)
 
 
 def test_a_promotion_and_its_rollback_reach_all_scorers(pipeline: Pipeline, tmp_path: Path) -> None:
