@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,9 @@ _LOG = logging.getLogger(__name__)
 _POLL = 4000
 _PATIENCE = 60
 """Empty polls of 0.1 s in a row before a read is given up for now."""
+_HELD = 8 << 20
+"""Bytes of values held in memory. What is older is read from the log again: a label has 0.5 KB, a model 10 KB and more,
+so a count of records would bound nothing."""
 
 
 def read_range(consumer: Consumer, source: TopicPartition, start: int, stop: int, size: int) -> Iterator[Batch]:
@@ -47,12 +51,13 @@ def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
 class SideLog:
     """The one partition of a stateful stage's side topic, followed to its end; the newest records are kept in memory.
 
-    `end` is the offset after the last record known.
+    `end` is the offset after the last record known, `held` the bytes of values in memory.
     """
 
-    def __init__(self, consumer: Consumer, source: TopicPartition, keep: int = 50_000) -> None:
-        self._consumer, self._source, self._keep = consumer, source, keep
-        self._recent: list[Batch] = []
+    def __init__(self, consumer: Consumer, source: TopicPartition, hold: int = _HELD) -> None:
+        self._consumer, self._source, self._hold = consumer, source, hold
+        self._recent: deque[tuple[Batch, int]] = deque()
+        self.held = 0
         self._start = self.end = -1
 
     def follow(self, start: int) -> None:
@@ -72,15 +77,19 @@ class SideLog:
         """Take what has come."""
         if self.end < 0:
             return
-        self._recent += self._consumer.poll(_POLL, timeout)
+        for batch in self._consumer.poll(_POLL, timeout):
+            size = sum(len(value or b"") for value in batch.values)
+            self._recent.append((batch, size))
+            self.held += size
         self.end = max(self.end, self._consumer.position(self._source) or 0)
-        while sum(map(len, self._recent)) > self._keep:
-            self._start = self._recent.pop(0).next_offset
+        while self.held > self._hold:
+            batch, size = self._recent.popleft()
+            self._start, self.held = batch.next_offset, self.held - size
 
     def read(self, start: int, stop: int) -> Iterator[Batch]:
         """Records with `start` <= offset < `stop`, from memory or from the log."""
         if 0 <= self._start <= start:
-            yield from (part for batch in self._recent if len(part := _cut(batch, start, stop)))
+            yield from (part for batch, _ in self._recent if len(part := _cut(batch, start, stop)))
             return
         yield from read_range(self._consumer, self._source, start, stop, _POLL)
         if self.end >= 0:
