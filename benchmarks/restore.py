@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.pipeline import card_transactions
 from consumers.preprocess import PreprocessStage
 from tidegate.profile import load_profile
@@ -18,7 +20,7 @@ SOURCE = TopicPartition("transactions.raw", 0)
 
 
 def restore_seconds(folder: Path) -> float:
-    """Seconds from the snapshot file to a state of 1,000,000 accounts whose digest is that of the state saved."""
+    """Seconds from the snapshot file to a state of 1,000,000 accounts that would be saved as the same arrays."""
     stage = PreprocessStage(load_profile("card"))
     state = stage.new_state(0, 1)
     for batch in _batches():
@@ -26,13 +28,14 @@ def restore_seconds(folder: Path) -> float:
         stage.process(state, batch)
         state.commit()
     snapshots = Snapshots(f"file://{folder}")
-    snapshots.save(stage.name, stage.snapshot_tag, 0, Snapshot(KEYS, 0, state.arrays()))
-    digest = state.digest()
+    saved = state.arrays()
+    snapshots.save(stage.name, stage.snapshot_tag, 0, Snapshot(KEYS, 0, saved))
     del state
     started = time.perf_counter()
     restored = stage.load_state(0, 1, snapshots.load(stage.name, stage.snapshot_tag, 0, KEYS).arrays)
     seconds = time.perf_counter() - started
-    if restored.digest() != digest:
+    again = restored.arrays()
+    if saved.keys() != again.keys() or not all(np.array_equal(saved[name], again[name]) for name in saved):
         raise RuntimeError("the restored state is not the one that was saved")
     return seconds
 
