@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import urllib.error
 import urllib.request
 
@@ -92,9 +91,9 @@ def ingest_address(system: System) -> str:
 
 
 def _answers(url: str) -> bool:
+    """Whether it answers by now: a refused connection is an answer too, `eventually` says when it takes too long."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address on loopback
             return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError) as error:
-        sys.stderr.write(f"waiting for {url}: {error}\n")
+    except (urllib.error.URLError, TimeoutError):
         return False
