@@ -75,11 +75,11 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
     engine = sa.create_engine(settings.db_url)
     warm = max(FEWEST_WARM, n // 4)  # a quarter more, for the broker's own compiler
     preload(system.kafka.address, "transactions.raw", card_transactions(warm, "warm-", 7))()
-    _wait_rows(engine, warm)
+    wait_rows(engine, warm)
     release = preload(system.kafka.address, "transactions.raw", card_transactions(n, "run-", 8))
     before, released_us = system.usage(), time.time_ns() // 1000
     release()
-    _wait_rows(engine, warm + n)
+    wait_rows(engine, warm + n)
     after = system.usage()
     with engine.connect() as connection:
         last_us = int(connection.execute(sa.text("SELECT max(persisted_us) FROM transactions")).scalar_one())
@@ -92,7 +92,7 @@ def _cpu(before: dict[str, Usage], after: dict[str, Usage], n: int) -> dict[str,
     return {name: (after[name].cpu - before[name].cpu) / n * 1e6 for name in STAGES}
 
 
-def _wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:
+def wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:
     """Wait for the rows, looking once a second: a count costs the database time that it should spend on rows."""
     deadline = time.monotonic() + timeout
     while True:

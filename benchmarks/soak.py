@@ -1,7 +1,7 @@
 """`make soak`: 10 minutes of steady traffic with verdicts; the memory of every process must stay flat.
 
-Prints a line a minute and then one line of JSON; exits with 1 when a process has grown by more than a tenth (and 30 MB)
-between the third minute and the end.
+Before them so many transactions pass that the sets of recent ids have reached their bound. Prints a line a minute and
+then one line of JSON; exits with 1 when a process has grown by more than a tenth (and 30 MB) from the third minute on.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import time
 from pathlib import Path
 
 import psutil
+import sqlalchemy as sa
 
 from benchmarks.latency import ingest_address
 from benchmarks.load import drive, render
-from benchmarks.pipeline import card_transactions, prepare
+from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
 from benchmarks.system import System
+from tidegate.settings import Settings
 
 RATE = 2000
+FILL, FILL_CHUNK = 2_100_000, 100_000
+"""Two generations of the recent ids of every partition (`consumers.preprocess`), and how many are made at a time."""
 WARM_MINUTES = 3
 ALLOWED_SHARE, ALLOWED_MB = 1.1, 30
 
@@ -48,6 +52,7 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
     settings = system.settings()
     prepare(settings)
     system.run_stages(settings)
+    _fill(system, settings)
     address = ingest_address(system)
     readings = []
     for minute in range(minutes):
@@ -61,6 +66,16 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} minute {minute + 1}: {json.dumps(readings[-1])}\n")
         sys.stdout.flush()
     return readings
+
+
+def _fill(system: System, settings: Settings) -> None:
+    engine = sa.create_engine(settings.db_url)
+    for start in range(0, FILL, FILL_CHUNK):
+        preload(system.kafka.address, "transactions.raw", card_transactions(FILL_CHUNK, f"fill{start}-", start))()
+        wait_rows(engine, start + FILL_CHUNK)
+        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {start + FILL_CHUNK:,} rows before the first minute\n")
+        sys.stdout.flush()
+    engine.dispose()
 
 
 if __name__ == "__main__":
