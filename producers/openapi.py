@@ -32,7 +32,8 @@ def description(profile: Profile, settings: Settings) -> Json:
             "/readyz": {"get": _operation("Whether every partition of every stage is served", {"200": "Ready"}, 503)},
             "/metrics": {"get": _operation("Prometheus metrics", {"200": "Text"})},
         },
-        "components": {"schemas": {**schemas, **_answers(profile)}},
+        "components": {"schemas": {**schemas, **_answers(profile),
+                                   "LabelledTransaction": _labelled(schemas["Verdict"], transaction)}},
     }
 
 
@@ -101,12 +102,21 @@ def _list() -> Json:
 
 
 def _feedback() -> Json:
-    return _operation("Say what a transaction was (one verdict, or an array)",
-                      {"202": "Durable; the learner folds it"}, 400, 413, 415, 422, 429, 503) | {
+    either = {"oneOf": [_ref("Verdict"), _ref("LabelledTransaction")]}
+    return _operation("Say what a transaction was (one verdict, or an array; by id, or with the whole transaction)",
+                      {"202": {"description": "Durable; the learner folds it", "content": _content(
+                          _ref("FeedbackAnswer"))}}, 400, 409, 413, 415, 422, 429, 503) | {
         "parameters": [_IDEMPOTENCY],
         "requestBody": {"required": True, "content": _content(
-            {"oneOf": [_ref("Verdict"), {"type": "array", "items": _ref("Verdict")}]})},
+            {"oneOf": [*either["oneOf"], {"type": "array", "items": either}]})},
     }
+
+
+def _labelled(verdict: Json, transaction: str) -> Json:
+    """A verdict with the whole transaction in place of its id."""
+    said = {name: schema for name, schema in verdict["properties"].items() if name != "transaction_id"}
+    return {"type": "object", "properties": {"transaction": _ref(transaction), **said},
+            "required": ["transaction", "verdict"], "additionalProperties": False}
 
 
 def _object(**properties: Json) -> Json:
@@ -124,5 +134,7 @@ def _answers(profile: Profile) -> Json:
         "BatchAnswer": _object(accepted=whole, generated_ids={"type": "object", "additionalProperties": text},
                                rejected={"type": "array", "items": _object(index=whole, id=text,
                                                                            problem=_ref("Problem"))}),
+        "FeedbackAnswer": _object(accepted=whole, label_ids={"type": "array", "items": text},
+                                  transaction_ids={"type": "array", "items": text}),
         "Problem": _object(type=text, title=text, status=whole, detail=text, errors=listed),
     }

@@ -148,6 +148,40 @@ def test_bad_verdicts(api: Server) -> None:
     assert found["errors"] == [{"field": "[0].verdict", "detail": "Invalid enum value 'maybe'"}]
 
 
+def test_a_whole_labelled_transaction(api: Server, broker: Broker) -> None:
+    body, nameless = transaction(fresh()), transaction(None, transaction_id=..., user_id=fresh())
+    given = [{"transaction": body, "verdict": "fraud", "source": "bank"}, {"transaction": nameless, "verdict": "fraud"},
+             {"transaction_id": "posted-before", "verdict": "legitimate"}]
+    key = fresh()
+    answers = [api.post("/v1/feedback", given, Idempotency_Key=key).json() for _ in range(2)]
+    assert answers[0] == answers[1], "posting it again is the same transactions and labels"
+    ids = answers[0]["transaction_ids"]
+    assert (answers[0]["accepted"], ids[0], ids[2]) == (3, body["transaction_id"], "posted-before")
+    assert named(broker, ids[0])[0] == (b"u-17", body)
+    assert named(broker, ids[1])[0][1] == nameless | {"transaction_id": ids[1]}
+    said = {value["transaction_id"]: value for _, value in records(broker, "transactions.feedback")}
+    assert [said[one]["label_id"] for one in ids] == answers[0]["label_ids"]
+    assert (said[ids[0]]["verdict"], said[ids[0]]["source"]) == ("fraud", "bank")
+    alone = api.post("/v1/feedback", {"transaction": transaction(None, transaction_id=...), "verdict": "fraud"}).json()
+    assert named(broker, alone["transaction_ids"][0])
+
+
+def test_bad_labelled_transactions_are_refused_whole(api: Server, broker: Broker) -> None:
+    good, known = transaction(fresh()), transaction(fresh())
+    assert api.post("/v1/transactions", known).status == 202
+    for bad, status, where in (
+            ({"transaction": transaction(fresh(), amount=-1), "verdict": "fraud"}, 422, "index"),
+            ({"transaction": known | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
+            ({"transaction": good | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
+            ({"transaction": [], "verdict": "fraud"}, 422, "index"),
+            ({"transaction": good, "transaction_id": "x", "verdict": "fraud"}, 422, "errors"),
+            ({"verdict": "fraud"}, 422, "errors"), ({"transaction": good}, 422, "errors")):
+        answer = api.post("/v1/feedback", [{"transaction": good, "verdict": "fraud"}, bad])
+        assert answer.status == status, bad
+        assert answer.json()[where] if where == "errors" else answer.json()["index"] == 1
+    assert not named(broker, good["transaction_id"]), "nothing of a refused request is kept"
+
+
 def test_the_value_is_canonical(api: Server, broker: Broker, card: Profile) -> None:
     body = transaction(fresh())
     api.post("/v1/transactions", json.dumps(body, indent=3))
