@@ -54,7 +54,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.views import blueprint as views
 
     live = Live(profile)
-    board = Board(broker, stage_inputs(len(profile.entities)))
+    board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [Tail(broker, "transactions.scored", live.absorb).start(),
              Tail(broker, "status", board.absorb, from_start=True).start()]
     app = Flask("dashboard")

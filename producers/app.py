@@ -40,7 +40,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     known = Known()
     publisher = Publisher(broker.producer(), ack_seconds)
     waiters = Waiters(profile.scored_layout, profile.models.names, known)
-    board = Board(broker, stage_inputs(len(profile.entities)))
+    board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [Tail(broker, "transactions.scored", waiters.absorb, poll_seconds=0.05).start(),
              Tail(broker, "status", board.absorb, from_start=True).start()]
     app = Flask("producers", static_folder=None)

@@ -15,11 +15,15 @@ FRESH_US = 5_000_000
 """A heartbeat older than this says nothing about now."""
 
 
-def stage_inputs(entities: int) -> dict[str, str]:
-    """The consuming stages of a profile with that many entities, and the topic each reads, in the order of the flow."""
+def stage_inputs(entities: int, *, learner: bool = True) -> dict[str, str]:
+    """The consuming stages of a profile with that many entities, and the topic each reads, in the order of the flow.
+
+    `learner` says whether the profile names a model that learns from verdicts.
+    """
     second = {"preprocess-2": "transactions.by-entity-2"} if entities > 1 else {}
     return {"preprocess": "transactions.raw", **second, "score": "transactions.features",
-            "persist": "transactions.scored", "label": "transactions.feedback", "learn": "transactions.labels"}
+            "persist": "transactions.scored", "label": "transactions.feedback",
+            **({"learn": "transactions.labels"} if learner else {})}
 
 
 class Board:

@@ -80,12 +80,12 @@ def promote_first(settings: Settings, profile: Profile) -> None:
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
 
 
-class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings, n) as beats`
+class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings, profile) as beats`
     """The fresh heartbeats of topic status while the block runs; calling it gives the list."""
 
-    def __init__(self, settings: Settings, entities: int) -> None:
+    def __init__(self, settings: Settings, profile: Profile) -> None:
         broker = KafkaBroker(settings)
-        self._board = Board(broker, stage_inputs(entities))
+        self._board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
         self._tail = Tail(broker, "status", self._board.absorb, from_start=True)
         self._seen = threading.Event()
 

@@ -33,7 +33,7 @@ class Launch:
     def __init__(self, settings: Settings, scales: Mapping[str, int], simulate: float) -> None:
         self.settings = settings
         self.profile = load_profile(settings.profile)
-        self.children = children(settings, len(self.profile.entities), scales, simulate)
+        self.children = children(settings, self.profile, scales, simulate)
         self.screen = Screen(settings, self.profile)
 
     def run(self) -> int:
@@ -99,7 +99,7 @@ class Launch:
         self._await(supervisor, lambda: warming.poll() is not None, _BROKER_SECONDS, "warming up takes too long")
 
     def _watch(self, supervisor: Supervisor) -> None:
-        with bootstrap.heartbeats(self.settings, len(self.profile.entities)) as beats:
+        with bootstrap.heartbeats(self.settings, self.profile) as beats:
             self.screen.open()
             supervisor.run(lambda: self.screen.tick(supervisor, beats()))
 

@@ -9,6 +9,7 @@ from tidegate.board import stage_inputs
 from tidegate.embedded import EmbeddedKafka
 from tidegate.errors import ConfigError
 from tidegate.process import Child
+from tidegate.profile import Profile
 from tidegate.settings import Settings
 
 SINGLE = frozenset({"ingest", "dashboard", "learn"})
@@ -35,12 +36,12 @@ def tidegate(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tidegate.cli", *arguments]
 
 
-def stage_names(entities: int) -> list[str]:
-    """The processes that a profile with that many entities needs, entrances first."""
-    return ["ingest", *stage_inputs(entities), "dashboard"]
+def stage_names(profile: Profile) -> list[str]:
+    """The processes that a profile needs, entrances first: no learner where no model learns."""
+    return ["ingest", *stage_inputs(len(profile.entities), learner=profile.models.learns), "dashboard"]
 
 
-def children(settings: Settings, entities: int, scales: Mapping[str, int], simulate: float) -> list[Child]:
+def children(settings: Settings, profile: Profile, scales: Mapping[str, int], simulate: float) -> list[Child]:
     """One child for each process; the first of a stage has the stage's name, so that its identity never changes.
 
     Raises ConfigError when persist is scaled on SQLite, which has one writer.
@@ -50,7 +51,7 @@ def children(settings: Settings, entities: int, scales: Mapping[str, int], simul
     made = [Child("simulate", tidegate("simulate", "--rate", f"{simulate:g}", "--url",
                                        f"http://{settings.host}:{settings.port}"), settings.home,
                   gated=True, env={"TIDEGATE_GATED": "1"})] if simulate else []
-    for stage in stage_names(entities):
+    for stage in stage_names(profile):
         for number in range(1, scales.get(stage, 1) + 1):
             name = stage if number == 1 else f"{stage}.{number}"
             made.append(Child(name, tidegate("run", stage), settings.home, gated=True,

@@ -29,7 +29,7 @@ def status(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> N
 
     settings = settings_with(profile=profile, kafka=kafka)
     KafkaBroker(settings).check()
-    with heartbeats(settings, len(load_profile(settings.profile).entities)) as board:
+    with heartbeats(settings, load_profile(settings.profile)) as board:
         if not board.wait(10):
             raise Retry(f"topic status cannot be read: {board.problem}")
         beats, missing = board(), board.missing(now_us())

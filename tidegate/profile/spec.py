@@ -202,3 +202,8 @@ class ModelsSpec(_Strict):
     settings: dict[str, dict[str, float | int | str | bool]]
     exclude: list[str]
     thresholds: Thresholds
+
+    @property
+    def learns(self) -> bool:
+        """Whether one of the models learns from verdicts."""
+        return "online" in self.names
