@@ -2,159 +2,145 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from model.bundle import Bundle
-from model.detectors.base import Array
-from model.detectors.online import Online
-from model.registry import TOPIC, Promoted, model_message, online_key
-from tidegate.errors import ConfigError
-from tidegate.messages import Champion, Label, OnlineWeights, decode_label, encode
-from tidegate.metrics import LEARNT
+from model.learner import NEVER, Given, Learned, Learner, LearnState
+from model.registry import TOPIC, model_message, online_key
+from tidegate.errors import ConfigError, TidegateError
+from tidegate.messages import Champion, Label, OnlineWeights, Rollback, decode_label, decode_rollback, encode
+from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
 from tidegate.profile import Profile
-from tidegate.stage import Arrays, Batch, Emit, Output, Reject
+from tidegate.stage import Batch, Emit, Output, Reject
 
-_RECENT = 65_536
-"""Label ids that are remembered: a label that comes again among so many others is not learnt twice."""
+History = Callable[[int, int], Iterator[Batch]]
+"""The labels with `start` <= offset < `stop`, from the log; may raise Retry."""
+_FORMAT = 2
 
 
-class Superseded(RuntimeError):
+class Superseded(TidegateError):
     """Another bundle is champion: the process ends, and starts again with that bundle and its fold of the labels."""
 
 
-class LearnState:
-    """Weights, how many labels made them, and the ids of the last labels: a fold of the labels topic."""
+class _Run(NamedTuple):
+    """Labels between two rollbacks, and the columns of their rows."""
 
-    def __init__(self, params: Array, learnt: int = 0, recent: NDArray[np.uint64] | None = None) -> None:
-        self.params = params.copy()
-        self.learnt = learnt
-        self._recent = np.zeros(_RECENT, np.uint64) if recent is None else recent.copy()
-        self._seen = set(self._recent[self._recent > 0].tolist())
-        self._undo: tuple[Array, int, list[tuple[int, np.uint64]]] | None = None
-
-    def begin(self) -> None:
-        if self._undo is not None:
-            raise RuntimeError("begin on top of an open begin")
-        self._undo = (self.params.copy(), self.learnt, [])
-
-    def rollback(self) -> None:
-        if self._undo is None:
-            raise RuntimeError("rollback without begin")
-        self.params, self.learnt, slots = self._undo
-        for at, before in reversed(slots):
-            self._seen.discard(int(self._recent[at]))
-            self._recent[at] = before
-            if before:
-                self._seen.add(int(before))
-        self._undo = None
-
-    def commit(self) -> None:
-        self._undo = None
-
-    def is_new(self, label_id: str) -> bool:
-        """Whether this label was not folded lately; remembers it in place of the oldest. Counts it as learnt."""
-        word = int.from_bytes(hashlib.blake2b(label_id.encode(), digest_size=8).digest(), "little") or 1
-        if word in self._seen:
-            return False
-        at = self.learnt % _RECENT
-        if self._undo is not None:
-            self._undo[2].append((at, self._recent[at]))
-        self._seen.discard(int(self._recent[at]))
-        self._recent[at] = word
-        self._seen.add(word)
-        self.learnt += 1
-        return True
-
-    def arrays(self) -> Arrays:
-        return {"params": self.params.copy(), "learnt": np.array([self.learnt], np.int64),
-                "recent": self._recent.copy()}
-
-    def digest(self) -> str:
-        content = b"".join(part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values())
-        return hashlib.sha256(content).hexdigest()
+    given: list[Given]
+    values: list[list[float | None]]
 
 
 class LearnStage:
     """Folds labels of this profile into the champion's weights and publishes them once a batch.
 
-    Labels of another profile version have other columns and are passed over.
+    Labels of another profile version have other columns and are passed over. After a rollback to T the weights are
+    what they were before offset T: the labels that counted then are read again by `history` and folded anew.
     """
 
     name = "learn"
     input = "transactions.labels"
-    side: str | None = TOPIC
+    side: str | None = None
 
-    def __init__(self, profile: Profile, bundle: Bundle, promoted_at: int) -> None:
+    def __init__(self, profile: Profile, bundle: Bundle, history: History, promoted_at: int = 0) -> None:
         """`promoted_at` is the offset of the champion message (`Promoted.offset`) that named `bundle`."""
         if bundle.online is None:
             raise ConfigError(f"bundle {bundle.path} has no online model: nothing to learn; name `online` under models")
-        self._profile, self._bundle, self._promoted_at = profile, bundle, promoted_at
-        self._online: Online = bundle.online
+        self._profile, self.bundle, self._history, self._promoted_at = profile, bundle, history, promoted_at
+        self._learner = Learner(bundle.online, profile.models.settings["online"])
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
-        self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}"
+        self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
 
     def new_state(self, partition: int, partitions: int) -> LearnState:  # noqa: ARG002 - the protocol's arguments
-        return LearnState(self._online.params)
+        return self._learner.new_state()
 
     def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
                    arrays: Mapping[str, np.ndarray]) -> LearnState:
-        try:
-            params, learnt, recent = arrays["params"], int(arrays["learnt"][0]), arrays["recent"]
-        except (KeyError, IndexError) as error:
-            raise ConfigError(f"the learner's snapshot lacks {error}: delete it, it is rebuilt from the log") from error
-        if params.shape != self._online.params.shape or recent.shape != (_RECENT,):
-            raise ConfigError("the learner's snapshot has other sizes than this bundle: delete it, it is rebuilt")
-        return LearnState(params.astype(np.float64), learnt, recent.astype(np.uint64))
+        return _told(self._learner.load_state(arrays))
 
-    def absorb(self, state: LearnState, batch: Batch) -> None:  # noqa: ARG002 - promotions are no part of the fold
-        """Raises Superseded when another bundle was promoted after the one this process learns for."""
-        for offset, value in zip(batch.offsets, batch.values, strict=True):
-            message = model_message(value) if offset > self._promoted_at else None
-            if (isinstance(message, Champion) and message.profile.encode() == self._profile.hash
-                    and message.bundle != self._bundle.hash):
-                raise Superseded(f"bundle {message.bundle} was promoted at offset {offset} of the topic {TOPIC}, "
-                                 f"this process learns for {self._bundle.hash}")
+    def absorb(self, state: LearnState, batch: Batch) -> None:
+        """There is no side input: promotions are no part of the fold, see `superseded`."""
+
+    def superseded(self, batch: Batch) -> str:
+        """What in records of the topic models says that another bundle is champion by now; empty when nothing does."""
+        champions = [message for offset, value in zip(batch.offsets, batch.values, strict=True)
+                     if offset > self._promoted_at
+                     and isinstance(message := model_message(value), Champion)
+                     and message.profile.encode() == self._profile.hash]
+        if champions and champions[-1].bundle != self.bundle.hash:
+            return f"bundle {champions[-1].bundle} was promoted, this process learns for {self.bundle.hash}"
+        return ""
 
     def process(self, state: LearnState, batch: Batch) -> Output:
-        """Learn what is new, and publish the weights after the batch."""
+        """Learn what is new, and publish the weights after the batch. A rollback may raise Retry."""
         output = Output()
-        fresh: list[Label] = []
-        for at, value in enumerate(batch.values):
-            found = self._read(value, at)
-            if isinstance(found, Reject):
-                output.rejects.append(found)
-            elif found.profile.encode() == self._profile.hash and state.is_new(found.label_id):
-                fresh.append(found)
-        if fresh:
-            self._learn(state, fresh)
-        weights = OnlineWeights(self._bundle.hash, batch.next_offset, state.params.astype("<f8").tobytes(),
-                                state.learnt, batch.received_us)
-        output.emits.append(Emit(TOPIC, [online_key(self._bundle.hash)], [encode(weights)]))
+        self._apply(state, batch, output.rejects)
+        _told(state)
+        weights = OnlineWeights(
+            self.bundle.hash, batch.next_offset, self._learner.weights(state).astype("<f8").tobytes(),
+            state.learned.learnt, batch.received_us, state.learned.frozen_at != NEVER)
+        output.emits.append(Emit(TOPIC, [online_key(self.bundle.hash)], [encode(weights)]))
         return output
 
-    def _learn(self, state: LearnState, labels: list[Label]) -> None:
-        values = np.array([label.values for label in labels], np.float64)
-        y = np.array([label.fraud for label in labels], np.bool_)
-        self._online.learn(state.params, np.ascontiguousarray(values[:, self._columns]), y)
-        LEARNT.labels("fraud").inc(int(y.sum()))
-        LEARNT.labels("legitimate").inc(int((~y).sum()))
+    def _apply(self, state: LearnState, batch: Batch, rejects: list[Reject]) -> None:
+        run = _Run([], [])
+        for at, value in enumerate(batch.values):
+            found = self._read(value, at, batch.offsets[at])
+            if isinstance(found, Reject):
+                rejects.append(found)
+            elif found.profile.encode() != self._profile.hash:
+                continue
+            elif isinstance(found, Label):
+                run.given.append(Given(batch.offsets[at], found.label_id, found.transaction_id, found.source,
+                                       found.fraud, batch.timestamps[at]))
+                run.values.append(found.values)
+            else:
+                self._learn(state, run)
+                run = _Run([], [])
+                state.rewind(self._learned_before(state, found.rollback_to), batch.offsets[at], found.rollback_to)
+        self._learn(state, run)
 
-    def _read(self, value: bytes | None, at: int) -> Label | Reject:
+    def _learned_before(self, state: LearnState, offset: int) -> Learned:
+        """What the learner knew before this offset, from the labels that counted then."""
+        then = self._learner.new_state()
+        for start, stop in state.counted_before(offset):
+            for batch in self._history(start, stop):
+                self._apply(then, batch, [])
+        return then.learned
+
+    def _learn(self, state: LearnState, run: _Run) -> None:
+        if run.given:
+            values = np.array(run.values, np.float64)
+            outcomes = self._learner.fold(state, run.given, np.ascontiguousarray(values[:, self._columns]))
+            for outcome, count in outcomes.items():
+                LEARNT.labels(outcome).inc(count)
+
+    def _read(self, value: bytes | None, at: int, offset: int) -> Label | Rollback | Reject:
         try:
-            label = decode_label(value or b"")
+            found = _decode(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Reject(at, "invalid_json", f"not a label; only the label stage writes here: {error}")
-        expected = len(self._profile.values)
-        if label.profile.encode() == self._profile.hash and len(label.values) != expected:
-            return Reject(at, "wrong_type", f"{len(label.values)} values, this profile has {expected}")
-        return label
+        if isinstance(found, Rollback):
+            if not 0 <= found.rollback_to <= offset:
+                return Reject(at, "out_of_bounds", f"a rollback to {found.rollback_to} at offset {offset}")
+        elif found.profile.encode() == self._profile.hash and len(found.values) != len(self._profile.values):
+            return Reject(at, "wrong_type", f"{len(found.values)} values, this profile has {len(self._profile.values)}")
+        return found
 
 
-def learn_stage(profile: Profile, bundle: Bundle, promoted: Promoted) -> LearnStage:
-    """The stage for a champion as `model.registry.current_champion` gives it."""
-    return LearnStage(profile, bundle, promoted.offset)
+def _decode(value: bytes) -> Label | Rollback:
+    try:
+        return decode_label(value)
+    except msgspec.ValidationError as error:
+        if value.startswith(b'{"rollback_to"'):
+            return decode_rollback(value)
+        raise error from None
+
+
+def _told(state: LearnState) -> LearnState:
+    """Show how the contest stands."""
+    ONLINE_FROZEN.set(state.learned.frozen_at != NEVER)
+    ONLINE_DIFFERENCE.set(state.learned.contest.difference)
+    return state

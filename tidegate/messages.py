@@ -197,6 +197,15 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     entities: list[str | None]
 
 
+class Rollback(msgspec.Struct, forbid_unknown_fields=True):
+    """The online weights become what they were before offset `rollback_to` (topic transactions.labels)."""
+
+    rollback_to: int
+    profile: str
+    given_us: int
+    by: str = ""
+
+
 class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
     """Promotion: scorers switch to this bundle between two batches (topic models, key champion)."""
 
@@ -217,6 +226,8 @@ class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     """Little-endian f8, the online detector's flat parameters."""
     learnt: int
     published_us: int
+    frozen: bool = False
+    """The online model lost against the training's weights: these are those, until a rollback or another bundle."""
 
 
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
@@ -243,5 +254,6 @@ ModelMessage = Champion | OnlineWeights
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 decode_label = msgspec.json.Decoder(Label).decode
+decode_rollback = msgspec.json.Decoder(Rollback).decode
 decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
 encode = msgspec.json.Encoder().encode

@@ -64,7 +64,10 @@ SCORES = BatchHistogram("tidegate_score", "Distribution of the final score",
                         buckets=(.001, .005, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, 1))
 MODEL_INFO = Gauge("tidegate_model_offset", "Offset on the models topic in use", ["bundle"])
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")
-LEARNT = Counter("tidegate_labels_learnt_total", "Labels the learner has folded", ["verdict"])
+LEARNT = Counter("tidegate_labels_learnt_total", "Labels the learner has folded, by what came of them", ["outcome"])
+ONLINE_FROZEN = Gauge("tidegate_online_frozen", "1 when the online model has lost and the training's weights score")
+ONLINE_DIFFERENCE = Gauge("tidegate_online_error_difference",
+                          "Squared error on labels, online less frozen model, over ADWIN's window; below 0 is better")
 HTTP_REQUESTS = Counter("tidegate_http_requests_total", "Answers of the HTTP API", ["route", "status"])
 HTTP_SECONDS = Histogram("tidegate_http_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions answered with 202")

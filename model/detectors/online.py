@@ -2,7 +2,8 @@
 
 Each feature is cut at quantiles of the training history; a row is one-hot per feature, a missing value has a bin of its
 own. The update is scikit-learn's SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, alpha=1e-6): a
-logistic gradient lies in (-1, 1), so no single label moves a weight by more than the rate (the setting `rate`).
+logistic gradient lies in (-1, 1), so no single label moves a weight by more than the rate (the setting `rate`). It is
+clipped, so that no single label moves its own row's log-odds by more than 1, whatever rate and number of features.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from tidegate.errors import ConfigError
 
 Slots = NDArray[np.int32]
 ALPHA = 1e-6
+HOURLY = 20_000
+"""Labels of one source that are learnt in an hour, unless the profile's setting `hourly` says another number."""
+_LARGEST_MOVE = 1.0
+"""Log-odds by which one label may move its own row."""
 _QUANTILES = np.unique(np.r_[np.arange(1, 32) / 32, .001, .005, .01, .99, .995, .999])
 _EPOCHS = 3
 """Passes over the training history; labels of the stream are learnt once."""
@@ -57,19 +62,32 @@ def _margins(slots: Slots, params: Array, out: Array) -> None:
 
 
 @jit
+def _add(row: Slots, step: float, params: Array) -> None:
+    for k in range(row.shape[0]):
+        params[row[k]] += step / params[1]
+    params[0] += step
+
+
+@jit
+def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float) -> float:
+    total = 0.0
+    for k in range(row.shape[0]):
+        total += params[row[k]]
+    step: float = eta * ((1.0 if fraud else 0.0) - 1.0 / (1.0 + math.exp(-(params[0] + params[1] * total))))
+    largest = _LARGEST_MOVE / (row.shape[0] + 1)
+    step = min(max(step, -largest), largest)
+    params[1] *= 1.0 - eta * alpha
+    _add(row, step, params)
+    if params[1] < 1e-9:
+        params[2:] *= params[1]
+        params[1] = 1.0
+    return step
+
+
+@jit
 def _learn(slots: Slots, y: NDArray[np.bool_], params: Array, eta: float, alpha: float) -> None:
     for i in range(slots.shape[0]):
-        total = 0.0
-        for k in range(slots.shape[1]):
-            total += params[slots[i, k]]
-        update = eta * ((1.0 if y[i] else 0.0) - 1.0 / (1.0 + math.exp(-(params[0] + params[1] * total))))
-        params[1] *= 1.0 - eta * alpha
-        for k in range(slots.shape[1]):
-            params[slots[i, k]] += update / params[1]
-        params[0] += update
-        if params[1] < 1e-9:
-            params[2:] *= params[1]
-            params[1] = 1.0
+        _step(slots[i], y[i], params, eta, alpha)
 
 
 class Online:
@@ -91,7 +109,7 @@ class Online:
     @classmethod
     def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
             seed: int = 0) -> Self:  # noqa: ARG003 there is no chance in it
-        rate = setting(cls.name, settings, {"rate": 0.01})["rate"]
+        rate = setting(cls.name, settings, {"rate": 0.01, "hourly": HOURLY})["rate"]
         inputs, names = ordered(x, features)
         edges = [_edges(column) for column in inputs.T]
         params = np.zeros(2 + sum(len(part) + 2 for part in edges))
@@ -111,13 +129,25 @@ class Online:
         return out
 
     def score(self, x: Array) -> Array:
-        out = np.empty(len(x))
-        _margins(self.slots(x), self.params, out)
-        return out
+        return self.margins(self.params, self.slots(x))
 
     def learn(self, params: Array, x: Array, y: NDArray[np.bool_]) -> None:
         """Fold rows into `params` in place, one after the other: any split into batches gives the same bits."""
         _learn(self.slots(x), y, params, self.rate, ALPHA)
+
+    def step(self, params: Array, row: Slots, fraud: bool) -> float:
+        """Fold one row, given by its `slots` i4[features]; what each weight of the row, and the intercept, gained."""
+        return float(_step(row, fraud, params, self.rate, ALPHA))
+
+    def take_back(self, params: Array, row: Slots, step: float) -> None:
+        """Take a gain off the weights of a row and off the intercept."""
+        _add(row, -step, params)
+
+    def margins(self, params: Array, slots: Slots) -> Array:
+        """Log-odds f8[n] of rows given by their `slots` i4[n, features]."""
+        out = np.empty(len(slots))
+        _margins(slots, params, out)
+        return out
 
     def with_params(self, params: Array) -> Online:
         """The same bins with other weights. Raises ConfigError when their number differs."""

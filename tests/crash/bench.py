@@ -24,6 +24,7 @@ from db.names import names_of
 from db.sink import SqlSink
 from db.store import Store
 from db.tables import offsets, transactions
+from model.published import WeightsSink, label_history
 from producers.deadletters import DeadLetter, dead_letters
 from tests.crash.bundle import card_bundle
 from tests.runner.crash import Clock, Crash, HookedSnapshots, Inline
@@ -128,7 +129,7 @@ class Bench:
         makers: dict[str, Callable[[], Stage[Any]]] = {
             "preprocess": lambda: PreprocessStage(PROFILE, 0), "preprocess-2": lambda: PreprocessStage(PROFILE, 1),
             "score": lambda: ScoreStage(PROFILE, self.folder), "persist": lambda: Persist(PROFILE),
-            "learn": lambda: LearnStage(PROFILE, self.bundle, 0)}
+            "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker))}
         return makers[name](), None
 
     def start(self, name: str, at: int = 0) -> Worker:
@@ -137,6 +138,8 @@ class Bench:
         sink: Sink
         if name == "persist":
             sink = HookedSink(SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock), self.broker)
+        elif name == "learn":
+            sink = WeightsSink(self.broker, self.bundle.hash, instance=str(at), profile=PROFILE.hash, clock=self.clock)
         else:
             sink = KafkaSink(self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock)
         try:

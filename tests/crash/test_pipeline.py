@@ -18,14 +18,17 @@ from hypothesis import strategies as st
 
 from producers.deadletters import transaction_id
 from tests.crash.bench import CHAIN, NOW_MS, PROFILE, STATEFUL, Bench
-from tidegate.messages import Verdict, encode
+from tidegate.messages import Rollback, Verdict, encode
+from tidegate.stage import TopicPartition
 
+LABELS = TopicPartition("transactions.labels", 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
 
 
 @dataclass(frozen=True)
 class Step:
-    """Something posted: `tx` (id, user, merchant, amount, seconds late), a record that is none, or a verdict."""
+    """Something posted: `tx` (id, user, merchant, amount, seconds late), a record that is none, a verdict, or a
+    rollback of the learner."""
 
     id: int
     user: int = 0
@@ -44,6 +47,9 @@ class Step:
     def post(self, bench: Bench) -> None:
         if self.kind == "tx":
             bench.post(self.body)
+        elif self.kind == "rollback":
+            end = len(bench.broker.logs[LABELS])
+            bench.put(LABELS.topic, b"rollback", encode(Rollback(min(end, self.id), PROFILE.hash.decode(), 0)))
         elif self.kind == "bad":
             bench.put("transactions.raw", f"u{self.user}".encode(), _INVALID)
         else:
@@ -72,7 +78,8 @@ def check(bench: Bench, steps: Sequence[Step]) -> None:
 def check_labels(bench: Bench, steps: Sequence[Step], known: set[str]) -> None:
     """Each verdict is one label, or, when its row did not come in time, one dead letter."""
     labels = Counter((record.key or b"").decode()
-                     for _, _, record in bench.broker.committed_records("transactions.labels"))
+                     for _, _, record in bench.broker.committed_records("transactions.labels")
+                     if record.key != b"rollback")
     gone = Counter(transaction_id(PROFILE, letter) for letter in bench.dead()
                    if letter.told["reason"] == "unknown_transaction")
     assert labels.keys() <= known
@@ -110,8 +117,10 @@ def play(steps: Sequence[Step], faults: Mapping[int, str], order: Sequence[str] 
 FIXED = (Step(1, user=1), Step(2, user=2, merchant=1), Step(1, user=1), Step(1, kind="verdict"),
          Step(3, user=1, late_s=7200), Step(1, user=1, amount=9), Step(4, user=3, kind="bad"),
          Step(5, user=2, merchant=1, late_s=90_000),
-         Step(2, user=5, merchant=2), Step(9, kind="verdict"), Step(5, kind="verdict", amount=2), Step(6, user=4))
-"""A duplicate, a conflict on the same partition and one elsewhere, late ones, a bad one, verdicts known and unknown."""
+         Step(2, user=5, merchant=2), Step(9, kind="verdict"), Step(5, kind="verdict", amount=2), Step(6, user=4),
+         Step(1, kind="rollback"), Step(6, kind="verdict"))
+"""A duplicate, a conflict on the same partition and one elsewhere, late ones, a bad one, verdicts known and unknown,
+a rollback of the learner."""
 
 
 def test_without_a_fault() -> None:
@@ -143,7 +152,8 @@ def test_other_faults_everywhere(kind: str) -> None:
 
 steps = st.builds(
     Step, st.integers(0, 9), st.integers(0, 3), st.integers(0, 2), st.integers(1, 3),
-    st.sampled_from([0, 0, 60, 4000, 200_000]), st.sampled_from(["tx", "tx", "tx", "tx", "bad", "verdict"]))
+    st.sampled_from([0, 0, 60, 4000, 200_000]),
+    st.sampled_from(["tx", "tx", "tx", "tx", "bad", "verdict", "verdict", "rollback"]))
 kinds = st.sampled_from(["crash", "crash", "crash", "rebuild", "abort", "expire", "away"])
 
 

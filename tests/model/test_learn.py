@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -7,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers import learn
-from consumers.learn import LearnStage, LearnState, Superseded
+from consumers.learn import LearnStage
+from model import learner
+from model.learner import LearnState
 from tests.model.conftest import Trained
 from tests.model.test_score import champion, models
 from tidegate.errors import ConfigError
-from tidegate.messages import Label, OnlineWeights, decode_model, encode
+from tidegate.messages import Label, OnlineWeights, Rollback, decode_model, encode
 from tidegate.stage import Batch, TopicPartition
 
 REUSE = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -20,7 +22,11 @@ REUSE = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCh
 
 @pytest.fixture
 def stage(trained: Trained) -> LearnStage:
-    return LearnStage(trained.profile, trained.bundle, 0)
+    return LearnStage(trained.profile, trained.bundle, no_history)
+
+
+def no_history(start: int, stop: int) -> Iterator[Batch]:
+    raise AssertionError(f"labels {start} to {stop} are not needed")
 
 
 def label(trained: Trained, at: int, label_id: str = "", *, fraud: bool | None = None, profile: str = "") -> bytes:
@@ -68,7 +74,7 @@ def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage)
 @given(cuts=st.lists(st.integers(0, 60), max_size=6), picks=st.lists(st.integers(0, 40), min_size=60, max_size=60))
 def test_any_batches_and_any_duplicates_give_the_same_bits(trained: Trained, cuts: list[int],
                                                            picks: list[int]) -> None:
-    stage = LearnStage(trained.profile, trained.bundle, 0)
+    stage = LearnStage(trained.profile, trained.bundle, no_history)
     whole = batch(*[label(trained, at) for at in picks])
     ends = [0, *sorted(cuts), 60]
     parts = [whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
@@ -80,7 +86,7 @@ def test_any_batches_and_any_duplicates_give_the_same_bits(trained: Trained, cut
 @given(first=st.lists(st.integers(0, 20), min_size=1, max_size=20),
        second=st.lists(st.integers(0, 20), min_size=1, max_size=20))
 def test_a_rollback_leaves_no_trace(trained: Trained, first: list[int], second: list[int]) -> None:
-    stage = LearnStage(trained.profile, trained.bundle, 0)
+    stage = LearnStage(trained.profile, trained.bundle, no_history)
     kept, undone = batch(*[label(trained, at) for at in first]), batch(*[label(trained, at) for at in second])
     state = folded(stage, kept)
     before = state.digest()
@@ -103,27 +109,22 @@ def test_a_snapshot_goes_on_where_it_was_taken(trained: Trained, stage: LearnSta
 
 def test_only_so_many_label_ids_are_remembered(trained: Trained, stage: LearnStage,
                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learn, "_RECENT", 3)
+    monkeypatch.setattr(learner, "RECENT", 3)
     state = folded(stage, batch(*[label(trained, at) for at in (1, 2, 3, 4)]))
     before = state.digest()
     state.begin()
     stage.process(state, batch(label(trained, 1)))
-    assert state.learnt == 5
+    assert state.learned.learnt == 5
     state.rollback()
     assert state.digest() == before
     stage.process(state, batch(label(trained, 2)))
-    assert state.learnt == 4
-
-
-def test_a_correction_is_learnt(trained: Trained, stage: LearnStage) -> None:
-    state = folded(stage, batch(label(trained, 1, "said", fraud=True), label(trained, 1, "corrected", fraud=False)))
-    assert state.learnt == 2
+    assert state.learned.learnt == 4
 
 
 def test_labels_of_another_profile_are_passed_over(trained: Trained, stage: LearnStage) -> None:
     output = stage.process(state := stage.new_state(0, 1), batch(label(trained, 1, profile="deadbeef")))
     assert not output.rejects
-    assert state.learnt == 0
+    assert state.learned.learnt == 0
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b'{"label_id":"x"}', b"[" * 100_000])
@@ -132,7 +133,7 @@ def test_poison_is_rejected_and_its_neighbours_are_learnt(trained: Trained, stag
     state = stage.new_state(0, 1)
     output = stage.process(state, batch(label(trained, 1), value, label(trained, 2)))
     assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
-    assert state.learnt == 2
+    assert state.learned.learnt == 2
 
 
 def test_a_label_with_too_few_values_is_rejected(trained: Trained, stage: LearnStage) -> None:
@@ -141,13 +142,72 @@ def test_a_label_with_too_few_values_is_rejected(trained: Trained, stage: LearnS
     assert [reject.reason for reject in output.rejects] == ["wrong_type"]
 
 
-def test_another_champion_ends_the_process(trained: Trained, stage: LearnStage) -> None:
-    state = stage.new_state(0, 1)
+def rollback(trained: Trained, to: int, profile: str = "") -> bytes:
+    return encode(Rollback(to, profile or trained.profile.hash.decode(), 5, "test"))
+
+
+def counted(log: list[int | str], stop: int) -> list[int]:
+    """The offsets of the labels that make the weights before `stop`: a rollback is what was before its target."""
+    found: list[int] = []
+    for at, entry in enumerate(log[:stop]):
+        found = [*found, at] if isinstance(entry, int) else counted(log, min(int(entry), at))
+    return found
+
+
+@REUSE
+@given(log=st.lists(st.one_of(st.integers(0, 30), st.integers(0, 20).map(str)), min_size=1, max_size=20),
+       cuts=st.lists(st.integers(0, 20), max_size=4))
+def test_a_rollback_leaves_the_labels_that_counted_then(trained: Trained, log: list[int | str],
+                                                        cuts: list[int]) -> None:
+    values = [label(trained, entry, f"l{at}", fraud=at % 2 == 0) if isinstance(entry, int) else
+              rollback(trained, min(int(entry), at)) for at, entry in enumerate(log)]
+    whole = batch(*values)
+
+    def history(start: int, stop: int) -> Iterator[Batch]:
+        yield from (whole.part(at, at + 1) for at in range(start, stop))
+
+    stage = LearnStage(trained.profile, trained.bundle, history)
+    ends = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
+    state = folded(stage, *[whole.part(start, stop) for start, stop in pairwise(ends) if start < stop])
+    left = counted(log, len(log))
+    only = Batch(whole.source, left, [b""] * len(left), [values[at] for at in left], [0] * len(left),
+                 [None] * len(left))
+    fresh = LearnStage(trained.profile, trained.bundle, no_history)
+    wanted = folded(fresh, *([only] if left else []))
+    assert state.params.tobytes() == wanted.params.tobytes()
+    assert stage.load_state(0, 1, state.arrays()).digest() == state.digest()
+    before = state.digest()
+    state.begin()
+    stage.process(state, batch(rollback(trained, 0), label(trained, 40), start=len(log)))
+    state.rollback()
+    assert state.digest() == before
+
+
+def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained) -> None:
+    log = batch(*[label(trained, at) for at in range(4)])
+    stage = LearnStage(trained.profile, trained.bundle, lambda start, stop: iter([log.part(start, stop)]))
+    state = folded(stage, log)
+    other = stage.process(state, batch(rollback(trained, 2, "deadbeef"), start=4))
+    assert not other.rejects
+    assert state.learned.learnt == 4
+    message = decode_model(stage.process(state, batch(rollback(trained, 2), start=5)).emits[0].values[0] or b"")
+    assert isinstance(message, OnlineWeights)
+    assert (message.labels, message.learnt, message.frozen) == (6, 2, False)
+    assert message.weights == folded(stage, log.part(0, 2)).params.astype("<f8").tobytes()
+
+
+@pytest.mark.parametrize("to", [-1, 8])
+def test_a_rollback_to_nowhere_is_rejected(trained: Trained, stage: LearnStage, to: int) -> None:
+    output = stage.process(stage.new_state(0, 1), batch(rollback(trained, to), start=7))
+    assert [reject.reason for reject in output.rejects] == ["out_of_bounds"]
+
+
+def test_another_champion_is_noticed(trained: Trained, stage: LearnStage) -> None:
+    stage = LearnStage(trained.profile, trained.bundle, no_history, promoted_at=3)
     other = champion(trained, bundle="f" * 16)
-    stage.absorb(state, models(other))  # before its own promotion, at offset 0
-    stage.absorb(state, models(champion(trained), champion(trained, "f" * 16, "deadbeef"), None, b"?", start=1))
-    with pytest.raises(Superseded, match="offset 9"):
-        stage.absorb(state, models(other, start=9))
+    assert not stage.superseded(models(other)), "before its own promotion, at offset 0"
+    assert not stage.superseded(models(champion(trained), champion(trained, "f" * 16, "deadbeef"), None, b"?", start=4))
+    assert "f" * 16 in stage.superseded(models(other, start=9))
 
 
 def test_states_keep_to_the_protocol(trained: Trained, stage: LearnStage) -> None:
@@ -157,7 +217,11 @@ def test_states_keep_to_the_protocol(trained: Trained, stage: LearnStage) -> Non
     state.begin()
     with pytest.raises(RuntimeError):
         state.begin()
-    for arrays in ({}, {"params": np.zeros(3), "learnt": np.zeros(1), "recent": np.zeros(3)}):
+    state.rollback()
+    for name in (*state.arrays(), "all"):
+        arrays = state.arrays() if name != "all" else {}
+        if name in arrays:
+            arrays[name] = np.zeros((7, 7))
         with pytest.raises(ConfigError, match="snapshot"):
             stage.load_state(0, 1, arrays)
-    assert stage.snapshot_tag == f"{trained.profile.hash.decode()}-{trained.bundle.hash}"
+    assert stage.snapshot_tag.startswith(f"{trained.profile.hash.decode()}-{trained.bundle.hash}")

@@ -6,20 +6,22 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.cli.common import opened, stop_on_signals
 from tidegate.errors import Retry
 from tidegate.log import set_up
 
 if TYPE_CHECKING:
+    from consumers.learn import LearnStage
     from tidegate.broker import Broker
     from tidegate.profile import Profile
     from tidegate.settings import Settings
     from tidegate.sink import Sink
-    from tidegate.stage import Stage
+    from tidegate.stage import Batch, Stage
 
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
 
@@ -56,14 +58,16 @@ def _label(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
 
 
 def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.learn import learn_stage
+    from consumers.learn import LearnStage
     from model.bundle import Bundle
+    from model.published import label_history
     from model.registry import current_champion
 
     promoted = current_champion(broker, profile.hash.decode())
     if promoted is None:
         raise Retry(f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`")
-    return learn_stage(profile, Bundle.load(settings.bundles_dir / promoted.champion.bundle), promoted)
+    bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    return LearnStage(profile, bundle, label_history(broker), promoted.offset)
 
 
 MAKERS: dict[str, tuple[str, Make]] = {
@@ -105,7 +109,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     while runner is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            runner = Runner(stage, broker, _sink(name, process, settings, profile, broker),
+            runner = Runner(stage, broker, _sink(stage, process, settings, profile, broker),
                             snapshots=Snapshots(settings.snapshots_url), instance=settings.instance,
                             batch=settings.batch, snapshot_every=settings.snapshot_every)
         except Retry as error:
@@ -117,14 +121,38 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
                     port=settings.metrics_port,
                     restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage)).start()
     try:
-        runner.run(stop)
+        with _while_champion(cast("LearnStage", stage), broker, stop) if name == "learn" else nullcontext():
+            runner.run(stop)
     finally:
         health.close()
         producer.close()
 
 
+@contextmanager
+def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
+    """Stops the learner, and raises Superseded in the end, when another bundle than its own is promoted."""
+    from consumers.learn import Superseded
+    from model.registry import TOPIC
+    from tidegate.tail import Tail
+
+    found: list[str] = []
+
+    def look(batch: Batch) -> None:
+        if why := learner.superseded(batch):
+            found.append(why)
+            stop.set()
+
+    tail = Tail(broker, TOPIC, look, from_start=True).start()
+    try:
+        yield
+    finally:
+        tail.close()
+    if found:
+        raise Superseded(found[-1])
+
+
 def _model(stage: Stage[Any]) -> tuple[str, int]:
-    """Bundle and models offset of the scorer; the other stages use none."""
+    """The bundle in use, by scorer and learner, and the scorer's models offset; the other stages use none."""
     bundle = getattr(stage, "bundle", None)
     return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
 
@@ -134,14 +162,19 @@ def _wait(error: Retry, stop: threading.Event) -> None:
     stop.wait(1.0)
 
 
-def _sink(name: str, process: str, settings: Settings, profile: Profile, broker: Broker) -> Sink:
+def _sink(stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker) -> Sink:
     from tidegate.runner import now_us
 
-    if name == "persist":
+    if stage.name == "persist":
         from db.names import names_of
         from db.sink import SqlSink
 
         return SqlSink(settings.db_url, broker, names_of(profile), clock=now_us)
+    if stage.name == "learn":
+        from model.published import WeightsSink
+
+        return WeightsSink(broker, cast("LearnStage", stage).bundle.hash, instance=process, profile=profile.hash,
+                           clock=now_us)
     from tidegate.sink import KafkaSink
 
-    return KafkaSink(broker, name, instance=process, profile=profile.hash, clock=now_us)
+    return KafkaSink(broker, stage.name, instance=process, profile=profile.hash, clock=now_us)

@@ -1,0 +1,53 @@
+"""What the learner reads beside its input: labels of long ago, and how far the weights of its bundle are published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from model.registry import TOPIC, model_message
+from tidegate.broker import Broker, Consumer
+from tidegate.messages import OnlineWeights
+from tidegate.side import read_range
+from tidegate.sink import KafkaSink
+from tidegate.stage import Batch, Position, TopicPartition
+
+LABELS = "transactions.labels"
+_POLL = 4000
+
+
+def read_part(broker: Broker, topic: str, start: int, stop: int | None = None) -> Iterator[Batch]:
+    """The records of a topic of one partition with `start` <= offset < `stop` (None: its end). Raises Retry, Stop."""
+    consumer = broker.consumer(None)
+    try:
+        (source,) = consumer.partitions(topic)
+        first, end = consumer.bounds(source)
+        yield from read_range(consumer, source, max(first, start), end if stop is None else stop, _POLL)
+    finally:
+        consumer.close()
+
+
+def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:
+    """A reader of the labels with `start` <= offset < `stop`; reading raises Retry."""
+    return lambda start, stop: read_part(broker, LABELS, start, stop)
+
+
+class WeightsSink(KafkaSink):
+    """Goes on from the newest weights published for `bundle`, whatever labels other bundles have learnt.
+
+    So a bundle that was never learnt for is taken through all labels, publishing on the way, before any new one comes.
+    """
+
+    def __init__(self, broker: Broker, bundle: str, *, instance: str, profile: bytes,
+                 clock: Callable[[], int]) -> None:
+        super().__init__(broker, "learn", instance=instance, profile=profile, clock=clock)
+        self._bundle, self._next, self._labels = bundle, 0, -1
+
+    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        super().positions(consumer, partitions)  # an earlier process's transaction has ended
+        for batch in read_part(self._broker, TOPIC, self._next):
+            for value in batch.values:
+                message = model_message(value)
+                if isinstance(message, OnlineWeights) and message.bundle == self._bundle:
+                    self._labels = message.labels
+            self._next = batch.next_offset
+        return {} if self._labels < 0 else {partition: Position(self._labels) for partition in partitions}
