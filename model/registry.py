@@ -44,14 +44,16 @@ def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: floa
     if current is not None and current.champion.bundle == bundle:
         return current
     previous = current.champion.bundle if current else ""
-    _publish(broker, Champion(bundle, profile, time.time_ns() // 1000, by, previous), timeout)
+    champion = Champion(bundle, profile, time.time_ns() // 1000, by, previous)
+    write(broker, TOPIC, b"champion", encode(champion), what=f"the promotion of {bundle}", timeout=timeout)
     promoted = current_champion(broker, profile, timeout=timeout)
     if promoted is None or promoted.champion.bundle != bundle:
         raise Retry(f"{bundle} was promoted, but another promotion came right after it: look at `tidegate models list`")
     return promoted
 
 
-def _publish(broker: Broker, champion: Champion, timeout: float) -> None:
+def write(broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, timeout: float = 30.0) -> None:
+    """Write one message; returns when it is durable. Raises Retry, which calls it `what`."""
     done = threading.Event()
     faults: list[Exception | None] = []
 
@@ -61,11 +63,10 @@ def _publish(broker: Broker, champion: Champion, timeout: float) -> None:
 
     producer = broker.producer()
     try:
-        producer.produce(TOPIC, b"champion", encode(champion), delivered)
+        producer.produce(topic, key, value, delivered)
         producer.flush(timeout)
         if not done.wait(timeout) or faults[0] is not None:
-            why = faults[0] if faults else "no answer from Kafka"
-            raise Retry(f"the promotion of {champion.bundle} is not durable: {why}")
+            raise Retry(f"{what} is not durable: {faults[0] if faults else 'no answer from Kafka'}")
     finally:
         producer.close()
 

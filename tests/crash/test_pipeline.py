@@ -28,7 +28,8 @@ _INVALID = b'{"user_id": "u1", "amount": 1}'
 @dataclass(frozen=True)
 class Step:
     """Something posted: `tx` (id, user, merchant, amount, seconds late), a record that is none, a verdict, or a
-    rollback of the learner."""
+    rollback of the learner.
+    """
 
     id: int
     user: int = 0

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from tidegate.cli import data, doctor, models, profiles, replay, run, setup, status, topics, up
+from tidegate.cli import data, doctor, learner, models, profiles, replay, run, setup, status, topics, up
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -17,6 +17,7 @@ for part in (up, setup, run, status, data, doctor, replay):
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
 app.add_typer(models.app, name="models")
+app.add_typer(learner.app, name="learner")
 
 
 def main() -> None:
