@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from model.bundle import Bundle
+from model.detectors.base import Array
 from model.learner import NEVER, Given, Learned, Learner, LearnState
 from model.registry import TOPIC, model_message, online_key
 from tidegate.errors import ConfigError, TidegateError
@@ -79,10 +80,14 @@ class LearnStage:
         self._apply(state, batch, output.rejects)
         _told(state)
         weights = OnlineWeights(
-            self.bundle.hash, batch.next_offset, self._learner.weights(state).astype("<f8").tobytes(),
+            self.bundle.hash, batch.next_offset, self.weights(state).astype("<f8").tobytes(),
             state.learned.learnt, batch.received_us, state.learned.frozen_at != NEVER)
         output.emits.append(Emit(TOPIC, [online_key(self.bundle.hash)], [encode(weights)]))
         return output
+
+    def weights(self, state: LearnState) -> Array:
+        """What scorers use after these labels: f8[p], the online detector's flat parameters."""
+        return self._learner.weights(state)
 
     def _apply(self, state: LearnState, batch: Batch, rejects: list[Reject]) -> None:
         run = _Run([], [])

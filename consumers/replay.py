@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.learn import learn_stage
+from consumers.learn import LearnStage
 from consumers.preprocess import PreprocessStage
 from model.bundle import Bundle
-from model.registry import Promoted
+from model.learner import LearnState
+from model.published import label_history
 from tidegate.broker import Broker, Consumer
 from tidegate.errors import ConfigError
-from tidegate.messages import NONE, Champion
+from tidegate.messages import NONE
 from tidegate.profile import Profile
 from tidegate.restore import Restorer
 from tidegate.runner import identify
@@ -113,14 +114,14 @@ class Replay:
         return committed[source].note if source in committed else ""
 
     def _weights(self, bundle: Bundle, labels: int, reader: Consumer) -> Floats | None:
-        """The online weights after all labels before that offset; None: the training's."""
+        """What the learner had published after all labels before that offset; None: the training's."""
         if labels == NONE or bundle.online is None:
             return None
-        stage = learn_stage(self._profile, bundle, Promoted(Champion(bundle.hash, self._profile.hash.decode(), 0), 0))
+        stage = LearnStage(self._profile, bundle, label_history(self._broker))
         restorer, position = self._restorer(stage, reader, None), Position(labels)
         part = restorer.fresh(TopicPartition(stage.input, 0), position)
         restorer.catch_up(part, position)
-        return np.array(part.state.arrays()["params"], np.float64)
+        return stage.weights(cast("LearnState", part.state))
 
 
 def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:

@@ -157,7 +157,7 @@ def _reported(settings: Settings, profile: LoadedProfile, promoted: Promoted, wa
     from tidegate.errors import Retry
 
     deadline = time.monotonic() + wait
-    with heartbeats(settings, len(profile.entities)) as beats:
+    with heartbeats(settings, profile) as beats:
         if not beats.wait(wait):
             raise Retry(f"topic status cannot be read: {beats.problem}")
         while True:
