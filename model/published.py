@@ -1,12 +1,14 @@
-"""What the learner reads beside its input: labels of long ago, and how far the weights of its bundle are published."""
+"""Whole topics read at once: labels of long ago, what they say, and how far the weights of a bundle are published."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from model.registry import TOPIC, model_message
 from tidegate.broker import Broker, Consumer
-from tidegate.messages import OnlineWeights
+from tidegate.messages import OnlineWeights, decode_label
 from tidegate.side import read_range
 from tidegate.sink import KafkaSink
 from tidegate.stage import Batch, Position, TopicPartition
@@ -29,6 +31,19 @@ def read_part(broker: Broker, topic: str, start: int, stop: int | None = None) -
 def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:
     """A reader of the labels with `start` <= offset < `stop`; reading raises Retry."""
     return lambda start, stop: read_part(broker, LABELS, start, stop)
+
+
+def verdicts(broker: Broker) -> dict[str, bool]:
+    """Whether each transaction with a label is a fraud, by the last label on it. Raises Retry."""
+    said: dict[str, bool] = {}
+    for batch in read_part(broker, LABELS, 0):
+        for value in batch.values:
+            try:
+                label = decode_label(value or b"")
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # a rollback, or what the learner makes a dead letter
+            said[label.transaction_id] = label.fraud
+    return said
 
 
 class WeightsSink(KafkaSink):

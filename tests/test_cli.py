@@ -15,8 +15,8 @@ from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
 COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["redrive"], ["doctor"], ["replay"],
-            ["topics", "apply"], ["topics", "check"], ["profile", "check"],
-            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback"))]
+            ["quality"], ["topics", "apply"], ["topics", "check"], ["profile", "check"],
+            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback")), ["learner", "rollback"]]
 
 
 def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

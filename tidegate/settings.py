@@ -41,6 +41,8 @@ class Settings(BaseSettings):
     max_body: int = Field(8_000_000, description="largest request body in bytes")
     max_batch: int = Field(5000, description="most transactions in one request")
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
+    review_sample: float = Field(
+        0.001, ge=0, le=1, description="share of the approved transactions that `tidegate quality` has reviewed")
     instance: str = Field("", description="stable name of this process; empty: stage, host and process id")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged")

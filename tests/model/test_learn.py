@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from consumers.learn import LearnStage
 from model import learner
 from model.learner import LearnState
+from model.published import LABELS, verdicts
 from tests.model.conftest import Trained
 from tests.model.test_score import champion, models
 from tidegate.errors import ConfigError
+from tidegate.memory import MemoryBroker
 from tidegate.messages import Label, OnlineWeights, Rollback, decode_model, encode
 from tidegate.stage import Batch, TopicPartition
 
@@ -225,3 +227,11 @@ def test_states_keep_to_the_protocol(trained: Trained, stage: LearnStage) -> Non
         with pytest.raises(ConfigError, match="snapshot"):
             stage.load_state(0, 1, arrays)
     assert stage.snapshot_tag.startswith(f"{trained.profile.hash.decode()}-{trained.bundle.hash}")
+
+
+def test_the_last_label_on_a_transaction_is_what_is_known_of_it(trained: Trained) -> None:
+    broker = MemoryBroker({LABELS: 1})
+    for value in (label(trained, 0, "a", fraud=True), label(trained, 1, "b", fraud=True), rollback(trained, 0), b"{",
+                  label(trained, 0, "c", fraud=False), None):
+        broker.append(LABELS, b"key", value, None, None)
+    assert verdicts(broker) == {"t0": False, "t1": True}

@@ -7,12 +7,12 @@ import sys
 
 import typer
 
-from tidegate.cli import data, doctor, learner, models, profiles, replay, run, setup, status, topics, up
+from tidegate.cli import data, doctor, learner, models, profiles, quality, replay, run, setup, status, topics, up
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
                   help="Scores money transactions for fraud while they stream through Kafka, and learns from verdicts.")
-for part in (up, setup, run, status, data, doctor, replay):
+for part in (up, setup, run, status, data, doctor, replay, quality):
     part.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

@@ -1,0 +1,118 @@
+"""How good decisions were, by what is known of them: a row without a verdict is neither fraud nor legitimate.
+
+Verdicts come for what was sent to review and for what customers complain of, so those alone say nothing of the frauds
+that nobody noticed. A small share of the approved rows, chosen by a hash of the id, is reviewed whatever the score:
+from it the missed frauds are estimated, and so recall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.hashing import hash64
+
+UNKNOWN, LEGITIMATE, FRAUD = -1, 0, 1
+AGES = (0, 1, 7, 30)
+"""Days at which the lines of a table by maturity begin."""
+_SAMPLE_SEED = 0x7361_6D70
+_DRAWS = 20_000
+_TAILS = (0.025, 0.975)
+
+Flags = NDArray[np.bool_]
+
+
+class Decided(NamedTuple):
+    """Decided rows: their age in days f8[n], whether each was flagged and is in the sample, its verdict i1[n]."""
+
+    days: NDArray[np.float64]
+    flagged: Flags
+    sampled: Flags
+    verdict: NDArray[np.int8]
+
+
+class Line(NamedTuple):
+    """Rows of one age; precision among the flagged ones with a verdict, None without any."""
+
+    from_days: int
+    rows: int
+    verdicts: int
+    frauds: int
+    flagged: int
+    flagged_verdicts: int
+    flagged_frauds: int
+    precision: float | None
+
+
+class Recall(NamedTuple):
+    """Share of the frauds that were flagged, with its 95% interval, and how much of the sample it rests on."""
+
+    estimate: float
+    low: float
+    high: float
+    sampled: int
+    reviewed: int
+
+
+class _Stratum(NamedTuple):
+    """Rows of which some have a verdict, and some of those are frauds."""
+
+    rows: int
+    verdicts: int
+    frauds: int
+
+    def expected(self) -> float:
+        """Frauds, when those without a verdict are like those with one."""
+        return self.frauds + (self.rows - self.verdicts) * self.frauds / max(self.verdicts, 1)
+
+    def draws(self, chance: np.random.Generator) -> NDArray[np.float64]:
+        """What their number could be as well: Jeffreys' posterior of the rate among those without a verdict."""
+        rate = chance.beta(self.frauds + 0.5, self.verdicts - self.frauds + 0.5, _DRAWS)
+        return self.frauds + (self.rows - self.verdicts) * rate
+
+
+def in_sample(ids: Sequence[str], share: float) -> Flags:
+    """Whether each transaction is in the sample for review; a larger share contains the smaller one's."""
+    return hash64([name.encode() for name in ids], _SAMPLE_SEED) <= share * 2.0**64
+
+
+def by_age(decided: Decided) -> list[Line]:
+    """One line for each age in `AGES`, without those that have no rows."""
+    which = np.searchsorted(AGES, decided.days, side="right") - 1
+    lines = [_line(days, decided, which == at) for at, days in enumerate(AGES)]
+    return [line for line in lines if line.rows]
+
+
+def _line(days: int, decided: Decided, here: Flags) -> Line:
+    fraud, known = decided.verdict == FRAUD, decided.verdict != UNKNOWN
+    every, flagged = _stratum(here, known, fraud), _stratum(here & decided.flagged, known, fraud)
+    precision = flagged.frauds / flagged.verdicts if flagged.verdicts else None
+    return Line(days, *every, *flagged, precision)
+
+
+def recall(decided: Decided) -> Recall | None:
+    """Recall by stratified sampling: flagged rows, and approved ones of which the sample is reviewed.
+
+    A row without a verdict counts as its stratum's rows with one do, so a sample is only as good as the share of it
+    that is reviewed. None when a stratum that has rows has no verdict, or no fraud is known. The interval is by
+    Jeffreys' posterior of each stratum's rate (Brown, Cai, DasGupta: Interval Estimation for a Binomial Proportion,
+    2001), drawn with a fixed seed; it reaches 1 when the sample holds no fraud.
+    """
+    fraud, known = decided.verdict == FRAUD, decided.verdict != UNKNOWN
+    flagged, sample = (_stratum(part, known, fraud) for part in (decided.flagged, ~decided.flagged & decided.sampled))
+    approved = sample._replace(rows=int((~decided.flagged).sum()))
+    if any(part.rows and not part.verdicts for part in (flagged, approved)) or not flagged.frauds + approved.frauds:
+        return None
+    chance = np.random.default_rng(0)
+    caught, missed = flagged.draws(chance), approved.draws(chance)
+    low, high = np.quantile(caught / (caught + missed), _TAILS)
+    estimate = flagged.expected() / (flagged.expected() + approved.expected())
+    return Recall(estimate, float(low) if flagged.frauds else 0.0, float(high) if approved.frauds else 1.0,
+                  sample.rows, sample.verdicts)
+
+
+def _stratum(here: Flags, known: Flags, fraud: Flags) -> _Stratum:
+    return _Stratum(int(here.sum()), int((here & known).sum()), int((here & fraud).sum()))
