@@ -107,13 +107,13 @@ class Bundle:
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
-        expected = {*(kinds[name].file for name in manifest.detectors), _ENSEMBLE}
+        expected = {_ENSEMBLE}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
         if set(manifest.files) != expected or not known_columns or manifest.format != 1:
             raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, features among its "
                                  "values, and format 1")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
-        detectors = [kinds[name].load(files[kinds[name].file], manifest.features) for name in manifest.detectors]
+        detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
         return cls(path, path.name, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
 
 
@@ -131,7 +131,9 @@ def read_manifest(path: Path) -> Manifest:
 
 def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble) -> Bundle:
     """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
-    files = {part.file: part.save() for part in detectors} | {_ENSEMBLE: ensemble.save()}
+    files = {_ENSEMBLE: ensemble.save()}
+    for part in detectors:
+        files |= part.save()
     manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[_MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     path = folder / hashlib.sha256(files[_MANIFEST]).hexdigest()[:16]

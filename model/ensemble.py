@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors.base import Array
+from model.detectors.base import Array, read_json
 from model.jit import jit
 from tidegate.errors import ConfigError
 
@@ -72,10 +72,7 @@ class Ensemble(NamedTuple):
     @classmethod
     def load(cls, content: bytes, parts: int) -> Self:
         """What `save` wrote. Raises ConfigError."""
-        try:
-            document = msgspec.json.decode(content, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"ensemble.json is damaged ({error}): fetch the bundle again") from error
+        document = read_json("ensemble.json", content, _File)
         if len(document.weights) != parts:
             raise ConfigError(f"ensemble.json weighs {len(document.weights)} detectors, the bundle has {parts}")
         return cls(document.intercept, np.array(document.weights, np.float64))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +14,9 @@ from tidegate.errors import ConfigError
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Settings = Mapping[str, float | int | str | bool]
+Files = Mapping[str, bytes]
+"""Contents by name."""
+T = TypeVar("T")
 
 
 class Detector(Protocol):
@@ -23,7 +27,7 @@ class Detector(Protocol):
     """
 
     name: ClassVar[str]
-    file: ClassVar[str]
+    files: ClassVar[tuple[str, ...]]
     features: tuple[str, ...]
 
     @classmethod
@@ -40,12 +44,12 @@ class Detector(Protocol):
         """f8[n, 1 + len(self.features)]: the base, then what each feature adds; a row's sum is its score."""
         ...
 
-    def save(self) -> bytes:
-        """The content of `file`: plain text, nothing that executes on loading."""
+    def save(self) -> Files:
+        """The content of each of `files`: text, arrays or a TFLite graph, nothing that executes on loading."""
         ...
 
     @classmethod
-    def load(cls, content: bytes, features: Sequence[str]) -> Self:
+    def load(cls, files: Files, features: Sequence[str]) -> Self:
         """What `save` wrote, for exactly these features. Raises ConfigError when it does not fit."""
         ...
 
@@ -64,6 +68,14 @@ def setting(name: str, given: Settings, defaults: Mapping[str, float]) -> dict[s
         if isinstance(value, bool | str) or not 0 < value <= 1e6:
             raise ConfigError(f"models.{name}.{key}: expected a positive number, got {value!r}")
     return {key: float(given.get(key, default)) for key, default in defaults.items()}
+
+
+def read_json(name: str, content: bytes, kind: type[T]) -> T:
+    """A bundle's file as the struct `kind`. Raises ConfigError naming the file."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{name} is damaged ({error}): fetch the bundle again") from error
 
 
 def known() -> Mapping[str, type[Detector]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors import trees
-from model.detectors.base import Array, Settings, ordered, setting
+from model.detectors.base import Array, Files, Settings, ordered, setting
 from tidegate.errors import ConfigError
 
 
@@ -19,7 +19,7 @@ class LightGBM:
     """
 
     name: ClassVar[str] = "lightgbm"
-    file: ClassVar[str] = "lightgbm.txt"
+    files: ClassVar[tuple[str, ...]] = ("lightgbm.txt",)
 
     def __init__(self, text: str, features: tuple[str, ...]) -> None:
         self.features = features
@@ -52,12 +52,12 @@ class LightGBM:
     def contributions(self, x: Array) -> Array:
         return trees.contributions(self._forest, x, len(self.features))
 
-    def save(self) -> bytes:
-        return self._text.encode()
+    def save(self) -> Files:
+        return {self.files[0]: self._text.encode()}
 
     @classmethod
-    def load(cls, content: bytes, features: Sequence[str]) -> Self:
+    def load(cls, files: Files, features: Sequence[str]) -> Self:
         try:
-            return cls(content.decode("ascii"), tuple(features))
+            return cls(files[cls.files[0]].decode("ascii"), tuple(features))
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{cls.file} is not a LightGBM text ({error}): fetch the bundle again") from error
+            raise ConfigError(f"{cls.files[0]} is not a LightGBM text ({error}): fetch the bundle again") from error

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors.base import Array, Index, Settings, ordered, setting
+from model.detectors.base import Array, Files, Index, Settings, ordered, read_json, setting
 from model.detectors.ranks import BLOCK, RIGHT, ranks
 from model.jit import jit
 from tidegate.errors import ConfigError
@@ -94,7 +94,7 @@ class Online:
     """Params f8[p]: intercept, scale of all weights, then the weights of each feature's bins (missing last)."""
 
     name: ClassVar[str] = "online"
-    file: ClassVar[str] = "online.json"
+    files: ClassVar[tuple[str, ...]] = ("online.json",)
 
     def __init__(self, features: tuple[str, ...], edges: Sequence[Array], shares: Sequence[Array], params: Array,
                  rate: float) -> None:
@@ -167,21 +167,20 @@ class Online:
         out[:, 1:] = weights[self.slots(x)] - means
         return out
 
-    def save(self) -> bytes:
-        return msgspec.json.encode(_File([part.tolist() for part in self._edges],
-                                         [part.tolist() for part in self._shares], self.params.tolist(), self.rate))
+    def save(self) -> Files:
+        file = _File([part.tolist() for part in self._edges], [part.tolist() for part in self._shares],
+                     self.params.tolist(), self.rate)
+        return {self.files[0]: msgspec.json.encode(file)}
 
     @classmethod
-    def load(cls, content: bytes, features: Sequence[str]) -> Self:
-        try:
-            file = msgspec.json.decode(content, type=_File)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{cls.file} is damaged ({error}): fetch the bundle again") from error
+    def load(cls, files: Files, features: Sequence[str]) -> Self:
+        file = read_json(cls.files[0], files[cls.files[0]], _File)
         edges, shares = ([np.array(part, np.float64) for part in side] for side in (file.edges, file.shares))
         sizes = [len(part) + 2 for part in edges]
         if (len(edges) != len(features) or [len(part) for part in shares] != sizes or len(file.params) != 2 + sum(sizes)
                 or any(np.any(np.diff(part) <= 0) for part in edges)):
-            raise ConfigError(f"{cls.file} does not fit the bundle's {len(features)} features: fetch the bundle again")
+            raise ConfigError(f"{cls.files[0]} does not fit the bundle's {len(features)} features: "
+                              "fetch the bundle again")
         return cls(tuple(features), edges, shares, np.array(file.params, np.float64), file.rate)
 
 

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from model.detectors.base import Array, Detector, known
 from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
+from model.ensemble import Ensemble
 from model.evaluate import auc, average_precision
 from tidegate.errors import ConfigError
 
@@ -84,6 +85,15 @@ def test_better_than_chance(detector: Detector) -> None:
     assert auc(detector.score(columns(x, detector)), y) > 0.8
 
 
+def test_calibrated_it_says_how_often_it_is_right(detector: Detector) -> None:
+    (x, y), (fresh, outcome) = data(6000, 7), data(20_000, 8)
+    stack = Ensemble.fit(detector.score(columns(x, detector))[:, None], y)
+    p = stack.combine(detector.score(columns(fresh, detector))[:, None])
+    tenths = np.array_split(np.argsort(p), 10)
+    assert np.mean([abs(p[rows].mean() - outcome[rows].mean()) for rows in tenths]) < 0.02
+    assert p[tenths[-1]].mean() > 3 * outcome.mean()
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cuts=st.lists(st.integers(0, 300), max_size=6))
 def test_any_batches_give_the_same_bits(detector: Detector, cuts: list[int]) -> None:
@@ -113,7 +123,7 @@ def test_wrong_settings_are_refused(kind: type[Detector]) -> None:
 @pytest.mark.parametrize("garbage", [b"", b"\xff\xfe", b"{}", b"null", b"Tree=0\nnum_leaves=1\n", b"[" * 100_000])
 def test_damaged_content_is_refused(kind: type[Detector], garbage: bytes) -> None:
     with pytest.raises(ConfigError):
-        kind.load(garbage, NAMES)
+        kind.load(dict.fromkeys(kind.files, garbage), NAMES)
 
 
 @pytest.mark.parametrize(("field", "value"), [
@@ -121,13 +131,13 @@ def test_damaged_content_is_refused(kind: type[Detector], garbage: bytes) -> Non
     ("num_leaves", "30"), ("num_leaves", "4000000000"), ("leaf_value", "nan"), ("decision_type", "1"),
     ("threshold", "x"), ("leaf_count", "")])
 def test_twisted_trees_are_refused(field: str, value: str) -> None:
-    text = LightGBM.fit(*data(4000), NAMES, {"trees": 2}).save().decode()
+    text = LightGBM.fit(*data(4000), NAMES, {"trees": 2}).save()["lightgbm.txt"].decode()
     twisted = re.sub(rf"(?<=\n{field}=)\S+", value, text, count=1)
     if field == "left_child" and value == "-1":
         twisted = text.replace("\nleft_child=", "\nleft_child=-1 ", 1)
     assert twisted != text
     with pytest.raises(ConfigError):
-        LightGBM.load(twisted.encode(), NAMES)
+        LightGBM.load({"lightgbm.txt": twisted.encode()}, NAMES)
 
 
 @pytest.mark.parametrize(("leaves", "missing"), [(2, True), (31, True), (31, False), (32, True)])
@@ -136,7 +146,7 @@ def test_trees_score_as_lightgbm_does_bit_for_bit(leaves: int, missing: bool) ->
     if not missing:  # LightGBM then lets a missing value count as 0
         x = np.nan_to_num(x)
     made = LightGBM.fit(x, y, NAMES, {"leaves": leaves})
-    theirs = lightgbm.Booster(model_str=made.save().decode())
+    theirs = lightgbm.Booster(model_str=made.save()["lightgbm.txt"].decode())
     rows = columns(data(2000, 4)[0], made)
     rows[::7, 1] = np.nan
     np.testing.assert_array_equal(made.score(rows), theirs.predict(rows, raw_score=True, num_threads=1))
