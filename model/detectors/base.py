@@ -13,7 +13,7 @@ from tidegate.errors import ConfigError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Settings = Mapping[str, float | int | str | bool]
+Settings = Mapping[str, float | int | str | bool | list[str]]
 Files = Mapping[str, bytes]
 """Contents by name."""
 T = TypeVar("T")
@@ -60,14 +60,21 @@ def ordered(x: Array, features: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
     return np.ascontiguousarray(x[:, order], dtype=np.float64), tuple(features[i] for i in order)
 
 
-def setting(name: str, given: Settings, defaults: Mapping[str, float]) -> dict[str, float]:
-    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and wrong values."""
+def setting(name: str, given: Settings, defaults: Mapping[str, float], others: Sequence[str] = ()) -> dict[str, float]:
+    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and wrong values.
+
+    `others` are settings that are no numbers; who uses them checks them.
+    """
+    found = dict(defaults)
     for key, value in given.items():
+        if key in others:
+            continue
         if key not in defaults:
-            raise ConfigError(f"models.{name}.{key}: no such setting; there are {', '.join(defaults)}")
-        if isinstance(value, bool | str) or not 0 < value <= 1e6:
+            raise ConfigError(f"models.{name}.{key}: no such setting; there are {', '.join([*defaults, *others])}")
+        if isinstance(value, bool | str | list) or not 0 < value <= 1e6:
             raise ConfigError(f"models.{name}.{key}: expected a positive number, got {value!r}")
-    return {key: float(given.get(key, default)) for key, default in defaults.items()}
+        found[key] = float(value)
+    return found
 
 
 def read_json(name: str, content: bytes, kind: type[T]) -> T:
@@ -80,8 +87,9 @@ def read_json(name: str, content: bytes, kind: type[T]) -> T:
 
 def known() -> Mapping[str, type[Detector]]:
     """All detectors by the name that profiles use."""
+    from model.detectors.isolation import IsolationForest
     from model.detectors.lightgbm import LightGBM
     from model.detectors.online import Online
 
-    kinds: tuple[Any, ...] = (LightGBM, Online)
+    kinds: tuple[Any, ...] = (LightGBM, Online, IsolationForest)
     return {kind.name: kind for kind in kinds}

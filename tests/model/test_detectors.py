@@ -20,6 +20,7 @@ from model.evaluate import auc, average_precision
 from tidegate.errors import ConfigError
 
 NAMES = ("wide", "amount", "code", "constant", "empty", "gaps")
+LABELLED = ("lightgbm", "online")
 
 
 def data(n: int, seed: int = 0) -> tuple[Array, np.ndarray]:
@@ -82,7 +83,7 @@ def test_saved_and_loaded_gives_the_same_bits(kind: type[Detector], detector: De
 
 def test_better_than_chance(detector: Detector) -> None:
     x, y = data(3000, 1)
-    assert auc(detector.score(columns(x, detector)), y) > 0.8
+    assert auc(detector.score(columns(x, detector)), y) > (0.8 if detector.name in LABELLED else 0.7)
 
 
 def test_calibrated_it_says_how_often_it_is_right(detector: Detector) -> None:
@@ -115,7 +116,7 @@ def test_contributions_add_up_to_the_score(detector: Detector) -> None:
 def test_wrong_settings_are_refused(kind: type[Detector]) -> None:
     with pytest.raises(ConfigError, match="no such setting"):
         kind.fit(*data(100), NAMES, {"deepness": 3})
-    name = {"lightgbm": "trees", "online": "rate"}[kind.name]
+    name = {"lightgbm": "trees", "online": "rate", "isolation_forest": "trees"}[kind.name]
     with pytest.raises(ConfigError, match="positive number"):
         kind.fit(*data(100), NAMES, {name: -1})
 

@@ -32,7 +32,7 @@ _SECTIONS = frozenset({"id", "account", "time", "money", "entities", "label_dela
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
 _ROLES = {"id": "string", "account": "string", "time": "time", "money": "money"}
 _NUMERIC = frozenset({"money", "number", "integer", "bool", "category"})
-Settings = dict[str, float | int | str | bool]
+Settings = dict[str, float | int | str | bool | list[str]]
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,7 @@ class ModelsSpec(_Strict):
     """The models in score order, the settings of each, the columns they never see, and the thresholds."""
 
     names: list[str]
-    settings: dict[str, dict[str, float | int | str | bool]]
+    settings: dict[str, dict[str, float | int | str | bool | list[str]]]
     exclude: list[str]
     thresholds: Thresholds
 

@@ -1,0 +1,124 @@
+"""Isolation forest (Liu, Ting and Zhou, ICDM 2008): unusual rows are alone after few random cuts. Needs no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.detectors.anomaly import Ranks, RanksFile
+from model.detectors.base import Array, Files, Index, Settings, ordered, read_json, setting
+from model.detectors.chosen import Chosen, ChosenFile
+from model.detectors.growing import NODE, Nodes, expected, grow
+from model.jit import jit
+from tidegate.errors import ConfigError
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: ChosenFile
+    ranks: RanksFile
+    sample: int
+    starts: list[int]
+
+
+@jit
+def _depths(x: Array, cut: Array, path: Array, column: NDArray[np.int32], right: NDArray[np.int32], starts: Index,
+            out: Array) -> None:
+    """Adds each row's path length in all trees to `out` f8[n]."""
+    for t in range(len(starts) - 1):
+        for i in range(len(x)):
+            at = starts[t]
+            while column[at] >= 0:
+                at = at + 1 if x[i, column[at]] <= cut[at] else starts[t] + right[at]
+            out[i] += path[at]
+
+
+@jit
+def _paths(x: Array, cut: Array, path: Array, column: NDArray[np.int32], right: NDArray[np.int32], starts: Index,
+           out: Array) -> None:
+    """Adds to `out` f8[n, columns] by how much each column's cuts changed the expected path length on the way."""
+    for t in range(len(starts) - 1):
+        for i in range(len(x)):
+            at = starts[t]
+            while column[at] >= 0:
+                then = at + 1 if x[i, column[at]] <= cut[at] else starts[t] + right[at]
+                out[i, column[at]] += path[then] - path[at]
+                at = then
+
+
+class IsolationForest:
+    """Log-odds of the rank, among the training rows, of how short a row's mean path through the trees is."""
+
+    name: ClassVar[str] = "isolation_forest"
+    files: ClassVar[tuple[str, ...]] = ("isolation_forest.json", "isolation_forest.nodes")
+
+    def __init__(self, features: tuple[str, ...], chosen: Chosen, nodes: Nodes, starts: Index, sample: int,
+                 ranks: Ranks) -> None:
+        self.features = features
+        self._chosen, self._nodes, self._starts, self._sample, self._ranks = chosen, nodes, starts, sample, ranks
+        self._unit = (len(starts) - 1) * expected(sample)
+        self._cut, self._path, self._column, self._right = (
+            np.ascontiguousarray(nodes[name]) for name in ("cut", "path", "column", "right"))
+
+    @classmethod
+    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no labels
+            seed: int = 0) -> Self:
+        size = setting(cls.name, settings, {"trees": 100, "sample": 4096}, ["columns"])
+        inputs, names = ordered(x, features)
+        chosen = Chosen.fit(cls.name, inputs, names, settings)
+        rows, sample = chosen.take(inputs), min(int(size["sample"]), len(x))
+        nodes, starts = grow(rows, max(int(size["trees"]), 1), sample, seed)
+        bare = cls(names, chosen, nodes, starts, sample, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
+        return cls(names, chosen, nodes, starts, sample, Ranks.fit(bare.unusual(rows)))
+
+    def unusual(self, rows: Array) -> Array:
+        """Minus the mean path length f8[n] of the chosen columns' `rows`, in units of what is expected of any row."""
+        out = np.zeros(len(rows))
+        _depths(rows, self._cut, self._path, self._column, self._right, self._starts, out)
+        return -out / self._unit
+
+    def score(self, x: Array) -> Array:
+        return self._ranks.log_odds(self.unusual(self._chosen.take(x)))
+
+    def contributions(self, x: Array) -> Array:
+        """What the path length changes by at each column's cuts (as Saabas), in proportion."""
+        rows = self._chosen.take(x)
+        changes = np.zeros(rows.shape)
+        _paths(rows, self._cut, self._path, self._column, self._right, self._starts, changes)
+        root = -self._nodes["path"][self._starts[:-1]].sum() / self._unit
+        base = self._ranks.log_odds(np.array([root]))[0]
+        shares, whole = -changes / self._unit, self.unusual(rows) - root
+        gain = np.divide(self.score(x) - base, whole, out=np.zeros(len(x)), where=whole != 0)
+        return np.column_stack([np.full(len(x), base), self._chosen.spread(shares * gain[:, None], len(self.features))])
+
+    def save(self) -> Files:
+        file = _File(self._chosen.file(self.features), self._ranks.file(), self._sample, self._starts.tolist())
+        return dict(zip(self.files, (msgspec.json.encode(file), self._nodes.tobytes()), strict=True))
+
+    @classmethod
+    def load(cls, files: Files, features: Sequence[str]) -> Self:
+        text, content = (files[name] for name in cls.files)
+        file = read_json(cls.files[0], text, _File)
+        chosen = Chosen.load(file.inputs, features)
+        if len(content) % NODE.itemsize or file.sample < 2:
+            raise ConfigError(f"{cls.files[1]} holds no whole nodes, or of too few rows: fetch the bundle again")
+        nodes, starts = np.frombuffer(content, NODE), np.array(file.starts, np.int64)
+        _check(nodes, starts, len(chosen.at))
+        return cls(tuple(features), chosen, nodes, starts, file.sample, Ranks.load(file.ranks))
+
+
+def _check(nodes: Nodes, starts: Index, columns: int) -> None:
+    """Raises ConfigError unless every way through the trees ends in a leaf of its tree."""
+    if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(nodes) or np.any(np.diff(starts) < 1):
+        raise ConfigError("isolation_forest.json: the trees are not the nodes: fetch the bundle again")
+    tree = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    place = np.arange(len(nodes)) - starts[tree]
+    inner = nodes["column"] >= 0
+    last = np.diff(starts)[tree] - 1
+    strays = inner & ((nodes["right"] <= place) | (nodes["right"] > last) | (place == last))
+    finite = np.isfinite(nodes["cut"]) & np.isfinite(nodes["path"])
+    if strays.any() or not finite.all() or np.any(nodes["column"] >= columns):
+        raise ConfigError("isolation_forest.nodes: a way that leads nowhere: fetch the bundle again")
