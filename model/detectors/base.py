@@ -87,9 +87,11 @@ def read_json(name: str, content: bytes, kind: type[T]) -> T:
 
 def known() -> Mapping[str, type[Detector]]:
     """All detectors by the name that profiles use."""
+    from model.detectors.classifier import Classifier
     from model.detectors.isolation import IsolationForest
     from model.detectors.lightgbm import LightGBM
     from model.detectors.online import Online
+    from model.detectors.reconstruction import Autoencoder, VariationalAutoencoder
 
-    kinds: tuple[Any, ...] = (LightGBM, Online, IsolationForest)
+    kinds: tuple[Any, ...] = (LightGBM, Online, IsolationForest, Autoencoder, VariationalAutoencoder, Classifier)
     return {kind.name: kind for kind in kinds}
