@@ -24,8 +24,8 @@ def _tensorflow() -> Untyped:
     try:
         import tensorflow
     except ImportError as error:
-        raise ConfigError("training neural models needs TensorFlow: pip install 'tidegate[tensorflow]', "
-                          "or take the neural models out of the profile") from error
+        raise ConfigError("training neural models needs TensorFlow: run `make neural`, or pip install "
+                          "'tidegate[neural]', or take the neural models out of the profile") from error
     return tensorflow
 
 
