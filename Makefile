@@ -1,4 +1,4 @@
-# make up | demo | test | compose-test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo test compose-test bench soak clean
+.PHONY: up demo neural test compose-test bench soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -16,6 +16,8 @@ up: .venv/.installed
 demo: .venv/.installed
 	@exec $(BIN)/tidegate up --simulate 50 $(ARGS)
 
+neural: .venv/.installed-neural
+
 test: .venv/.installed-dev
 	scripts/test-services
 	$(BIN)/ruff check .
@@ -23,7 +25,9 @@ test: .venv/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-compose-test: .venv/.installed-dev
+compose-neural: .venv/.installed-neural
+
+test: .venv/.installed-dev
 	scripts/compose-test $(ARGS)
 
 bench: .venv/.installed-dev
@@ -45,6 +49,10 @@ clean:
 .venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.installed-neural: requirements-neural.lock .venv/.installed
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-neural.lock
 	@touch $@
 
 .venv/.installed-dev: requirements-dev.lock .venv/.installed

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.detectors import detector_us_per_tx
 from benchmarks.latency import batch_posts, latency, single_posts
 from benchmarks.pipeline import Rate, byte_copy, measure, prepare, tutorial_loop
 from benchmarks.restore import restore_seconds
@@ -53,6 +54,7 @@ def run(folder: Path, n: int, *, quick: bool) -> Figures:
     figures["pipeline_sqlite_tx_s"] = round(rate.tx_s)
     seconds = _say("restore of 1,000,000 keys", lambda: restore_seconds(folder / "restore"))
     figures["restore_1m_keys_s"] = round(seconds, 2)
+    figures["detector_us_per_tx"] = _say("detectors", detector_us_per_tx)
     return figures
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.cli.adjust import adjusted
 from tidegate.cli.common import ranges
 from tidegate.cli.plan import parse_scale
 from tidegate.cli.sample import sample
@@ -95,3 +96,18 @@ def test_ranges() -> None:
 def test_the_line_to_try_fits_the_profile(name: str) -> None:
     profile = load_profile(name)
     assert profile.faults(json.dumps(sample(profile)).encode()) == []
+
+
+def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "neural.yaml"
+    path.write_text(load_profile("vector").path.read_text().replace("  online: {rate: 0.01}", "  vae: {hidden: 4}"))
+    profile = load_profile(str(path))
+    changed = adjusted(profile, samples=2000, epochs=3)
+    assert (changed.history.simulate, changed.models.settings["vae"]) == (2000, {"hidden": 4, "epochs": 3})
+    assert (profile.history.simulate, profile.models.settings["vae"]) == (60_000, {"hidden": 4})
+    assert changed.hash == profile.hash
+    with pytest.raises(ConfigError, match="names no neural model; there are autoencoder, keras, vae"):
+        adjusted(load_profile("vector"), epochs=3)
+    profile.history.simulate, profile.history.file = 0, "payments.csv"
+    with pytest.raises(ConfigError, match=r"trains on payments\.csv"):
+        adjusted(profile, samples=2000)

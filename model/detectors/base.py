@@ -16,6 +16,8 @@ Index = NDArray[np.int64]
 Settings = Mapping[str, float | int | str | bool | list[str]]
 Files = Mapping[str, bytes]
 """Contents by name."""
+NEURAL = frozenset({"autoencoder", "vae", "keras"})
+"""Detectors that TensorFlow trains."""
 T = TypeVar("T")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 import numpy as np
@@ -17,11 +17,14 @@ from model.jit import jit
 from tidegate.errors import ConfigError
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     inputs: ChosenFile
     ranks: RanksFile
-    sample: int
-    starts: list[int]
+    sample: _Count
+    starts: list[_Count]
 
 
 @jit

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors.base import Array
+from model.detectors.base import NEURAL, Array
 from model.detectors.lite import ROWS
 from tidegate.errors import ConfigError
 
@@ -19,13 +21,18 @@ Untyped = Any
 """TensorFlow ships no types."""
 
 
+def check_installed(models: Iterable[str]) -> None:
+    """Raises ConfigError when one of `models` needs TensorFlow, and it is not there: before a history is read."""
+    if NEURAL.intersection(models) and importlib.util.find_spec("tensorflow") is None:
+        raise ConfigError("training neural models needs TensorFlow: run `make neural`, or pip install "
+                          "'tidegate[neural]', or take the neural models out of the profile")
+
+
 def _tensorflow() -> Untyped:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it reports its build on stderr otherwise
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise ConfigError("training neural models needs TensorFlow: run `make neural`, or pip install "
-                          "'tidegate[neural]', or take the neural models out of the profile") from error
+    check_installed(NEURAL)
+    import tensorflow
+
     return tensorflow
 
 

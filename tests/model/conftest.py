@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,15 @@ from model.history import fold
 from model.train import train
 from producers.simulate import simulate_history
 from tidegate.profile import Profile, load_profile
+
+EVERY_DETECTOR = """models:
+  lightgbm: {trees: 100, leaves: 31}
+  online: {rate: 0.01}
+  isolation_forest: {trees: 100, sample: 4096}
+  autoencoder: {epochs: 1}
+  vae: {epochs: 1}
+  keras: {epochs: 1}
+"""
 
 
 class Trained(NamedTuple):
@@ -29,5 +39,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     frame = simulate_history(profile, 30_000, seed=5)
     labels = frame.pop("label").to_numpy("int8")
     folder: Path = tmp_path_factory.mktemp("bundles")
+    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Every detector, as large as they are by default, on 10,000 simulated vectors."""
+    folder: Path = tmp_path_factory.mktemp("everything")
+    path, text = folder / "vector.yaml", load_profile("vector").path.read_text()
+    path.write_text(re.sub(r"models:\n(  .*\n)+", EVERY_DETECTOR, text))
+    profile, steps = load_profile(str(path)), []
+    frame = simulate_history(profile, 10_000, seed=5)
+    labels = frame.pop("label").to_numpy("int8")
     bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
     return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)

@@ -24,18 +24,26 @@ Label = Annotated[str, typer.Option(
     "--label", help="Its column with 1 for fraud, 0 for legitimate, nothing where no verdict is known.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
 
+Samples = Annotated[int, typer.Option(
+    "--samples", min=0, help="Transactions to simulate, instead of the profile's history.simulate.")]
+Epochs = Annotated[int, typer.Option(
+    "--epochs", min=0, help="Passes over the history that neural models learn in, instead of the profile's.")]
+
 
 def train(profile: Profile = "", history: History = None, label: Label = "label", promote: Promote = False,
-          seed: Seed = 0, kafka: Kafka = "", as_json: Json = False) -> None:
+          seed: Seed = 0, samples: Samples = 0, epochs: Epochs = 0, kafka: Kafka = "", as_json: Json = False) -> None:
     """Train the profile's models on the history it names, or on a file, through the operator that serves.
 
     Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
     """
+    from model.detectors.neural_training import check_installed
     from model.train import train as train_bundle
+    from tidegate.cli.adjust import adjusted
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
-    loaded = load_profile(settings.profile)
+    loaded = adjusted(load_profile(settings.profile), samples, epochs)
+    check_installed(loaded.models.names)
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
