@@ -16,7 +16,6 @@ from model.detectors.growing import NODE, Nodes, expected, grow
 from model.jit import jit
 from tidegate.errors import ConfigError
 
-
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 
