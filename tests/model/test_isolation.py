@@ -72,7 +72,7 @@ def test_twisted_nodes_are_refused(forest: IsolationForest, field: str, value: f
 def test_trees_that_are_not_the_nodes_are_refused(forest: IsolationForest, starts: list[int]) -> None:
     files = dict(forest.save())
     file = msgspec.json.decode(files["isolation_forest.json"]) | {"starts": starts}
-    with pytest.raises(ConfigError, match="not the nodes|is damaged"):
+    with pytest.raises(ConfigError, match=r"not the nodes|is damaged"):
         IsolationForest.load(files | {"isolation_forest.json": msgspec.json.encode(file)}, NAMES)
 
 
