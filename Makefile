@@ -25,9 +25,7 @@ test: .venv/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-compose-neural: .venv/.installed-neural
-
-test: .venv/.installed-dev
+compose-test: .venv/.installed-dev
 	scripts/compose-test $(ARGS)
 
 bench: .venv/.installed-dev
