@@ -25,7 +25,9 @@ _LARGEST = 256 * 1024 * 1024
 
 
 class Training(msgspec.Struct, forbid_unknown_fields=True):
-    """Which history the bundle comes from: event times in us, rows and frauds of the fit, the stack and the test."""
+    """Which history the bundle comes from: event times in us, rows and frauds of what comes before
+    the stack's slice, of that slice and of the test.
+    """
 
     source: str
     from_us: int

@@ -33,3 +33,26 @@ def _steps(scores: Array, y: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDAr
     order = np.argsort(-scores, kind="stable")
     last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
     return np.cumsum(y[order], dtype=np.int64)[last], last + 1
+
+
+def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
+    """What a backtest says of probabilities f8[n] and outcomes bool[n].
+
+    Ranking (`auc`, `average_precision`; left out when all rows are of one class), `precision_top_1`, `recall_top_1` and
+    `..._5` when that percentage of the rows is reviewed, and calibration: `brier`, `calibration_error` (the mean gap
+    between score and share of frauds over ten bins of scores, weighted by rows).
+    """
+    found = {"rows": len(y), "frauds": int(y.sum()), "base_rate": float(y.mean())}
+    if 0 < y.sum() < len(y):
+        found |= metrics("", scores, y)
+        for percent in (1, 5):
+            top = y[np.argsort(-scores, kind="stable")[:max(1, len(y) * percent // 100)]]
+            found |= {f"precision_top_{percent}": float(top.mean()), f"recall_top_{percent}": float(top.sum() / y.sum())}
+    error = float(np.mean((scores - y) ** 2))
+    return found | {"brier": error, "calibration_error": _calibration_error(scores, y)}
+
+
+def _calibration_error(scores: Array, y: NDArray[np.bool_]) -> float:
+    bins = np.minimum((scores * 10).astype(np.intp), 9)
+    gaps = np.bincount(bins, scores, 10) - np.bincount(bins, y, 10)
+    return float(np.abs(gaps).sum() / len(y))

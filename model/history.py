@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -20,15 +22,14 @@ Floats = NDArray[np.float64]
 _CHUNK = 20_000
 
 
-def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None) -> Floats:
+def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None,
+         progress: Callable[[float], None] = lambda _share: None) -> Floats:
     """The matrix f8[n, profile.values] of a history in event order; columns are the profile's fields.
 
     `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the label delay. Times are
-    datetimes (UTC), ISO texts or epoch seconds. Raises ConfigError when a required column is missing.
+    datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share done. Raises ConfigError when a required column is missing.
     """
-    for field in profile.fields.values():
-        if field.name not in frame and not field.optional and field.name != profile.id_field:
-            raise ConfigError(f"the history has no column {field.name!r}, which profile {profile.name} requires")
+    check_columns(profile, frame)
     n = len(frame)
     times = event_times(profile, frame)
     values = inputs(profile, frame)
@@ -46,7 +47,15 @@ def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | No
                 state.absorb(ids[known], keys[known], times[known] + profile.label_delay_us)
             state.fold(keys[part], hashes[part], times[part], values[part])
             state.commit()
+            progress((step + start / n) / profile.steps)
     return values
+
+
+def check_columns(profile: Profile, frame: pd.DataFrame) -> None:
+    """Raises ConfigError when a required column is missing."""
+    for field in profile.fields.values():
+        if field.name not in frame and not field.optional and field.name != profile.id_field:
+            raise ConfigError(f"the history has no column {field.name!r}, which profile {profile.name} requires")
 
 
 def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:

@@ -1,9 +1,9 @@
-"""Training: history through the serving operator; detectors learn its first part, the stack the next, then a test."""
+"""Training: history through the serving operator; models learn its first part, a test measures them on the rest."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
-from model.detectors.base import Array, Detector, known
+from model.detectors.base import Array, Detector
 from model.ensemble import Ensemble, sigmoid
 from model.evaluate import metrics
+from model.fit import Progress, before_stack, fit_models, require_both
 from model.history import fold
-from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
-Progress = Callable[[float, str], None]
-_CUTS = (0.7, 0.85)
-"""Share of history before the stack's slice, and before the test slice."""
-_FEWEST = 10
-"""Frauds that each slice needs."""
+_BEFORE_TEST = 0.85
+"""Share of the verdicts before the test slice."""
 
 
 def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_dir: Path, progress: Progress,
@@ -38,16 +35,12 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     values = fold(profile, frame, labels)
     features = sorted(profile.features)
     x = np.ascontiguousarray(values[:, [profile.values.index(name) for name in features]])
-    fit, stack, test = parts
-    detectors: list[Detector] = []
-    for k, name in enumerate(profile.models.names):
-        progress(0.5 + 0.4 * k / len(profile.models.names), f"{name} on {len(fit):,} transactions")
-        settings = profile.models.settings[name]
-        detectors.append(_kind(profile, name).fit(x[fit], labels[fit] == 1, features, settings, seed))
-    progress(0.9, "calibration and test")
-    margins = np.column_stack([part.score(x) for part in detectors])
-    ensemble = Ensemble.fit(margins[stack], labels[stack] == 1)
-    found = _metrics(profile, detectors, margins[test], ensemble, labels[test] == 1)
+    learnt, test = np.concatenate(parts[:2]), parts[2]
+    detectors, ensemble = fit_models(profile, profile.models.names, x[learnt], labels[learnt] == 1, seed,
+                                     lambda share, what: progress(0.5 + 0.4 * share, what))
+    progress(0.9, "test")
+    margins = np.column_stack([part.score(x[test]) for part in detectors])
+    found = _metrics(profile, detectors, margins, ensemble, labels[test] == 1)
     manifest = Manifest(
         profile.name, profile.hash.decode(), list(profile.values), features, list(profile.models.names),
         {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
@@ -57,26 +50,16 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     return bundle
 
 
-def _kind(profile: Profile, name: str) -> type[Detector]:
-    kinds = known()
-    if name not in kinds:
-        raise ConfigError(f"{profile.path}: models.{name}: no such model; there are {', '.join(kinds)}")
-    return kinds[name]
-
-
 def _slices(labels: NDArray[np.int8]) -> list[NDArray[np.intp]]:
-    """Rows with a verdict, by time: for the detectors, for the stack, for the test."""
+    """Rows with a verdict, by time: those before the stack's, the stack's, the test's."""
     verdicts = np.flatnonzero(labels >= 0)
-    return np.split(verdicts, [int(len(verdicts) * cut) for cut in _CUTS])
+    learnt = int(len(verdicts) * _BEFORE_TEST)
+    return np.split(verdicts, [before_stack(learnt), learnt])
 
 
 def _sufficient(profile: Profile, labels: NDArray[np.int8], parts: Sequence[NDArray[np.intp]]) -> None:
-    for rows, what in zip(parts, ("first 70%", "next 15%", "last 15%"), strict=True):
-        frauds = int((labels[rows] == 1).sum())
-        if frauds < _FEWEST or len(rows) - frauds < _FEWEST:
-            raise ConfigError(f"{profile.path}: history: the {what} of the transactions with a verdict hold {frauds} "
-                              f"frauds of {len(rows)}; training needs {_FEWEST} frauds and {_FEWEST} others in "
-                              "each part: give a longer history")
+    for rows, what in zip(parts, ("first 68%", "next 17%", "last 15%"), strict=True):
+        require_both(labels[rows] == 1, f"{profile.path}: history: the {what} of the transactions with a verdict")
 
 
 def _training(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8],

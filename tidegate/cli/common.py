@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Profile = Annotated[str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")]
 Kafka = Annotated[str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")]
 Db = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")]
+Label = Annotated[str, typer.Option(
+    "--label", help="The file's column with the verdicts; by default history.label of the profile, or `label`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 

@@ -1,10 +1,10 @@
-"""Commands about data: `send`, `simulate`, `train`, `redrive`."""
+"""Commands about data: `send`, `simulate`, `train`, `backtest`, `redrive`."""
 
 from __future__ import annotations
 
 import typer
 
-from tidegate.cli import redrive, send, simulate, train
+from tidegate.cli import backtest, redrive, send, simulate, train
 
 
 def register(app: typer.Typer) -> None:
@@ -12,4 +12,5 @@ def register(app: typer.Typer) -> None:
     app.command()(send.send)
     app.command()(simulate.simulate)
     app.command()(train.train)
+    app.command()(backtest.backtest)
     app.command()(redrive.redrive)

@@ -187,12 +187,16 @@ class Thresholds(_Strict):
 
 
 class History(_Strict):
-    """How `train` gets its history: so many simulated transactions, or a file with a label column."""
+    """How `train` gets its history: so many simulated transactions, or a file. What a file's verdicts look like."""
 
     simulate: int = 0
     file: str = ""
     label: str = ""
-    """Name of the column that holds 0, 1, or nothing where no verdict is known."""
+    """Name of the column with the verdicts; an empty cell means that none is known."""
+    fraud: int | str = 1
+    legitimate: int | str = 0
+    unknown: int | str = ""
+    """What that column holds for each."""
 
 
 class ModelsSpec(_Strict):
