@@ -9,16 +9,20 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
 from model.detectors.base import Array
-from model.fit import Progress, before_stack, fit_models, require_both
+from model.evaluate import report
+from model.fit import Progress, before_stack, fit_models, kind_of, require_both
+from model.history import event_times
+from model.history import fold as fold_history
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 from tidegate.profile.spec import DAY
@@ -26,8 +30,20 @@ from tidegate.profile.spec import DAY
 _WEEK = 7 * DAY
 _STEP = 500
 """Rows scored with the same online weights, as a scorer does between two batches."""
+_FEATURES = 0.2
+"""Share of the work that computing the features is."""
 Times = NDArray[np.int64]
 Labels = NDArray[np.int8]
+
+
+class Plan(NamedTuple):
+    """What is backtested: detectors by name; on folds by the first day of their training week, or else on a split."""
+
+    names: Sequence[str]
+    days: Sequence[str] = ()
+    split: float = 0.0
+    weeks: int = 8
+    seed: int = 0
 
 
 class Fold(NamedTuple):
@@ -38,11 +54,45 @@ class Fold(NamedTuple):
     test: slice
 
 
-class Settings(NamedTuple):
-    """What is backtested: detectors by name, all of the profile's or others, and their seed."""
+class Result(NamedTuple):
+    """Scores f8[rows of the test] in (0, 1), and what `model.evaluate.report` says of those with a label."""
 
-    names: Sequence[str]
-    seed: int = 0
+    fold: Fold
+    scores: Array
+    report: dict[str, float]
+
+
+class Log(NamedTuple):
+    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known), `times` i8[n] us."""
+
+    values: Array
+    labels: Labels
+    times: Times
+
+
+def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, progress: Progress) -> list[Result]:
+    """Run every fold of `plan` on a history in time order; its features are computed once.
+
+    `labels` i1[n]: 1 fraud, 0 legitimate, -1 unknown. Raises ConfigError when the history does not hold a fold, or too
+    few verdicts to learn from, or a detector is unknown.
+    """
+    for name in plan.names:
+        kind_of(profile, name)
+    times = event_times(profile, frame)
+    folds, known = [dated_fold(profile, times, day, plan.weeks) for day in plan.days], labels
+    if not folds:
+        folds = [split_fold(len(frame), plan.split)]
+        known = np.where(np.arange(len(labels)) < folds[0].test.start, labels, -1).astype(np.int8)
+    values = fold_history(profile, frame, known,
+                          lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"))
+    results = []
+    for k, fold in enumerate(folds):
+        part = _Part(progress, fold.name, _FEATURES + (1 - _FEATURES) * k / len(folds), (1 - _FEATURES) / len(folds))
+        scores = _run(profile, fold, Log(values, known, times), plan, part)
+        judged = labels[fold.test] >= 0
+        results.append(Result(fold, scores, report(scores[judged], labels[fold.test][judged] == 1)))
+    progress(1.0, "done")
+    return results
 
 
 def dated_fold(profile: Profile, times: Times, first_day: str, weeks: int) -> Fold:
@@ -55,68 +105,69 @@ def dated_fold(profile: Profile, times: Times, first_day: str, weeks: int) -> Fo
         begin = date.fromisoformat(first_day)
     except ValueError as error:
         raise ConfigError(f"--fold {first_day!r}: expected a date such as 2018-07-25") from error
-    week = int(datetime(begin.year, begin.month, begin.day, tzinfo=UTC).timestamp()) * 1_000_000
-    delay = -(-profile.label_delay_us // DAY) * DAY
-    test = week + _WEEK + delay
-    if not len(times) or times[0] >= week + _WEEK or times[-1] < test + _WEEK - DAY:
-        span = f"{_day(times[0])} to {_day(times[-1])}" if len(times) else "no rows"
-        raise ConfigError(f"--fold {first_day}: it learns from the week before {_day(week + _WEEK)} and is tested on "
-                          f"{_day(test)} to {_day(test + _WEEK - DAY)}; the data holds {span}")
-    first, last, start, stop = np.searchsorted(times, [week - (weeks - 1) * _WEEK, week + _WEEK, test, test + _WEEK])
+    end = int(datetime(begin.year, begin.month, begin.day, tzinfo=UTC).timestamp()) * 1_000_000 + _WEEK
+    test = end + -(-profile.label_delay_us // DAY) * DAY
+    first, last, start, stop = np.searchsorted(times, [end - weeks * _WEEK, end, test, test + _WEEK])
+    if first == last or start == stop or times[-1] < test + _WEEK - DAY:
+        held = f"{_day(times[0])} to {_day(times[-1])}" if len(times) else "no rows"
+        raise ConfigError(f"--fold {first_day}: it learns from {_day(end - weeks * _WEEK)} to {_day(end - DAY)} and is "
+                          f"tested on {_day(test)} to {_day(test + _WEEK - DAY)}; the data holds {held}")
     return Fold(first_day, slice(first, last), slice(start, stop))
 
 
-def split_fold(profile: Profile, times: Times, share: float) -> Fold:
-    """The first `share` of the rows is learnt from, as far as its labels have matured by then; the rest is scored."""
-    start = int(len(times) * share)
-    if not 0 < start < len(times):
+def split_fold(rows: int, share: float) -> Fold:
+    """The first `share` of the rows is learnt from, the rest is scored. Raises ConfigError when a side is empty."""
+    start = int(rows * share)
+    if not (0 < share < 1 and start):
         raise ConfigError(f"--split {share:g}: expected a share between 0 and 1 that leaves rows on both sides")
-    last = np.searchsorted(times, times[start] - profile.label_delay_us, "right")
-    return Fold(f"split-{share:g}", slice(0, min(int(last), start)), slice(start, len(times)))
+    return Fold(f"split-{share:g}", slice(0, start), slice(start, rows))
 
 
-def run(profile: Profile, fold: Fold, values: Array, labels: Labels, times: Times, what: Settings,
-        progress: Progress) -> Array:
-    """Scores f8[rows of the test] in (0, 1) of a model fitted for this fold.
+class _Part:
+    """Progress of one fold as a part of the whole."""
 
-    `values` f8[n, len(profile.values)], `labels` i1[n] (1 fraud, 0 legitimate, -1 unknown) and `times` i8[n] us are
-    the whole log. Raises ConfigError when the rows to learn from hold too few verdicts.
-    """
-    rows = np.arange(fold.fit.start, fold.fit.stop)[labels[fold.fit] >= 0]
-    y = labels[rows] == 1
+    def __init__(self, progress: Progress, name: str, start: float, width: float) -> None:
+        self._progress, self._name, self._start, self._width = progress, name, start, width
+
+    def __call__(self, share: float, what: str) -> None:
+        self._progress(self._start + self._width * share, f"{self._name}: {what}")
+
+
+def _run(profile: Profile, fold: Fold, log: Log, plan: Plan, progress: Progress) -> Array:
+    rows = np.arange(fold.fit.start, fold.fit.stop)[log.labels[fold.fit] >= 0]
+    y = log.labels[rows] == 1
     cut = before_stack(len(rows))
     for part, words in ((y[:cut], "first 80%"), (y[cut:], "last 20%")):
-        require_both(part, f"fold {fold.name}: the {words} of the rows to learn from that have a matured verdict")
+        require_both(part, f"fold {fold.name}: the {words} of the rows with a verdict to learn from")
     features = sorted(profile.features)
-    columns = [profile.values.index(name) for name in features]
-    fitted = fit_models(profile, what.names, np.ascontiguousarray(values[np.ix_(rows, columns)]), y, what.seed,
-                        lambda share, words: progress(0.9 * share, words))
-    training = Training(f"backtest {fold.name}", int(times[rows[0]]), int(times[rows[-1]]),
+    x = np.column_stack([log.values[rows, profile.values.index(name)] for name in features])
+    fitted = fit_models(profile, plan.names, x, y, plan.seed, lambda share, what: progress(0.9 * share, what))
+    training = Training(f"backtest {fold.name}", int(log.times[rows[0]]), int(log.times[rows[-1]]),
                         [cut, len(rows) - cut], [int(y[:cut].sum()), int(y[cut:].sum())])
-    manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features, list(what.names),
+    manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features, list(plan.names),
                         {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
                         training, {}, {}, time.time_ns() // 1000)
     with tempfile.TemporaryDirectory(prefix="tidegate-backtest-") as folder:
         bundle = save(Path(folder), manifest, *fitted)
     progress(0.9, f"scoring {fold.test.stop - fold.test.start:,} transactions")
-    return _score(profile, bundle, fold, values, labels, times)
+    return _score(profile, bundle, fold, log)
 
 
-def _score(profile: Profile, bundle: Bundle, fold: Fold, values: Array, labels: Labels, times: Times) -> Array:
-    """Score and learn in turns: labels count once they are a label delay old, in log order."""
+def _score(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Array:
+    """Score the test and learn in turns: a label counts once it is a label delay old, in log order."""
     out = np.empty(fold.test.stop - fold.test.start)
     params = bundle.online.params.copy() if bundle.online else None
     learnt = fold.fit.stop
     for start in range(fold.test.start, fold.test.stop, _STEP):
         stop = min(start + _STEP, fold.test.stop)
         if bundle.online is not None and params is not None:
-            mature = max(learnt, int(np.searchsorted(times, times[start] - profile.label_delay_us, "right")))
-            rows = np.arange(learnt, mature)[labels[learnt:mature] >= 0]
-            bundle.online.learn(params, bundle.inputs(values[rows]), labels[rows] == 1)
+            mature = max(learnt, int(np.searchsorted(log.times, log.times[start] - profile.label_delay_us, "right")))
+            rows = np.arange(learnt, mature)[log.labels[learnt:mature] >= 0]
+            bundle.online.learn(params, bundle.inputs(log.values[rows]), log.labels[rows] == 1)
             learnt = mature
-        out[start - fold.test.start:stop - fold.test.start] = bundle.score(values[start:stop], params).final
+        out[start - fold.test.start:stop - fold.test.start] = bundle.score(log.values[start:stop], params).final
     return out
 
 
 def _day(us: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(us))).date().isoformat()
+    return datetime.fromtimestamp(int(us) // 1_000_000, UTC).date().isoformat()

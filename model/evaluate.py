@@ -47,7 +47,8 @@ def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
         found |= metrics("", scores, y)
         for percent in (1, 5):
             top = y[np.argsort(-scores, kind="stable")[:max(1, len(y) * percent // 100)]]
-            found |= {f"precision_top_{percent}": float(top.mean()), f"recall_top_{percent}": float(top.sum() / y.sum())}
+            found |= {f"precision_top_{percent}": float(top.mean()),
+                      f"recall_top_{percent}": float(top.sum() / y.sum())}
     error = float(np.mean((scores - y) ** 2))
     return found | {"brier": error, "calibration_error": _calibration_error(scores, y)}
 

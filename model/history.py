@@ -27,7 +27,8 @@ def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | No
     """The matrix f8[n, profile.values] of a history in event order; columns are the profile's fields.
 
     `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the label delay. Times are
-    datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share done. Raises ConfigError when a required column is missing.
+    datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share done. Raises ConfigError when a required
+    column is missing.
     """
     check_columns(profile, frame)
     n = len(frame)

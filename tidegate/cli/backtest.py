@@ -13,24 +13,20 @@ from tidegate.cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from model.backtest import Fold, Settings
-    from model.fit import Progress
-    from tidegate.profile import Profile as LoadedProfile
+    from model.backtest import Result
 
-Data = Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV or Parquet with the whole log and its verdicts.")]
+Data = Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV or Parquet: the whole log and its verdicts.")]
 Folds = Annotated[list[str] | None, typer.Option(
     "--fold", metavar="DATE", help="First day of a training week; the week that starts one label delay after it is "
     "scored. May be repeated.")]
-Split = Annotated[float, typer.Option("--split", metavar="SHARE", help="Instead: learn from this first share of the rows, "
-                                      "score the rest.")]
+Split = Annotated[float, typer.Option(
+    "--split", metavar="SHARE", help="Instead of weeks: learn from this first share of the rows, score the rest.")]
 Models = Annotated[list[str] | None, typer.Option(
     "--models", metavar="NAME", help="Detectors, separated by commas or repeated; by default all of the profile.")]
-Out = Annotated[Path, typer.Option("--out", metavar="FILE", help="Parquet or CSV to write: fold, transaction_id, score; "
-                                   "the report goes beside it as .json.")]
+Out = Annotated[Path, typer.Option(
+    "--out", metavar="FILE", help="Parquet or CSV to write: fold, transaction_id, score; beside it a report as .json.")]
 Weeks = Annotated[int, typer.Option("--weeks", help="Weeks of history to learn from, the training week included.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal scores.")]
 
@@ -42,67 +38,40 @@ def backtest(data: Data, profile: Profile = "", fold: Folds = None, split: Split
 
     Example: [bold]tidegate backtest --profile handbook --data transactions.parquet --fold 2018-07-25[/bold]
     """
-    from model.backtest import Settings
+    from model.backtest import Plan
+    from model.backtest import backtest as run
     from tidegate.cli.history import read_history
     from tidegate.profile import load_profile
 
     _check(fold, split, weeks, out)
     loaded = load_profile(settings_with(profile=profile).profile)
-    names = [name for given in models or [] for name in given.split(",")] or loaded.models.names
+    names = [name for given in models or [] for name in given.split(",")] or list(loaded.models.names)
     began = time.perf_counter()
     with progress_bar("backtest", quiet=as_json) as progress:
         frame, labels = read_history(loaded, data, label)
-        scores, reports = _run(loaded, frame, labels, _folds(loaded, frame, fold or [], split, weeks),
-                               Settings(names, seed), progress)
-    report = {"profile": loaded.name, "profile_hash": loaded.hash.decode(), "data": str(data), "models": list(names),
-              "seed": seed, "weeks": weeks, "folds": reports, "mean": _mean(list(reports.values())),
+        results = run(loaded, frame, labels, Plan(names, fold or [], split, weeks, seed), progress)
+    report = {"profile": loaded.name, "profile_hash": loaded.hash.decode(), "data": str(data), "models": names,
+              "seed": seed, "weeks": None if split else weeks,
+              "folds": {one.fold.name: one.report for one in results}, "mean": _mean([one.report for one in results]),
               "seconds": round(time.perf_counter() - began, 1), "scores": str(out)}
-    _write(out, scores, report)
+    _write(out, _table(frame[loaded.id_field], results), report)
     _report(report, as_json)
 
 
 def _check(fold: list[str] | None, split: float, weeks: int, out: Path) -> None:
     if bool(fold) == bool(split):
-        raise ConfigError("give the weeks to test by --fold DATE (it may be repeated), or --split SHARE, one of the two")
+        raise ConfigError("give the weeks to test by --fold DATE, which may be repeated, or else --split SHARE")
     if weeks < 1:
         raise ConfigError(f"--weeks {weeks}: at least 1 is expected")
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"--out {out}: a name that ends with .parquet or .csv is expected")
 
 
-def _folds(profile: LoadedProfile, frame: pd.DataFrame, days: list[str], share: float, weeks: int) -> list[Fold]:
-    from model.backtest import dated_fold, split_fold
-    from model.history import event_times
-
-    times = event_times(profile, frame)
-    return [dated_fold(profile, times, day, weeks) for day in days] or [split_fold(profile, times, share)]
-
-
-def _run(profile: LoadedProfile, frame: pd.DataFrame, labels: NDArray[np.int8], folds: list[Fold], settings: Settings,
-         progress: Progress) -> tuple[pd.DataFrame, dict[str, dict[str, float]]]:
-    """Scores of all folds, and a report on each; the features are folded once."""
+def _table(ids: pd.Series, results: list[Result]) -> pd.DataFrame:
     import pandas as pd
 
-    from model.backtest import run
-    from model.evaluate import report
-    from model.fit import kind_of
-    from model.history import event_times, fold
-
-    for name in settings.names:
-        kind_of(profile, name)
-    times = event_times(profile, frame)
-    values = fold(profile, frame, labels, lambda share: progress(0.2 * share, f"features of {len(frame):,} transactions"))
-    parts, reports = [], {}
-    for k, one in enumerate(folds):
-        scores = run(profile, one, values, labels, times, settings,
-                     lambda share, what, k=k, one=one: progress(  # type: ignore[misc]
-                         0.2 + 0.8 * (k + share) / len(folds), f"{one.name}: {what}"))
-        known = labels[one.test] >= 0
-        reports[one.name] = report(scores[known], labels[one.test][known] == 1)
-        parts.append(pd.DataFrame({"fold": one.name, "transaction_id": frame[profile.id_field].iloc[one.test],
-                                   "score": scores}))
-    progress(1.0, "done")
-    return pd.concat(parts, ignore_index=True), reports
+    return pd.concat([pd.DataFrame({"fold": one.fold.name, "transaction_id": ids.iloc[one.fold.test],
+                                    "score": one.scores}) for one in results], ignore_index=True)
 
 
 def _mean(reports: list[dict[str, float]]) -> dict[str, float]:

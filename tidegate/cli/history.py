@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def read_history(profile: Profile, path: Path, label: str = "") -> tuple[pd.Data
 
 
 def _read(path: Path) -> pd.DataFrame:
-    kinds = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    kinds: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
     if path.suffix not in kinds:
         raise ConfigError(f"the history {path} is no file that can be read; there are {', '.join(kinds)}")
     try:
@@ -58,4 +59,4 @@ def _labels(profile: Profile, column: pd.Series, where: str) -> NDArray[np.int8]
         expected = ", ".join(map(repr, meanings))
         raise ConfigError(f"{where} holds {strange}, expected {expected} or nothing: say under history of the profile "
                           "what it holds for `fraud`, `legitimate` and `unknown`")
-    return found.to_numpy(np.int8)
+    return found.to_numpy().astype(np.int8)
