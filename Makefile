@@ -1,4 +1,4 @@
-# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | bench | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo neural test compose-test bench soak clean
+.PHONY: up demo neural test compose-test bench bench-detection soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -31,6 +31,9 @@ compose-test: .venv/.installed-dev
 bench: .venv/.installed-dev
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
+
+bench-detection: .venv/.installed-dev
+	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
 soak: .venv/.installed-dev
 	scripts/test-services

@@ -73,7 +73,8 @@ def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarr
     alone = frame.assign(TERMINAL_ID=np.arange(len(frame)))  # every verdict window sees one terminal's one transaction
     learnt = (times(frame) >= TEST - 7 * DAY_US) & (times(frame) < TEST)
     without = np.where(learnt, -1, labels).astype(np.int8)
-    names = {name: [run(alone, one, names=[name]).scores for one in (labels, without)] for name in ("lightgbm", "online")}
+    names = {name: [run(alone, one, names=[name]).scores for one in (labels, without)]
+             for name in ("lightgbm", "online")}
     np.testing.assert_array_equal(*names["lightgbm"])
     assert not np.array_equal(*names["online"])
 
@@ -110,7 +111,7 @@ def test_what_is_not_there_is_named(history: tuple[pd.DataFrame, np.ndarray], ch
 
 def test_too_few_frauds_to_learn_from_are_refused(history: tuple[pd.DataFrame, np.ndarray]) -> None:
     frame, labels = history
-    with pytest.raises(ConfigError, match="fold 2018-05-02: the first 80% of the rows .* hold 0 frauds"):
+    with pytest.raises(ConfigError, match=r"fold 2018-05-02: the first 80% of the rows .* hold 0 frauds"):
         run(frame, np.minimum(labels, 0))
 
 

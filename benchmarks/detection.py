@@ -1,0 +1,182 @@
+"""`make bench-detection`: `tidegate backtest` of the whole system and of each detector, beside what is published.
+
+The judge of the card transactions is not ours: `../shared/referee/handbook.py`, by the protocol of the Fraud Detection
+Handbook (Le Borgne et al., chapters 3 and 5). S-FFSD has none: there scikit-learn judges a temporal split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from model.detectors.base import known
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDS = ("2018-07-25", "2018-08-01", "2018-08-08", "2018-08-15")
+UNSUPERVISED = ("isolation_forest", "autoencoder", "vae", "lstm_autoencoder")
+METRICS = ("auc", "ap", "cp100")
+Figures = dict[str, float]
+
+
+class Goal(NamedTuple):
+    """What is to be reached."""
+
+    auc: float | None = None
+    ap: float | None = None
+    cp100: float | None = None
+
+
+class Case(NamedTuple):
+    """One line of the table: options of `tidegate backtest`, and folds; without folds it is S-FFSD's split."""
+
+    name: str
+    options: tuple[str, ...] = ()
+    folds: tuple[str, ...] = FOLDS
+    goal: Goal = Goal()
+
+
+class Source(NamedTuple):
+    """The folder with the data, and the referee's file."""
+
+    data: Path
+    referee: Path
+
+
+PUBLISHED: Mapping[str, Goal] = {
+    "logistic regression": Goal(.868, .623, .297), "random forest": Goal(.870, .678, .299),
+    "XGBoost": Goal(.869, .687, .303), "balanced bagging": Goal(.879, .680, .305),
+    "neural network": Goal(.876, .675, .303), "LSTM": Goal(.876, .665, .297),
+    "autoencoder, week of 07-11": Goal(.836, .180, .217), "isolation forest, week of 07-11": Goal(.808, .164, .190),
+    "perfect scores": Goal(1., 1., .419), "S-FFSD, GTAN, random split": Goal(.829, .659),
+    "S-FFSD, RGTAN, random split": Goal(.846, .694)}
+"""The book's figures and the papers', as ../shared/data/README.md quotes them."""
+
+
+def cases() -> list[Case]:
+    """The whole system, then each detector alone; those without labels on the book's one fold for them."""
+    found = [Case("whole system", goal=Goal(.880, .755, .310)),
+             Case("whole system, one week", ("--weeks", "1"), goal=Goal(.880, .740, .310)),
+             Case("online, one pass, no refit", ("--models", "online", "--weeks", "14"), goal=Goal(.878, .730, .308))]
+    goals = {"isolation_forest": Goal(.870, .50, .28), "autoencoder": Goal(.870, .35, .27), "vae": Goal(.870, .35, .27)}
+    for name in known():
+        if name in UNSUPERVISED:
+            week = ("--models", name, "--weeks", "1")
+            found.append(Case(f"{name}, week of 07-11", week, ("2018-07-11",), goals.get(name, Goal())))
+        elif name != "online":
+            found.append(Case(name, ("--models", name)))
+    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=.74))]
+
+
+def main() -> None:
+    """Run everything and print it: a table, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder (default: %(default)s)")
+    parser.add_argument("--referee", type=Path, default=ROOT.parent / "shared/referee/handbook.py",
+                        help="its program (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
+    parser.add_argument("--only", default="", metavar="WORD", help="only the lines that contain it")
+    arguments = parser.parse_args()
+    source = Source(arguments.data, arguments.referee)
+    for file in (_card(source), _sffsd(source), source.referee):
+        if not file.is_file():
+            sys.exit(f"bench-detection: there is no {file}: say where the data is by DATA=FOLDER, and the referee by "
+                     "REFEREE=FILE")
+    chosen = [case for case in cases() if arguments.only in case.name]
+    found = {case.name: _measured(case, arguments.seeds, source) for case in chosen}
+    print_table(chosen, found)
+    print(json.dumps(found))
+
+
+def _card(source: Source) -> Path:
+    return source.data / "handbook/transactions.parquet"
+
+
+def _sffsd(source: Source) -> Path:
+    return source.data / "s-ffsd/S-FFSD.csv"
+
+
+def _measured(case: Case, seeds: int, source: Source) -> Figures:
+    began = time.perf_counter()
+    found = summary([judged(case, seed, source) for seed in range(seeds)])
+    found["seconds"] = round((time.perf_counter() - began) / seeds, 1)
+    sys.stderr.write(f"{case.name}: {found['seconds']:.0f} s a seed\n")
+    return found
+
+
+def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
+    """The metrics of the product's own scores for each fold, and their `mean`."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-detection-") as folder:
+        out = Path(folder) / "scores.parquet"
+        profile, data = ("handbook", _card(source)) if case.folds else ("sffsd", _sffsd(source))
+        rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
+        _output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", profile, "--data", str(data), *rows,
+                 *case.options, "--seed", str(seed), "--out", str(out)])
+        if not case.folds:
+            return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}
+        judgement = json.loads(_output([sys.executable, str(source.referee), str(out), "--data", str(data), "--json"]))
+    return {fold: {metric: figures[metric] for metric in METRICS} for fold, figures in judgement.items()}
+
+
+def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
+    """AUC and AP of S-FFSD's last fifth; `transaction_id` is a row number, rows of label 2 are left out."""
+    start = int(len(data) * 0.8)
+    if scores.transaction_id.tolist() != list(range(start, len(data))):
+        sys.exit("bench-detection: the scores are not those of the last fifth of the rows")
+    labels = data.Labels.to_numpy()[start:]
+    y, score = labels[labels < 2], scores.score.to_numpy()[labels < 2]
+    return {"auc": float(roc_auc_score(y, score)), "ap": float(average_precision_score(y, score))}
+
+
+def _output(command: list[str]) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        sys.exit(f"bench-detection: exit code {done.returncode} of {' '.join(command)}")
+    return done.stdout
+
+
+def summary(judgements: list[dict[str, Figures]]) -> Figures:
+    """Each metric's mean, its standard deviation over folds (of their means over seeds), and over seeds."""
+    found: Figures = {}
+    folds = [name for name in judgements[0] if name != "mean"]
+    for metric in judgements[0]["mean"]:
+        by_seed = [one["mean"][metric] for one in judgements]
+        by_fold = [statistics.fmean(one[fold][metric] for one in judgements) for fold in folds]
+        found |= {metric: statistics.fmean(by_seed), f"{metric}_folds": _spread(by_fold),
+                  f"{metric}_seeds": _spread(by_seed)}
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def _spread(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def print_table(chosen: list[Case], found: Mapping[str, Figures]) -> None:
+    """Ours as mean (standard deviation over folds, over seeds), with goals in brackets; then what is published."""
+    print(f"{'':34}" + "".join(f"{title:<30}" for title in ("AUC", "AP", "CP@100")))
+    for case in chosen:
+        cells = [_cell(found[case.name], metric, goal) for metric, goal in zip(METRICS, case.goal, strict=True)]
+        print(f"{case.name:34}" + "".join(f"{cell:<30}" for cell in cells).rstrip())
+    for name, row in PUBLISHED.items():
+        print(f"{'published: ' + name:46}" + "  ".join(f"{figure:.3f}" for figure in row if figure is not None))
+
+
+def _cell(figures: Figures, metric: str, goal: float | None) -> str:
+    if metric not in figures:
+        return ""
+    wanted = f" [{goal:.3f}]" if goal else ""
+    return f"{figures[metric]:.3f} ({figures[metric + '_folds']:.3f}, {figures[metric + '_seeds']:.3f}){wanted}"
+
+
+if __name__ == "__main__":
+    main()
