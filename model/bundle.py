@@ -21,6 +21,8 @@ from tidegate.errors import ConfigError
 
 _ENSEMBLE = "ensemble.json"
 _MANIFEST = "manifest.json"
+FORMAT = 2
+"""Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
 _LARGEST = 256 * 1024 * 1024
 
 
@@ -49,7 +51,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     metrics: dict[str, float]
     files: dict[str, str]
     created_us: int
-    format: int = 1
+    format: int = FORMAT
 
 
 class Scores(NamedTuple):
@@ -106,14 +108,17 @@ class Bundle:
     def load(cls, path: Path) -> Bundle:
         """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the folder's name says."""
         manifest = read_manifest(path)
+        if manifest.format != FORMAT:
+            raise ConfigError(f"bundle {path} has format {manifest.format}, this version of Tidegate reads format "
+                              f"{FORMAT}: train a new one with `tidegate train --promote`")
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
         expected = {_ENSEMBLE}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) != expected or not known_columns or manifest.format != 1:
-            raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, features among its "
-                                 "values, and format 1")
+        if set(manifest.files) != expected or not known_columns:
+            raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
+                                 "among its values")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
         return cls(path, path.name, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))

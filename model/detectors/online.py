@@ -1,7 +1,8 @@
 """Logistic regression by stochastic gradient descent over quantile bins, one record at a time in log order.
 
-Each feature is cut at quantiles of the training history; a row is one-hot per feature, a missing value has a bin of its
-own. The update is scikit-learn's SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, alpha=1e-6): a
+Each feature is cut twice, at quantiles of the training history and at quantiles of its frauds, and a row is one-hot in
+each: the first tells common values apart, the second the few that matter. A missing value has a bin of its own in both.
+The update is scikit-learn's SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, alpha=1e-6): a
 logistic gradient lies in (-1, 1), so no single label moves a weight by more than the rate (the setting `rate`). It is
 clipped, so that no single label moves its own row's log-odds by more than 1, whatever rate and number of features.
 """
@@ -28,8 +29,9 @@ HOURLY = 20_000
 _LARGEST_MOVE = 1.0
 """Log-odds by which one label may move its own row."""
 _QUANTILES = np.unique(np.r_[np.arange(1, 32) / 32, .001, .005, .01, .99, .995, .999])
-_EPOCHS = 3
-"""Passes over the training history; labels of the stream are learnt once."""
+_OF_FRAUDS = np.arange(1, 32) / 32
+_CUTS = 2
+"""How often each feature is cut; cut `c` is one of feature `c // _CUTS`."""
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,12 +43,12 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @jit
 def _slots(x: Array, feature: Index, missing: Index, first: Index, edges: Array, out: Slots) -> None:
-    """The weight that each feature of each row selects: feature k owns `edges of k` + 2 weights, the last for NaN."""
-    codes = np.empty((x.shape[1], BLOCK), np.int32)
+    """The weight that each cut of each row selects: cut k owns `edges of k` + 2 weights, the last for NaN."""
+    codes = np.empty((len(feature), BLOCK), np.int32)
     for at in range(0, x.shape[0], BLOCK):
         n = min(BLOCK, x.shape[0] - at)
         ranks(x, at, n, feature, missing, first, edges, codes)
-        for k in range(x.shape[1]):
+        for k in range(len(feature)):
             last = first[k + 1] - first[k] + 1
             for i in range(n):
                 out[at + i, k] = 2 + first[k] + 2 * k + min(codes[k, i], last)
@@ -91,7 +93,7 @@ def _learn(slots: Slots, y: NDArray[np.bool_], params: Array, eta: float, alpha:
 
 
 class Online:
-    """Params f8[p]: intercept, scale of all weights, then the weights of each feature's bins (missing last)."""
+    """Params f8[p]: intercept, scale of all weights, then the weights of each cut's bins (missing last)."""
 
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online.json",)
@@ -111,21 +113,21 @@ class Online:
             seed: int = 0) -> Self:  # noqa: ARG003 there is no chance in it
         rate = setting(cls.name, settings, {"rate": 0.01, "hourly": HOURLY})["rate"]
         inputs, names = ordered(x, features)
-        edges = [_edges(column) for column in inputs.T]
+        edges = [part for column in inputs.T for part in _edges(column, y)]
         params = np.zeros(2 + sum(len(part) + 2 for part in edges))
         params[1] = 1.0
         plain = cls(names, edges, [np.empty(0)] * len(edges), params, rate)
         slots = plain.slots(inputs)
-        for _ in range(_EPOCHS):
-            _learn(slots, y, params, rate, ALPHA)
+        _learn(slots, y, params, rate, ALPHA)
         shares = np.bincount(slots.ravel(), minlength=len(params)) / max(len(y), 1)
         cuts = np.cumsum([2, *(len(part) + 2 for part in edges)])
         return cls(names, edges, np.split(shares, cuts)[1:-1], params, rate)
 
     def slots(self, x: Array) -> Slots:
-        """i4[n, features]: the place in `params` that each value of `x` selects: its one-hot encoding."""
-        n, out = len(self.features), np.empty(x.shape, np.int32)
-        _slots(np.ascontiguousarray(x), np.arange(n), np.full(n, RIGHT), self._first, self._flat, out)
+        """i4[n, 2 * features]: the places in `params` that each value of `x` selects: its one-hot encodings."""
+        cuts = np.arange(_CUTS * len(self.features))
+        out = np.empty((len(x), len(cuts)), np.int32)
+        _slots(np.ascontiguousarray(x), cuts // _CUTS, np.full(len(cuts), RIGHT), self._first, self._flat, out)
         return out
 
     def score(self, x: Array) -> Array:
@@ -136,7 +138,7 @@ class Online:
         _learn(self.slots(x), y, params, self.rate, ALPHA)
 
     def step(self, params: Array, row: Slots, fraud: bool) -> float:
-        """Fold one row, given by its `slots` i4[features]; what each weight of the row, and the intercept, gained."""
+        """Fold one row, given by its `slots` i4[2 * features]; what each of its weights, and the intercept, gained."""
         return float(_step(row, fraud, params, self.rate, ALPHA))
 
     def take_back(self, params: Array, row: Slots, step: float) -> None:
@@ -144,7 +146,7 @@ class Online:
         _add(row, -step, params)
 
     def margins(self, params: Array, slots: Slots) -> Array:
-        """Log-odds f8[n] of rows given by their `slots` i4[n, features]."""
+        """Log-odds f8[n] of rows given by their `slots` i4[n, 2 * features]."""
         out = np.empty(len(slots))
         _margins(slots, params, out)
         return out
@@ -158,13 +160,14 @@ class Online:
 
     def contributions(self, x: Array) -> Array:
         weights = self.params * self.params[1]
-        at, means = 2, np.empty(len(self.features))
+        at, means = 2, np.empty(len(self._shares))
         for k, share in enumerate(self._shares):
             means[k] = share @ weights[at:at + len(share)]
             at += len(share)
         out = np.empty((len(x), 1 + len(self.features)))
         out[:, 0] = self.params[0] + means.sum()
-        out[:, 1:] = weights[self.slots(x)] - means
+        gains = weights[self.slots(x)] - means
+        out[:, 1:] = gains.reshape(len(x), -1, _CUTS).sum(axis=2)
         return out
 
     def save(self) -> Files:
@@ -177,16 +180,21 @@ class Online:
         file = read_json(cls.files[0], files[cls.files[0]], _File)
         edges, shares = ([np.array(part, np.float64) for part in side] for side in (file.edges, file.shares))
         sizes = [len(part) + 2 for part in edges]
-        if (len(edges) != len(features) or [len(part) for part in shares] != sizes or len(file.params) != 2 + sum(sizes)
-                or any(np.any(np.diff(part) <= 0) for part in edges)):
+        if (len(edges) != _CUTS * len(features) or [len(part) for part in shares] != sizes
+                or len(file.params) != 2 + sum(sizes) or any(np.any(np.diff(part) <= 0) for part in edges)):
             raise ConfigError(f"{cls.files[0]} does not fit the bundle's {len(features)} features: "
                               "fetch the bundle again")
         return cls(tuple(features), edges, shares, np.array(file.params, np.float64), file.rate)
 
 
-def _edges(column: Array) -> Array:
-    present = column[np.isfinite(column)]
-    if not len(present):
+def _edges(column: Array, y: NDArray[np.bool_]) -> tuple[Array, Array]:
+    present = np.isfinite(column)
+    return (_quantiles(column[present], column[present], _QUANTILES),
+            _quantiles(column[present & y], column[present], _OF_FRAUDS))
+
+
+def _quantiles(values: Array, present: Array, levels: Array) -> Array:
+    if not len(values):
         return np.empty(0)
-    edges = np.unique(np.quantile(present, _QUANTILES, method="lower"))
+    edges = np.unique(np.quantile(values, levels, method="lower"))
     return np.ascontiguousarray(edges[edges < present.max()])

@@ -147,7 +147,8 @@ def test_a_manifest_that_reaches_outside_is_refused(trained: Trained, tmp_path: 
 
 
 @pytest.mark.parametrize(("field", "value", "message"), [
-    ("format", 2, "format 1"), ("detectors", ["pickled"], "no detector"), ("features", ["nothing"], "among its values"),
+    ("format", 1, "this version of Tidegate reads format 2"), ("detectors", ["pickled"], "no detector"),
+    ("features", ["nothing"], "among its values"),
     ("surprise", 1, "unknown field")])
 def test_a_manifest_of_another_kind_is_refused(trained: Trained, tmp_path: Path, field: str, value: object,
                                                message: str) -> None:
