@@ -24,7 +24,7 @@ from tidegate.stage import Batch, Emit, Output, Reject
 
 RAW, BY_ENTITY, FEATURES, LABELS = (
     "transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.labels")
-_FORMAT = 1
+_FORMAT = 2
 
 
 class PartitionState(KeyedState):
@@ -75,7 +75,17 @@ class PreprocessStage:
         joined = join([label.transaction_id.encode() for label in labels])
         verdicts = np.array([label.fraud for label in labels], np.int64) + 1
         matures = np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
-        state.absorb(_ids(*joined, verdicts), hash_joined(*join(keys), KEY_SEED).view(np.int64), matures)
+        state.absorb(_ids(*joined, verdicts), hash_joined(*join(keys), KEY_SEED).view(np.int64), matures,
+                     self._carried(labels))
+
+    def _carried(self, labels: list[Label]) -> NDArray[np.float64]:
+        """The values f8[n, plan.carried] that verdicts bring along; those of another profile version mean nothing."""
+        carried = np.full((len(labels), len(self.plan.carried)), np.nan)
+        for at, label in enumerate(labels if self.plan.carried else []):
+            if label.profile.encode() == self.profile.hash and len(label.values) == len(self.profile.values):
+                carried[at] = [np.nan if label.values[column] is None else label.values[column]
+                               for column in self.plan.carried]
+        return carried
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
         if len(batch) == 0:

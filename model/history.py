@@ -45,7 +45,8 @@ def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | No
             state.begin()
             if ids is not None and len(plan.verdicts):
                 known = np.flatnonzero(ids[part, 2] > 0) + start
-                state.absorb(ids[known], keys[known], times[known] + profile.label_delay_us)
+                state.absorb(ids[known], keys[known], times[known] + profile.label_delay_us,
+                             values[known][:, plan.carried])
             state.fold(keys[part], hashes[part], times[part], values[part])
             state.commit()
             progress((step + start / n) / profile.steps)

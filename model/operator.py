@@ -13,10 +13,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model import plan, windows
+from model import plan, verdicts, windows
 from model.arithmetic import apply, true
 from model.jit import jit
-from model.pending import HEAP_N, JOURNAL_N, pop, push
+from model.pending import CARRIED, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS, pop, push
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -25,10 +25,12 @@ DONE, NEED_ROWS, NEED_UNDO = 0, 1, 2
 WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = 2, 3, 4, 5, 6
 """Places in `meta`, after the two of `model.pending`."""
 META = 8
-_JOURNAL_ROOM = 128
-_WINDOW, _DISTINCT, _SINCE, _LEVEL, _VERDICT = plan.WINDOW, plan.DISTINCT, plan.SINCE, plan.LEVEL, plan.VERDICT
-_COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _VERDICTS = (
-    plan.COUNT, plan.SUM, plan.MEAN, plan.DEVIATION, plan.RATIO, plan.DIFFERENCE, plan.RATE, plan.VERDICTS)
+SCRATCH = 16
+"""Totals between a scan and its outputs: at least 3 and as many columns as verdicts may carry."""
+_WINDOW, _TOTAL, _VERDICT_TOTAL, _RUN = plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.RUN
+_DISTINCT, _SINCE, _LEVEL = plan.DISTINCT, plan.SINCE, plan.LEVEL
+_COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
+    plan.COUNT, plan.SUM, plan.MEAN, plan.DEVIATION, plan.RATIO, plan.DIFFERENCE, plan.RATE, plan.RUN_PART)
 _CALENDAR, _CONSTANT, _COPY, _SELECT = plan.CALENDAR, plan.CONSTANT, plan.COPY, plan.SELECT
 _FIRST_OUTPUT, _FIRST_FREE = plan.COUNT, plan.CALENDAR
 
@@ -74,9 +76,11 @@ def _touch(index: NDArray[np.int32], rows: Ints, stamps: Ints, undo_rows: Ints, 
 
 
 @jit
-def _output(op: int, scratch: Floats, value: float, x: float, y: float) -> float:
+def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: float) -> float:
     n, total = scratch[0], scratch[1]
-    if op in (_COUNT, _VERDICTS):
+    if op == _RUN_PART:
+        return scratch[part]
+    if op == _COUNT:
         return n
     if op == _SUM:
         return total / x
@@ -100,13 +104,15 @@ def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, 
     if op == _WINDOW:
         words, source = code[i, 5], code[i, 6]
         value = regs[source] if source >= 0 else 0.0
-        pane = time // width
-        at = windows.slot_of(row, base, n, words, pane) if value == value else -1
+        at = windows.slot_of(row, base, n, words, time // width) if value == value else -1
         if at >= 0:
             windows.window_add(row, at, words, value, x)
-        windows.window_scan(row, base, n, words, pane, scratch)
-    elif op == _VERDICT:
-        windows.verdict_scan(row, base, n, width, time, scratch)
+    elif op == _TOTAL:
+        windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
+    elif op == _VERDICT_TOTAL:
+        windows.verdict_total(row, base, n, width, code[i, 5], x, time, scratch)
+    elif op == _RUN:
+        verdicts.run(row, rowf, base, width, time, scratch)
     elif op == _LEVEL:
         windows.level(row, rowf, base, n, regs[width], work, scratch)
     elif op == _DISTINCT:
@@ -141,46 +147,52 @@ def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, 
         if op >= _FIRST_FREE:
             _free(code, i, consts[i, 0], regs, time)
         elif op >= _FIRST_OUTPUT:
-            regs[code[i, 1]] = _output(op, scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1])
+            regs[code[i, 1]] = _output(op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1])
         else:
             _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, work, scratch)
 
 
 @jit
-def _verdict(verdicts: Ints, row: Ints, matures: int, count: int, frauds: int) -> None:
-    for k in range(len(verdicts)):
-        windows.verdict_add(row, verdicts[k, 0], verdicts[k, 1], verdicts[k, 2], matures, count, frauds)
+def _verdict(places: Ints, row: Ints, rowf: Floats, verdict: Ints) -> None:
+    """Fold a matured verdict into every window over verdicts and every memory of them."""
+    for k in range(len(places)):
+        base, n, pane = places[k, 0], places[k, 1], places[k, 2]
+        if pane > 0:
+            windows.verdict_add(row, base, n, pane, verdict[MATURES], verdict[VERDICTS], verdict[FRAUDS])
+        else:
+            verdicts.note(row, rowf, base, n, verdict, verdict[CARRIED:].view(np.float64))
 
 
 @jit
 def _short(index: NDArray[np.int32], rows: Ints, undo: Ints, journal: Ints, meta: Ints) -> int:
     if meta[ROWS_N] >= len(rows) or 2 * meta[ROWS_N] >= len(index):
         return NEED_ROWS
-    if meta[UNDO_N] >= len(undo) or meta[JOURNAL_N] + _JOURNAL_ROOM > len(journal):
+    if meta[UNDO_N] >= len(undo) or meta[JOURNAL_N] >= len(journal):
         return NEED_UNDO
     return DONE
 
 
 @jit
-def fold(code: Ints, consts: Floats, verdicts: Ints, horizon: int, index: NDArray[np.int32], rows: Ints,
+def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints,
          rowsf: Floats, stamps: Ints, undo_rows: Ints, undo: Ints, heap: Ints, journal: Ints, meta: Ints, keys: Ints,
          hashes: Ints, times: Ints, values: Floats, registers: int) -> int:
     """Fold the transactions from `meta[POSITION]` on: fills in the computed columns of `values` f8[n, columns].
 
-    `keys` i8[n] is the entity's hash, `hashes` i8[n, h] those of all hashed fields, `times` i8[n] event us.
+    `keys` i8[n] is the entity's hash, `hashes` i8[n, h] those of all hashed fields, `times` i8[n] event us; `places`
+    are the plan's `verdicts`.
     """
     columns = values.shape[1]
-    regs, work, scratch = np.empty(registers), np.empty(64), np.zeros(4)
+    regs, work, scratch = np.empty(registers), np.empty(64), np.zeros(SCRATCH)
     keyed = rows.shape[1] > 2
     while meta[POSITION] < len(times):
         i = meta[POSITION]
         time = times[i]
         meta[WATERMARK] = max(meta[WATERMARK], time)
         status = _short(index, rows, undo, journal, meta)
-        while status == DONE and meta[HEAP_N] > 0 and heap[0, 0] <= meta[WATERMARK]:
-            matures, key, count, frauds = pop(heap, journal, meta)
-            row = _touch(index, rows, stamps, undo_rows, undo, meta, key, matures, horizon)
-            _verdict(verdicts, rows[row], matures, count, frauds)
+        while status == DONE and meta[HEAP_N] > 0 and heap[0, MATURES] <= meta[WATERMARK]:
+            verdict = pop(heap, journal, meta)
+            row = _touch(index, rows, stamps, undo_rows, undo, meta, verdict[KEY], verdict[MATURES], horizon)
+            _verdict(places, rows[row], rowsf[row], verdict)
             status = _short(index, rows, undo, journal, meta)
         if status != DONE:
             return status
@@ -194,18 +206,18 @@ def fold(code: Ints, consts: Floats, verdicts: Ints, horizon: int, index: NDArra
 
 
 @jit
-def absorb(verdicts: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, stamps: Ints, undo_rows: Ints,
-           undo: Ints, heap: Ints, journal: Ints, meta: Ints, labels: Ints) -> int:
-    """Fold labels i8[n,4] (matures at, key, verdicts, frauds) from `meta[POSITION]` on; unripe ones wait."""
+def absorb(places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, rowsf: Floats, stamps: Ints,
+           undo_rows: Ints, undo: Ints, heap: Ints, journal: Ints, meta: Ints, labels: Ints) -> int:
+    """Fold labels (rows as in `model.pending`) from `meta[POSITION]` on; unripe ones wait."""
     while meta[POSITION] < len(labels):
         status = _short(index, rows, undo, journal, meta)
         if status != DONE:
             return status
         label = labels[meta[POSITION]]
-        if label[0] > meta[WATERMARK]:
-            push(heap, journal, meta, label[0], label[1], label[2], label[3])
+        if label[MATURES] > meta[WATERMARK]:
+            push(heap, journal, meta, label)
         else:
-            row = _touch(index, rows, stamps, undo_rows, undo, meta, label[1], label[0], horizon)
-            _verdict(verdicts, rows[row], label[0], label[2], label[3])
+            row = _touch(index, rows, stamps, undo_rows, undo, meta, label[KEY], label[MATURES], horizon)
+            _verdict(places, rows[row], rowsf[row], label)
         meta[POSITION] += 1
     return DONE

@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""A heap of verdicts that have not matured yet, with a journal of every write so that a batch can be undone.
+"""A heap of verdicts that have not matured yet, with a journal of what came and went so that a batch can be undone.
 
-An entry is (matures at, key, verdicts, frauds); ties are broken by all four, so that the order never depends on chance.
+An entry is (matures at, key, verdicts, frauds, then the bits of the carried values); ties are broken by all of them, so
+that the order in which entries leave never depends on where they lie.
 """
 
 from __future__ import annotations
@@ -14,65 +15,73 @@ from model.jit import jit
 
 Ints = NDArray[np.int64]
 HEAP_N, JOURNAL_N = 0, 1
+MATURES, KEY, VERDICTS, FRAUDS, CARRIED = range(5)
+"""The words of an entry."""
 
 
 @jit
-def _before(heap: Ints, a: int, b: int) -> bool:
-    for k in range(4):
-        if heap[a, k] != heap[b, k]:
-            return heap[a, k] < heap[b, k]
+def _before(a: Ints, b: Ints) -> bool:
+    for k in range(len(a)):
+        if a[k] != b[k]:
+            return a[k] < b[k]
     return False
 
 
 @jit
-def _note(heap: Ints, journal: Ints, meta: Ints, at: int) -> None:
+def _move(to: Ints, entry: Ints) -> None:
+    for k in range(len(entry)):
+        to[k] = entry[k]
+
+
+@jit
+def _note(journal: Ints, meta: Ints, change: int, entry: Ints) -> None:
     n = meta[JOURNAL_N]
-    journal[n, 0] = at
-    journal[n, 1:5] = heap[at]
+    journal[n, 0] = change
+    _move(journal[n, 1:], entry)
     meta[JOURNAL_N] = n + 1
 
 
 @jit
-def _swap(heap: Ints, journal: Ints, meta: Ints, a: int, b: int) -> None:
-    _note(heap, journal, meta, a)
-    _note(heap, journal, meta, b)
-    for k in range(4):
-        heap[a, k], heap[b, k] = heap[b, k], heap[a, k]
-
-
-@jit
-def push(heap: Ints, journal: Ints, meta: Ints, matures: int, key: int, verdicts: int, frauds: int) -> None:
-    """Add an entry; there must be room in the heap, and for 2 * 64 entries in the journal."""
+def push(heap: Ints, journal: Ints, meta: Ints, entry: Ints) -> None:
+    """Add an entry; there must be room in the heap, and for one more in the journal."""
+    _note(journal, meta, 1, entry)
     at = meta[HEAP_N]
     meta[HEAP_N] += 1
-    _note(heap, journal, meta, at)
-    heap[at, 0], heap[at, 1], heap[at, 2], heap[at, 3] = matures, key, verdicts, frauds
-    while at > 0 and _before(heap, at, (at - 1) // 2):
-        _swap(heap, journal, meta, at, (at - 1) // 2)
+    while at > 0 and _before(entry, heap[(at - 1) // 2]):
+        _move(heap[at], heap[(at - 1) // 2])
         at = (at - 1) // 2
+    _move(heap[at], entry)
 
 
 @jit
-def pop(heap: Ints, journal: Ints, meta: Ints) -> tuple[int, int, int, int]:
-    """Take the first entry."""
-    matures, key, verdicts, frauds = heap[0, 0], heap[0, 1], heap[0, 2], heap[0, 3]
+def pop(heap: Ints, journal: Ints, meta: Ints) -> Ints:
+    """Take the first entry: a view of the journal, which has room for it."""
+    _note(journal, meta, -1, heap[0])
     meta[HEAP_N] -= 1
     n = meta[HEAP_N]
-    _swap(heap, journal, meta, 0, n)
-    at = 0
+    last, at = heap[n], 0
     while 2 * at + 1 < n:
         child = 2 * at + 1
-        if child + 1 < n and _before(heap, child + 1, child):
+        if child + 1 < n and _before(heap[child + 1], heap[child]):
             child += 1
-        if not _before(heap, child, at):
+        if not _before(heap[child], last):
             break
-        _swap(heap, journal, meta, at, child)
+        _move(heap[at], heap[child])
         at = child
-    return matures, key, verdicts, frauds
+    _move(heap[at], last)
+    return journal[meta[JOURNAL_N] - 1, 1:]
 
 
-@jit
-def undo(heap: Ints, journal: Ints, n: int) -> None:
-    """Take back `n` noted writes."""
-    for k in range(n - 1, -1, -1):
-        heap[journal[k, 0]] = journal[k, 1:5]
+def before(entries: Ints, journal: Ints) -> Ints:
+    """The entries that were there before the changes in `journal`; sorted, and so a heap again."""
+    rows = np.concatenate([entries, journal[:, 1:]])
+    changes = np.concatenate([np.ones(len(entries), np.int64), -journal[:, 0]])
+    kept, of = np.unique(rows, axis=0, return_inverse=True)
+    counts = np.zeros(len(kept), np.int64)
+    np.add.at(counts, of, changes)
+    return np.repeat(kept, counts, axis=0)
+
+
+def in_order(entries: Ints) -> Ints:
+    """The entries in the order in which they will leave."""
+    return entries[np.lexsort(entries.T[::-1])]

@@ -24,21 +24,25 @@ from tidegate.profile.spec import (
     Expression,
     Feature,
     FraudRate,
+    FraudRun,
     Level,
     Mean,
     SinceLast,
     Sum,
+    Verdicted,
     Verdicts,
+    Windowed,
 )
 
-WINDOW, VERDICT, LEVEL, DISTINCT, SINCE, DECAY = range(6)
-"""Touch the row; the first three leave totals for the outputs that follow them."""
-COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, VERDICTS = range(6, 15)
-CALENDAR, CONSTANT, COPY = range(15, 18)
+WINDOW, TOTAL, VERDICT_TOTAL, RUN, LEVEL, DISTINCT, SINCE, DECAY = range(8)
+"""Touch the row; TOTAL to LEVEL leave totals for the outputs that follow them."""
+COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(8, 17)
+CALENDAR, CONSTANT, COPY = range(17, 20)
 (ADD, SUB, MUL, DIV, LT, LE, EQ, NE, AND, OR, NOT, SELECT, LOG1P, SQRT, ABS, MIN, MAX, EXP, ISNAN) = range(20, 39)
 _EXPRESSION = dict(zip(OPERATIONS, range(20, 39), strict=True))
 _PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
 _GIVES = {"ratio": RATIO, "difference": DIFFERENCE, "zscore": ZSCORE}
+_RUN_PARTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
 _WORDS = {Count: 1, Sum: 2, Mean: 2, Deviation: 4}
 _OUTS = {Count: COUNT, Sum: SUM, Mean: MEAN, Deviation: DEVIATION}
 HEAD = 2
@@ -49,9 +53,10 @@ _LEAST_HORIZON = 30 * DAY
 class Plan:
     """The program of step `step` (0-based) of a profile.
 
-    `code` i8[n,8], `consts` f8[n,2], `verdicts` i8[m,3] (base, slots, pane of each window over verdicts), `width` words
-    of a row, `registers`, `horizon_us` after which an idle row is as good as new, `key` the index of the step's entity
-    among the profile's hashed fields (-1: no windows).
+    `code` i8[n,8], `consts` f8[n,2], `verdicts` i8[m,3] (base, slots, pane of each window over verdicts, or base, last,
+    0 of each memory of verdicts), `carried` the columns whose values verdicts bring along, `width` words of a row,
+    `registers`, `horizon_us` after which an idle row is as good as new, `key` the index of the step's entity among the
+    profile's hashed fields (-1: no windows).
     """
 
     def __init__(self, profile: Profile, step: int) -> None:
@@ -68,6 +73,8 @@ class Plan:
         self._grouped: set[str] = set()
         steps = feature_steps(profile)
         self._mine = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
+        self.carried = sorted({self._register[spec.of] for spec in self._mine.values()
+                               if isinstance(spec, FraudRun) and spec.of is not None})
         for name, spec in self._mine.items():
             if name not in self._grouped:
                 self._compile(name, spec)
@@ -94,7 +101,9 @@ class Plan:
             case Count() | Sum() | Mean() | Deviation():
                 self._window(spec)
             case FraudRate() | Verdicts():
-                self._verdict_window(spec.window)
+                self._verdict_window(spec)
+            case FraudRun():
+                self._run(spec)
             case Level():
                 self._level(spec)
             case Distinct():
@@ -118,28 +127,32 @@ class Plan:
         fields = self.profile.fields
         return {name: fields[name].values if name in fields else [] for name in self.profile.values}
 
-    def _window(self, spec: Count | Sum | Mean | Deviation) -> None:
-        """One set of panes for all features over the same window of the same column; counts join any of them."""
-        of = self._shared_column(spec) if isinstance(spec, Count) else spec.of
+    def _window(self, spec: Windowed) -> None:
+        """One set of panes for all windows over the same column in panes of the same width; counts join any of them."""
+        of, pane = self._counted(spec), pane_us(spec.window)
         group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, Count | Sum | Mean | Deviation) and other.window == spec.window
-                 and (other.of == of if not isinstance(other, Count) else self._shared_column(other) == of)}
+                 if isinstance(other, Windowed) and pane_us(other.window) == pane and self._counted(other) == of}
         words = max(_WORDS[type(other)] for other in group.values())
-        pane = pane_us(spec.window)
-        slots = spec.window // pane + 1
+        slots = max(other.window for other in group.values()) // pane + 1
         scale = self._scale(of) if of else 1.0
-        self._reach(spec.window + pane)
-        self._emit(WINDOW, 0, self._take(slots * words), slots, pane, words, self._register[of] if of else -1, x=scale)
-        for name, other in group.items():
-            self._emit(_OUTS[type(other)], self._register[name], x=scale)
+        base = self._take(slots * words)
+        self._reach(slots * pane)
+        self._emit(WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale)
+        for window in sorted({other.window for other in group.values()}):
+            self._emit(TOTAL, 0, base, slots, pane, words, window // pane + 1)
+            for name, other in group.items():
+                if other.window == window:
+                    self._emit(_OUTS[type(other)], self._register[name], x=scale)
         self._grouped |= set(group)
 
-    def _shared_column(self, count: Count) -> str | None:
-        """A required input whose windows can count for `count`, since it is never missing."""
+    def _counted(self, spec: Windowed) -> str | None:
+        """The column of a window; for a count a required input that has windows, since it is never missing."""
+        if not isinstance(spec, Count):
+            return spec.of
         fields = self.profile.fields
         for other in self._mine.values():
-            if (isinstance(other, Sum | Mean | Deviation) and other.window == count.window and other.of in fields
-                    and not fields[other.of].optional):
+            if (isinstance(other, Sum | Mean | Deviation) and pane_us(other.window) == pane_us(spec.window)
+                    and other.of in fields and not fields[other.of].optional):
                 return other.of
         return None
 
@@ -147,20 +160,40 @@ class Plan:
         field = self.profile.fields.get(of)
         return 10.0 ** (field.decimals if field is not None and field.type == "money" else 4)
 
-    def _verdict_window(self, window: int) -> None:
+    def _verdict_window(self, spec: Verdicted) -> None:
+        """One set of panes for all windows over verdicts in panes of the same width."""
+        pane = pane_us(spec.window)
         group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, FraudRate | Verdicts) and other.window == window}
-        pane = pane_us(window)
-        slots = window // pane + 1
+                 if isinstance(other, Verdicted) and pane_us(other.window) == pane}
+        slots = max(other.window for other in group.values()) // pane + 1
         base = self._take(slots * 3)
-        self._reach(window + pane)
+        self._reach(slots * pane)
         self._verdicts.append((base, slots, pane))
-        self._emit(VERDICT, 0, base, slots, pane)
+        for window, half_life in sorted({(other.window, _half_life(other)) for other in group.values()}):
+            kept = 0.5 ** (pane / half_life) if half_life else 1.0
+            self._emit(VERDICT_TOTAL, 0, base, slots, pane, window // pane + 1, x=kept)
+            for name, other in group.items():
+                if (other.window, _half_life(other)) == (window, half_life):
+                    self._verdict_output(self._register[name], other)
+        self._grouped |= set(group)
+
+    def _verdict_output(self, dst: int, spec: Verdicted) -> None:
+        if isinstance(spec, FraudRate):
+            self._emit(RATE, dst, x=spec.prior * spec.weight, y=spec.weight)
+        else:
+            self._emit(COUNT, dst)
+
+    def _run(self, spec: FraudRun) -> None:
+        group = {name: other for name, other in self._mine.items()
+                 if isinstance(other, FraudRun) and other.last == spec.last}
+        base = self._take(2 + spec.last * (3 + len(self.carried)))
+        self._verdicts.append((base, spec.last, 0))
+        self._emit(RUN, 0, base, spec.last, len(self.carried))
         for name, other in group.items():
-            if isinstance(other, FraudRate):
-                self._emit(RATE, self._register[name], x=other.prior * other.weight, y=other.weight)
-            else:
-                self._emit(VERDICTS, self._register[name])
+            part = _RUN_PARTS[other.give]
+            if other.of is not None:
+                part += self.carried.index(self._register[other.of])
+            self._emit(RUN_PART, self._register[name], part)
         self._grouped |= set(group)
 
     def _level(self, spec: Level) -> None:
@@ -183,6 +216,11 @@ class Plan:
         else:
             self._emit(_EXPRESSION[node.op], register, *args)
         return register
+
+
+def _half_life(spec: Verdicted) -> int:
+    """In us; 0 for verdicts that all count alike."""
+    return spec.half_life or 0 if isinstance(spec, FraudRate) else 0
 
 
 def feature_steps(profile: Profile) -> dict[str, int]:

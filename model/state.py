@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model import operator, pending, sparse
 from model.operator import EPOCH, META, NEED_ROWS, POSITION, ROWS_N, UNDO_N, WATERMARK
-from model.pending import HEAP_N, JOURNAL_N
+from model.pending import CARRIED, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS
 from model.plan import Plan
 from model.table import OTHER, SAME, Memory
 from tidegate.errors import ConfigError
@@ -37,10 +37,10 @@ class KeyedState:
         self.rows = np.zeros((_ROWS if plan.keeps_windows else 1, plan.width), np.int64)
         self.stamps = np.zeros(len(self.rows), np.int64)
         self.index = np.zeros(4 * len(self.rows), np.int32)
-        self.heap = np.zeros((_HEAP, 4), np.int64)
+        self.heap = np.zeros((_HEAP, CARRIED + len(plan.carried)), np.int64)
         self._undo_rows = np.empty(_UNDO, np.int64)
         self._undo = np.empty((_UNDO if plan.keeps_windows else 1, plan.width), np.int64)
-        self._journal = np.empty((_UNDO, 5), np.int64)
+        self._journal = np.empty((_UNDO, 1 + self.heap.shape[1]), np.int64)
         self._before: tuple[Ints, int] | None = None
 
     def begin(self) -> None:
@@ -63,7 +63,8 @@ class KeyedState:
         n = int(self.meta[UNDO_N])
         self.rows[self._undo_rows[:n]] = self._undo[:n]
         self.rows[meta[ROWS_N]:self.meta[ROWS_N]] = 0
-        pending.undo(self.heap, self._journal, self.meta[JOURNAL_N])
+        waiting = pending.before(self._waiting(), self._journal[:self.meta[JOURNAL_N]])
+        self.heap[:len(waiting)] = waiting
         self.ids.rollback()
         self.verdicts.rollback()
         epoch = self.meta[EPOCH]
@@ -91,20 +92,25 @@ class KeyedState:
                 return
             self._grow(status)
 
-    def absorb(self, ids: Ints, keys: Ints, matures: Ints) -> None:
-        """Fold verdicts: ids i8[n,3] (two hashes, 1 + fraud), the entity's hash, when each begins to count."""
+    def absorb(self, ids: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
+        """Fold verdicts: ids i8[n,3] (two hashes, 1 + fraud), the entity's hash, when each begins to count, and the
+        values f8[n, plan.carried] of its transaction.
+        """
         known = self.verdicts.remember(ids)
         frauds = ids[:, 2] - 1
         frauds = np.where(known == OTHER, 2 * frauds - 1, frauds)
-        labels = np.stack([matures, keys, (known != OTHER).astype(np.int64), frauds], axis=1)
-        labels = np.ascontiguousarray(labels[known != SAME])
+        labels = np.empty((len(ids), self.heap.shape[1]), np.int64)
+        labels[:, MATURES], labels[:, KEY] = matures, keys
+        labels[:, VERDICTS], labels[:, FRAUDS] = known != OTHER, frauds
+        labels[:, CARRIED:] = carried.view(np.int64)
+        labels = labels[known != SAME]
         self._heap_room(len(labels))
         self.meta[POSITION] = 0
         plan = self.plan
         while True:
             status = operator.absorb(
-                plan.verdicts, plan.horizon_us, self.index, self.rows, self.stamps, self._undo_rows, self._undo,
-                self.heap, self._journal, self.meta, labels)
+                plan.verdicts, plan.horizon_us, self.index, self.rows, self.rows.view(np.float64), self.stamps,
+                self._undo_rows, self._undo, self.heap, self._journal, self.meta, labels)
             if status == operator.DONE:
                 return
             self._grow(status)
@@ -135,6 +141,9 @@ class KeyedState:
         while self.meta[HEAP_N] + n > len(self.heap):
             self.heap = _doubled(self.heap)
 
+    def _waiting(self) -> Ints:
+        return pending.in_order(self.heap[:int(self.meta[HEAP_N])])
+
     def _alive(self) -> NDArray[np.bool_]:
         n = int(self.meta[ROWS_N])
         alive: NDArray[np.bool_] = self.meta[WATERMARK] - self.rows[:n, 1] <= self.plan.horizon_us
@@ -159,7 +168,7 @@ class KeyedState:
         return {
             "watermark": self.meta[WATERMARK:WATERMARK + 1].copy(), "width": np.array([self.plan.width]),
             "labels_next": np.array([self.labels_next]), "counts": counts, "places": places, "words": words,
-            "heap": self.heap[:int(self.meta[HEAP_N])].copy(), "ids": ids[0], "ids_before": ids[1],
+            "heap": self._waiting(), "ids": ids[0], "ids_before": ids[1],
             "verdicts": verdicts[0], "verdicts_before": verdicts[1]}
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -186,8 +195,7 @@ class KeyedState:
     def digest(self) -> str:
         n = int(self.meta[ROWS_N])
         rows = self.rows[:n][self._alive()]
-        heap = self.heap[:int(self.meta[HEAP_N])]
-        parts = [rows[np.argsort(rows[:, 0])], heap[np.lexsort(heap.T)], *self.ids.entries(),
+        parts = [rows[np.argsort(rows[:, 0])], self._waiting(), *self.ids.entries(),
                  *self.verdicts.entries(), np.array([self.meta[WATERMARK], self.labels_next])]
         content = hashlib.sha256()
         for part in parts:

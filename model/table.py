@@ -57,9 +57,12 @@ def remember(current: Table, previous: Table, room: int, replace: bool, ids: Tab
 
 @jit
 def _refill(table: Table, entries: Table) -> None:
+    """Fill an empty table from entries, or from another table."""
     for i in range(len(entries)):
-        at = find(table, entries[i, 0], entries[i, 1])
-        table[at] = entries[i]
+        if entries[i, 0] != 0:
+            at = find(table, entries[i, 0], entries[i, 1])
+            for k in range(3):
+                table[at, k] = entries[i, k]
 
 
 def _empty(capacity: int) -> Table:
@@ -111,7 +114,7 @@ class Memory:
             self.current, self.previous, self.count = _empty(_START), self.current, 0
         else:
             bigger = _empty(2 * len(self.current))
-            _refill(bigger, self.entries()[0])
+            _refill(bigger, self.current)
             self.current = bigger
 
     def entries(self) -> tuple[Table, Table]:

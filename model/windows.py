@@ -4,7 +4,7 @@
 
 A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot whose number is too
 old simply does not count (lazy expiry). Amounts are integers, so that the order inside a pane cannot change a bit.
-`scratch` f8[4] carries count, sum and sum of squares (or median and spread) from a scan to the outputs after it.
+`scratch` carries count, sum and sum of squares (or median and spread) from a scan to the outputs after it.
 """
 
 from __future__ import annotations
@@ -52,19 +52,20 @@ def window_add(row: Row, at: int, words: int, value: float, scale: float) -> Non
 
 
 @jit
-def window_scan(row: Row, base: int, slots: int, words: int, pane: int, scratch: Floats) -> None:
-    """Total the panes `pane - slots + 1` to `pane`."""
+def window_total(row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats) -> None:
+    """Total the `reach` panes that end with number `pane`."""
     count, total, high, low = 0, 0, 0, 0
-    for k in range(slots):
-        at = base + k * words
-        number = row[at] >> 32
-        if pane - slots < number <= pane:
+    slot = pane % slots
+    for number in range(pane, pane - reach, -1):
+        at = base + slot * words
+        if row[at] >> 32 == number:
             count += row[at] & _COUNT
             if words > 1:
                 total += row[at + 1]
             if words > 2:
                 high += row[at + 2]
                 low += row[at + 3]
+        slot = slot - 1 if slot > 0 else slots - 1
     scratch[0], scratch[1] = float(count), float(total)
     scratch[2] = float(high) * 4294967296.0 + float(low)
 
@@ -80,17 +81,23 @@ def verdict_add(row: Row, base: int, slots: int, width: int, matures: int, verdi
 
 
 @jit
-def verdict_scan(row: Row, base: int, slots: int, width: int, time: int, scratch: Floats) -> None:
-    """Total the verdicts that matured by `time`; a pane that holds a later one is left out rather than peeked into."""
-    pane = time // width
-    count, frauds = 0, 0
-    for k in range(slots):
-        at = base + k * 3
-        number = row[at] >> 32
-        if pane - slots < number <= pane and row[at + 2] <= time:
-            count += row[at] & _COUNT
-            frauds += row[at + 1]
-    scratch[0], scratch[1] = float(count), float(max(frauds, 0))
+def verdict_total(row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int,
+                  scratch: Floats) -> None:
+    """Total the verdicts that matured by `time` in `reach` panes, each pane weighing `kept` of the one after it.
+
+    A pane that holds a verdict matured later is left out rather than peeked into.
+    """
+    newest = time // width
+    count, frauds, weight = 0.0, 0.0, 1.0
+    slot = newest % slots
+    for number in range(newest, newest - reach, -1):
+        at = base + slot * 3
+        if row[at] >> 32 == number and row[at + 2] <= time:
+            count += weight * float(row[at] & _COUNT)
+            frauds += weight * float(row[at + 1])
+        weight *= kept
+        slot = slot - 1 if slot > 0 else slots - 1
+    scratch[0], scratch[1] = count, max(frauds, 0.0)
 
 
 @jit

@@ -31,11 +31,13 @@ class Log:
         self.labels = chance.integers(0, n, n // 4)
         self.frauds = chance.integers(0, 2, len(self.labels))
 
-    def label(self, plan: Plan, which: slice) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Verdicts on random transactions, some twice and some corrected: ids, keys, when they count."""
+    def label(self, plan: Plan, which: slice,
+              ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Verdicts on random transactions, some twice, some corrected: ids, keys, when they count, what they carry."""
         at = self.labels[which]
         ids = np.stack([at + 1, at + 1, self.frauds[which] + 1], axis=1).astype(np.int64)
-        return ids, self.hashes[at, plan.key], self.times[at] + self.profile.label_delay_us // 100
+        return ids, self.hashes[at, plan.key], self.times[at] + self.profile.label_delay_us // 100, \
+            self.values[at][:, plan.carried]
 
 
 def fold(state: KeyedState, log: Log, start: int, stop: int) -> NDArray[np.float64]:

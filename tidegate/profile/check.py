@@ -17,6 +17,7 @@ from tidegate.profile.spec import (
     Feature,
     Field,
     FraudRate,
+    FraudRun,
     History,
     Json,
     Keyed,
@@ -169,7 +170,7 @@ class _Features:
 
     def __init__(self, source: Source, fields: dict[str, Field], entities: tuple[str, ...],
                  inputs: tuple[str, ...]) -> None:
-        self.source, self.fields, self.entities = source, fields, entities
+        self.source, self.fields, self.entities, self.inputs = source, fields, entities, inputs
         self.steps = dict.fromkeys(inputs, 0)
         """The keyed step in which each column is known."""
 
@@ -205,6 +206,8 @@ class _Features:
 
     def _source_column(self, name: str, spec: Keyed, step: int) -> None:
         of = getattr(spec, "of", None)
+        if isinstance(spec, FraudRun) and (of is None) == (spec.give == "least"):
+            raise self._error(name, "of", "`least` needs a column, and nothing else takes one")
         if of is None:
             return
         if isinstance(spec, Distinct):
@@ -212,6 +215,8 @@ class _Features:
                 raise self._error(name, "of", f"expected a string or category field, got {of!r}")
         elif of not in self.steps:
             raise self._error(name, "of", f"expected a column known before this one, got {of!r}")
+        elif isinstance(spec, FraudRun) and self.steps[of] == step and of not in self.inputs:
+            raise self._error(name, "of", f"expected an input, or a column of an earlier step than that by {spec.by}")
         elif self.steps[of] > step:
             raise self._error(name, "of", f"{of!r} is only known after the step by {spec.by}")
 
@@ -227,6 +232,8 @@ class _Features:
             raise self._error(name, "last", "expected 3 to 64")
         if isinstance(spec, FraudRate) and not (0 < spec.prior < 1 and spec.weight > 0):
             raise self._error(name, "prior", "expected 0 < prior < 1 and weight > 0")
+        if isinstance(spec, FraudRun) and not 2 <= spec.last <= 64:
+            raise self._error(name, "last", "expected 2 to 64")
 
     def _error(self, name: str, key: str, message: str) -> Exception:
         return self.source.error(("features", name, key), message)

@@ -151,14 +151,31 @@ class DecayedSum(_Keyed, tag="decayed_sum"):
 
 
 class FraudRate(_Windowed, tag="fraud_rate"):
-    """(frauds + prior * weight) / (verdicts + weight) over the verdicts that matured in the window."""
+    """(frauds + prior * weight) / (verdicts + weight) over the verdicts that matured in the window.
+
+    With `half_life` a verdict weighs half as much that long after it matured, by whole panes.
+    """
 
     prior: float
     weight: float
+    half_life: Duration | None = None
 
 
 class Verdicts(_Windowed, tag="verdicts"):
     """How many verdicts matured in the window."""
+
+
+class FraudRun(_Keyed, tag="fraud_run"):
+    """The frauds since the entity's newest legitimate transaction, among its `last` newest verdicts that matured.
+
+    `count` of them; `age`: seconds since the first of them matured; `since_legitimate`: seconds since the newest
+    legitimate one matured, run or not; `least`: the smallest value that the column `of` had at these frauds. What is
+    not known is missing.
+    """
+
+    last: int
+    give: Literal["count", "age", "since_legitimate", "least"]
+    of: str | None = None
 
 
 class Calendar(_Feature, tag="calendar"):
@@ -175,7 +192,7 @@ class Expression(_Feature, tag="expression"):
 
 Windowed = Count | Sum | Mean | Deviation
 Verdicted = FraudRate | Verdicts
-Keyed = Windowed | Distinct | SinceLast | Level | DecayedSum | Verdicted
+Keyed = Windowed | Distinct | SinceLast | Level | DecayedSum | Verdicted | FraudRun
 Feature = Keyed | Calendar | Expression
 
 
