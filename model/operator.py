@@ -25,8 +25,6 @@ DONE, NEED_ROWS, NEED_UNDO = 0, 1, 2
 WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = 2, 3, 4, 5, 6
 """Places in `meta`, after the two of `model.pending`."""
 META = 8
-SCRATCH = 16
-"""Totals between a scan and its outputs: at least 3 and as many columns as verdicts may carry."""
 _WINDOW, _TOTAL, _VERDICT_TOTAL, _RUN = plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.RUN
 _DISTINCT, _SINCE, _LEVEL = plan.DISTINCT, plan.SINCE, plan.LEVEL
 _COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
@@ -182,7 +180,7 @@ def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[
     are the plan's `verdicts`.
     """
     columns = values.shape[1]
-    regs, work, scratch = np.empty(registers), np.empty(64), np.zeros(SCRATCH)
+    regs, work, scratch = np.empty(registers), np.empty(64), np.zeros(3 + heap.shape[1] - CARRIED)
     keyed = rows.shape[1] > 2
     while meta[POSITION] < len(times):
         i = meta[POSITION]

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from model.plan import Plan
 from model.state import KeyedState
-from tests.operator.support import CARD, HOUR_US, Log, fold, fold_batches
+from tests.operator.support import CARD, HANDBOOK, HOUR_US, LABEL_EVERY, Log, fold, fold_batches
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-STEPS = [pytest.param(step, id=f"step{step + 1}") for step in range(CARD.steps)]
+PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
+         for profile in (CARD, HANDBOOK) for step in range(profile.steps)]
 seeds = st.integers(0, 10_000)
 
 
@@ -20,22 +21,22 @@ def equal(a: KeyedState, b: KeyedState) -> bool:
     return a.digest() == b.digest() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds, cuts=st.lists(st.integers(1, 399), max_size=8))
-def test_batches_do_not_matter(step: int, seed: int, cuts: list[int]) -> None:
-    log, plan = Log(CARD, seed, 400, late_us=2 * HOUR_US), Plan(CARD, step)
+def test_batches_do_not_matter(plan: Plan, seed: int, cuts: list[int]) -> None:
+    log = Log(plan.profile, seed, 400, late_us=2 * HOUR_US)
     whole, cut = KeyedState(plan), KeyedState(plan)
     a, b = fold_batches(whole, log, []), fold_batches(cut, log, cuts)
     assert a.tobytes() == b.tobytes()
     assert whole.digest() == cut.digest()
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds, at=st.integers(1, 599), keys=st.sampled_from([3, 700]))
-def test_rollback_restores_every_bit(step: int, seed: int, at: int, keys: int) -> None:
-    log, plan = Log(CARD, seed, 600, keys=keys), Plan(CARD, step)
+def test_rollback_restores_every_bit(plan: Plan, seed: int, at: int, keys: int) -> None:
+    log = Log(plan.profile, seed, 600, keys=keys)
     state, control = KeyedState(plan), KeyedState(plan)
     fold_batches(control, log, [at])
     state.begin()
@@ -54,11 +55,11 @@ def test_rollback_restores_every_bit(step: int, seed: int, at: int, keys: int) -
     assert equal(state, control)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=15, deadline=None)
 @given(seed=seeds, at=st.integers(1, 399))
-def test_snapshot_goes_on_as_if_never_stopped(step: int, seed: int, at: int) -> None:
-    log, plan = Log(CARD, seed, 400, keys=50), Plan(CARD, step)
+def test_snapshot_goes_on_as_if_never_stopped(plan: Plan, seed: int, at: int) -> None:
+    log = Log(plan.profile, seed, 400, keys=50)
     state, restored = KeyedState(plan), KeyedState(plan)
     state.begin()
     fold(state, log, 0, at)
@@ -71,16 +72,27 @@ def test_snapshot_goes_on_as_if_never_stopped(step: int, seed: int, at: int) -> 
     assert state.digest() == restored.digest()
 
 
+@pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=20, deadline=None)
-@given(seed=seeds, at=st.integers(1, 299))
-def test_what_comes_later_changes_no_earlier_feature(seed: int, at: int) -> None:
-    for step in range(CARD.steps):
-        one, other, plan = Log(CARD, seed, 300), Log(CARD, seed, 300), Plan(CARD, step)
+@given(seed=seeds, at=st.integers(1, 299), change=st.sampled_from(["changed", "added", "removed"]))
+def test_what_comes_later_changes_no_earlier_feature(plan: Plan, seed: int, at: int, change: str) -> None:
+    one, other = (Log(plan.profile, seed, 300) for _ in range(2))
+    if change == "changed":
         other.values[at:] += 1
         other.hashes[at:] = 77
-        other.frauds[(at + 3) // 4:] ^= 1
-        a, b = fold_batches(KeyedState(plan), one, []), fold_batches(KeyedState(plan), other, [])
-        assert a[:at].tobytes() == b[:at].tobytes()
+        other.times[at:] -= HOUR_US
+        other.frauds[-(-at // LABEL_EVERY):] ^= 1
+        other.matures[at:] += HOUR_US
+    else:
+        n = 200 if change == "removed" else 900
+        longer = Log(plan.profile, seed + 1, n)
+        for name in ("times", "hashes", "values", "matures"):
+            setattr(other, name, np.concatenate([getattr(one, name)[:at], getattr(longer, name)]))
+        labels = at // LABEL_EVERY
+        other.labels = np.concatenate([one.labels[:labels], longer.labels])
+        other.frauds = np.concatenate([one.frauds[:labels], longer.frauds])
+    a, b = fold_batches(KeyedState(plan), one, []), fold_batches(KeyedState(plan), other, [])
+    assert a[:at].tobytes() == b[:at].tobytes()
 
 
 def test_ids_are_forgotten_by_generations_and_rollback_crosses_them() -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.plan import Plan
 from model.state import KeyedState
-from tests.operator.support import CARD, HOUR_US, Log, fold_batches
+from tests.operator.support import CARD, HANDBOOK, HOUR_US, Log, fold_batches
 from tidegate.profile.check import pane_us
-from tidegate.profile.spec import Count, Distinct, FraudRate, Sum, Verdicts
+from tidegate.profile.spec import Count, Distinct, FraudRate, FraudRun, Keyed, Mean, Sum, Verdicts
 
 seeds = st.integers(0, 10_000)
+ROUNDING = 0.01
+"""Windows keep money in minor units, and other values with four decimals."""
 
 
 def earlier(log: Log, key: int, i: int, span_us: int) -> NDArray[np.intp]:
@@ -27,27 +30,55 @@ def earlier(log: Log, key: int, i: int, span_us: int) -> NDArray[np.intp]:
 
 
 def total(log: Log, key: int, i: int, column: NDArray[np.float64], span_us: int) -> float:
-    return float(column[earlier(log, key, i, span_us)].sum())
+    return float(np.nansum(column[earlier(log, key, i, span_us)]))
 
 
 def between(exact: Callable[[int], float], window: int, got: float) -> bool:
     bounds = sorted((exact(window), exact(window + pane_us(window))))
-    return bounds[0] - 1e-6 <= got <= bounds[1] + 1e-6
+    return bounds[0] - ROUNDING <= got <= bounds[1] + ROUNDING
 
 
-@settings(max_examples=10, deadline=None)
+PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
+         for profile in (CARD, HANDBOOK) for step in range(profile.steps)]
+
+
+def mine(plan: Plan) -> Iterator[tuple[str, Keyed]]:
+    """The windows that a step keeps."""
+    for name, spec in plan.profile.computed.items():
+        if isinstance(spec, Keyed) and spec.by == plan.entity:
+            yield name, spec
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=4, deadline=None)
 @given(seed=seeds)
-def test_counts_and_sums_lie_between_the_window_and_a_pane_more(seed: int) -> None:
-    for step in range(CARD.steps):
-        log, plan = Log(CARD, seed, 300, span_us=300 * HOUR_US), Plan(CARD, step)
-        values = fold_batches(KeyedState(plan), log, [])
-        for name, spec in CARD.computed.items():
-            if not isinstance(spec, Count | Sum) or CARD.entities[step] != spec.by:
-                continue
-            column = values[:, CARD.values.index(spec.of)] if isinstance(spec, Sum) else np.ones(300)
-            for i in range(300):
-                exact = partial(total, log, plan.key, i, column)
-                assert between(exact, spec.window, values[i, CARD.values.index(name)]), (name, i)
+def test_counts_and_sums_lie_between_the_window_and_a_pane_more(plan: Plan, seed: int) -> None:
+    log, names = Log(plan.profile, seed, 200, span_us=600 * HOUR_US), plan.profile.values.index
+    values = fold_batches(KeyedState(plan), log, [])
+    for name, spec in mine(plan):
+        if isinstance(spec, Count | Sum):
+            column = values[:, names(spec.of)] if isinstance(spec, Sum) else np.ones(200)
+            for i in range(200):
+                assert between(partial(total, log, plan.key, i, column), spec.window, values[i, names(name)]), (name, i)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=4, deadline=None)
+@given(seed=seeds)
+def test_a_window_holds_whole_panes(plan: Plan, seed: int) -> None:
+    """Windows share panes, and panes are reused: each must still hold what it says."""
+    log, names = Log(plan.profile, seed, 200, span_us=600 * HOUR_US), plan.profile.values.index
+    values = fold_batches(KeyedState(plan), log, [])
+    for name, spec in mine(plan):
+        if not isinstance(spec, Sum | Mean):
+            continue
+        column, pane = values[:, names(spec.of)], pane_us(spec.window)
+        for i in range(200):
+            first = log.times[i] // pane - spec.window // pane
+            seen = earlier(log, plan.key, i, 10**18)
+            seen = seen[(log.times[seen] // pane >= first) & ~np.isnan(column[seen])]
+            expected = column[seen].sum() if isinstance(spec, Sum) else column[seen].mean() if len(seen) else np.nan
+            np.testing.assert_allclose(values[i, names(name)], expected, atol=ROUNDING, err_msg=f"{name} {i}")
 
 
 @settings(max_examples=10, deadline=None)
@@ -100,15 +131,59 @@ def test_verdicts_count_once_corrected_and_only_when_mature(seed: int) -> None:
     assert isinstance(rate, FraudRate)
     assert isinstance(count, Verdicts)
     for i in range(400):
-        known: dict[int, int] = {}
-        for k in range(i // 4):  # one label arrives after every fourth transaction
-            at = int(log.labels[k])
-            matures = log.times[at] + CARD.label_delay_us // 100
-            if log.hashes[at, 1] == log.hashes[i, 1] and matures <= log.times[i]:
-                known[at] = int(log.frauds[k])
+        known = log.known(1, i)
         assert values[i, CARD.values.index("merchant_verdicts_30d")] == len(known)
         expected = (sum(known.values()) + rate.prior * rate.weight) / (len(known) + rate.weight)
         np.testing.assert_allclose(values[i, CARD.values.index("merchant_fraud_rate_30d")], expected)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds)
+def test_verdicts_lose_weight_by_half_lives(seed: int) -> None:
+    log, plan = Log(HANDBOOK, seed, 400, span_us=400 * HOUR_US), Plan(HANDBOOK, 1)
+    values = fold_batches(KeyedState(plan), log, [])
+    spec = HANDBOOK.computed["terminal_risk_decayed"]
+    assert isinstance(spec, FraudRate)
+    assert spec.half_life
+    pane = pane_us(spec.window)
+    for i in range(400):
+        verdicts, frauds = spec.weight, spec.prior * spec.weight
+        for at, fraud in log.known(1, i).items():
+            weight = 0.5 ** ((log.times[i] // pane - log.matures[at] // pane) * pane / spec.half_life)
+            verdicts, frauds = verdicts + weight, frauds + weight * fraud
+        np.testing.assert_allclose(values[i, HANDBOOK.values.index("terminal_risk_decayed")], frauds / verdicts)
+
+
+def run_of_frauds(log: Log, plan: Plan, i: int, last: int, column: int) -> dict[str, float]:
+    """What `fraud_run` says, from a list of all verdicts."""
+    known, time = log.known(plan.key, i), log.times[i]
+    run: list[int] = []
+    for at in sorted(known, key=lambda at: int(log.matures[at]), reverse=True)[:last]:
+        if not known[at]:
+            break
+        run.append(at)
+    legitimate = [log.matures[at] for at, fraud in known.items() if not fraud]
+    carried = log.values[run, column]
+    return {"count": len(run), "age": (time - log.matures[run[-1]]) / 1e6 if run else np.nan,
+            "since_legitimate": (time - max(legitimate)) / 1e6 if legitimate else np.nan,
+            "least": np.nan if np.isnan(carried).all() else np.nanmin(carried)}
+
+
+@pytest.mark.parametrize(("keys", "twice"), [(5, True), (1, False)])
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, share=st.sampled_from([0.3, 0.6, 0.97]))
+def test_the_run_of_frauds_since_the_last_legitimate(keys: int, twice: bool, seed: int, share: float) -> None:
+    """With corrections, and with more verdicts than are remembered."""
+    log, plan = Log(HANDBOOK, seed, 400, keys=keys, twice=twice), Plan(HANDBOOK, 1)
+    log.frauds = (np.random.default_rng(seed).random(len(log.frauds)) < share).astype(np.int64)
+    values = fold_batches(KeyedState(plan), log, [])
+    specs = {name: spec for name, spec in mine(plan) if isinstance(spec, FraudRun)}
+    assert {spec.give for spec in specs.values()} == {"count", "age", "since_legitimate", "least"}
+    column = HANDBOOK.values.index("amount_ratio")
+    for i in range(400):
+        for name, spec in specs.items():
+            expected = run_of_frauds(log, plan, i, spec.last, column)[spec.give]
+            assert np.array_equal(values[i, HANDBOOK.values.index(name)], expected, equal_nan=True), (name, i)
 
 
 def test_late_events_fall_into_their_own_pane() -> None:
