@@ -10,13 +10,13 @@ from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 
 NAMES = sorted(path.stem for path in Path("profiles").glob("*.yaml"))
-CARD = Path("profiles/card.yaml").read_text()
+CARD, HANDBOOK = (Path(f"profiles/{name}.yaml").read_text() for name in ("card", "handbook"))
 RAW = (b'{"transaction_id":"t1","user_id":"u","amount":12.5,"merchant":"m","timestamp":"2024-01-01T00:00:00Z",'
        b'"merchant_type":"fuel","device_type":"x","location_match":true}')
 
 
-def line_of(text: str) -> int:
-    return next(number for number, line in enumerate(CARD.splitlines(), 1) if text in line)
+def line_of(document: str, text: str) -> int:
+    return next(number for number, line in enumerate(document.splitlines(), 1) if text in line)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,16 +57,23 @@ def test_shipped_profiles_load(name: str) -> None:
     ("thresholds:", "treshold:", "treshold: no such section; there are account,"),
     ("id: transaction_id", "id: [", "not YAML"),
     ("  merchant: {type: string}", "  user_id: {type: string}", "fields.user_id: named twice"),
+    ("half_life: 10d", "half_life: ten", "features.terminal_risk_decayed.half_life: expected a duration such as 1h"),
+    ("last: 32, give: least", "last: 1, give: least", "features.terminal_frauds_least_ratio.last: expected 2 to 64"),
+    ("last: 32, give: age", "last: 32, give: ago", "features.terminal_frauds_age.give: expected one of"),
+    ("last: 32, give: age", "last: 32, give: least", "features.terminal_frauds_age.of: `least` needs a column"),
+    ("give: least", "give: age", "features.terminal_frauds_least_ratio.of: `least` needs a column, and nothing else"),
+    ("of: amount_ratio, by: TERMINAL_ID", "of: terminal_risk_1d, by: TERMINAL_ID",
+     "features.terminal_frauds_least_ratio.of: expected an input, or a column of an earlier step"),
 ])
 def test_wrong_profiles_name_file_line_field_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path = tmp_path / "mine.yaml"
-    path.write_text(CARD.replace(old, new, 1))
+    path, document = tmp_path / "mine.yaml", CARD if old in CARD else HANDBOOK
+    path.write_text(document.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         load_profile(path)
     assert message in str(caught.value)
     assert str(caught.value).startswith(f"{path}:")
     if "YAML" not in message and "section" not in message:
-        assert f"mine.yaml:{line_of(old)}:" in str(caught.value)
+        assert f"mine.yaml:{line_of(document, old)}:" in str(caught.value)
 
 
 def test_unknown_names_list_the_known_ones() -> None:
