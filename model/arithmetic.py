@@ -1,4 +1,7 @@
-"""The operations of expressions on registers. Missing is NaN; comparisons with it are false."""
+"""The operations of expressions on registers. Missing is NaN; comparisons with it are false.
+
+Their numbers are here, beside the loop that is compiled for them: its cache on disk follows this file.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,14 @@ import math
 
 import numpy as np
 
-from model import plan
 from model.jit import jit
+from tidegate.profile.expression import OPERATIONS
 
-_ADD, _SUB, _MUL, _LT, _LE, _EQ, _AND, _OR = (
-    plan.ADD, plan.SUB, plan.MUL, plan.LT, plan.LE, plan.EQ, plan.AND, plan.OR)
-_NOT, _LOG1P, _SQRT, _ABS, _MIN, _MAX, _EXP = (
-    plan.NOT, plan.LOG1P, plan.SQRT, plan.ABS, plan.MIN, plan.MAX, plan.EXP)
-_NE, _DIV = plan.NE, plan.DIV
+FIRST = 32
+"""The smallest number of an operation."""
+NUMBERS = {name: FIRST + at for at, name in enumerate(OPERATIONS)}
+(_ADD, _SUB, _MUL, _DIV, _LT, _LE, _EQ, _NE, _AND, _OR, _NOT, SELECT, _LOG1P, _SQRT, _ABS, _MIN, _MAX, _EXP,
+ _ISNAN) = NUMBERS.values()
 
 
 @jit

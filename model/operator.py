@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import plan, verdicts, windows
-from model.arithmetic import apply, true
-from model.jit import jit
+from model.arithmetic import SELECT, apply, true
+from model.jit import inlined, jit
 from model.pending import CARRIED, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS, pop, push
 
 Ints = NDArray[np.int64]
@@ -25,11 +25,12 @@ DONE, NEED_ROWS, NEED_UNDO = 0, 1, 2
 WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = 2, 3, 4, 5, 6
 """Places in `meta`, after the two of `model.pending`."""
 META = 8
-_WINDOW, _TOTAL, _VERDICT_TOTAL, _RUN = plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.RUN
+_WINDOW, _TOTAL, _VERDICT_TOTAL, _VERDICT_DECAY, _RUN = (
+    plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.VERDICT_DECAY, plan.RUN)
 _DISTINCT, _SINCE, _LEVEL = plan.DISTINCT, plan.SINCE, plan.LEVEL
 _COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
     plan.COUNT, plan.SUM, plan.MEAN, plan.DEVIATION, plan.RATIO, plan.DIFFERENCE, plan.RATE, plan.RUN_PART)
-_CALENDAR, _CONSTANT, _COPY, _SELECT = plan.CALENDAR, plan.CONSTANT, plan.COPY, plan.SELECT
+_CALENDAR, _CONSTANT, _COPY = plan.CALENDAR, plan.CONSTANT, plan.COPY
 _FIRST_OUTPUT, _FIRST_FREE = plan.COUNT, plan.CALENDAR
 
 
@@ -73,7 +74,7 @@ def _touch(index: NDArray[np.int32], rows: Ints, stamps: Ints, undo_rows: Ints, 
     return row
 
 
-@jit
+@inlined
 def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: float) -> float:
     n, total = scratch[0], scratch[1]
     if op == _RUN_PART:
@@ -95,7 +96,7 @@ def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: floa
     return (value - n) / max(total, 0.05 * abs(n), 1e-6)
 
 
-@jit
+@inlined
 def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int, work: Floats,
            scratch: Floats) -> None:
     op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
@@ -104,11 +105,13 @@ def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, 
         value = regs[source] if source >= 0 else 0.0
         at = windows.slot_of(row, base, n, words, time // width) if value == value else -1
         if at >= 0:
-            windows.window_add(row, at, words, value, x)
+            windows.window_add(row, at, n, words, value, x)
     elif op == _TOTAL:
         windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
     elif op == _VERDICT_TOTAL:
-        windows.verdict_total(row, base, n, width, code[i, 5], x, time, scratch)
+        windows.verdict_total(row, base, n, width, code[i, 5], time, scratch)
+    elif op == _VERDICT_DECAY:
+        windows.verdict_decay(row, base, n, width, code[i, 5], x, time, scratch)
     elif op == _RUN:
         verdicts.run(row, rowf, base, width, time, scratch)
     elif op == _LEVEL:
@@ -121,7 +124,7 @@ def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, 
         regs[dst] = windows.decay(row, rowf, base, time, regs[n], x)
 
 
-@jit
+@inlined
 def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
     """Operations that need no row."""
     op, dst, a, b, c = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
@@ -131,13 +134,13 @@ def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
         regs[dst] = x
     elif op == _COPY:
         regs[dst] = regs[a]
-    elif op == _SELECT:
+    elif op == SELECT:
         regs[dst] = regs[b] if true(regs[a]) else regs[c]
     else:
         regs[dst] = apply(op, regs[a], regs[b])
 
 
-@jit
+@inlined
 def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int,
              work: Floats, scratch: Floats) -> None:
     for i in range(len(code)):
@@ -211,10 +214,10 @@ def absorb(places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, row
         status = _short(index, rows, undo, journal, meta)
         if status != DONE:
             return status
-        label = labels[meta[POSITION]]
-        if label[MATURES] > meta[WATERMARK]:
-            push(heap, journal, meta, label)
+        if labels[meta[POSITION], MATURES] > meta[WATERMARK]:
+            push(heap, journal, meta, labels, meta[POSITION])
         else:
+            label = labels[meta[POSITION]]
             row = _touch(index, rows, stamps, undo_rows, undo, meta, label[KEY], label[MATURES], horizon)
             _verdict(places, rows[row], rowsf[row], label)
         meta[POSITION] += 1

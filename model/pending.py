@@ -20,55 +20,56 @@ MATURES, KEY, VERDICTS, FRAUDS, CARRIED = range(5)
 
 
 @jit
-def _before(a: Ints, b: Ints) -> bool:
-    for k in range(len(a)):
-        if a[k] != b[k]:
-            return a[k] < b[k]
+def _before(a: Ints, i: int, b: Ints, j: int) -> bool:
+    """Whether row `i` of `a` leaves before row `j` of `b`."""
+    for k in range(a.shape[1]):
+        if a[i, k] != b[j, k]:
+            return a[i, k] < b[j, k]
     return False
 
 
 @jit
-def _move(to: Ints, entry: Ints) -> None:
-    for k in range(len(entry)):
-        to[k] = entry[k]
+def _move(to: Ints, i: int, entries: Ints, j: int) -> None:
+    for k in range(entries.shape[1]):
+        to[i, k] = entries[j, k]
 
 
 @jit
-def _note(journal: Ints, meta: Ints, change: int, entry: Ints) -> None:
+def _note(journal: Ints, meta: Ints, change: int, entries: Ints, j: int) -> None:
     n = meta[JOURNAL_N]
     journal[n, 0] = change
-    _move(journal[n, 1:], entry)
+    for k in range(entries.shape[1]):
+        journal[n, k + 1] = entries[j, k]
     meta[JOURNAL_N] = n + 1
 
 
 @jit
-def push(heap: Ints, journal: Ints, meta: Ints, entry: Ints) -> None:
-    """Add an entry; there must be room in the heap, and for one more in the journal."""
-    _note(journal, meta, 1, entry)
+def push(heap: Ints, journal: Ints, meta: Ints, entries: Ints, j: int) -> None:
+    """Add row `j` of `entries`; there must be room in the heap, and for one more in the journal."""
+    _note(journal, meta, 1, entries, j)
     at = meta[HEAP_N]
     meta[HEAP_N] += 1
-    while at > 0 and _before(entry, heap[(at - 1) // 2]):
-        _move(heap[at], heap[(at - 1) // 2])
+    while at > 0 and _before(entries, j, heap, (at - 1) // 2):
+        _move(heap, at, heap, (at - 1) // 2)
         at = (at - 1) // 2
-    _move(heap[at], entry)
+    _move(heap, at, entries, j)
 
 
 @jit
 def pop(heap: Ints, journal: Ints, meta: Ints) -> Ints:
     """Take the first entry: a view of the journal, which has room for it."""
-    _note(journal, meta, -1, heap[0])
+    _note(journal, meta, -1, heap, 0)
     meta[HEAP_N] -= 1
-    n = meta[HEAP_N]
-    last, at = heap[n], 0
-    while 2 * at + 1 < n:
+    last, at = meta[HEAP_N], 0
+    while 2 * at + 1 < last:
         child = 2 * at + 1
-        if child + 1 < n and _before(heap[child + 1], heap[child]):
+        if child + 1 < last and _before(heap, child + 1, heap, child):
             child += 1
-        if not _before(heap[child], last):
+        if not _before(heap, child, heap, last):
             break
-        _move(heap[at], heap[child])
+        _move(heap, at, heap, child)
         at = child
-    _move(heap[at], last)
+    _move(heap, at, heap, last)
     return journal[meta[JOURNAL_N] - 1, 1:]
 
 

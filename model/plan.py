@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from model.arithmetic import NUMBERS
 from tidegate.profile import Profile
 from tidegate.profile.check import pane_us
-from tidegate.profile.expression import OPERATIONS, Node, names, parse
+from tidegate.profile.expression import Node, names, parse
 from tidegate.profile.spec import (
     DAY,
     Calendar,
@@ -34,12 +35,10 @@ from tidegate.profile.spec import (
     Windowed,
 )
 
-WINDOW, TOTAL, VERDICT_TOTAL, RUN, LEVEL, DISTINCT, SINCE, DECAY = range(8)
+WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY = range(9)
 """Touch the row; TOTAL to LEVEL leave totals for the outputs that follow them."""
-COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(8, 17)
-CALENDAR, CONSTANT, COPY = range(17, 20)
-(ADD, SUB, MUL, DIV, LT, LE, EQ, NE, AND, OR, NOT, SELECT, LOG1P, SQRT, ABS, MIN, MAX, EXP, ISNAN) = range(20, 39)
-_EXPRESSION = dict(zip(OPERATIONS, range(20, 39), strict=True))
+COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(9, 18)
+CALENDAR, CONSTANT, COPY = range(18, 21)
 _PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
 _GIVES = {"ratio": RATIO, "difference": DIFFERENCE, "zscore": ZSCORE}
 _RUN_PARTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
@@ -171,7 +170,7 @@ class Plan:
         self._verdicts.append((base, slots, pane))
         for window, half_life in sorted({(other.window, _half_life(other)) for other in group.values()}):
             kept = 0.5 ** (pane / half_life) if half_life else 1.0
-            self._emit(VERDICT_TOTAL, 0, base, slots, pane, window // pane + 1, x=kept)
+            self._emit(VERDICT_DECAY if half_life else VERDICT_TOTAL, 0, base, slots, pane, window // pane + 1, x=kept)
             for name, other in group.items():
                 if (other.window, _half_life(other)) == (window, half_life):
                     self._verdict_output(self._register[name], other)
@@ -214,7 +213,7 @@ class Plan:
         if node.op == "constant":
             self._emit(CONSTANT, register, x=node.constant)
         else:
-            self._emit(_EXPRESSION[node.op], register, *args)
+            self._emit(NUMBERS[node.op], register, *args)
         return register
 
 

@@ -3,7 +3,8 @@
 """The arithmetic of one state row: windows, levels, sums. Compiled; called by `model.operator` for each transaction.
 
 A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot whose number is too
-old simply does not count (lazy expiry). Amounts are integers, so that the order inside a pane cannot change a bit.
+old simply does not count (lazy expiry). The first words of all slots come first, then all second words, and so on.
+Amounts are integers, so that the order inside a pane cannot change a bit.
 `scratch` carries count, sum and sum of squares (or median and spread) from a scan to the outputs after it.
 """
 
@@ -27,47 +28,49 @@ _DAY, _HOUR = 86_400_000_000, 3_600_000_000
 @jit
 def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
     """The slot of pane number `pane`, emptied if it held an older one; -1 when it holds a newer one."""
-    at = base + (pane % slots) * words
+    at = base + pane % slots
     held = row[at] >> 32
     if held > pane:
         return -1
     if held < pane:
         row[at] = pane << 32
         for k in range(1, words):
-            row[at + k] = 0
+            row[at + k * slots] = 0
     return at
 
 
 @jit
-def window_add(row: Row, at: int, words: int, value: float, scale: float) -> None:
+def window_add(row: Row, at: int, slots: int, words: int, value: float, scale: float) -> None:
     """Add one value to the pane at `at`."""
     row[at] += 1
     if words > 1:
         fixed = np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))
-        row[at + 1] += fixed
+        row[at + slots] += fixed
         if words > 2:
             square = fixed * fixed
-            row[at + 2] += square >> 32
-            row[at + 3] += square & _COUNT
+            row[at + 2 * slots] += square >> 32
+            row[at + 3 * slots] += square & _COUNT
+
+
+@jit
+def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) -> int:
+    """Sum of one word over the `reach` panes that end with number `pane`; no branch, so that it becomes vectors."""
+    total, panes, words = 0, row[base:base + slots], row[base + word * slots:base + (word + 1) * slots]
+    for k in range(len(panes)):
+        number = panes[k] >> 32
+        total += words[k] if (number <= pane) & (number > pane - reach) else 0
+    return total
 
 
 @jit
 def window_total(row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats) -> None:
     """Total the `reach` panes that end with number `pane`."""
-    count, total, high, low = 0, 0, 0, 0
-    slot = pane % slots
-    for number in range(pane, pane - reach, -1):
-        at = base + slot * words
-        if row[at] >> 32 == number:
-            count += row[at] & _COUNT
-            if words > 1:
-                total += row[at + 1]
-            if words > 2:
-                high += row[at + 2]
-                low += row[at + 3]
-        slot = slot - 1 if slot > 0 else slots - 1
-    scratch[0], scratch[1] = float(count), float(total)
-    scratch[2] = float(high) * 4294967296.0 + float(low)
+    scratch[0] = _total(row, base, slots, 0, pane, reach) & _COUNT
+    if words > 1:
+        scratch[1] = _total(row, base, slots, 1, pane, reach)
+    if words > 2:
+        high, low = _total(row, base, slots, 2, pane, reach), _total(row, base, slots, 3, pane, reach)
+        scratch[2] = float(high) * 4294967296.0 + float(low)
 
 
 @jit
@@ -76,25 +79,38 @@ def verdict_add(row: Row, base: int, slots: int, width: int, matures: int, verdi
     at = slot_of(row, base, slots, 3, matures // width)
     if at >= 0:
         row[at] += verdicts
-        row[at + 1] += frauds
-        row[at + 2] = max(row[at + 2], matures)
+        row[at + slots] += frauds
+        row[at + 2 * slots] = max(row[at + 2 * slots], matures)
 
 
 @jit
-def verdict_total(row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int,
-                  scratch: Floats) -> None:
-    """Total the verdicts that matured by `time` in `reach` panes, each pane weighing `kept` of the one after it.
+def verdict_total(row: Row, base: int, slots: int, width: int, reach: int, time: int, scratch: Floats) -> None:
+    """Total the verdicts that matured by `time` in `reach` panes.
 
     A pane that holds a verdict matured later is left out rather than peeked into.
     """
+    newest, count, frauds = time // width, 0, 0
+    words = row[base:base + 3 * slots]
+    for k in range(slots):
+        number = words[k] >> 32
+        counts = (number <= newest) & (number > newest - reach) & (words[k + 2 * slots] <= time)
+        count += words[k] & _COUNT if counts else 0
+        frauds += words[k + slots] if counts else 0
+    scratch[0], scratch[1] = float(count), float(max(frauds, 0))
+
+
+@jit
+def verdict_decay(row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int,
+                  scratch: Floats) -> None:
+    """The same, newest pane first, where each pane weighs `kept` of the one after it."""
     newest = time // width
     count, frauds, weight = 0.0, 0.0, 1.0
     slot = newest % slots
     for number in range(newest, newest - reach, -1):
-        at = base + slot * 3
-        if row[at] >> 32 == number and row[at + 2] <= time:
+        at = base + slot
+        if row[at] >> 32 == number and row[at + 2 * slots] <= time:
             count += weight * float(row[at] & _COUNT)
-            frauds += weight * float(row[at + 1])
+            frauds += weight * float(row[at + slots])
         weight *= kept
         slot = slot - 1 if slot > 0 else slots - 1
     scratch[0], scratch[1] = count, max(frauds, 0.0)
@@ -122,15 +138,31 @@ def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int)
 
 
 @jit
-def median(values: Floats, n: int) -> float:
-    """The median of the first `n` values, which are sorted in place."""
+def _sort(values: Floats, n: int) -> None:
     for i in range(1, n):
         value, j = values[i], i - 1
         while j >= 0 and values[j] > value:
             values[j + 1] = values[j]
             j -= 1
         values[j + 1] = value
-    return (values[(n - 1) // 2] + values[n // 2]) / 2
+
+
+@jit
+def _median_distance(values: Floats, n: int, middle: float) -> float:
+    """The median distance of sorted values from `middle`: they are taken from its neighbours outwards."""
+    high = 0
+    while high < n and values[high] < middle:
+        high += 1
+    low, nearer, distance = high - 1, 0.0, 0.0
+    for _ in range(n // 2 + 1):
+        nearer = distance
+        if high >= n or (low >= 0 and middle - values[low] < values[high] - middle):
+            distance = middle - values[low]
+            low -= 1
+        else:
+            distance = values[high] - middle
+            high += 1
+    return distance if n % 2 else (nearer + distance) / 2
 
 
 @jit
@@ -141,10 +173,9 @@ def level(row: Row, rowf: Floats, base: int, keep: int, value: float, work: Floa
     if n >= 3:
         for k in range(n):
             work[k] = rowf[base + 1 + k]
-        middle = median(work, n)
-        for k in range(n):
-            work[k] = abs(work[k] - middle)
-        scratch[0], scratch[1] = middle, 1.4826 * median(work, n)
+        _sort(work, n)
+        middle = (work[(n - 1) // 2] + work[n // 2]) / 2
+        scratch[0], scratch[1] = middle, 1.4826 * _median_distance(work, n, middle)
     if not np.isnan(value):
         rowf[base + 1 + row[base] % keep] = value
         row[base] += 1
