@@ -23,14 +23,14 @@ Hook = Callable[[str, bool], None]
 class MemoryBroker:
     """Implements `tidegate.broker.Broker`."""
 
-    def __init__(self, topics: Mapping[str, int]) -> None:
+    def __init__(self, topics: Mapping[str, int], time_ms: int = 0) -> None:
         self.hook: Hook = lambda _name, _done: None
         self._topics: dict[str, int] = {}
         self.logs: dict[TopicPartition, list[Record]] = {}
         self.groups: dict[str, Group] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Transaction] = {}
-        self._time = 0
+        self._time = time_ms
         for topic, partitions in topics.items():
             self.create(topic, partitions)
 

@@ -1,73 +1,20 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
-import pandas as pd
 import pytest
 
-from consumers.preprocess import PartitionState, PreprocessStage
+from consumers.preprocess import PreprocessStage
 from model.hashing import partitions_of
-from model.history import fold
-from tidegate.messages import Frames, Label
-from tidegate.profile import Profile, load_profile
-from tidegate.stage import Batch, Output, TopicPartition
-
-NOW_MS = 1_704_100_000_000
-HANDBOOK = Path(__file__).resolve().parents[3] / "shared/data/handbook/transactions.parquet"
+from tests.operator.chain import Chain, batch, encode, label_of
+from tidegate.profile import load_profile
 
 
 def card(number: int, **changes: object) -> dict[str, Any]:
     return {"transaction_id": f"t{number}", "user_id": f"u{number % 3}", "amount": 10 + number,
             "merchant": f"m{number % 2}", "timestamp": 1_704_067_200 + 60 * number, "merchant_type": "fuel",
             "device_type": "x", "location_match": True} | changes
-
-
-def batch(values: Sequence[bytes | None], start: int = 0, topic: str = "transactions.raw",
-          keys: Sequence[bytes | None] | None = None) -> Batch:
-    n = len(values)
-    return Batch(TopicPartition(topic, 0), list(range(start, start + n)), list(keys or [None] * n), list(values),
-                 [NOW_MS] * n, [None] * n, NOW_MS * 1000)
-
-
-class Chain:
-    """All keyed steps of a profile, one partition each."""
-
-    def __init__(self, profile: Profile) -> None:
-        self.profile = profile
-        self.stages = [PreprocessStage(profile, step) for step in range(profile.steps)]
-        self.states: list[PartitionState] = [stage.new_state(0, 1) for stage in self.stages]
-
-    def step(self, number: int, records: Batch) -> Output:
-        self.states[number].begin()
-        output = self.stages[number].process(self.states[number], records)
-        self.states[number].commit()
-        return output
-
-    def run(self, values: Sequence[bytes | None], start: int = 0) -> tuple[Frames, list[tuple[int, str]]]:
-        output = self.step(0, batch(values, start))
-        rejects = [(reject.at, reject.reason) for reject in output.rejects]
-        for number in range(1, self.profile.steps):
-            emit = output.emits[0]
-            output = self.step(number, batch(emit.values, start, emit.topic, emit.keys))
-        frames = self.profile.features_layout.unpack([value or b"" for value in output.emits[0].values])
-        assert output.emits[0].topic == "transactions.features"
-        assert list(output.emits[0].keys) == frames.ids
-        return frames, rejects
-
-    def absorb(self, labels: list[Label], start: int = 0) -> None:
-        for stage, state in zip(self.stages, self.states, strict=True):
-            if stage.side and labels:
-                state.begin()
-                stage.absorb(state, batch([msgspec.json.encode(label) for label in labels], start, stage.side))
-                state.commit()
-
-
-def encode(records: Sequence[dict[str, Any]]) -> list[bytes]:
-    return [msgspec.json.encode(record) for record in records]
 
 
 def test_bad_records_leave_their_neighbours_alone() -> None:
@@ -148,30 +95,3 @@ def test_verdicts_reach_only_the_partition_of_their_key() -> None:
         state.commit()
         assert len(state.arrays()["heap"]) == int((home == partition).sum())
         assert state.labels_next == 41
-
-
-def label_of(profile: Profile, name: str, event_us: int, entities: list[str | None], *, fraud: bool) -> Label:
-    return Label(transaction_id=name, label_id="", fraud=fraud, source="test", profile=profile.hash.decode(),
-                 event_us=event_us, amount_minor=0, given_us=0, keys=[], values=[], score=0.0, decision="approve",
-                 entities=entities)
-
-
-def test_the_stream_is_the_history_bit_for_bit() -> None:
-    profile = load_profile("handbook")
-    frame = pd.read_parquet(HANDBOOK).iloc[:20_000]
-    first = frame["TX_DATETIME"].iloc[0]
-    frame = frame.assign(TX_DATETIME=first + (frame["TX_DATETIME"] - first) * 12)  # so that verdicts mature
-    history = fold(profile, frame, frame["TX_FRAUD"].to_numpy())
-    chain, parts = Chain(profile), []
-    records = frame.assign(TX_DATETIME=frame["TX_DATETIME"].dt.strftime("%Y-%m-%dT%H:%M:%S")).to_dict("records")
-    for start in range(0, len(frame), 1700):
-        part = frame.iloc[start:start + 1700]
-        chain.absorb([label_of(profile, str(row.TRANSACTION_ID), row.TX_DATETIME.value // 1000,
-                               [str(row.CUSTOMER_ID), str(row.TERMINAL_ID)], fraud=bool(row.TX_FRAUD))
-                      for row in part.itertuples()], start)
-        frames, rejects = chain.run(encode(records[start:start + 1700]), start)
-        assert not rejects
-        parts.append(frames.rows["values"])
-    stream = np.concatenate(parts)
-    assert stream.tobytes() == history.tobytes()
-    assert (history[:, profile.values.index("terminal_risk_30d")] > 0.2).any()
