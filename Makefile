@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo neural test compose-test bench bench-detection soak clean
+.PHONY: up demo neural test compose-test bench bench-detection bench-features soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -34,6 +34,10 @@ bench: .venv/.installed-dev
 
 bench-detection: .venv/.installed-dev
 	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
+
+# DATA is a folder with the handbook's transactions and the week of exact windows
+bench-features: .venv/.installed-dev
+	@exec $(BIN)/python -m benchmarks.features $(DATA)
 
 soak: .venv/.installed-dev
 	scripts/test-services
