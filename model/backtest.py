@@ -15,13 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
 from model.detectors.base import Array
 from model.evaluate import report
 from model.fit import Progress, before_stack, fit_models, kind_of, require_both
-from model.history import event_times
+from model.history import Labels, Log, Times, event_times
 from model.history import fold as fold_history
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
@@ -32,8 +31,6 @@ _STEP = 500
 """Rows scored with the same online weights, as a scorer does between two batches."""
 _FEATURES = 0.2
 """Share of the work that computing the features is."""
-Times = NDArray[np.int64]
-Labels = NDArray[np.int8]
 
 
 class Plan(NamedTuple):
@@ -60,14 +57,6 @@ class Result(NamedTuple):
     fold: Fold
     scores: Array
     report: dict[str, float]
-
-
-class Log(NamedTuple):
-    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known), `times` i8[n] us."""
-
-    values: Array
-    labels: Labels
-    times: Times
 
 
 def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, progress: Progress) -> list[Result]:
@@ -150,11 +139,11 @@ def _run(profile: Profile, fold: Fold, log: Log, plan: Plan, progress: Progress)
     with tempfile.TemporaryDirectory(prefix="tidegate-backtest-") as folder:
         bundle = save(Path(folder), manifest, *fitted)
     progress(0.9, f"scoring {fold.test.stop - fold.test.start:,} transactions")
-    return _score(profile, bundle, fold, log)
+    return score_fold(profile, bundle, fold, log)
 
 
-def _score(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Array:
-    """Score the test and learn in turns: a label counts once it is a label delay old, in log order."""
+def score_fold(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Array:
+    """Score the test and learn in turns what comes after the fit: a label counts once it is a label delay old."""
     out = np.empty(fold.test.stop - fold.test.start)
     params = bundle.online.params.copy() if bundle.online else None
     learnt = fold.fit.stop

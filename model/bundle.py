@@ -14,8 +14,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from model import drift
 from model.detectors.base import Array, Detector, known
 from model.detectors.online import Online
+from model.drift import Reference
 from model.ensemble import Ensemble, sigmoid
 from tidegate.errors import ConfigError
 
@@ -27,8 +29,8 @@ _LARGEST = 256 * 1024 * 1024
 
 
 class Training(msgspec.Struct, forbid_unknown_fields=True):
-    """Which history the bundle comes from: event times in us, rows and frauds of what comes before
-    the stack's slice, of that slice and of the test.
+    """Which history the bundle comes from: event times in us of the first and last row learnt from; rows and frauds of
+    what comes before the stack's slice, of that slice and of the test.
     """
 
     source: str
@@ -116,7 +118,7 @@ class Bundle:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
         expected = {_ENSEMBLE}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) != expected or not known_columns:
+        if set(manifest.files) - {drift.FILE} != expected or not known_columns:
             raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
                                  "among its values")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
@@ -136,11 +138,14 @@ def read_manifest(path: Path) -> Manifest:
         raise _damaged(path, f"manifest.json: {error}") from error
 
 
-def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble) -> Bundle:
+def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble,
+         reference: Reference | None = None) -> Bundle:
     """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
     files = {_ENSEMBLE: ensemble.save()}
     for part in detectors:
         files |= part.save()
+    if reference is not None:
+        files[drift.FILE] = msgspec.json.encode(reference)
     manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[_MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     path = folder / hashlib.sha256(files[_MANIFEST]).hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,17 @@ from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Labels = NDArray[np.int8]
 _CHUNK = 20_000
+
+
+class Log(NamedTuple):
+    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known), `times` i8[n] us."""
+
+    values: Floats
+    labels: Labels
+    times: Times
 
 
 def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None,

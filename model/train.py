@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
 from model.detectors.base import Array, Detector
+from model.drift import reference_of
 from model.ensemble import Ensemble, sigmoid
 from model.evaluate import metrics
 from model.fit import Progress, before_stack, fit_models, require_both
-from model.history import fold
+from model.history import Log, event_times, fold
 from tidegate.profile import Profile
 
+Rows = NDArray[np.intp]
 _BEFORE_TEST = 0.85
 """Share of the verdicts before the test slice."""
 
@@ -30,47 +32,56 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     the share done and what is done next. Raises ConfigError when the history holds too few verdicts.
     """
     parts = _slices(labels)
-    _sufficient(profile, labels, parts)
+    _sufficient(profile, labels, *parts)
     progress(0.0, f"features of {len(frame):,} transactions")
     values = fold(profile, frame, labels)
+    log = Log(values, labels, event_times(profile, frame))
+    source = f"simulate {profile.history.simulate}" if profile.history.simulate else profile.history.file
+    return fit_bundle(profile, log, parts[0], parts[1], source, out_dir,
+                      lambda share, what: progress(0.5 + 0.5 * share, what), seed)
+
+
+def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str, out_dir: Path, progress: Progress,
+               seed: int = 0) -> Bundle:
+    """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`; both have verdicts, in log order.
+
+    It keeps how each feature was distributed among all rows of the period it learnt from. Raises ConfigError.
+    """
     features = sorted(profile.features)
-    x = np.ascontiguousarray(values[:, [profile.values.index(name) for name in features]])
-    learnt, test = np.concatenate(parts[:2]), parts[2]
-    detectors, ensemble = fit_models(profile, profile.models.names, x[learnt], labels[learnt] == 1, seed,
-                                     lambda share, what: progress(0.5 + 0.4 * share, what))
-    progress(0.9, "test")
-    margins = np.column_stack([part.score(x[test]) for part in detectors])
-    found = _metrics(profile, detectors, margins, ensemble, labels[test] == 1)
+    columns = [profile.values.index(name) for name in features]
+    x, y = np.ascontiguousarray(log.values[learnt][:, columns]), log.labels[learnt] == 1
+    detectors, ensemble = fit_models(profile, profile.models.names, x, y, seed,
+                                     lambda share, what: progress(0.8 * share, what))
+    progress(0.8, "test")
+    margins = np.column_stack([part.score(np.ascontiguousarray(log.values[test][:, columns])) for part in detectors])
+    found = _metrics(profile, detectors, margins, ensemble, log.labels[test] == 1)
     manifest = Manifest(
         profile.name, profile.hash.decode(), list(profile.values), features, list(profile.models.names),
         {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
-        _training(profile, frame, labels, parts), found, {}, time.time_ns() // 1000)
-    bundle = save(out_dir, manifest, detectors, ensemble)
+        _training(source, log, learnt, test), found, {}, time.time_ns() // 1000)
+    reference = reference_of(features, log.values[learnt[0]:learnt[-1] + 1][:, columns])
+    bundle = save(out_dir, manifest, detectors, ensemble, reference)
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
 
 
-def _slices(labels: NDArray[np.int8]) -> list[NDArray[np.intp]]:
-    """Rows with a verdict, by time: those before the stack's, the stack's, the test's."""
+def _slices(labels: NDArray[np.int8]) -> list[Rows]:
+    """Rows with a verdict, by time: those learnt from, the test's."""
     verdicts = np.flatnonzero(labels >= 0)
-    learnt = int(len(verdicts) * _BEFORE_TEST)
-    return np.split(verdicts, [before_stack(learnt), learnt])
+    return np.split(verdicts, [int(len(verdicts) * _BEFORE_TEST)])
 
 
-def _sufficient(profile: Profile, labels: NDArray[np.int8], parts: Sequence[NDArray[np.intp]]) -> None:
-    for rows, what in zip(parts, ("first 68%", "next 17%", "last 15%"), strict=True):
+def _sufficient(profile: Profile, labels: NDArray[np.int8], learnt: Rows, test: Rows) -> None:
+    cut = before_stack(len(learnt))
+    for rows, what in ((learnt[:cut], "first 68%"), (learnt[cut:], "next 17%"), (test, "last 15%")):
         require_both(labels[rows] == 1, f"{profile.path}: history: the {what} of the transactions with a verdict")
 
 
-def _training(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8],
-              parts: Sequence[NDArray[np.intp]]) -> Training:
-    source = f"simulate {profile.history.simulate}" if profile.history.simulate else profile.history.file
-    first, last = 0, 0
-    if profile.time_field and isinstance(frame[profile.time_field].dtype, pd.DatetimeTZDtype | np.dtype):
-        times = pd.to_datetime(frame[profile.time_field], utc=True)
-        first, last = (int(moment.value) // 1000 for moment in (times.min(), times.max()))
-    return Training(source, first, last, [len(rows) for rows in parts],
-                    [int((labels[rows] == 1).sum()) for rows in parts])
+def _training(source: str, log: Log, learnt: Rows, test: Rows) -> Training:
+    cut = before_stack(len(learnt))
+    parts = learnt[:cut], learnt[cut:], test
+    return Training(source, int(log.times[learnt[0]]), int(log.times[learnt[-1]]), [len(rows) for rows in parts],
+                    [int((log.labels[rows] == 1).sum()) for rows in parts])
 
 
 def _metrics(profile: Profile, detectors: Sequence[Detector], margins: Array, ensemble: Ensemble,

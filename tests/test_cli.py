@@ -15,8 +15,8 @@ from tidegate.cli.sample import sample
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["redrive"], ["doctor"], ["replay"],
-            ["quality"], ["topics", "apply"], ["topics", "check"], ["profile", "check"],
+COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["retrain"], ["redrive"], ["doctor"],
+            ["replay"], ["quality"], ["topics", "apply"], ["topics", "check"], ["profile", "check"],
             *(["models", what] for what in ("list", "show", "diff", "promote", "rollback")), ["learner", "rollback"]]
 
 

@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
     review_sample: float = Field(
         0.001, ge=0, le=1, description="share of the approved transactions that `tidegate quality` has reviewed")
+    retrain: bool = Field(False, description="whether `tidegate up` retrains on a schedule")
+    retrain_cron: str = Field("0 2 * * sun", description="when: minute, hour, day, month, weekday; UTC")
+    retrain_days: int = Field(56, ge=1, description="how many days of rows a retraining reads")
+    retrain_margin: float = Field(0.0, ge=0, le=1, description="average precision by which a challenger must be better")
+    retrain_psi: float = Field(1.0, gt=0, description="largest drift of an input (PSI) with which a retraining goes on")
+    retrain_unlabelled: Literal["unknown", "legitimate"] = Field(
+        "unknown", description="what a row without a verdict is taken for, once it is as old as the label delay")
+    webhook: str = Field("", description="URL that gets a POST with the outcome of every retraining")
     instance: str = Field("", description="stable name of this process; empty: stage, host and process id")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged")

@@ -1,10 +1,10 @@
-"""Commands about data: `send`, `simulate`, `train`, `backtest`, `redrive`."""
+"""Commands about data: `send`, `simulate`, `train`, `backtest`, `retrain`, `redrive`."""
 
 from __future__ import annotations
 
 import typer
 
-from tidegate.cli import backtest, redrive, send, simulate, train
+from tidegate.cli import backtest, redrive, retrain, send, simulate, train
 
 
 def register(app: typer.Typer) -> None:
@@ -13,4 +13,5 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate.simulate)
     app.command()(train.train)
     app.command()(backtest.backtest)
+    app.command()(retrain.retrain)
     app.command()(redrive.redrive)

@@ -27,16 +27,25 @@ def read_history(profile: Profile, path: Path, label: str = "") -> tuple[pd.Data
     A file without ids gets its row numbers as ids. Raises ConfigError naming what is wrong with the file.
     """
     frame = _read(path)
-    name = label or profile.history.label or _LABEL
-    if name not in frame:
-        raise ConfigError(f"the history {path} has no column {name!r}; its columns are {', '.join(frame.columns)}: "
-                          "name the one with the verdicts by --label, or by history.label of the profile")
-    labels = _labels(profile, frame.pop(name), f"the history {path}, column {name!r}")
+    labels = _verdicts(profile, frame, path, label)
     check_columns(profile, frame)
     if profile.id_field not in frame:
         frame[profile.id_field] = np.arange(len(frame))
     order = np.argsort(event_times(profile, frame), kind="stable")
     return frame.iloc[order].reset_index(drop=True), labels[order]
+
+
+def read_labels(profile: Profile, path: Path, label: str = "") -> NDArray[np.int8]:
+    """The verdicts alone, in the file's order."""
+    return _verdicts(profile, _read(path), path, label)
+
+
+def _verdicts(profile: Profile, frame: pd.DataFrame, path: Path, label: str) -> NDArray[np.int8]:
+    name = label or profile.history.label or _LABEL
+    if name not in frame:
+        raise ConfigError(f"the history {path} has no column {name!r}; its columns are {', '.join(frame.columns)}: "
+                          "name the one with the verdicts by --label, or by history.label of the profile")
+    return _labels(profile, frame.pop(name), f"the history {path}, column {name!r}")
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,0 +1,119 @@
+"""A retraining on rows and verdicts that went through the running pipeline."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from producers.simulate import simulate_history
+from tests.support import eventually
+from tests.system.pipeline import Pipeline
+from tidegate.profile import load_profile
+
+COUNT = 20_000
+TOLD: list[dict[str, Any]] = []
+
+
+class _Hook(BaseHTTPRequestHandler):
+    """Takes what the webhook is told."""
+
+    def do_POST(self) -> None:  # noqa: N802 - the name the server calls
+        TOLD.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hook)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/hooks/1"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory, hook: str) -> Iterator[Pipeline]:
+    made = Pipeline(tmp_path_factory.mktemp("retrain") / "home", env={"TIDEGATE_WEBHOOK": hook})
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def history() -> pd.DataFrame:
+    return simulate_history(load_profile("card"), COUNT, seed=4)
+
+
+def retrain(pipeline: Pipeline, code: int, *arguments: str) -> dict[str, Any]:
+    done = pipeline.run("retrain", "--json", *arguments, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    document: dict[str, Any] = json.loads(done.stdout)
+    (text, report) = TOLD[-1].values()
+    assert (report, document["why"] in text) == (document, True)
+    return document
+
+
+def champion(pipeline: Pipeline) -> str:
+    rows = json.loads(pipeline.run("models", "list", "--json").stdout)
+    return next(str(row["bundle"]) for row in rows if row["champion"])
+
+
+def test_rows_and_verdicts_of_the_database_make_a_better_champion(pipeline: Pipeline, history: pd.DataFrame,
+                                                                  tmp_path: Path) -> None:
+    mixed = history.assign(label=np.random.default_rng(1).permutation(history["label"]))
+    mixed.to_parquet(tmp_path / "mixed.parquet")
+    assert pipeline.run("train", "--history", str(tmp_path / "mixed.parquet"), "--promote", timeout=300).returncode == 0
+    poor = champion(pipeline)
+    history.drop(columns="label").to_parquet(tmp_path / "rows.parquet")
+    assert pipeline.run("send", str(tmp_path / "rows.parquet"), timeout=300).returncode == 0
+    verdicts = [{"transaction_id": name, "verdict": "fraud" if fraud else "legitimate", "label_id": f"l-{name}"}
+                for name, fraud in zip(history["transaction_id"], history["label"], strict=True)]
+    for start in range(0, COUNT, 5000):
+        assert pipeline.post("/v1/feedback", verdicts[start:start + 5000])[0] == 202
+    eventually(lambda: labelled(pipeline) == COUNT, 120, every=1.0)
+    found = retrain(pipeline, 0, "--since", "2000-01-01")
+    assert (found["outcome"], found["champion"], found["challenger"]) == ("promoted", poor, champion(pipeline))
+    assert found["challenger_metrics"]["average_precision"] > found["champion_metrics"]["average_precision"] + 0.1
+    assert json.loads(pipeline.run("models", "rollback", "--json").stdout)["bundle"] == poor
+
+
+def labelled(pipeline: Pipeline) -> int:
+    """Verdicts that the label stage has joined with their rows."""
+    done = pipeline.run("status", "--json")
+    return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == "learn")
+
+
+def test_a_file_serves_as_well_and_the_margin_is_kept_to(pipeline: Pipeline, history: pd.DataFrame,
+                                                         tmp_path: Path) -> None:
+    before = champion(pipeline)
+    history.to_csv(tmp_path / "new.csv", index=False)
+    found = retrain(pipeline, 3, "--data", str(tmp_path / "new.csv"), "--margin", "0.99")
+    assert (found["outcome"], champion(pipeline)) == ("kept", before)
+    assert found["challenger"] != before
+
+
+def test_bad_data_changes_nothing_and_leaves_a_report(pipeline: Pipeline, history: pd.DataFrame,
+                                                      tmp_path: Path) -> None:
+    before, file = champion(pipeline), tmp_path / "bad.parquet"
+    history.assign(amount=-1.0).to_parquet(file)
+    found = retrain(pipeline, 65, "--data", str(file))
+    assert "rejected rows: 20,000 of 20,000" in found["why"]
+    history.drop(columns="merchant").to_parquet(file)
+    found = retrain(pipeline, 65, "--data", str(file))
+    assert ("merchant" in found["why"], found["checks"][0]["name"]) == (True, "schema")
+    assert champion(pipeline) == before
+    newest = max((pipeline.home / "retrain").glob("*.json"))
+    assert json.loads(newest.read_text()) == found
+    assert pipeline.run("retrain", "--data", str(tmp_path / "none.csv")).returncode == 78

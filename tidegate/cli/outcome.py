@@ -1,0 +1,83 @@
+"""What a retraining leaves: a report on disk, a table for people, a word to whoever asked for it."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+import typer
+
+from tidegate.cli.common import print_json
+from tidegate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from model.retrain import Report
+
+_LOG = logging.getLogger(__name__)
+_SECONDS = 10.0
+_METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
+
+
+def write(folder: Path, found: Report) -> Path:
+    """The report as JSON in a new file named by its start."""
+    moment = datetime.fromtimestamp(found.started_us / 1e6, UTC)
+    path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    return path
+
+
+def headline(found: Report) -> str:
+    """The outcome in a sentence."""
+    stays = f"{found.champion} stays the champion"
+    said = {"promoted": f"{found.challenger} is the champion now, it was {found.champion}", "kept": stays,
+            "bad_data": f"bad data; {stays}"}
+    return f"{found.profile}: {said[found.outcome]}: {found.why}"
+
+
+def tell(url: str, found: Report) -> None:
+    """POST the outcome to `url`, if there is one: `text` for people (chats take it), and the report.
+
+    A receiver that is away is logged: what was done stays done. Raises ConfigError for what is no HTTP address.
+    """
+    if not url:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError("TIDEGATE_WEBHOOK is not an HTTP address, like https://chat.example/hooks/1")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    link = kind(parts.hostname, parts.port, timeout=_SECONDS)
+    try:
+        link.request("POST", parts._replace(scheme="", netloc="").geturl() or "/",
+                     msgspec.json.encode({"text": headline(found), "report": found}),
+                     {"Content-Type": "application/json"})
+        status = link.getresponse().status
+        if status >= 300:
+            _LOG.warning("the webhook at %s answered %d", parts.hostname, status)
+    except (OSError, http.client.HTTPException) as error:
+        _LOG.warning("the webhook at %s cannot be told: %s", parts.hostname, error)
+    finally:
+        link.close()
+
+
+def show(found: Report, path: Path, as_json: bool) -> None:
+    """The report for people, or for a script."""
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    for check in found.checks:
+        typer.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<24}{check.found}; {check.limit}")
+    moved = ", ".join(f"{name} {value:.2f}" for name, value in list(found.drift.items())[:5])
+    if moved:
+        typer.echo(f"    {'moved most (PSI)':<24}{moved}")
+    if found.difference:
+        typer.echo(f"    {'':<24}{'champion':>10}{'challenger':>12}")
+        for name in _METRICS:
+            typer.echo(f"    {name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}")
+    typer.echo(f"{headline(found)}\nreport in {path}, {found.seconds:.0f} s")
