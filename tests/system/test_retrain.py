@@ -25,7 +25,7 @@ TOLD: list[dict[str, Any]] = []
 class _Hook(BaseHTTPRequestHandler):
     """Takes what the webhook is told."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the name the server calls
+    def do_POST(self) -> None:
         TOLD.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         self.send_response(204)
         self.end_headers()

@@ -51,7 +51,7 @@ def children(settings: Settings, profile: Profile, scales: Mapping[str, int], si
     made = [Child("simulate", tidegate("simulate", "--rate", f"{simulate:g}", "--url",
                                        f"http://{settings.host}:{settings.port}"), settings.home,
                   gated=True, env={"TIDEGATE_GATED": "1"})] if simulate else []
-    for stage in stage_names(profile):
+    for stage in [*(["retrain"] if settings.retrain else []), *stage_names(profile)]:
         for number in range(1, scales.get(stage, 1) + 1):
             name = stage if number == 1 else f"{stage}.{number}"
             made.append(Child(name, tidegate("run", stage), settings.home, gated=True,

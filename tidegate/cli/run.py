@@ -10,7 +10,7 @@ from tidegate.cli.common import Db, Kafka, Profile, settings_with
 from tidegate.errors import ConfigError
 
 Stage = Annotated[str, typer.Argument(
-    metavar="STAGE", help="preprocess, preprocess-2, score, persist, label, learn, ingest or dashboard.")]
+    metavar="STAGE", help="preprocess, preprocess-2, score, persist, label, learn, ingest, dashboard or retrain.")]
 
 
 def register(app: typer.Typer) -> None:

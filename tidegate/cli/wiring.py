@@ -75,7 +75,7 @@ MAKERS: dict[str, tuple[str, Make]] = {
     "score": ("consumers.score", _score), "persist": ("consumers.persist", _persist),
     "label": ("consumers.label", _label), "learn": ("consumers.learn", _learn)}
 """Each stage's module, imported while the gate is closed, and how to make the stage."""
-SERVERS = {"ingest": "producers.serve", "dashboard": "dashboard.serve"}
+SERVERS = {"ingest": "producers.serve", "dashboard": "dashboard.serve", "retrain": "tidegate.cli.schedule"}
 RUNNABLE = (*MAKERS, *SERVERS)
 
 
