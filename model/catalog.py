@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from model.bundle import Bundle, Manifest, read_manifest
 from tidegate.errors import ConfigError
@@ -34,12 +34,28 @@ def _entry(path: Path) -> Entry:
 
 def find(folder: Path, prefix: str) -> Bundle:
     """The one bundle whose hash begins so, read and checked. Raises ConfigError when there is none, or several."""
-    names = sorted(path.parent.name for path in folder.glob("*/manifest.json"))
-    matches = [name for name in names if name.startswith(prefix)]
-    if len(matches) != 1:
-        raise ConfigError(f"{len(matches)} bundles in {folder} begin with {prefix!r}; there are "
-                          f"{', '.join(names) or 'none: run `tidegate train`'}")
-    return Bundle.load(folder / matches[0])
+    found = matches(folder, prefix)
+    if len(found) != 1:
+        names = ", ".join(path.name for path in matches(folder, ""))
+        raise ConfigError(f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
+                          f"{names or 'none: run `tidegate train`'}")
+    return Bundle.load(found[0])
+
+
+def matches(folder: Path, prefix: str) -> list[Path]:
+    """The bundles whose hash begins so."""
+    return sorted(path.parent for path in folder.glob("*/manifest.json") if path.parent.name.startswith(prefix))
+
+
+def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, Any]]:
+    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics; whether it is the champion,
+    and whether it was trained for this version of the profile.
+    """
+    return [{"bundle": entry.hash, "champion": entry.hash == champion, "fault": entry.fault,
+             "profile": entry.manifest.profile if entry.manifest else "",
+             "this_profile": bool(entry.manifest and entry.manifest.profile_hash == profile_hash),
+             "created_us": entry.manifest.created_us if entry.manifest else 0,
+             "metrics": entry.manifest.metrics if entry.manifest else {}} for entry in entries(folder)]
 
 
 def promotable(bundle: Bundle, profile_hash: str) -> None:

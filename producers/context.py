@@ -17,6 +17,7 @@ from producers.known import Known
 from producers.problems import Problem
 from producers.waiters import Waiters
 from tidegate.board import Board
+from tidegate.broker import Broker
 from tidegate.metrics import HTTP_REQUESTS, HTTP_SECONDS
 from tidegate.profile import Profile
 from tidegate.settings import Settings
@@ -36,6 +37,7 @@ class Context:
 
     settings: Settings
     profile: Profile
+    broker: Broker
     store: Store
     publisher: Publisher
     ingest: Ingest

@@ -28,6 +28,7 @@ def description(profile: Profile, settings: Settings) -> Json:
             "/v1/transactions/batch": {"post": _post_batch(transaction, settings)},
             "/v1/transactions/{id}": {"get": _get()},
             "/v1/feedback": {"post": _feedback()},
+            **_models(),
             "/healthz": {"get": _operation("200 while the worker answers", {"200": "It does"})},
             "/readyz": {"get": _operation("Whether every partition of every stage is served", {"200": "Ready"}, 503)},
             "/metrics": {"get": _operation("Prometheus metrics", {"200": "Text"})},
@@ -117,6 +118,21 @@ def _labelled(verdict: Json, transaction: str) -> Json:
     said = {name: schema for name, schema in verdict["properties"].items() if name != "transaction_id"}
     return {"type": "object", "properties": {"transaction": _ref(transaction), **said},
             "required": ["transaction", "verdict"], "additionalProperties": False}
+
+
+def _models() -> Json:
+    bundle = {"parameters": [_parameter("bundle", "path", "a bundle's hash, or how it begins", {"type": "string"})]}
+    order = {"requestBody": {"required": True, "content": _content(_object(by={"type": "string"}))}}
+    durable: dict[str, str | Json] = {"202": "Durable; the scorers named under `switching` do so between two batches"}
+    return {
+        "/v1/models": {"get": _operation("All bundles, the champion, and what each scorer uses", {"200": "They"}, 503)},
+        "/v1/models/{bundle}": {"get": bundle | _operation("What a bundle was trained on, and how good it was",
+                                                           {"200": "Its manifest"}, 404, 409, 503)},
+        "/v1/models/{bundle}/promote": {"post": bundle | order | _operation(
+            "Make a bundle the champion", durable, 400, 404, 409, 415, 422, 503)},
+        "/v1/models/rollback": {"post": order | _operation(
+            "Make the champion before this one the champion again", durable, 400, 409, 415, 422, 503)},
+    }
 
 
 def _object(**properties: Json) -> Json:

@@ -29,6 +29,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "This content type is not understood"),
     "too_many_requests": (429, "Too much is under way"),
     "not_durable": (503, "Kafka did not acknowledge in time"),
+    "not_promotable": (409, "This bundle cannot be the champion"),
+    "kafka_away": (503, "Kafka is away"),
     "database_away": (503, "The database is away"),
     "not_ready": (503, "Not ready"),
     "not_found": (404, "No such thing here"),

@@ -86,7 +86,9 @@ def test_rows_and_verdicts_of_the_database_make_a_better_champion(pipeline: Pipe
     found = retrain(pipeline, 0, "--since", "2000-01-01")
     assert (found["outcome"], found["champion"], found["challenger"]) == ("promoted", poor, champion(pipeline))
     assert found["challenger_metrics"]["average_precision"] > found["champion_metrics"]["average_precision"] + 0.1
-    assert json.loads(pipeline.run("models", "rollback", "--json").stdout)["bundle"] == poor
+    status, switched = pipeline.post("/v1/models/rollback", {})
+    assert (status, switched["champion"], switched["previous"]) == (202, poor, found["challenger"])
+    eventually(lambda: {one["bundle"] for one in pipeline.get("/v1/models")[1]["scorers"]} == {poor}, 20)
 
 
 def labelled(pipeline: Pipeline) -> int:

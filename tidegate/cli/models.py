@@ -27,16 +27,10 @@ def list_(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> No
 
     Example: [bold]tidegate models list --json[/bold]
     """
-    from model.catalog import entries
+    from model.catalog import listing
 
     settings, loaded, broker = _system(profile, kafka)
-    champion = _champion(broker, loaded)
-    found = entries(settings.bundles_dir)
-    rows = [{"bundle": entry.hash, "champion": entry.hash == champion, "fault": entry.fault,
-             "profile": entry.manifest.profile if entry.manifest else "",
-             "this_profile": bool(entry.manifest and entry.manifest.profile_hash == loaded.hash.decode()),
-             "created_us": entry.manifest.created_us if entry.manifest else 0,
-             "metrics": entry.manifest.metrics if entry.manifest else {}} for entry in found]
+    rows = listing(settings.bundles_dir, _champion(broker, loaded), loaded.hash.decode())
     if as_json:
         print_json(rows)
         return

@@ -1,0 +1,122 @@
+"""The registry by HTTP: `GET /v1/models`, `GET /v1/models/{bundle}`, promotion and rollback."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from flask import Blueprint, Response
+
+from model import catalog, registry
+from model.bundle import read_manifest
+from producers.context import answer, body, here, measured
+from producers.problems import Problem
+from tidegate.errors import ConfigError, Retry
+from tidegate.messages import Heartbeat
+
+if TYPE_CHECKING:
+    from model.registry import Promoted
+
+blueprint = Blueprint("models", __name__)
+_SECONDS = 10.0
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a promotion or a rollback: who wants it."""
+
+    by: str = "api"
+
+
+_order = msgspec.json.Decoder(Order).decode
+
+
+@blueprint.get("/v1/models")
+@measured("list_models")
+def get_many() -> Response:
+    """All bundles, newest first, the champion, and which bundle each scorer uses."""
+    current = _current()
+    name = current.champion.bundle if current else None
+    return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", _profile()),
+                   "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()]})
+
+
+@blueprint.get("/v1/models/<bundle>")
+@measured("get_model")
+def get_one(bundle: str) -> Response:
+    """What a bundle was trained on and how good it was."""
+    path, current = _path(bundle), _current()
+    champion = current is not None and current.champion.bundle == path.name
+    try:
+        manifest = read_manifest(path)
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+    return answer({"bundle": path.name, "champion": champion} | msgspec.to_builtins(manifest))
+
+
+@blueprint.post("/v1/models/<bundle>/promote")
+@measured("promote_model")
+def promote(bundle: str) -> Response:
+    """Make a bundle the champion; the scorers switch between two batches."""
+    return _switch(_path(bundle).name, _read_order())
+
+
+@blueprint.post("/v1/models/rollback")
+@measured("rollback_models")
+def rollback() -> Response:
+    """Make the champion before this one the champion again."""
+    order, current = _read_order(), _current()
+    if current is None or not current.champion.previous:
+        raise Problem("not_promotable", "there has been no champion before this one: nothing to go back to")
+    return _switch(current.champion.previous, order)
+
+
+def _switch(bundle: str, order: Order) -> Response:
+    try:
+        catalog.promotable(catalog.find(_folder(), bundle), _profile())
+        promoted = registry.promote(here().broker, bundle, _profile(), by=order.by, timeout=_SECONDS)
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+    except Retry as error:
+        raise Problem("not_durable", str(error)) from error
+    behind = [beat.process for beat in _scorers() if beat.models_offset <= promoted.offset]
+    return answer({"champion": bundle, "previous": promoted.champion.previous, "offset": promoted.offset,
+                   "switching": behind}, 202, "/v1/models")
+
+
+def _read_order() -> Order:
+    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked."""
+    try:
+        return _order(body("application/json") or b"{}")
+    except msgspec.ValidationError as error:
+        raise Problem("invalid", str(error), errors=[{"field": "by", "detail": str(error)}]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("invalid_json", str(error)) from error
+
+
+def _path(prefix: str) -> Path:
+    found = catalog.matches(_folder(), prefix)
+    if len(found) != 1:
+        raise Problem("not_found", f"{len(found)} bundles begin with {prefix!r}")
+    return found[0]
+
+
+def _current() -> Promoted | None:
+    try:
+        return registry.current_champion(here().broker, _profile(), timeout=_SECONDS)
+    except (Retry, ConfigError) as error:
+        raise Problem("kafka_away", str(error)) from error
+
+
+def _scorers() -> list[Heartbeat]:
+    return [beat for beat in here().board.processes(time.time_ns() // 1000)
+            if beat.stage == "score" and not beat.stopping]
+
+
+def _folder() -> Path:
+    return here().settings.bundles_dir
+
+
+def _profile() -> str:
+    return here().profile.hash.decode()
