@@ -68,6 +68,20 @@ def test_aborted_records_are_never_read_and_positions_pass_them_and_the_markers(
     producer.close()
 
 
+def test_the_end_is_reached_however_much_is_taken_at_once(bench: Bench) -> None:
+    """Records and the end that lies behind their transaction's marker, all waiting when they are asked for."""
+    topic = bench.topic()
+    producer = bench.broker.transactional_producer(bench.name())
+    put(producer, topic, b"a", b"b")
+    late, source = tail(bench, topic)
+    early, _ = tail(bench, topic)
+    end = late.bounds(source)[1]
+    eventually(lambda: early.poll(10, 0.05) == [] and early.position(source) == end)
+    assert values(take(late, 2)) == [b"a", b"b"]
+    eventually(lambda: late.poll(10, 0.05) == [] and late.position(source) == end)
+    producer.close()
+
+
 def test_order_and_columns_are_kept(bench: Bench) -> None:
     topic = bench.topic()
     producer, (consumer, source) = bench.broker.transactional_producer(bench.name()), tail(bench, topic)

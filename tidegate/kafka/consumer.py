@@ -69,14 +69,17 @@ class KafkaConsumer:
         if first is None:
             return []
         messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
+        ends: dict[TopicPartition, int] = {}
         if {type(m.error()) for m in messages} != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
-            messages = self._without_events(messages)
+            messages, ends = _without_events(messages)
         groups = _by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
         batches = [_batch(source, group) for source, group in groups.items()]
         for batch in batches:
             self._positions[batch.source] = batch.next_offset
+        for source, end in ends.items():  # beyond the last record lies the marker of its transaction
+            self._positions[source] = max(end, self._positions.get(source, 0))
         return batches
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
@@ -85,18 +88,6 @@ class KafkaConsumer:
             if source in self._assigned and source in self._positions:
                 self.seek(source, self._positions[source])
         return []
-
-    def _without_events(self, messages: list[Message]) -> list[Message]:
-        records = []
-        for message in messages:
-            error = message.error()
-            if error is None:
-                records.append(message)
-            elif error.code() == KafkaError._PARTITION_EOF:
-                self._positions[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
-            elif error.code() not in _QUIET:
-                raise consumer_error(error, "poll")
-        return records
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """A partition assigned a moment ago cannot be sought yet: try for a while."""
@@ -186,3 +177,17 @@ def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
         [m.timestamp()[1] for m in messages],
         headers,
     )
+
+
+def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicPartition, int]]:
+    """The records, and the ends of the partitions that were read to their end."""
+    records, ends = [], {}
+    for message in messages:
+        error = message.error()
+        if error is None:
+            records.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ends[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
+        elif error.code() not in _QUIET:
+            raise consumer_error(error, "poll")
+    return records, ends
