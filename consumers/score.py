@@ -16,8 +16,8 @@ from model.detectors.base import Array
 from model.reasons import Reason, reasons
 from model.registry import model_message
 from tidegate.errors import ConfigError, Retry
-from tidegate.messages import NONE, Champion, Decision, OnlineWeights, encode
-from tidegate.metrics import DECISIONS, MODEL_INFO, ONLINE_LABELS, SCORES, observe_many
+from tidegate.messages import NONE, SCORED_MAGIC, Champion, Decision, OnlineWeights, Shadow, encode
+from tidegate.metrics import DECISIONS, MODEL_INFO, ONLINE_LABELS, SCORES, SHADOW, observe_many
 from tidegate.profile import Profile
 from tidegate.stage import Batch, Emit, NoState, Output, Reject
 
@@ -54,6 +54,7 @@ class ScoreStage:
         self._thresholds = np.array([profile.models.thresholds.review, profile.models.thresholds.block])
         self._weights: dict[str, OnlineWeights] = {}
         self._trained: Bundle | None = None
+        self._shadow: Bundle | None = None
         self.bundle: Bundle | None = None
         """The champion with the online weights in use; None before the first promotion."""
         self.models_offset = 0
@@ -71,6 +72,7 @@ class ScoreStage:
     def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
         """Switch bundle and weights; records seen before change nothing. Raises ConfigError for a damaged bundle."""
         champion: Champion | None = None
+        shadow: Shadow | None = None
         for offset, value in zip(batch.offsets, batch.values, strict=True):
             if offset < self.models_offset:
                 continue
@@ -79,11 +81,16 @@ class ScoreStage:
                 self._weights[message.bundle] = message
             elif message is None and value is not None:
                 _LOG.warning("topic models, offset %d: not a message this version knows", offset)
-            elif message is not None and message.profile.encode() == self._profile.hash:
+            elif isinstance(message, Champion) and message.profile.encode() == self._profile.hash:
                 champion = message
+            elif isinstance(message, Shadow) and message.profile.encode() == self._profile.hash:
+                shadow = message
         if champion is not None and (self._trained is None or self._trained.hash != champion.bundle):
             self._trained = self._load(champion.bundle)
+            _LOG.info("scoring with bundle %s", champion.bundle)
             MODEL_INFO.clear()
+        if shadow is not None:
+            self._shadow = self._load_shadow(shadow.bundle)
         self.models_offset = max(self.models_offset, batch.next_offset)
         self._switch()
 
@@ -105,8 +112,15 @@ class ScoreStage:
         if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
             raise ConfigError(f"bundle {bundle.path}: trained for other columns or models than {self._profile.path} "
                               "has; train one with `tidegate train`")
-        _LOG.info("scoring with bundle %s", name)
         return bundle
+
+    def _load_shadow(self, name: str) -> Bundle | None:
+        """A shadow that cannot be loaded is left out: it decides nothing, so it stops nothing."""
+        try:
+            return self._load(name) if name else None
+        except ConfigError as error:
+            _LOG.error("no shadow scores: %s", error)
+            return None
 
     def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
         """Score whole frames, reject others. Raises Retry before the first promotion, Stop for another profile's."""
@@ -132,8 +146,9 @@ class ScoreStage:
         rows["models_offset"] = self.models_offset
         rows["online_labels"] = self.online_labels
         scores = bundle.score(np.ascontiguousarray(rows["values"]))
-        rows["score"], rows["scores"] = scores.final, scores.parts
+        rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
         rows["decision"] = decisions = np.searchsorted(self._thresholds, scores.final, side="right")
+        rows["scores"][:, -1] = self._beside(rows, decisions)
         flagged = np.flatnonzero(decisions)
         why = reasons(bundle, np.ascontiguousarray(rows["values"][flagged])) if len(flagged) else []
         emits = [Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))]
@@ -142,6 +157,16 @@ class ScoreStage:
         _count(decisions, scores.final)
         return Output(emits, rejects)
 
+    def _beside(self, rows: NDArray[Any], decisions: NDArray[np.intp]) -> Array:
+        """The shadow's scores f8[n]; NaN without one."""
+        if self._shadow is None:
+            return np.full(len(rows), np.nan)
+        scores = self._shadow.score(np.ascontiguousarray(rows["values"])).final
+        same = int((np.searchsorted(self._thresholds, scores, side="right") == decisions).sum())
+        SHADOW.labels("same").inc(same)
+        SHADOW.labels("other").inc(len(rows) - same)
+        return scores
+
     def _rows(self, source: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
         size = self._from.dtype.itemsize
@@ -149,6 +174,7 @@ class ScoreStage:
         wide = rows.view(np.uint8).reshape(len(source), self._to.dtype.itemsize)
         wide[:, :size] = np.frombuffer(b"".join([value[:size] for value in source]), np.uint8).reshape(-1, size)
         wide[:, size:] = 0
+        rows["magic"] = SCORED_MAGIC
         return rows
 
     def _pack(self, rows: NDArray[Any], source: list[bytes], flagged: NDArray[np.intp],

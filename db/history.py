@@ -26,6 +26,30 @@ class Period(NamedTuple):
     others: int
 
 
+def read_shadowed(url: str, profile: str, models_offset: int, detectors: int,
+                  ) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """The rows of a profile (hash) that scorers wrote beyond that offset of the topic models, and a shadow scored too.
+
+    Ids, event times i8[n] us, final scores f8[n], the shadow's f8[n]. Raises Retry.
+    """
+    table, database = transactions.c, open_database(url, "read")
+    query = select(table.transaction_id, table.event_us, table.score, table.scores).where(
+        table.profile == profile, table.models_offset > models_offset).execution_options(yield_per=_ROWS)
+    ids: list[str] = []
+    found: list[tuple[int, float, float]] = []
+    try:
+        with retrying(database), database.engine.connect() as connection:
+            for row in connection.execute(query):
+                beside = np.frombuffer(row.scores, "<f8")[detectors:]
+                if len(beside) and np.isfinite(beside[0]):
+                    ids.append(row.transaction_id)
+                    found.append((row.event_us, row.score, float(beside[0])))
+    finally:
+        database.close()
+    times, scores, shadow = zip(*found, strict=True) if found else ((), (), ())
+    return ids, np.array(times, np.int64), np.array(scores, np.float64), np.array(shadow, np.float64)
+
+
 def read_period(url: str, profile: str, values: int, since_us: int, until_us: int) -> Period:
     """The rows of a profile (hash; so many values each) with `since_us` <= event time < `until_us`. Raises Retry."""
     table, database = transactions.c, open_database(url, "read")

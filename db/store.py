@@ -16,6 +16,8 @@ from db.tables import transactions
 from tidegate.messages import STEP, Decision
 from tidegate.profile import Profile
 
+SHADOW = "shadow"
+"""The name of a shadow's score among a row's scores."""
 _LOOKUP = 1000  # ids in one IN list
 _PART = 50_000  # rows held at once where all are read
 _FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
@@ -163,7 +165,7 @@ class Store:
             "profile_name": known.name if known else None,
             "reasons": _reasons(row["reasons"]),
             "features": _named(known.values if known else (), features),
-            "scores": _named(known.detectors if known else (), scores),
+            "scores": _scores(known.detectors if known else (), scores),
             "steps": [dict(zip(STEP.names or (), step, strict=True)) for step in steps.tolist()],
             "body_hash": row["body_hash"].hex(),
         }
@@ -189,6 +191,13 @@ def _named(known: Sequence[str], values: list[float | None]) -> dict[str, float 
     """By name; by number when the names do not fit."""
     fitting = known if len(known) == len(values) else [str(i) for i in range(len(values))]
     return dict(zip(fitting, values, strict=True))
+
+
+def _scores(detectors: Sequence[str], values: list[float | None]) -> dict[str, float | None]:
+    """Each detector's, and `shadow` where one scored too; rows of older versions have no place for it."""
+    if len(values) != len(detectors) + 1:
+        return _named(detectors, values)
+    return _named(detectors, values[:-1]) | ({} if values[-1] is None else {SHADOW: values[-1]})
 
 
 def _reasons(stored: str | None) -> list[Any]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from tidegate.broker import Broker
 from tidegate.errors import Retry
-from tidegate.messages import Champion, OnlineWeights, decode_model, encode
+from tidegate.messages import Champion, ModelMessage, Shadow, decode_model, encode
 
 TOPIC = "models"
+Message = TypeVar("Message", Champion, Shadow)
 
 
 class Promoted(NamedTuple):
@@ -22,7 +23,7 @@ class Promoted(NamedTuple):
     offset: int
 
 
-def model_message(value: bytes | None) -> Champion | OnlineWeights | None:
+def model_message(value: bytes | None) -> ModelMessage | None:
     """A record of the models topic; None for a tombstone or what only a newer version understands."""
     try:
         return None if value is None else decode_model(value)
@@ -71,14 +72,31 @@ def write(broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, ti
         producer.close()
 
 
+def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
+    """Let a bundle score beside the champion of a profile (hash), or none (empty); durable then. Raises Retry."""
+    shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
+    write(broker, TOPIC, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
+
+
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
     """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry (after `timeout` s)."""
+    found = _newest(broker, Champion, profile, timeout)
+    return None if found is None else Promoted(*found)
+
+
+def current_shadow(broker: Broker, profile: str, *, timeout: float = 30.0) -> tuple[Shadow, int] | None:
+    """The shadow of a profile (hash) and the offset of its message, or None. Raises as `current_champion` does."""
+    found = _newest(broker, Shadow, profile, timeout)
+    return found if found and found[0].bundle else None
+
+
+def _newest(broker: Broker, kind: type[Message], profile: str, timeout: float) -> tuple[Message, int] | None:
     consumer = broker.consumer(None)
     try:
         (source,) = consumer.partitions(TOPIC)
         first, end = consumer.bounds(source)
         consumer.assign({source: first})
-        newest: Promoted | None = None
+        newest: tuple[Message, int] | None = None
         deadline = time.monotonic() + timeout
         at: int | None = first
         while (at if at is not None else first) < end:
@@ -87,8 +105,8 @@ def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> 
             for batch in consumer.poll(1000, 0.2):
                 for offset, value in zip(batch.offsets, batch.values, strict=True):
                     message = model_message(value)
-                    if isinstance(message, Champion) and message.profile == profile:
-                        newest = Promoted(message, offset)
+                    if isinstance(message, kind) and message.profile == profile:
+                        newest = message, offset
             at = consumer.position(source)
         return newest
     finally:

@@ -83,7 +83,7 @@ class Waiters:
             "status": "scored",
             "decision": DECISIONS[int(row["decision"])],
             "score": float(row["score"]),
-            "scores": dict(zip(self._names, row["scores"].tolist(), strict=True)),
+            "scores": dict(zip(self._names, row["scores"].tolist()[:-1], strict=True)),
             "reasons": msgspec.Raw(frames.reasons[0] or b"[]"),
             "bundle": row["bundle"].decode(),
         }

@@ -17,7 +17,8 @@ from tidegate.profile import load_profile
 
 COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["train"], ["retrain"], ["redrive"], ["doctor"],
             ["replay"], ["quality"], ["topics", "apply"], ["topics", "check"], ["profile", "check"],
-            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback")), ["learner", "rollback"]]
+            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback", "shadow",
+                                             "compare")), ["learner", "rollback"]]
 
 
 def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

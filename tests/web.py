@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,6 +64,7 @@ def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve",
     row["values"] = [[round(0.37 * i, 2) for i in range(len(profile.values))]]
     row["bundle"], row["decision"] = b"00aa11bb22cc33dd", DECISIONS.index(decision)
     row["score"] = row["scores"] = score
+    row["scores"][:, -1] = math.nan  # no shadow
     frames = Frames(row, [str(profile.id_of(tx)).encode()], [profile.key_of(tx)], [payload],
                     [json.dumps(list(reasons)).encode() if reasons else b""])
     return layout.pack(frames)[0]

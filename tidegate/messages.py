@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from tidegate.errors import Rejected, Stop
 
 MAGIC = 0x3146_4754  # "TGF1"
+SCORED_MAGIC = 0x3253_4754
+"""Scored frames: "TGS2". Those of the first version began as the others do, and had no place for a shadow's score."""
 NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
@@ -58,7 +60,7 @@ def _cut(rows: NDArray[Any]) -> list[bytes]:
 
 def frame_profile(value: bytes | None) -> bytes | None:
     """The profile's hash (8 characters) that a frame carries; None for anything else."""
-    if value is None or len(value) < 12 or int.from_bytes(value[:4], "little") != MAGIC:
+    if value is None or len(value) < 12 or int.from_bytes(value[:4], "little") not in (MAGIC, SCORED_MAGIC):
         return None
     return value[4:12]
 
@@ -68,12 +70,14 @@ class FrameLayout:
 
     Fields beyond the head: `steps` (one sub-record per keyed step: input partition, input offset, next labels offset,
     time in us), `keys` (u8 hashes of the profile's hashed fields), `values` (f8: inputs and features, in the
-    profile's order); with `scores` > 0 also the scored part. Offsets not known yet are `NONE`.
+    profile's order); with `scores` > 0 also the scored part: the score of
+    each detector, and as the last one that of a shadow (NaN without one). Offsets not known yet are `NONE`.
     """
 
     def __init__(self, profile: bytes, *, steps: int, keys: int, values: int, scores: int = 0) -> None:
         self.profile = profile
-        self._prefix = MAGIC.to_bytes(4, "little") + profile.ljust(8, b"\0")
+        self._magic = SCORED_MAGIC if scores else MAGIC
+        self._prefix = self._magic.to_bytes(4, "little") + profile.ljust(8, b"\0")
         fields = [*_HEAD, ("steps", STEP, (steps,)), ("keys", "<u8", (keys,)), ("values", "<f8", (values,))]
         if scores:
             fields += [
@@ -86,7 +90,7 @@ class FrameLayout:
     def empty(self, n: int) -> NDArray[Any]:
         """`n` rows with magic and profile set, everything else zero."""
         rows = np.zeros(n, self.dtype)
-        rows["magic"] = MAGIC
+        rows["magic"] = self._magic
         rows["profile"] = self.profile
         return rows
 
@@ -136,6 +140,9 @@ class FrameLayout:
             raise Stop(
                 f"this topic holds frames of profile {profile!r}, this process runs {self.profile!r}: "
                 "let the processes of the old profile drain it first, then start this one")
+        if value[:4] != self._prefix[:4]:
+            raise Stop("this topic holds frames of another version of Tidegate: let the processes of that version "
+                       "drain it first, then start this one")
         if len(value) < size:
             return Rejected("truncated_frame", f"{len(value)} bytes, a frame has at least {size}")
         row = np.frombuffer(value[:size], self.dtype)[0]
@@ -217,6 +224,18 @@ class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
     """The champion before: where a rollback goes."""
 
 
+class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
+    """Scorers let this bundle score beside the champion, without deciding anything (topic models, key shadow).
+
+    `bundle` is empty when none is to do so any more.
+    """
+
+    bundle: str
+    profile: str
+    started_us: int
+    by: str = ""
+
+
 class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     """The online model after all labels before offset `labels` (topic models, key online/<bundle>)."""
 
@@ -250,7 +269,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     stopping: bool = False
 
 
-ModelMessage = Champion | OnlineWeights
+ModelMessage = Champion | Shadow | OnlineWeights
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 decode_label = msgspec.json.Decoder(Label).decode

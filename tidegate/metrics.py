@@ -62,6 +62,7 @@ READY = Gauge("tidegate_ready", "1 when assigned and restored", ["stage"])
 DECISIONS = Counter("tidegate_decisions_total", "Decisions made", ["decision"])
 SCORES = BatchHistogram("tidegate_score", "Distribution of the final score",
                         buckets=(.001, .005, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, 1))
+SHADOW = Counter("tidegate_shadow_total", "Transactions that a shadow scored too, by its decision", ["decision"])
 MODEL_INFO = Gauge("tidegate_model_offset", "Offset on the models topic in use", ["bundle"])
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")
 LEARNT = Counter("tidegate_labels_learnt_total", "Labels the learner has folded, by what came of them", ["outcome"])

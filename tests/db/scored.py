@@ -25,7 +25,7 @@ NAMES = Names("abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("
 class ToyProfile:
     """As much of a profile as persisting needs."""
 
-    scored_layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=2)
+    scored_layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
 
 
 LAYOUT = ToyProfile.scored_layout
@@ -38,7 +38,7 @@ def frames(ids: list[str], *, body: int = 0, decision: int = 0, account: str = "
     rows = LAYOUT.empty(len(ids))
     rows["values"] = [1.5, np.nan]
     rows["keys"] = [7, 2**64 - 1]
-    rows["scores"], rows["score"], rows["decision"] = [0.25, 0.5], score, decision
+    rows["scores"], rows["score"], rows["decision"] = [0.25, 0.5, np.nan], score, decision
     rows["bundle"], rows["models_offset"], rows["online_labels"] = b"0123456789abcdef", -1, 3
     rows["event_us"], rows["ingest_us"], rows["amount_minor"] = event_us, 2_000, 1_250
     rows["steps"]["time_us"], rows["steps"]["offset"] = [3_000, 4_000], [11, 22]

@@ -26,7 +26,7 @@ def _frames(draw: st.DrawFn) -> Frames:
         for name in LONGS:
             row[name] = draw(LONG)
         row["values"] = [draw(FLOAT), draw(FLOAT)]
-        row["scores"] = [draw(FLOAT), draw(FLOAT)]
+        row["scores"] = [draw(FLOAT), draw(FLOAT), draw(FLOAT)]
         row["score"] = draw(st.floats(allow_nan=False, allow_infinity=False))
         row["keys"] = [draw(st.integers(0, 2**64 - 1)), 0]
         row["steps"]["offset"], row["steps"]["partition"] = draw(LONG), draw(st.integers(-2**31, 2**31 - 1))

@@ -15,7 +15,7 @@ from consumers.score import Alert, ScoreStage
 from model.reasons import Reason
 from tests.model.conftest import Trained
 from tidegate.errors import ConfigError, Retry, Stop
-from tidegate.messages import NONE, Champion, Frames, OnlineWeights, encode
+from tidegate.messages import MAGIC, NONE, Champion, Frames, OnlineWeights, Shadow, encode
 from tidegate.stage import Batch, NoState, Output, TopicPartition
 
 STATE = NoState()
@@ -33,7 +33,7 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
                  list(layout.pack(frames)), [0] * n, [None] * n, 777)
 
 
-def models(*messages: Champion | OnlineWeights | bytes | None, start: int = 0) -> Batch:
+def models(*messages: Champion | OnlineWeights | Shadow | bytes | None, start: int = 0) -> Batch:
     n = len(messages)
     values = [part if part is None or isinstance(part, bytes) else encode(part) for part in messages]
     return Batch(TopicPartition("models", 0), list(range(start, start + n)), [b""] * n, values, [0] * n, [None] * n)
@@ -43,7 +43,7 @@ def champion(trained: Trained, bundle: str = "", profile: str = "") -> Champion:
     return Champion(bundle or trained.bundle.hash, profile or trained.profile.hash.decode(), 1)
 
 
-def ready(trained: Trained, *more: Champion | OnlineWeights | bytes | None) -> ScoreStage:
+def ready(trained: Trained, *more: Champion | OnlineWeights | Shadow | bytes | None) -> ScoreStage:
     stage = ScoreStage(trained.profile, trained.bundle.path.parent)
     stage.absorb(STATE, models(champion(trained), *more))
     return stage
@@ -69,13 +69,14 @@ def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
     frames, before = scored(trained, output), trained.profile.features_layout.unpack([v for v in batch.values if v])
     expected = trained.bundle.score(trained.values[:2000])
     np.testing.assert_array_equal(frames.rows["score"], expected.final)
-    np.testing.assert_array_equal(frames.rows["scores"], expected.parts)
+    np.testing.assert_array_equal(frames.rows["scores"][:, :-1], expected.parts)
+    assert np.isnan(frames.rows["scores"][:, -1]).all()
     np.testing.assert_array_equal(frames.rows["features_offset"], batch.offsets)
     for name, value in {"features_partition": 3, "scored_us": 777, "bundle": trained.bundle.hash.encode(),
                         "models_offset": 1, "online_labels": NONE}.items():
         assert (frames.rows[name] == value).all(), name
     for field in before.rows.dtype.names or ():
-        if field != "reasons_len":
+        if field not in ("reasons_len", "magic"):
             assert frames.rows[field].tobytes() == before.rows[field].tobytes(), field
     assert (frames.ids, frames.accounts, frames.payloads) == (before.ids, before.accounts, before.payloads)
     assert list(output.emits[0].keys) == batch.keys
@@ -181,3 +182,39 @@ def test_a_champion_that_is_missing_or_damaged_is_refused(trained: Trained, tmp_
     for name in (trained.bundle.hash, "0" * 16, "../" + trained.bundle.hash):
         with pytest.raises(ConfigError):
             stage.absorb(STATE, models(champion(trained, bundle=name)))
+
+
+def shadow(trained: Trained, bundle: str) -> Shadow:
+    return Shadow(bundle, trained.profile.hash.decode(), 1)
+
+
+def test_a_shadow_scores_and_decides_nothing(trained: Trained) -> None:
+    """The shadow has the training's online weights, the champion others: their scores differ."""
+    weights = np.zeros(len(trained.bundle.online.params))  # type: ignore[union-attr] # card has an online model
+    learnt = OnlineWeights(trained.bundle.hash, 7, weights.astype("<f8").tobytes(), 7, 1)
+    batch = features_batch(trained, slice(3000))
+    alone = scored(trained, ready(trained, learnt).process(STATE, batch)).rows
+    both = scored(trained, ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(STATE, batch)).rows
+    np.testing.assert_array_equal(both["scores"][:, -1], trained.bundle.score(trained.values[:3000]).final)
+    assert not np.array_equal(both["scores"][:, -1], both["score"])
+    for name in ("score", "decision", "bundle"):
+        np.testing.assert_array_equal(alone[name], both[name])
+    np.testing.assert_array_equal(alone["scores"][:, :-1], both["scores"][:, :-1])
+
+
+def test_a_shadow_that_is_off_damaged_or_another_profiles_scores_nothing(trained: Trained) -> None:
+    beside = shadow(trained, trained.bundle.hash)
+    for last in (shadow(trained, ""), shadow(trained, "0123456789abcdef")):
+        frames = scored(trained, ready(trained, beside, last).process(STATE, features_batch(trained, slice(5))))
+        assert np.isnan(frames.rows["scores"][:, -1]).all()
+    other = ready(trained, Shadow(trained.bundle.hash, "otherone", 1))
+    frames = scored(trained, other.process(STATE, features_batch(trained, slice(5))))
+    assert np.isnan(frames.rows["scores"][:, -1]).all()
+
+
+def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained) -> None:
+    (value,) = ready(trained).process(STATE, features_batch(trained, slice(1))).emits[0].values
+    old = MAGIC.to_bytes(4, "little") + (value or b"")[4:-8]
+    with pytest.raises(Stop, match="another version"):
+        trained.profile.scored_layout.check(old)
+    assert not trained.profile.scored_layout.ours(old)

@@ -119,3 +119,25 @@ def test_bad_data_changes_nothing_and_leaves_a_report(pipeline: Pipeline, histor
     newest = max((pipeline.home / "retrain").glob("*.json"))
     assert json.loads(newest.read_text()) == found
     assert pipeline.run("retrain", "--data", str(tmp_path / "none.csv")).returncode == 78
+
+
+def test_a_shadow_scores_beside_the_champion_and_is_compared(pipeline: Pipeline, history: pd.DataFrame) -> None:
+    before = champion(pipeline)
+    other = next(one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"])
+    assert pipeline.run("models", "compare").returncode == 78
+    assert pipeline.run("models", "shadow", other).returncode == 0
+    row = {**history.drop(columns="label").iloc[0].to_dict(), "timestamp": "2026-01-31T12:00:00Z"}
+    row = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    numbers = iter(range(1000))
+
+    def shadowed() -> bool:
+        name = f"beside-{next(numbers)}"
+        assert pipeline.post("/v1/transactions?wait_ms=5000", row | {"transaction_id": name})[0] == 200
+        found = eventually(lambda: (got := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and got[1], 20)
+        return bool(found["bundle"] == before and "shadow" in found["scores"])
+
+    eventually(shadowed, 20)
+    found = json.loads(pipeline.run("models", "compare", "--json").stdout)
+    assert (found["shadow"], found["rows"] >= 1, 0 <= found["agreement"] <= 1) == (other, True, True)
+    assert pipeline.run("models", "shadow", "--off").returncode == 0
+    eventually(lambda: not shadowed(), 20)

@@ -7,7 +7,21 @@ import sys
 
 import typer
 
-from tidegate.cli import data, doctor, learner, models, profiles, quality, replay, run, setup, status, topics, up
+from tidegate.cli import (
+    data,
+    doctor,
+    learner,
+    models,
+    profiles,
+    quality,
+    replay,
+    run,
+    setup,
+    shadow,
+    status,
+    topics,
+    up,
+)
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
@@ -16,6 +30,7 @@ for part in (up, setup, run, status, data, doctor, replay, quality):
     part.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
+shadow.register(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(learner.app, name="learner")
 

@@ -111,7 +111,7 @@ class Profile:
     def scored_layout(self) -> FrameLayout:
         """The frame after scoring."""
         return FrameLayout(self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values),
-                           scores=len(self.models.names))
+                           scores=len(self.models.names) + 1)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
