@@ -51,7 +51,6 @@ class ScoreStage:
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
         self._profile, self._folder = profile, bundles_dir
         self._from, self._to = profile.features_layout, profile.scored_layout
-        self._thresholds = np.array([profile.models.thresholds.review, profile.models.thresholds.block])
         self._weights: dict[str, OnlineWeights] = {}
         self._trained: Bundle | None = None
         self.bundle: Bundle | None = None
@@ -133,7 +132,7 @@ class ScoreStage:
         rows["online_labels"] = self.online_labels
         scores = bundle.score(np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"] = scores.final, scores.parts
-        rows["decision"] = decisions = np.searchsorted(self._thresholds, scores.final, side="right")
+        rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
         flagged = np.flatnonzero(decisions)
         why = reasons(bundle, np.ascontiguousarray(rows["values"][flagged])) if len(flagged) else []
         emits = [Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))]
@@ -175,7 +174,7 @@ class ScoreStage:
                     [encode(alert) for alert in alerts])
 
 
-def _count(decisions: NDArray[np.intp], scores: Array) -> None:
+def _count(decisions: NDArray[np.uint8], scores: Array) -> None:
     for name, count in zip(_NAMES, np.bincount(decisions, minlength=len(_NAMES)).tolist(), strict=True):
         DECISIONS.labels(name).inc(count)
     observe_many(SCORES, scores)

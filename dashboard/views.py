@@ -70,7 +70,7 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
                                     ("persist", row["persisted_us"])]),
         "whole": present.duration(row["persisted_us"] - row["ingested_us"]),
         "moment": present.moment,
-        "thresholds": profile.models.thresholds,
+        "thresholds": present.limits(context.settings.bundles_dir, row),
     }
 
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from model.decision import Amounts, decide, rule
 from model.detectors.base import Array, Detector, known
 from model.detectors.online import Online
 from model.ensemble import Ensemble, sigmoid
@@ -43,6 +45,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     features: list[str]
     detectors: list[str]
     thresholds: dict[str, float]
+    """`model.decision.Fixed` or `model.decision.ByAmount`, by name."""
     training: Training
     metrics: dict[str, float]
     files: dict[str, str]
@@ -64,6 +67,7 @@ class Bundle:
                  ensemble: Ensemble) -> None:
         self.path, self.hash, self.manifest = path, bundle_hash, manifest
         self.detectors, self.ensemble = tuple(detectors), ensemble
+        self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
         self._columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
 
@@ -90,6 +94,10 @@ class Bundle:
         for k, part in enumerate(self.with_weights(weights).detectors):
             margins[:, k] = part.score(inputs)
         return Scores(sigmoid(margins), self.ensemble.combine(margins))
+
+    def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
+        """Places in `tidegate.messages.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor units."""
+        return decide(self.rule, scores, amount_minor)
 
     def contributions(self, values: Array) -> Array:
         """f8[n, 1 + features]: base and each feature's share of the final score's log-odds."""

@@ -11,10 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
+from model.decision import HeldOut, decide, resolve, rule
 from model.detectors.base import Array, Detector, known
 from model.ensemble import Ensemble, sigmoid
 from model.evaluate import metrics
-from model.history import fold
+from model.history import event_times, fold, minor_units
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
@@ -47,11 +48,14 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     progress(0.9, "calibration and test")
     margins = np.column_stack([part.score(x) for part in detectors])
     ensemble = Ensemble.fit(margins[stack], labels[stack] == 1)
-    found = _metrics(profile, detectors, margins[test], ensemble, labels[test] == 1)
+    held_out = slice(int(stack[0]), int(stack[-1]) + 1)
+    thresholds = resolve(profile, HeldOut(ensemble.combine(margins[held_out]), event_times(profile, frame)[held_out]))
+    final = ensemble.combine(margins[test])
+    found = _metrics(detectors, margins[test], final, labels[test] == 1)
+    found |= _decisions(decide(rule(thresholds), final, minor_units(profile, values[test])), labels[test] == 1)
     manifest = Manifest(
         profile.name, profile.hash.decode(), list(profile.values), features, list(profile.models.names),
-        {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
-        _training(profile, frame, labels, parts), found, {}, time.time_ns() // 1000)
+        thresholds, _training(profile, frame, labels, parts), found, {}, time.time_ns() // 1000)
     bundle = save(out_dir, manifest, detectors, ensemble)
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
@@ -90,15 +94,18 @@ def _training(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8],
                     [int((labels[rows] == 1).sum()) for rows in parts])
 
 
-def _metrics(profile: Profile, detectors: Sequence[Detector], margins: Array, ensemble: Ensemble,
-             y: NDArray[np.bool_]) -> dict[str, float]:
-    final = ensemble.combine(margins)
+def _metrics(detectors: Sequence[Detector], margins: Array, final: Array, y: NDArray[np.bool_]) -> dict[str, float]:
     found = metrics("", final, y)
     for k, part in enumerate(detectors):
         found |= metrics(f"{part.name}_", sigmoid(margins[:, k]), y)
-    found["base_rate"] = float(y.mean())
-    for name in ("review", "block"):
-        flagged = final >= getattr(profile.models.thresholds, name)
+    return found | {"base_rate": float(y.mean())}
+
+
+def _decisions(made: NDArray[np.uint8], y: NDArray[np.bool_]) -> dict[str, float]:
+    """What is sent to review or blocked, and what is blocked: its share of all, recall and precision."""
+    found: dict[str, float] = {}
+    for least, name in enumerate(("review", "block"), 1):
+        flagged = made >= least
         found |= {f"{name}_share": float(flagged.mean()), f"{name}_recall": float(flagged[y].mean()),
                   f"{name}_precision": float(y[flagged].mean()) if flagged.any() else 0.0}
     return found

@@ -148,7 +148,7 @@ def test_a_manifest_that_reaches_outside_is_refused(trained: Trained, tmp_path: 
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("format", 2, "format 1"), ("detectors", ["pickled"], "no detector"), ("features", ["nothing"], "among its values"),
-    ("surprise", 1, "unknown field")])
+    ("surprise", 1, "unknown field"), ("thresholds", {}, "expected review <= block")])
 def test_a_manifest_of_another_kind_is_refused(trained: Trained, tmp_path: Path, field: str, value: object,
                                                message: str) -> None:
     path = copied(trained.bundle, tmp_path)
