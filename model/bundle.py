@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from model.decision import Amounts, decide, rule
 from model.detectors.base import Array, Detector, known
 from model.detectors.online import Online
-from model.ensemble import Ensemble, sigmoid
+from model.ensemble import Combiner, Ensemble, sigmoid
+from model.ranking import RankAverage
 from tidegate.errors import ConfigError
 
-_ENSEMBLE = "ensemble.json"
 _MANIFEST = "manifest.json"
 _LARGEST = 256 * 1024 * 1024
 
@@ -64,7 +64,7 @@ class Bundle:
     """Scores rows of the profile's `values`. The same bits alone and in any batch."""
 
     def __init__(self, path: Path, bundle_hash: str, manifest: Manifest, detectors: Sequence[Detector],
-                 ensemble: Ensemble) -> None:
+                 ensemble: Combiner) -> None:
         self.path, self.hash, self.manifest = path, bundle_hash, manifest
         self.detectors, self.ensemble = tuple(detectors), ensemble
         self.rule = rule(manifest.thresholds)
@@ -102,11 +102,7 @@ class Bundle:
     def contributions(self, values: Array) -> Array:
         """f8[n, 1 + features]: base and each feature's share of the final score's log-odds."""
         inputs = self.inputs(values)
-        out = np.zeros((len(inputs), 1 + len(self.feature_names)))
-        out[:, 0] = self.ensemble.intercept
-        for weight, part in zip(self.ensemble.weights, self.detectors, strict=True):
-            out += weight * part.contributions(inputs)
-        return out
+        return self.ensemble.shares([part.contributions(inputs) for part in self.detectors])
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
@@ -115,14 +111,15 @@ class Bundle:
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
-        expected = {_ENSEMBLE}.union(*(kinds[name].files for name in manifest.detectors))
+        combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
+        expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
         if set(manifest.files) != expected or not known_columns or manifest.format != 1:
             raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, features among its "
                                  "values, and format 1")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
-        return cls(path, path.name, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
+        return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -137,9 +134,9 @@ def read_manifest(path: Path) -> Manifest:
         raise _damaged(path, f"manifest.json: {error}") from error
 
 
-def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble) -> Bundle:
+def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Combiner) -> Bundle:
     """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
-    files = {_ENSEMBLE: ensemble.save()}
+    files = {ensemble.file: ensemble.save()}
     for part in detectors:
         files |= part.save()
     manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}

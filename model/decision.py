@@ -19,12 +19,16 @@ from model.detectors.base import Array
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 from tidegate.profile.spec import DAY
-from tidegate.profile.thresholds import Appetite, Capacity
+from tidegate.profile.thresholds import Appetite, Capacity, Contamination, Cost, Thresholds
 
 Amounts = NDArray[np.int64]
 APPETITES: Mapping[Appetite, tuple[float, float]] = {
     "cautious": (0.05, 0.7), "balanced": (0.2, 0.9), "permissive": (0.5, 0.97)}
 """P(fraud) from which a transaction is reviewed, and blocked."""
+SHARES: Mapping[Appetite, Contamination] = {
+    "cautious": Contamination(review=0.02, block=0.002), "balanced": Contamination(review=0.01, block=0.001),
+    "permissive": Contamination(review=0.003, block=0.0003)}
+"""The same where there are no verdicts: shares of all transactions."""
 
 
 class Fixed(NamedTuple):
@@ -77,34 +81,52 @@ def cheapest(review: float, fraud: Array, block: float) -> tuple[Array, Array]:
 
 
 class HeldOut(NamedTuple):
-    """All transactions of the time the stack was fitted on: scores f8[n], event times i8[n] in us."""
+    """All transactions of the time the ensemble was fitted on: scores f8[n], event times i8[n] in us."""
 
     scores: Array
     times: NDArray[np.int64]
+    calibrated: bool = True
+    """Whether the scores are probabilities of fraud; they are ranks where there were no verdicts."""
 
 
 def resolve(profile: Profile, held_out: HeldOut) -> dict[str, float]:
-    """The manifest's thresholds for what the profile says."""
-    given = profile.models.thresholds
+    """The manifest's thresholds for what the profile says. Raises ConfigError for a cost without verdicts."""
+    return _rule_of(profile, profile.models.thresholds, held_out)._asdict()
+
+
+def _rule_of(profile: Profile, given: Thresholds, held_out: HeldOut) -> Rule:
     if given.cost is not None:
-        minor = 10.0**profile.decimals
-        if given.cost.fraud == "amount":
-            return ByAmount(given.cost.review * minor, given.cost.block * minor)._asdict()
-        review, block = cheapest(given.cost.review, np.array([given.cost.fraud]), given.cost.block)
-        return Fixed(float(review[0]), float(block[0]))._asdict()
+        if not held_out.calibrated:
+            raise ConfigError(f"{profile.path}: thresholds.cost needs probabilities, and without verdicts in the "
+                              "history there are only ranks: use contamination, capacity or appetite")
+        return _by_cost(given.cost, 10.0**profile.decimals)
     if given.capacity is not None:
-        return _at_capacity(given.capacity, held_out)._asdict()
+        return _at_capacity(given.capacity, held_out)
+    shares = SHARES[given.appetite] if given.appetite and not held_out.calibrated else given.contamination
+    if shares is not None:
+        return Fixed(*(_lowest(held_out.scores, int(len(held_out.scores) * share))
+                       for share in (shares.review, shares.block)))
     if given.appetite is not None:
-        return Fixed(*APPETITES[given.appetite])._asdict()
-    return {"review": given.review or 0.0, "block": given.block or 0.0}
+        return Fixed(*APPETITES[given.appetite])
+    return Fixed(given.review or 0.0, given.block or 0.0)
+
+
+def _by_cost(cost: Cost, minor: float) -> Rule:
+    if cost.fraud == "amount":
+        return ByAmount(cost.review * minor, cost.block * minor)
+    review, block = cheapest(cost.review, np.array([cost.fraud]), cost.block)
+    return Fixed(float(review[0]), float(block[0]))
+
+
+def _lowest(scores: Array, room: int) -> float:
+    """The lowest threshold that at most `room` of the scores reach."""
+    ordered = np.sort(scores)[::-1]
+    return float(np.nextafter(ordered[room], np.inf)) if len(scores) > room else float(np.finfo(np.float64).tiny)
 
 
 def _at_capacity(capacity: Capacity, held_out: HeldOut) -> Fixed:
     """The lowest review score with which no day (UTC) would have had more reviews than there is room for."""
-    review, days = 0.0, held_out.times // DAY
-    for day in np.unique(days):
-        scores = held_out.scores[days == day]
-        waiting = np.sort(scores[scores < capacity.block])[::-1]
-        if len(waiting) > capacity.reviews_per_day:
-            review = max(review, float(np.nextafter(waiting[capacity.reviews_per_day], np.inf)))
-    return Fixed(min(max(review, np.finfo(np.float64).tiny), capacity.block), capacity.block)
+    waiting = held_out.scores < capacity.block
+    days = held_out.times // DAY
+    needed = [_lowest(held_out.scores[waiting & (days == day)], capacity.reviews_per_day) for day in np.unique(days)]
+    return Fixed(min(max(needed), capacity.block), capacity.block)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -39,11 +41,34 @@ def sigmoid(z: Array) -> Array:
     return out.reshape(z.shape)
 
 
-class Ensemble(NamedTuple):
+class Combiner(Protocol):
+    """Makes one score of several detectors'."""
+
+    file: ClassVar[str]
+    calibrated: ClassVar[bool]
+    """Whether its scores are probabilities of fraud."""
+
+    def combine(self, parts: Array) -> Array:
+        """Scores f8[n] in (0, 1) of log-odds f8[n, m]; the same bits alone and in any batch."""
+        ...
+
+    def shares(self, parts: Sequence[Array]) -> Array:
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`."""
+        ...
+
+    def save(self) -> bytes:
+        """The content of `file`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
     """P(fraud) = sigmoid(intercept + weights . log-odds); no weight is negative, so suspicion never lowers it."""
 
     intercept: float
     weights: Array
+    file: ClassVar[str] = "ensemble.json"
+    calibrated: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
@@ -64,6 +89,15 @@ class Ensemble(NamedTuple):
         """Probabilities f8[n] of log-odds f8[n, m]."""
         out = np.empty(len(parts))
         _combine(np.ascontiguousarray(parts), self.intercept, self.weights, _LIMIT, out)
+        return out
+
+    def shares(self, parts: Sequence[Array]) -> Array:
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`."""
+        out = np.zeros(parts[0].shape)
+        for weight, part in zip(self.weights, parts, strict=True):
+            odds = part.sum(axis=1)
+            out += part * (weight * np.minimum(1.0, _LIMIT / np.maximum(np.abs(odds), 1.0)))[:, None]
+        out[:, 0] += self.intercept
         return out
 
     def save(self) -> bytes:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from model.bundle import Bundle, Manifest, Training, save
 from model.decision import HeldOut, decide, resolve, rule
 from model.detectors.base import Array, Detector, known
-from model.ensemble import Ensemble, sigmoid
+from model.ensemble import Combiner, Ensemble, sigmoid
 from model.evaluate import metrics
 from model.history import event_times, fold, minor_units
+from model.ranking import RankAverage
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
@@ -24,6 +25,8 @@ _CUTS = (0.7, 0.85)
 """Share of history before the stack's slice, and before the test slice."""
 _FEWEST = 10
 """Frauds that each slice needs."""
+_FEWEST_ROWS = 100
+"""Rows that each slice needs where nothing is known to be fraud."""
 
 
 def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_dir: Path, progress: Progress,
@@ -43,13 +46,14 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     detectors: list[Detector] = []
     for k, name in enumerate(profile.models.names):
         progress(0.5 + 0.4 * k / len(profile.models.names), f"{name} on {len(fit):,} transactions")
-        settings = profile.models.settings[name]
+        settings = {key: value for key, value in profile.models.settings[name].items() if key != "weight"}
         detectors.append(_kind(profile, name).fit(x[fit], labels[fit] == 1, features, settings, seed))
     progress(0.9, "calibration and test")
     margins = np.column_stack([part.score(x) for part in detectors])
-    ensemble = Ensemble.fit(margins[stack], labels[stack] == 1)
+    ensemble = _combiner(profile, margins[stack], labels[stack] == 1)
     held_out = slice(int(stack[0]), int(stack[-1]) + 1)
-    thresholds = resolve(profile, HeldOut(ensemble.combine(margins[held_out]), event_times(profile, frame)[held_out]))
+    thresholds = resolve(profile, HeldOut(ensemble.combine(margins[held_out]), event_times(profile, frame)[held_out],
+                                          ensemble.calibrated))
     final = ensemble.combine(margins[test])
     found = _metrics(detectors, margins[test], final, labels[test] == 1)
     found |= _decisions(decide(rule(thresholds), final, minor_units(profile, values[test])), labels[test] == 1)
@@ -61,6 +65,16 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     return bundle
 
 
+def _combiner(profile: Profile, margins: Array, y: NDArray[np.bool_]) -> Combiner:
+    """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by `models.NAME.weight`."""
+    if y.any():
+        return Ensemble.fit(margins, y)
+    weights = [profile.models.settings[name].get("weight", 1.0) for name in profile.models.names]
+    if not all(isinstance(weight, int | float) and 0 < weight <= 1e6 for weight in weights):
+        raise ConfigError(f"{profile.path}: models: expected positive numbers as weights, got {weights}")
+    return RankAverage.fit(margins, [float(weight) for weight in weights])
+
+
 def _kind(profile: Profile, name: str) -> type[Detector]:
     kinds = known()
     if name not in kinds:
@@ -69,18 +83,32 @@ def _kind(profile: Profile, name: str) -> type[Detector]:
 
 
 def _slices(labels: NDArray[np.int8]) -> list[NDArray[np.intp]]:
-    """Rows with a verdict, by time: for the detectors, for the stack, for the test."""
-    verdicts = np.flatnonzero(labels >= 0)
+    """Rows with a verdict, by time: for the detectors, for the stack, for the test. Without frauds all rows count."""
+    verdicts = np.flatnonzero(labels >= 0) if (labels == 1).any() else np.arange(len(labels))
     return np.split(verdicts, [int(len(verdicts) * cut) for cut in _CUTS])
 
 
 def _sufficient(profile: Profile, labels: NDArray[np.int8], parts: Sequence[NDArray[np.intp]]) -> None:
+    if not (labels == 1).any():
+        _sufficient_without_verdicts(profile, parts)
+        return
     for rows, what in zip(parts, ("first 70%", "next 15%", "last 15%"), strict=True):
         frauds = int((labels[rows] == 1).sum())
         if frauds < _FEWEST or len(rows) - frauds < _FEWEST:
             raise ConfigError(f"{profile.path}: history: the {what} of the transactions with a verdict hold {frauds} "
                               f"frauds of {len(rows)}; training needs {_FEWEST} frauds and {_FEWEST} others in "
                               "each part: give a longer history")
+
+
+def _sufficient_without_verdicts(profile: Profile, parts: Sequence[NDArray[np.intp]]) -> None:
+    learning = [name for name in profile.models.names if _kind(profile, name).supervised]
+    if learning:
+        raise ConfigError(f"{profile.path}: history: nothing in it is known to be fraud, and {', '.join(learning)} "
+                          f"learn from verdicts; training needs {_FEWEST} frauds in each part, or only models that "
+                          "need none")
+    if min(map(len, parts)) < _FEWEST_ROWS:
+        raise ConfigError(f"{profile.path}: history: training needs {_FEWEST_ROWS} transactions in each part: give a "
+                          "longer history")
 
 
 def _training(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8],
@@ -95,6 +123,9 @@ def _training(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8],
 
 
 def _metrics(detectors: Sequence[Detector], margins: Array, final: Array, y: NDArray[np.bool_]) -> dict[str, float]:
+    """On the test slice; only what is flagged can be counted where nothing is known to be fraud."""
+    if not y.any():
+        return {}
     found = metrics("", final, y)
     for k, part in enumerate(detectors):
         found |= metrics(f"{part.name}_", sigmoid(margins[:, k]), y)
@@ -106,6 +137,8 @@ def _decisions(made: NDArray[np.uint8], y: NDArray[np.bool_]) -> dict[str, float
     found: dict[str, float] = {}
     for least, name in enumerate(("review", "block"), 1):
         flagged = made >= least
-        found |= {f"{name}_share": float(flagged.mean()), f"{name}_recall": float(flagged[y].mean()),
-                  f"{name}_precision": float(y[flagged].mean()) if flagged.any() else 0.0}
+        found[f"{name}_share"] = float(flagged.mean())
+        if y.any():
+            found |= {f"{name}_recall": float(flagged[y].mean()),
+                      f"{name}_precision": float(y[flagged].mean()) if flagged.any() else 0.0}
     return found

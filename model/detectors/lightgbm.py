@@ -20,6 +20,7 @@ class LightGBM:
 
     name: ClassVar[str] = "lightgbm"
     files: ClassVar[tuple[str, ...]] = ("lightgbm.txt",)
+    supervised: ClassVar[bool] = True
 
     def __init__(self, text: str, features: tuple[str, ...]) -> None:
         self.features = features

@@ -95,6 +95,7 @@ class Online:
 
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online.json",)
+    supervised: ClassVar[bool] = True
 
     def __init__(self, features: tuple[str, ...], edges: Sequence[Array], shares: Sequence[Array], params: Array,
                  rate: float) -> None:

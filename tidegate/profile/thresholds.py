@@ -30,6 +30,13 @@ class Capacity(_Strict):
     block: float = 0.9
 
 
+class Contamination(_Strict):
+    """Shares of all transactions: what is reviewed or blocked, and what of it is blocked."""
+
+    review: float
+    block: float
+
+
 class Thresholds(_Strict):
     """Scores from which a transaction is sent to review, or blocked; or one of the other forms, and no scores."""
 
@@ -37,19 +44,23 @@ class Thresholds(_Strict):
     block: float | None = None
     cost: Cost | None = None
     capacity: Capacity | None = None
+    contamination: Contamination | None = None
     appetite: Appetite | None = None
 
 
 def fault(given: Thresholds, *, time: bool, money: bool) -> str:
     """What is wrong with it in a profile with or without a time and a money field; "" when nothing is."""
-    forms = [form for form in (given.cost, given.capacity, given.appetite) if form is not None]
+    forms = [form for form in (given.cost, given.capacity, given.contamination, given.appetite) if form is not None]
     scores = (given.review, given.block)
     if len(forms) + any(score is not None for score in scores) != 1:
-        return "expected review and block, or one of cost, capacity and appetite"
+        return "expected review and block, or one of cost, capacity, contamination and appetite"
     if given.cost is not None:
         return _cost_fault(given.cost, money=money)
     if given.capacity is not None:
         return _capacity_fault(given.capacity, time=time)
+    if given.contamination is not None:
+        shares = given.contamination
+        return "" if 0 < shares.block <= shares.review < 1 else "contamination: expected 0 < block <= review < 1"
     if not forms and not 0 < (given.review or 0) <= (given.block or 0) <= 1:
         return "expected 0 < review <= block <= 1"
     return ""
