@@ -134,12 +134,15 @@ class ScoreStage:
         rows["score"], rows["scores"] = scores.final, scores.parts
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
         flagged = np.flatnonzero(decisions)
-        why = reasons(bundle, np.ascontiguousarray(rows["values"][flagged])) if len(flagged) else []
+        why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
         emits = [Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))]
         if len(flagged):
             emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
         return Output(emits, rejects)
+
+    def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
+        return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"])
 
     def _rows(self, source: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""

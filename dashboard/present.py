@@ -70,6 +70,14 @@ def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> l
             for name, value in values]
 
 
+def passing(reason: Row) -> str:
+    """What the reason's feature would have to be for the transaction to pass; "" when no single value does it."""
+    for side, words in (("pass_at_most", "at most"), ("pass_at_least", "at least")):
+        if reason.get(side) is not None:
+            return f"{reason['feature']} were {words} {reason[side]:.15g}"
+    return ""
+
+
 def limits(bundles: Path, row: Row) -> Fixed | None:
     """From which scores this transaction was to be reviewed and blocked; None where its bundle is not at hand."""
     try:

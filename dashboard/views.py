@@ -65,6 +65,7 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "features": [(name, present.number(value)) for name, value in row["features"].items()],
         "values": {reason["feature"]: present.number(reason.get("value")) for reason in row["reasons"] or []},
         "reasons": present.bars(reasons),
+        "passing": [text for reason in row["reasons"] or [] if (text := present.passing(reason))],
         "models": present.bars(list(row["scores"].items()), 1.0),
         "stages": present.timeline([("ingest", row["ingested_us"]), *steps, ("score", row["scored_us"]),
                                     ("persist", row["persisted_us"])]),

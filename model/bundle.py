@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from model.decision import Amounts, decide, rule
 from model.detectors.base import Array, Detector, known
+from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
 from model.ensemble import Combiner, Ensemble, sigmoid
+from model.levels import levels
 from model.ranking import RankAverage
 from tidegate.errors import ConfigError
 
@@ -69,16 +71,23 @@ class Bundle:
         self.detectors, self.ensemble = tuple(detectors), ensemble
         self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
-        self._columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
+        self.columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
 
     @cached_property
     def online(self) -> Online | None:
         """The detector that learns from verdicts, if the profile names one."""
         return next((part for part in self.detectors if isinstance(part, Online)), None)
 
+    @cached_property
+    def levels(self) -> Array:
+        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see `model.levels`."""
+        cuts = [part.cuts for part in self.detectors if isinstance(part, LightGBM | Online)]
+        return levels([np.concatenate([part[k] for part in cuts] or [np.empty(0)])
+                       for k in range(len(self.feature_names))])
+
     def inputs(self, values: Array) -> Array:
         """The detectors' columns of `values` f8[n, len(profile.values)]."""
-        return np.ascontiguousarray(values[:, self._columns])
+        return np.ascontiguousarray(values[:, self.columns])
 
     def with_weights(self, weights: Array | None) -> Bundle:
         """The same bundle with other online weights (None: the training's). Raises ConfigError on their number."""

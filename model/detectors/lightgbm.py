@@ -47,6 +47,11 @@ class LightGBM:
         booster = lightgbm.train(options, data, num_boost_round=int(chosen["trees"]))
         return cls(booster.model_to_string(), names)
 
+    @property
+    def cuts(self) -> list[Array]:
+        """For each feature, the values between which its score can change."""
+        return trees.cuts(self._forest, len(self.features))
+
     def score(self, x: Array) -> Array:
         return trees.margins(self._forest, x)
 

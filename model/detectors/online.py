@@ -129,6 +129,11 @@ class Online:
         _slots(np.ascontiguousarray(x), np.arange(n), np.full(n, RIGHT), self._first, self._flat, out)
         return out
 
+    @property
+    def cuts(self) -> list[Array]:
+        """For each feature, the values between which its score can change."""
+        return list(self._edges)
+
     def score(self, x: Array) -> Array:
         return self.margins(self.params, self.slots(x))
 
