@@ -55,7 +55,8 @@ class Replay:
         try:
             found, values = self._features(row, reader, side_reader)
             bundle = Bundle.load(self._bundles / row["bundle"])
-            scores = bundle.score(values[np.newaxis], self._weights(bundle, row["online_labels"], reader))
+            scores = bundle.score(values[np.newaxis], self._weights(bundle, row["online_labels"], reader),
+                                  without=row["degraded"])
         finally:
             reader.close()
             side_reader.close()

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import Bundle
+from model.bundle import Bundle, Scores
 from model.detectors.base import Array
 from model.reasons import Reason, reasons
 from model.registry import model_message
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages import NONE, Champion, Decision, OnlineWeights, encode
-from tidegate.metrics import DECISIONS, MODEL_INFO, ONLINE_LABELS, SCORES, observe_many
+from tidegate.metrics import DECISIONS, DEGRADED, MODEL_INFO, ONLINE_LABELS, SCORES, observe_many
 from tidegate.profile import Profile
 from tidegate.stage import Batch, Emit, NoState, Output, Reject
 
@@ -51,6 +51,7 @@ class ScoreStage:
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
         self._profile, self._folder = profile, bundles_dir
         self._from, self._to = profile.features_layout, profile.scored_layout
+        self._failing: set[str] = set()
         self._weights: dict[str, OnlineWeights] = {}
         self._trained: Bundle | None = None
         self.bundle: Bundle | None = None
@@ -132,6 +133,7 @@ class ScoreStage:
         rows["online_labels"] = self.online_labels
         scores = bundle.score(np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"] = scores.final, scores.parts
+        self._tell_degraded(bundle, scores)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
@@ -141,8 +143,18 @@ class ScoreStage:
         _count(decisions, scores.final)
         return Output(emits, rejects)
 
+    def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
+        """Count what was decided without a detector; log an error once, until the detector works again."""
+        if np.isnan(scores.parts).any():
+            for part, count in zip(bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True):
+                DEGRADED.labels(part.name).inc(count)
+        for name in scores.failures.keys() - self._failing:
+            _LOG.error("detector %s failed and is left out", name, exc_info=scores.failures[name])
+        self._failing = set(scores.failures)
+
     def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
-        return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"])
+        return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"],
+                       np.ascontiguousarray(flagged["scores"]))
 
     def _rows(self, source: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -56,10 +56,14 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Scores(NamedTuple):
-    """Probabilities: of each detector f8[n, m] (uncalibrated), and the final, calibrated one f8[n]."""
+    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final one f8[n].
+
+    `failures` are the errors of detectors that were left out because of them.
+    """
 
     parts: Array
     final: Array
+    failures: Mapping[str, Exception]
 
 
 class Bundle:
@@ -96,22 +100,49 @@ class Bundle:
         parts = [part.with_params(weights) if isinstance(part, Online) else part for part in self.detectors]
         return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
 
-    def score(self, values: Array, weights: Array | None = None) -> Scores:
-        """Score `values` f8[n, len(profile.values)], NaN where missing."""
-        inputs = self.inputs(values)
-        margins = np.empty((len(inputs), len(self.detectors)))
+    def score(self, values: Array, weights: Array | None = None, without: Collection[str] = ()) -> Scores:
+        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors out by name.
+
+        A detector that raises is left out of all rows, one whose score is not finite out of that row. Raises its error
+        when no detector is left.
+        """
+        inputs, failures = self.inputs(values), dict[str, Exception]()
+        margins = np.full((len(inputs), len(self.detectors)), np.nan)
         for k, part in enumerate(self.with_weights(weights).detectors):
-            margins[:, k] = part.score(inputs)
-        return Scores(sigmoid(margins), self.ensemble.combine(margins))
+            if part.name not in without:
+                try:
+                    margins[:, k] = part.score(inputs)
+                except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
+                    failures[part.name] = error
+        if len(failures) == len(self.detectors):
+            raise next(iter(failures.values()))
+        margins[~np.isfinite(margins)] = np.nan
+        final = self.ensemble.combine(margins) if not np.isnan(margins).any() else self._degraded(margins)
+        return Scores(sigmoid(margins), final, failures)
+
+    def _degraded(self, margins: Array) -> Array:
+        out = np.empty(len(margins))
+        for rows, left_out in _patterns(margins):
+            combiner = self.ensemble.without(left_out) if left_out else self.ensemble
+            out[rows] = combiner.combine(np.delete(margins[rows], left_out, axis=1))
+        return out
 
     def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
         """Places in `tidegate.messages.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor units."""
         return decide(self.rule, scores, amount_minor)
 
-    def contributions(self, values: Array) -> Array:
-        """f8[n, 1 + features]: base and each feature's share of the final score's log-odds."""
+    def contributions(self, values: Array, parts: Array | None = None) -> Array:
+        """f8[n, 1 + features]: base and each feature's share of the final score's log-odds.
+
+        `parts` as `score` gave them say which detectors were left out of which rows.
+        """
         inputs = self.inputs(values)
-        return self.ensemble.shares([part.contributions(inputs) for part in self.detectors])
+        out = np.empty((len(inputs), 1 + len(self.feature_names)))
+        for rows, left_out in _patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
+            combiner = self.ensemble.without(left_out) if left_out else self.ensemble
+            out[rows] = combiner.shares([part.contributions(inputs[rows]) for k, part in enumerate(self.detectors)
+                                         if k not in left_out])
+        return out
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
@@ -129,6 +160,16 @@ class Bundle:
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
         return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
+
+
+def _patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
+    """Rows that lack the same parts, and the places of these."""
+    missing = np.isnan(parts)
+    if not missing.any():
+        yield np.arange(len(parts)), ()
+        return
+    for pattern in np.unique(missing, axis=0):
+        yield np.flatnonzero((missing == pattern).all(axis=1)), tuple(np.flatnonzero(pattern).tolist())
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -10,7 +10,7 @@ from model.detectors.base import Array
 
 _LARGEST = 1e15
 """Beyond this a number is not one that a person would name."""
-LEVELS = 16
+LEVELS = 8
 """Values tried of each column: each costs a score of the flagged row."""
 
 

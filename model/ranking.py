@@ -42,7 +42,7 @@ def _rank(value: float, knots: Array, levels: Array) -> float:
 def _ranks(parts: Array, reference: Array, levels: Array, out: Array) -> None:
     for i in range(parts.shape[0]):
         for k in range(parts.shape[1]):
-            out[i, k] = np.nan if np.isnan(parts[i, k]) else _rank(parts[i, k], reference[k], levels)
+            out[i, k] = _rank(parts[i, k], reference[k], levels)
 
 
 @jit
@@ -50,10 +50,9 @@ def _average(ranks: Array, weights: Array, out: Array) -> None:
     for i in range(ranks.shape[0]):
         total = used = 0.0
         for k in range(ranks.shape[1]):
-            if not np.isnan(ranks[i, k]):
-                total += weights[k] * ranks[i, k]
-                used += weights[k]
-        out[i] = total / used if used > 0 else np.nan
+            total += weights[k] * ranks[i, k]
+            used += weights[k]
+        out[i] = total / used
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class RankAverage:
     """The weighted mean of each score's rank among the scores of rows that no detector has seen.
 
     Not a probability: 0.99 says that a row is more unusual than about 99% of those. `weights` f8[m], `reference`
-    f8[m, knots]. A detector without a score (NaN) has no weight in that row.
+    f8[m, knots].
     """
 
     weights: Array
@@ -99,6 +98,9 @@ class RankAverage:
         out *= _ratio(_log_odds(last) - _log_odds(first), last - first)[:, None]
         out[:, 0] = _log_odds(last) - out[:, 1:].sum(axis=1)
         return out
+
+    def without(self, left_out: tuple[int, ...]) -> RankAverage:
+        return RankAverage(np.delete(self.weights, left_out), np.delete(self.reference, left_out, axis=0))
 
     def save(self) -> bytes:
         return msgspec.json.encode(_File(self.weights.tolist(), self.reference.tolist()))

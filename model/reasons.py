@@ -34,9 +34,13 @@ class Reason(msgspec.Struct, omit_defaults=True):
     pass_at_least: float | None = None
 
 
-def reasons(bundle: Bundle, profile: Profile, values: Array, amount_minor: Amounts) -> list[list[Reason]]:
-    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most, strongest first."""
-    inputs, shares = bundle.inputs(values), bundle.contributions(values)[:, 1:]
+def reasons(bundle: Bundle, profile: Profile, values: Array, amount_minor: Amounts,
+            parts: Array | None = None) -> list[list[Reason]]:
+    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most, strongest first.
+
+    `parts` are the detectors' scores f8[n, m] of these rows, NaN where one was left out.
+    """
+    inputs, shares = bundle.inputs(values), bundle.contributions(values, parts)[:, 1:]
     order = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
     found = [[_reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
               for k in row if shares[i, k] >= _LEAST] for i, row in enumerate(order)]

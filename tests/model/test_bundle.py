@@ -205,6 +205,17 @@ def test_the_stack_ignores_a_constant_part_and_never_turns_one_round() -> None:
     assert stack.combine(np.column_stack([good, good, good])).mean() == pytest.approx(y.mean(), rel=0.05)
 
 
+def test_a_bundle_of_before_the_fallbacks_still_loads_and_says_what_it_lacks(trained: Trained) -> None:
+    stack = trained.bundle.ensemble
+    assert isinstance(stack, Ensemble)
+    old = Ensemble.load(msgspec.json.encode({"intercept": stack.intercept, "weights": stack.weights.tolist()}), 2)
+    assert (old.intercept, old.weights.tolist()) == (stack.intercept, stack.weights.tolist())
+    with pytest.raises(ConfigError, match="no stack without"):
+        old.without((0,))
+    with pytest.raises(ConfigError, match="another number of detectors"):
+        Ensemble.load(stack.save().replace(b'"without":[0]', b'"without":[0,1]'), 2)
+
+
 def test_a_stack_without_any_use_says_the_base_rate() -> None:
     y = np.arange(1000) % 100 == 0
     assert Ensemble.fit(np.zeros((1000, 2)), y).combine(np.zeros((1, 2)))[0] == pytest.approx(0.01, rel=1e-3)

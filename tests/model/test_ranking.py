@@ -48,12 +48,10 @@ def test_equal_scores_share_their_rank() -> None:
     assert 0 < low < 0.001 < 0.999 < high < 1
 
 
-def test_a_detector_without_a_score_has_no_weight() -> None:
-    made = RankAverage.fit(REFERENCE, [1.0, 1.0])
-    found = made.combine(np.array([[2.0, np.nan], [np.nan, 1.0], [np.nan, np.nan]]))
-    assert found[0] == made.ranks(np.array([[2.0, 0.0]]))[0, 0]
-    assert found[1] == made.ranks(np.array([[0.0, 1.0]]))[0, 1]
-    assert np.isnan(found[2])
+def test_without_one_detector_the_other_decides() -> None:
+    made = RankAverage.fit(REFERENCE, [3.0, 1.0])
+    rows = REFERENCE[:50]
+    np.testing.assert_array_equal(made.without((0,)).combine(rows[:, 1:]), made.ranks(rows)[:, 1])
 
 
 @settings(deadline=None)
