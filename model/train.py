@@ -69,10 +69,11 @@ def _combiner(profile: Profile, margins: Array, y: NDArray[np.bool_]) -> Combine
     """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by `models.NAME.weight`."""
     if y.any():
         return Ensemble.fit(margins, y)
-    weights = [profile.models.settings[name].get("weight", 1.0) for name in profile.models.names]
-    if not all(isinstance(weight, int | float) and 0 < weight <= 1e6 for weight in weights):
-        raise ConfigError(f"{profile.path}: models: expected positive numbers as weights, got {weights}")
-    return RankAverage.fit(margins, [float(weight) for weight in weights])
+    given = [profile.models.settings[name].get("weight", 1.0) for name in profile.models.names]
+    weights = [float(weight) for weight in given if isinstance(weight, int | float) and 0 < weight <= 1e6]
+    if len(weights) < len(given):
+        raise ConfigError(f"{profile.path}: models: expected positive numbers as weights, got {given}")
+    return RankAverage.fit(margins, weights)
 
 
 def _kind(profile: Profile, name: str) -> type[Detector]:
