@@ -16,7 +16,7 @@ from model.learner import LearnState
 from model.published import label_history
 from tidegate.broker import Broker, Consumer
 from tidegate.errors import ConfigError
-from tidegate.messages import NONE
+from tidegate.messages import DECISIONS, NONE
 from tidegate.profile import Profile
 from tidegate.restore import Restorer
 from tidegate.runner import identify
@@ -55,12 +55,15 @@ class Replay:
         try:
             found, values = self._features(row, reader, side_reader)
             bundle = Bundle.load(self._bundles / row["bundle"])
-            scores = bundle.score(values[np.newaxis], self._weights(bundle, row["online_labels"], reader))
+            scores = bundle.score(values[np.newaxis], self._weights(bundle, row["online_labels"], reader),
+                                  without=row["degraded"])
         finally:
             reader.close()
             side_reader.close()
+        decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [*found, *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
-                *_compare({"score": row["score"]}, ["score"], scores.final)]
+                *_compare({"score": row["score"]}, ["score"], scores.final),
+                *_compare({"decision": float(DECISIONS.index(row["decision"]))}, ["decision"], decision.astype("f8"))]
 
     def _features(self, row: Mapping[str, Any], reader: Consumer,
                   side_reader: Consumer) -> tuple[list[Difference], Floats]:

@@ -11,13 +11,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import Bundle
+from model.bundle import Bundle, Scores
 from model.detectors.base import Array
 from model.reasons import Reason, reasons
 from model.registry import model_message
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages import NONE, SCORED_MAGIC, Champion, Decision, OnlineWeights, Shadow, encode
-from tidegate.metrics import DECISIONS, MODEL_INFO, ONLINE_LABELS, SCORES, SHADOW, observe_many
+from tidegate.metrics import DECISIONS, DEGRADED, MODEL_INFO, ONLINE_LABELS, SCORES, SHADOW, observe_many
 from tidegate.profile import Profile
 from tidegate.stage import Batch, Emit, NoState, Output, Reject
 
@@ -51,7 +51,7 @@ class ScoreStage:
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
         self._profile, self._folder = profile, bundles_dir
         self._from, self._to = profile.features_layout, profile.scored_layout
-        self._thresholds = np.array([profile.models.thresholds.review, profile.models.thresholds.block])
+        self._failing: set[str] = set()
         self._weights: dict[str, OnlineWeights] = {}
         self._trained: Bundle | None = None
         self._shadow: Bundle | None = None
@@ -147,25 +147,39 @@ class ScoreStage:
         rows["online_labels"] = self.online_labels
         scores = bundle.score(np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
-        rows["decision"] = decisions = np.searchsorted(self._thresholds, scores.final, side="right")
+        self._tell_degraded(bundle, scores)
+        rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
         rows["scores"][:, -1] = self._beside(rows, decisions)
         flagged = np.flatnonzero(decisions)
-        why = reasons(bundle, np.ascontiguousarray(rows["values"][flagged])) if len(flagged) else []
+        why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
         emits = [Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))]
         if len(flagged):
             emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
         return Output(emits, rejects)
 
-    def _beside(self, rows: NDArray[Any], decisions: NDArray[np.intp]) -> Array:
+    def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
         """The shadow's scores f8[n]; NaN without one."""
         if self._shadow is None:
             return np.full(len(rows), np.nan)
         scores = self._shadow.score(np.ascontiguousarray(rows["values"])).final
-        same = int((np.searchsorted(self._thresholds, scores, side="right") == decisions).sum())
+        same = int((self._shadow.decide(scores, rows["amount_minor"]) == decisions).sum())
         SHADOW.labels("same").inc(same)
         SHADOW.labels("other").inc(len(rows) - same)
         return scores
+
+    def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
+        """Count what was decided without a detector; log an error once, until the detector works again."""
+        if np.isnan(scores.parts).any():
+            for part, count in zip(bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True):
+                DEGRADED.labels(part.name).inc(count)
+        for name in scores.failures.keys() - self._failing:
+            _LOG.error("detector %s failed and is left out", name, exc_info=scores.failures[name])
+        self._failing = set(scores.failures)
+
+    def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
+        return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"],
+                       np.ascontiguousarray(flagged["scores"][:, :-1]))
 
     def _rows(self, source: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
@@ -201,7 +215,7 @@ class ScoreStage:
                     [encode(alert) for alert in alerts])
 
 
-def _count(decisions: NDArray[np.intp], scores: Array) -> None:
+def _count(decisions: NDArray[np.uint8], scores: Array) -> None:
     for name, count in zip(_NAMES, np.bincount(decisions, minlength=len(_NAMES)).tolist(), strict=True):
         DECISIONS.labels(name).inc(count)
     observe_many(SCORES, scores)

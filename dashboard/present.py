@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from model.bundle import read_manifest
+from model.decision import Fixed, rule
+from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
 Row = Mapping[str, Any]
@@ -63,6 +68,24 @@ def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> l
     most = longest or max((abs(value) for _, value in values), default=0.0) or 1.0
     return [{"name": name, "value": value, "share": min(100.0, 100 * abs(value) / most), "positive": value >= 0}
             for name, value in values]
+
+
+def passing(reason: Row) -> str:
+    """What the reason's feature would have to be for the transaction to pass; "" when no single value does it."""
+    for side, words in (("pass_at_most", "at most"), ("pass_at_least", "at least")):
+        if reason.get(side) is not None:
+            return f"{reason['feature']} were {words} {reason[side]:.15g}"
+    return ""
+
+
+def limits(bundles: Path, row: Row) -> Fixed | None:
+    """From which scores this transaction was to be reviewed and blocked; None where its bundle is not at hand."""
+    try:
+        manifest = read_manifest(bundles / row["bundle"])
+    except ConfigError:
+        return None
+    review, block = rule(manifest.thresholds).at(np.array([row["amount_minor"]]))
+    return Fixed(round(float(review[0]), 4), round(float(block[0]), 4))
 
 
 def timeline(points: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -65,12 +65,13 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
         "features": [(name, present.number(value)) for name, value in row["features"].items()],
         "values": {reason["feature"]: present.number(reason.get("value")) for reason in row["reasons"] or []},
         "reasons": present.bars(reasons),
-        "models": present.bars(list(row["scores"].items()), 1.0),
+        "passing": [text for reason in row["reasons"] or [] if (text := present.passing(reason))],
+        "models": present.bars([(name, score) for name, score in row["scores"].items() if score is not None], 1.0),
         "stages": present.timeline([("ingest", row["ingested_us"]), *steps, ("score", row["scored_us"]),
                                     ("persist", row["persisted_us"])]),
         "whole": present.duration(row["persisted_us"] - row["ingested_us"]),
         "moment": present.moment,
-        "thresholds": profile.models.thresholds,
+        "thresholds": present.limits(context.settings.bundles_dir, row),
     }
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from db.engine import open_database, retrying
 from db.tables import transactions
+from tidegate.messages import DECISIONS
 
 _ROWS = 10_000
 
@@ -26,28 +27,41 @@ class Period(NamedTuple):
     others: int
 
 
-def read_shadowed(url: str, profile: str, models_offset: int, detectors: int,
-                  ) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+class Shadowed(NamedTuple):
+    """Rows that a shadow scored too: ids, event times i8[n] us, amounts i8[n] in minor units, what was decided u1[n]
+    (places in `tidegate.messages.DECISIONS`), final scores f8[n], the shadow's f8[n].
+    """
+
+    ids: list[str]
+    times: NDArray[np.int64]
+    amounts: NDArray[np.int64]
+    decided: NDArray[np.uint8]
+    champion: NDArray[np.float64]
+    shadow: NDArray[np.float64]
+
+
+def read_shadowed(url: str, profile: str, models_offset: int, detectors: int) -> Shadowed:
     """The rows of a profile (hash) that scorers wrote beyond that offset of the topic models, and a shadow scored too.
 
-    Ids, event times i8[n] us, final scores f8[n], the shadow's f8[n]. Raises Retry.
+    Raises Retry.
     """
+    names = ("transaction_id", "event_us", "amount_minor", "decision", "score", "scores")
     table, database = transactions.c, open_database(url, "read")
-    query = select(table.transaction_id, table.event_us, table.score, table.scores).where(
+    query = select(*(table[name] for name in names)).where(
         table.profile == profile, table.models_offset > models_offset).execution_options(yield_per=_ROWS)
-    ids: list[str] = []
-    found: list[tuple[int, float, float]] = []
+    found: list[tuple[str, int, int, int, float, float]] = []
     try:
         with retrying(database), database.engine.connect() as connection:
             for row in connection.execute(query):
                 beside = np.frombuffer(row.scores, "<f8")[detectors:]
                 if len(beside) and np.isfinite(beside[0]):
-                    ids.append(row.transaction_id)
-                    found.append((row.event_us, row.score, float(beside[0])))
+                    found.append((row.transaction_id, row.event_us, row.amount_minor, DECISIONS.index(row.decision),
+                                  row.score, float(beside[0])))
     finally:
         database.close()
-    times, scores, shadow = zip(*found, strict=True) if found else ((), (), ())
-    return ids, np.array(times, np.int64), np.array(scores, np.float64), np.array(shadow, np.float64)
+    ids, times, amounts, decided, scores, shadow = zip(*found, strict=True) if found else ((),) * 6
+    return Shadowed(list(ids), np.array(times, np.int64), np.array(amounts, np.int64), np.array(decided, np.uint8),
+                    np.array(scores, np.float64), np.array(shadow, np.float64))
 
 
 def read_period(url: str, profile: str, values: int, since_us: int, until_us: int) -> Period:

@@ -156,16 +156,18 @@ class Store:
 
     def _full(self, row: RowMapping) -> dict[str, Any]:
         """The plain columns (payload is JSON text), and decoded: reasons (list), features and scores (by name; a NaN
-        is None), steps (partition, offset, labels, time_us of each keyed step), body_hash (hex), profile_name.
+        is None), degraded (the detectors left out), steps (partition, offset, labels, time_us of each keyed step),
+        body_hash (hex), profile_name.
         """
         known = self._names_of(row["profile"])
         features, scores = _floats(row["features"]), _floats(row["scores"])
-        steps = np.frombuffer(row["trace"], STEP)
+        steps, named = np.frombuffer(row["trace"], STEP), _scores(known.detectors if known else (), scores)
         return {name: row[name] for name in _PLAIN} | {
             "profile_name": known.name if known else None,
             "reasons": _reasons(row["reasons"]),
             "features": _named(known.values if known else (), features),
-            "scores": _scores(known.detectors if known else (), scores),
+            "scores": named,
+            "degraded": [name for name, score in named.items() if score is None],
             "steps": [dict(zip(STEP.names or (), step, strict=True)) for step in steps.tolist()],
             "body_hash": row["body_hash"].hex(),
         }

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from model.bundle import Bundle, Manifest, Training, save
+from model.decision import HeldOut, resolve
 from model.detectors.base import Array
 from model.evaluate import report
 from model.fit import Progress, before_stack, fit_models, kind_of, require_both
@@ -130,14 +131,15 @@ def _run(profile: Profile, fold: Fold, log: Log, plan: Plan, progress: Progress)
         require_both(part, f"fold {fold.name}: the {words} of the rows with a verdict to learn from")
     features = sorted(profile.features)
     x = np.column_stack([log.values[rows, profile.values.index(name)] for name in features])
-    fitted = fit_models(profile, plan.names, x, y, plan.seed, lambda share, what: progress(0.9 * share, what))
+    fitted = fit_models(profile, plan.names, x, y, x[cut:], plan.seed,
+                        lambda share, what: progress(0.9 * share, what))
+    held_out = HeldOut(fitted.held_out, log.times[rows[cut:]], fitted.ensemble.calibrated)
     training = Training(f"backtest {fold.name}", int(log.times[rows[0]]), int(log.times[rows[-1]]),
                         [cut, len(rows) - cut], [int(y[:cut].sum()), int(y[cut:].sum())])
     manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features, list(plan.names),
-                        {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
-                        training, {}, {}, time.time_ns() // 1000)
+                        resolve(profile, held_out), training, {}, {}, time.time_ns() // 1000)
     with tempfile.TemporaryDirectory(prefix="tidegate-backtest-") as folder:
-        bundle = save(Path(folder), manifest, *fitted)
+        bundle = save(Path(folder), manifest, fitted.detectors, fitted.ensemble)
     progress(0.9, f"scoring {fold.test.stop - fold.test.start:,} transactions")
     return score_fold(profile, bundle, fold, log)
 

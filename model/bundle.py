@@ -6,22 +6,26 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from model import drift
+from model.decision import Amounts, decide, rule
 from model.detectors.base import Array, Detector, known
+from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
 from model.drift import Reference
-from model.ensemble import Ensemble, sigmoid
+from model.ensemble import Combiner, Ensemble, sigmoid
+from model.levels import levels
+from model.ranking import RankAverage
 from tidegate.errors import ConfigError
 
-_ENSEMBLE = "ensemble.json"
 _MANIFEST = "manifest.json"
 FORMAT = 2
 """Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
@@ -49,6 +53,7 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     features: list[str]
     detectors: list[str]
     thresholds: dict[str, float]
+    """`model.decision.Fixed` or `model.decision.ByAmount`, by name."""
     training: Training
     metrics: dict[str, float]
     files: dict[str, str]
@@ -57,30 +62,42 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Scores(NamedTuple):
-    """Probabilities: of each detector f8[n, m] (uncalibrated), and the final, calibrated one f8[n]."""
+    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final one f8[n].
+
+    `failures` are the errors of detectors that were left out because of them.
+    """
 
     parts: Array
     final: Array
+    failures: Mapping[str, Exception]
 
 
 class Bundle:
     """Scores rows of the profile's `values`. The same bits alone and in any batch."""
 
     def __init__(self, path: Path, bundle_hash: str, manifest: Manifest, detectors: Sequence[Detector],
-                 ensemble: Ensemble) -> None:
+                 ensemble: Combiner) -> None:
         self.path, self.hash, self.manifest = path, bundle_hash, manifest
         self.detectors, self.ensemble = tuple(detectors), ensemble
+        self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
-        self._columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
+        self.columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
 
     @cached_property
     def online(self) -> Online | None:
         """The detector that learns from verdicts, if the profile names one."""
         return next((part for part in self.detectors if isinstance(part, Online)), None)
 
+    @cached_property
+    def levels(self) -> Array:
+        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see `model.levels`."""
+        cuts = [part.cuts for part in self.detectors if isinstance(part, LightGBM | Online)]
+        return levels([np.concatenate([part[k] for part in cuts] or [np.empty(0)])
+                       for k in range(len(self.feature_names))])
+
     def inputs(self, values: Array) -> Array:
         """The detectors' columns of `values` f8[n, len(profile.values)]."""
-        return np.ascontiguousarray(values[:, self._columns])
+        return np.ascontiguousarray(values[:, self.columns])
 
     def with_weights(self, weights: Array | None) -> Bundle:
         """The same bundle with other online weights (None: the training's). Raises ConfigError on their number."""
@@ -89,21 +106,48 @@ class Bundle:
         parts = [part.with_params(weights) if isinstance(part, Online) else part for part in self.detectors]
         return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
 
-    def score(self, values: Array, weights: Array | None = None) -> Scores:
-        """Score `values` f8[n, len(profile.values)], NaN where missing."""
-        inputs = self.inputs(values)
-        margins = np.empty((len(inputs), len(self.detectors)))
-        for k, part in enumerate(self.with_weights(weights).detectors):
-            margins[:, k] = part.score(inputs)
-        return Scores(sigmoid(margins), self.ensemble.combine(margins))
+    def score(self, values: Array, weights: Array | None = None, without: Collection[str] = ()) -> Scores:
+        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors out by name.
 
-    def contributions(self, values: Array) -> Array:
-        """f8[n, 1 + features]: base and each feature's share of the final score's log-odds."""
+        A detector that raises is left out of all rows, one whose score is not finite out of that row. Raises its error
+        when no detector is left.
+        """
+        inputs, failures = self.inputs(values), dict[str, Exception]()
+        margins = np.full((len(inputs), len(self.detectors)), np.nan)
+        for k, part in enumerate(self.with_weights(weights).detectors):
+            if part.name not in without:
+                try:
+                    margins[:, k] = part.score(inputs)
+                except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
+                    failures[part.name] = error
+        if len(failures) == len(self.detectors):
+            raise next(iter(failures.values()))
+        margins[~np.isfinite(margins)] = np.nan
+        final = self.ensemble.combine(margins) if not np.isnan(margins).any() else self._degraded(margins)
+        return Scores(sigmoid(margins), final, failures)
+
+    def _degraded(self, margins: Array) -> Array:
+        out = np.empty(len(margins))
+        for rows, left_out in _patterns(margins):
+            combiner = self.ensemble.without(left_out) if left_out else self.ensemble
+            out[rows] = combiner.combine(np.delete(margins[rows], left_out, axis=1))
+        return out
+
+    def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
+        """Places in `tidegate.messages.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor units."""
+        return decide(self.rule, scores, amount_minor)
+
+    def contributions(self, values: Array, parts: Array | None = None) -> Array:
+        """f8[n, 1 + features]: base and each feature's share of the final score's log-odds.
+
+        `parts` as `score` gave them say which detectors were left out of which rows.
+        """
         inputs = self.inputs(values)
-        out = np.zeros((len(inputs), 1 + len(self.feature_names)))
-        out[:, 0] = self.ensemble.intercept
-        for weight, part in zip(self.ensemble.weights, self.detectors, strict=True):
-            out += weight * part.contributions(inputs)
+        out = np.empty((len(inputs), 1 + len(self.feature_names)))
+        for rows, left_out in _patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
+            combiner = self.ensemble.without(left_out) if left_out else self.ensemble
+            out[rows] = combiner.shares([part.contributions(inputs[rows]) for k, part in enumerate(self.detectors)
+                                         if k not in left_out])
         return out
 
     @classmethod
@@ -116,14 +160,25 @@ class Bundle:
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
-        expected = {_ENSEMBLE}.union(*(kinds[name].files for name in manifest.detectors))
+        combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
+        expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
         if set(manifest.files) - {drift.FILE} != expected or not known_columns:
             raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
                                  "among its values")
         files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
-        return cls(path, path.name, manifest, detectors, Ensemble.load(files[_ENSEMBLE], len(detectors)))
+        return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
+
+
+def _patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
+    """Rows that lack the same parts, and the places of these."""
+    missing = np.isnan(parts)
+    if not missing.any():
+        yield np.arange(len(parts)), ()
+        return
+    for pattern in np.unique(missing, axis=0):
+        yield np.flatnonzero((missing == pattern).all(axis=1)), tuple(np.flatnonzero(pattern).tolist())
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -138,10 +193,10 @@ def read_manifest(path: Path) -> Manifest:
         raise _damaged(path, f"manifest.json: {error}") from error
 
 
-def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Ensemble,
+def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Combiner,
          reference: Reference | None = None) -> Bundle:
     """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
-    files = {_ENSEMBLE: ensemble.save()}
+    files = {ensemble.file: ensemble.save()}
     for part in detectors:
         files |= part.save()
     if reference is not None:

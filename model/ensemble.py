@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import ClassVar, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -39,15 +42,55 @@ def sigmoid(z: Array) -> Array:
     return out.reshape(z.shape)
 
 
-class Ensemble(NamedTuple):
+class Combiner(Protocol):
+    """Makes one score of several detectors'."""
+
+    file: ClassVar[str]
+    calibrated: ClassVar[bool]
+    """Whether its scores are probabilities of fraud."""
+
+    def combine(self, parts: Array) -> Array:
+        """Scores f8[n] in (0, 1) of log-odds f8[n, m]; the same bits alone and in any batch."""
+        ...
+
+    def shares(self, parts: Sequence[Array]) -> Array:
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`."""
+        ...
+
+    def without(self, left_out: tuple[int, ...]) -> Combiner:
+        """What combines the other detectors, in the same order. Raises ConfigError when nothing was made for that."""
+        ...
+
+    def save(self) -> bytes:
+        """The content of `file`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
     """P(fraud) = sigmoid(intercept + weights . log-odds); no weight is negative, so suspicion never lowers it."""
 
     intercept: float
     weights: Array
+    fallbacks: Mapping[tuple[int, ...], Ensemble] = field(default_factory=dict)
+    """By the places of the detectors left out: a stack of the others, calibrated on the same rows."""
+    file: ClassVar[str] = "ensemble.json"
+    calibrated: ClassVar[bool] = True
 
     @classmethod
     def fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
-        """Calibrate on held-out log-odds f8[n, m] and outcomes bool[n]. A part that never varies gets weight 0."""
+        """Calibrate on held-out log-odds f8[n, m] and outcomes bool[n], with all detectors and with any of them.
+
+        A part that never varies gets weight 0.
+        """
+        m = parts.shape[1]
+        fallbacks = {left_out: cls._fit(np.delete(parts, left_out, axis=1), y)
+                     for size in range(1, m) for left_out in combinations(range(m), size)}
+        whole = cls._fit(parts, y)
+        return cls(whole.intercept, whole.weights, fallbacks)
+
+    @classmethod
+    def _fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
         clipped = np.clip(parts, -_LIMIT, _LIMIT)
         used = [k for k in range(parts.shape[1]) if np.ptp(clipped[:, k]) > 1e-9]
         while True:
@@ -66,8 +109,24 @@ class Ensemble(NamedTuple):
         _combine(np.ascontiguousarray(parts), self.intercept, self.weights, _LIMIT, out)
         return out
 
+    def shares(self, parts: Sequence[Array]) -> Array:
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`."""
+        out = np.zeros(parts[0].shape)
+        for weight, part in zip(self.weights, parts, strict=True):
+            odds = part.sum(axis=1)
+            out += part * (weight * np.minimum(1.0, _LIMIT / np.maximum(np.abs(odds), 1.0)))[:, None]
+        out[:, 0] += self.intercept
+        return out
+
+    def without(self, left_out: tuple[int, ...]) -> Ensemble:
+        if left_out not in self.fallbacks:
+            raise ConfigError(f"ensemble.json has no stack without the detectors {left_out}: train a new bundle")
+        return self.fallbacks[left_out]
+
     def save(self) -> bytes:
-        return msgspec.json.encode({"intercept": self.intercept, "weights": self.weights.tolist()})
+        fallbacks = [_Fallback(list(left_out), part.intercept, part.weights.tolist())
+                     for left_out, part in self.fallbacks.items()]
+        return msgspec.json.encode(_File(self.intercept, self.weights.tolist(), fallbacks))
 
     @classmethod
     def load(cls, content: bytes, parts: int) -> Self:
@@ -75,12 +134,23 @@ class Ensemble(NamedTuple):
         document = read_json("ensemble.json", content, _File)
         if len(document.weights) != parts:
             raise ConfigError(f"ensemble.json weighs {len(document.weights)} detectors, the bundle has {parts}")
-        return cls(document.intercept, np.array(document.weights, np.float64))
+        fallbacks = {tuple(part.without): cls(part.intercept, np.array(part.weights, np.float64))
+                     for part in document.fallbacks}
+        if any(len(set(left_out)) + len(part.weights) != parts for left_out, part in fallbacks.items()):
+            raise ConfigError("ensemble.json: a fallback weighs another number of detectors: fetch the bundle again")
+        return cls(document.intercept, np.array(document.weights, np.float64), fallbacks)
+
+
+class _Fallback(msgspec.Struct, forbid_unknown_fields=True):
+    without: list[int]
+    intercept: float
+    weights: list[float]
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     intercept: float
     weights: list[float]
+    fallbacks: list[_Fallback] = []
 
 
 def _newton(x: Array, y: NDArray[np.bool_]) -> Array:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array, Detector, known
-from model.ensemble import Ensemble
+from model.ensemble import Combiner, Ensemble
+from model.ranking import RankAverage
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
@@ -21,18 +22,20 @@ _BEFORE_STACK = 0.8
 
 
 class Fitted(NamedTuple):
-    """Detectors in score order, and what makes one probability of their log-odds."""
+    """Detectors in score order, what makes one score of theirs, and the scores f8[m] of the rows held out."""
 
     detectors: list[Detector]
-    ensemble: Ensemble
+    ensemble: Combiner
+    held_out: Array
 
 
-def fit_models(profile: Profile, names: Sequence[str], x: Array, y: NDArray[np.bool_], seed: int,
+def fit_models(profile: Profile, names: Sequence[str], x: Array, y: NDArray[np.bool_], held_out: Array, seed: int,
                progress: Progress) -> Fitted:
     """Fit the detectors `names` on `x` f8[n, len(profile.features)], columns in sorted order, and `y` bool[n].
 
-    The stack is fitted on the last fifth, from detectors that saw only what is before it; then the detectors are fitted
-    again on all rows, because the newest frauds teach most. Raises ConfigError for an unknown name or a wrong setting.
+    The stack is fitted on the last fifth, from detectors that saw only what is before it, which also score `held_out`
+    f8[m, len(profile.features)], the rows of that time with a verdict or without; then the detectors are fitted again
+    on all of `x`, because the newest frauds teach most. Raises ConfigError for an unknown name or a wrong setting.
     """
     kinds = [kind_of(profile, name) for name in names]
     features, cut = sorted(profile.features), before_stack(len(x))
@@ -41,12 +44,28 @@ def fit_models(profile: Profile, names: Sequence[str], x: Array, y: NDArray[np.b
         found = []
         for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             progress(first + 0.5 * k / len(names), f"{name} on {len(y[rows]):,} transactions")
-            found.append(kind.fit(x[rows], y[rows], features, profile.models.settings.get(name, {}), seed))
+            settings = {key: value for key, value in profile.models.settings.get(name, {}).items() if key != "weight"}
+            found.append(kind.fit(x[rows], y[rows], features, settings, seed))
         return found
 
-    margins = np.column_stack([part.score(x[cut:]) for part in fit(slice(cut), 0.0)])
-    ensemble = Ensemble.fit(margins, y[cut:])
-    return Fitted(fit(slice(None), 0.5), ensemble)
+    before = fit(slice(cut), 0.0)
+    ensemble = _combiner(profile, names, _margins(before, x[cut:]), y[cut:])
+    return Fitted(fit(slice(None), 0.5), ensemble, ensemble.combine(_margins(before, held_out)))
+
+
+def _margins(detectors: Sequence[Detector], x: Array) -> Array:
+    return np.column_stack([part.score(np.ascontiguousarray(x)) for part in detectors])
+
+
+def _combiner(profile: Profile, names: Sequence[str], margins: Array, y: NDArray[np.bool_]) -> Combiner:
+    """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by `models.NAME.weight`."""
+    if y.any():
+        return Ensemble.fit(margins, y)
+    given = [profile.models.settings.get(name, {}).get("weight", 1.0) for name in names]
+    weights = [float(weight) for weight in given if isinstance(weight, int | float) and 0 < weight <= 1e6]
+    if len(weights) < len(given):
+        raise ConfigError(f"{profile.path}: models: expected positive numbers as weights, got {given}")
+    return RankAverage.fit(margins, weights)
 
 
 def before_stack(n: int) -> int:

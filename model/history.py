@@ -109,6 +109,15 @@ def _numbers(field: Field, column: pd.Series) -> Floats:
     return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
 
 
+def minor_units(profile: Profile, values: Floats) -> Ints:
+    """The amounts i8[n] in minor units of rows of `values`; zeros where the profile has no money."""
+    if profile.money_field is None:
+        return np.zeros(len(values), np.int64)
+    column = values[:, profile.values.index(profile.money_field)]
+    amounts: Ints = np.rint(column * 10**profile.decimals).astype(np.int64)
+    return amounts
+
+
 def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]:
     """u8[n, profile.hashed]; each distinct text is hashed once."""
     hashes = np.zeros((len(frame), len(profile.hashed)), np.uint64)

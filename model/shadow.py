@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from tidegate.profile.spec import DAY
 
 Floats = NDArray[np.float64]
+Decisions = NDArray[np.uint8]
 
 
 class Rows(NamedTuple):
-    """Rows that both scored: event time i8[n] us, both scores f8[n], the verdict i1[n] (-1: none yet)."""
+    """Rows that both scored: event time i8[n] us, both scores f8[n], what each decides u1[n] (places in
+    `tidegate.messages.DECISIONS`), the verdict i1[n] (-1: none yet).
+    """
 
     times: NDArray[np.int64]
     champion: Floats
     shadow: Floats
+    decided: Decisions
+    would_decide: Decisions
     labels: NDArray[np.int8]
 
 
@@ -42,9 +47,9 @@ class Comparison(NamedTuple):
     shadow: Capacity
 
 
-def compare(rows: Rows, thresholds: list[float], capacity: int) -> Comparison:
-    """Compare by decisions (scores from `thresholds` on: review, block) and by `capacity` reviews a day."""
-    ours, theirs = (np.searchsorted(thresholds, scores, side="right") for scores in (rows.champion, rows.shadow))
+def compare(rows: Rows, capacity: int) -> Comparison:
+    """Compare by decisions and by `capacity` reviews a day."""
+    ours, theirs = rows.decided, rows.would_decide
     agreement = float((ours == theirs).mean()) if len(ours) else None
     return Comparison(len(ours), agreement, int((ours > 0).sum()), int((theirs > 0).sum()),
                       int(((ours > 0) & (theirs > 0)).sum()), _reviews(rows, rows.champion, capacity),

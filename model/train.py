@@ -11,17 +11,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundle import Bundle, Manifest, Training, save
+from model.decision import HeldOut, decide, resolve, rule
 from model.detectors.base import Array, Detector
 from model.drift import reference_of
-from model.ensemble import Ensemble, sigmoid
+from model.ensemble import sigmoid
 from model.evaluate import metrics
-from model.fit import Progress, before_stack, fit_models, require_both
-from model.history import Log, event_times, fold
+from model.fit import FEWEST, Progress, before_stack, fit_models, kind_of, require_both
+from model.history import Log, event_times, fold, minor_units
+from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
 Rows = NDArray[np.intp]
 _BEFORE_TEST = 0.85
 """Share of the verdicts before the test slice."""
+_FEWEST_ROWS = 100
+"""Rows that each slice needs where nothing is known to be fraud."""
 
 
 def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_dir: Path, progress: Progress,
@@ -50,15 +54,19 @@ def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str
     features = sorted(profile.features)
     columns = [profile.values.index(name) for name in features]
     x, y = np.ascontiguousarray(log.values[learnt][:, columns]), log.labels[learnt] == 1
-    detectors, ensemble = fit_models(profile, profile.models.names, x, y, seed,
-                                     lambda share, what: progress(0.8 * share, what))
+    held_out = slice(int(learnt[before_stack(len(learnt))]), int(learnt[-1]) + 1)
+    fitted = fit_models(profile, profile.models.names, x, y, log.values[held_out][:, columns], seed,
+                        lambda share, what: progress(0.8 * share, what))
     progress(0.8, "test")
+    detectors, ensemble = fitted.detectors, fitted.ensemble
     margins = np.column_stack([part.score(np.ascontiguousarray(log.values[test][:, columns])) for part in detectors])
-    found = _metrics(profile, detectors, margins, ensemble, log.labels[test] == 1)
-    manifest = Manifest(
-        profile.name, profile.hash.decode(), list(profile.values), features, list(profile.models.names),
-        {"review": profile.models.thresholds.review, "block": profile.models.thresholds.block},
-        _training(source, log, learnt, test), found, {}, time.time_ns() // 1000)
+    thresholds = resolve(profile, HeldOut(fitted.held_out, log.times[held_out], ensemble.calibrated))
+    final, frauds = ensemble.combine(margins), log.labels[test] == 1
+    found = _metrics(detectors, margins, final, frauds)
+    found |= _decisions(decide(rule(thresholds), final, minor_units(profile, log.values[test])), frauds)
+    manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features,
+                        list(profile.models.names), thresholds, _training(source, log, learnt, test), found, {},
+                        time.time_ns() // 1000)
     reference = reference_of(features, log.values[learnt[0]:learnt[-1] + 1][:, columns])
     bundle = save(out_dir, manifest, detectors, ensemble, reference)
     progress(1.0, f"bundle {bundle.hash}")
@@ -66,15 +74,30 @@ def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str
 
 
 def _slices(labels: NDArray[np.int8]) -> list[Rows]:
-    """Rows with a verdict, by time: those learnt from, the test's."""
-    verdicts = np.flatnonzero(labels >= 0)
+    """Rows with a verdict, by time: those learnt from, the test's. Without frauds all rows count."""
+    verdicts = np.flatnonzero(labels >= 0) if (labels == 1).any() else np.arange(len(labels))
     return np.split(verdicts, [int(len(verdicts) * _BEFORE_TEST)])
 
 
 def _sufficient(profile: Profile, labels: NDArray[np.int8], learnt: Rows, test: Rows) -> None:
     cut = before_stack(len(learnt))
-    for rows, what in ((learnt[:cut], "first 68%"), (learnt[cut:], "next 17%"), (test, "last 15%")):
+    parts = (learnt[:cut], "first 68%"), (learnt[cut:], "next 17%"), (test, "last 15%")
+    if not (labels == 1).any():
+        _sufficient_without_verdicts(profile, min(len(rows) for rows, _ in parts))
+        return
+    for rows, what in parts:
         require_both(labels[rows] == 1, f"{profile.path}: history: the {what} of the transactions with a verdict")
+
+
+def _sufficient_without_verdicts(profile: Profile, fewest: int) -> None:
+    learning = [name for name in profile.models.names if kind_of(profile, name).supervised]
+    if learning:
+        raise ConfigError(f"{profile.path}: history: nothing in it is known to be fraud, and {', '.join(learning)} "
+                          f"learn from verdicts; training needs {FEWEST} frauds in each part, or only models that "
+                          "need none")
+    if fewest < _FEWEST_ROWS:
+        raise ConfigError(f"{profile.path}: history: training needs {_FEWEST_ROWS} transactions in each part: give a "
+                          "longer history")
 
 
 def _training(source: str, log: Log, learnt: Rows, test: Rows) -> Training:
@@ -84,15 +107,23 @@ def _training(source: str, log: Log, learnt: Rows, test: Rows) -> Training:
                     [int((log.labels[rows] == 1).sum()) for rows in parts])
 
 
-def _metrics(profile: Profile, detectors: Sequence[Detector], margins: Array, ensemble: Ensemble,
-             y: NDArray[np.bool_]) -> dict[str, float]:
-    final = ensemble.combine(margins)
+def _metrics(detectors: Sequence[Detector], margins: Array, final: Array, y: NDArray[np.bool_]) -> dict[str, float]:
+    """On the test slice; only what is flagged can be counted where nothing is known to be fraud."""
+    if not y.any():
+        return {}
     found = metrics("", final, y)
     for k, part in enumerate(detectors):
         found |= metrics(f"{part.name}_", sigmoid(margins[:, k]), y)
-    found["base_rate"] = float(y.mean())
-    for name in ("review", "block"):
-        flagged = final >= getattr(profile.models.thresholds, name)
-        found |= {f"{name}_share": float(flagged.mean()), f"{name}_recall": float(flagged[y].mean()),
-                  f"{name}_precision": float(y[flagged].mean()) if flagged.any() else 0.0}
+    return found | {"base_rate": float(y.mean())}
+
+
+def _decisions(made: NDArray[np.uint8], y: NDArray[np.bool_]) -> dict[str, float]:
+    """What is sent to review or blocked, and what is blocked: its share of all, recall and precision."""
+    found: dict[str, float] = {}
+    for least, name in enumerate(("review", "block"), 1):
+        flagged = made >= least
+        found[f"{name}_share"] = float(flagged.mean())
+        if y.any():
+            found |= {f"{name}_recall": float(flagged[y].mean()),
+                      f"{name}_precision": float(y[flagged].mean()) if flagged.any() else 0.0}
     return found

@@ -84,7 +84,7 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
         row = here().store.get(transaction_id)
     except Retry:
         return None
-    names = ("transaction_id", "decision", "score", "scores", "reasons", "bundle")
+    names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
     return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
 
 

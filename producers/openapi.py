@@ -146,7 +146,7 @@ def _answers(profile: Profile) -> Json:
         "Accepted": _object(transaction_id=text, status={"const": "accepted"}),
         "Scored": _object(transaction_id=text, status={"const": "scored"}, decision={"enum": list(DECISIONS)},
                           score=number, scores=_object(**dict.fromkeys(profile.models.names, number)), reasons=listed,
-                          bundle=text),
+                          degraded={"type": "array", "items": text}, bundle=text),
         "BatchAnswer": _object(accepted=whole, generated_ids={"type": "object", "additionalProperties": text},
                                rejected={"type": "array", "items": _object(index=whole, id=text,
                                                                            problem=_ref("Problem"))}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -78,12 +79,14 @@ class Waiters:
         """What a caller is told of a scored frame."""
         frames = self._layout.unpack([frame])
         row = frames.rows[0]
+        scores = dict(zip(self._names, row["scores"].tolist()[:-1], strict=True))
         return {
             "transaction_id": frames.ids[0].decode(),
             "status": "scored",
             "decision": DECISIONS[int(row["decision"])],
             "score": float(row["score"]),
-            "scores": dict(zip(self._names, row["scores"].tolist()[:-1], strict=True)),
+            "scores": scores,
+            "degraded": [name for name, score in scores.items() if math.isnan(score)],
             "reasons": msgspec.Raw(frames.reasons[0] or b"[]"),
             "bundle": row["bundle"].decode(),
         }

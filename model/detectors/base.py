@@ -30,6 +30,8 @@ class Detector(Protocol):
 
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
+    supervised: ClassVar[bool]
+    """Whether it learns from verdicts, so that a history without any cannot train it."""
     features: tuple[str, ...]
 
     @classmethod

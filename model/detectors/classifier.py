@@ -25,6 +25,7 @@ class Classifier:
 
     name: ClassVar[str] = "keras"
     files: ClassVar[tuple[str, ...]] = ("keras.json", "keras.tflite")
+    supervised: ClassVar[bool] = True
 
     def __init__(self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes) -> None:
         self.features = features

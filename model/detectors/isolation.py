@@ -56,6 +56,7 @@ class IsolationForest:
 
     name: ClassVar[str] = "isolation_forest"
     files: ClassVar[tuple[str, ...]] = ("isolation_forest.json", "isolation_forest.nodes")
+    supervised: ClassVar[bool] = False
 
     def __init__(self, features: tuple[str, ...], chosen: Chosen, nodes: Nodes, starts: Index, sample: int,
                  ranks: Ranks) -> None:

@@ -20,6 +20,7 @@ class LightGBM:
 
     name: ClassVar[str] = "lightgbm"
     files: ClassVar[tuple[str, ...]] = ("lightgbm.txt",)
+    supervised: ClassVar[bool] = True
 
     def __init__(self, text: str, features: tuple[str, ...]) -> None:
         self.features = features
@@ -45,6 +46,11 @@ class LightGBM:
         data = lightgbm.Dataset(inputs, y.astype(np.float32), feature_name=[f"f{i}" for i in range(len(names))])
         booster = lightgbm.train(options, data, num_boost_round=int(chosen["trees"]))
         return cls(booster.model_to_string(), names)
+
+    @property
+    def cuts(self) -> list[Array]:
+        """For each feature, the values between which its score can change."""
+        return trees.cuts(self._forest, len(self.features))
 
     def score(self, x: Array) -> Array:
         return trees.margins(self._forest, x)

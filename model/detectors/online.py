@@ -97,6 +97,7 @@ class Online:
 
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online.json",)
+    supervised: ClassVar[bool] = True
 
     def __init__(self, features: tuple[str, ...], edges: Sequence[Array], shares: Sequence[Array], params: Array,
                  rate: float) -> None:
@@ -129,6 +130,11 @@ class Online:
         out = np.empty((len(x), len(cuts)), np.int32)
         _slots(np.ascontiguousarray(x), cuts // _CUTS, np.full(len(cuts), RIGHT), self._first, self._flat, out)
         return out
+
+    @property
+    def cuts(self) -> list[Array]:
+        """For each feature, the values between which its score can change."""
+        return list(self._edges)
 
     def score(self, x: Array) -> Array:
         return self.margins(self.params, self.slots(x))

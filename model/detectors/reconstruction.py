@@ -35,6 +35,7 @@ class Autoencoder:
 
     name: ClassVar[str] = "autoencoder"
     files: ClassVar[tuple[str, ...]] = ("autoencoder.json", "autoencoder.tflite")
+    supervised: ClassVar[bool] = False
 
     def __init__(self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes, ranks: Ranks) -> None:
         self.features = features
@@ -93,6 +94,7 @@ class VariationalAutoencoder(Autoencoder):
 
     name: ClassVar[str] = "vae"
     files: ClassVar[tuple[str, ...]] = ("vae.json", "vae.tflite")
+    supervised: ClassVar[bool] = False
 
     @staticmethod
     def train(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> bytes:

@@ -223,3 +223,9 @@ def contributions(forest: Forest, x: Array, features: int) -> Array:
     _paths(np.ascontiguousarray(x), forest.feature, forest.missing, forest.column, forest.start, forest.leaf,
            forest.left, forest.right, forest.mean, forest.cut, out)
     return out
+
+
+def cuts(forest: Forest, features: int) -> list[Array]:
+    """For each feature, the thresholds of its nodes."""
+    of = np.repeat(forest.feature, np.diff(forest.first))
+    return [forest.threshold[of == k] for k in range(features)]

@@ -29,7 +29,8 @@ def test_the_decision_comes_in_time(api: Server, broker: KafkaBroker, card: Prof
     assert answer.status == 200
     assert answer.json() == {
         "transaction_id": body["transaction_id"], "status": "scored", "decision": "block", "score": 0.97,
-        "scores": dict.fromkeys(card.models.names, 0.97), "reasons": REASONS, "bundle": "00aa11bb22cc33dd"}
+        "scores": dict.fromkeys(card.models.names, 0.97), "degraded": [],
+        "reasons": REASONS, "bundle": "00aa11bb22cc33dd"}
     other = api.post("/v1/transactions", body | {"amount": 1})
     assert other.status == 409
 

@@ -17,7 +17,8 @@ from tidegate.settings import Settings
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]
-REASONS: list[dict[str, object]] = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": ""},
+REASONS: list[dict[str, object]] = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": "",
+            "pass_at_most": 3.5},
            {"feature": "merchant_fraud_rate_30d", "value": None, "contribution": 1.1, "text": ""}]
 
 

@@ -86,6 +86,7 @@ def test_one_transaction(page: Page, site: Site) -> None:
     reasons = page.locator("#reasons")
     expect(reasons).to_contain_text("user_amount_zscore 6.2")
     expect(reasons).to_contain_text("+2.310")
+    expect(reasons).to_contain_text("Would pass if user_amount_zscore were at most 3.5.")
     expect(reasons.locator("rect.up")).to_have_count(2)
     for stage in ("preprocess", "preprocess 2", "score", "persist"):
         expect(page.locator("#times")).to_contain_text(stage)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dashboard import present
 from dashboard.live import KEPT, Live
+from tests.crash.bundle import card_bundle
 from tests.web import scored, transaction
 from tidegate.profile import load_profile
 from tidegate.stage import Batch, TopicPartition
@@ -65,3 +68,10 @@ def test_bars() -> None:
     assert [(bar["share"], bar["positive"]) for bar in found] == [(100, True), (50, False)]
     assert present.bars([]) == []
     assert present.bars([("a", 0.0)])[0]["share"] == 0
+
+
+def test_the_thresholds_are_those_of_the_rows_bundle(tmp_path: Path) -> None:
+    folder, bundle = card_bundle()
+    row = {"bundle": bundle.hash, "amount_minor": 1250}
+    assert present.limits(folder, row) == (0.5, 0.9)
+    assert present.limits(tmp_path, row) is None

@@ -24,8 +24,10 @@ def test_rows_that_a_shadow_scored_too(writer: Writer, url: str, store: Store) -
     plain.rows["models_offset"], beside.rows["models_offset"] = 6, 6
     plain.rows["scores"][:, -1], beside.rows["scores"][:, -1] = np.nan, 0.625
     writer.write(*(value for part in (before, plain, beside) for value in LAYOUT.pack(part)))
-    ids, times, scores, shadow = read_shadowed(url, NAMES.hash, 4, 2)
-    assert (ids, times.tolist(), scores.tolist(), shadow.tolist()) == (["beside"], [1_000], [0.75], [0.625])
+    rows = read_shadowed(url, NAMES.hash, 4, 2)
+    assert (rows.ids, rows.times.tolist(), rows.champion.tolist(), rows.shadow.tolist()) == (
+        ["beside"], [1_000], [0.75], [0.625])
+    assert rows.decided.tolist() == beside.rows["decision"].tolist()
     row, other = store.get("beside"), store.get("plain")
     assert row is not None
     assert other is not None

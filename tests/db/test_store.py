@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.names import Names
 from db.store import Store
-from tests.db.scored import Writer, values
+from tests.db.scored import LAYOUT, Writer, frames, values
 
 REASONS = '[{"feature":"count_1h","contribution":1.5,"value":9.0}]'
 
@@ -35,6 +36,15 @@ def test_a_row_without_account_and_reasons(writer: Writer, store: Store) -> None
     row = store.get("a")
     assert row is not None
     assert (row["account"], row["reasons"]) == (None, [])
+
+
+def test_a_detector_without_a_score_was_left_out(writer: Writer, store: Store) -> None:
+    made = frames(["a"])
+    made.rows["scores"][:, :2] = [np.nan, 0.5]
+    writer.write(*LAYOUT.pack(made))
+    row = store.get("a")
+    assert row is not None
+    assert (row["degraded"], row["scores"]) == (["trees"], {"trees": None, "online": 0.5})
 
 
 def test_rows_of_an_older_profile_keep_their_names(writer: Writer, url: str) -> None:

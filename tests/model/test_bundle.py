@@ -93,12 +93,39 @@ def test_contributions_add_up_to_the_final_score(trained: Trained) -> None:
 
 def test_reasons_name_what_raised_the_score(trained: Trained) -> None:
     worst = np.argsort(-trained.bundle.score(trained.values).final)[:20]
-    for said in reasons(trained.bundle, trained.values[worst]):
+    for said in reasons(trained.bundle, trained.profile, trained.values[worst], np.zeros(20, np.int64)):
         assert 1 <= len(said) <= 5
         shares = [reason.contribution for reason in said]
         assert shares == sorted(shares, reverse=True)
         assert min(shares) > 0
         assert all(reason.feature in trained.profile.features and reason.feature in reason.text for reason in said)
+
+
+def test_what_would_let_it_pass_lets_it_pass(trained: Trained) -> None:
+    bundle, names = trained.bundle, trained.profile.values
+    flagged = np.flatnonzero(bundle.score(trained.values).final >= 0.5)[:200]
+    amounts = np.zeros(len(flagged), np.int64)
+    found = 0
+    for i, said in zip(flagged, reasons(bundle, trained.profile, trained.values[flagged], amounts), strict=True):
+        for reason in said:
+            limits = [limit for limit in (reason.pass_at_most, reason.pass_at_least) if limit is not None]
+            for limit in limits:
+                row = trained.values[i:i + 1].copy()
+                row[0, names.index(reason.feature)] = limit
+                assert bundle.score(row).final[0] < 0.5
+                assert f"were at {'most' if reason.pass_at_most is not None else 'least'} {limit:.15g}" in reason.text
+                found += 1
+    assert found > len(flagged) / 4
+
+
+def test_categories_are_told_by_name_and_have_no_limit(trained: Trained) -> None:
+    worst = np.argsort(-trained.bundle.score(trained.values).final)[:300]
+    said = [reason for part in reasons(trained.bundle, trained.profile, trained.values[worst], np.zeros(300, np.int64))
+            for reason in part if reason.feature == "merchant_type"]
+    kinds = trained.profile.fields["merchant_type"].values
+    assert said
+    assert all(reason.text.startswith(f"merchant_type = {kinds[int(reason.value or 0)]} ") for reason in said)
+    assert all(reason.pass_at_most is reason.pass_at_least is None for reason in said)
 
 
 def copied(bundle: Bundle, folder: Path) -> Path:
@@ -148,8 +175,8 @@ def test_a_manifest_that_reaches_outside_is_refused(trained: Trained, tmp_path: 
 
 @pytest.mark.parametrize(("field", "value", "message"), [
     ("format", 1, "this version of Tidegate reads format 2"), ("detectors", ["pickled"], "no detector"),
-    ("features", ["nothing"], "among its values"),
-    ("surprise", 1, "unknown field")])
+    ("features", ["nothing"], "among its values"), ("surprise", 1, "unknown field"),
+    ("thresholds", {}, "expected review <= block")])
 def test_a_manifest_of_another_kind_is_refused(trained: Trained, tmp_path: Path, field: str, value: object,
                                                message: str) -> None:
     path = copied(trained.bundle, tmp_path)
@@ -177,6 +204,17 @@ def test_the_stack_ignores_a_constant_part_and_never_turns_one_round() -> None:
     assert stack.weights[0] > 0
     assert stack.weights[1] == stack.weights[2] == 0
     assert stack.combine(np.column_stack([good, good, good])).mean() == pytest.approx(y.mean(), rel=0.05)
+
+
+def test_a_bundle_of_before_the_fallbacks_still_loads_and_says_what_it_lacks(trained: Trained) -> None:
+    stack = trained.bundle.ensemble
+    assert isinstance(stack, Ensemble)
+    old = Ensemble.load(msgspec.json.encode({"intercept": stack.intercept, "weights": stack.weights.tolist()}), 2)
+    assert (old.intercept, old.weights.tolist()) == (stack.intercept, stack.weights.tolist())
+    with pytest.raises(ConfigError, match="no stack without"):
+        old.without((0,))
+    with pytest.raises(ConfigError, match="another number of detectors"):
+        Ensemble.load(stack.save().replace(b'"without":[0]', b'"without":[0,1]'), 2)
 
 
 def test_a_stack_without_any_use_says_the_base_rate() -> None:

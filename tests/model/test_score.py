@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -12,10 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.score import Alert, ScoreStage
+from model.bundle import Bundle
+from model.detectors.base import Array, Detector
+from model.evaluate import auc
 from model.reasons import Reason
 from tests.model.conftest import Trained
 from tidegate.errors import ConfigError, Retry, Stop
 from tidegate.messages import MAGIC, NONE, Champion, Frames, OnlineWeights, Shadow, encode
+from tidegate.metrics import DEGRADED
 from tidegate.stage import Batch, NoState, Output, TopicPartition
 
 STATE = NoState()
@@ -80,9 +85,8 @@ def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
             assert frames.rows[field].tobytes() == before.rows[field].tobytes(), field
     assert (frames.ids, frames.accounts, frames.payloads) == (before.ids, before.accounts, before.payloads)
     assert list(output.emits[0].keys) == batch.keys
-    thresholds = trained.profile.models.thresholds
-    np.testing.assert_array_equal(frames.rows["decision"], (expected.final >= thresholds.review).astype(int)
-                                  + (expected.final >= thresholds.block))
+    np.testing.assert_array_equal(frames.rows["decision"],
+                                  (expected.final >= 0.5).astype(int) + (expected.final >= 0.9))
 
 
 def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
@@ -218,3 +222,70 @@ def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained)
     with pytest.raises(Stop, match="another version"):
         trained.profile.scored_layout.check(old)
     assert not trained.profile.scored_layout.ours(old)
+
+
+class Broken:
+    """A detector that fails: on every row, or with no number for the rows of which the first column is high."""
+
+    def __init__(self, part: Detector, error: Exception | None = None) -> None:
+        self._part, self._error = part, error
+        self.name, self.features = part.name, part.features
+
+    def score(self, x: Array) -> Array:
+        if self._error:
+            raise self._error
+        out = self._part.score(x)
+        out[x[:, 0] > np.nanmedian(x[:, 0])] = np.inf
+        return out
+
+    def contributions(self, x: Array) -> Array:
+        return self._part.contributions(x)
+
+
+def broken(trained: Trained, place: int, error: Exception | None = None) -> ScoreStage:
+    stage, bundle = ready(trained), trained.bundle
+    parts: list[Any] = list(bundle.detectors)
+    parts[place] = Broken(parts[place], error)
+    stage.bundle = Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
+    return stage
+
+
+@pytest.mark.parametrize(("place", "name"), [(0, "lightgbm"), (1, "online")])
+def test_a_detector_that_fails_is_left_out(trained: Trained, place: int, name: str,
+                                           caplog: pytest.LogCaptureFixture) -> None:
+    stage, before = broken(trained, place, RuntimeError("no memory")), DEGRADED.labels(name)._value.get()
+    output = stage.process(STATE, features_batch(trained, slice(20_000, 24_000)))
+    stage.process(STATE, features_batch(trained, slice(10)))
+    frames = scored(trained, output)
+    assert np.isnan(frames.rows["scores"][:, place]).all()
+    assert auc(frames.rows["score"], trained.labels[20_000:24_000] == 1) > 0.8
+    again = trained.bundle.score(trained.values[20_000:24_000], without=[name])
+    np.testing.assert_array_equal(frames.rows["score"], again.final)
+    assert DEGRADED.labels(name)._value.get() == before + 4_010
+    assert [record.message for record in caplog.records] == [f"detector {name} failed and is left out"]
+    flagged = np.flatnonzero(frames.rows["decision"])
+    assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged.tolist())
+
+
+def test_a_score_that_is_no_number_is_left_out_of_its_row(trained: Trained) -> None:
+    frames = scored(trained, broken(trained, 0).process(STATE, features_batch(trained, slice(500))))
+    missing, whole = np.isnan(frames.rows["scores"][:, 0]), trained.bundle.score(trained.values[:500])
+    without = trained.bundle.score(trained.values[:500], without=["lightgbm"])
+    assert 0 < missing.sum() < 500
+    np.testing.assert_array_equal(frames.rows["score"], np.where(missing, without.final, whole.final))
+
+
+def test_contributions_add_up_without_a_detector_too(trained: Trained) -> None:
+    values = trained.values[:200]
+    scores = trained.bundle.score(values, without=["lightgbm"])
+    odds = trained.bundle.contributions(values, scores.parts).sum(axis=1)
+    np.testing.assert_allclose(odds, np.log(scores.final / (1 - scores.final)), atol=1e-9)
+
+
+def test_without_any_detector_nothing_is_decided(trained: Trained) -> None:
+    stage = broken(trained, 0, RuntimeError("no memory"))
+    assert stage.bundle is not None
+    parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in trained.bundle.detectors]
+    stage.bundle = Bundle(stage.bundle.path, stage.bundle.hash, stage.bundle.manifest, parts, stage.bundle.ensemble)
+    with pytest.raises(RuntimeError, match="no memory"):
+        stage.process(STATE, features_batch(trained, slice(10)))

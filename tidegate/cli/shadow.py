@@ -60,6 +60,7 @@ def compare(capacity: Capacity = 100, profile: Profile = "", kafka: Kafka = "", 
     import numpy as np
 
     from db.history import read_shadowed
+    from model.catalog import find
     from model.published import verdicts
     from model.registry import current_shadow
     from model.shadow import Rows
@@ -74,12 +75,11 @@ def compare(capacity: Capacity = 100, profile: Profile = "", kafka: Kafka = "", 
     if current is None:
         raise ConfigError(f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`")
     name, offset = current[0].bundle, current[1]
-    ids, times, champion, beside = read_shadowed(settings.db_url, loaded.hash.decode(), offset,
-                                                 len(loaded.models.names))
+    rows = read_shadowed(settings.db_url, loaded.hash.decode(), offset, len(loaded.models.names))
+    would = find(settings.bundles_dir, name).decide(rows.shadow, rows.amounts)
     said = verdicts(broker)
-    labels = np.fromiter((int(said.get(key, -1)) for key in ids), np.int8, len(ids))
-    found = run(Rows(times, champion, beside, labels),
-                [loaded.models.thresholds.review, loaded.models.thresholds.block], capacity)
+    labels = np.fromiter((int(said.get(key, -1)) for key in rows.ids), np.int8, len(rows.ids))
+    found = run(Rows(rows.times, rows.champion, rows.shadow, rows.decided, would, labels), capacity)
     if as_json:
         print_json({**found._asdict(), "shadow": name, "champion": found.champion._asdict(),
                     "challenger": found.shadow._asdict()})

@@ -23,10 +23,11 @@ from tidegate.profile.spec import (
     Keyed,
     Level,
     ModelsSpec,
-    Thresholds,
     Verdicted,
     Windowed,
 )
+from tidegate.profile.thresholds import Thresholds
+from tidegate.profile.thresholds import fault as threshold_fault
 
 _SECTIONS = frozenset({"id", "account", "time", "money", "entities", "label_delay", "fields", "features", "models",
                        "exclude", "thresholds", "history"})
@@ -160,8 +161,9 @@ def _models(source: Source, columns: set[str]) -> ModelsSpec:
         if name not in columns:
             raise source.error(("exclude",), f"{name!r} is no column")
     thresholds: Thresholds = source.read(document["thresholds"], Thresholds, ("thresholds",))
-    if not 0 < thresholds.review <= thresholds.block <= 1:
-        raise source.error(("thresholds",), "expected 0 < review <= block <= 1")
+    problem = threshold_fault(thresholds, time="time" in document, money="money" in document)
+    if problem:
+        raise source.error(("thresholds",), problem)
     return ModelsSpec(names=list(settings), settings=settings, exclude=exclude, thresholds=thresholds)
 
 

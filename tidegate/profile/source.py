@@ -86,7 +86,8 @@ def _tags(kind: Json) -> list[str]:
 def _choices(kind: Json, name: str) -> list[str]:
     """The words the literal `name` of a struct (or of one of a union) may be."""
     for option in getattr(kind, "__args__", (kind,)):
-        literal = get_type_hints(option).get(name)
-        if get_origin(literal) is Literal:
-            return [str(word) for word in get_args(literal)]
+        hint = get_type_hints(option).get(name)
+        for literal in (hint, *get_args(hint)):
+            if get_origin(literal) is Literal:
+                return [str(word) for word in get_args(literal)]
     return []

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidegate.profile.thresholds import Thresholds
+
 SECOND = 1_000_000
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECOND}
 DAY = _UNITS["d"]
@@ -194,13 +196,6 @@ Windowed = Count | Sum | Mean | Deviation
 Verdicted = FraudRate | Verdicts
 Keyed = Windowed | Distinct | SinceLast | Level | DecayedSum | Verdicted | FraudRun
 Feature = Keyed | Calendar | Expression
-
-
-class Thresholds(_Strict):
-    """Scores from which a transaction is sent to review, or blocked."""
-
-    review: float
-    block: float
 
 
 class History(_Strict):
