@@ -1,13 +1,33 @@
-"""One way to compile a loop: cached on disk, without the GIL, and without fast-math, which would move bits."""
+"""One way to compile a loop: cached on disk, without the GIL, and without fast-math, which would move bits.
+
+numba's cache looks at the file of the function it compiles, not at those of the functions this one calls. A state must
+never be folded by the loops of another version, so the cache lies in a folder of its own for each content of `model`.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sources_digest(folder: Path) -> str:
+    """Of all Python files below a folder, by name and content."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(folder.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder)} {len(content)} ".encode() + content)
+    return digest.hexdigest()
+
+
+_HERE = Path(__file__).parent
+_CONFIG: Any = numba.config
+_CONFIG.CACHE_DIR = str(Path(_CONFIG.CACHE_DIR or _HERE / "__pycache__" / "compiled") / sources_digest(_HERE))
 
 
 def jit(function: F) -> F:
