@@ -64,6 +64,18 @@ def read_shadowed(url: str, profile: str, models_offset: int, detectors: int) ->
                     np.array(scores, np.float64), np.array(shadow, np.float64))
 
 
+def newest_us(url: str, profile: str) -> int:
+    """The newest event time in us of a profile's (hash) rows; 0 without any. Raises Retry."""
+    database = open_database(url, "read")
+    try:
+        with retrying(database), database.engine.connect() as connection:
+            found = connection.execute(select(func.max(transactions.c.event_us)).where(
+                transactions.c.profile == profile)).scalar_one()
+    finally:
+        database.close()
+    return int(found or 0)
+
+
 def read_period(url: str, profile: str, values: int, since_us: int, until_us: int) -> Period:
     """The rows of a profile (hash; so many values each) with `since_us` <= event time < `until_us`. Raises Retry."""
     table, database = transactions.c, open_database(url, "read")

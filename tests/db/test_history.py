@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from db.history import read_period, read_shadowed
+from db.history import newest_us, read_period, read_shadowed
 from db.store import Store
 from tests.db.scored import LAYOUT, NAMES, Writer, frames, values
 
@@ -14,6 +14,7 @@ def test_a_period_is_read_in_event_time(writer: Writer, url: str) -> None:
     assert (period.ids, period.accounts, period.times.tolist(), period.others) == (
         ["early", "late"], ["u2", "u1"], [1_000, 3_000], 0)
     np.testing.assert_array_equal(period.values, [[1.5, np.nan]] * 2)
+    assert (newest_us(url, NAMES.hash), newest_us(url, "another1")) == (4_000, 0)
     nothing = read_period(url, "another1", 2, 0, 4_000)
     assert (nothing.ids, nothing.values.shape, nothing.others) == ([], (0, 2), 2)
 

@@ -28,6 +28,7 @@ class Pipeline:
     profile: str = "card"
     env: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    cwd: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -44,8 +45,8 @@ class Pipeline:
         """Run `tidegate up` until it is ready."""
         self.home.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(self.command("up", *self.arguments), cwd=ROOT, env=self.env, stdout=output,
-                                            stderr=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(self.command("up", *self.arguments), cwd=self.cwd, env=self.env,
+                                            stdout=output, stderr=output, stdin=subprocess.DEVNULL)
         try:
             eventually(self._ready_or_dead, timeout)
         except AssertionError as error:

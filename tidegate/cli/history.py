@@ -35,6 +35,15 @@ def read_history(profile: Profile, path: Path, label: str = "") -> tuple[pd.Data
     return frame.iloc[order].reset_index(drop=True), labels[order]
 
 
+def read_verdicts(profile: Profile, path: Path, label: str = "") -> dict[str, bool]:
+    """Whether each transaction with a verdict is a fraud, by id; of several rows the last. Raises ConfigError."""
+    frame = _read(path)
+    if profile.id_field not in frame:
+        raise ConfigError(f"{path} has no column {profile.id_field!r}: a verdict needs the id of its transaction")
+    labels = _verdicts(profile, frame, path, label)
+    return {str(name): said == 1 for name, said in zip(frame[profile.id_field], labels, strict=True) if said >= 0}
+
+
 def read_labels(profile: Profile, path: Path, label: str = "") -> NDArray[np.int8]:
     """The verdicts alone, in the file's order."""
     return _verdicts(profile, _read(path), path, label)

@@ -12,6 +12,7 @@ from model.history import Log, event_times, fold
 from model.retrain import Data
 from tidegate.cli.history import read_labels
 from tidegate.errors import ConfigError, Rejected
+from tidegate.profile.spec import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,11 +49,17 @@ def from_file(profile: Profile, path: Path, label: str = "") -> Data:
                 len(good), len(good) - len(txs))
 
 
-def from_database(profile: Profile, url: str, broker: Broker, since_us: int, until_us: int) -> Data:
-    """The rows of a period with their features as they were scored, and the newest verdict on each. Raises Retry."""
-    from db.history import read_period
+def from_database(profile: Profile, url: str, broker: Broker, days: int, since_us: int | None,
+                  until_us: int | None) -> Data:
+    """The rows of a period with their features as they were scored, and the newest verdict on each. Raises Retry.
+
+    It ends with the newest row and begins so many days before its end, where nothing else is said.
+    """
+    from db.history import newest_us, read_period
     from model.published import verdicts
 
+    until_us = newest_us(url, profile.hash.decode()) + 1 if until_us is None else until_us
+    since_us = until_us - days * DAY if since_us is None else since_us
     period = read_period(url, profile.hash.decode(), len(profile.values), since_us, until_us)
     said = verdicts(broker)
     labels = np.fromiter((int(said.get(key, -1)) for key in period.ids), np.int8, len(period.ids))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +28,8 @@ File = Annotated[Path | None, typer.Option(
     "--data", metavar="FILE", help="CSV or Parquet with verdicts, instead of the database's rows and their labels.")]
 Since = Annotated[str, typer.Option("--since", metavar="DATE", help="First day of rows (UTC); by default "
                                     "TIDEGATE_RETRAIN_DAYS before the end.")]
-Until = Annotated[str, typer.Option("--until", metavar="DATE", help="The day after the last; by default up to now.")]
+Until = Annotated[str, typer.Option(
+    "--until", metavar="DATE", help="The day after the last; by default up to the newest row.")]
 Unlabelled = Annotated[str, typer.Option(
     "--unlabelled", metavar="WHAT", help="What a mature row without a verdict counts as: unknown or legitimate. "
     "[TIDEGATE_RETRAIN_UNLABELLED]")]
@@ -53,7 +54,7 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     settings = settings_with(profile=profile, kafka=kafka, db=db, retrain_unlabelled=unlabelled, retrain_margin=margin)
     if data is not None and not data.is_file():
         raise ConfigError(f"--data {data}: there is no such file")
-    period = _period(since, until, settings.retrain_days)
+    period = _period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
     with progress_bar("retraining", quiet=as_json) as progress:
@@ -65,13 +66,13 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     raise typer.Exit(EXITS[found.outcome])
 
 
-def _period(since: str, until: str, days: int) -> tuple[int, int]:
-    """First and last moment of the rows, in us."""
-    end = _day("--until", until) if until else datetime.now(UTC) + timedelta(days=1)  # clocks of clients run ahead
-    begin = _day("--since", since) if since else end - timedelta(days=days + 1)
-    if begin >= end:
-        raise ConfigError(f"--since {since} does not lie before --until {until or 'now'}")
-    return int(begin.timestamp()) * 1_000_000, int(end.timestamp()) * 1_000_000
+def _period(since: str, until: str) -> tuple[int | None, int | None]:
+    """First and last moment of the rows, in us; None where nothing was said."""
+    begin, end = (int(_day(option, text).timestamp()) * 1_000_000 if text else None
+                  for option, text in (("--since", since), ("--until", until)))
+    if begin is not None and end is not None and begin >= end:
+        raise ConfigError(f"--since {since} does not lie before --until {until}")
+    return begin, end
 
 
 def _day(option: str, text: str) -> datetime:
@@ -82,11 +83,14 @@ def _day(option: str, text: str) -> datetime:
 
 
 def _read(settings: Settings, profile: LoadedProfile, broker: Broker, file: Path | None, label: str,
-          period: tuple[int, int]) -> Data:
+          period: tuple[int | None, int | None]) -> Data:
     from model.retrain import count_silence
     from tidegate.cli.newdata import from_database, from_file
 
-    data = from_file(profile, file, label) if file else from_database(profile, settings.db_url, broker, *period)
+    if file:
+        data = from_file(profile, file, label)
+    else:
+        data = from_database(profile, settings.db_url, broker, settings.retrain_days, *period)
     if settings.retrain_unlabelled == "legitimate":
         return data._replace(log=count_silence(data.log, profile.label_delay_us))
     return data
