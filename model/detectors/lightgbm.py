@@ -32,12 +32,15 @@ class LightGBM:
             seed: int = 0) -> Self:
         import lightgbm  # 2 s and 100 MB (scikit-learn, pandas) that a scorer need not pay
 
-        chosen = setting(cls.name, settings, {"trees": 100, "leaves": 31, "rate": 0.05})
+        chosen = setting(cls.name, settings, {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0})
         if chosen["leaves"] > trees.LEAVES:
             raise ConfigError(f"models.lightgbm.leaves: at most {trees.LEAVES}, got {chosen['leaves']:g}")
+        if chosen["columns"] > 1:
+            raise ConfigError(f"models.lightgbm.columns: a share of at most 1, got {chosen['columns']:g}")
         inputs, names = ordered(x, features)
         options = {
             "objective": "binary", "num_leaves": max(2, int(chosen["leaves"])), "learning_rate": chosen["rate"],
+            "feature_fraction": chosen["columns"],
             "min_data_in_leaf": 20, "max_bin": 127,
             "lambda_l2": 1.0,
             "seed": seed, "deterministic": True, "force_row_wise": True, "verbose": -1,
