@@ -141,8 +141,7 @@ class FrameLayout:
                 f"this topic holds frames of profile {profile!r}, this process runs {self.profile!r}: "
                 "let the processes of the old profile drain it first, then start this one")
         if value[:4] != self._prefix[:4]:
-            raise Stop("this topic holds frames of another version of Tidegate: let the processes of that version "
-                       "drain it first, then start this one")
+            return self._of_another_kind(value)
         if len(value) < size:
             return Rejected("truncated_frame", f"{len(value)} bytes, a frame has at least {size}")
         row = np.frombuffer(value[:size], self.dtype)[0]
@@ -150,6 +149,15 @@ class FrameLayout:
         if len(value) != expected:
             return Rejected("truncated_frame", f"{len(value)} bytes where the frame's lengths say {expected}")
         return None
+
+    def _of_another_kind(self, value: bytes) -> Rejected:
+        """Raises Stop for a scored frame of versions that had no place for a shadow's score."""
+        if self._magic == SCORED_MAGIC and len(value) >= _LENGTHS.itemsize:
+            head = np.frombuffer(value[:_LENGTHS.itemsize], _LENGTHS)[0]
+            if len(value) == self.dtype.itemsize - 8 + sum(int(head[name]) for name in _LENGTH_NAMES):
+                raise Stop("this topic holds frames of another version of Tidegate: let the processes of that version "
+                           "drain it first, then start this one")
+        return Rejected("not_a_frame", "the frame is one of another topic; only Tidegate's own steps write here")
 
     def good(self, values: Sequence[bytes | None]) -> tuple[list[int], list[tuple[int, Rejected]]]:
         """Indices of the frames that can be unpacked, and what is wrong with the others."""

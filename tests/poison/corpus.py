@@ -102,7 +102,7 @@ FRAMES = [
     frame("frame with a tail", "transactions.features", "truncated_frame", features_frame() + b"more"),
     frame("half a frame", "transactions.features", "truncated_frame", features_frame()[:40]),
     frame("empty on features", "transactions.features", "not_a_frame", b""),
-    frame("features on scored", "transactions.scored", "truncated_frame", features_frame()),
+    frame("features on scored", "transactions.scored", "not_a_frame", features_frame()),
     frame("no decision", "transactions.scored", "not_storable", scored_frame(decision=7)),
     frame("score NaN", "transactions.scored", "not_storable", scored_frame(score=float(np.nan))),
     frame("payload not UTF-8", "transactions.scored", "not_storable", scored_frame(payload=b"\xff")),
