@@ -46,7 +46,7 @@ def test_twenty_thousand_survive_the_loss_of_a_broker(cluster: Stack, summary: d
     kill(broker)
     summary["cluster: killed kafka-2"] = f"after {len(traffic.acknowledged):,} acknowledged"
     acknowledged = traffic.finish()
-    eventually(lambda: cluster.rows() >= len(acknowledged), 120, every=0.5)
+    cluster.wait_rows(len(acknowledged), 240)
     assert set(cluster.sql("SELECT transaction_id FROM transactions").split("\n")) == acknowledged
     summary["cluster: acknowledged = rows"] = f"{len(acknowledged):,} in {time.monotonic() - begin:.0f} s"
     eventually(lambda: state(broker)["State"]["Running"], 30)

@@ -97,7 +97,7 @@ def test_each_acknowledged_transaction_is_one_row_while_containers_die(stack: St
         kill_and_see_it_return(stack.containers(service)[0])
         summary[f"killed {service}"] = f"after {len(traffic.acknowledged):,} acknowledged; restarted by the engine"
     acknowledged = traffic.finish()
-    eventually(lambda: stack.rows() >= len(acknowledged) + 1, 120, every=0.5)
+    stack.wait_rows(len(acknowledged) + 1, 180)
     stored = set(stack.sql("SELECT transaction_id FROM transactions").split("\n"))
     assert stored == acknowledged | {"probe-1"}
     assert stack.rows() == len(stored)

@@ -63,6 +63,14 @@ class Stack:
     def rows(self) -> int:
         return int(self.sql("SELECT count(*) FROM transactions"))
 
+    def wait_rows(self, count: int, timeout: float) -> None:
+        """Wait until so many rows are there. Fails with what the stages said last."""
+        try:
+            eventually(lambda: self.rows() >= count, timeout, every=0.5)
+        except AssertionError as error:
+            said = self.compose("ps", "-a") + self.compose("logs", "--tail", "12", *STAGES, check=False)
+            raise AssertionError(f"{error}: {self.rows()} of {count} rows\n{said}") from error
+
     def wait_ready(self, timeout: float) -> float:
         """Seconds until the API says that every stage is ready."""
         begin = time.monotonic()

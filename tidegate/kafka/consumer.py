@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,10 @@ from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.kafka.config import consumer_error, error_of
 from tidegate.stage import Batch, Headers, Position, TopicPartition
 
+_log = logging.getLogger("tidegate.kafka")
+
 _TIMEOUT = 5.0
+_FIRST_TRY = 1.0
 _QUIET = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED,
                     KafkaError._RESOLVE, KafkaError._TIMED_OUT})
 """Told as events while librdkafka mends them by itself."""
@@ -126,8 +130,15 @@ class KafkaConsumer:
         return {_plain(a): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0}
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """The client asks the leader that it remembers, which may be gone: so a failure makes it look again, once."""
+        asked = ck.TopicPartition(*partition)
         try:
-            return self.client.get_watermark_offsets(ck.TopicPartition(*partition), _TIMEOUT)
+            return self.client.get_watermark_offsets(asked, _FIRST_TRY)
+        except KafkaException as exception:
+            _log.info("bounds of %s/%d: %s; looking for its leader again", *partition, exception)
+        try:
+            self.client.list_topics(partition.topic, _TIMEOUT)
+            return self.client.get_watermark_offsets(asked, _TIMEOUT)
         except KafkaException as exception:
             raise _translate(exception, "bounds") from exception
 
