@@ -1,7 +1,9 @@
 """`make soak`: 10 minutes of steady traffic with verdicts; the memory of every process must stay flat.
 
-Before them so many transactions pass that the sets of recent ids have reached their bound. Prints a line a minute and
-then one line of JSON; exits with 1 when a process has grown by more than a tenth (and 30 MB) from the third minute on.
+Before them so many transactions pass that the sets of recent ids have reached their bound. From there on these sets
+rise and fall: a generation fills up, and the one before the last is dropped. A generation lasts 8 minutes here, so the
+last minute is compared with the one 8 before it. Prints a line a minute and then one line of JSON; exits with 1 when a
+process has grown by more than a tenth (and 30 MB) between these two.
 """
 
 from __future__ import annotations
@@ -20,20 +22,24 @@ from benchmarks.latency import ingest_address
 from benchmarks.load import drive, render
 from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
 from benchmarks.system import System
+from model.state import REMEMBERED_IDS
 from tidegate.settings import Settings
 
-RATE = 2000
-FILL, FILL_CHUNK = 2_100_000, 100_000
-"""Two generations of the recent ids of every partition (`consumers.preprocess`), and how many are made at a time."""
-WARM_MINUTES = 3
+PARTITIONS = 4
+GENERATION_MINUTES = 8
+A_MINUTE = PARTITIONS * REMEMBERED_IDS // GENERATION_MINUTES
+FILL, FILL_CHUNK = 2 * PARTITIONS * REMEMBERED_IDS, 100_000
+"""Transactions that fill two generations of every partition, and how many are made at a time."""
 ALLOWED_SHARE, ALLOWED_MB = 1.1, 30
 
 
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--minutes", type=int, default=2 + GENERATION_MINUTES)
     minutes = parser.parse_args().minutes
+    if minutes <= GENERATION_MINUTES:
+        parser.error(f"--minutes: at least {GENERATION_MINUTES + 1}, to compare two that lie a generation apart")
     with tempfile.TemporaryDirectory(prefix="tidegate-soak-") as folder:
         system = System(Path(folder) / "system")
         system.start()
@@ -41,7 +47,7 @@ def main() -> None:
             readings = _soak(system, minutes)
         finally:
             system.close()
-    grown = {name: (readings[min(WARM_MINUTES, minutes - 1)][name], mb) for name, mb in readings[-1].items()}
+    grown = {name: (readings[-1 - GENERATION_MINUTES][name], mb) for name, mb in readings[-1].items()}
     bad = [name for name, (before, after) in grown.items()
            if after > before * ALLOWED_SHARE and after > before + ALLOWED_MB]
     sys.stdout.write(json.dumps({"resident_mb": grown, "grown": bad}) + "\n")
@@ -56,10 +62,11 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
     address = ingest_address(system)
     readings = []
     for minute in range(minutes):
-        made = card_transactions(RATE * 60, f"soak{minute}-", 100 + minute)
+        made = card_transactions(A_MINUTE, f"soak{minute}-", 100 + minute)
         ids = [json.loads(value)["transaction_id"] for _, value in made[::50]]
         verdicts = [json.dumps({"transaction_id": name, "verdict": "legitimate"}).encode() for name in ids]
-        drive(address, [render(address + "/v1/transactions", value) for _, value in made], connections=32, rate=RATE)
+        posts = [render(address + "/v1/transactions", value) for _, value in made]
+        drive(address, posts, connections=32, rate=A_MINUTE / 60)
         drive(address, [render(address + "/v1/feedback", body) for body in verdicts], connections=8, rate=200)
         readings.append({name: round(psutil.Process(process.pid).memory_info().rss / 1e6, 1)
                          for name, process in system.processes.items()})

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from consumers.learn import LearnStage
 from consumers.preprocess import PreprocessStage
+from consumers.weights import Logs, PastWeights
 from model.bundle import Bundle
-from model.learner import LearnState
-from model.published import label_history
 from tidegate.broker import Broker, Consumer
 from tidegate.errors import ConfigError
-from tidegate.messages import DECISIONS, NONE
+from tidegate.messages import DECISIONS
 from tidegate.profile import Profile
-from tidegate.restore import Restorer
-from tidegate.runner import identify
 from tidegate.side import SideLog, read_range
 from tidegate.snapshot import Snapshots
 from tidegate.stage import Batch, Position, Stage, TopicPartition
 
-_BATCH = 4000
 Floats = NDArray[np.float64]
 
 
@@ -51,21 +46,21 @@ class Replay:
         if row["profile"] != self._profile.hash.decode():
             raise ConfigError(f"the row was made by profile {row['profile']}, this is {self._profile.hash.decode()}: "
                               "name the file it was made by with --profile")
-        reader, side_reader = self._broker.consumer(None), self._broker.consumer(None)
+        logs, side_reader = Logs(self._broker, self._snapshots), self._broker.consumer(None)
         try:
-            found, values = self._features(row, reader, side_reader)
+            found, values = self._features(row, logs, side_reader)
             bundle = Bundle.load(self._bundles / row["bundle"])
-            scores = bundle.score(values[np.newaxis], self._weights(bundle, row["online_labels"], reader),
-                                  without=row["degraded"])
+            weights = PastWeights(self._profile, bundle, logs).at(row["online_labels"])
+            scores = bundle.score(values[np.newaxis], weights, without=row["degraded"])
         finally:
-            reader.close()
+            logs.close()
             side_reader.close()
         decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [*found, *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
                 *_compare({"score": row["score"]}, ["score"], scores.final),
                 *_compare({"decision": float(DECISIONS.index(row["decision"]))}, ["decision"], decision.astype("f8"))]
 
-    def _features(self, row: Mapping[str, Any], reader: Consumer,
+    def _features(self, row: Mapping[str, Any], logs: Logs,
                   side_reader: Consumer) -> tuple[list[Difference], Floats]:
         """The differences in inputs and features, each step's by its own log, and the values as they are now."""
         found: list[Difference] = []
@@ -73,8 +68,8 @@ class Replay:
         for number, trace in enumerate(traces):
             stage = PreprocessStage(self._profile, number)
             side = SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
-            values = self._step(stage, reader, side, trace)
-            was = row["features"] if trace is traces[-1] else self._handed_on(reader, traces[number + 1])
+            values = self._step(stage, logs, side, trace)
+            was = row["features"] if trace is traces[-1] else self._handed_on(logs.reader, traces[number + 1])
             found += _compare(was, self._profile.values, values)
         return found, values
 
@@ -88,12 +83,12 @@ class Replay:
         rows = self._profile.features_layout.rows([value for value in values if value is not None])
         return np.array(rows["values"][0], np.float64)
 
-    def _step(self, stage: PreprocessStage, reader: Consumer, side: SideLog | None, trace: Mapping[str, int]) -> Floats:
+    def _step(self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]) -> Floats:
         """The values after a keyed step: its state as it was at the record, and the record once more."""
         source = TopicPartition(stage.input, trace["partition"])
-        record = _record(reader, source, trace["offset"])
+        record = _record(logs.reader, source, trace["offset"])
         position = Position(trace["offset"], self._note(stage, source))
-        restorer = self._restorer(stage, reader, side)
+        restorer = logs.restorer(stage, side)
         part = restorer.fresh(source, position)
         restorer.catch_up(part, position)
         step = restorer.apply(part, record, max(trace["labels"], part.side), part.pairs)
@@ -101,11 +96,6 @@ class Replay:
         if not emits:
             raise ConfigError(f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now")
         return self._unpacked(emits[0].values)
-
-    def _restorer(self, stage: Stage[Any], reader: Consumer, side: SideLog | None) -> Restorer:
-        partitions, origin = identify(stage, self._broker)
-        return Restorer(stage, reader, side, self._snapshots, partitions=partitions,
-                        tag=f"{stage.snapshot_tag}-{origin}", batch=_BATCH)
 
     def _note(self, stage: Stage[Any], source: TopicPartition) -> str:
         """The recorded order of the step's inputs, beside its committed position."""
@@ -115,16 +105,6 @@ class Replay:
         finally:
             group.close()
         return committed[source].note if source in committed else ""
-
-    def _weights(self, bundle: Bundle, labels: int, reader: Consumer) -> Floats | None:
-        """What the learner had published after all labels before that offset; None: the training's."""
-        if labels == NONE or bundle.online is None:
-            return None
-        stage = LearnStage(self._profile, bundle, label_history(self._broker))
-        restorer, position = self._restorer(stage, reader, None), Position(labels)
-        part = restorer.fresh(TopicPartition(stage.input, 0), position)
-        restorer.catch_up(part, position)
-        return stage.weights(cast("LearnState", part.state))
 
 
 def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, RowMapping, Select, func, select
 from db import names
 from db.engine import open_database, retrying
 from db.names import Names, names_of
-from db.tables import transactions
+from db.tables import revisions, transactions
 from tidegate.messages import STEP, Decision
 from tidegate.profile import Profile
 
@@ -62,9 +62,22 @@ class Store:
             self._names[known.hash] = known
 
     def get(self, transaction_id: str) -> dict[str, Any] | None:
-        """One row in full, None when there is none (yet): see `_full` for its keys."""
+        """One row in full, None when there is none (yet): see `_full` for its keys.
+
+        Beside them `revision`: what it would have been with all detectors (rescored_us, score, decision, scores), None
+        unless it was degraded and rescored.
+        """
         rows = self._rows(select(transactions).where(transactions.c.transaction_id == transaction_id))
-        return self._full(rows[0]._mapping) if rows else None
+        if not rows:
+            return None
+        found = self._full(rows[0]._mapping)
+        return found | {"revision": self._revision(transaction_id, found["profile"]) if found["degraded"] else None}
+
+    def _revision(self, transaction_id: str, profile: str) -> dict[str, Any] | None:
+        known = self._names_of(profile)
+        rows = self._rows(select(revisions).where(revisions.c.transaction_id == transaction_id))
+        return next(({"rescored_us": row.rescored_us, "score": row.score, "decision": row.decision,
+                      "scores": _named(known.detectors if known else (), _floats(row.scores))} for row in rows), None)
 
     def recent(self, after: int, limit: int = 50) -> Rows:
         """The newest rows with a `seq` above `after`, newest first. For the eye: with several persist processes, a

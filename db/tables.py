@@ -91,3 +91,13 @@ profiles = Table(
     Column("entities", Text, nullable=False),
 )
 """The names behind the packed columns, for every profile that has written rows here."""
+
+revisions = Table(
+    "revisions", metadata,
+    Column("transaction_id", _Key, primary_key=True),
+    Column("rescored_us", BigInteger, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("scores", LargeBinary, nullable=False),  # packed <f8 in the order of profiles.detectors
+)
+"""What a row that was decided without a failed detector would have been with it; the row itself never changes."""

@@ -16,7 +16,7 @@ from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
 COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["feedback"], ["train"], ["backtest"], ["retrain"],
-            ["redrive"], ["doctor"], ["replay"], ["quality"], ["topics", "apply"], ["topics", "check"],
+            ["redrive"], ["doctor"], ["replay"], ["rescore"], ["quality"], ["topics", "apply"], ["topics", "check"],
             ["profile", "check"],
             *(["models", what] for what in ("list", "show", "diff", "promote", "rollback", "shadow",
                                              "compare")), ["learner", "rollback"]]

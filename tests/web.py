@@ -51,8 +51,8 @@ def transaction(identity: str | None, /, **changes: object) -> dict[str, Any]:
 
 
 def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve", score: float = 0.02,
-           reasons: Sequence[Mapping[str, Any]] = ()) -> bytes:
-    """The scored frame of a transaction that has just come all the way."""
+           reasons: Sequence[Mapping[str, Any]] = (), left_out: str = "") -> bytes:
+    """The scored frame of a transaction that has just come all the way; `left_out` names a detector that failed."""
     tx = profile.decode(json.dumps(body).encode())
     payload, now = profile.canonical(tx), time.time_ns() // 1000
     layout = profile.scored_layout
@@ -65,6 +65,8 @@ def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve",
     row["bundle"], row["decision"] = b"00aa11bb22cc33dd", DECISIONS.index(decision)
     row["score"] = row["scores"] = score
     row["scores"][:, -1] = math.nan  # no shadow
+    if left_out:
+        row["scores"][:, profile.models.names.index(left_out)] = math.nan
     frames = Frames(row, [str(profile.id_of(tx)).encode()], [profile.key_of(tx)], [payload],
                     [json.dumps(list(reasons)).encode() if reasons else b""])
     return layout.pack(frames)[0]

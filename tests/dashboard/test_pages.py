@@ -7,14 +7,16 @@ import json
 import uuid
 from pathlib import Path
 
+import numpy as np
 import psutil
 from playwright.sync_api import Locator, Page, expect
 
 from db.migrate import migrate
+from db.revisions import Revision, write_revisions
 from tests.api.test_post import records
 from tests.dashboard.conftest import Site
 from tests.support import eventually
-from tests.web import heartbeats, serving
+from tests.web import heartbeats, persist, scored, serving, transaction
 from tidegate.board import stage_inputs
 
 XSS = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
@@ -94,6 +96,17 @@ def test_one_transaction(page: Page, site: Site) -> None:
     expect(page.locator("#payload")).to_contain_text("Corner Shop")
     for model in site.profile.models.names:
         expect(page.locator("main")).to_contain_text(model)
+
+
+def test_a_revision_stands_beside_the_decision(page: Page, site: Site) -> None:
+    wanted, body = fresh(), transaction(None)
+    persist(site.database, site.broker, site.profile,
+            [scored(site.profile, body | {"transaction_id": wanted}, left_out="lightgbm")])
+    page.goto(f"{site.url}/transactions/{wanted}")
+    expect(page.locator("#degraded")).to_have_text("Decided without lightgbm, which failed.")
+    write_revisions(site.database, [Revision(wanted, 1, 0.75, "review", np.array([0.8, 0.7]).tobytes())])
+    page.reload()
+    expect(page.locator("#degraded")).to_have_text("Decided without lightgbm, which failed. With it: 0.7500, review.")
 
 
 def test_a_verdict_reaches_the_feedback_topic(page: Page, site: Site) -> None:

@@ -242,8 +242,9 @@ class Broken:
         return self._part.contributions(x)
 
 
-def broken(trained: Trained, place: int, error: Exception | None = None) -> ScoreStage:
-    stage, bundle = ready(trained), trained.bundle
+def broken(trained: Trained, place: int, error: Exception | None = None, *more: OnlineWeights) -> ScoreStage:
+    stage = ready(trained, *more)
+    bundle = stage.bundle or trained.bundle
     parts: list[Any] = list(bundle.detectors)
     parts[place] = Broken(parts[place], error)
     stage.bundle = Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)

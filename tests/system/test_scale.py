@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -79,6 +81,23 @@ def test_a_decision_is_replayed_and_a_changed_row_is_found_out(pipeline: Pipelin
     assert [pair["name"] for pair in json.loads(done.stdout)["differences"]] == ["score"]
     missing = pipeline.run("replay", "nobody")
     assert (missing.returncode, "nobody" in missing.stderr) == (78, True)
+
+
+def test_a_row_that_lacks_a_score_gets_a_revision(pipeline: Pipeline) -> None:
+    name = f"rescored-{learnt(pipeline)}"
+    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
+    _, whole = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    with closing(sqlite3.connect(pipeline.home / "tidegate.db", timeout=30)) as database:
+        (packed,) = database.execute("SELECT scores FROM transactions WHERE transaction_id = ?", (name,)).fetchone()
+        database.execute("UPDATE transactions SET scores = ? WHERE transaction_id = ?",
+                         (struct.pack("<d", math.nan) + packed[8:], name))
+        database.commit()
+    assert answer(pipeline, "rescore") == {"degraded": 1, "revised": 1, "failures": {}}
+    _, row = pipeline.get(f"/v1/transactions/{name}")
+    assert len(row["degraded"]) == 1
+    assert {key: row["revision"][key] for key in ("score", "decision", "scores")} == {
+        "score": whole["score"], "decision": whole["decision"],
+        "scores": {detector: whole["scores"][detector] for detector in row["revision"]["scores"]}}
 
 
 def test_a_promotion_and_its_rollback_reach_all_scorers(pipeline: Pipeline, tmp_path: Path) -> None:

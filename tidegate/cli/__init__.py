@@ -15,6 +15,7 @@ from tidegate.cli import (
     profiles,
     quality,
     replay,
+    rescore,
     run,
     setup,
     shadow,
@@ -26,7 +27,7 @@ from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
                   help="Scores money transactions for fraud while they stream through Kafka, and learns from verdicts.")
-for part in (up, setup, run, status, data, doctor, replay, quality):
+for part in (up, setup, run, status, data, doctor, replay, rescore, quality):
     part.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
