@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     retrain_unlabelled: Literal["unknown", "legitimate"] = Field(
         "unknown", description="what a row without a verdict is taken for, once it is as old as the label delay")
     webhook: str = Field("", description="URL that gets a POST with the outcome of every retraining")
+    mlflow: str = Field("", description="address of an MLflow server that gets every training as a run")
     instance: str = Field("", description="stable name of this process; empty: stage, host and process id")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe line that is logged")

@@ -22,6 +22,8 @@ Kafka = Annotated[str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafk
 Db = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")]
 Label = Annotated[str, typer.Option(
     "--label", help="The file's column with the verdicts; by default history.label of the profile, or `label`.")]
+Mlflow = Annotated[str, typer.Option(
+    "--mlflow", metavar="URL", help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 

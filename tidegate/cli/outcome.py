@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 import typer
 
 from tidegate.cli.common import print_json
-from tidegate.errors import ConfigError
+from tidegate.cli.web import ask
+from tidegate.errors import Retry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from model.retrain import Report
 
 _LOG = logging.getLogger(__name__)
-_SECONDS = 10.0
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 
 
@@ -48,22 +46,14 @@ def tell(url: str, found: Report) -> None:
     """
     if not url:
         return
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError("TIDEGATE_WEBHOOK is not an HTTP address, like https://chat.example/hooks/1")
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    link = kind(parts.hostname, parts.port, timeout=_SECONDS)
     try:
-        link.request("POST", parts._replace(scheme="", netloc="").geturl() or "/",
-                     msgspec.json.encode({"text": headline(found), "report": found}),
-                     {"Content-Type": "application/json"})
-        status = link.getresponse().status
+        said = msgspec.json.encode({"text": headline(found), "report": found})
+        status = ask("TIDEGATE_WEBHOOK", "POST", url, said).status
+    except Retry as error:
+        _LOG.warning("the outcome is not told: %s", error)
+    else:
         if status >= 300:
-            _LOG.warning("the webhook at %s answered %d", parts.hostname, status)
-    except (OSError, http.client.HTTPException) as error:
-        _LOG.warning("the webhook at %s cannot be told: %s", parts.hostname, error)
-    finally:
-        link.close()
+            _LOG.warning("the webhook answered %d", status)
 
 
 def show(found: Report, path: Path, as_json: bool) -> None:

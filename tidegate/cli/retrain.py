@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.common import Db, Json, Kafka, Label, Profile, settings_with
+from tidegate.cli.common import Db, Json, Kafka, Label, Mlflow, Profile, settings_with
 from tidegate.cli.progress import progress_bar
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from model.fit import Progress
     from model.retrain import Data, Report
     from tidegate.broker import Broker
+    from tidegate.cli.tracking import Tracker
     from tidegate.profile import Profile as LoadedProfile
     from tidegate.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 EXITS = {"promoted": 0, "kept": 3, "bad_data": 65}
 """65 is sysexits.h EX_DATAERR."""
 File = Annotated[Path | None, typer.Option(
@@ -40,7 +43,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstr
 
 def retrain(profile: Profile = "", data: File = None, label: Label = "", since: Since = "", until: Until = "",
             unlabelled: Unlabelled = "", margin: Margin = "", seed: Seed = 0, kafka: Kafka = "", db: Db = "",
-            as_json: Json = False) -> None:
+            mlflow: Mlflow = "", as_json: Json = False) -> None:
     """Check new data, train a challenger, and promote it only if it is better than the champion on mature labels.
 
     Exit code 0: promoted; 3: the champion stays; 65: the data is bad, nothing was trained.
@@ -48,22 +51,42 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     Example: [bold]tidegate retrain --data payments.parquet --label is_fraud[/bold]
     """
     from tidegate.cli.outcome import show, tell, write
+    from tidegate.cli.tracking import tracker_of
     from tidegate.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
-    settings = settings_with(profile=profile, kafka=kafka, db=db, retrain_unlabelled=unlabelled, retrain_margin=margin)
+    settings = settings_with(profile=profile, kafka=kafka, db=db, retrain_unlabelled=unlabelled, retrain_margin=margin,
+                             mlflow=mlflow)
     if data is not None and not data.is_file():
         raise ConfigError(f"--data {data}: there is no such file")
     period = _period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
+    tracker = tracker_of(settings, loaded)
     with progress_bar("retraining", quiet=as_json) as progress:
         found = _attempt(settings, loaded, broker, lambda: _read(settings, loaded, broker, data, label, period),
                          progress, seed)
     path = write(settings.home / "retrain", found)
+    if tracker and found.challenger:
+        _track(tracker, settings, loaded, found, path)
     tell(settings.webhook, found)
     show(found, path, as_json)
     raise typer.Exit(EXITS[found.outcome])
+
+
+def _track(tracker: Tracker, settings: Settings, profile: LoadedProfile, found: Report, report: Path) -> None:
+    """The challenger as a run. A server that fails is logged: what was done stays done."""
+    from model.catalog import find
+    from tidegate.cli.tracking import training
+
+    bundle = find(settings.bundles_dir, found.challenger)
+    compared = {f"champion.{name}": value for name, value in found.champion_metrics.items()}
+    compared |= {f"challenger.{name}": value for name, value in found.challenger_metrics.items()}
+    run = training(profile, bundle, found.started_us, {"outcome": found.outcome, "champion": found.champion}, [report])
+    try:
+        tracker.record(run._replace(metrics={**run.metrics, **compared}))
+    except (ConfigError, Retry) as error:
+        _LOG.warning("MLflow did not take the run: %s", error)
 
 
 def _period(since: str, until: str) -> tuple[int | None, int | None]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.common import Json, Kafka, Label, Profile, print_json, settings_with
+from tidegate.cli.common import Json, Kafka, Label, Mlflow, Profile, print_json, settings_with
 from tidegate.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ Epochs = Annotated[int, typer.Option(
 
 
 def train(profile: Profile = "", history: History = None, label: Label = "", promote: Promote = False,
-          seed: Seed = 0, samples: Samples = 0, epochs: Epochs = 0, kafka: Kafka = "", as_json: Json = False) -> None:
+          seed: Seed = 0, samples: Samples = 0, epochs: Epochs = 0, kafka: Kafka = "", mlflow: Mlflow = "",
+          as_json: Json = False) -> None:
     """Train the profile's models on the history it names, or on a file, through the operator that serves.
 
     Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
@@ -38,11 +40,13 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
     from model.train import train as train_bundle
     from tidegate.cli.adjust import adjusted
     from tidegate.cli.history import read_history
+    from tidegate.cli.tracking import tracker_of, training
     from tidegate.profile import load_profile
 
-    settings = settings_with(profile=profile, kafka=kafka)
+    settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
     loaded = adjusted(load_profile(settings.profile), samples, epochs)
     check_installed(loaded.models.names)
+    tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
     with progress_bar("training") as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
         bundle = train_bundle(loaded, frame, labels, settings.bundles_dir, progress, seed)
@@ -52,6 +56,8 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
 
         promote_bundle(KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train")
     _report(bundle, settings.bundles_dir, as_json)
+    if tracker:
+        tracker.record(training(loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}))
 
 
 def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
