@@ -65,14 +65,22 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
         made = card_transactions(A_MINUTE, f"soak{minute}-", 100 + minute)
         ids = [json.loads(value)["transaction_id"] for _, value in made[::50]]
         verdicts = [json.dumps({"transaction_id": name, "verdict": "legitimate"}).encode() for name in ids]
-        posts = [render(address + "/v1/transactions", value) for _, value in made]
-        drive(address, posts, connections=32, rate=A_MINUTE / 60)
+        posts = [post for at in range(0, A_MINUTE, 100)
+                 for post in _posts(address, [value for _, value in made[at:at + 100]])]
+        drive(address, posts, connections=32, rate=len(posts) / 60)
         drive(address, [render(address + "/v1/feedback", body) for body in verdicts], connections=8, rate=200)
         readings.append({name: round(psutil.Process(process.pid).memory_info().rss / 1e6, 1)
                          for name, process in system.processes.items()})
         sys.stdout.write(f"{time.strftime('%H:%M:%S')} minute {minute + 1}: {json.dumps(readings[-1])}\n")
         sys.stdout.flush()
     return readings
+
+
+def _posts(address: str, values: list[bytes]) -> list[bytes]:
+    """Every tenth transaction by itself, the others in one batch: what is soaked is the pipeline, not the CPU."""
+    return [*(render(address + "/v1/transactions", value) for value in values[::10]),
+            render(address + "/v1/transactions/batch", b"\n".join(value for k, value in enumerate(values) if k % 10),
+                   "application/x-ndjson")]
 
 
 def _fill(system: System, settings: Settings) -> None:
