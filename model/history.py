@@ -22,7 +22,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 Labels = NDArray[np.int8]
-_CHUNK = 20_000
+_CHUNK = 100_000
+"""Rows between two commits: each begins by saving every state row it meets once."""
 
 
 class Log(NamedTuple):
