@@ -46,7 +46,7 @@ def get_many() -> Response:
 @measured("get_model")
 def get_one(bundle: str) -> Response:
     """What a bundle was trained on and how good it was."""
-    path, current = _path(bundle), _current()
+    path, current = bundle_path(bundle), _current()
     champion = current is not None and current.champion.bundle == path.name
     try:
         manifest = read_manifest(path)
@@ -59,14 +59,14 @@ def get_one(bundle: str) -> Response:
 @measured("promote_model")
 def promote(bundle: str) -> Response:
     """Make a bundle the champion; the scorers switch between two batches."""
-    return _switch(_path(bundle).name, _read_order())
+    return _switch(bundle_path(bundle).name, read_order())
 
 
 @blueprint.post("/v1/models/rollback")
 @measured("rollback_models")
 def rollback() -> Response:
     """Make the champion before this one the champion again."""
-    order, current = _read_order(), _current()
+    order, current = read_order(), _current()
     if current is None or not current.champion.previous:
         raise Problem("not_promotable", "there has been no champion before this one: nothing to go back to")
     return _switch(current.champion.previous, order)
@@ -85,7 +85,7 @@ def _switch(bundle: str, order: Order) -> Response:
                    "switching": behind}, 202, "/v1/models")
 
 
-def _read_order() -> Order:
+def read_order() -> Order:
     """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked."""
     try:
         return _order(body("application/json") or b"{}")
@@ -95,7 +95,8 @@ def _read_order() -> Order:
         raise Problem("invalid_json", str(error)) from error
 
 
-def _path(prefix: str) -> Path:
+def bundle_path(prefix: str) -> Path:
+    """The one bundle whose hash begins so. Raises Problem 404."""
     found = catalog.matches(_folder(), prefix)
     if len(found) != 1:
         raise Problem("not_found", f"{len(found)} bundles begin with {prefix!r}")

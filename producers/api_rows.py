@@ -36,10 +36,10 @@ def get_one(transaction_id: str) -> Response:
 def get_many() -> Response:
     """Rows in brief, newest first."""
     given = request.args.to_dict()
-    limit = _whole("limit", given.pop("limit", "50"), 1, _MOST)
+    limit = whole("limit", given.pop("limit", "50"), 1, _MOST)
     cursor = given.pop("cursor", None)
     if cursor is not None:
-        _whole("cursor", cursor, 0, 2**63 - 1)
+        whole("cursor", cursor, 0, 2**63 - 1)
     filters = {name: _filter(name, value) for name, value in given.items()}
     rows, following = reading(lambda: here().store.list(filters, cursor, limit))
     return answer({"transactions": [with_payload(row) for row in rows], "next": following})
@@ -67,13 +67,14 @@ def _filter(name: str, value: str) -> str | int | float:
         case "account":
             return value
         case "since_us" | "until_us":
-            return _whole(name, value, 0, 2**63 - 1)
+            return whole(name, value, 0, 2**63 - 1)
         case "min_score":
             return _share(name, value)
     raise invalid(name, "no such parameter")
 
 
-def _whole(name: str, value: str, low: int, high: int) -> int:
+def whole(name: str, value: str, low: int, high: int) -> int:
+    """A query parameter as a whole number. Raises Problem 422."""
     if not (value.isascii() and value.isdigit() and len(value) < 20 and low <= int(value) <= high):
         raise invalid(name, f"a whole number from {low} to {high}")
     return int(value)

@@ -130,6 +130,16 @@ def _models() -> Json:
                                                            {"200": "Its manifest"}, 404, 409, 503)},
         "/v1/models/{bundle}/promote": {"post": bundle | order | _operation(
             "Make a bundle the champion", durable, 400, 404, 409, 415, 422, 503)},
+        "/v1/models/{bundle}/shadow": {"post": bundle | order | _operation(
+            "Let a bundle score beside the champion, without deciding anything", {"202": "Durable"},
+            400, 404, 409, 415, 422, 503)},
+        "/v1/models/shadow": {
+            "get": _operation("How the shadow compares with the champion on the rows that both scored",
+                              {"200": "Agreement, and what a day's reviews find with each"}, 404, 422, 503) | {
+                "parameters": [_parameter("capacity", "query", "transactions reviewed a day", {
+                    "type": "integer", "minimum": 1})]},
+            "delete": order | _operation("Let none score beside the champion any more", {"202": "Durable"},
+                                         400, 415, 422, 503)},
         "/v1/models/rollback": {"post": order | _operation(
             "Make the champion before this one the champion again", durable, 400, 409, 415, 422, 503)},
     }

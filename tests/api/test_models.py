@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from db.migrate import migrate
 from db.store import Store
 from model.bundle import Bundle
-from model.registry import current_champion, promote
+from model.registry import current_champion, current_shadow, promote
 from model.train import train
 from producers.app import build_app, close_app
 from producers.simulate import simulate_history
@@ -95,6 +95,35 @@ def test_only_a_json_order_is_taken(client: FlaskClient, bundles: list[Bundle], 
     answer = client.post(f"/v1/models/{bundles[0].hash}/promote", data=data, content_type=kind)
     assert problem(answer) == expected
     assert answer.content_type == "application/problem+json"
+
+
+def test_a_shadow_is_named_compared_and_taken_away(client: FlaskClient, broker: MemoryBroker,
+                                                   bundles: list[Bundle]) -> None:
+    second = bundles[1].hash
+    assert problem(client.get("/v1/models/shadow")) == (404, "not_found")
+    answer = client.post(f"/v1/models/{second[:10]}/shadow", json={"by": "ann"})
+    assert (answer.status_code, answer.json, answer.headers["Location"]) == (
+        202, {"shadow": second}, "/v1/models/shadow")
+    found = current_shadow(broker, HASH)
+    assert found is not None
+    assert (found[0].bundle, found[0].by) == (second, "ann")
+    compared = client.get("/v1/models/shadow?capacity=20").json
+    assert (compared["shadow"], compared["rows"], compared["agreement"]) == (second, 0, None)
+    assert compared["challenger"] == {"reviewed": 0, "verdicts": 0, "frauds": 0, "precision": None}
+    assert client.delete("/v1/models/shadow", json={}).json == {"shadow": None}
+    assert current_shadow(broker, HASH) is None
+
+
+def test_what_cannot_be_a_shadow_is_a_problem(client: FlaskClient, broker: MemoryBroker, home: Path) -> None:
+    damaged = home / "bundles" / "0123456789abcdee"
+    damaged.mkdir(parents=True)
+    (damaged / "manifest.json").write_text("{}")
+    assert problem(client.post("/v1/models/0123456789abcdee/shadow", json={})) == (409, "not_promotable")
+    assert problem(client.post("/v1/models/zz/shadow", json={})) == (404, "not_found")
+    assert problem(client.delete("/v1/models/shadow")) == (415, "unsupported_media_type")
+    for capacity in ("0", "many", "1" * 25):
+        assert problem(client.get(f"/v1/models/shadow?capacity={capacity}")) == (422, "invalid")
+    assert current_shadow(broker, HASH) is None
 
 
 def problem(answer: object) -> tuple[int, str]:

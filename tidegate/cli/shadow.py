@@ -57,29 +57,17 @@ def compare(capacity: Capacity = 100, profile: Profile = "", kafka: Kafka = "", 
 
     Example: [bold]tidegate models compare --capacity 50[/bold]
     """
-    import numpy as np
-
-    from db.history import read_shadowed
-    from model.catalog import find
-    from model.published import verdicts
-    from model.registry import current_shadow
-    from model.shadow import Rows
-    from model.shadow import compare as run
+    from db.comparison import compare_shadow
     from tidegate.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
-    current = current_shadow(broker, loaded.hash.decode())
-    if current is None:
+    compared = compare_shadow(loaded, settings.db_url, broker, settings.bundles_dir, capacity)
+    if compared is None:
         raise ConfigError(f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`")
-    name, offset = current[0].bundle, current[1]
-    rows = read_shadowed(settings.db_url, loaded.hash.decode(), offset, len(loaded.models.names))
-    would = find(settings.bundles_dir, name).decide(rows.shadow, rows.amounts)
-    said = verdicts(broker)
-    labels = np.fromiter((int(said.get(key, -1)) for key in rows.ids), np.int8, len(rows.ids))
-    found = run(Rows(rows.times, rows.champion, rows.shadow, rows.decided, would, labels), capacity)
+    name, found = compared
     if as_json:
         print_json({**found._asdict(), "shadow": name, "champion": found.champion._asdict(),
                     "challenger": found.shadow._asdict()})
