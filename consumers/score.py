@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from model.bundle import Bundle, Scores
 from model.detectors.base import Array
+from model.hashing import hash64
 from model.reasons import Reason, reasons
-from model.registry import model_message
-from tidegate.errors import ConfigError, Retry
-from tidegate.messages import NONE, SCORED_MAGIC, Champion, Decision, OnlineWeights, Shadow, encode
-from tidegate.metrics import DECISIONS, DEGRADED, MODEL_INFO, ONLINE_LABELS, SCORES, SHADOW, observe_many
+from model.serving import Model, Serving
+from tidegate.errors import Retry
+from tidegate.messages import SCORED_MAGIC, Decision, encode
+from tidegate.metrics import DECISIONS, DEGRADED, SCORES, SHADOW, observe_many
 from tidegate.profile import Profile
 from tidegate.stage import Batch, Emit, NoState, Output, Reject
 
@@ -41,7 +42,7 @@ class Alert(msgspec.Struct):
 
 
 class ScoreStage:
-    """Scores with the champion and its newest online weights, both read from the topic `models` between batches."""
+    """Scores with the bundles that the topic `models` names, which is read between batches: see `model.serving`."""
 
     name = "score"
     input = "transactions.features"
@@ -49,18 +50,21 @@ class ScoreStage:
     snapshot_tag = ""
 
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
-        self._profile, self._folder = profile, bundles_dir
+        self._profile = profile
         self._from, self._to = profile.features_layout, profile.scored_layout
+        self._account = profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
         self._failing: set[str] = set()
-        self._weights: dict[str, OnlineWeights] = {}
-        self._trained: Bundle | None = None
-        self._shadow: Bundle | None = None
-        self.bundle: Bundle | None = None
+        self.serving = Serving(profile, bundles_dir)
+
+    @property
+    def bundle(self) -> Bundle | None:
         """The champion with the online weights in use; None before the first promotion."""
-        self.models_offset = 0
+        return self.serving.champion.bundle if self.serving.champion else None
+
+    @property
+    def models_offset(self) -> int:
         """The offset after the last absorbed record of the topic `models`."""
-        self.online_labels = NONE
-        """The offset on the labels topic up to which the weights in use have learnt."""
+        return self.serving.offset
 
     def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
         return NoState()
@@ -70,81 +74,44 @@ class ScoreStage:
         return NoState()
 
     def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
-        """Switch bundle and weights; records seen before change nothing. Raises ConfigError for a damaged bundle."""
-        champion: Champion | None = None
-        shadow: Shadow | None = None
-        for offset, value in zip(batch.offsets, batch.values, strict=True):
-            if offset < self.models_offset:
-                continue
-            message = model_message(value)
-            if isinstance(message, OnlineWeights):
-                self._weights[message.bundle] = message
-            elif message is None and value is not None:
-                _LOG.warning("topic models, offset %d: not a message this version knows", offset)
-            elif isinstance(message, Champion) and message.profile.encode() == self._profile.hash:
-                champion = message
-            elif isinstance(message, Shadow) and message.profile.encode() == self._profile.hash:
-                shadow = message
-        if champion is not None and (self._trained is None or self._trained.hash != champion.bundle):
-            self._trained = self._load(champion.bundle)
-            _LOG.info("scoring with bundle %s", champion.bundle)
-            MODEL_INFO.clear()
-        if shadow is not None:
-            self._shadow = self._load_shadow(shadow.bundle)
-        self.models_offset = max(self.models_offset, batch.next_offset)
-        self._switch()
-
-    def _switch(self) -> None:
-        if self._trained is None:
-            return
-        online = self._weights.get(self._trained.hash)
-        self.bundle = self._trained.with_weights(
-            None if online is None else np.frombuffer(online.weights, "<f8").astype(np.float64))
-        self.online_labels = NONE if online is None else online.labels
-        MODEL_INFO.labels(self.bundle.hash).set(self.models_offset)
-        ONLINE_LABELS.set(max(self.online_labels, 0))
-
-    def _load(self, name: str) -> Bundle:
-        if Path(name).name != name:
-            raise ConfigError(f"the champion {name!r} on the topic models is no bundle's hash: promote another one")
-        bundle = Bundle.load(self._folder / name)
-        wanted = (list(self._profile.values), self._profile.models.names)
-        if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
-            raise ConfigError(f"bundle {bundle.path}: trained for other columns or models than {self._profile.path} "
-                              "has; train one with `tidegate train`")
-        return bundle
-
-    def _load_shadow(self, name: str) -> Bundle | None:
-        """A shadow that cannot be loaded is left out: it decides nothing, so it stops nothing."""
-        try:
-            return self._load(name) if name else None
-        except ConfigError as error:
-            _LOG.error("no shadow scores: %s", error)
-            return None
+        """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
+        self.serving.absorb(batch)
 
     def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
         """Score whole frames, reject others. Raises Retry before the first promotion, Stop for another profile's."""
-        if self.bundle is None:
+        champion = self.serving.champion
+        if champion is None:
             raise Retry("no champion yet on the topic models: `tidegate train` makes and promotes one")
         good, faults = self._from.good(batch.values)
-        rejects = [Reject(at, fault.reason, fault.detail) for at, fault in faults]
+        output = Output(rejects=[Reject(at, fault.reason, fault.detail) for at, fault in faults])
         if not good:
-            return Output(rejects=rejects)
+            return output
         source = [value for at in good if (value := batch.values[at]) is not None]
-        keys, offsets = batch.keys, batch.offsets
-        if faults:
-            keys, offsets = [keys[at] for at in good], [offsets[at] for at in good]
-        return self._score(self.bundle, batch, source, keys, offsets, rejects)
-
-    def _score(self, bundle: Bundle, batch: Batch, source: list[bytes], keys: list[bytes | None], offsets: list[int],
-               rejects: list[Reject]) -> Output:
         rows = self._rows(source)
         rows["features_partition"] = batch.source.partition
-        rows["features_offset"] = offsets
-        rows["scored_us"] = batch.received_us
-        rows["bundle"] = bundle.hash
-        rows["models_offset"] = self.models_offset
-        rows["online_labels"] = self.online_labels
+        rows["features_offset"] = [batch.offsets[at] for at in good] if faults else batch.offsets
+        rows["scored_us"], rows["models_offset"] = batch.received_us, self.models_offset
+        keys = [batch.keys[at] for at in good] if faults else batch.keys
+        if self.serving.canary is None:
+            self._score(champion, rows, source, keys, output)
+            return output
+        chosen = self._chosen(rows, source)
+        for model, part in ((champion, np.flatnonzero(~chosen)), (self.serving.canary, np.flatnonzero(chosen))):
+            if len(part):
+                at = part.tolist()
+                self._score(model, rows[part], [source[i] for i in at], [keys[i] for i in at], output)
+        return output
+
+    def _chosen(self, rows: NDArray[Any], source: list[bytes]) -> NDArray[np.bool_]:
+        """Rows of the canary's accounts; a profile without accounts shares its transactions out."""
+        hashes = rows["keys"][:, self._account] if self._account >= 0 else hash64(self._from.ids(rows, source))
+        return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.serving.share)
+
+    def _score(self, model: Model, rows: NDArray[Any], source: list[bytes], keys: list[bytes | None],
+               output: Output) -> None:
+        """Score, decide and explain whole frames by one bundle, into `output`."""
+        bundle = model.bundle
+        rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
         scores = bundle.score(np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
         self._tell_degraded(bundle, scores)
@@ -152,18 +119,18 @@ class ScoreStage:
         rows["scores"][:, -1] = self._beside(rows, decisions)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        emits = [Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))]
+        output.emits.append(Emit("transactions.scored", keys, self._pack(rows, source, flagged, why)))
         if len(flagged):
-            emits.append(self._alerts(rows, source, flagged, why))
+            output.emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
-        return Output(emits, rejects)
 
     def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
         """The shadow's scores f8[n]; NaN without one."""
-        if self._shadow is None:
+        shadow = self.serving.shadow
+        if shadow is None:
             return np.full(len(rows), np.nan)
-        scores = self._shadow.score(np.ascontiguousarray(rows["values"])).final
-        same = int((self._shadow.decide(scores, rows["amount_minor"]) == decisions).sum())
+        scores = shadow.score(np.ascontiguousarray(rows["values"])).final
+        same = int((shadow.decide(scores, rows["amount_minor"]) == decisions).sum())
         SHADOW.labels("same").inc(same)
         SHADOW.labels("other").inc(len(rows) - same)
         return scores

@@ -1,15 +1,17 @@
-"""The shadow against the champion: rows of the database that both scored, and the verdicts that came for them."""
+"""A challenger against the champion, by the rows of the database and the verdicts that came for them."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from db.history import read_shadowed
+from db.history import read_decided, read_shadowed
 from model.catalog import find
 from model.published import verdicts
-from model.registry import current_shadow
+from model.registry import current_canary, current_shadow
 from model.shadow import Comparison, Rows, compare
 from tidegate.broker import Broker
 from tidegate.profile import Profile
@@ -31,3 +33,36 @@ def compare_shadow(profile: Profile, url: str, broker: Broker, bundles: Path,
     said = verdicts(broker)
     labels = np.fromiter((int(said.get(key, -1)) for key in rows.ids), np.int8, len(rows.ids))
     return shadow, compare(Rows(rows.times, rows.champion, rows.shadow, rows.decided, would, labels), capacity)
+
+
+class Side(NamedTuple):
+    """What a bundle decided since the canary was named; precision among its flagged rows that have a verdict."""
+
+    rows: int
+    flagged: int
+    verdicts: int
+    frauds: int
+    precision: float | None
+
+
+def compare_canary(profile: Profile, url: str, broker: Broker) -> tuple[str, float, dict[str, Side]] | None:
+    """The canary's hash, its share of the accounts, and each bundle's side; None without a canary.
+
+    The accounts are others, so what differs by chance shrinks only with their number. Raises Retry when database or
+    Kafka are away.
+    """
+    name = profile.hash.decode()
+    current = current_canary(broker, name)
+    if current is None:
+        return None
+    canary, offset = current
+    said, decided = verdicts(broker), defaultdict[str, list[tuple[str, str]]](list)
+    for transaction_id, bundle, decision in read_decided(url, name, offset):
+        decided[bundle].append((transaction_id, decision))
+    return canary.bundle, canary.share, {bundle: _side(rows, said) for bundle, rows in decided.items()}
+
+
+def _side(rows: list[tuple[str, str]], said: dict[str, bool]) -> Side:
+    flagged = [transaction_id for transaction_id, decision in rows if decision != "approve"]
+    known = [said[transaction_id] for transaction_id in flagged if transaction_id in said]
+    return Side(len(rows), len(flagged), len(known), sum(known), sum(known) / len(known) if known else None)

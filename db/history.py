@@ -64,6 +64,21 @@ def read_shadowed(url: str, profile: str, models_offset: int, detectors: int) ->
                     np.array(scores, np.float64), np.array(shadow, np.float64))
 
 
+def read_decided(url: str, profile: str, models_offset: int) -> list[tuple[str, str, str]]:
+    """Id, bundle and decision of a profile's (hash) rows from scorers that had read beyond that offset of models.
+
+    Raises Retry.
+    """
+    table, database = transactions.c, open_database(url, "read")
+    query = select(table.transaction_id, table.bundle, table.decision).where(
+        table.profile == profile, table.models_offset > models_offset).execution_options(yield_per=_ROWS)
+    try:
+        with retrying(database), database.engine.connect() as connection:
+            return [(row.transaction_id, row.bundle, row.decision) for row in connection.execute(query)]
+    finally:
+        database.close()
+
+
 def newest_us(url: str, profile: str) -> int:
     """The newest event time in us of a profile's (hash) rows; 0 without any. Raises Retry."""
     database = open_database(url, "read")

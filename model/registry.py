@@ -10,10 +10,10 @@ import msgspec
 
 from tidegate.broker import Broker
 from tidegate.errors import Retry
-from tidegate.messages import Champion, ModelMessage, Shadow, decode_model, encode
+from tidegate.messages import Canary, Champion, ModelMessage, Shadow, decode_model, encode
 
 TOPIC = "models"
-Message = TypeVar("Message", Champion, Shadow)
+Message = TypeVar("Message", Champion, Shadow, Canary)
 
 
 class Promoted(NamedTuple):
@@ -78,6 +78,15 @@ def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
     write(broker, TOPIC, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
 
 
+def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
+    """Let a bundle decide for a share of a profile's (hash) accounts, or the champion for all (empty); durable then.
+
+    Raises Retry.
+    """
+    canary = Canary(bundle, profile, share, time.time_ns() // 1000, by)
+    write(broker, TOPIC, b"canary", encode(canary), what=f"the canary {bundle or '(none)'}")
+
+
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
     """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry (after `timeout` s)."""
     found = _newest(broker, Champion, profile, timeout)
@@ -87,6 +96,12 @@ def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> 
 def current_shadow(broker: Broker, profile: str, *, timeout: float = 30.0) -> tuple[Shadow, int] | None:
     """The shadow of a profile (hash) and the offset of its message, or None. Raises as `current_champion` does."""
     found = _newest(broker, Shadow, profile, timeout)
+    return found if found and found[0].bundle else None
+
+
+def current_canary(broker: Broker, profile: str, *, timeout: float = 30.0) -> tuple[Canary, int] | None:
+    """The canary of a profile (hash) and the offset of its message, or None. Raises as `current_champion` does."""
+    found = _newest(broker, Canary, profile, timeout)
     return found if found and found[0].bundle else None
 
 

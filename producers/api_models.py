@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from flask import Blueprint, Response
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("models", __name__)
 _SECONDS = 10.0
+Kind = TypeVar("Kind")
 
 
 class Order(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a promotion or a rollback: who wants it."""
 
     by: str = "api"
-
-
-_order = msgspec.json.Decoder(Order).decode
 
 
 @blueprint.get("/v1/models")
@@ -86,11 +84,19 @@ def _switch(bundle: str, order: Order) -> Response:
 
 
 def read_order() -> Order:
-    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked."""
+    """The body of a promotion, a rollback or a shadow."""
+    return order_of(Order)
+
+
+def order_of(kind: type[Kind]) -> Kind:
+    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked.
+
+    Raises Problem 400, 415 or 422.
+    """
     try:
-        return _order(body("application/json") or b"{}")
+        return msgspec.json.decode(body("application/json") or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise Problem("invalid", str(error), errors=[{"field": "by", "detail": str(error)}]) from error
+        raise Problem("invalid", str(error), errors=[{"field": "body", "detail": str(error)}]) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("invalid_json", str(error)) from error
 

@@ -9,7 +9,7 @@ from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from db.store import Store
-from producers import api_feedback, api_models, api_ops, api_rows, api_shadow, api_transactions
+from producers import api_canary, api_feedback, api_models, api_ops, api_rows, api_shadow, api_transactions
 from producers.context import Context, bind
 from producers.express import Express
 from producers.ingest import ACK_SECONDS, Ingest, Publisher
@@ -48,7 +48,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
                       board, tails)
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
-    for module in (api_transactions, api_rows, api_feedback, api_models, api_shadow, api_ops):
+    for module in (api_transactions, api_rows, api_feedback, api_models, api_shadow, api_canary, api_ops):
         app.register_blueprint(module.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)

@@ -122,7 +122,7 @@ def _labelled(verdict: Json, transaction: str) -> Json:
 
 def _models() -> Json:
     bundle = {"parameters": [_parameter("bundle", "path", "a bundle's hash, or how it begins", {"type": "string"})]}
-    order = {"requestBody": {"required": True, "content": _content(_object(by={"type": "string"}))}}
+    order = _body(by={"type": "string"})
     durable: dict[str, str | Json] = {"202": "Durable; the scorers named under `switching` do so between two batches"}
     return {
         "/v1/models": {"get": _operation("All bundles, the champion, and what each scorer uses", {"200": "They"}, 503)},
@@ -140,9 +140,21 @@ def _models() -> Json:
                     "type": "integer", "minimum": 1})]},
             "delete": order | _operation("Let none score beside the champion any more", {"202": "Durable"},
                                          400, 415, 422, 503)},
+        "/v1/models/{bundle}/canary": {"post": bundle | _body(
+            share={"type": "number", "minimum": 0, "maximum": 1}, by={"type": "string"}) | _operation(
+            "Let a bundle decide for a share of the accounts", {"202": "Durable"}, 400, 404, 409, 415, 422, 503)},
+        "/v1/models/canary": {
+            "get": _operation("What the canary and the champion decided since it was named",
+                              {"200": "Rows, flagged ones and their verdicts of each bundle"}, 404, 503),
+            "delete": order | _operation("Let the champion decide for all accounts again", {"202": "Durable"},
+                                         400, 415, 422, 503)},
         "/v1/models/rollback": {"post": order | _operation(
             "Make the champion before this one the champion again", durable, 400, 409, 415, 422, 503)},
     }
+
+
+def _body(**properties: Json) -> Json:
+    return {"requestBody": {"required": True, "content": _content(_object(**properties))}}
 
 
 def _object(**properties: Json) -> Json:

@@ -244,6 +244,19 @@ class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
     by: str = ""
 
 
+class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
+    """Scorers let this bundle decide for a share of the accounts, the same ones each time (topic models, key canary).
+
+    `bundle` is empty when the champion is to decide for all again.
+    """
+
+    bundle: str
+    profile: str
+    share: float
+    started_us: int
+    by: str = ""
+
+
 class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     """The online model after all labels before offset `labels` (topic models, key online/<bundle>)."""
 
@@ -277,7 +290,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     stopping: bool = False
 
 
-ModelMessage = Champion | Shadow | OnlineWeights
+ModelMessage = Champion | Shadow | Canary | OnlineWeights
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 decode_label = msgspec.json.Decoder(Label).decode

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from db.migrate import migrate
 from db.store import Store
 from model.bundle import Bundle
-from model.registry import current_champion, current_shadow, promote
+from model.registry import current_canary, current_champion, current_shadow, promote
 from model.train import train
 from producers.app import build_app, close_app
 from producers.simulate import simulate_history
@@ -129,3 +129,26 @@ def test_what_cannot_be_a_shadow_is_a_problem(client: FlaskClient, broker: Memor
 def problem(answer: object) -> tuple[int, str]:
     document = answer.get_json(force=True)  # type: ignore[attr-defined] # Werkzeug's test response
     return document["status"], document["type"].partition("#")[2]
+
+
+def test_a_canary_is_named_compared_and_taken_away(client: FlaskClient, broker: MemoryBroker,
+                                                   bundles: list[Bundle]) -> None:
+    second = bundles[1].hash
+    assert problem(client.get("/v1/models/canary")) == (404, "not_found")
+    answer = client.post(f"/v1/models/{second[:10]}/canary", json={"by": "ann", "share": 0.2})
+    assert (answer.status_code, answer.json) == (202, {"canary": second, "share": 0.2})
+    found = current_canary(broker, HASH)
+    assert found is not None
+    assert (found[0].bundle, found[0].share, found[0].by) == (second, 0.2, "ann")
+    assert client.get("/v1/models/canary").json == {"canary": second, "share": 0.2, "bundles": {}}
+    assert client.delete("/v1/models/canary", json={}).json == {"canary": None, "share": 0.0}
+    assert current_canary(broker, HASH) is None
+
+
+def test_what_cannot_be_a_canary_is_a_problem(client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]) -> None:
+    path = f"/v1/models/{bundles[1].hash}/canary"
+    for wrong in ({"share": 1.5}, {"share": "all"}, {"size": 1}):
+        assert problem(client.post(path, json=wrong)) == (422, "invalid")
+    assert problem(client.post("/v1/models/zz/canary", json={})) == (404, "not_found")
+    assert problem(client.post(path)) == (415, "unsupported_media_type")
+    assert current_canary(broker, HASH) is None

@@ -19,7 +19,7 @@ from model.evaluate import auc
 from model.reasons import Reason
 from tests.model.conftest import Trained
 from tidegate.errors import ConfigError, Retry, Stop
-from tidegate.messages import MAGIC, NONE, Champion, Frames, OnlineWeights, Shadow, encode
+from tidegate.messages import MAGIC, NONE, Champion, Frames, ModelMessage, OnlineWeights, Shadow, encode
 from tidegate.metrics import DEGRADED
 from tidegate.stage import Batch, NoState, Output, TopicPartition
 
@@ -38,7 +38,7 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
                  list(layout.pack(frames)), [0] * n, [None] * n, 777)
 
 
-def models(*messages: Champion | OnlineWeights | Shadow | bytes | None, start: int = 0) -> Batch:
+def models(*messages: ModelMessage | bytes | None, start: int = 0) -> Batch:
     n = len(messages)
     values = [part if part is None or isinstance(part, bytes) else encode(part) for part in messages]
     return Batch(TopicPartition("models", 0), list(range(start, start + n)), [b""] * n, values, [0] * n, [None] * n)
@@ -48,7 +48,7 @@ def champion(trained: Trained, bundle: str = "", profile: str = "") -> Champion:
     return Champion(bundle or trained.bundle.hash, profile or trained.profile.hash.decode(), 1)
 
 
-def ready(trained: Trained, *more: Champion | OnlineWeights | Shadow | bytes | None) -> ScoreStage:
+def ready(trained: Trained, *more: ModelMessage | bytes | None) -> ScoreStage:
     stage = ScoreStage(trained.profile, trained.bundle.path.parent)
     stage.absorb(STATE, models(champion(trained), *more))
     return stage
@@ -161,7 +161,8 @@ def test_records_read_again_change_nothing(trained: Trained) -> None:
     stage = ready(trained, newer)
     older = OnlineWeights(trained.bundle.hash, 3, trained.bundle.online.params.tobytes(), 3, 5)
     stage.absorb(STATE, models(champion(trained), older))
-    assert (stage.models_offset, stage.online_labels) == (2, 9)
+    assert stage.serving.champion
+    assert (stage.models_offset, stage.serving.champion.online_labels) == (2, 9)
 
 
 def test_weights_may_come_before_their_champion(trained: Trained) -> None:
@@ -170,12 +171,14 @@ def test_weights_may_come_before_their_champion(trained: Trained) -> None:
     stage = ScoreStage(trained.profile, trained.bundle.path.parent)
     stage.absorb(STATE, models(weights))
     stage.absorb(STATE, models(champion(trained), start=1))
-    assert (stage.models_offset, stage.online_labels) == (2, 9)
+    assert stage.serving.champion
+    assert (stage.models_offset, stage.serving.champion.online_labels) == (2, 9)
 
 
 def test_weights_of_other_bundles_are_left_aside(trained: Trained) -> None:
     stage = ready(trained, OnlineWeights("f" * 16, 9, b"\0" * 8, 9, 5))
-    assert stage.online_labels == NONE
+    assert stage.serving.champion
+    assert stage.serving.champion.online_labels == NONE
     assert stage.models_offset == 2
 
 
@@ -244,10 +247,12 @@ class Broken:
 
 def broken(trained: Trained, place: int, error: Exception | None = None, *more: OnlineWeights) -> ScoreStage:
     stage = ready(trained, *more)
-    bundle = stage.bundle or trained.bundle
+    assert stage.serving.champion
+    bundle = stage.serving.champion.bundle
     parts: list[Any] = list(bundle.detectors)
     parts[place] = Broken(parts[place], error)
-    stage.bundle = Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
+    stage.serving.champion = stage.serving.champion._replace(
+        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble))
     return stage
 
 
@@ -285,8 +290,10 @@ def test_contributions_add_up_without_a_detector_too(trained: Trained) -> None:
 
 def test_without_any_detector_nothing_is_decided(trained: Trained) -> None:
     stage = broken(trained, 0, RuntimeError("no memory"))
-    assert stage.bundle is not None
-    parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in trained.bundle.detectors]
-    stage.bundle = Bundle(stage.bundle.path, stage.bundle.hash, stage.bundle.manifest, parts, stage.bundle.ensemble)
+    assert stage.serving.champion
+    bundle = stage.serving.champion.bundle
+    parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in bundle.detectors]
+    stage.serving.champion = stage.serving.champion._replace(
+        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble))
     with pytest.raises(RuntimeError, match="no memory"):
         stage.process(STATE, features_batch(trained, slice(10)))

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from tidegate.cli import (
+    canary,
     data,
     doctor,
     learner,
@@ -32,6 +33,7 @@ for part in (up, setup, run, status, data, doctor, replay, rescore, quality):
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
 shadow.register(models.app)
+canary.register(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(learner.app, name="learner")
 
