@@ -1,4 +1,4 @@
-# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | airflow-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo neural test compose-test bench bench-detection bench-features soak clean
+.PHONY: up demo neural test compose-test airflow-test bench bench-detection bench-features soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -28,6 +28,10 @@ test: .venv/.installed-dev
 compose-test: .venv/.installed-dev
 	scripts/compose-test $(ARGS)
 
+# the weekly DAG of deploy/airflow on a real Airflow, in a virtual environment of its own
+airflow-test: .venv/.installed-dev .venv-airflow/.installed
+	$(BIN)/pytest tests/airflow/check_dag.py $(ARGS)
+
 bench: .venv/.installed-dev
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
@@ -44,7 +48,7 @@ soak: .venv/.installed-dev
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-airflow
 
 .venv/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) is not on the PATH)" >&2; exit 1; }
@@ -54,6 +58,11 @@ clean:
 .venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-airflow/.installed: deploy/airflow/requirements.lock
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
 .venv/.installed-neural: requirements-neural.lock .venv/.installed
