@@ -11,15 +11,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.columns import Columns, Unfit, columns_of, to_bytes
+from model.columns import to_bytes
 from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
+from model.intake import take
 from model.plan import Plan
 from model.state import KeyedState
 from model.table import NEW, OTHER
-from tidegate.errors import Rejected
 from tidegate.messages import NONE, Frames, Label, decode_label
 from tidegate.profile import Profile
-from tidegate.profile.fields import MAX_BYTES
 from tidegate.stage import Batch, Emit, Output, Reject
 
 RAW, BY_ENTITY, FEATURES, LABELS = (
@@ -127,7 +126,8 @@ class PreprocessStage:
 
     def _decode(self, state: PartitionState, batch: Batch) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
         profile = self.profile
-        txs, columns, at, rejects = self._columns(batch)
+        txs, columns, at, refused = take(profile, [value or b"" for value in batch.values], _received(batch))
+        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in refused]
         ids = self._name(txs, batch, at)
         payloads = profile.canonical_all(txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
@@ -149,40 +149,6 @@ class PreprocessStage:
             fresh = np.flatnonzero(known == NEW)
             frames, keys, at = frames.take(fresh), [keys[i] for i in fresh], [at[i] for i in fresh]
         return frames, keys, rejects, at
-
-    def _columns(self, batch: Batch) -> tuple[list[msgspec.Struct], Columns, list[int], list[Reject]]:
-        """All records at once; when one is bad, each by itself."""
-        received = _received(batch)
-        values = [value or b"" for value in batch.values]
-        try:
-            txs = self._decode_lines(values)
-            return txs, columns_of(self.profile, txs, received), list(range(len(txs))), []
-        except (Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            txs, at, rejects = self._one_by_one(values, received)
-        return txs, columns_of(self.profile, txs, received[at]), at, rejects
-
-    def _decode_lines(self, values: list[bytes]) -> list[msgspec.Struct]:
-        """One call for all, as lines; a batch with a line break, a NUL or a giant in it is looked at one by one."""
-        joined = b"\n".join(values)
-        if joined.count(b"\n") != len(values) - 1 or max(map(len, values)) > MAX_BYTES or b"\\u0000" in joined:
-            raise Unfit
-        txs: list[msgspec.Struct] = self.profile.decoder.decode_lines(joined)
-        if len(txs) != len(values):  # an empty line is no line
-            raise Unfit
-        return txs
-
-    def _one_by_one(self, values: list[bytes], received: NDArray[np.int64],
-                    ) -> tuple[list[msgspec.Struct], list[int], list[Reject]]:
-        txs: list[msgspec.Struct] = []
-        at: list[int] = []
-        rejects: list[Reject] = []
-        for i, value in enumerate(values):
-            try:
-                txs.append(self.profile.decode(value, int(received[i])))
-                at.append(i)
-            except Rejected as error:
-                rejects.append(Reject(i, error.reason, error.detail))
-        return txs, at, rejects
 
     def _name(self, txs: list[msgspec.Struct], batch: Batch, at: list[int]) -> list[bytes]:
         """The ids; a transaction without one is named after its place on the raw topic."""

@@ -43,10 +43,20 @@ def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | No
     column is missing.
     """
     check_columns(profile, frame)
-    n = len(frame)
-    times = event_times(profile, frame)
-    values = inputs(profile, frame)
-    hashes = hash_columns_of(profile, frame).view(np.int64)
+    return fold_columns(profile, event_times(profile, frame), hash_columns_of(profile, frame),
+                        inputs(profile, frame), labels, progress)
+
+
+def fold_columns(profile: Profile, times: Times, hashed: NDArray[np.uint64], values: Floats,
+                 labels: NDArray[np.integer] | None = None,
+                 progress: Callable[[float], None] = lambda _share: None) -> Floats:
+    """Fill in the features of `values` f8[n, profile.values], whose inputs are there; returns it.
+
+    `times` i8[n] us and `hashed` u8[n, profile.hashed] in the order of the log; `labels` as `fold` takes them: that of
+    a late transaction becomes known no sooner than those before it in the log.
+    """
+    n, hashes = len(times), hashed.view(np.int64)
+    known_us = np.maximum.accumulate(times) + profile.label_delay_us
     ids = None if labels is None else _ids(np.asarray(labels, np.int64))
     for step in range(profile.steps):
         plan = Plan(profile, step)
@@ -57,8 +67,7 @@ def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | No
             state.begin()
             if ids is not None and len(plan.verdicts):
                 known = np.flatnonzero(ids[part, 2] > 0) + start
-                state.absorb(ids[known], keys[known], times[known] + profile.label_delay_us,
-                             values[known][:, plan.carried])
+                state.absorb(ids[known], keys[known], known_us[known], values[known][:, plan.carried])
             state.fold(keys[part], hashes[part], times[part], values[part])
             state.commit()
             progress((step + start / n) / profile.steps)
