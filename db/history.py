@@ -18,6 +18,9 @@ _ROWS = 10_000
 class Period(NamedTuple):
     """Rows by event time: ids, accounts (None: the profile has none), `times` i8[n] us, `values` f8[n, values] as they
     were scored. `others`: how many rows of the period another version of the profile wrote.
+
+    `amounts` i8[n] in minor units, `decided` u1[n] (places in `tidegate.messages.DECISIONS`), final `scores` f8[n],
+    `bundles`: those that decided.
     """
 
     ids: list[str]
@@ -25,6 +28,10 @@ class Period(NamedTuple):
     times: NDArray[np.int64]
     values: NDArray[np.float64]
     others: int
+    amounts: NDArray[np.int64]
+    decided: NDArray[np.uint8]
+    scores: NDArray[np.float64]
+    bundles: list[str]
 
 
 class Shadowed(NamedTuple):
@@ -95,20 +102,23 @@ def read_period(url: str, profile: str, values: int, since_us: int, until_us: in
     """The rows of a profile (hash; so many values each) with `since_us` <= event time < `until_us`. Raises Retry."""
     table, database = transactions.c, open_database(url, "read")
     within = (table.event_us >= since_us) & (table.event_us < until_us)
-    query = select(table.transaction_id, table.account, table.event_us, table.features).where(
-        within, table.profile == profile).order_by(table.event_us, table.seq).execution_options(yield_per=_ROWS)
-    ids: list[str] = []
-    accounts: list[str | None] = []
-    times: list[int] = []
-    packed = bytearray()
+    columns = (table.transaction_id, table.account, table.event_us, table.features, table.amount_minor,
+               table.decision, table.score, table.bundle)
+    query = select(*columns).where(within, table.profile == profile).order_by(
+        table.event_us, table.seq).execution_options(yield_per=_ROWS)
+    rows: list[tuple[str, str | None, int, int, str, float]] = []
+    packed, bundles = bytearray(), set[str]()
     try:
         with retrying(database), database.engine.connect() as connection:
             for row in connection.execute(query):
-                ids.append(row.transaction_id)
-                accounts.append(row.account)
-                times.append(row.event_us)
+                rows.append((row.transaction_id, row.account, row.event_us, row.amount_minor, row.decision, row.score))
                 packed += row.features
+                bundles.add(row.bundle)
             others = connection.scalar(select(func.count()).where(within, table.profile != profile)) or 0
     finally:
         database.close()
-    return Period(ids, accounts, np.array(times, np.int64), np.frombuffer(packed, "<f8").reshape(-1, values), others)
+    ids, accounts, times, amounts, decided, scores = zip(*rows, strict=True) if rows else ((),) * 6
+    return Period(list(ids), list(accounts), np.array(times, np.int64),
+                  np.frombuffer(packed, "<f8").reshape(-1, values), others, np.array(amounts, np.int64),
+                  np.array([DECISIONS.index(word) for word in decided], np.uint8), np.array(scores, np.float64),
+                  sorted(bundles))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,8 @@ from tidegate.profile.spec import DAY
 _WEEK = 7 * DAY
 _STEP = 500
 """Rows scored with the same online weights, as a scorer does between two batches."""
+_LEARNT = 20_000
+"""Most rows learnt from at once: no bit depends on it."""
 _FEATURES = 0.2
 """Share of the work that computing the features is."""
 
@@ -147,17 +149,27 @@ def _run(profile: Profile, fold: Fold, log: Log, plan: Plan, progress: Progress)
 def score_fold(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Array:
     """Score the test and learn in turns what comes after the fit: a label counts once it is a label delay old."""
     out = np.empty(fold.test.stop - fold.test.start)
+    for rows, params in learning(profile, bundle, fold, log):
+        out[rows.start - fold.test.start:rows.stop - fold.test.start] = bundle.score(log.values[rows], params).final
+    return out
+
+
+def learning(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Iterator[tuple[slice, Array | None]]:
+    """The test in steps of a few rows, and the online weights (None: the bundle has none) that score each step.
+
+    They are learnt from the rows after the fit, each label once it is a label delay old.
+    """
     params = bundle.online.params.copy() if bundle.online else None
     learnt = fold.fit.stop
     for start in range(fold.test.start, fold.test.stop, _STEP):
-        stop = min(start + _STEP, fold.test.stop)
         if bundle.online is not None and params is not None:
             mature = max(learnt, int(np.searchsorted(log.times, log.times[start] - profile.label_delay_us, "right")))
-            rows = np.arange(learnt, mature)[log.labels[learnt:mature] >= 0]
-            bundle.online.learn(params, bundle.inputs(log.values[rows]), log.labels[rows] == 1)
+            for first in range(learnt, mature, _LEARNT):
+                rows = np.arange(first, min(first + _LEARNT, mature))
+                rows = rows[log.labels[rows] >= 0]
+                bundle.online.learn(params, bundle.inputs(log.values[rows]), log.labels[rows] == 1)
             learnt = mature
-        out[start - fold.test.start:stop - fold.test.start] = bundle.score(log.values[start:stop], params).final
-    return out
+        yield slice(start, min(start + _STEP, fold.test.stop)), params
 
 
 def _day(us: int) -> str:

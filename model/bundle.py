@@ -106,6 +106,11 @@ class Bundle:
         parts = [part.with_params(weights) if isinstance(part, Online) else part for part in self.detectors]
         return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
 
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Bundle:
+        """The same bundle with another rule. Raises ConfigError for what is none."""
+        manifest = msgspec.structs.replace(self.manifest, thresholds=dict(thresholds))
+        return Bundle(self.path, self.hash, manifest, self.detectors, self.ensemble)
+
     def score(self, values: Array, weights: Array | None = None, without: Collection[str] = ()) -> Scores:
         """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors out by name.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,7 +55,42 @@ def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
     return found | {"brier": error, "calibration_error": _calibration_error(scores, y)}
 
 
+class Curves(NamedTuple):
+    """Points from the highest score down, one for each score there is: precision over recall, and the ROC."""
+
+    scores: Array
+    recall: Array
+    precision: Array
+    false_positive_rate: Array
+
+
+def curves(scores: Array, y: NDArray[np.bool_]) -> Curves:
+    """Of scores f8[n] and outcomes bool[n] of both classes."""
+    hits, ends = _steps(scores, y)
+    return Curves(np.sort(scores)[::-1][ends - 1], hits / hits[-1], hits / ends, (ends - hits) / (len(y) - hits[-1]))
+
+
+class Bin(NamedTuple):
+    """Rows whose scores lie in one tenth of [0, 1], their mean score, and the share of frauds among them."""
+
+    rows: int
+    score: float
+    frauds: float
+
+
+def calibration(scores: Array, y: NDArray[np.bool_]) -> list[Bin]:
+    """The bins that have rows, from the lowest scores up (a reliability diagram)."""
+    rows, total, frauds = _bins(scores, y)
+    return [Bin(int(n), float(score / n), float(fraud / n)) for n, score, fraud in zip(rows, total, frauds, strict=True)
+            if n]
+
+
+def _bins(scores: Array, y: NDArray[np.bool_]) -> Array:
+    """f8[3, 10]: rows, sum of scores and frauds of each tenth."""
+    at = np.minimum((scores * 10).astype(np.intp), 9)
+    return np.array([np.bincount(at, part, 10) for part in (np.ones(len(y)), scores, y)])
+
+
 def _calibration_error(scores: Array, y: NDArray[np.bool_]) -> float:
-    bins = np.minimum((scores * 10).astype(np.intp), 9)
-    gaps = np.bincount(bins, scores, 10) - np.bincount(bins, y, 10)
-    return float(np.abs(gaps).sum() / len(y))
+    _, total, frauds = _bins(scores, y)
+    return float(np.abs(total - frauds).sum() / len(y))

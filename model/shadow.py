@@ -51,16 +51,17 @@ def compare(rows: Rows, capacity: int) -> Comparison:
     """Compare by decisions and by `capacity` reviews a day."""
     ours, theirs = rows.decided, rows.would_decide
     agreement = float((ours == theirs).mean()) if len(ours) else None
+    champion, shadow = (reviews(rows.times, rows.labels, scores, capacity) for scores in (rows.champion, rows.shadow))
     return Comparison(len(ours), agreement, int((ours > 0).sum()), int((theirs > 0).sum()),
-                      int(((ours > 0) & (theirs > 0)).sum()), _reviews(rows, rows.champion, capacity),
-                      _reviews(rows, rows.shadow, capacity))
+                      int(((ours > 0) & (theirs > 0)).sum()), champion, shadow)
 
 
-def _reviews(rows: Rows, scores: Floats, capacity: int) -> Capacity:
-    days = rows.times // DAY
+def reviews(times: NDArray[np.int64], labels: NDArray[np.int8], scores: Floats, capacity: int) -> Capacity:
+    """What the `capacity` highest scores of each day (UTC) would find; `times`, `labels` and `scores` as in `Rows`."""
+    days = times // DAY
     order = np.lexsort((-scores, days))
     begins = np.searchsorted(days[order], days[order], side="left")
     reviewed = order[np.arange(len(order)) - begins < capacity]
-    known = rows.labels[reviewed] >= 0
-    verdicts, frauds = int(known.sum()), int((rows.labels[reviewed] == 1).sum())
+    known = labels[reviewed] >= 0
+    verdicts, frauds = int(known.sum()), int((labels[reviewed] == 1).sum())
     return Capacity(len(reviewed), verdicts, frauds, frauds / verdicts if verdicts else None)

@@ -1,4 +1,4 @@
-"""A retraining on rows and verdicts that went through the running pipeline."""
+"""A retraining, a backtest and a shadow on rows and verdicts that went through the running pipeline."""
 
 from __future__ import annotations
 
@@ -95,6 +95,34 @@ def labelled(pipeline: Pipeline) -> int:
     """Verdicts that the label stage has joined with their rows."""
     done = pipeline.run("status", "--json")
     return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == "learn")
+
+
+def decided_again(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
+    done = pipeline.run("backtest", "--json", *arguments, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (pipeline.home / "backtest" / "report.html").stat().st_size > 10_000
+    document: dict[str, Any] = json.loads(done.stdout)
+    assert (document["rows"], document["verdicts"]) == (COUNT, COUNT)
+    return document
+
+
+def test_a_candidate_decides_the_rows_and_the_raw_topic_again(pipeline: Pipeline) -> None:
+    poor = champion(pipeline)
+    better = next(one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"])
+    rows = decided_again(pipeline, "--bundle", better, "--since", "2000-01-01")
+    assert (rows["champion"]["name"], rows["candidate"]["name"]) == (f"as decided by {poor}", f"candidate {better}")
+    topic = decided_again(pipeline, "--bundle", better, "--topic")
+    assert topic["champion"]["name"] == f"champion {poor}"
+    for found in (rows, topic):
+        assert found["candidate"]["metrics"]["average_precision"] > (
+            found["champion"]["metrics"]["average_precision"] + 0.1)
+        assert found["disagreements"]["examples"]
+    stored = pipeline.get("/v1/transactions/" + rows["disagreements"]["examples"][0]["transaction_id"])[1]
+    assert {name: stored[name] for name in ("decision", "score")} == {
+        name: rows["disagreements"]["examples"][0]["champion"][name] for name in ("decision", "score")}
+    same = decided_again(pipeline, "--bundle", "champion", "--topic")
+    assert same["disagreements"]["rows"] == 0
+    assert champion(pipeline) == poor
 
 
 def test_a_file_serves_as_well_and_the_margin_is_kept_to(pipeline: Pipeline, history: pd.DataFrame,

@@ -1,14 +1,14 @@
-"""`tidegate backtest`: what the models would have scored then."""
+"""`tidegate backtest`: what models would have scored then, or a finished bundle would have decided."""
 
 from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from tidegate.cli.common import Json, Label, Profile, print_json, settings_with
+from tidegate.cli.common import Db, Json, Kafka, Label, Profile, print_json, settings_with
 from tidegate.cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from model.backtest import Result
 
-Data = Annotated[Path, typer.Option("--data", metavar="FILE", help="CSV or Parquet: the whole log and its verdicts.")]
+Data = Annotated[Path | None, typer.Option(
+    "--data", metavar="FILE", help="CSV or Parquet: the whole log and its verdicts.")]
 Folds = Annotated[list[str] | None, typer.Option(
     "--fold", metavar="DATE", help="First day of a training week; the week that starts one label delay after it is "
     "scored. May be repeated.")]
@@ -29,40 +30,92 @@ Out = Annotated[Path, typer.Option(
     "--out", metavar="FILE", help="Parquet or CSV to write: fold, transaction_id, score; beside it a report as .json.")]
 Weeks = Annotated[int, typer.Option("--weeks", help="Weeks of history to learn from, the training week included.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal scores.")]
+_JUDGE = "Deciding again with a finished bundle"
+Bundle = Annotated[str, typer.Option(
+    "--bundle", metavar="BUNDLE", rich_help_panel=_JUDGE,
+    help="Train nothing: let this bundle decide past transactions. A hash, a bundle's folder, or `champion`.")]
+Thresholds = Annotated[str, typer.Option(
+    "--thresholds", metavar="NAME=NUMBER,...", rich_help_panel=_JUDGE,
+    help="Other thresholds than the bundle's: review and block, or review_cost and block_cost in minor units.")]
+Champion = Annotated[str, typer.Option(
+    "--champion", metavar="BUNDLE", rich_help_panel=_JUDGE,
+    help="What it is compared with; by default the champion, or for rows of the database what was decided.")]
+Topic = Annotated[bool, typer.Option("--topic", rich_help_panel=_JUDGE,
+                                     help="Decide what the raw topic holds, instead of a file or the database's rows.")]
+Since = Annotated[str, typer.Option("--since", metavar="DATE", rich_help_panel=_JUDGE,
+                                    help="First day to decide (UTC); what comes before only fills windows.")]
+Until = Annotated[str, typer.Option("--until", metavar="DATE", rich_help_panel=_JUDGE, help="The day after the last.")]
+Capacity = Annotated[int, typer.Option("--capacity", min=1, rich_help_panel=_JUDGE,
+                                       help="How many transactions a day are reviewed.")]
+ReportFolder = Annotated[Path | None, typer.Option(
+    "--report", metavar="FOLDER", rich_help_panel=_JUDGE,
+    help="Where report.html, report.json and its plots go; by default backtest/ in the home folder.")]
 
 
-def backtest(data: Data, profile: Profile = "", fold: Folds = None, split: Split = 0.0, models: Models = None,
+def backtest(data: Data = None, profile: Profile = "", fold: Folds = None, split: Split = 0.0, models: Models = None,
              out: Out = Path("scores.parquet"), weeks: Weeks = 8, seed: Seed = 0, label: Label = "",
-             as_json: Json = False) -> None:
+             bundle: Bundle = "", thresholds: Thresholds = "", champion: Champion = "", topic: Topic = False,
+             since: Since = "", until: Until = "", capacity: Capacity = 100, report: ReportFolder = None,
+             kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
     """Train and score past weeks as if it were then: a label counts only once it is as old as the label delay.
 
+    With --bundle nothing is trained: a finished bundle decides the transactions of a file (--data), of the raw topic
+    (--topic) or the rows of the database, and a report compares it with the champion.
+
     Example: [bold]tidegate backtest --profile handbook --data transactions.parquet --fold 2018-07-25[/bold]
+
+    Example: [bold]tidegate backtest --bundle 3f2a --since 2026-01-01 --report report[/bold]
     """
-    from model.backtest import Plan
-    from model.backtest import backtest as run
+    settings = settings_with(profile=profile, kafka=kafka, db=db)
+    if bundle:
+        from tidegate.cli.candidate import Order, judge
+
+        if fold or split or models:
+            raise ConfigError("--bundle trains nothing: leave out --fold, --split and --models")
+        judge(settings, Order(bundle, champion, thresholds, data, topic, label, since, until, capacity,
+                              report or settings.home / "backtest"), as_json)
+    elif topic or since or until or thresholds or champion or data is None:
+        raise ConfigError("give the history by --data FILE and weeks by --fold DATE, or a finished model by --bundle")
+    else:
+        _train(settings.profile, data, Plan(fold or [], split, models or [], weeks, seed), label, out, as_json)
+
+
+class Plan(NamedTuple):
+    """What is trained and scored, as the options say it."""
+
+    fold: list[str]
+    split: float
+    models: list[str]
+    weeks: int
+    seed: int
+
+
+def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json: bool) -> None:
+    from model import backtest as folds
     from tidegate.cli.history import read_history
     from tidegate.profile import load_profile
 
-    _check(fold, split, weeks, out)
-    loaded = load_profile(settings_with(profile=profile).profile)
-    names = [name for given in models or [] for name in given.split(",")] or list(loaded.models.names)
+    _check(plan, out)
+    loaded = load_profile(profile)
+    names = [name for given in plan.models for name in given.split(",")] or list(loaded.models.names)
     began = time.perf_counter()
     with progress_bar("backtest", quiet=as_json) as progress:
         frame, labels = read_history(loaded, data, label)
-        results = run(loaded, frame, labels, Plan(names, fold or [], split, weeks, seed), progress)
+        results = folds.backtest(loaded, frame, labels,
+                                 folds.Plan(names, plan.fold, plan.split, plan.weeks, plan.seed), progress)
     report = {"profile": loaded.name, "profile_hash": loaded.hash.decode(), "data": str(data), "models": names,
-              "seed": seed, "weeks": None if split else weeks,
+              "seed": plan.seed, "weeks": None if plan.split else plan.weeks,
               "folds": {one.fold.name: one.report for one in results}, "mean": _mean([one.report for one in results]),
               "seconds": round(time.perf_counter() - began, 1), "scores": str(out)}
     _write(out, _table(frame[loaded.id_field], results), report)
     _report(report, as_json)
 
 
-def _check(fold: list[str] | None, split: float, weeks: int, out: Path) -> None:
-    if bool(fold) == bool(split):
+def _check(plan: Plan, out: Path) -> None:
+    if bool(plan.fold) == bool(plan.split):
         raise ConfigError("give the weeks to test by --fold DATE, which may be repeated, or else --split SHARE")
-    if weeks < 1:
-        raise ConfigError(f"--weeks {weeks}: at least 1 is expected")
+    if plan.weeks < 1:
+        raise ConfigError(f"--weeks {plan.weeks}: at least 1 is expected")
     if out.suffix not in (".parquet", ".csv"):
         raise ConfigError(f"--out {out}: a name that ends with .parquet or .csv is expected")
 

@@ -8,6 +8,7 @@ import select
 import signal
 import sys
 import threading
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -42,6 +43,27 @@ def settings_with(**options: str) -> Settings:
     except ValidationError as error:
         faults = "; ".join(f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
         raise ConfigError(f"settings: {faults}") from None
+
+
+def period(since: str, until: str) -> tuple[int | None, int | None]:
+    """First and last moment of the days, in us; None where nothing was said. Raises ConfigError."""
+    begin, end = (int(_day(option, text).timestamp()) * 1_000_000 if text else None
+                  for option, text in (("--since", since), ("--until", until)))
+    if begin is not None and end is not None and begin >= end:
+        raise ConfigError(f"--since {since} does not lie before --until {until}")
+    return begin, end
+
+
+def _day(option: str, text: str) -> datetime:
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r}: expected a date such as 2026-01-31") from error
+
+
+def day_of(us: int) -> str:
+    """The day (UTC) of a time in us."""
+    return datetime.fromtimestamp(int(us) // 1_000_000, UTC).date().isoformat()
 
 
 def ranges(numbers: list[int]) -> str:

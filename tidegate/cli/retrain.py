@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli.common import Db, Json, Kafka, Label, Mlflow, Profile, settings_with
+from tidegate.cli.common import Db, Json, Kafka, Label, Mlflow, Profile, period, settings_with
 from tidegate.cli.progress import progress_bar
 from tidegate.errors import ConfigError, Retry
 
@@ -59,12 +58,12 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
                              mlflow=mlflow)
     if data is not None and not data.is_file():
         raise ConfigError(f"--data {data}: there is no such file")
-    period = _period(since, until)
+    span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
     tracker = tracker_of(settings, loaded)
     with progress_bar("retraining", quiet=as_json) as progress:
-        found = _attempt(settings, loaded, broker, lambda: _read(settings, loaded, broker, data, label, period),
+        found = _attempt(settings, loaded, broker, lambda: _read(settings, loaded, broker, data, label, span),
                          progress, seed)
     path = write(settings.home / "retrain", found)
     if tracker and found.challenger:
@@ -89,31 +88,15 @@ def _track(tracker: Tracker, settings: Settings, profile: LoadedProfile, found: 
         _LOG.warning("MLflow did not take the run: %s", error)
 
 
-def _period(since: str, until: str) -> tuple[int | None, int | None]:
-    """First and last moment of the rows, in us; None where nothing was said."""
-    begin, end = (int(_day(option, text).timestamp()) * 1_000_000 if text else None
-                  for option, text in (("--since", since), ("--until", until)))
-    if begin is not None and end is not None and begin >= end:
-        raise ConfigError(f"--since {since} does not lie before --until {until}")
-    return begin, end
-
-
-def _day(option: str, text: str) -> datetime:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r}: expected a date such as 2026-01-31") from error
-
-
 def _read(settings: Settings, profile: LoadedProfile, broker: Broker, file: Path | None, label: str,
-          period: tuple[int | None, int | None]) -> Data:
+          span: tuple[int | None, int | None]) -> Data:
     from model.retrain import count_silence
     from tidegate.cli.newdata import from_database, from_file
 
     if file:
         data = from_file(profile, file, label)
     else:
-        data = from_database(profile, settings.db_url, broker, settings.retrain_days, *period)
+        data = from_database(profile, settings.db_url, broker, settings.retrain_days, *span)
     if settings.retrain_unlabelled == "legitimate":
         return data._replace(log=count_silence(data.log, profile.label_delay_us))
     return data
