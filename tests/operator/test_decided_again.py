@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
+from consumers.persist import Persist
 from consumers.preprocess import BY_ENTITY, FEATURES, LABELS, RAW, PreprocessStage
 from consumers.score import ScoreStage
+from db.migrate import migrate
+from db.names import names_of
+from db.sink import SqlSink
 from model.bundle import Bundle
 from model.candidate import Cases, decide_again
 from model.history import fold
@@ -20,12 +25,13 @@ from producers.simulate import simulate_history
 from tests.crash.bundle import card_bundle
 from tests.operator.chain import label_of
 from tests.runner.crash import Clock, Inline
-from tidegate.cli.cases import Span, from_file, from_topic
+from tidegate.cli.cases import Span, from_database, from_file, from_topic
 from tidegate.memory import MemoryBroker
 from tidegate.messages import Champion, Frames
 from tidegate.profile import load_profile
 from tidegate.runner import Runner
-from tidegate.sink import KafkaSink
+from tidegate.settings import Settings
+from tidegate.sink import KafkaSink, Sink
 
 CARD = load_profile("card")
 SCORED = "transactions.scored"
@@ -52,17 +58,30 @@ def file(history: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+class Stream(NamedTuple):
+    """What is there when all has gone through: the topics, the database, and what was scored."""
+
+    broker: MemoryBroker
+    settings: Settings
+    frames: Frames
+
+
 @pytest.fixture(scope="module")
-def stream(history: pd.DataFrame, file: Path) -> tuple[MemoryBroker, Frames]:
-    """The file through the stages that serve, the verdicts on each part after it; what was scored."""
+def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    """The file through the stages that serve, the verdicts on each part after it."""
     folder, bundle = card_bundle()
+    settings = Settings(home=tmp_path_factory.mktemp("stream"), bundles=str(folder))
+    migrate(settings.db_url)
     topics = (RAW, BY_ENTITY, FEATURES, LABELS, SCORED, "transactions.alerts", "transactions.dlq", "models")
     broker = MemoryBroker(dict.fromkeys(topics, 1), time_ms=NOW_MS)
     broker.append("models", b"champion", msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)), None, None)
-    stages = [PreprocessStage(CARD, 0), PreprocessStage(CARD, 1), ScoreStage(CARD, folder)]
+    stages = [PreprocessStage(CARD, 0), PreprocessStage(CARD, 1), ScoreStage(CARD, folder), Persist(CARD)]
     clock = Clock()
-    runners = [Runner(stage, broker, KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock),
-                      snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline()) for stage in stages]
+    sinks: list[Sink] = [KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
+                         for stage in stages[:3]]
+    sinks.append(SqlSink(settings.db_url, broker, names_of(CARD), clock=clock))
+    runners = [Runner(stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline())
+               for stage, sink in zip(stages, sinks, strict=True)]
     for chunk in Source(file, CARD).chunks(0, CHUNK):
         for line in chunk.lines:
             broker.append(RAW, b"one partition", line, None, None)
@@ -72,7 +91,9 @@ def stream(history: pd.DataFrame, file: Path) -> tuple[MemoryBroker, Frames]:
         values = [record.value or b"" for _, _, record in broker.committed_records(FEATURES)[chunk.first:]]
         verdicts(broker, history.iloc[chunk.first:chunk.first + len(chunk.lines)], values)
     found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
-    return broker, CARD.scored_layout.unpack(found)
+    for runner in runners:
+        runner.close()
+    return Stream(broker, settings, CARD.scored_layout.unpack(found))
 
 
 def verdicts(broker: MemoryBroker, part: pd.DataFrame, values: list[bytes]) -> None:
@@ -95,17 +116,31 @@ def check(cases: Cases, stream: Frames) -> None:
     assert side.why(flagged) == [[one["text"] for one in json.loads(stream.reasons[row])] for row in flagged]
 
 
-def test_a_file_is_decided_as_the_stream_did(stream: tuple[MemoryBroker, Frames], file: Path) -> None:
+def test_a_file_is_decided_as_the_stream_did(stream: Stream, file: Path) -> None:
     cases = from_file(CARD, file, "", Span(), silent)
     assert (len(cases.ids), cases.read, cases.rejected, cases.duplicates) == (N, N + 2, 1, 1)
-    check(cases, stream[1])
+    check(cases, stream.frames)
 
 
-def test_the_raw_topic_is_decided_as_the_stream_did(stream: tuple[MemoryBroker, Frames]) -> None:
-    broker, frames = stream
+def test_the_rows_of_the_database_are_decided_as_the_stream_did(stream: Stream) -> None:
+    cases, decided = from_database(CARD, stream.settings, stream.broker, Span())
+    check(cases, stream.frames)
+    assert decided.name == f"as decided by {card_bundle()[1].hash}"
+    assert decided.scores.tobytes() == stream.frames.rows["score"].tobytes()
+    np.testing.assert_array_equal(decided.decisions, stream.frames.rows["decision"])
+    flagged = np.flatnonzero(decided.decisions).tolist()[:5]
+    assert decided.why(flagged) == [[one["text"] for one in json.loads(stream.frames.reasons[row])] for row in flagged]
+    assert decided.calibrated
+    begin, end = (int(cases.log.times[at]) for at in (3000, 5000))
+    part = from_database(CARD, stream.settings, stream.broker, Span(begin, end))[0]
+    assert part.ids == [name for name, time in zip(cases.ids, cases.log.times, strict=True) if begin <= time < end]
+
+
+def test_the_raw_topic_is_decided_as_the_stream_did(stream: Stream) -> None:
+    broker = stream.broker
     before = {source: len(log) for source, log in broker.logs.items()}, set(broker.groups)
     cases = from_topic(CARD, broker, Span(), silent)
-    check(cases, frames)
+    check(cases, stream.frames)
     assert ({source: len(log) for source, log in broker.logs.items()}, set(broker.groups)) == before
     np.testing.assert_array_equal(np.bincount(cases.log.labels), np.bincount(simulate_history(
         CARD, 20_000, 1)["label"][:N]))
