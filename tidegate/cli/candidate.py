@@ -45,6 +45,7 @@ def judge(settings: Settings, order: Order, as_json: bool) -> None:
     """Decide, compare, and write the report. Raises ConfigError for what cannot be done, Retry for what is away."""
     import msgspec
 
+    from model.candidate import decide_again
     from model.judgement import compare
     from tidegate.cli.cases import Span
     from tidegate.cli.report import write
@@ -59,9 +60,9 @@ def judge(settings: Settings, order: Order, as_json: bool) -> None:
     other = bundle_of(settings, loaded, order.champion or "champion") if (
         order.champion or order.data or order.topic) else None
     with progress_bar("backtest", quiet=as_json) as progress:
-        cases, champion = _read(settings, loaded, order, span, lambda share, what: progress(_READING * share, what))
-        _check(cases)
-        champion, made = _decide(loaded, cases, champion, other, candidate, progress)
+        cases, champion = _champion(settings, loaded, order, span, other, progress)
+        made = decide_again(loaded, candidate, cases, _part(progress, (_READING + _DECIDING) / 2, _DECIDING),
+                            f"candidate {candidate.hash}")
         progress(_DECIDING, "report")
         found = compare(loaded, cases, champion, made, order.capacity)
         found.seconds = round(time.perf_counter() - began, 1)
@@ -106,17 +107,41 @@ def _broker(settings: Settings) -> KafkaBroker:
     return broker
 
 
-def _read(settings: Settings, profile: Profile, order: Order, span: Span,
-          progress: Progress) -> tuple[Cases, Side | None]:
-    """The transactions, and what was decided where that is known."""
-    from tidegate.cli.cases import from_database, from_file, from_topic
+def _champion(settings: Settings, profile: Profile, order: Order, span: Span, other: Bundle | None,
+              progress: Progress) -> tuple[Cases, Side]:
+    """The transactions, and what the other bundle decides of them; without one, what was decided in its time."""
+    from model.candidate import decide_again
+
+    if other is None:
+        cases, decided = _rows(settings, profile, span, progress)
+        _check(cases)
+        return cases, decided
+    cases = _read(settings, profile, order, span, _part(progress, 0.0, _READING))
+    _check(cases)
+    return cases, decide_again(profile, other, cases, _part(progress, _READING, (_READING + _DECIDING) / 2),
+                               f"champion {other.hash}")
+
+
+def _read(settings: Settings, profile: Profile, order: Order, span: Span, progress: Progress) -> Cases:
+    from tidegate.cli.cases import from_file, from_topic
 
     if order.data:
-        return from_file(profile, order.data, order.label, span, progress), None
+        return from_file(profile, order.data, order.label, span, progress)
     if order.topic:
-        return from_topic(profile, _broker(settings), span, progress), None
+        return from_topic(profile, _broker(settings), span, progress)
+    return _rows(settings, profile, span, progress)[0]
+
+
+def _rows(settings: Settings, profile: Profile, span: Span, progress: Progress) -> tuple[Cases, Side]:
+    from tidegate.cli.cases import from_database
+
     progress(0.0, "reading the database")
     return from_database(profile, settings, _broker(settings), span)
+
+
+def _part(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a part of the work."""
+    return lambda share, what: progress(start + (end - start) * share, what)
 
 
 def _check(cases: Cases) -> None:
@@ -126,21 +151,6 @@ def _check(cases: Cases) -> None:
         held = f"; they are of {day_of(times[0])} to {day_of(times[-1])}" if len(times) else ""
         raise ConfigError(f"{cases.source}: no transaction to decide among the {len(times):,} that could be read "
                           f"({cases.rejected:,} were refused){held}")
-
-
-def _decide(profile: Profile, cases: Cases, decided: Side | None, other: Bundle | None, candidate: Bundle,
-            progress: Progress) -> tuple[Side, Side]:
-    """The champion's side and the candidate's."""
-    from model.candidate import decide_again
-
-    width = (_DECIDING - _READING) / 2
-    champion = decided if other is None else decide_again(
-        profile, other, cases, lambda share, what: progress(_READING + width * share, what), f"champion {other.hash}")
-    if champion is None:
-        raise ConfigError("there is nothing to compare with: name a bundle by --champion")
-    return champion, decide_again(profile, candidate, cases,
-                                  lambda share, what: progress(_DECIDING - width + width * share, what),
-                                  f"candidate {candidate.hash}")
 
 
 def _show(found: Report, folder: Path) -> None:
