@@ -25,6 +25,7 @@ from producers.simulate import simulate_history
 from tests.crash.bundle import card_bundle
 from tests.operator.chain import label_of
 from tests.runner.crash import Clock, Inline
+from tidegate.cli.candidate import Order, judge
 from tidegate.cli.cases import Span, from_database, from_file, from_topic
 from tidegate.memory import MemoryBroker
 from tidegate.messages import Champion, Frames
@@ -144,6 +145,20 @@ def test_the_raw_topic_is_decided_as_the_stream_did(stream: Stream) -> None:
     assert ({source: len(log) for source, log in broker.logs.items()}, set(broker.groups)) == before
     np.testing.assert_array_equal(np.bincount(cases.log.labels), np.bincount(simulate_history(
         CARD, 20_000, 1)["label"][:N]))
+
+
+@pytest.mark.parametrize(("topic", "champion", "name"), [
+    (False, "", "as decided by {}"), (False, "champion", "champion {}"), (True, "", "champion {}")])
+def test_the_command_finds_nothing_else(stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: bool,
+                                        champion: str, name: str) -> None:
+    monkeypatch.setattr("tidegate.cli.candidate._broker", lambda _settings: stream.broker)
+    settings = stream.settings.model_copy(update={"profile": "card"})
+    judge(settings, Order("champion", champion, "", None, topic, "", "", "", 10, tmp_path), as_json=False)
+    found = json.loads((tmp_path / "report.json").read_bytes())
+    assert (found["rows"], found["verdicts"], found["disagreements"]["rows"]) == (N, N, 0)
+    assert found["champion"]["name"] == name.format(card_bundle()[1].hash)
+    assert found["champion"]["metrics"] == found["candidate"]["metrics"]
+    assert found["rejected"] == topic
 
 
 def test_a_span_decides_its_days_and_folds_all(file: Path) -> None:
