@@ -1,4 +1,4 @@
-"""What scoring, and explaining what is flagged, cost a transaction: `python -m benchmarks.deciding`.
+"""What scoring, explaining what is flagged, and counting for the drift cost: `python -m benchmarks.deciding`.
 
 Prints microseconds for each transaction of a batch of which 1% is flagged, and for each flagged one.
 """
@@ -12,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from consumers.drift import DriftWatch
+from model.bundle import Bundle
 from model.counterfactual import passing
+from model.detectors.base import Array
 from model.history import fold
 from model.reasons import reasons
 from model.train import train
 from producers.simulate import simulate_history
-from tidegate.profile import load_profile
+from tidegate.profile import Profile, load_profile
 
 _ROWS = 10_000
 
@@ -29,7 +32,8 @@ def main() -> None:
     labels = history.pop("label").to_numpy("int8")
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(profile, history, labels, Path(folder), lambda _share, _what: None)
-    values = fold(profile, history, labels)
+        values = fold(profile, history, labels)
+        print(f"drift              {_drift(DriftWatch(profile, Path(folder)), profile, bundle, values):8.2f} us/tx")
     worst = values[np.argsort(-bundle.score(values).final)[:_ROWS // 100]]
     amounts = np.zeros(len(worst), np.int64)
     tried = np.argsort(-bundle.contributions(worst)[:, 1:], axis=1)[:, :3]
@@ -38,6 +42,14 @@ def main() -> None:
                        "of which limits": lambda: passing(bundle, worst, amounts, tried)}.items():
         us = _best(work)
         print(f"{name:<18} {us / _ROWS:8.2f} us/tx {us / len(worst):8.1f} us/flagged")
+
+
+def _drift(watch: DriftWatch, profile: Profile, bundle: Bundle, values: Array) -> float:
+    """Microseconds for each transaction of a batch that persist counts."""
+    rows, state = profile.scored_layout.empty(_ROWS), watch.new_state()
+    rows["values"], rows["bundle"] = values[:_ROWS], bundle.hash.encode()
+    offsets = np.arange(_ROWS)
+    return _best(lambda: watch.fold(state, offsets, rows)) / _ROWS
 
 
 def _best(work: Callable[[], object]) -> float:

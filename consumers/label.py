@@ -40,6 +40,7 @@ class LabelStage:
     input = "transactions.feedback"
     side: str | None = None
     snapshot_tag = ""
+    reach = 0
 
     def __init__(self, profile: Profile, lookup: Lookup, wait_s: float = 30.0) -> None:
         self._profile, self._lookup, self._wait_ms = profile, lookup, wait_s * 1000

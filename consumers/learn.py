@@ -44,6 +44,7 @@ class LearnStage:
     name = "learn"
     input = "transactions.labels"
     side: str | None = None
+    reach = 0
 
     def __init__(self, profile: Profile, bundle: Bundle, history: History, promoted_at: int = 0) -> None:
         """`promoted_at` is the offset of the champion message (`Promoted.offset`) that named `bundle`."""

@@ -1,49 +1,68 @@
-"""The persist stage: scored frames become rows."""
+"""The persist stage: scored frames become rows, and are counted to see whether the stream drifts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
+from consumers.drift import DriftWatch
 from db.rows import ScoredRows
-from tidegate.messages import DECISIONS, Frames
+from model.drift_window import WindowState
+from tidegate.messages import DECISIONS, Drift, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, NoState, Output, Reject
+from tidegate.stage import Batch, Output, Reject
 
 _LONGEST_KEY = 2000
 """Bytes of an id or account: PostgreSQL's index entries end at 2,704."""
 
 
+_FORMAT = 1
+
+
 class Persist:
-    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are rejects."""
+    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are rejects.
+
+    Its state holds the drift. `bundles` is the folder of the bundles, for what they learnt from.
+    """
 
     name = "persist"
     input = "transactions.scored"
     side: str | None = None
-    snapshot_tag = ""
+    reach = DriftWatch.reach
 
-    def __init__(self, profile: Profile) -> None:
-        self._layout = profile.scored_layout
+    def __init__(self, profile: Profile, bundles: Path) -> None:
+        self._layout, self._watch = profile.scored_layout, DriftWatch(profile, bundles)
+        self.snapshot_tag = f"{profile.hash.decode()}-{_FORMAT}"
 
-    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
+    @property
+    def drift(self) -> Drift | None:
+        """How far the newest rows are from the training."""
+        return self._watch.told
 
-    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
-                   arrays: Mapping[str, np.ndarray]) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
+    def new_state(self, partition: int, partitions: int) -> WindowState:  # noqa: ARG002 - the protocol's arguments
+        return self._watch.new_state()
 
-    def absorb(self, state: NoState, batch: Batch) -> None:
+    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> WindowState:
+        state = self.new_state(partition, partitions)
+        state.load(arrays)
+        return state
+
+    def absorb(self, state: WindowState, batch: Batch) -> None:
         """There is no side input."""
 
-    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+    def process(self, state: WindowState, batch: Batch) -> Output:
         """Rows of the frames that are whole, rejects for the others. Raises Stop for frames of another profile."""
         good, faults = self._layout.good(batch.values)
         rejects = [Reject(at, fault.reason, fault.detail) for at, fault in faults]
         frames = self._layout.unpack([value for at in good if (value := batch.values[at]) is not None])
         if good and not _storable(frames):
             good, frames = _without_faults(good, frames, rejects)
-        return Output(rejects=rejects, rows=ScoredRows(frames, good) if good else None)
+        if not good:
+            return Output(rejects=rejects)
+        self._watch.fold(state, np.array(batch.offsets, np.int64)[good], frames.rows)
+        return Output(rejects=rejects, rows=ScoredRows(frames, good))
 
 
 def _storable(frames: Frames) -> bool:

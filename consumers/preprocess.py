@@ -38,6 +38,8 @@ class PartitionState(KeyedState):
 class PreprocessStage:
     """Keyed step `step` (0-based) of a profile; implements `tidegate.stage.Stage`. Step 0 also decodes and dedupes."""
 
+    reach = 0
+
     def __init__(self, profile: Profile, step: int = 0) -> None:
         self.profile = profile
         self.step = step

@@ -48,6 +48,7 @@ class ScoreStage:
     input = "transactions.features"
     side: str | None = "models"
     snapshot_tag = ""
+    reach = 0
 
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
         self._profile = profile

@@ -8,6 +8,7 @@ from typing import cast
 from flask import Flask, Response, current_app
 
 from dashboard.live import Live
+from dashboard.registry import Registry
 from db.store import Store
 from tidegate.board import Board, stage_inputs
 from tidegate.broker import Broker, Producer
@@ -31,6 +32,7 @@ class Context:
     producer: Producer
     live: Live
     board: Board
+    registry: Registry
     tails: list[Tail]
 
 
@@ -50,17 +52,21 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
+    from dashboard.models import blueprint as models
     from dashboard.stream import blueprint as stream
     from dashboard.views import blueprint as views
 
-    live = Live(profile)
+    live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [Tail(broker, "transactions.scored", live.absorb).start(),
-             Tail(broker, "status", board.absorb, from_start=True).start()]
+             Tail(broker, "status", board.absorb, from_start=True).start(),
+             Tail(broker, "models", registry.absorb, from_start=True).start()]
     app = Flask("dashboard")
-    app.extensions[_KEY] = Context(settings, profile, store, broker.producer(), live, board, tails)
+    app.extensions[_KEY] = Context(settings, profile, store, broker.producer(), live, board, registry,
+                                     tails)
     app.register_blueprint(views)
     app.register_blueprint(stream)
+    app.register_blueprint(models)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
     return app

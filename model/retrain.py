@@ -124,7 +124,7 @@ def checks_of(profile: Profile, champion: Bundle, data: Data, limits: Limits) ->
         ("to compare on", np.arange(parts.test.start, parts.test.stop)))]
     checks.append(_rate(champion, log.labels[parts.learnt], limits.label_rate))
     features = list(champion.feature_names)
-    reference, rows = read_reference(champion), log.values[parts.test]
+    reference, rows = read_reference(champion.path), log.values[parts.test]
     if reference is None or not len(rows):
         return checks, {}
     moved = psi(reference, features, rows[:, [profile.values.index(name) for name in features]])

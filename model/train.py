@@ -67,7 +67,7 @@ def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str
     manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features,
                         list(profile.models.names), thresholds, _training(source, log, learnt, test), found, {},
                         time.time_ns() // 1000)
-    reference = reference_of(features, log.values[learnt[0]:learnt[-1] + 1][:, columns])
+    reference = reference_of(features, log.values[learnt[0]:learnt[-1] + 1][:, columns], final)
     bundle = save(out_dir, manifest, detectors, ensemble, reference)
     progress(1.0, f"bundle {bundle.hash}")
     return bundle

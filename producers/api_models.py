@@ -33,11 +33,12 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 @blueprint.get("/v1/models")
 @measured("list_models")
 def get_many() -> Response:
-    """All bundles, newest first, the champion, and which bundle each scorer uses."""
+    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the stream has drifted."""
     current = _current()
     name = current.champion.bundle if current else None
     return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", _profile()),
-                   "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()]})
+                   "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
+                   "drift": here().board.drift(time.time_ns() // 1000)})
 
 
 @blueprint.get("/v1/models/<bundle>")

@@ -125,7 +125,8 @@ def _models() -> Json:
     order = _body(by={"type": "string"})
     durable: dict[str, str | Json] = {"202": "Durable; the scorers named under `switching` do so between two batches"}
     return {
-        "/v1/models": {"get": _operation("All bundles, the champion, and what each scorer uses", {"200": "They"}, 503)},
+        "/v1/models": {"get": _operation("All bundles, the champion, what each scorer uses, and the drift",
+                                            {"200": "They"}, 503)},
         "/v1/models/{bundle}": {"get": bundle | _operation("What a bundle was trained on, and how good it was",
                                                            {"200": "Its manifest"}, 404, 409, 503)},
         "/v1/models/{bundle}/promote": {"post": bundle | order | _operation(

@@ -27,7 +27,7 @@ from tidegate.embedded import free_port
 from tidegate.kafka import KafkaBroker
 from tidegate.messages import DECISIONS, Frames, Heartbeat, encode
 from tidegate.profile import Profile
-from tidegate.stage import Batch, NoState, Position, TopicPartition
+from tidegate.stage import Batch, Position, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -74,7 +74,8 @@ def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve",
 
 def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes]) -> None:
     """Rows of these frames, by the real persist stage and sink."""
-    stage, sink = Persist(profile), SqlSink(url, broker, names_of(profile), clock=lambda: time.time_ns() // 1000)
+    stage = Persist(profile, Path("nowhere"))
+    sink = SqlSink(url, broker, names_of(profile), clock=lambda: time.time_ns() // 1000)
     source = TopicPartition("transactions.scored", 0)
     consumer = broker.consumer(None)
     try:
@@ -82,7 +83,7 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
         count = len(frames)
         batch = Batch(source, list(range(start, start + count)), [None] * count, list(frames), [0] * count,
                       [None] * count)
-        sink.write([(batch, stage.process(NoState(), batch))], {source: Position(start + count)}, consumer)
+        sink.write([(batch, stage.process(stage.new_state(0, 1), batch))], {source: Position(start + count)}, consumer)
     finally:
         consumer.close()
         sink.close()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidegate.broker import Broker
-from tidegate.messages import Heartbeat, decode_heartbeat
+from tidegate.messages import Drift, Heartbeat, decode_heartbeat
 from tidegate.stage import Batch
 
 FRESH_US = 5_000_000
@@ -60,6 +60,11 @@ class Board:
         with self._lock:
             fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
+
+    def drift(self, now_us: int) -> Drift | None:
+        """What the process says that has counted most rows; None while nobody says anything."""
+        told = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
+        return max(told, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
         """The number of partitions that each stage has to serve; a stage whose topic does not exist is left out.

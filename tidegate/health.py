@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tidegate.broker import Producer
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages import Heartbeat, encode
+from tidegate.messages import Drift, Heartbeat, encode
 from tidegate.runner import Progress, now_us
 
 _LOG = logging.getLogger(__name__)
@@ -23,14 +23,17 @@ STATUS = "status"
 
 
 class Health:
-    """A process's vital signs. `progress` is asked at every beat; `models` for the bundle and its models offset."""
+    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its models offset, and
+    `drift` for what a stage that watches it has to say.
+    """
 
     def __init__(self, process: str, stage: str, producer: Producer, progress: Callable[[], Progress], *,
                  host: str = "127.0.0.1", port: int = 0, restarts: int = 0,
-                 models: Callable[[], tuple[str, int]] = lambda: ("", -1), every: float = 1.0) -> None:
+                 models: Callable[[], tuple[str, int]] = lambda: ("", -1),
+                 drift: Callable[[], Drift | None] = lambda: None, every: float = 1.0) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
-        self._progress, self._models, self._restarts = progress, models, restarts
+        self._progress, self._models, self._drift, self._restarts = progress, models, drift, restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
         except OSError as error:
@@ -62,7 +65,8 @@ class Health:
             process=self._process, stage=self._stage, pid=os.getpid(), host=platform.node(),
             partitions=progress.partitions, restored=progress.restored, lag=progress.lag,
             processed=progress.processed, rejected=progress.rejected, restarts=self._restarts, bundle=bundle,
-            models_offset=models_offset, metrics_port=self.port, time_us=now_us(), stopping=stopping)
+            models_offset=models_offset, metrics_port=self.port, time_us=now_us(), stopping=stopping,
+            drift=self._drift())
 
     def _beat(self) -> None:
         while not self._stop.wait(self._every):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -24,6 +25,7 @@ NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
 Decision = Literal["approve", "review", "block"]
+Kind = Literal["input", "derived", "score"]
 
 STEP = np.dtype([("partition", "<i4"), ("offset", "<i8"), ("labels", "<i8"), ("time_us", "<i8")])
 """What each keyed step leaves in a frame: its input's partition and offset, the next labels offset, the time in us."""
@@ -90,8 +92,7 @@ class FrameLayout:
     def empty(self, n: int) -> NDArray[Any]:
         """`n` rows with magic and profile set, everything else zero."""
         rows = np.zeros(n, self.dtype)
-        rows["magic"] = self._magic
-        rows["profile"] = self.profile
+        rows["magic"], rows["profile"] = self._magic, self.profile
         return rows
 
     def pack(self, frames: Frames) -> list[bytes]:
@@ -121,19 +122,14 @@ class FrameLayout:
         """Decode frames that `check` has passed."""
         size, rows = self.dtype.itemsize, self.rows(values)
         lengths = np.stack([rows[name].astype(np.int64) for name in _LENGTH_NAMES])
-        a, b, c, d = (size + np.cumsum(lengths, axis=0)).tolist()
-        return Frames(
-            rows,
-            [value[size:i] for value, i in zip(values, a, strict=True)],
-            [value[i:j] for value, i, j in zip(values, a, b, strict=True)],
-            [value[i:j] for value, i, j in zip(values, b, c, strict=True)],
-            [value[i:j] for value, i, j in zip(values, c, d, strict=True)],
-        )
+        ends = (size + np.cumsum(lengths, axis=0)).tolist()
+        return Frames(rows, [value[size:i] for value, i in zip(values, ends[0], strict=True)],
+                      *([value[i:j] for value, i, j in zip(values, before, after, strict=True)]
+                        for before, after in pairwise(ends)))
 
     def check(self, value: bytes | None) -> Rejected | None:
         """Why this message is not a frame of this layout, or None. Raises Stop for a frame of another profile."""
-        size = self.dtype.itemsize
-        profile = frame_profile(value)
+        size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
             return Rejected("not_a_frame", "the message is not a Tidegate frame; only Tidegate's own steps write here")
         if profile.rstrip(b"\0") != self.profile.rstrip(b"\0"):
@@ -270,6 +266,23 @@ class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     """The online model lost against the training's weights: these are those, until a rollback or another bundle."""
 
 
+class Moved(msgspec.Struct, forbid_unknown_fields=True):
+    """How far a column is from the training: population stability index and Kolmogorov-Smirnov distance."""
+
+    name: str
+    kind: Kind
+    psi: float
+    ks: float
+
+
+class Drift(msgspec.Struct, forbid_unknown_fields=True):
+    """The newest rows of a partition against what their bundle learnt from; the largest PSI first."""
+
+    bundle: str
+    rows: int
+    moved: list[Moved]
+
+
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """What a process says of itself once a second (topic status, key process)."""
 
@@ -288,6 +301,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     metrics_port: int
     time_us: int
     stopping: bool = False
+    drift: Drift | None = None
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

@@ -70,6 +70,10 @@ LEARNT = Counter("tidegate_labels_learnt_total", "Labels the learner has folded,
 ONLINE_FROZEN = Gauge("tidegate_online_frozen", "1 when the online model has lost and the training's weights score")
 ONLINE_DIFFERENCE = Gauge("tidegate_online_error_difference",
                           "Squared error on labels, online less frozen model, over ADWIN's window; below 0 is better")
+DRIFT_PSI = Gauge("tidegate_drift_psi", "Population stability index of the newest rows against the training",
+                  ["kind", "feature"])
+DRIFT_KS = Gauge("tidegate_drift_ks", "Kolmogorov-Smirnov distance of the newest rows from the training",
+                 ["kind", "feature"])
 HTTP_REQUESTS = Counter("tidegate_http_requests_total", "Answers of the HTTP API", ["route", "status"])
 HTTP_SECONDS = Histogram("tidegate_http_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions answered with 202")

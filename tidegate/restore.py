@@ -29,14 +29,15 @@ class Restorer:
         self._partitions, self._tag, self._batch = partitions, tag, batch
 
     def fresh(self, source: TopicPartition, position: Position | None) -> Part:
-        """The part by the newest usable snapshot not after the position, else empty at the log's beginning."""
+        """The part by the newest usable snapshot not after the position, else empty where its fold has to begin."""
         if not self._stage.snapshot_tag:
             return Part(source, NoState(), position.offset if position else self._reader.bounds(source)[0])
+        begin = max(0, position.offset - self._stage.reach) if position and self._stage.reach else 0
         for offset in self._snapshots.offsets(self._stage.name, self._tag, source.partition) if self._snapshots else []:
-            if position and offset <= position.offset and (part := self._load(source, offset)):
+            if position and begin <= offset <= position.offset and (part := self._load(source, offset)):
                 return part
-        start = self._reader.bounds(source)[0]
-        if start and position:
+        start = max(begin, self._reader.bounds(source)[0])
+        if start > begin and position:
             _LOG.warning("%s/%d: no snapshot, and the log begins at %d: what came before is not in the state",
                          *source, start)
         return Part(source, self._stage.new_state(source.partition, self._partitions), start)

@@ -141,13 +141,15 @@ class Stage(Protocol[S]):
     `name` is the consumer group's and the metrics' name; `input` the topic it consumes. `side` names a topic that the
     runner reads in whole (all partitions, by assign) and hands to `absorb`, or is None. `snapshot_tag` changes whenever
     stored states must not be used any more (profile hash, bundle); "" says that the stage keeps no state: then `absorb`
-    is called once for each side batch, with a `NoState`, instead of once for each partition's state.
+    is called once for each side batch, with a `NoState`, instead of once for each partition's state. `reach` is of how
+    many offsets before a position the state there is made, 0 of all: what comes before need not be read again.
     """
 
     name: str
     input: str
     side: str | None
     snapshot_tag: str
+    reach: int
 
     def new_state(self, partition: int, partitions: int) -> S:
         """The empty state of one partition of an input of `partitions` partitions."""

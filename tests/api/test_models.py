@@ -55,7 +55,7 @@ def test_bundles_are_listed_with_the_champion(client: FlaskClient, broker: Memor
     assert client.get("/v1/models").json["champion"] is None
     promote(broker, bundles[0].hash, HASH, by="test")
     found = client.get("/v1/models").json
-    assert (found["champion"], found["scorers"]) == (bundles[0].hash, [])
+    assert (found["champion"], found["scorers"], found["drift"]) == (bundles[0].hash, [], None)
     assert {one["bundle"]: one["champion"] for one in found["bundles"]} == {
         bundles[0].hash: True, bundles[1].hash: False}
     one = client.get(f"/v1/models/{bundles[0].hash[:8]}").json

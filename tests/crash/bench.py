@@ -44,7 +44,7 @@ TOPICS = {"transactions.raw": 2, "transactions.by-entity-2": 2, "transactions.fe
           "transactions.alerts": 1, DLQ: 1, "transactions.quarantine": 1, "transactions.redriven": 1,
           "transactions.feedback": 1, "transactions.labels": 1, "models": 1, "status": 1}
 CHAIN = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
-STATEFUL = ("preprocess", "preprocess-2", "learn")
+STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
 NOW_MS = 1_790_000_000_000
 _TRANSACTIONAL = frozenset({"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"})
 PROFILE = load_profile("card")
@@ -128,7 +128,7 @@ class Bench:
             return LabelStage(PROFILE, store.lookup, wait_s=2.0), store
         makers: dict[str, Callable[[], Stage[Any]]] = {
             "preprocess": lambda: PreprocessStage(PROFILE, 0), "preprocess-2": lambda: PreprocessStage(PROFILE, 1),
-            "score": lambda: ScoreStage(PROFILE, self.folder), "persist": lambda: Persist(PROFILE),
+            "score": lambda: ScoreStage(PROFILE, self.folder), "persist": lambda: Persist(PROFILE, self.folder),
             "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker))}
         return makers[name](), None
 

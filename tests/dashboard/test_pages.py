@@ -159,7 +159,7 @@ def test_dark_and_light(page: Page, site: Site) -> None:
 
 
 def test_nothing_from_elsewhere(site: Site) -> None:
-    for path in ("/", "/pipeline", "/transactions/nobody", "/static/live.js", "/static/app.css"):
+    for path in ("/", "/pipeline", "/models", "/transactions/nobody", "/static/live.js", "/static/app.css"):
         answer = site.server.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -15,7 +16,7 @@ from tidegate.memory import MemoryBroker
 from tidegate.memory_log import Record
 from tidegate.messages import FrameLayout, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, NoState, Output, Position, TopicPartition
+from tidegate.stage import Batch, Output, Position, TopicPartition
 
 TOPIC = "transactions.scored"
 SOURCE = TopicPartition(TOPIC, 0)
@@ -25,11 +26,14 @@ NAMES = Names("abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("
 class ToyProfile:
     """As much of a profile as persisting needs."""
 
+    values = features = ("amount", "count_1h")
+    inputs = ("amount",)
     scored_layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
+    hash = scored_layout.profile
 
 
 LAYOUT = ToyProfile.scored_layout
-STAGE = Persist(cast(Profile, ToyProfile()))
+STAGE = Persist(cast(Profile, ToyProfile()), Path("nowhere"))
 
 
 def frames(ids: list[str], *, body: int = 0, decision: int = 0, account: str = "u1", reasons: str = "",
@@ -105,7 +109,7 @@ class Writer:
 
 def _process(source: TopicPartition, start: int, part: list[bytes | None]) -> tuple[Batch, Output]:
     batch = batch_of(part, source=source, start=start)
-    return batch, STAGE.process(NoState(), batch)
+    return batch, STAGE.process(STAGE.new_state(0, 1), batch)
 
 
 def batch_of(part: list[bytes | None], source: TopicPartition = SOURCE, start: int = 0) -> Batch:

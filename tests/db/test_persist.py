@@ -9,7 +9,11 @@ from db.rows import ScoredRows, by_id
 from tests.db.scored import LAYOUT, STAGE, batch_of, frames, values
 from tidegate.errors import Stop
 from tidegate.messages import FrameLayout, Frames
-from tidegate.stage import NoState
+from tidegate.stage import Batch, Output
+
+
+def process(batch: Batch) -> Output:
+    return STAGE.process(STAGE.new_state(0, 1), batch)
 
 
 def _broken(**change: bytes | int | float) -> bytes:
@@ -24,7 +28,7 @@ def _broken(**change: bytes | int | float) -> bytes:
 
 
 def test_whole_frames_become_rows_and_know_where_they_stood() -> None:
-    output = STAGE.process(NoState(), batch_of([None, *values(["a"]), b"x", *values(["b"])]))
+    output = process(batch_of([None, *values(["a"]), b"x", *values(["b"])]))
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.at) == ([b"a", b"b"], [1, 3])
     assert [(reject.at, reject.reason) for reject in output.rejects] == [(0, "not_a_frame"), (2, "not_a_frame")]
@@ -36,7 +40,7 @@ def test_whole_frames_become_rows_and_know_where_they_stood() -> None:
     ({"score": np.nan}, "score nan"), ({"bundle": b"\xff"}, "UTF-8"),
 ])
 def test_what_no_database_stores_is_rejected_alone(change: dict[str, bytes | int | float], told: str) -> None:
-    output = STAGE.process(NoState(), batch_of([*values(["a"]), _broken(**change), *values(["b"])]))
+    output = process(batch_of([*values(["a"]), _broken(**change), *values(["b"])]))
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.at) == ([b"a", b"b"], [0, 2])
     (reject,) = output.rejects
@@ -45,7 +49,7 @@ def test_what_no_database_stores_is_rejected_alone(change: dict[str, bytes | int
 
 
 def test_a_batch_without_one_good_frame_has_no_rows() -> None:
-    assert STAGE.process(NoState(), batch_of([None, _broken(ids=b"")])).rows is None
+    assert process(batch_of([None, _broken(ids=b"")])).rows is None
 
 
 def test_frames_of_another_profile_stop_the_process() -> None:
@@ -53,7 +57,7 @@ def test_frames_of_another_profile_stop_the_process() -> None:
     made = frames(["a"])
     rows = other.empty(1)
     with pytest.raises(Stop, match="drain"):
-        STAGE.process(NoState(), batch_of(list(other.pack(Frames(rows, made.ids, [b""], [b""], [b""])))))
+        process(batch_of(list(other.pack(Frames(rows, made.ids, [b""], [b""], [b""])))))
 
 
 def test_the_first_of_each_id_and_the_later_ones() -> None:

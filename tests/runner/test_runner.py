@@ -263,3 +263,34 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
 def test_counters_refuse_wrong_use() -> None:
     with pytest.raises(AssertionError):
         Counters().rollback()
+
+
+class Short(CountStage):
+    """Its state is made of the last few records; knows which it was given."""
+
+    side = None
+    reach = 4
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def process(self, state: Counters, batch: Batch) -> Output:
+        self.given += batch.offsets
+        return super().process(state, batch)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_state_does_not_reach_back_to_is_not_read_again(kept: bool) -> None:
+    broker, url = MemoryBroker(TOPICS), f"memory://{uuid.uuid4().hex}"
+    run = runner(broker, Short(), url, batch=3)
+    send(broker, *[b"1:%d" % at for at in range(3)])
+    until_idle(run)
+    if kept:
+        assert Snapshots(url).offsets("toy", run._restorer._tag, 0), "one, that is too old in the end"
+    send(broker, *[b"1:%d" % at for at in range(20)])
+    run._snapshotter = None
+    until_idle(run)
+    run.close()
+    again = Short()
+    until_idle(runner(broker, again, url if kept else ""))
+    assert again.given == [19, 20, 21, 22]

@@ -51,6 +51,7 @@ class CountStage:
     input = "in"
     side: str | None = "side"
     snapshot_tag = "v1"
+    reach = 0
 
     def new_state(self, partition: int, partitions: int) -> Counters:
         return Counters()
@@ -84,6 +85,7 @@ class CopyStage:
     input = "in"
     side: str | None = None
     snapshot_tag = ""
+    reach = 0
 
     def __init__(self, source: str = "in", to: str = "out") -> None:
         self.input, self._to = source, to

@@ -44,10 +44,10 @@ def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
     return ScoreStage(profile, settings.bundles_dir)
 
 
-def _persist(profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
     from consumers.persist import Persist
 
-    return Persist(profile)
+    return Persist(profile, settings.bundles_dir)
 
 
 def _label(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
@@ -119,7 +119,8 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     producer = broker.producer()
     health = Health(process, name, producer, lambda: runner.progress, host=settings.host,
                     port=settings.metrics_port,
-                    restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage)).start()
+                    restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage),
+                    drift=lambda: getattr(stage, "drift", None)).start()
     try:
         with _while_champion(cast("LearnStage", stage), broker, stop) if name == "learn" else nullcontext():
             runner.run(stop)

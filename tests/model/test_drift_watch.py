@@ -1,0 +1,98 @@
+"""What the persist stage tells of the stream's drift."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from consumers.drift import FEWEST
+from consumers.persist import Persist
+from model.drift import reference_of
+from model.drift_window import WINDOW, WindowState
+from tidegate.messages import Frames
+from tidegate.profile import load_profile
+from tidegate.stage import Batch, TopicPartition
+
+PROFILE = load_profile("card")
+AMOUNT = PROFILE.values.index("amount")
+BUNDLE = "00aa11bb22cc33dd"
+CHANCE = np.random.default_rng(8)
+
+
+def traffic(rows: int) -> np.ndarray:
+    return CHANCE.lognormal(3, 1, (rows, len(PROFILE.values)))
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with as much of a bundle as the drift asks for."""
+    folder = tmp_path_factory.mktemp("bundles")
+    values = traffic(5000)
+    columns = [PROFILE.values.index(name) for name in PROFILE.features]
+    reference = msgspec.json.encode(reference_of(PROFILE.features, values[:, columns], score_of(values)))
+    (folder / BUNDLE).mkdir()
+    (folder / BUNDLE / "reference.json").write_bytes(reference)
+    (folder / BUNDLE / "manifest.json").write_bytes(msgspec.json.encode(
+        {"files": {"reference.json": hashlib.sha256(reference).hexdigest()}}))
+    return folder
+
+
+def score_of(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + values[:, AMOUNT])
+
+
+def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str = BUNDLE, models: int = 4) -> None:
+    """Scored frames with these values, after those that the state holds."""
+    layout = PROFILE.scored_layout
+    rows = layout.empty(len(values))
+    rows["values"], rows["models_offset"], rows["score"] = values, models, score_of(values)
+    rows["bundle"] = bundle.encode()
+    start, count = max(0, state.block) * WINDOW + int(state.counts[1, 0].sum()), len(values)
+    names = [f"t{start + at}".encode() for at in range(count)]
+    packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
+    batch = Batch(TopicPartition("transactions.scored", 0), list(range(start, start + count)), [None] * count,
+                  [*packed], [0] * count, [None] * count)
+    state.begin()
+    assert stage.process(state, batch).rejects == []
+    state.commit()
+
+
+def gauge(name: str, kind: str, feature: str) -> float | None:
+    return REGISTRY.get_sample_value(f"tidegate_drift_{name}", {"kind": kind, "feature": feature})
+
+
+def test_a_stream_like_the_training_has_not_drifted_and_another_one_has(bundles: Path) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    persist(stage, state, traffic(FEWEST - 1))
+    assert stage.drift is None, "too few"
+    persist(stage, state, traffic(1400))
+    assert stage.drift is not None
+    assert (stage.drift.bundle, stage.drift.rows) == (BUNDLE, FEWEST + 1399)
+    assert max(one.psi for one in stage.drift.moved) < 0.1
+    other = traffic(2000)
+    other[:, AMOUNT] *= 20
+    persist(stage, state, other)
+    for kind, name in (("input", "amount"), ("score", "score")):
+        assert (gauge("psi", kind, name) or 0) > 0.5
+        assert (gauge("ks", kind, name) or 0) > 0.3
+    assert gauge("psi", "input", "device_type") == pytest.approx(0, abs=0.1)
+    assert [one.name for one in stage.drift.moved if one.psi > 0.25] == ["amount", "score"]
+    assert stage.drift.moved == sorted(stage.drift.moved, key=lambda one: -one.psi)
+
+
+def test_a_promotion_begins_a_window_of_its_own(bundles: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    persist(stage, state, traffic(1000))
+    assert gauge("psi", "input", "amount") is not None
+    with caplog.at_level(logging.WARNING):
+        persist(stage, state, traffic(1000), "0123456789abcdef", 5)
+    assert "no drift is told: bundle" in caplog.text
+    assert (stage.drift, state.rows, gauge("psi", "input", "amount")) == (None, 0, None)

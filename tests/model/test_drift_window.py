@@ -1,0 +1,96 @@
+"""The window over a stream: a fold of the last two blocks, whatever the batches were, and of one bundle only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.drift import Grid, reference_of
+from model.drift_window import Rows, WindowState, fold
+from tidegate.errors import ConfigError
+
+CHANCE = np.random.default_rng(3)
+BLOCK = 8
+THEN = CHANCE.normal(size=(2000, 2))
+REFERENCE = reference_of(["a"], THEN[:, :1], THEN[:, 1])
+GRID = Grid([REFERENCE.features["a"], REFERENCE.score])
+BUNDLES = (b"old", b"new")
+
+
+def rows(parts: list[tuple[int, int, int]]) -> Rows:
+    """A log of rows: how far each lies behind the one before, by which bundle, and the offset on models."""
+    gaps, bundles, models = zip(*parts, strict=True)
+    x = np.random.default_rng(len(parts)).normal(size=(len(parts), 2))
+    return Rows(np.cumsum(gaps), np.array([BUNDLES[one] for one in bundles], "S16"), np.array(models), x)
+
+
+def cut(log: Rows, start: int, stop: int) -> Rows:
+    return Rows(*(column[start:stop] for column in log))
+
+
+def folded(log: Rows, *cuts: int) -> WindowState:
+    """The state after the log in batches."""
+    state = WindowState(2)
+    for start, stop in zip([0, *cuts], [*cuts, len(log.offsets)], strict=True):
+        if start < stop:
+            state.begin()
+            fold(state, cut(log, start, stop), lambda _: GRID, BLOCK)
+            state.commit()
+    return state
+
+
+LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1), st.integers(-1, 4)), min_size=1, max_size=60)
+
+
+@given(LOGS, st.data())
+def test_it_is_one_fold_however_the_log_is_cut(parts: list[tuple[int, int, int]], data: st.DataObject) -> None:
+    log = rows(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(parts)), max_size=5)))
+    assert folded(log, *cuts).digest() == folded(log, *range(1, len(parts))).digest()
+
+
+@given(LOGS)
+def test_only_the_last_two_blocks_count(parts: list[tuple[int, int, int]]) -> None:
+    log = rows(parts)
+    first = int(np.searchsorted(log.offsets, log.offsets[-1] + 1 - 2 * BLOCK))
+    short = cut(log, first, len(parts))
+    assert folded(short).digest() == folded(log).digest()
+
+
+def test_the_newest_two_blocks_speak() -> None:
+    log = rows([(1, 0, 5)] * 30)
+    state = folded(log)
+    assert (state.rows, state.block) == (15, 3), "offsets 16 to 30"
+    assert state.total.tolist() == GRID.count(log.x[15:]).tolist()
+
+
+def test_rows_of_the_bundle_before_are_passed_over() -> None:
+    log = rows([(1, 0, 5)] * 3 + [(1, 1, 9), (1, 0, 5), (1, 1, 9), (1, 0, 5)])
+    state = folded(log)
+    assert (state.bundle, state.rows) == (b"new", 2)
+    assert state.total.tolist() == GRID.count(log.x[[3, 5]]).tolist()
+    again = rows([(1, 1, 9), (1, 0, 11)])
+    assert folded(again).bundle == b"old", "a rollback is newer"
+
+
+def test_of_an_unknown_bundle_nothing_is_counted() -> None:
+    state = WindowState(2)
+    fold(state, rows([(1, 0, 5)] * 3), lambda _: None, BLOCK)
+    assert (state.bundle, state.rows) == (b"old", 0)
+
+
+def test_a_rollback_restores_every_bit_and_a_snapshot_too() -> None:
+    log = rows([(1, 0, 5)] * 20)
+    state = folded(cut(log, 0, 6))
+    before = state.digest()
+    state.begin()
+    fold(state, cut(log, 6, 20), lambda _: GRID, BLOCK)
+    state.rollback()
+    assert state.digest() == before
+    again = WindowState(2)
+    again.load(state.arrays())
+    assert again.digest() == before
+    with pytest.raises(ConfigError, match="delete it"):
+        WindowState(3).load(state.arrays())
