@@ -12,8 +12,9 @@ import pytest
 
 from tests.support import eventually
 from tidegate.cli.plan import children
-from tidegate.cli.schedule import attempt, follow, trigger
+from tidegate.cli.schedule import Drifted, attempt, follow, trigger
 from tidegate.errors import ConfigError
+from tidegate.messages import Drift, Moved
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
@@ -62,6 +63,25 @@ def test_weekdays_are_numbered_as_cron_does(cron: str, expected: list[str]) -> N
 def test_it_runs_once_however_quick_and_skips_what_falls_due_meanwhile() -> None:
     assert ran("0 * * * *", 2) == ["Sat 21 15:00", "Sat 21 16:00"]
     assert ran("0 * * * *", 2, minutes=150) == ["Sat 21 15:00", "Sat 21 18:00"]
+
+
+def test_drift_runs_it_before_its_time_once_a_day() -> None:
+    clock = Clock(4)
+    moved = {"derived": 9.0, "input": 0.2}
+
+    def found() -> Drift | None:
+        return Drift("b", 900, [Moved("x", kind, psi, 0.1) for kind, psi in moved.items()])  # type: ignore[arg-type]
+
+    def run() -> None:
+        clock.run()
+        moved["input"] = 0.3 if len(clock.ran) < 3 else 0.2
+
+    early = Drifted(found, 0.25, clock.now)
+    follow(trigger("0 2 * * sun"), run, now=clock.now, wait=clock.wait, early=early)
+    assert [f"{time:%a %d %H:%M}" for time in clock.ran] == [
+        "Sun 22 02:00", "Sun 22 02:00", "Mon 23 02:00", "Sun 29 02:00"]
+    assert not Drifted(found, 0.0, clock.now)()
+    assert not Drifted(lambda: None, 0.25, clock.now)()
 
 
 @pytest.mark.parametrize("cron", ["", "0 2 * *", "0 25 * * *", "0 2 * * nun", "0 2 * * 9"])

@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     retrain_days: int = Field(56, ge=1, description="how many days of rows a retraining reads")
     retrain_margin: float = Field(0.0, ge=0, le=1, description="average precision by which a challenger must be better")
     retrain_psi: float = Field(1.0, gt=0, description="largest drift of an input (PSI) with which a retraining goes on")
+    retrain_drift: float = Field(
+        0.0, ge=0, description="drift of an input or the score (PSI) above which a retraining runs daily; 0: never")
     retrain_unlabelled: Literal["unknown", "legitimate"] = Field(
         "unknown", description="what a row without a verdict is taken for, once it is as old as the label delay")
     webhook: str = Field("", description="URL that gets a POST with the outcome of every retraining")

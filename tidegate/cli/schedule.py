@@ -6,21 +6,27 @@ import logging
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.triggers.cron import CronTrigger
 
+from tidegate.board import Board
 from tidegate.cli.common import stop_on_signals
 from tidegate.cli.plan import tidegate
 from tidegate.cli.retrain import EXITS
 from tidegate.errors import ConfigError
+from tidegate.messages import Drift
 from tidegate.settings import Settings
 from tidegate.spawn import guarded
+from tidegate.tail import Tail
 
 _LOG = logging.getLogger(__name__)
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 """By cron's numbers, in which 0 and 7 are Sunday; APScheduler's 0 is Monday."""
+_DAY = timedelta(days=1)
 _SLICE = 60.0
 """Seconds slept at a time, so that a changed clock is noticed."""
 
@@ -36,21 +42,38 @@ def trigger(cron: str) -> CronTrigger:
         raise ConfigError(f"TIDEGATE_RETRAIN_CRON {cron!r}: {error}") from error
 
 
+class Drifted:
+    """Says, at most once a day, that an input or the score has moved further than `limit` (PSI); 0: never."""
+
+    def __init__(self, found: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]) -> None:
+        self._found, self._limit, self._now, self._again = found, limit, now, now()
+
+    def __call__(self) -> bool:
+        if not self._limit or self._now() < self._again or (found := self._found()) is None:
+            return False
+        moved = [one for one in found.moved if one.kind != "derived" and one.psi > self._limit]
+        if not moved:
+            return False
+        _LOG.info("%s has a PSI of %.2f: retraining before its time", moved[0].name, moved[0].psi)
+        self._again = self._now() + _DAY
+        return True
+
+
 def follow(due: CronTrigger, run: Callable[[], None], *, now: Callable[[], datetime],
-           wait: Callable[[float], bool]) -> None:
+           wait: Callable[[float], bool], early: Callable[[], bool] = lambda: False) -> None:
     """Call `run` whenever it is due, one at a time; what falls due meanwhile is left out.
 
-    `wait` sleeps for so many seconds, and says whether to end.
+    `wait` sleeps for so many seconds, and says whether to end; `early`, asked once a minute, whether to run at once.
     """
     after = now()
     while True:
         at = due.get_next_fire_time(None, after)
         _LOG.info("the next retraining is at %s", at.isoformat())
-        while (left := (at - now()).total_seconds()) > 0:
+        while (left := (at - now()).total_seconds()) > 0 and not early():
             if wait(min(left, _SLICE)):
                 return
         run()
-        after = max(now(), at + timedelta(seconds=1))
+        after = max(now(), min(at, now()) + timedelta(seconds=1))
 
 
 def attempt(command: Sequence[str], stop: threading.Event) -> None:
@@ -72,5 +95,28 @@ def serve(settings: Settings) -> None:
     """Follow the settings' schedule until SIGTERM. Raises ConfigError for a wrong cron expression."""
     stop = threading.Event()
     stop_on_signals(stop)
-    follow(trigger(settings.retrain_cron), lambda: attempt(tidegate("retrain", "--json"), stop),
-           now=lambda: datetime.now(UTC), wait=stop.wait)
+    due = trigger(settings.retrain_cron)
+    with _heard(settings) as found:
+        follow(due, lambda: attempt(tidegate("retrain", "--json"), stop), now=_now, wait=stop.wait,
+               early=Drifted(found, settings.retrain_drift, _now))
+
+
+@contextmanager
+def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
+    """What the heartbeats say of the drift; they are not listened to when nothing follows from it."""
+    if not settings.retrain_drift:
+        yield lambda: None
+        return
+    from tidegate.kafka import KafkaBroker
+
+    broker = KafkaBroker(settings)
+    board = Board(broker, {})
+    tail = Tail(broker, "status", board.absorb, from_start=True).start()
+    try:
+        yield lambda: board.drift(time.time_ns() // 1000)
+    finally:
+        tail.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
