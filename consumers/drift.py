@@ -19,7 +19,7 @@ from tidegate.profile import Profile
 _LOG = logging.getLogger(__name__)
 FEWEST = 500
 """Rows before anything is said: with fewer, chance alone moves the shares of the bins."""
-_STEP = 250
+_STEP = 500
 """Rows between two times that something is said."""
 _TOLD = 12
 """A heartbeat carries so many columns that are computed, and so many others: those that moved most."""
