@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.drift import Grid, read_reference
-from model.drift_window import WINDOW, Rows, WindowState, fold
+from model.drift_window import WINDOW, Rows, WindowState, fold, rows_of
+from tidegate.drift import Drift, Kind, Moved
 from tidegate.errors import ConfigError
-from tidegate.messages import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
 from tidegate.profile import Profile
 
@@ -49,7 +49,7 @@ class DriftWatch:
         before = _mark(state)
         x = np.empty((len(rows), len(self._names)))
         x[:, :-1], x[:, -1] = rows["values"], rows["score"]
-        fold(state, Rows(offsets, rows["bundle"], rows["models_offset"], x), self._grid)
+        fold(state, Rows(offsets, rows["bundle"], x), self._grid)
         if _mark(state) != before:
             self._tell(state)
 
@@ -72,13 +72,14 @@ class DriftWatch:
         return Grid([*known, reference.score])
 
     def _tell(self, state: WindowState) -> None:
-        grid = self._grid(state.bundle)
-        if grid is None or state.rows < FEWEST:
+        bundle = state.bundle
+        counts = state.counts[bundle].sum(axis=0) if bundle else None
+        grid = self._grid(bundle) if bundle else None
+        if counts is None or grid is None or rows_of(counts) < FEWEST:
             self.told = None
             DRIFT_PSI.clear()
             DRIFT_KS.clear()
             return
-        counts = state.total
         moved = [Moved(name, kind, round(psi, 4), round(ks, 4)) for (name, kind), psi, ks in zip(
             self._names, grid.psi(counts).tolist(), grid.ks(counts).tolist(), strict=True) if psi == psi]
         for one in moved:
@@ -87,9 +88,10 @@ class DriftWatch:
         moved.sort(key=lambda one: -one.psi)
         others, derived = ([one for one in moved if (one.kind == "derived") is computed] for computed in (False, True))
         told = sorted([*others[:_TOLD], *derived[:_TOLD]], key=lambda one: -one.psi)
-        self.told = Drift(state.bundle.decode(), state.rows, told)
+        self.told = Drift(bundle.decode(), rows_of(counts), told)
 
 
 def _mark(state: WindowState) -> tuple[bytes, int, int]:
     """Changes when it is time to say something."""
-    return state.bundle, state.block, int(state.counts[1, 0].sum()) // _STEP
+    bundle = state.bundle
+    return bundle, state.block, rows_of(state.counts[bundle][1]) // _STEP if bundle else 0

@@ -10,7 +10,8 @@ import numpy as np
 from consumers.drift import DriftWatch
 from db.rows import ScoredRows
 from model.drift_window import WindowState
-from tidegate.messages import DECISIONS, Drift, Frames
+from tidegate.drift import Drift
+from tidegate.messages import DECISIONS, Frames
 from tidegate.profile import Profile
 from tidegate.stage import Batch, Output, Reject
 

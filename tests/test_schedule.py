@@ -13,8 +13,8 @@ import pytest
 from tests.support import eventually
 from tidegate.cli.plan import children
 from tidegate.cli.schedule import Drifted, attempt, follow, trigger
+from tidegate.drift import Drift, Moved
 from tidegate.errors import ConfigError
-from tidegate.messages import Drift, Moved
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import msgspec
 
 from tidegate.broker import Broker
-from tidegate.messages import Drift, Heartbeat, decode_heartbeat
+from tidegate.drift import Drift
+from tidegate.messages import Heartbeat, decode_heartbeat
 from tidegate.stage import Batch
 
 FRESH_US = 5_000_000

@@ -14,8 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tidegate.broker import Producer
+from tidegate.drift import Drift
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages import Drift, Heartbeat, encode
+from tidegate.messages import Heartbeat, encode
 from tidegate.runner import Progress, now_us
 
 _LOG = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.drift import Drift
 from tidegate.errors import Rejected, Stop
 
 MAGIC = 0x3146_4754  # "TGF1"
@@ -25,7 +26,6 @@ NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
 Decision = Literal["approve", "review", "block"]
-Kind = Literal["input", "derived", "score"]
 
 STEP = np.dtype([("partition", "<i4"), ("offset", "<i8"), ("labels", "<i8"), ("time_us", "<i8")])
 """What each keyed step leaves in a frame: its input's partition and offset, the next labels offset, the time in us."""
@@ -264,23 +264,6 @@ class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     published_us: int
     frozen: bool = False
     """The online model lost against the training's weights: these are those, until a rollback or another bundle."""
-
-
-class Moved(msgspec.Struct, forbid_unknown_fields=True):
-    """How far a column is from the training: population stability index and Kolmogorov-Smirnov distance."""
-
-    name: str
-    kind: Kind
-    psi: float
-    ks: float
-
-
-class Drift(msgspec.Struct, forbid_unknown_fields=True):
-    """The newest rows of a partition against what their bundle learnt from; the largest PSI first."""
-
-    bundle: str
-    rows: int
-    moved: list[Moved]
 
 
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,14 +15,14 @@ from prometheus_client import REGISTRY
 from consumers.drift import FEWEST
 from consumers.persist import Persist
 from model.drift import reference_of
-from model.drift_window import WINDOW, WindowState
+from model.drift_window import WINDOW, WindowState, rows_of
 from tidegate.messages import Frames
 from tidegate.profile import load_profile
 from tidegate.stage import Batch, TopicPartition
 
 PROFILE = load_profile("card")
 AMOUNT = PROFILE.values.index("amount")
-BUNDLE = "00aa11bb22cc33dd"
+BUNDLE, OTHER = "00aa11bb22cc33dd", "ee44ff55aa66bb77"
 CHANCE = np.random.default_rng(8)
 
 
@@ -47,13 +48,13 @@ def score_of(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + values[:, AMOUNT])
 
 
-def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str = BUNDLE, models: int = 4) -> None:
+def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str = BUNDLE) -> None:
     """Scored frames with these values, after those that the state holds."""
     layout = PROFILE.scored_layout
     rows = layout.empty(len(values))
-    rows["values"], rows["models_offset"], rows["score"] = values, models, score_of(values)
+    rows["values"], rows["score"] = values, score_of(values)
     rows["bundle"] = bundle.encode()
-    start, count = max(0, state.block) * WINDOW + int(state.counts[1, 0].sum()), len(values)
+    start, count = max(0, state.block) * WINDOW + sum(rows_of(part[1]) for part in state.counts.values()), len(values)
     names = [f"t{start + at}".encode() for at in range(count)]
     packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
     batch = Batch(TopicPartition("transactions.scored", 0), list(range(start, start + count)), [None] * count,
@@ -87,12 +88,24 @@ def test_a_stream_like_the_training_has_not_drifted_and_another_one_has(bundles:
     assert stage.drift.moved == sorted(stage.drift.moved, key=lambda one: -one.psi)
 
 
-def test_a_promotion_begins_a_window_of_its_own(bundles: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
+    (bundles / OTHER).mkdir()
+    for file in (bundles / BUNDLE).iterdir():
+        shutil.copy(file, bundles / OTHER)
     stage = Persist(PROFILE, bundles)
     state = stage.new_state(0, 1)
-    persist(stage, state, traffic(1000))
-    assert gauge("psi", "input", "amount") is not None
+    persist(stage, state, traffic(1024))
+    persist(stage, state, traffic(600), OTHER)
+    assert stage.drift is not None
+    assert stage.drift.bundle == BUNDLE, "of which there are more rows"
+    persist(stage, state, traffic(430), OTHER)
+    assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1030)
+
+
+def test_of_a_bundle_that_is_not_there_nothing_is_told(bundles: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
     with caplog.at_level(logging.WARNING):
-        persist(stage, state, traffic(1000), "0123456789abcdef", 5)
+        persist(stage, state, traffic(1000), "ffffffffffffffff")
     assert "no drift is told: bundle" in caplog.text
-    assert (stage.drift, state.rows, gauge("psi", "input", "amount")) == (None, 0, None)
+    assert (stage.drift, state.counts) == (None, {})

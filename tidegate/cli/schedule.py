@@ -17,8 +17,8 @@ from tidegate.board import Board
 from tidegate.cli.common import stop_on_signals
 from tidegate.cli.plan import tidegate
 from tidegate.cli.retrain import EXITS
+from tidegate.drift import Drift
 from tidegate.errors import ConfigError
-from tidegate.messages import Drift
 from tidegate.settings import Settings
 from tidegate.spawn import guarded
 from tidegate.tail import Tail
