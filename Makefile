@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo neural test compose-test airflow-test bench bench-detection bench-features soak clean
+.PHONY: up demo neural test compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -38,6 +38,9 @@ bench: .venv/.installed-dev
 
 bench-detection: .venv/.installed-dev
 	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
+
+bench-imbalance: .venv/.installed-dev
+	@exec $(BIN)/python -m benchmarks.imbalance $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
 # DATA is a folder with the handbook's transactions and the week of exact windows
 bench-features: .venv/.installed-dev

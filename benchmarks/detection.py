@@ -52,6 +52,20 @@ class Source(NamedTuple):
     data: Path
     referee: Path
 
+    @property
+    def card(self) -> Path:
+        """The handbook's card transactions."""
+        return self.data / "handbook/transactions.parquet"
+
+    @property
+    def sffsd(self) -> Path:
+        """The S-FFSD."""
+        return self.data / "s-ffsd/S-FFSD.csv"
+
+    def judging(self, scores: Path) -> list[str]:
+        """The command that prints the referee's figures of card scores as JSON."""
+        return [sys.executable, str(self.referee), str(scores), "--data", str(self.card), "--json"]
+
 
 PUBLISHED: Mapping[str, Goal] = {
     "logistic regression": Goal(.868, .623, .297), "random forest": Goal(.870, .678, .299),
@@ -81,29 +95,31 @@ def cases() -> list[Case]:
 def main() -> None:
     """Run everything and print it: a table, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder (default: %(default)s)")
-    parser.add_argument("--referee", type=Path, default=ROOT.parent / "shared/referee/handbook.py",
-                        help="its program (default: %(default)s)")
+    add_source(parser)
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--only", default="", metavar="WORD", help="only the lines that contain it")
     arguments = parser.parse_args()
-    source = Source(arguments.data, arguments.referee)
-    for file in (_card(source), _sffsd(source), source.referee):
-        if not file.is_file():
-            sys.exit(f"bench-detection: there is no {file}: say where the data is by DATA=FOLDER, and the referee by "
-                     "REFEREE=FILE")
+    source = source_of(arguments)
     chosen = [case for case in cases() if arguments.only in case.name]
     found = {case.name: _measured(case, arguments.seeds, source) for case in chosen}
     print_table(chosen, found)
     print(json.dumps(found))
 
 
-def _card(source: Source) -> Path:
-    return source.data / "handbook/transactions.parquet"
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The options that say where the data and its referee are."""
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder (default: %(default)s)")
+    parser.add_argument("--referee", type=Path, default=ROOT.parent / "shared/referee/handbook.py",
+                        help="its program (default: %(default)s)")
 
 
-def _sffsd(source: Source) -> Path:
-    return source.data / "s-ffsd/S-FFSD.csv"
+def source_of(arguments: argparse.Namespace) -> Source:
+    """What they say. Ends the process when a file is not there."""
+    source = Source(arguments.data, arguments.referee)
+    for file in (source.card, source.sffsd, source.referee):
+        if not file.is_file():
+            sys.exit(f"there is no {file}: say where the data is by DATA=FOLDER, and the referee by REFEREE=FILE")
+    return source
 
 
 def _measured(case: Case, seeds: int, source: Source) -> Figures:
@@ -118,13 +134,13 @@ def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
     """The metrics of the product's own scores for each fold, and their `mean`."""
     with tempfile.TemporaryDirectory(prefix="tidegate-detection-") as folder:
         out = Path(folder) / "scores.parquet"
-        profile, data = ("handbook", _card(source)) if case.folds else ("sffsd", _sffsd(source))
+        profile, data = ("handbook", source.card) if case.folds else ("sffsd", source.sffsd)
         rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
-        _output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", profile, "--data", str(data), *rows,
+        output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", profile, "--data", str(data), *rows,
                  *case.options, "--seed", str(seed), "--out", str(out)])
         if not case.folds:
             return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}
-        judgement = json.loads(_output([sys.executable, str(source.referee), str(out), "--data", str(data), "--json"]))
+        judgement = json.loads(output(source.judging(out)))
     return {fold: {metric: figures[metric] for metric in METRICS} for fold, figures in judgement.items()}
 
 
@@ -138,10 +154,11 @@ def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
     return {"auc": float(roc_auc_score(y, score)), "ap": float(average_precision_score(y, score))}
 
 
-def _output(command: list[str]) -> str:
+def output(command: list[str]) -> str:
+    """What a command prints. Ends the process when the command fails."""
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, cwd=ROOT)
     if done.returncode:
-        sys.exit(f"bench-detection: exit code {done.returncode} of {' '.join(command)}")
+        sys.exit(f"exit code {done.returncode} of {' '.join(command)}")
     return done.stdout
 
 

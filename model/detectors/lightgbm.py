@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors import trees
+from model.detectors import imbalance, trees
 from model.detectors.base import Array, Files, Settings, ordered, setting
 from tidegate.errors import ConfigError
+
+Untyped = Any
+"""LightGBM ships no types."""
 
 
 class LightGBM:
     """Trees of up to 32 leaves. All rows weigh the same: on the card simulator and on the handbook's data, weighting
     frauds by the imbalance, or by its root, costs 0.02 to 0.05 of average precision, and the stack calibrates anyway.
-    Learning from a sample of the legitimate rows (`ratio` for each fraud) is faster by as much as it leaves out; the
-    scores are shifted by the logarithm of its share (King and Zeng, "Logistic Regression in Rare Events Data", 2001).
+    It may learn from samples instead (`model.detectors.imbalance`); with several `bags`, each has trees of its own, and
+    the score is the mean of theirs (balanced bagging).
     """
 
     name: ClassVar[str] = "lightgbm"
@@ -35,7 +39,7 @@ class LightGBM:
         import lightgbm  # 2 s and 100 MB (scikit-learn, pandas) that a scorer need not pay
 
         chosen = setting(cls.name, settings, {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0,
-                                                 "ratio": 0})
+                                              **imbalance.DEFAULTS})
         if chosen["leaves"] > trees.LEAVES:
             raise ConfigError(f"models.lightgbm.leaves: at most {trees.LEAVES}, got {chosen['leaves']:g}")
         if chosen["columns"] > 1:
@@ -46,16 +50,17 @@ class LightGBM:
             "feature_fraction": chosen["columns"],
             "min_data_in_leaf": 20, "max_bin": 127,
             "lambda_l2": 1.0,
-            "seed": seed, "deterministic": True, "force_row_wise": True, "verbose": -1,
+            "deterministic": True, "force_row_wise": True, "verbose": -1,
             "num_threads": 1,  # OpenMP waits by spinning: on a busy machine two threads take ten times as long as one
         }
-        rows, shift = _sampled(y, chosen["ratio"], seed)
-        data = lightgbm.Dataset(inputs[rows], y[rows].astype(np.float32),
-                                feature_name=[f"f{i}" for i in range(len(names))])
-        booster = lightgbm.train(options, data, num_boost_round=int(chosen["trees"]))
-        for leaf in range(booster.dump_model(num_iteration=1)["tree_info"][0]["num_leaves"] if shift else 0):
-            booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + shift)
-        return cls(booster.model_to_string(), names)
+        texts = []
+        for bag, sample in enumerate(imbalance.samples(inputs, y, chosen, seed)):
+            data = lightgbm.Dataset(sample.x, sample.y.astype(np.float32), weight=sample.weights,
+                                    feature_name=[f"f{i}" for i in range(len(names))])
+            booster = lightgbm.train(options | {"seed": seed + bag}, data, num_boost_round=int(chosen["trees"]))
+            _adjust(booster, sample.shift, 1 / int(chosen["bags"]))
+            texts.append(booster.model_to_string())
+        return cls(_joined(texts), names)
 
     @property
     def cuts(self) -> list[Array]:
@@ -79,11 +84,21 @@ class LightGBM:
             raise ConfigError(f"{cls.files[0]} is not a LightGBM text ({error}): fetch the bundle again") from error
 
 
-def _sampled(y: NDArray[np.bool_], ratio: float, seed: int) -> tuple[NDArray[np.intp], float]:
-    """All frauds and about `ratio` other rows for each (0: all), and what that adds to the log-odds."""
-    frauds, others = int(y.sum()), int((~y).sum())
-    share = ratio * frauds / others if others else 1.0
-    if not 0 < share < 1:
-        return np.arange(len(y)), 0.0
-    kept = y | (np.random.default_rng(seed).random(len(y)) < share)
-    return np.flatnonzero(kept), float(np.log(share))
+def _adjust(booster: Untyped, shift: float, share: float) -> None:
+    """Add `shift` to the booster's score, and then take only `share` of it."""
+    for tree, info in enumerate(booster.dump_model()["tree_info"] if shift or share < 1 else ()):
+        for leaf in range(info["num_leaves"]):
+            value = booster.get_leaf_output(tree, leaf) + (0.0 if tree else shift)
+            booster.set_leaf_output(tree, leaf, value * share)
+
+
+def _joined(texts: Sequence[str]) -> str:
+    """One model whose score is the sum of theirs: all trees in one of LightGBM's texts, numbered anew."""
+    if len(texts) == 1:
+        return texts[0]
+    head, tail = texts[0].split("Tree=0\n")[0], texts[0].split("end of trees")[1]
+    bodies = [tree.split("\n", 1)[1].strip() for text in texts
+              for tree in text.split("end of trees")[0].split("\nTree=")[1:]]
+    numbered = [f"Tree={number}\n{body}\n\n\n" for number, body in enumerate(bodies)]
+    head = re.sub("tree_sizes=.*", "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered), head)
+    return f"{head}{''.join(numbered)}end of trees{tail}"

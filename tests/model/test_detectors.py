@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from model.detectors.base import Array, Detector, known
 from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
-from model.ensemble import Ensemble, sigmoid
+from model.ensemble import Ensemble
 from model.evaluate import auc, average_precision
 from tidegate.errors import ConfigError
 
@@ -99,16 +99,6 @@ def test_calibrated_it_says_how_often_it_is_right(detector: Detector) -> None:
     tenths = np.array_split(np.argsort(p), 10)
     assert np.mean([abs(p[rows].mean() - outcome[rows].mean()) for rows in tenths]) < 0.03
     assert p[tenths[-1]].mean() > 3 * outcome.mean()
-
-
-def test_trees_of_a_sample_of_the_legitimate_rows_are_shifted_to_all_of_them() -> None:
-    (x, y), (fresh, outcome) = data(20_000, 7), data(20_000, 8)
-    whole, sampled = (LightGBM.fit(x, y, NAMES, {"ratio": ratio}, 3) for ratio in (1e6, 2))
-    fresh = columns(fresh, whole)
-    p, again = (sigmoid(part.score(fresh)) for part in (sampled, LightGBM.load(sampled.save(), sampled.features)))
-    assert p.mean() == pytest.approx(outcome.mean(), rel=0.2)
-    assert auc(p, outcome) > auc(whole.score(fresh), outcome) - 0.02
-    np.testing.assert_array_equal(p, again)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,82 @@
+"""`make bench-imbalance`: what each way to meet the imbalance does to LightGBM alone, on the handbook's data.
+
+The folds lie before the first test week of `make bench-detection`, and choose what the handbook's profile does. The
+features are folded once; the referee of the book's protocol judges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.detection import METRICS, Figures, Source, add_source, output, source_of
+from model.backtest import Fold, dated_fold
+from model.detectors import imbalance
+from model.detectors.lightgbm import LightGBM
+from model.history import Log, event_times, fold
+from tidegate.cli.history import read_history
+from tidegate.profile import Profile, load_profile
+
+FOLDS = ("2018-06-20", "2018-07-03")
+WEEKS = 8
+END = "2018-07-25"
+"""No row from here on is read."""
+VARIANTS: Mapping[str, Mapping[str, float]] = {
+    "all rows alike": {}, "class weights": {"fraud_weight": 120}, "their root": {"fraud_weight": 11},
+    "SMOTE, a fraud for 2 others": {"smote": 0.5}, "14 others a fraud": {"ratio": 14},
+    "balanced bagging: 5 bags, 14 others a fraud": {"ratio": 14, "bags": 5},
+    "balanced bagging: 5 bags, 1 other a fraud": {"ratio": 1, "bags": 5}}
+"""Settings of `models.lightgbm` beside the profile's trees; 1 in 120 rows is a fraud."""
+
+
+def main() -> None:
+    """Run everything and print it: a table, then one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_source(parser)
+    source = source_of(parser.parse_args())
+    profile = load_profile("handbook")
+    frame, labels = read_history(profile, source.card)
+    before = (frame["TX_DATETIME"] < END).to_numpy()
+    frame, labels = frame[before], labels[before]
+    log = Log(fold(profile, frame, labels), labels, event_times(profile, frame))
+    ids = frame[profile.id_field].to_numpy()
+    found = {}
+    print(f"{'':46}{'AUC':8}{'AP':8}{'CP@100':8}seconds a fit")
+    for name, settings in VARIANTS.items():
+        found[name] = measured(profile, log, ids, settings, source)
+        print(f"{name:46}" + "".join(f"{found[name][metric]:<8.3f}" for metric in (*METRICS, "seconds")), flush=True)
+    print(json.dumps(found))
+
+
+def measured(profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str, float], source: Source) -> Figures:
+    """The referee's mean over the folds, and the seconds that one fit took."""
+    began = time.perf_counter()
+    folds = [dated_fold(profile, log.times, day, WEEKS) for day in FOLDS]
+    scores = [_scores(profile, log, ids, fold, settings) for fold in folds]
+    seconds = (time.perf_counter() - began) / len(folds)
+    with tempfile.TemporaryDirectory(prefix="tidegate-imbalance-") as folder:
+        out = Path(folder) / "scores.parquet"
+        pd.concat(scores).to_parquet(out)
+        judgement = json.loads(output(source.judging(out)))
+    return {**{metric: round(judgement["mean"][metric], 4) for metric in METRICS}, "seconds": round(seconds, 1)}
+
+
+def _scores(profile: Profile, log: Log, ids: np.ndarray, fold: Fold, settings: Mapping[str, float]) -> pd.DataFrame:
+    own = {key: value for key, value in profile.models.settings["lightgbm"].items() if key not in imbalance.DEFAULTS}
+    columns = [profile.values.index(name) for name in profile.features]
+    detector = LightGBM.fit(log.values[fold.fit][:, columns], log.labels[fold.fit] == 1, profile.features,
+                            {**own, **settings})
+    x = log.values[fold.test][:, [profile.values.index(name) for name in detector.features]]
+    return pd.DataFrame({"fold": fold.name, "transaction_id": ids[fold.test],
+                         "score": detector.score(np.ascontiguousarray(x))})
+
+
+if __name__ == "__main__":
+    main()
