@@ -24,7 +24,7 @@ from model.history import Log, event_times, fold
 from tidegate.cli.history import read_history
 from tidegate.profile import Profile, load_profile
 
-FOLDS = ("2018-06-20", "2018-07-03")
+FOLDS = ("2018-07-03",)
 WEEKS = 8
 END = "2018-07-25"
 """No row from here on is read."""

@@ -71,16 +71,14 @@ def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, 
     for name in plan.names:
         kind_of(profile, name)
     times = event_times(profile, frame)
-    folds, known = [dated_fold(profile, times, day, plan.weeks) for day in plan.days], labels
-    if not folds:
-        folds = [split_fold(len(frame), plan.split)]
-        known = np.where(np.arange(len(labels)) < folds[0].test.start, labels, -1).astype(np.int8)
-    values = fold_history(profile, frame, known,
+    folds = [dated_fold(profile, times, day, plan.weeks) for day in plan.days] or [
+        split_fold(profile, times, plan.split)]
+    values = fold_history(profile, frame, labels,
                           lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"))
     results = []
     for k, fold in enumerate(folds):
         part = _Part(progress, fold.name, _FEATURES + (1 - _FEATURES) * k / len(folds), (1 - _FEATURES) / len(folds))
-        scores = _run(profile, fold, Log(values, known, times), plan, part)
+        scores = _run(profile, fold, Log(values, labels, times), plan, part)
         judged = labels[fold.test] >= 0
         results.append(Result(fold, scores, report(scores[judged], labels[fold.test][judged] == 1)))
     progress(1.0, "done")
@@ -107,12 +105,20 @@ def dated_fold(profile: Profile, times: Times, first_day: str, weeks: int) -> Fo
     return Fold(first_day, slice(first, last), slice(start, stop))
 
 
-def split_fold(rows: int, share: float) -> Fold:
-    """The first `share` of the rows is learnt from, the rest is scored. Raises ConfigError when a side is empty."""
-    start = int(rows * share)
+def split_fold(profile: Profile, times: Times, share: float) -> Fold:
+    """What comes after the first `share` of the rows is scored, and learnt from is what had a verdict by then: rows a
+    label delay older than the first one scored. `times` i8[n] us, sorted; without a time field all rows before count.
+
+    Raises ConfigError when a side is empty.
+    """
+    start = int(len(times) * share)
     if not (0 < share < 1 and start):
         raise ConfigError(f"--split {share:g}: expected a share between 0 and 1 that leaves rows on both sides")
-    return Fold(f"split-{share:g}", slice(0, start), slice(start, rows))
+    learnt = start if profile.time_field is None else int(np.searchsorted(
+        times[:start], times[start] - profile.label_delay_us, "right"))
+    if not learnt:
+        raise ConfigError(f"--split {share:g}: no verdict on the rows before is a label delay old by then")
+    return Fold(f"split-{share:g}", slice(0, learnt), slice(start, len(times)))
 
 
 class _Part:

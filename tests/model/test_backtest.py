@@ -88,13 +88,19 @@ def test_equal_seeds_give_equal_scores(history: tuple[pd.DataFrame, np.ndarray],
     np.testing.assert_array_equal(run(*history).scores, result.scores)
 
 
-def test_a_split_never_shows_the_labels_of_its_test(history: tuple[pd.DataFrame, np.ndarray]) -> None:
+def test_a_verdict_of_a_split_counts_a_label_delay_later(history: tuple[pd.DataFrame, np.ndarray]) -> None:
     frame, labels = history
     split = {"days": [], "split": 0.7}
     one = run(frame, labels, **split)
-    assert (one.fold.fit, one.fold.test) == (slice(0, 28_000), slice(28_000, 40_000))
-    turned = np.where(np.arange(len(labels)) >= 28_000, 1 - labels, labels).astype(np.int8)
-    np.testing.assert_array_equal(run(frame, turned, **split).scores, one.scores)
+    assert one.fold.test == slice(28_000, 40_000)
+    assert times(frame)[one.fold.fit][-1] <= times(frame)[28_000] - 7 * DAY_US < times(frame)[one.fold.fit.stop]
+    late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(np.int8)
+    np.testing.assert_array_equal(run(frame, late, **split).scores, one.scores)
+    turned = np.where(np.arange(len(labels)) >= one.fold.fit.stop, 1 - labels, labels).astype(np.int8)
+    changed = run(frame, turned, **split).scores != one.scores
+    first = int(np.argmax(changed))
+    assert changed.any()
+    assert times(frame)[28_000 + first] >= times(frame)[one.fold.fit.stop] + 7 * DAY_US
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -119,7 +125,8 @@ def test_a_longer_label_delay_moves_the_test_by_whole_days() -> None:
     days = np.arange(60) * DAY_US + int(pd.Timestamp("2018-04-01").value) // 1000
     assert dated_fold(PROFILE, days, "2018-04-08", 2).test == slice(21, 28)
     assert dated_fold(load_profile("card"), days, "2018-04-08", 1).fit == slice(7, 14)
-    assert split_fold(10, 0.5).test == slice(5, 10)
+    assert split_fold(PROFILE, days, 0.5) == ("split-0.5", slice(0, 24), slice(30, 60))
+    assert split_fold(load_profile("vector"), np.zeros(10, np.int64), 0.5) == ("split-0.5", slice(0, 5), slice(5, 10))
 
 
 def test_the_report_counts_what_it_says() -> None:

@@ -23,7 +23,7 @@ Folds = Annotated[list[str] | None, typer.Option(
     "--fold", metavar="DATE", help="First day of a training week; the week that starts one label delay after it is "
     "scored. May be repeated.")]
 Split = Annotated[float, typer.Option(
-    "--split", metavar="SHARE", help="Instead of weeks: learn from this first share of the rows, score the rest.")]
+    "--split", metavar="SHARE", help="Instead of weeks: score the rows after this first share of them.")]
 Models = Annotated[list[str] | None, typer.Option(
     "--models", metavar="NAME", help="Detectors, separated by commas or repeated; by default all of the profile.")]
 Out = Annotated[Path, typer.Option(
