@@ -44,7 +44,7 @@ def samples(x: Array, y: NDArray[np.bool_], chosen: Mapping[str, float], seed: i
     for bag in range(int(chosen["bags"])):
         kept, shift = _undersampled(y, chosen["ratio"], seed + bag)
         rows, outcomes = _with_synthetic(x[kept], y[kept], chosen["smote"], seed + bag)
-        grown = np.count_nonzero(outcomes) / max(np.count_nonzero(y), 1) * chosen["fraud_weight"]
+        grown = int(outcomes.sum()) / max(int(y.sum()), 1) * chosen["fraud_weight"]
         yield Sample(rows, outcomes, np.where(outcomes, chosen["fraud_weight"], 1.0),
                      shift - (math.log(grown) if grown else 0.0))
 
@@ -64,7 +64,7 @@ def _with_synthetic(x: Array, y: NDArray[np.bool_], share: float, seed: int) -> 
 
     Distances are over standardized columns; a missing value counts as the median, also in what is made up.
     """
-    frauds = np.count_nonzero(y)
+    frauds = int(y.sum())
     if frauds < 2 or frauds >= share * (len(y) - frauds):
         return x, y
     try:
