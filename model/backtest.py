@@ -37,13 +37,17 @@ _FEATURES = 0.2
 
 
 class Plan(NamedTuple):
-    """What is backtested: detectors by name; on folds by the first day of their training week, or else on a split."""
+    """What is backtested: detectors by name; on folds by the first day of their training week, or else on a split.
+
+    `blind`: no feature ever knows a verdict, as where nobody gives any; only models that learn from verdicts see them.
+    """
 
     names: Sequence[str]
     days: Sequence[str] = ()
     split: float = 0.0
     weeks: int = 8
     seed: int = 0
+    blind: bool = False
 
 
 class Fold(NamedTuple):
@@ -73,7 +77,7 @@ def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, 
     times = event_times(profile, frame)
     folds = [dated_fold(profile, times, day, plan.weeks) for day in plan.days] or [
         split_fold(profile, times, plan.split)]
-    values = fold_history(profile, frame, labels,
+    values = fold_history(profile, frame, None if plan.blind else labels,
                           lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"))
     results = []
     for k, fold in enumerate(folds):

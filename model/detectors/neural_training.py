@@ -17,6 +17,8 @@ from tidegate.errors import ConfigError
 _BATCH = 256
 _WEIGHT = 0.02
 """Of the distance to the normal distribution, beside the mean squared error of a row."""
+_DECAY = 0.01
+"""Of an autoencoder's squared weights, beside the same: what it never saw, it shall not put together again either."""
 Untyped = Any
 """TensorFlow ships no types."""
 
@@ -44,16 +46,16 @@ def _fresh(seed: int) -> Untyped:
     return keras
 
 
-def _dense(keras: Untyped, sizes: list[int], last: str | None = None) -> list[Untyped]:
-    return [keras.layers.Dense(size, activation=last if k == len(sizes) - 1 else "tanh")
-            for k, size in enumerate(sizes)]
+def _dense(keras: Untyped, sizes: list[int], last: str | None = None, decay: float = 0.0) -> list[Untyped]:
+    return [keras.layers.Dense(size, activation=last if k == len(sizes) - 1 else "tanh",
+                               kernel_regularizer=keras.regularizers.L2(decay)) for k, size in enumerate(sizes)]
 
 
 def autoencoder(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> bytes:
     """A graph that gives each row of `rows` f8[n, c] back through a layer of `code` numbers (least squares)."""
     keras = _fresh(seed)
     width = rows.shape[1]
-    model = keras.Sequential([keras.Input((width,)), *_dense(keras, [hidden, code, hidden, width])])
+    model = keras.Sequential([keras.Input((width,)), *_dense(keras, [hidden, code, hidden, width], decay=_DECAY)])
     model.compile(keras.optimizers.Adam(0.003), "mse")
     _train(model, rows, rows, epochs)
     return _graph(model.layers)
@@ -63,7 +65,7 @@ def variational(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> 
     """The same, trained with a code drawn at random (Kingma and Welling, ICLR 2014); the graph takes its mean."""
     tf, keras = _tensorflow(), _fresh(seed)
     width = rows.shape[1]
-    inputs, (encoder,), mean = keras.Input((width,)), _dense(keras, [hidden], "tanh"), keras.layers.Dense(code)
+    inputs, (encoder,), mean = keras.Input((width,)), _dense(keras, [hidden], "tanh", _DECAY), keras.layers.Dense(code)
     encoded = encoder(inputs)
 
     class Draw(keras.layers.Layer):  # type: ignore[misc, name-defined]
@@ -79,7 +81,7 @@ def variational(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> 
             self.add_loss(_WEIGHT * tf.reduce_mean(distance))
             return center + tf.exp(spread / 2) * keras.random.normal(tf.shape(center), seed=self.seeds)
 
-    decoder = _dense(keras, [hidden, width])
+    decoder = _dense(keras, [hidden, width], decay=_DECAY)
     drawn = Draw()([mean(encoded), keras.layers.Dense(code)(encoded)])
     model = keras.Model(inputs, decoder[1](decoder[0](drawn)))
     model.compile(keras.optimizers.Adam(0.003), "mse")

@@ -84,6 +84,15 @@ def test_each_detector_alone(history: tuple[pd.DataFrame, np.ndarray], name: str
     assert run(*history, names=[name]).report["auc"] > 0.6
 
 
+def test_without_verdicts_no_feature_knows_one(history: tuple[pd.DataFrame, np.ndarray]) -> None:
+    """The stack still learns from verdicts what a score is worth: it keeps the order."""
+    frame, labels = history
+    fewer = np.where(np.arange(len(labels)) % 3 == 0, 0, labels).astype(np.int8)
+    for blind in (True, False):
+        scores = [run(frame, one, names=["isolation_forest"], blind=blind).scores for one in (labels, fewer)]
+        assert np.array_equal(*(np.argsort(one, kind="stable") for one in scores)) == blind
+
+
 def test_equal_seeds_give_equal_scores(history: tuple[pd.DataFrame, np.ndarray], result: Result) -> None:
     np.testing.assert_array_equal(run(*history).scores, result.scores)
 

@@ -64,6 +64,9 @@ def test_shipped_profiles_load(name: str) -> None:
     ("give: least", "give: age", "features.terminal_frauds_least_ratio.of: `least` needs a column, and nothing else"),
     ("of: amount_ratio, by: TERMINAL_ID", "of: terminal_risk_1d, by: TERMINAL_ID",
      "features.terminal_frauds_least_ratio.of: expected an input, or a column of an earlier step"),
+    ("columns: [TX_AMOUNT", "columns: [amount_excess",
+     "models.isolation_forest.columns: the models see no column amount_excess"),
+    ("served: false", "served: 0", "models.isolation_forest.served: expected true or false, got 0"),
 ])
 def test_wrong_profiles_name_file_line_field_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:
     path, document = tmp_path / "mine.yaml", CARD if old in CARD else HANDBOOK
@@ -87,6 +90,12 @@ def test_any_change_is_another_profile(tmp_path: Path) -> None:
     assert load_profile(path).hash == load_profile("card").hash
     path.write_text(CARD.replace("window: 1h", "window: 2h"))
     assert load_profile(path).hash != load_profile("card").hash
+
+
+def test_a_model_that_is_not_served_keeps_its_settings() -> None:
+    models = load_profile("handbook").models
+    assert models.names == ["lightgbm", "online"]
+    assert set(models.settings["isolation_forest"]) == {"columns"}
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,8 @@ Models = Annotated[list[str] | None, typer.Option(
 Out = Annotated[Path, typer.Option(
     "--out", metavar="FILE", help="Parquet or CSV to write: fold, transaction_id, score; beside it a report as .json.")]
 Weeks = Annotated[int, typer.Option("--weeks", help="Weeks of history to learn from, the training week included.")]
+Blind = Annotated[bool, typer.Option(
+    "--without-verdicts", help="No feature ever knows a verdict: what detectors that need no labels find alone.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal scores.")]
 _JUDGE = "Deciding again with a finished bundle"
 Bundle = Annotated[str, typer.Option(
@@ -53,7 +55,8 @@ ReportFolder = Annotated[Path | None, typer.Option(
 
 
 def backtest(data: Data = None, profile: Profile = "", fold: Folds = None, split: Split = 0.0, models: Models = None,
-             out: Out = Path("scores.parquet"), weeks: Weeks = 8, seed: Seed = 0, label: Label = "",
+             out: Out = Path("scores.parquet"), weeks: Weeks = 8, seed: Seed = 0,
+             without_verdicts: Blind = False, label: Label = "",
              bundle: Bundle = "", thresholds: Thresholds = "", champion: Champion = "", topic: Topic = False,
              since: Since = "", until: Until = "", capacity: Capacity = 100, report: ReportFolder = None,
              kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
@@ -77,7 +80,8 @@ def backtest(data: Data = None, profile: Profile = "", fold: Folds = None, split
     elif topic or since or until or thresholds or champion or data is None:
         raise ConfigError("give the history by --data FILE and weeks by --fold DATE, or a finished model by --bundle")
     else:
-        _train(settings.profile, data, Plan(fold or [], split, models or [], weeks, seed), label, out, as_json)
+        _train(settings.profile, data, Plan(fold or [], split, models or [], weeks, seed, without_verdicts), label, out,
+               as_json)
 
 
 class Plan(NamedTuple):
@@ -88,6 +92,7 @@ class Plan(NamedTuple):
     models: list[str]
     weeks: int
     seed: int
+    blind: bool
 
 
 def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json: bool) -> None:
@@ -102,9 +107,10 @@ def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json:
     with progress_bar("backtest", quiet=as_json) as progress:
         frame, labels = read_history(loaded, data, label)
         results = folds.backtest(loaded, frame, labels,
-                                 folds.Plan(names, plan.fold, plan.split, plan.weeks, plan.seed), progress)
+                                 folds.Plan(names, plan.fold, plan.split, plan.weeks, plan.seed, plan.blind), progress)
     report = {"profile": loaded.name, "profile_hash": loaded.hash.decode(), "data": str(data), "models": names,
               "seed": plan.seed, "weeks": None if plan.split else plan.weeks,
+              "without_verdicts": plan.blind,
               "folds": {one.fold.name: one.report for one in results}, "mean": _mean([one.report for one in results]),
               "seconds": round(time.perf_counter() - began, 1), "scores": str(out)}
     _write(out, _table(frame[loaded.id_field], results), report)

@@ -154,17 +154,35 @@ def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[st
 def _models(source: Source, columns: set[str]) -> ModelsSpec:
     document = source.document
     settings = source.read(document["models"], dict[str, Settings], ("models",))
-    if not settings:
-        raise source.error(("models",), "expected at least one model")
+    names = [name for name, given in settings.items() if _served(source, name, given)]
+    if not names:
+        raise source.error(("models",), "expected at least one model that is served")
     exclude = source.read(document.get("exclude", []), list[str], ("exclude",))
     for name in exclude:
         if name not in columns:
             raise source.error(("exclude",), f"{name!r} is no column")
+    _check_columns(source, settings, columns.difference(exclude))
     thresholds: Thresholds = source.read(document["thresholds"], Thresholds, ("thresholds",))
     problem = threshold_fault(thresholds, time="time" in document, money="money" in document)
     if problem:
         raise source.error(("thresholds",), problem)
-    return ModelsSpec(names=list(settings), settings=settings, exclude=exclude, thresholds=thresholds)
+    return ModelsSpec(names=names, settings=settings, exclude=exclude, thresholds=thresholds)
+
+
+def _served(source: Source, name: str, given: Settings) -> bool:
+    """Takes the setting `served` out of a model's settings: it is the pipeline's, not the model's."""
+    served = given.pop("served", True)
+    if not isinstance(served, bool):
+        raise source.error(("models", name, "served"), f"expected true or false, got {served!r}")
+    return served
+
+
+def _check_columns(source: Source, settings: dict[str, Settings], seen: set[str]) -> None:
+    for name, given in settings.items():
+        chosen = given.get("columns")
+        for column in chosen if isinstance(chosen, list) else []:
+            if column not in seen:
+                raise source.error(("models", name, "columns"), f"the models see no column {column}")
 
 
 class _Features:

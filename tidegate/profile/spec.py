@@ -212,7 +212,9 @@ class History(_Strict):
 
 
 class ModelsSpec(_Strict):
-    """The models in score order, the settings of each, the columns they never see, and the thresholds."""
+    """The models served in score order, the settings of each (of those not served too), the columns they never see,
+    and the thresholds.
+    """
 
     names: list[str]
     settings: dict[str, dict[str, float | int | str | bool | list[str]]]
