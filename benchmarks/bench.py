@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -16,6 +17,8 @@ from benchmarks.latency import batch_posts, latency, single_posts
 from benchmarks.pipeline import Rate, byte_copy, measure, prepare, tutorial_loop
 from benchmarks.restore import restore_seconds
 from benchmarks.system import STAGES, System
+from model.detectors.base import known
+from tidegate.profile import load_profile
 
 Figures = dict[str, object]
 R = TypeVar("R")
@@ -39,7 +42,7 @@ def run(folder: Path, n: int, *, quick: bool) -> Figures:
     first = System(folder / "postgresql")
     first.start()
     try:
-        figures = _with_postgresql(first, n, quick=quick)
+        figures, plain = _with_postgresql(first, n, quick=quick)
         bundles = first.settings().bundles_dir
         second = System(folder / "sqlite")
         second.start()
@@ -52,13 +55,32 @@ def run(folder: Path, n: int, *, quick: bool) -> Figures:
     finally:
         first.close()
     figures["pipeline_sqlite_tx_s"] = round(rate.tx_s)
+    if not quick:
+        every = _say("pipeline with every detector", lambda: _every_detector(folder, n))
+        figures["pipeline_every_detector_tx_s"] = round(every.tx_s)
+        figures["ratio_every_detector"] = round(every.tx_s / plain, 3)
     seconds = _say("restore of 1,000,000 keys", lambda: restore_seconds(folder / "restore"))
     figures["restore_1m_keys_s"] = round(seconds, 2)
     figures["detector_us_per_tx"] = _say("detectors", lambda: detector_us_per_tx(neural=not quick))
     return figures
 
 
-def _with_postgresql(system: System, n: int, *, quick: bool) -> Figures:
+def _every_detector(folder: Path, n: int) -> Rate:
+    """Into PostgreSQL, the card profile with every detector as large as it is by default."""
+    profile, models = folder / "every-detector.yaml", "".join(f"  {name}: {{}}\n" for name in known())
+    profile.write_text(re.sub(r"^models:\n(  .*\n)+", f"models:\n{models}", load_profile("card").path.read_text(),
+                              flags=re.MULTILINE))
+    system = System(folder / "every-detector", str(profile))
+    system.start()
+    try:
+        prepare(settings := system.settings())
+        return measure(system, settings, n)
+    finally:
+        system.close()
+
+
+def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, float]:
+    """The figures, and the rate not rounded."""
     settings = system.settings()
     _say("topics, tables, training", lambda: prepare(settings))
     rate = _say("pipeline into PostgreSQL", lambda: measure(system, settings, n))
@@ -71,7 +93,7 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> Figures:
     tutorial = _say("tutorial loop", lambda: tutorial_loop(system, settings, 1000 if quick else 5000))
     return _rates(rate, copied, tutorial) | {
         "latency_p50_ms": round(p50, 1), "latency_p99_ms": round(p99, 1), "single_post_s": round(single),
-        "batch_post_tx_s": round(batch)}
+        "batch_post_tx_s": round(batch)}, rate.tx_s
 
 
 def _rates(rate: Rate, copied: float, tutorial: float) -> Figures:
