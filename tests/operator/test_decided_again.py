@@ -76,7 +76,7 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
     topics = (RAW, BY_ENTITY, FEATURES, LABELS, SCORED, "transactions.alerts", "transactions.dlq", "models")
     broker = MemoryBroker(dict.fromkeys(topics, 1), time_ms=NOW_MS)
     broker.append("models", b"champion", msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)), None, None)
-    stages = [PreprocessStage(CARD, 0), PreprocessStage(CARD, 1), ScoreStage(CARD, folder), Persist(CARD)]
+    stages = [PreprocessStage(CARD, 0), PreprocessStage(CARD, 1), ScoreStage(CARD, folder), Persist(CARD, folder)]
     clock = Clock()
     sinks: list[Sink] = [KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
                          for stage in stages[:3]]
