@@ -84,13 +84,13 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, f
     settings = system.settings()
     _say("topics, tables, training", lambda: prepare(settings))
     rate = _say("pipeline into PostgreSQL", lambda: measure(system, settings, n))
-    p50, p99 = _say("latency at 1,000 tx/s", lambda: latency(system, settings, seconds=10 if quick else 30))
+    p50, p99 = _say("latency at 1,000 tx/s", lambda: latency(system, settings, seconds=5 if quick else 30))
     system.end(*STAGES)
     single = _say("single posts", lambda: single_posts(system, 10_000 if quick else 60_000))
     batch = _say("batch posts", lambda: batch_posts(system, 50_000 if quick else 400_000))
     system.end("ingest")
     copied = _say("bytes copied", lambda: byte_copy(system, n))
-    tutorial = _say("tutorial loop", lambda: tutorial_loop(system, settings, 1000 if quick else 5000))
+    tutorial = _say("tutorial loop", lambda: tutorial_loop(system, settings, 500 if quick else 5000))
     return _rates(rate, copied, tutorial) | {
         "latency_p50_ms": round(p50, 1), "latency_p99_ms": round(p99, 1), "single_post_s": round(single),
         "batch_post_tx_s": round(batch)}, rate.tx_s
