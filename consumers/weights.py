@@ -45,14 +45,17 @@ class PastWeights:
 
     def __init__(self, profile: Profile, bundle: Bundle, logs: Logs) -> None:
         self._profile, self._bundle, self._logs = profile, bundle, logs
+        self._folding: tuple[LearnStage, Restorer] | None = None
         self._part: Part | None = None
 
     def at(self, labels: int) -> NDArray[np.float64] | None:
         """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises Retry, ConfigError."""
         if labels == NONE or self._bundle.online is None:
             return None
-        stage = LearnStage(self._profile, self._bundle, label_history(self._logs.broker))
-        restorer, position = self._logs.restorer(stage), Position(labels)
+        if self._folding is None:
+            learner = LearnStage(self._profile, self._bundle, label_history(self._logs.broker))
+            self._folding = learner, self._logs.restorer(learner)
+        (stage, restorer), position = self._folding, Position(labels)
         if self._part is None or self._part.offset > labels:
             self._part = restorer.fresh(TopicPartition(stage.input, 0), position)
         restorer.catch_up(self._part, position)

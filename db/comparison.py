@@ -6,11 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from db.history import read_decided, read_shadowed
 from model.catalog import find
-from model.published import verdicts
+from model.published import labels_of, verdicts
 from model.registry import current_canary, current_shadow
 from model.shadow import Comparison, Rows, compare
 from tidegate.broker import Broker
@@ -30,8 +28,7 @@ def compare_shadow(profile: Profile, url: str, broker: Broker, bundles: Path,
     shadow, offset = current[0].bundle, current[1]
     rows = read_shadowed(url, name, offset, len(profile.models.names))
     would = find(bundles, shadow).decide(rows.shadow, rows.amounts)
-    said = verdicts(broker)
-    labels = np.fromiter((int(said.get(key, -1)) for key in rows.ids), np.int8, len(rows.ids))
+    labels = labels_of(rows.ids, verdicts(broker))
     return shadow, compare(Rows(rows.times, rows.champion, rows.shadow, rows.decided, would, labels), capacity)
 
 

@@ -66,6 +66,13 @@ def promotable(bundle: Bundle, profile_hash: str) -> None:
                           "with `tidegate train`")
 
 
+def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
+    """The one bundle whose hash begins so, if it may score for this version of the profile. Raises ConfigError."""
+    found = find(folder, prefix)
+    promotable(found, profile_hash)
+    return found
+
+
 def differences(one: Manifest, other: Manifest) -> dict[str, Change]:
     """What differs, by name: both sides, None where a side has no such thing."""
     left, right = _facts(one), _facts(other)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from model.registry import TOPIC, model_message
 from tidegate.broker import Broker, Consumer
@@ -44,6 +46,11 @@ def verdicts(broker: Broker) -> dict[str, bool]:
                 continue  # a rollback, or what the learner makes a dead letter
             said[label.transaction_id] = label.fraud
     return said
+
+
+def labels_of(ids: Sequence[str], said: Mapping[str, bool]) -> NDArray[np.int8]:
+    """What `verdicts` says of transactions: i8[n], 1 fraud, 0 legitimate, -1 without a verdict."""
+    return np.fromiter((int(said.get(name, -1)) for name in ids), np.int8, len(ids))
 
 
 class WeightsSink(KafkaSink):

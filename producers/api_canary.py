@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from flask import Blueprint, Response
 
 from db.comparison import compare_canary
-from model import catalog, registry
-from producers.api_models import bundle_path, order_of
+from model import registry
+from producers.api_models import order_of, profile_hash, usable
 from producers.context import answer, here, measured
 from producers.problems import Problem
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import Retry
 
 blueprint = Blueprint("canary", __name__)
 
@@ -18,7 +20,7 @@ blueprint = Blueprint("canary", __name__)
 class Start(msgspec.Struct, forbid_unknown_fields=True):
     """The body that names a canary: of which share of the accounts, and who wants it."""
 
-    share: float = 0.05
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
     by: str = "api"
 
 
@@ -26,15 +28,8 @@ class Start(msgspec.Struct, forbid_unknown_fields=True):
 @measured("set_canary")
 def start(bundle: str) -> Response:
     """Let a bundle decide for a share of the accounts, the same ones each time."""
-    order, name = order_of(Start), bundle_path(bundle).name
-    if not 0 <= order.share <= 1:
-        raise Problem("invalid", "share must lie between 0 and 1",
-                      errors=[{"field": "share", "detail": "between 0 and 1"}])
-    try:
-        catalog.promotable(catalog.find(here().settings.bundles_dir, name), _profile())
-    except ConfigError as error:
-        raise Problem("not_promotable", str(error)) from error
-    return _set(name, order)
+    order = order_of(Start)
+    return _set(usable(bundle), order)
 
 
 @blueprint.delete("/v1/models/canary")
@@ -60,11 +55,7 @@ def compare() -> Response:
 
 def _set(bundle: str, order: Start) -> Response:
     try:
-        registry.set_canary(here().broker, bundle, _profile(), order.share, by=order.by)
+        registry.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"canary": bundle or None, "share": order.share}, 202, "/v1/models/canary")
-
-
-def _profile() -> str:
-    return here().profile.hash.decode()

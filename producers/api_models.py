@@ -36,7 +36,7 @@ def get_many() -> Response:
     """All bundles, newest first, the champion, which bundle each scorer uses, and how far the stream has drifted."""
     current = _current()
     name = current.champion.bundle if current else None
-    return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", _profile()),
+    return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", profile_hash()),
                    "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
                    "drift": here().board.drift(time.time_ns() // 1000)})
 
@@ -73,8 +73,8 @@ def rollback() -> Response:
 
 def _switch(bundle: str, order: Order) -> Response:
     try:
-        catalog.promotable(catalog.find(_folder(), bundle), _profile())
-        promoted = registry.promote(here().broker, bundle, _profile(), by=order.by, timeout=_SECONDS)
+        catalog.usable(_folder(), bundle, profile_hash())
+        promoted = registry.promote(here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS)
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
     except Retry as error:
@@ -110,9 +110,18 @@ def bundle_path(prefix: str) -> Path:
     return found[0]
 
 
+def usable(prefix: str) -> str:
+    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score here."""
+    path = bundle_path(prefix)
+    try:
+        return catalog.usable(_folder(), path.name, profile_hash()).hash
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+
+
 def _current() -> Promoted | None:
     try:
-        return registry.current_champion(here().broker, _profile(), timeout=_SECONDS)
+        return registry.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
 
@@ -126,5 +135,6 @@ def _folder() -> Path:
     return here().settings.bundles_dir
 
 
-def _profile() -> str:
+def profile_hash() -> str:
+    """The hash of the profile in use, as text."""
     return here().profile.hash.decode()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from db.comparison import compare_shadow
-from model import catalog, registry
-from producers.api_models import bundle_path, read_order
+from model import registry
+from producers.api_models import profile_hash, read_order, usable
 from producers.api_rows import whole
 from producers.context import answer, here, measured
 from producers.problems import Problem
@@ -20,12 +20,8 @@ _MOST = 1_000_000
 @measured("set_shadow")
 def start(bundle: str) -> Response:
     """Let a bundle score the live stream beside the champion; it decides nothing."""
-    order, name = read_order(), bundle_path(bundle).name
-    try:
-        catalog.promotable(catalog.find(here().settings.bundles_dir, name), _profile())
-    except ConfigError as error:
-        raise Problem("not_promotable", str(error)) from error
-    return _set(name, order.by)
+    order = read_order()
+    return _set(usable(bundle), order.by)
 
 
 @blueprint.delete("/v1/models/shadow")
@@ -56,11 +52,7 @@ def compare() -> Response:
 
 def _set(bundle: str, by: str) -> Response:
     try:
-        registry.set_shadow(here().broker, bundle, _profile(), by=by)
+        registry.set_shadow(here().broker, bundle, profile_hash(), by=by)
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"shadow": bundle or None}, 202, "/v1/models/shadow")
-
-
-def _profile() -> str:
-    return here().profile.hash.decode()

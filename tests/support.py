@@ -6,7 +6,9 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 from tidegate.settings import Settings
@@ -29,6 +31,18 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0, *, every: floa
 def partitions(topic: str) -> int:
     """How many partitions topics.yaml gives a topic."""
     return next(one.partitions for one in load_topics(Settings().topics_file) if one.name == topic)
+
+
+@contextmanager
+def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The address of an HTTP server of the test's own."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def ask(method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30) -> tuple[int, Any]:

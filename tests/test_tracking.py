@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from tests.support import answering
 from tidegate.cli.tracking import Tracker
 from tidegate.embedded import free_port
 from tidegate.errors import ConfigError, Retry
@@ -25,11 +25,8 @@ class _Teapot(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def teapot() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Teapot)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with answering(_Teapot) as address:
+        yield address
 
 
 def test_nobody_answers() -> None:

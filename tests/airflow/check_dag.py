@@ -55,13 +55,8 @@ def test_a_run_retrains(airflow: dict[str, str], pipeline: Pipeline, tmp_path: P
                 for name, fraud in zip(history["transaction_id"], history["label"], strict=True)]
     for start in range(0, len(verdicts), 5000):
         assert pipeline.post("/v1/feedback", verdicts[start:start + 5000])[0] == 202
-    eventually(lambda: learnt(pipeline) == len(verdicts), 120, every=1.0)
+    eventually(lambda: pipeline.processed("learn") == len(verdicts), 120, every=1.0)
     output = said(airflow, "dags", "test", "tidegate_retrain", "2026-11-22")
     assert "state=success" in output.lower(), output[-3000:]
     (report,) = (pipeline.home / "retrain").glob("*.json")
     assert json.loads(report.read_text())["outcome"] in ("promoted", "kept")
-
-
-def learnt(pipeline: Pipeline) -> int:
-    done = pipeline.run("status", "--json")
-    return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == "learn")

@@ -57,6 +57,11 @@ class Pipeline:
         assert self.process.poll() is None, self.output.read_text()[-3000:]
         return self.get("/readyz")[0] == 200
 
+    def processed(self, stage: str) -> int:
+        """Records that a stage's processes have dealt with."""
+        done = self.run("status", "--json")
+        return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == stage)
+
     def stop(self, number: int = signal.SIGTERM, timeout: float = 15.0) -> int:
         """End it; returns the exit code, and fails when it is not gone in time."""
         assert self.process is not None

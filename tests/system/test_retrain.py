@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 
 from producers.simulate import simulate_history
-from tests.support import eventually
+from tests.support import answering, eventually
 from tests.system.pipeline import Pipeline
 from tidegate.profile import load_profile
 
@@ -36,11 +35,8 @@ class _Hook(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def hook() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hooks/1"
-    server.shutdown()
-    server.server_close()
+    with answering(_Hook) as address:
+        yield f"{address}/hooks/1"
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +78,13 @@ def test_rows_and_verdicts_of_the_database_make_a_better_champion(pipeline: Pipe
                 for name, fraud in zip(history["transaction_id"], history["label"], strict=True)]
     for start in range(0, COUNT, 5000):
         assert pipeline.post("/v1/feedback", verdicts[start:start + 5000])[0] == 202
-    eventually(lambda: labelled(pipeline) == COUNT, 120, every=1.0)
+    eventually(lambda: pipeline.processed("learn") == COUNT, 120, every=1.0)
     found = retrain(pipeline, 0, "--since", "2000-01-01")
     assert (found["outcome"], found["champion"], found["challenger"]) == ("promoted", poor, champion(pipeline))
     assert found["challenger_metrics"]["average_precision"] > found["champion_metrics"]["average_precision"] + 0.1
     status, switched = pipeline.post("/v1/models/rollback", {})
     assert (status, switched["champion"], switched["previous"]) == (202, poor, found["challenger"])
     eventually(lambda: {one["bundle"] for one in pipeline.get("/v1/models")[1]["scorers"]} == {poor}, 20)
-
-
-def labelled(pipeline: Pipeline) -> int:
-    """Verdicts that the label stage has joined with their rows."""
-    done = pipeline.run("status", "--json")
-    return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == "learn")
 
 
 def decided_again(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:

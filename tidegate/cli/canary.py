@@ -46,15 +46,12 @@ def canary(bundle: Bundle = "", share: Share = 0.05, off: Off = False, profile: 
 
 def _set(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, bundle: str, share: float,
          as_json: bool) -> None:
-    from model.catalog import find, promotable
+    from model.catalog import usable
     from model.registry import set_canary
 
-    found = ""
-    if bundle:
-        chosen = find(settings.bundles_dir, bundle)
-        promotable(chosen, profile.hash.decode())
-        found = chosen.hash
-    set_canary(broker, found, profile.hash.decode(), share if found else 0.0, by="tidegate models canary")
+    name = profile.hash.decode()
+    found = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
+    set_canary(broker, found, name, share if found else 0.0, by="tidegate models canary")
     if as_json:
         print_json({"canary": found or None, "share": share if found else 0.0})
     else:

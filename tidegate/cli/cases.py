@@ -16,7 +16,7 @@ from tidegate.cli.history import read_labels
 from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -114,7 +114,7 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
 
     Joins no group. Raises Retry when it cannot be read.
     """
-    from model.published import verdicts
+    from model.published import labels_of, verdicts
 
     taken = _Taken(profile)
     for batch, share in _records(broker):
@@ -124,7 +124,7 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
             f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at]}"))
         progress(_READ * share, f"reading, {taken.read:,} so far")
     said = verdicts(broker)
-    return taken.cases(lambda ids, _rows: _labels(ids, said), span, f"topic {_RAW}", progress)
+    return taken.cases(lambda ids, _rows: labels_of(ids, said), span, f"topic {_RAW}", progress)
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
@@ -155,13 +155,13 @@ def from_database(profile: Profile, settings: Settings, broker: Broker, span: Sp
     Raises Retry when database or Kafka are away.
     """
     from db.history import newest_us, read_period
-    from model.published import verdicts
+    from model.published import labels_of, verdicts
 
     name = profile.hash.decode()
     until_us = newest_us(settings.db_url, name) + 1 if span.until_us is None else span.until_us
     found = read_period(settings.db_url, name, len(profile.values), span.since_us or 0, until_us)
     source = "database" + (f", without {found.others:,} rows of other versions of the profile" if found.others else "")
-    log = Log(found.values, _labels(found.ids, verdicts(broker)), found.times)
+    log = Log(found.values, labels_of(found.ids, verdicts(broker)), found.times)
     accounts = [account or "" for account in found.accounts] if profile.account else []
     cases = Cases(found.ids, accounts, found.amounts, log, span.rows(log.times), source, len(found.ids))
     return cases, Side(f"as decided by {', '.join(found.bundles)}", {}, found.scores, found.decided,
@@ -185,7 +185,3 @@ def _calibrated(settings: Settings, bundles: list[str]) -> bool:
 
     return all(matches(settings.bundles_dir, name) and find(settings.bundles_dir, name).ensemble.calibrated
                for name in bundles)
-
-
-def _labels(ids: Sequence[str], said: dict[str, bool]) -> NDArray[np.int8]:
-    return np.fromiter((int(said.get(name, -1)) for name in ids), np.int8, len(ids))

@@ -78,11 +78,10 @@ def promote(bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait =
 
     Example: [bold]tidegate models promote 3f2a[/bold]
     """
-    from model.catalog import promotable
+    from model.catalog import usable
 
     settings, loaded, broker = _system(profile, kafka)
-    chosen = _find(profile, bundle)
-    promotable(chosen, loaded.hash.decode())
+    chosen = usable(settings.bundles_dir, bundle, loaded.hash.decode())
     _switch(settings, loaded, broker, chosen.hash, wait, as_json)
 
 

@@ -37,13 +37,12 @@ def from_database(profile: Profile, url: str, broker: Broker, days: int, since_u
     It ends with the newest row and begins so many days before its end, where nothing else is said.
     """
     from db.history import newest_us, read_period
-    from model.published import verdicts
+    from model.published import labels_of, verdicts
 
     until_us = newest_us(url, profile.hash.decode()) + 1 if until_us is None else until_us
     since_us = until_us - days * DAY if since_us is None else since_us
     period = read_period(url, profile.hash.decode(), len(profile.values), since_us, until_us)
-    said = verdicts(broker)
-    labels = np.fromiter((int(said.get(key, -1)) for key in period.ids), np.int8, len(period.ids))
+    labels = labels_of(period.ids, verdicts(broker))
     source = f"database, {day_of(since_us)} to {day_of(until_us)}"
     if period.others:
         source += f", without {period.others:,} rows of other versions of the profile"

@@ -29,7 +29,7 @@ def shadow(bundle: Bundle = "", off: Off = False, profile: Profile = "", kafka: 
 
     Example: [bold]tidegate models shadow 3f2a[/bold]
     """
-    from model.catalog import find, promotable
+    from model.catalog import usable
     from model.registry import set_shadow
     from tidegate.kafka import KafkaBroker
     from tidegate.profile import load_profile
@@ -39,11 +39,7 @@ def shadow(bundle: Bundle = "", off: Off = False, profile: Profile = "", kafka: 
     settings = settings_with(profile=profile, kafka=kafka)
     broker, name = KafkaBroker(settings), load_profile(settings.profile).hash.decode()
     broker.check()
-    found = ""
-    if bundle:
-        chosen = find(settings.bundles_dir, bundle)
-        promotable(chosen, name)
-        found = chosen.hash
+    found = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
     set_shadow(broker, found, name, by="tidegate models shadow")
     if as_json:
         print_json({"shadow": found or None})
