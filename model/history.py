@@ -67,7 +67,7 @@ def fold_columns(profile: Profile, times: Times, hashed: NDArray[np.uint64], val
             state.begin()
             if ids is not None and len(plan.verdicts):
                 known = np.flatnonzero(ids[part, 2] > 0) + start
-                state.absorb(ids[known], keys[known], known_us[known], values[known][:, plan.carried])
+                state.absorb(ids[known], keys[known], known_us[known], values[known[:, None], plan.carried])
             state.fold(keys[part], hashes[part], times[part], values[part])
             state.commit()
             progress((step + start / n) / profile.steps)

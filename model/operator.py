@@ -13,18 +13,21 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model import plan, verdicts, windows
+from model import pending, plan, verdicts, windows
 from model.arithmetic import SELECT, apply, true
 from model.jit import inlined, jit
-from model.pending import CARRIED, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS, pop, push
+from model.pending import CARRIED, FRAUDS, JOURNAL_N, KEY, MATURES, VERDICTS, pop, push, ripe
+from model.prefetch import prefetch
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 DONE, NEED_ROWS, NEED_UNDO = 0, 1, 2
-WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = 2, 3, 4, 5, 6
-"""Places in `meta`, after the two of `model.pending`."""
-META = 8
+WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = range(pending.META, pending.META + 5)
+"""Places in `meta`, after those of `model.pending`."""
+META = POSITION + 1
+_AHEAD = 4
+"""How many records before its turn a row is asked for: to wait for memory costs more than what is done with it."""
 _WINDOW, _TOTAL, _VERDICT_TOTAL, _VERDICT_DECAY, _RUN = (
     plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.VERDICT_DECAY, plan.RUN)
 _DISTINCT, _SINCE, _LEVEL = plan.DISTINCT, plan.SINCE, plan.LEVEL
@@ -74,6 +77,14 @@ def _touch(index: NDArray[np.int32], rows: Ints, stamps: Ints, undo_rows: Ints, 
     return row
 
 
+@jit
+def _fetch(index: NDArray[np.int32], rows: Ints, key: int) -> None:
+    """Start loading the row where a key's most likely is."""
+    row = index[key & (len(index) - 1)] - 1
+    if row >= 0:
+        prefetch(rows, row)
+
+
 @inlined
 def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: float) -> float:
     n, total = scratch[0], scratch[1]
@@ -97,7 +108,7 @@ def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: floa
 
 
 @inlined
-def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int, work: Floats,
+def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int,
            scratch: Floats) -> None:
     op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
     if op == _WINDOW:
@@ -113,9 +124,9 @@ def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, 
     elif op == _VERDICT_DECAY:
         windows.verdict_decay(row, base, n, width, code[i, 5], x, time, scratch)
     elif op == _RUN:
-        verdicts.run(row, rowf, base, width, time, scratch)
+        verdicts.run(row, rowf, base, n, width, time, scratch)
     elif op == _LEVEL:
-        windows.level(row, rowf, base, n, regs[width], work, scratch)
+        windows.level(row, rowf, base, n, regs[width], scratch)
     elif op == _DISTINCT:
         regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
     elif op == _SINCE:
@@ -142,7 +153,7 @@ def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
 
 @inlined
 def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int,
-             work: Floats, scratch: Floats) -> None:
+             scratch: Floats) -> None:
     for i in range(len(code)):
         op = code[i, 0]
         if op >= _FIRST_FREE:
@@ -150,7 +161,7 @@ def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, 
         elif op >= _FIRST_OUTPUT:
             regs[code[i, 1]] = _output(op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1])
         else:
-            _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, work, scratch)
+            _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, scratch)
 
 
 @jit
@@ -175,23 +186,27 @@ def _short(index: NDArray[np.int32], rows: Ints, undo: Ints, journal: Ints, meta
 
 @jit
 def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints,
-         rowsf: Floats, stamps: Ints, undo_rows: Ints, undo: Ints, heap: Ints, journal: Ints, meta: Ints, keys: Ints,
-         hashes: Ints, times: Ints, values: Floats, registers: int) -> int:
+         rowsf: Floats, stamps: Ints, undo_rows: Ints, undo: Ints, heap: Ints, queue: Ints, journal: Ints, meta: Ints,
+         keys: Ints, hashes: Ints, times: Ints, values: Floats, registers: int) -> int:
     """Fold the transactions from `meta[POSITION]` on: fills in the computed columns of `values` f8[n, columns].
 
     `keys` i8[n] is the entity's hash, `hashes` i8[n, h] those of all hashed fields, `times` i8[n] event us; `places`
     are the plan's `verdicts`.
     """
     columns = values.shape[1]
-    regs, work, scratch = np.empty(registers), np.empty(64), np.zeros(3 + heap.shape[1] - CARRIED)
+    regs, scratch = np.empty(registers), np.zeros(3 + heap.shape[1] - CARRIED)
     keyed = rows.shape[1] > 2
     while meta[POSITION] < len(times):
         i = meta[POSITION]
         time = times[i]
+        if keyed and i + _AHEAD < len(keys):
+            _fetch(index, rows, keys[i + _AHEAD])
         meta[WATERMARK] = max(meta[WATERMARK], time)
         status = _short(index, rows, undo, journal, meta)
-        while status == DONE and meta[HEAP_N] > 0 and heap[0, MATURES] <= meta[WATERMARK]:
-            verdict = pop(heap, journal, meta)
+        while status == DONE and ripe(heap, queue, meta, meta[WATERMARK]):
+            if meta[pending.FIRST] + _AHEAD < meta[pending.END]:
+                _fetch(index, rows, queue[meta[pending.FIRST] + _AHEAD, KEY])
+            verdict = pop(heap, queue, journal, meta)
             row = _touch(index, rows, stamps, undo_rows, undo, meta, verdict[KEY], verdict[MATURES], horizon)
             _verdict(places, rows[row], rowsf[row], verdict)
             status = _short(index, rows, undo, journal, meta)
@@ -199,7 +214,7 @@ def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[
             return status
         row = _touch(index, rows, stamps, undo_rows, undo, meta, keys[i], time, horizon) if keyed else 0
         regs[:columns] = values[i]
-        _execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, work, scratch)
+        _execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
             values[i, k] = regs[k] if abs(regs[k]) <= 1e300 else np.nan
         meta[POSITION] += 1
@@ -208,14 +223,14 @@ def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[
 
 @jit
 def absorb(places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, rowsf: Floats, stamps: Ints,
-           undo_rows: Ints, undo: Ints, heap: Ints, journal: Ints, meta: Ints, labels: Ints) -> int:
+           undo_rows: Ints, undo: Ints, heap: Ints, queue: Ints, journal: Ints, meta: Ints, labels: Ints) -> int:
     """Fold labels (rows as in `model.pending`) from `meta[POSITION]` on; unripe ones wait."""
     while meta[POSITION] < len(labels):
         status = _short(index, rows, undo, journal, meta)
         if status != DONE:
             return status
         if labels[meta[POSITION], MATURES] > meta[WATERMARK]:
-            push(heap, journal, meta, labels, meta[POSITION])
+            push(heap, queue, journal, meta, labels, meta[POSITION])
         else:
             label = labels[meta[POSITION]]
             row = _touch(index, rows, stamps, undo_rows, undo, meta, label[KEY], label[MATURES], horizon)

@@ -1,7 +1,8 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""A heap of verdicts that have not matured yet, with a journal of what came and went so that a batch can be undone.
+"""Verdicts that have not matured yet, with a journal of what came and went so that a batch can be undone.
 
+They leave in the order in which they mature. Most also come in that order: those wait in a queue, the others in a heap.
 An entry is (matures at, key, verdicts, frauds, then the bits of the carried values); ties are broken by all of them, so
 that the order in which entries leave never depends on where they lie.
 """
@@ -14,7 +15,9 @@ from numpy.typing import NDArray
 from model.jit import jit
 
 Ints = NDArray[np.int64]
-HEAP_N, JOURNAL_N = 0, 1
+HEAP_N, JOURNAL_N, FIRST, END = range(4)
+"""Places in `meta`: entries in heap and journal, and where the queue begins and ends."""
+META = 4
 MATURES, KEY, VERDICTS, FRAUDS, CARRIED = range(5)
 """The words of an entry."""
 
@@ -44,9 +47,13 @@ def _note(journal: Ints, meta: Ints, change: int, entries: Ints, j: int) -> None
 
 
 @jit
-def push(heap: Ints, journal: Ints, meta: Ints, entries: Ints, j: int) -> None:
-    """Add row `j` of `entries`; there must be room in the heap, and for one more in the journal."""
+def push(heap: Ints, queue: Ints, journal: Ints, meta: Ints, entries: Ints, j: int) -> None:
+    """Add row `j` of `entries`; there must be room for it in heap and queue, and in the journal."""
     _note(journal, meta, 1, entries, j)
+    if meta[FIRST] == meta[END] or not _before(entries, j, queue, meta[END] - 1):
+        _move(queue, meta[END], entries, j)
+        meta[END] += 1
+        return
     at = meta[HEAP_N]
     meta[HEAP_N] += 1
     while at > 0 and _before(entries, j, heap, (at - 1) // 2):
@@ -56,9 +63,32 @@ def push(heap: Ints, journal: Ints, meta: Ints, entries: Ints, j: int) -> None:
 
 
 @jit
-def pop(heap: Ints, journal: Ints, meta: Ints) -> Ints:
+def _heap_first(heap: Ints, queue: Ints, meta: Ints) -> bool:
+    """Whether the first entry of all is the heap's; there is one."""
+    return meta[FIRST] == meta[END] or (meta[HEAP_N] > 0 and _before(heap, 0, queue, meta[FIRST]))
+
+
+@jit
+def ripe(heap: Ints, queue: Ints, meta: Ints, time: int) -> bool:
+    """Whether an entry has matured by `time`."""
+    return ((meta[HEAP_N] > 0 and heap[0, MATURES] <= time)
+            or (meta[FIRST] < meta[END] and queue[meta[FIRST], MATURES] <= time))
+
+
+@jit
+def pop(heap: Ints, queue: Ints, journal: Ints, meta: Ints) -> Ints:
     """Take the first entry: a view of the journal, which has room for it."""
-    _note(journal, meta, -1, heap, 0)
+    if _heap_first(heap, queue, meta):
+        _note(journal, meta, -1, heap, 0)
+        _drop_root(heap, meta)
+    else:
+        _note(journal, meta, -1, queue, meta[FIRST])
+        meta[FIRST] += 1
+    return journal[meta[JOURNAL_N] - 1, 1:]
+
+
+@jit
+def _drop_root(heap: Ints, meta: Ints) -> None:
     meta[HEAP_N] -= 1
     last, at = meta[HEAP_N], 0
     while 2 * at + 1 < last:
@@ -70,11 +100,10 @@ def pop(heap: Ints, journal: Ints, meta: Ints) -> Ints:
         _move(heap, at, heap, child)
         at = child
     _move(heap, at, heap, last)
-    return journal[meta[JOURNAL_N] - 1, 1:]
 
 
 def before(entries: Ints, journal: Ints) -> Ints:
-    """The entries that were there before the changes in `journal`; sorted, and so a heap again."""
+    """The entries that were there before the changes in `journal`, in the order in which they will leave."""
     rows = np.concatenate([entries, journal[:, 1:]])
     changes = np.concatenate([np.ones(len(entries), np.int64), -journal[:, 0]])
     kept, of = np.unique(rows, axis=0, return_inverse=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from model import verdicts
 from model.arithmetic import NUMBERS
 from tidegate.profile import Profile
 from tidegate.profile.check import pane_us
@@ -185,7 +186,7 @@ class Plan:
     def _run(self, spec: FraudRun) -> None:
         group = {name: other for name, other in self._mine.items()
                  if isinstance(other, FraudRun) and other.last == spec.last}
-        base = self._take(2 + spec.last * (3 + len(self.carried)))
+        base = self._take(verdicts.HEAD + spec.last * (3 + len(self.carried)))
         self._verdicts.append((base, spec.last, 0))
         self._emit(RUN, 0, base, spec.last, len(self.carried))
         for name, other in group.items():
@@ -199,7 +200,7 @@ class Plan:
         group = {name: other for name, other in self._mine.items()
                  if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)}
         source = self._register[spec.of]
-        self._emit(LEVEL, 0, self._take(1 + spec.last), spec.last, source)
+        self._emit(LEVEL, 0, self._take(1 + 2 * spec.last), spec.last, source)
         for name, other in group.items():
             self._emit(_GIVES[other.give], self._register[name], source)
         self._grouped |= set(group)

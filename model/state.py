@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model import operator, pending, sparse
 from model.operator import EPOCH, META, NEED_ROWS, POSITION, ROWS_N, UNDO_N, WATERMARK
-from model.pending import CARRIED, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS
+from model.pending import CARRIED, END, FIRST, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS
 from model.plan import Plan
 from model.table import OTHER, SAME, Memory
 from tidegate.errors import ConfigError
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 REMEMBERED_IDS = 250_000
 """Ids a partition remembers at least, to drop duplicates."""
-_ROWS, _UNDO, _HEAP = 256, 1024, 256
+_ROWS, _UNDO, _WAITING = 256, 1024, 256
 
 
 class KeyedState:
@@ -37,7 +37,8 @@ class KeyedState:
         self.rows = np.zeros((_ROWS if plan.keeps_windows else 1, plan.width), np.int64)
         self.stamps = np.zeros(len(self.rows), np.int64)
         self.index = np.zeros(4 * len(self.rows), np.int32)
-        self.heap = np.zeros((_HEAP, CARRIED + len(plan.carried)), np.int64)
+        self.heap = np.zeros((_WAITING, CARRIED + len(plan.carried)), np.int64)
+        self.queue = np.zeros_like(self.heap)
         self._undo_rows = np.empty(_UNDO, np.int64)
         self._undo = np.empty((_UNDO if plan.keeps_windows else 1, plan.width), np.int64)
         self._journal = np.empty((_UNDO, 1 + self.heap.shape[1]), np.int64)
@@ -64,12 +65,12 @@ class KeyedState:
         self.rows[self._undo_rows[:n]] = self._undo[:n]
         self.rows[meta[ROWS_N]:self.meta[ROWS_N]] = 0
         waiting = pending.before(self._waiting(), self._journal[:self.meta[JOURNAL_N]])
-        self.heap[:len(waiting)] = waiting
         self.ids.rollback()
         self.verdicts.rollback()
         epoch = self.meta[EPOCH]
         self.meta[:], self.labels_next, self._before = meta, labels_next, None
         self.meta[EPOCH] = epoch
+        self._wait(waiting)
         self._reindex()
         self._forget()
 
@@ -86,8 +87,8 @@ class KeyedState:
         while True:
             status = operator.fold(
                 plan.code, plan.consts, plan.verdicts, plan.horizon_us, self.index, self.rows,
-                self.rows.view(np.float64), self.stamps, self._undo_rows, self._undo, self.heap, self._journal,
-                self.meta, keys, hashes, times, values, plan.registers)
+                self.rows.view(np.float64), self.stamps, self._undo_rows, self._undo, self.heap, self.queue,
+                self._journal, self.meta, keys, hashes, times, values, plan.registers)
             if status == operator.DONE:
                 return
             self._grow(status)
@@ -104,13 +105,13 @@ class KeyedState:
         labels[:, VERDICTS], labels[:, FRAUDS] = known != OTHER, frauds
         labels[:, CARRIED:] = carried.view(np.int64)
         labels = labels[known != SAME]
-        self._heap_room(len(labels))
+        self._waiting_room(len(labels))
         self.meta[POSITION] = 0
         plan = self.plan
         while True:
             status = operator.absorb(
                 plan.verdicts, plan.horizon_us, self.index, self.rows, self.rows.view(np.float64), self.stamps,
-                self._undo_rows, self._undo, self.heap, self._journal, self.meta, labels)
+                self._undo_rows, self._undo, self.heap, self.queue, self._journal, self.meta, labels)
             if status == operator.DONE:
                 return
             self._grow(status)
@@ -137,12 +138,26 @@ class KeyedState:
         self.index = np.zeros(size, np.int32)
         operator.reindex(self.index, self.rows, int(self.meta[ROWS_N]))
 
-    def _heap_room(self, n: int) -> None:
+    def _waiting_room(self, n: int) -> None:
         while self.meta[HEAP_N] + n > len(self.heap):
             self.heap = _doubled(self.heap)
+        if self.meta[END] + n > len(self.queue):
+            waiting = self.queue[self.meta[FIRST]:self.meta[END]].copy()
+            while 2 * len(waiting) + n > len(self.queue):
+                self.queue = _doubled(self.queue)
+            self.queue[:len(waiting)] = waiting
+            self.meta[FIRST], self.meta[END] = 0, len(waiting)
 
     def _waiting(self) -> Ints:
-        return pending.in_order(self.heap[:int(self.meta[HEAP_N])])
+        queued = self.queue[self.meta[FIRST]:self.meta[END]]
+        return pending.in_order(np.concatenate([self.heap[:self.meta[HEAP_N]], queued]))
+
+    def _wait(self, entries: Ints) -> None:
+        """Let exactly these wait, which are in order."""
+        self.meta[HEAP_N] = self.meta[FIRST] = self.meta[END] = 0
+        self._waiting_room(len(entries))
+        self.queue[:len(entries)] = entries
+        self.meta[END] = len(entries)
 
     def _alive(self) -> NDArray[np.bool_]:
         n = int(self.meta[ROWS_N])
@@ -168,13 +183,13 @@ class KeyedState:
         return {
             "watermark": self.meta[WATERMARK:WATERMARK + 1].copy(), "width": np.array([self.plan.width]),
             "labels_next": np.array([self.labels_next]), "counts": counts, "places": places, "words": words,
-            "heap": self._waiting(), "ids": ids[0], "ids_before": ids[1],
+            "waiting": self._waiting(), "ids": ids[0], "ids_before": ids[1],
             "verdicts": verdicts[0], "verdicts_before": verdicts[1]}
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError when the rows are of another program."""
-        if int(np.asarray(arrays["width"])[0]) != self.plan.width:
-            raise ConfigError("the snapshot belongs to another profile")
+        if "waiting" not in arrays or int(np.asarray(arrays["width"])[0]) != self.plan.width:
+            raise ConfigError("the snapshot belongs to another profile, or to the version before")
         parts = {name: np.array(array) for name, array in arrays.items()}
         n = len(parts["counts"])
         capacity = len(self.rows)
@@ -186,9 +201,7 @@ class KeyedState:
         self.meta[ROWS_N], self.meta[WATERMARK] = n, parts["watermark"][0]
         self._reindex()
         self.labels_next = int(parts["labels_next"][0])
-        self._heap_room(len(parts["heap"]))
-        self.heap[:len(parts["heap"])] = parts["heap"]
-        self.meta[HEAP_N] = len(parts["heap"])
+        self._wait(parts["waiting"])
         self.ids.load(parts["ids"], parts["ids_before"])
         self.verdicts.load(parts["verdicts"], parts["verdicts_before"])
 

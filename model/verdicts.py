@@ -2,9 +2,10 @@
 # Elements of arrays are Any to mypy; numba infers every type.
 """The memory of an entity's newest matured verdicts, oldest first, and the run of frauds at its end. Compiled.
 
-Two words come before the entries: how many there are, and when the newest legitimate one matured that there was no room
-for (0: none). An entry is (matured at, legitimate, frauds, then the bits of carried values), one for all verdicts that
-matured in the same microsecond: corrections add up to the same entry in any order.
+They are a ring. Three words come before it: how many entries there are, when the newest legitimate one matured that
+there was no room for (0: none), and the place of the oldest. An entry is (matured at, legitimate, frauds, then the bits
+of carried values), one for all verdicts that matured in the same microsecond: corrections add up to the same entry in
+any order.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from model.pending import FRAUDS, MATURES, VERDICTS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+HEAD = 3
+"""Words before the entries."""
+_N, _LOST, _OLDEST = range(HEAD)
 _LEGITIMATE, _FRAUDS, _VALUES = 1, 2, 3
+
+
+@jit
+def _at(row: Ints, base: int, last: int, stride: int, k: int) -> int:
+    """Where the entry is that is older than all but `k` of the others."""
+    place = row[base + _OLDEST] + k
+    return base + HEAD + (place if place < last else place - last) * stride
 
 
 @jit
@@ -28,40 +39,43 @@ def note(row: Ints, rowf: Floats, base: int, last: int, verdict: Ints, values: F
     stride = _VALUES + len(values)
     matures, frauds = verdict[MATURES], verdict[FRAUDS]
     legitimate = verdict[VERDICTS] - frauds
-    first = base + 2
-    at = first + (row[base] - 1) * stride
-    while at >= first and row[at] > matures:
-        at -= stride
-    if at >= first and row[at] == matures:
+    before = row[base + _N] - 1
+    while before >= 0 and row[_at(row, base, last, stride, before)] > matures:
+        before -= 1
+    at = _at(row, base, last, stride, max(before, 0))
+    if before >= 0 and row[at] == matures:
         row[at + _LEGITIMATE] += legitimate
         row[at + _FRAUDS] += frauds
         for k in range(len(values)):
             rowf[at + _VALUES + k] = _least(rowf[at + _VALUES + k], values[k])
         return
-    if row[base] == last:
-        if at < first:
-            if legitimate > 0:
-                row[base + 1] = max(row[base + 1], matures)
-            return
-        _drop_oldest(row, base, at, stride)
-    else:
-        at += stride
-        for k in range(first + row[base] * stride - 1, at - 1, -1):
-            row[k + stride] = row[k]
-        row[base] += 1
+    if row[base + _N] == last and before < 0:
+        if legitimate > 0:
+            row[base + _LOST] = max(row[base + _LOST], matures)
+        return
+    at = _at(row, base, last, stride, _make_room(row, base, last, stride, before))
     row[at], row[at + _LEGITIMATE], row[at + _FRAUDS] = matures, legitimate, frauds
     for k in range(len(values)):
         rowf[at + _VALUES + k] = values[k]
 
 
 @jit
-def _drop_oldest(row: Ints, base: int, until: int, stride: int) -> None:
-    """Move the entries after the oldest, up to the one at `until`, one place down."""
-    first = base + 2
-    if row[first + _LEGITIMATE] > 0:
-        row[base + 1] = max(row[base + 1], row[first])
-    for k in range(first, until):
-        row[k] = row[k + stride]
+def _make_room(row: Ints, base: int, last: int, stride: int, before: int) -> int:
+    """The number of a free entry right after number `before`; where all are taken the oldest is lost."""
+    number = before + 1
+    if row[base + _N] < last:
+        row[base + _N] += 1
+    else:
+        oldest = _at(row, base, last, stride, 0)
+        if row[oldest + _LEGITIMATE] > 0:
+            row[base + _LOST] = max(row[base + _LOST], row[oldest])
+        row[base + _OLDEST] = (row[base + _OLDEST] + 1) % last
+        number = before
+    for k in range(row[base + _N] - 1, number, -1):
+        to, of = _at(row, base, last, stride, k), _at(row, base, last, stride, k - 1)
+        for word in range(stride):
+            row[to + word] = row[of + word]
+    return number
 
 
 @jit
@@ -71,17 +85,17 @@ def _least(a: float, b: float) -> float:
 
 
 @jit
-def run(row: Ints, rowf: Floats, base: int, values: int, time: int, scratch: Floats) -> None:
+def run(row: Ints, rowf: Floats, base: int, last: int, values: int, time: int, scratch: Floats) -> None:
     """Length and age (s) of the run of frauds that matured by `time`, seconds since a legitimate one did, least values.
 
     They fill `scratch` f8[3 + values].
     """
     stride = _VALUES + values
-    count, since = 0, row[base + 1]
+    count, since = 0, row[base + _LOST]
     scratch[1] = np.nan
     scratch[3:3 + values] = np.nan
-    for k in range(row[base] - 1, -1, -1):
-        at = base + 2 + k * stride
+    for k in range(row[base + _N] - 1, -1, -1):
+        at = _at(row, base, last, stride, k)
         if row[at] > time:
             continue
         if row[at + _LEGITIMATE] > 0:

@@ -138,21 +138,25 @@ def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int)
 
 
 @jit
-def _sort(values: Floats, n: int) -> None:
-    for i in range(1, n):
-        value, j = values[i], i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
+def _replace(values: Floats, old: float, new: float) -> None:
+    """Put one value into sorted `values` in the place of another."""
+    at = 0
+    while values[at] < old:
+        at += 1
+    while at + 1 < len(values) and values[at + 1] < new:
+        values[at] = values[at + 1]
+        at += 1
+    while at > 0 and values[at - 1] > new:
+        values[at] = values[at - 1]
+        at -= 1
+    values[at] = new
 
 
 @jit
-def _median_distance(values: Floats, n: int, middle: float) -> float:
-    """The median distance of sorted values from `middle`: they are taken from its neighbours outwards."""
-    high = 0
-    while high < n and values[high] < middle:
-        high += 1
+def _median_distance(values: Floats, middle: float) -> float:
+    """The median distance of sorted values from their median: they are taken from its neighbours outwards."""
+    n = len(values)
+    high = n // 2
     low, nearer, distance = high - 1, 0.0, 0.0
     for _ in range(n // 2 + 1):
         nearer = distance
@@ -166,18 +170,22 @@ def _median_distance(values: Floats, n: int, middle: float) -> float:
 
 
 @jit
-def level(row: Row, rowf: Floats, base: int, keep: int, value: float, work: Floats, scratch: Floats) -> None:
-    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then note `value`."""
-    n = min(row[base], keep)
+def level(row: Row, rowf: Floats, base: int, keep: int, value: float, scratch: Floats) -> None:
+    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then note `value`.
+
+    The values lie there twice: in their order, and sorted.
+    """
+    n, newest, ordered = min(row[base], keep), base + 1 + row[base] % keep, base + 1 + keep
     scratch[0], scratch[1] = np.nan, np.nan
     if n >= 3:
-        for k in range(n):
-            work[k] = rowf[base + 1 + k]
-        _sort(work, n)
-        middle = (work[(n - 1) // 2] + work[n // 2]) / 2
-        scratch[0], scratch[1] = middle, 1.4826 * _median_distance(work, n, middle)
+        values = rowf[ordered:ordered + n]
+        middle = (values[(n - 1) // 2] + values[n // 2]) / 2
+        scratch[0], scratch[1] = middle, 1.4826 * _median_distance(values, middle)
     if not np.isnan(value):
-        rowf[base + 1 + row[base] % keep] = value
+        if n < keep:
+            rowf[newest], rowf[ordered + n] = np.inf, np.inf
+        _replace(rowf[ordered:ordered + min(n + 1, keep)], rowf[newest], value)
+        rowf[newest] = value
         row[base] += 1
 
 

@@ -93,5 +93,5 @@ def test_verdicts_reach_only_the_partition_of_their_key() -> None:
         messages = [*(msgspec.json.encode(label) for label in labels), b"junk"]
         stage.absorb(state, batch(messages, 0, "transactions.labels"))
         state.commit()
-        assert len(state.arrays()["heap"]) == int((home == partition).sum())
+        assert len(state.arrays()["waiting"]) == int((home == partition).sum())
         assert state.labels_next == 41
