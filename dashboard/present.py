@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.bundle import read_manifest
 from model.decision import Fixed, rule
+from model.manifest import read_manifest
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 

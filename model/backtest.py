@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from model.bundle import Bundle, Manifest, Training, save
+from model.bundle import Bundle, save
 from model.decision import HeldOut, resolve
 from model.detectors.base import Array
 from model.evaluate import report
 from model.fit import Progress, before_stack, fit_models, kind_of, require_both
 from model.history import Labels, Log, Times, event_times
 from model.history import fold as fold_history
+from model.manifest import Manifest, Training
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 from tidegate.profile.spec import DAY

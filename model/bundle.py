@@ -23,42 +23,9 @@ from model.detectors.online import Online
 from model.drift import Reference
 from model.ensemble import Combiner, Ensemble, sigmoid
 from model.levels import levels
+from model.manifest import FORMAT, MANIFEST, Manifest, damaged, read_manifest, verified
 from model.ranking import RankAverage
 from tidegate.errors import ConfigError
-
-_MANIFEST = "manifest.json"
-FORMAT = 2
-"""Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
-_LARGEST = 256 * 1024 * 1024
-
-
-class Training(msgspec.Struct, forbid_unknown_fields=True):
-    """Which history the bundle comes from: event times in us of the first and last row learnt from; rows and frauds of
-    what comes before the stack's slice, of that slice and of the test.
-    """
-
-    source: str
-    from_us: int
-    to_us: int
-    rows: list[int]
-    frauds: list[int]
-
-
-class Manifest(msgspec.Struct, forbid_unknown_fields=True):
-    """manifest.json: what is in the folder, and how good it was on the test slice."""
-
-    profile: str
-    profile_hash: str
-    values: list[str]
-    features: list[str]
-    detectors: list[str]
-    thresholds: dict[str, float]
-    """`model.decision.Fixed` or `model.decision.ByAmount`, by name."""
-    training: Training
-    metrics: dict[str, float]
-    files: dict[str, str]
-    created_us: int
-    format: int = FORMAT
 
 
 class Scores(NamedTuple):
@@ -164,14 +131,14 @@ class Bundle:
                               f"{FORMAT}: train a new one with `tidegate train --promote`")
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
-            raise _damaged(path, f"this version has no detector {', '.join(unknown)}")
+            raise damaged(path, f"this version has no detector {', '.join(unknown)}")
         combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
         if set(manifest.files) - {drift.FILE} != expected or not known_columns:
-            raise _damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
-                                 "among its values")
-        files = {name: _verified(path, name, digest) for name, digest in manifest.files.items()}
+            raise damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
+                                "among its values")
+        files = {name: verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
         return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
 
@@ -186,18 +153,6 @@ def _patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]
         yield np.flatnonzero((missing == pattern).all(axis=1)), tuple(np.flatnonzero(pattern).tolist())
 
 
-def read_manifest(path: Path) -> Manifest:
-    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's name says."""
-    content = _read(path / _MANIFEST)
-    digest = hashlib.sha256(content).hexdigest()[:16]
-    if digest != path.name:
-        raise _damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
-    try:
-        return msgspec.json.decode(content, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _damaged(path, f"manifest.json: {error}") from error
-
-
 def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Combiner,
          reference: Reference | None = None) -> Bundle:
     """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
@@ -207,8 +162,8 @@ def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemb
     if reference is not None:
         files[drift.FILE] = msgspec.json.encode(reference)
     manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    files[_MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    path = folder / hashlib.sha256(files[_MANIFEST]).hexdigest()[:16]
+    files[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    path = folder / hashlib.sha256(files[MANIFEST]).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:
@@ -227,25 +182,3 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _verified(path: Path, name: str, expected: str) -> bytes:
-    content = _read(path / name)
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
-        raise _damaged(path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}...")
-    return content
-
-
-def _read(file: Path) -> bytes:
-    try:
-        if file.is_symlink() or file.stat().st_size > _LARGEST:
-            raise _damaged(file.parent, f"{file.name} is a link, or larger than {_LARGEST:,} bytes")
-        return file.read_bytes()
-    except OSError as error:
-        raise _damaged(file.parent, f"{file.name} cannot be read ({error.strerror})") from error
-
-
-def _damaged(path: Path, problem: str) -> ConfigError:
-    return ConfigError(f"bundle {path}: {problem}. Copy the folder again from where it was trained, "
-                       "or train a new one with `tidegate train`")

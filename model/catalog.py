@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model.bundle import Bundle, Manifest, read_manifest
+from model.bundle import Bundle
+from model.manifest import Manifest, read_manifest
 from tidegate.errors import ConfigError
 
 Change = tuple[object, object]

@@ -8,7 +8,6 @@ KS = the largest difference between the two cumulative distributions, here at th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,8 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.detectors.base import Array
-from tidegate.errors import ConfigError
+from model.detectors.base import Array, read_json
+from model.manifest import read_manifest, verified
 
 FILE = "reference.json"
 """The bundle's file with the reference of its training."""
@@ -50,12 +49,6 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     features: dict[str, Bins]
     score: Bins | None = None
     """None in bundles that were trained before they kept it."""
-
-
-class _Manifest(msgspec.Struct):
-    """As much of a bundle's manifest as it takes to trust its reference."""
-
-    files: dict[str, str]
 
 
 class Grid:
@@ -103,16 +96,8 @@ def read_reference(bundle: Path) -> Reference | None:
 
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """
-    try:
-        files = msgspec.json.decode((bundle / "manifest.json").read_bytes(), type=_Manifest).files
-        if FILE not in files:
-            return None
-        content = (bundle / FILE).read_bytes()
-        if hashlib.sha256(content).hexdigest() != files[FILE]:
-            raise ConfigError(f"bundle {bundle}: {FILE} is not what manifest.json says: copy the folder again")
-        return msgspec.json.decode(content, type=Reference)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"bundle {bundle}: what it learnt from cannot be read: {error}") from error
+    digest = read_manifest(bundle).files.get(FILE)
+    return None if digest is None else read_json(FILE, verified(bundle, FILE, digest), Reference)
 
 
 def psi(reference: Reference, features: Sequence[str], x: Array) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.bundle import Bundle, Manifest, Training, save
+from model.bundle import Bundle, save
 from model.decision import HeldOut, decide, resolve, rule
 from model.detectors.base import Array, Detector
 from model.drift import reference_of
@@ -18,6 +18,7 @@ from model.ensemble import sigmoid
 from model.evaluate import metrics
 from model.fit import FEWEST, Progress, before_stack, fit_models, kind_of, require_both
 from model.history import Log, event_times, fold, minor_units
+from model.manifest import Manifest, Training
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 

@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from model import catalog, registry
-from model.bundle import read_manifest
+from model.manifest import read_manifest
 from producers.context import answer, body, here, measured
 from producers.problems import Problem
 from tidegate.errors import ConfigError, Retry

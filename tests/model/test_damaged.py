@@ -15,9 +15,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from model.bundle import Bundle, read_manifest
+from model.bundle import Bundle
 from model.detectors.base import known
 from model.detectors.growing import NODE
+from model.manifest import read_manifest
 from tests.model.conftest import Trained
 from tidegate.errors import ConfigError
 

@@ -65,7 +65,7 @@ def test_a_reference_is_what_the_manifest_says_or_an_error(trained: Trained, tmp
     shutil.copytree(trained.bundle.path, copy)
     file = copy / "reference.json"
     file.write_bytes(file.read_bytes().replace(b"0.1", b"0.2", 1))
-    with pytest.raises(ConfigError, match="not what manifest"):
+    with pytest.raises(ConfigError, match="the manifest says"):
         read_reference(copy)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_reference(tmp_path / "gone")

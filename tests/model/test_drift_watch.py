@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -14,15 +13,15 @@ from prometheus_client import REGISTRY
 
 from consumers.drift import FEWEST
 from consumers.persist import Persist
-from model.drift import reference_of
+from model.drift import FILE, reference_of
 from model.drift_window import WINDOW, WindowState, rows_of
+from model.manifest import MANIFEST, Manifest, Training
 from tidegate.messages import Frames
 from tidegate.profile import load_profile
 from tidegate.stage import Batch, TopicPartition
 
 PROFILE = load_profile("card")
 AMOUNT = PROFILE.values.index("amount")
-BUNDLE, OTHER = "00aa11bb22cc33dd", "ee44ff55aa66bb77"
 CHANCE = np.random.default_rng(8)
 
 
@@ -30,22 +29,31 @@ def traffic(rows: int) -> np.ndarray:
     return CHANCE.lognormal(3, 1, (rows, len(PROFILE.values)))
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with as much of a bundle as the drift asks for."""
-    folder = tmp_path_factory.mktemp("bundles")
-    values = traffic(5000)
-    columns = [PROFILE.values.index(name) for name in PROFILE.features]
-    reference = msgspec.json.encode(reference_of(PROFILE.features, values[:, columns], score_of(values)))
-    (folder / BUNDLE).mkdir()
-    (folder / BUNDLE / "reference.json").write_bytes(reference)
-    (folder / BUNDLE / "manifest.json").write_bytes(msgspec.json.encode(
-        {"files": {"reference.json": hashlib.sha256(reference).hexdigest()}}))
-    return folder
-
-
 def score_of(values: np.ndarray) -> np.ndarray:
     return 1 / (1 + values[:, AMOUNT])
+
+
+def manifest(created_us: int) -> bytes:
+    """Of a bundle that holds no more than the drift asks for."""
+    training, files = Training("", 0, 0, [], []), {FILE: hashlib.sha256(REFERENCE).hexdigest()}
+    return msgspec.json.encode(Manifest("card", "", [], [], [], {}, training, {}, files, created_us))
+
+
+TRAINED = traffic(5000)
+REFERENCE = msgspec.json.encode(reference_of(
+    PROFILE.features, TRAINED[:, [PROFILE.values.index(name) for name in PROFILE.features]], score_of(TRAINED)))
+MANIFESTS = {hashlib.sha256(content).hexdigest()[:16]: content for content in map(manifest, (1, 2))}
+BUNDLE, OTHER = MANIFESTS
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles")
+    for name, content in MANIFESTS.items():
+        (folder / name).mkdir()
+        (folder / name / FILE).write_bytes(REFERENCE)
+        (folder / name / MANIFEST).write_bytes(content)
+    return folder
 
 
 def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str = BUNDLE) -> None:
@@ -89,9 +97,6 @@ def test_a_stream_like_the_training_has_not_drifted_and_another_one_has(bundles:
 
 
 def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
-    (bundles / OTHER).mkdir()
-    for file in (bundles / BUNDLE).iterdir():
-        shutil.copy(file, bundles / OTHER)
     stage = Persist(PROFILE, bundles)
     state = stage.new_state(0, 1)
     persist(stage, state, traffic(1024))

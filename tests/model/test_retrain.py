@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from model.bundle import Bundle
 from model.history import Log, event_times, fold
+from model.manifest import MANIFEST
 from model.retrain import Check, Data, Limits, Report, checks_of, count_silence, mature, parts_of, retrain
 from model.train import fit_bundle
 from producers.simulate import simulate_history
@@ -139,10 +141,13 @@ def test_silence_means_legitimate_once_it_is_old_enough(data: Data) -> None:
 
 
 def test_a_bundle_without_a_reference_is_compared_without_drift(trained: Trained, data: Data, tmp_path: Path) -> None:
-    manifest, bundle = json.loads((trained.bundle.path / "manifest.json").read_text()), trained.bundle
+    manifest, bundle = json.loads((trained.bundle.path / MANIFEST).read_text()), trained.bundle
     del manifest["files"]["reference.json"]
-    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    older = Bundle(tmp_path, bundle.hash, bundle.manifest, bundle.detectors, bundle.ensemble)
+    text = json.dumps(manifest)
+    path = tmp_path / hashlib.sha256(text.encode()).hexdigest()[:16]
+    path.mkdir()
+    (path / MANIFEST).write_text(text)
+    older = Bundle(path, bundle.hash, bundle.manifest, bundle.detectors, bundle.ensemble)
     checks, moved = checks_of(PROFILE, older, data, Limits())
     assert moved == {}
     assert all(isinstance(check, Check) and check.ok for check in checks)
