@@ -1,4 +1,4 @@
-# make up | demo | neural (TensorFlow, to train neural models) | test | compose-test | airflow-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
+# make up | demo | neural (TensorFlow, to train neural models) | xgboost (to train with it) | test | compose-test | airflow-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
@@ -7,7 +7,7 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: up demo neural test compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
+.PHONY: up demo neural xgboost test compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
 .DELETE_ON_ERROR:
 
 up: .venv/.installed
@@ -16,7 +16,7 @@ up: .venv/.installed
 demo: .venv/.installed
 	@exec $(BIN)/tidegate up --simulate 50 $(ARGS)
 
-neural: .venv/.installed-neural
+neural xgboost: %: .venv/.installed-%
 
 test: .venv/.installed-dev
 	scripts/test-services
@@ -68,10 +68,6 @@ clean:
 	.venv-airflow/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
-.venv/.installed-neural: requirements-neural.lock .venv/.installed
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-neural.lock
-	@touch $@
-
-.venv/.installed-dev: requirements-dev.lock .venv/.installed
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+.venv/.installed-%: requirements-%.lock .venv/.installed
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@

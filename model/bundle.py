@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from model import drift
 from model.decision import Amounts, decide, rule
 from model.detectors.base import Array, Detector, known
-from model.detectors.lightgbm import LightGBM
+from model.detectors.boosted import Boosted
 from model.detectors.online import Online
 from model.drift import Reference
 from model.ensemble import Combiner, Ensemble, sigmoid
@@ -58,7 +58,7 @@ class Bundle:
     @cached_property
     def levels(self) -> Array:
         """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see `model.levels`."""
-        cuts = [part.cuts for part in self.detectors if isinstance(part, LightGBM | Online)]
+        cuts = [part.cuts for part in self.detectors if isinstance(part, Boosted | Online)]
         return levels([np.concatenate([part[k] for part in cuts] or [np.empty(0)])
                        for k in range(len(self.feature_names))])
 

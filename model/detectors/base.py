@@ -96,6 +96,8 @@ def known() -> Mapping[str, type[Detector]]:
     from model.detectors.lightgbm import LightGBM
     from model.detectors.online import Online
     from model.detectors.reconstruction import Autoencoder, VariationalAutoencoder
+    from model.detectors.xgboost import XGBoost
 
-    kinds: tuple[Any, ...] = (LightGBM, Online, IsolationForest, Autoencoder, VariationalAutoencoder, Classifier)
+    kinds: tuple[Any, ...] = (LightGBM, XGBoost, Online, IsolationForest, Autoencoder, VariationalAutoencoder,
+                              Classifier)
     return {kind.name: kind for kind in kinds}

@@ -30,17 +30,17 @@ class Sample(NamedTuple):
     shift: float
 
 
-def samples(x: Array, y: NDArray[np.bool_], chosen: Mapping[str, float], seed: int) -> Iterator[Sample]:
+def samples(name: str, x: Array, y: NDArray[np.bool_], chosen: Mapping[str, float], seed: int) -> Iterator[Sample]:
     """`bags` samples of `x` f8[n, c] and `y` bool[n], each with all frauds.
 
     `ratio` is how many legitimate rows there are for each fraud (0: all of them), drawn anew for each bag. `smote` is
     the share of frauds in legitimate rows up to which frauds are made up between neighbours (0: none), `fraud_weight`
-    how many legitimate rows a fraud weighs. Raises ConfigError.
+    how many legitimate rows a fraud weighs. Raises ConfigError about the settings of `models.name`.
     """
     if chosen["smote"] > 1:
-        raise ConfigError(f"models.lightgbm.smote: a share of at most 1, got {chosen['smote']:g}")
+        raise ConfigError(f"models.{name}.smote: a share of at most 1, got {chosen['smote']:g}")
     if chosen["bags"] > 1 and not chosen["ratio"]:
-        raise ConfigError("models.lightgbm.bags: without a `ratio` all bags would hold the same rows")
+        raise ConfigError(f"models.{name}.bags: without a `ratio` all bags would hold the same rows")
     for bag in range(int(chosen["bags"])):
         kept, shift = _undersampled(y, chosen["ratio"], seed + bag)
         rows, outcomes = _with_synthetic(x[kept], y[kept], chosen["smote"], seed + bag)
@@ -70,7 +70,7 @@ def _with_synthetic(x: Array, y: NDArray[np.bool_], share: float, seed: int) -> 
     try:
         from imblearn.over_sampling import SMOTE
     except ImportError as error:
-        raise ConfigError("models.lightgbm.smote: needs imbalanced-learn, which is not installed here: "
+        raise ConfigError("smote: needs imbalanced-learn, which is not installed here: "
                           "pip install imbalanced-learn, or leave `smote` out") from error
     known = np.where(np.isfinite(x), x, np.nan)
     known[:, np.isnan(known).all(axis=0)] = 0.0

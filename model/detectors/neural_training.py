@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.detectors.base import NEURAL, Array
 from model.detectors.lite import ROWS
-from tidegate.errors import ConfigError
+from model.detectors.packages import check_installed
 
 _BATCH = 256
 _WEIGHT = 0.02
@@ -21,13 +19,6 @@ _DECAY = 0.01
 """Of an autoencoder's squared weights, beside the same: what it never saw, it shall not put together again either."""
 Untyped = Any
 """TensorFlow ships no types."""
-
-
-def check_installed(models: Iterable[str]) -> None:
-    """Raises ConfigError when one of `models` needs TensorFlow, and it is not there: before a history is read."""
-    if NEURAL.intersection(models) and importlib.util.find_spec("tensorflow") is None:
-        raise ConfigError("training neural models needs TensorFlow: run `make neural`, or pip install "
-                          "'tidegate[neural]', or take the neural models out of the profile")
 
 
 def _tensorflow() -> Untyped:

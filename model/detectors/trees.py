@@ -1,4 +1,4 @@
-"""LightGBM's trees as plain arrays, scored by compiled loops: no lightgbm, no scikit-learn, no pandas while serving.
+"""Boosted trees as plain arrays, scored by compiled loops: no lightgbm, no scikit-learn, no pandas while serving.
 
 Scores are bit-equal to `lightgbm.Booster.predict(raw_score=True)`. The method is QuickScorer (Lucchese et al., SIGIR
 2015) over blocks of rows: each leaf is a bit, each failed test `value <= threshold` clears the bits of its left
@@ -60,9 +60,9 @@ def parse(text: str, features: int) -> Forest:
         trees = [_tree(dict(line.split("=", 1) for line in block.strip().splitlines()), features)
                  for block in text.split("\n\n") if block.lstrip().startswith("Tree=")]
     except (KeyError, ValueError, IndexError, RecursionError) as error:
-        raise ConfigError(f"the LightGBM text is damaged ({error}): train again, or fetch the bundle again") from error
+        raise ConfigError(f"the text of trees is damaged ({error}): train again, or fetch the bundle again") from error
     if not trees:
-        raise ConfigError("the LightGBM text holds no tree: train again, or fetch the bundle again")
+        raise ConfigError("the text of trees holds no tree: train again, or fetch the bundle again")
     return _compile(trees)
 
 

@@ -16,6 +16,7 @@ from tidegate.profile import Profile, load_profile
 
 EVERY_DETECTOR = """models:
   lightgbm: {trees: 100, leaves: 31}
+  xgboost: {trees: 100, leaves: 31}
   online: {rate: 0.01}
   isolation_forest: {trees: 100, sample: 4096}
   autoencoder: {epochs: 1}

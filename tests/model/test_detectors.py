@@ -14,14 +14,16 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from model.detectors.base import Array, Detector, known
+from model.detectors.boosted import Boosted
 from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
+from model.detectors.xgboost import XGBoost
 from model.ensemble import Ensemble
 from model.evaluate import auc, average_precision
 from tidegate.errors import ConfigError
 
 NAMES = ("wide", "amount", "code", "constant", "empty", "gaps")
-LABELLED = ("lightgbm", "online", "keras")
+LABELLED = ("lightgbm", "xgboost", "online", "keras")
 
 
 QUICK: dict[str, dict[str, float]] = {name: {"epochs": 8} for name in ("autoencoder", "vae", "keras")}
@@ -122,7 +124,8 @@ def test_contributions_add_up_to_the_score(detector: Detector) -> None:
 def test_wrong_settings_are_refused(kind: type[Detector]) -> None:
     with pytest.raises(ConfigError, match="no such setting"):
         kind.fit(*data(100), NAMES, {"deepness": 3})
-    name = {"lightgbm": "trees", "online": "rate", "isolation_forest": "trees"}.get(kind.name, "epochs")
+    forests = dict.fromkeys(("lightgbm", "xgboost", "isolation_forest"), "trees")
+    name = {"online": "rate", **forests}.get(kind.name, "epochs")
     with pytest.raises(ConfigError, match="positive number"):
         kind.fit(*data(100), NAMES, {name: -1})
 
@@ -154,14 +157,15 @@ def test_other_bytes_are_refused_or_give_numbers(kind: type[Detector], detector:
     ("left_child", "0"), ("left_child", "-1"), ("right_child", "99"), ("num_cat", "1"), ("split_feature", "9"),
     ("num_leaves", "30"), ("num_leaves", "4000000000"), ("leaf_value", "nan"), ("decision_type", "1"),
     ("threshold", "x"), ("leaf_count", "")])
-def test_twisted_trees_are_refused(field: str, value: str) -> None:
-    text = LightGBM.fit(*data(4000), NAMES, {"trees": 2}).save()["lightgbm.txt"].decode()
+@pytest.mark.parametrize("boosted", [LightGBM, XGBoost])
+def test_twisted_trees_are_refused(boosted: type[Boosted], field: str, value: str) -> None:
+    text = boosted.fit(*data(4000), NAMES, {"trees": 2}).save()[boosted.files[0]].decode()
     twisted = re.sub(rf"(?<=\n{field}=)\S+", value, text, count=1)
     if field == "left_child" and value == "-1":
         twisted = text.replace("\nleft_child=", "\nleft_child=-1 ", 1)
     assert twisted != text
     with pytest.raises(ConfigError):
-        LightGBM.load({"lightgbm.txt": twisted.encode()}, NAMES)
+        boosted.load({boosted.files[0]: twisted.encode()}, NAMES)
 
 
 @pytest.mark.parametrize(("leaves", "missing"), [(2, True), (31, True), (31, False), (32, True)])
@@ -176,9 +180,10 @@ def test_trees_score_as_lightgbm_does_bit_for_bit(leaves: int, missing: bool) ->
     np.testing.assert_array_equal(made.score(rows), theirs.predict(rows, raw_score=True, num_threads=1))
 
 
-def test_more_leaves_than_bits_are_refused() -> None:
-    with pytest.raises(ConfigError, match="at most 32"):
-        LightGBM.fit(*data(100), NAMES, {"leaves": 64})
+@pytest.mark.parametrize("boosted", [LightGBM, XGBoost])
+def test_more_leaves_than_bits_are_refused(boosted: type[Boosted]) -> None:
+    with pytest.raises(ConfigError, match=rf"models\.{boosted.name}\.leaves: at most 32"):
+        boosted.fit(*data(100), NAMES, {"leaves": 64})
 
 
 def test_online_agrees_with_scikit_learn() -> None:

@@ -8,8 +8,10 @@ import lightgbm
 import numpy as np
 import pytest
 
+from model.detectors.boosted import Boosted
 from model.detectors.imbalance import DEFAULTS, Sample, samples
 from model.detectors.lightgbm import LightGBM
+from model.detectors.xgboost import XGBoost
 from model.ensemble import sigmoid
 from model.evaluate import auc
 from tests.model.test_detectors import NAMES, columns, data
@@ -21,15 +23,16 @@ SETTINGS: dict[str, dict[str, float]] = {
 
 
 def drawn(settings: dict[str, float], seed: int = 3) -> list[Sample]:
-    return list(samples(*data(4000), {**DEFAULTS, **settings}, seed))
+    return list(samples("lightgbm", *data(4000), {**DEFAULTS, **settings}, seed))
 
 
+@pytest.mark.parametrize("boosted", [LightGBM, XGBoost])
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_scores_are_about_those_of_the_whole_history(settings: dict[str, float]) -> None:
+def test_scores_are_about_those_of_the_whole_history(settings: dict[str, float], boosted: type[Boosted]) -> None:
     (x, y), (fresh, outcome) = data(6000, 7), data(6000, 8)
-    whole, sampled = (LightGBM.fit(x, y, NAMES, {"trees": 40, **given}, 3) for given in ({}, settings))
+    whole, sampled = (boosted.fit(x, y, NAMES, {"trees": 40, **given}, 3) for given in ({}, settings))
     fresh = columns(fresh, whole)
-    p, again = (sigmoid(part.score(fresh)) for part in (sampled, LightGBM.load(sampled.save(), sampled.features)))
+    p, again = (sigmoid(part.score(fresh)) for part in (sampled, boosted.load(sampled.save(), sampled.features)))
     assert p.mean() == pytest.approx(outcome.mean(), rel=0.5 if {"smote", "fraud_weight"} & set(settings) else 0.2)
     assert auc(p, outcome) > auc(whole.score(fresh), outcome) - 0.02
     np.testing.assert_array_equal(p, again)

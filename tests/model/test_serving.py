@@ -10,7 +10,7 @@ import pytest
 
 from tests.model.conftest import Trained
 
-TRAINING = ("tensorflow", "keras", "lightgbm", "sklearn", "pandas", "imblearn", "pyarrow")
+TRAINING = ("tensorflow", "keras", "lightgbm", "xgboost", "sklearn", "pandas", "imblearn", "pyarrow")
 SCORE = f"""
 import json, sys, time
 from pathlib import Path

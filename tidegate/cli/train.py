@@ -36,7 +36,7 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
 
     Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
     """
-    from model.detectors.neural_training import check_installed
+    from model.detectors.packages import check_installed
     from model.train import train as train_bundle
     from tidegate.cli.adjust import adjusted
     from tidegate.cli.history import read_history
