@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array
+
+_POINTS = 200
 
 
 def average_precision(scores: Array, y: NDArray[np.bool_]) -> float:
@@ -94,3 +97,34 @@ def _bins(scores: Array, y: NDArray[np.bool_]) -> Array:
 def _calibration_error(scores: Array, y: NDArray[np.bool_]) -> float:
     _, total, frauds = _bins(scores, y)
     return float(np.abs(total - frauds).sum() / len(y))
+
+
+class Quality(msgspec.Struct):
+    """How good scores are: `metrics` as `report` names them, and what plots show.
+
+    `calibration` is empty for scores that are no probabilities, `curves` where all rows are of one class.
+    """
+
+    name: str
+    metrics: dict[str, float]
+    calibration: list[Bin]
+    curves: dict[str, list[float]]
+    """Points of `Curves`, thinned out."""
+
+
+def quality(name: str, scores: Array, y: NDArray[np.bool_], *, calibrated: bool) -> Quality:
+    """Of scores f8[n] and outcomes bool[n]; `calibrated` says that they are probabilities."""
+    both = bool(y.any() and not y.all())
+    found = report(scores, y) if len(y) else {}
+    if not calibrated:
+        found = {key: value for key, value in found.items() if key not in ("brier", "calibration_error")}
+    return Quality(name, found, calibration(scores, y) if calibrated and len(y) else [],
+                   thinned(curves(scores, y)) if both else {})
+
+
+def thinned(found: Curves) -> dict[str, list[float]]:
+    """Some hundreds of the points, evenly along recall and along the rate of false positives; both ends are kept."""
+    grid = np.linspace(0.0, 1.0, _POINTS)
+    at = np.unique(np.concatenate([[0], *(np.searchsorted(axis, grid) for axis in (
+        found.recall, found.false_positive_rate))]))
+    return {name: column[at].tolist() for name, column in found._asdict().items()}

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.candidate import Cases, Decisions, Side
-from model.evaluate import Bin, Curves, calibration, curves, report
+from model.evaluate import Quality, quality
 from model.shadow import reviews
 from tidegate.messages import DECISIONS
 from tidegate.profile import Profile
 
 _REVIEW, _BLOCK = 1, 2
-_POINTS = 200
 _EXAMPLES = 10
 Flags = NDArray[np.bool_]
 
@@ -54,25 +53,20 @@ class Money(msgspec.Struct):
     turned_away: float
 
 
-class Figures(msgspec.Struct):
-    """How good one side's scores and decisions are; `metrics` as `model.evaluate.report` names them.
+class Figures(Quality):
+    """How good one side's scores and decisions are.
 
     `good_customers_blocked`: accounts (transactions where there are none) with a legitimate transaction blocked.
     """
 
-    name: str
     thresholds: dict[str, float]
     decisions: dict[str, int]
-    metrics: dict[str, float]
     at_review: Confusion
     at_block: Confusion
     reviews: Reviews
     money: Money | None
     good_customers_blocked: int
     good_transactions_blocked: int
-    calibration: list[Bin]
-    curves: dict[str, list[float]]
-    """Points of `model.evaluate.Curves`, thinned out."""
 
 
 class Opinion(msgspec.Struct):
@@ -170,17 +164,13 @@ def figures(side: Side, rows: Judged, capacity: int) -> Figures:
     """All that is known of one side's decisions, and what `capacity` reviews a day would find by its scores."""
     known = rows.labels >= 0
     scores, y = side.scores[known], rows.labels[known] == 1
-    both = bool(y.any() and not y.all())
-    metrics = report(scores, y) if len(y) else {}
-    if not side.calibrated:
-        metrics = {name: value for name, value in metrics.items() if name not in ("brier", "calibration_error")}
+    found = quality(side.name, scores, y, calibrated=side.calibrated)
     good = np.flatnonzero((rows.labels == 0) & (side.decisions >= _BLOCK)).tolist()
     return Figures(
-        side.name, dict(side.thresholds), _count(side.decisions), metrics,
+        found.name, found.metrics, found.calibration, found.curves, dict(side.thresholds), _count(side.decisions),
         _confusion(side.decisions[known] >= _REVIEW, y), _confusion(side.decisions[known] >= _BLOCK, y),
         _reviews(side, rows, capacity, int(y.sum())), _money(side.decisions, rows),
-        len({rows.accounts[at] for at in good}) if rows.accounts else len(good), len(good),
-        calibration(scores, y) if side.calibrated and len(y) else [], thinned(curves(scores, y)) if both else {})
+        len({rows.accounts[at] for at in good}) if rows.accounts else len(good), len(good))
 
 
 def _count(decisions: Decisions) -> dict[str, int]:
@@ -207,14 +197,6 @@ def _money(decisions: Decisions, rows: Judged) -> Money | None:
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
-
-
-def thinned(found: Curves) -> dict[str, list[float]]:
-    """Some hundreds of the points, evenly along recall and along the rate of false positives; both ends are kept."""
-    grid = np.linspace(0.0, 1.0, _POINTS)
-    at = np.unique(np.concatenate([[0], *(np.searchsorted(axis, grid) for axis in (
-        found.recall, found.false_positive_rate))]))
-    return {name: column[at].tolist() for name, column in found._asdict().items()}
 
 
 def disagreements(champion: Side, candidate: Side, cases: Cases, rows: Judged) -> Disagreements:

@@ -18,10 +18,10 @@ from model.backtest import Fold, score_fold
 from model.bootstrap import Difference, difference
 from model.bundle import Bundle
 from model.drift import psi, read_reference
-from model.evaluate import report
+from model.evaluate import quality
 from model.fit import FEWEST, Progress, before_stack
 from model.history import Log
-from model.train import Rows, fit_bundle
+from model.train import OnQuality, Rows, fit_bundle
 from tidegate.profile import Profile
 
 Outcome = Literal["promoted", "kept", "bad_data"]
@@ -132,10 +132,11 @@ def checks_of(profile: Profile, champion: Bundle, data: Data, limits: Limits) ->
 
 
 def retrain(profile: Profile, champion: Bundle, data: Data, limits: Limits, out_dir: Path, found: Report,
-            progress: Progress, seed: int = 0) -> Report:
+            progress: Progress, seed: int = 0, on_quality: OnQuality = lambda _: None) -> Report:
     """Check, train, compare; fills in `found` and returns it. Outcome `promoted` says that the challenger should be.
 
-    Raises ConfigError for a wrong model setting.
+    `on_quality` is told how good the champion, and then the challenger, was in the comparison. Raises ConfigError for
+    a wrong model setting.
     """
     found.checks, moved = checks_of(profile, champion, data, limits)
     found.drift, found.margin = dict(list(moved.items())[:_SHOWN]), limits.margin
@@ -153,7 +154,11 @@ def retrain(profile: Profile, champion: Bundle, data: Data, limits: Limits, out_
     old, new = (_scores(profile, bundle, log, parts.test)[judged - parts.test.start]
                 for bundle in (champion, challenger))
     y = log.labels[judged] == 1
-    found.champion_metrics, found.challenger_metrics = report(old, y), report(new, y)
+    sides = [quality(name, scores, y, calibrated=bundle.ensemble.calibrated)
+             for name, scores, bundle in (("champion", old, champion), ("challenger", new, challenger))]
+    found.champion_metrics, found.challenger_metrics = (side.metrics for side in sides)
+    for side in sides:
+        on_quality(side)
     progress(0.9, "bootstrap")
     return _decided(found, difference(old, new, y, data.groups[judged], seed))
 

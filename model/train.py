@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from model.decision import HeldOut, decide, resolve, rule
 from model.detectors.base import Array, Detector
 from model.drift import reference_of
 from model.ensemble import sigmoid
-from model.evaluate import metrics
+from model.evaluate import Quality, metrics, quality
 from model.fit import FEWEST, Progress, before_stack, fit_models, kind_of, require_both
 from model.history import Log, event_times, fold, minor_units
 from model.manifest import Manifest, Training
@@ -23,6 +23,8 @@ from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
 Rows = NDArray[np.intp]
+OnQuality = Callable[[Quality], None]
+"""Is told how good scores were on a test."""
 _BEFORE_TEST = 0.85
 """Share of the verdicts before the test slice."""
 _FEWEST_ROWS = 100
@@ -30,11 +32,12 @@ _FEWEST_ROWS = 100
 
 
 def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_dir: Path, progress: Progress,
-          seed: int = 0) -> Bundle:
+          seed: int = 0, on_quality: OnQuality = lambda _: None) -> Bundle:
     """A bundle below `out_dir` from a history in time order.
 
     `labels` i1[n]: 1 fraud, 0 legitimate, -1 nothing known (counts in windows, is not learnt from). `progress` is told
-    the share done and what is done next. Raises ConfigError when the history holds too few verdicts.
+    the share done and what is done next, `on_quality` what the test found where there are verdicts. Raises ConfigError
+    when the history holds too few of them.
     """
     parts = _slices(labels)
     _sufficient(profile, labels, *parts)
@@ -43,11 +46,11 @@ def train(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.int8], out_d
     log = Log(values, labels, event_times(profile, frame))
     source = f"simulate {profile.history.simulate}" if profile.history.simulate else profile.history.file
     return fit_bundle(profile, log, parts[0], parts[1], source, out_dir,
-                      lambda share, what: progress(0.5 + 0.5 * share, what), seed)
+                      lambda share, what: progress(0.5 + 0.5 * share, what), seed, on_quality)
 
 
 def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str, out_dir: Path, progress: Progress,
-               seed: int = 0) -> Bundle:
+               seed: int = 0, on_quality: OnQuality = lambda _: None) -> Bundle:
     """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`; both have verdicts, in log order.
 
     It keeps how each feature was distributed among all rows of the period it learnt from. Raises ConfigError.
@@ -70,6 +73,8 @@ def fit_bundle(profile: Profile, log: Log, learnt: Rows, test: Rows, source: str
                         time.time_ns() // 1000)
     reference = reference_of(features, log.values[learnt[0]:learnt[-1] + 1][:, columns], final)
     bundle = save(out_dir, manifest, detectors, ensemble, reference)
+    if frauds.any():
+        on_quality(quality(bundle.hash, final, frauds, calibrated=ensemble.calibrated))
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
 

@@ -48,7 +48,11 @@ def test_a_training_is_a_run_with_its_bundle(stack: Stack, port: int, summary: d
     assert metrics == pytest.approx(bundle["metrics"])
     assert (parameters["profile"], parameters["history"]) == ("card", "simulate 20000")
     _, kept = stack.get(f"/api/2.0/mlflow/artifacts/list?run_id={run['info']['run_id']}", port)
-    files = {file["path"]: int(file["file_size"]) for file in kept["files"]}
+    files = {file["path"]: int(file["file_size"]) for file in kept["files"] if not file["is_dir"]}
+    _, drawn = stack.get(f"/api/2.0/mlflow/artifacts/list?run_id={run['info']['run_id']}&path=plots", port)
+    plots = {file["path"]: int(file["file_size"]) for file in drawn["files"]}
     assert {"manifest.json", "ensemble.json"} <= set(files)
-    assert all(size for size in files.values())
-    summary["mlflow"] = f"a run with {len(metrics)} metrics, {len(parameters)} parameters and {len(files)} files"
+    assert set(plots) == {"plots/precision-recall.png", "plots/roc.png", "plots/calibration.png"}
+    assert all(size for size in [*files.values(), *plots.values()])
+    summary["mlflow"] = (f"a run with {len(metrics)} metrics, {len(parameters)} parameters, {len(files)} files and "
+                         f"{len(plots)} plots")

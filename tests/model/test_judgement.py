@@ -8,9 +8,9 @@ from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
 from model.candidate import Cases, Side
-from model.evaluate import calibration, curves
+from model.evaluate import calibration, curves, thinned
 from model.history import Log
-from model.judgement import Report, compare, figures, judged, thinned
+from model.judgement import Report, compare, figures, judged
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
 

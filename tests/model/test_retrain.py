@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model.bundle import Bundle
+from model.evaluate import Quality
 from model.history import Log, event_times, fold
 from model.manifest import MANIFEST
 from model.retrain import Check, Data, Limits, Report, checks_of, count_silence, mature, parts_of, retrain
@@ -60,8 +61,13 @@ def with_labels(data: Data, labels: np.ndarray) -> Data:
 
 
 def test_a_better_challenger_is_promoted(poor: Bundle, data: Data, tmp_path: Path) -> None:
-    found = run(poor, data, tmp_path)
+    told: list[Quality] = []
+    found = Report("card", "test", poor.hash, 0)
+    retrain(PROFILE, poor, data, Limits(), tmp_path, found, silent, on_quality=told.append)
     assert found.outcome == "promoted", found.why
+    assert {one.name: one.metrics for one in told} == {"champion": found.champion_metrics,
+                                                       "challenger": found.challenger_metrics}
+    assert all(one.curves and one.calibration for one in told)
     assert found.difference is not None
     assert found.difference.low > 0
     assert found.challenger_metrics["average_precision"] - found.champion_metrics["average_precision"] == pytest.approx(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def write(folder: Path, found: Report) -> None:
     """Write report.json, report.html and the plots; files of an earlier report are replaced. Raises ConfigError."""
-    drawn = plots(found)
+    drawn = plots([found.champion, found.candidate])
     files = {f"{name}.png": content for name, content in drawn.items()}
     files["report.json"] = msgspec.json.format(msgspec.json.encode(found), indent=1)
     files["report.html"] = page(found, drawn).encode()

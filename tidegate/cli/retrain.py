@@ -14,10 +14,12 @@ from tidegate.cli.progress import progress_bar
 from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from model.evaluate import Quality
     from model.fit import Progress
     from model.retrain import Data, Report
+    from model.train import OnQuality
     from tidegate.broker import Broker
     from tidegate.cli.tracking import Tracker
     from tidegate.profile import Profile as LoadedProfile
@@ -62,28 +64,30 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
     tracker = tracker_of(settings, loaded)
+    compared: list[Quality] = []
     with progress_bar("retraining", quiet=as_json) as progress:
         found = _attempt(settings, loaded, broker, lambda: _read(settings, loaded, broker, data, label, span),
-                         progress, seed)
+                         progress, seed, compared.append)
     path = write(settings.home / "retrain", found)
     if tracker and found.challenger:
-        _track(tracker, settings, loaded, found, path)
+        _track(tracker, settings, loaded, found, path, compared)
     tell(settings.webhook, found)
     show(found, path, as_json)
     raise typer.Exit(EXITS[found.outcome])
 
 
-def _track(tracker: Tracker, settings: Settings, profile: LoadedProfile, found: Report, report: Path) -> None:
+def _track(tracker: Tracker, settings: Settings, profile: LoadedProfile, found: Report, report: Path,
+           compared: Sequence[Quality]) -> None:
     """The challenger as a run. A server that fails is logged: what was done stays done."""
     from model.catalog import find
     from tidegate.cli.tracking import training
 
     bundle = find(settings.bundles_dir, found.challenger)
-    compared = {f"champion.{name}": value for name, value in found.champion_metrics.items()}
-    compared |= {f"challenger.{name}": value for name, value in found.challenger_metrics.items()}
-    run = training(profile, bundle, found.started_us, {"outcome": found.outcome, "champion": found.champion}, [report])
+    run = training(profile, bundle, found.started_us, {"outcome": found.outcome, "champion": found.champion}, compared,
+                   [report])
+    metrics = {f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()}
     try:
-        tracker.record(run._replace(metrics={**run.metrics, **compared}))
+        tracker.record(run._replace(metrics={**run.metrics, **metrics}))
     except (ConfigError, Retry) as error:
         _LOG.warning("MLflow did not take the run: %s", error)
 
@@ -103,7 +107,7 @@ def _read(settings: Settings, profile: LoadedProfile, broker: Broker, file: Path
 
 
 def _attempt(settings: Settings, profile: LoadedProfile, broker: Broker, read: Callable[[], Data], progress: Progress,
-             seed: int) -> Report:
+             seed: int, on_quality: OnQuality) -> Report:
     """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no error of the command."""
     from model.catalog import find
     from model.registry import current_champion
@@ -124,7 +128,7 @@ def _attempt(settings: Settings, profile: LoadedProfile, broker: Broker, read: C
     else:
         found.source = data.source
         limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
-        found = run(profile, champion, data, limits, settings.bundles_dir, found, progress, seed)
+        found = run(profile, champion, data, limits, settings.bundles_dir, found, progress, seed, on_quality)
     if found.outcome == "promoted":
         _promote(broker, name, found)
     found.seconds = round((time.time_ns() - began) / 1e9, 1)

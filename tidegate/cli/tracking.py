@@ -16,6 +16,7 @@ from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.bundle import Bundle
+    from model.evaluate import Quality
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -24,7 +25,7 @@ _TEXT = 500  # characters that every server takes as a parameter
 
 
 class Run(NamedTuple):
-    """One training: what went in, what came out, and files."""
+    """One training: what went in, what came out, files, and images by path."""
 
     name: str
     started_us: int
@@ -32,6 +33,7 @@ class Run(NamedTuple):
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     files: Sequence[Path]
+    images: Mapping[str, bytes]
 
 
 class Tracker:
@@ -53,7 +55,9 @@ class Tracker:
                    metrics=[{"key": key, "value": value, "timestamp": now, "step": 0}
                             for key, value in run.metrics.items() if math.isfinite(value)])
         for path in run.files:
-            self._upload(made["artifact_uri"], path)
+            self._upload(made["artifact_uri"], path.name, path.read_bytes())
+        for name, content in run.images.items():
+            self._upload(made["artifact_uri"], name, content)
         self._call("runs/update", run_id=made["run_id"], status="FINISHED", end_time=now)
         return str(made["run_id"])
 
@@ -68,13 +72,13 @@ class Tracker:
         answer = ask(SETTING, "POST", f"{self._url}/api/2.0/mlflow/{method}", msgspec.json.encode(arguments))
         return _document(answer.status, answer.body)
 
-    def _upload(self, folder: str, path: Path) -> None:
+    def _upload(self, folder: str, name: str, content: bytes) -> None:
         """By way of the server, which is what it offers unless it was started without."""
         parts = urlsplit(folder)
         if parts.scheme != "mlflow-artifacts":
             raise ConfigError(f"{SETTING}: this server keeps files at {folder} itself: start it with --serve-artifacts")
-        url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts{quote(parts.path)}/{quote(path.name)}"
-        answer = ask(SETTING, "PUT", url, path.read_bytes(), "application/octet-stream")
+        url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts{quote(parts.path)}/{quote(name)}"
+        answer = ask(SETTING, "PUT", url, content, "application/octet-stream")
         _document(answer.status, answer.body)
 
 
@@ -84,15 +88,20 @@ def tracker_of(settings: Settings, profile: Profile) -> Tracker | None:
 
 
 def training(profile: Profile, bundle: Bundle, started_us: int, tags: Mapping[str, str],
-             more: Sequence[Path] = ()) -> Run:
-    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, and its files."""
+             judged: Sequence[Quality], more: Sequence[Path] = ()) -> Run:
+    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, its files, and plots of
+    what was `judged`.
+    """
+    from tidegate.cli.plots import plots  # matplotlib is slow to import
+
     manifest, history = bundle.manifest, bundle.manifest.training
     params = {"profile": profile.name, "profile_hash": manifest.profile_hash, "history": history.source,
               "from_us": history.from_us, "to_us": history.to_us, "rows": sum(history.rows),
               "frauds": sum(history.frauds), "features": len(manifest.features)}
     files = sorted(path for path in bundle.path.iterdir() if path.is_file())
     return Run(bundle.hash, started_us, params | dict(_settings(profile)), manifest.metrics,
-               {"bundle": bundle.hash, **tags}, [*files, *more])
+               {"bundle": bundle.hash, **tags}, [*files, *more],
+               {f"plots/{name}.png": image for name, image in plots(judged).items()})
 
 
 def _settings(profile: Profile) -> Iterator[tuple[str, object]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from model.bundle import Bundle
+    from model.evaluate import Quality
     from tidegate.profile import Profile as LoadedProfile
 
 Promote = Annotated[bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")]
@@ -47,9 +48,10 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
     loaded = adjusted(load_profile(settings.profile), samples, epochs)
     check_installed(loaded.models.names)
     tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
+    found: list[Quality] = []
     with progress_bar("training") as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
-        bundle = train_bundle(loaded, frame, labels, settings.bundles_dir, progress, seed)
+        bundle = train_bundle(loaded, frame, labels, settings.bundles_dir, progress, seed, found.append)
     if promote:
         from model.registry import promote as promote_bundle
         from tidegate.kafka import KafkaBroker
@@ -57,7 +59,7 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
         promote_bundle(KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train")
     _report(bundle, settings.bundles_dir, as_json)
     if tracker:
-        tracker.record(training(loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}))
+        tracker.record(training(loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}, found))
 
 
 def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
