@@ -1,4 +1,4 @@
-"""Rows that were decided without a failed detector, scored again with all: each gets a revision beside it."""
+"""Rows that were decided without a failed or late detector, scored again with all: each gets a revision beside it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundle import Bundle, Scores
-from model.detectors.base import Array
+from consumers.deadline import Deadline, Late
+from model.bundle import Bundle, Scores, score_of
+from model.detectors.base import Array, Detector
 from model.hashing import hash64
 from model.reasons import Reason, reasons
 from model.serving import Model, Serving
@@ -42,7 +44,10 @@ class Alert(msgspec.Struct):
 
 
 class ScoreStage:
-    """Scores with the bundles that the topic `models` names, which is read between batches: see `model.serving`."""
+    """Scores with the bundles that the topic `models` names, which is read between batches: see `model.serving`.
+
+    `detector_seconds`: a batch is decided without a detector that takes longer for it; 0: however long one takes.
+    """
 
     name = "score"
     input = "transactions.features"
@@ -50,11 +55,11 @@ class ScoreStage:
     snapshot_tag = ""
     reach = 0
 
-    def __init__(self, profile: Profile, bundles_dir: Path) -> None:
-        self._profile = profile
+    def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
+        self._profile, self._deadline = profile, Deadline(detector_seconds) if detector_seconds else None
         self._from, self._to = profile.features_layout, profile.scored_layout
         self._account = profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
-        self._failing: set[str] = set()
+        self._failing = set[tuple[str, str]]()
         self.serving = Serving(profile, bundles_dir)
 
     @property
@@ -113,7 +118,7 @@ class ScoreStage:
         """Score, decide and explain whole frames by one bundle, into `output`."""
         bundle = model.bundle
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
-        scores = bundle.score(np.ascontiguousarray(rows["values"]))
+        scores = bundle.score(np.ascontiguousarray(rows["values"]), call=self._call(bundle))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
         self._tell_degraded(bundle, scores)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
@@ -126,24 +131,39 @@ class ScoreStage:
         _count(decisions, scores.final)
 
     def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
-        """The shadow's scores f8[n]; NaN without one."""
-        shadow = self.serving.shadow
+        """The shadow's scores f8[n]; NaN without one, or when it has no detector left: nothing waits for it."""
+        shadow, nothing = self.serving.shadow, np.full(len(rows), np.nan)
         if shadow is None:
-            return np.full(len(rows), np.nan)
-        scores = shadow.score(np.ascontiguousarray(rows["values"])).final
-        same = int((shadow.decide(scores, rows["amount_minor"]) == decisions).sum())
+            return nothing
+        try:
+            found = shadow.score(np.ascontiguousarray(rows["values"]), call=self._call(shadow))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the shadow decides nothing
+            self._log_left_out(shadow, dict.fromkeys(shadow.manifest.detectors, error))
+            return nothing
+        self._log_left_out(shadow, found.failures)
+        same = int((shadow.decide(found.final, rows["amount_minor"]) == decisions).sum())
         SHADOW.labels("same").inc(same)
         SHADOW.labels("other").inc(len(rows) - same)
-        return scores
+        return found.final
+
+    def _call(self, bundle: Bundle) -> Callable[[Detector, Array], Array]:
+        return partial(self._deadline.score, bundle.hash) if self._deadline else score_of
 
     def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
-        """Count what was decided without a detector; log an error once, until the detector works again."""
+        """Count and log what was decided without a detector."""
         if np.isnan(scores.parts).any():
             for part, count in zip(bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True):
                 DEGRADED.labels(part.name).inc(count)
-        for name in scores.failures.keys() - self._failing:
-            _LOG.error("detector %s failed and is left out", name, exc_info=scores.failures[name])
-        self._failing = set(scores.failures)
+        self._log_left_out(bundle, scores.failures)
+
+    def _log_left_out(self, bundle: Bundle, failures: Mapping[str, Exception]) -> None:
+        """An error once, until the detector works again."""
+        for name, error in failures.items():
+            if (bundle.hash, name) not in self._failing:
+                what = "is late" if isinstance(error, Late) else "failed"
+                _LOG.error("detector %s of bundle %s %s and is left out", name, bundle.hash, what, exc_info=error)
+        others = {pair for pair in self._failing if pair[0] != bundle.hash}
+        self._failing = others.union((bundle.hash, name) for name in failures)
 
     def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
         return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"],

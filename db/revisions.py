@@ -1,4 +1,4 @@
-"""Rows that were decided without a failed detector, and what they would have been with it."""
+"""Rows that were decided without a failed or late detector, and what they would have been with it."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from model.ensemble import Combiner, Ensemble, sigmoid
 from model.levels import levels
 from model.manifest import FORMAT, MANIFEST, Manifest, damaged, read_manifest, verified
 from model.ranking import RankAverage
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Retry
 
 
 class Scores(NamedTuple):
@@ -37,6 +37,11 @@ class Scores(NamedTuple):
     parts: Array
     final: Array
     failures: Mapping[str, Exception]
+
+
+def score_of(part: Detector, inputs: Array) -> Array:
+    """How a detector is made to score, when nothing limits it."""
+    return part.score(inputs)
 
 
 class Bundle:
@@ -78,29 +83,30 @@ class Bundle:
         manifest = msgspec.structs.replace(self.manifest, thresholds=dict(thresholds))
         return Bundle(self.path, self.hash, manifest, self.detectors, self.ensemble)
 
-    def score(self, values: Array, weights: Array | None = None, without: Collection[str] = ()) -> Scores:
+    def score(self, values: Array, weights: Array | None = None, without: Collection[str] = (),
+              call: Callable[[Detector, Array], Array] = score_of) -> Scores:
         """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors out by name.
 
         A detector that raises is left out of all rows, one whose score is not finite out of that row. Raises its error
-        when no detector is left.
+        when no detector is left: of several a Retry, after which one may be back.
         """
         inputs, failures = self.inputs(values), dict[str, Exception]()
         margins = np.full((len(inputs), len(self.detectors)), np.nan)
         for k, part in enumerate(self.with_weights(weights).detectors):
             if part.name not in without:
                 try:
-                    margins[:, k] = part.score(inputs)
+                    margins[:, k] = call(part, inputs)
                 except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
                     failures[part.name] = error
         if len(failures) == len(self.detectors):
-            raise next(iter(failures.values()))
+            raise min(failures.values(), key=lambda error: not isinstance(error, Retry))
         margins[~np.isfinite(margins)] = np.nan
         final = self.ensemble.combine(margins) if not np.isnan(margins).any() else self._degraded(margins)
         return Scores(sigmoid(margins), final, failures)
 
     def _degraded(self, margins: Array) -> Array:
         out = np.empty(len(margins))
-        for rows, left_out in _patterns(margins):
+        for rows, left_out in patterns(margins):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
             out[rows] = combiner.combine(np.delete(margins[rows], left_out, axis=1))
         return out
@@ -116,7 +122,7 @@ class Bundle:
         """
         inputs = self.inputs(values)
         out = np.empty((len(inputs), 1 + len(self.feature_names)))
-        for rows, left_out in _patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
+        for rows, left_out in patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
             out[rows] = combiner.shares([part.contributions(inputs[rows]) for k, part in enumerate(self.detectors)
                                          if k not in left_out])
@@ -143,8 +149,8 @@ class Bundle:
         return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
 
 
-def _patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
-    """Rows that lack the same parts, and the places of these."""
+def patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
+    """Rows of f8[n, m] that lack (NaN) the same parts, and the places of these."""
     missing = np.isnan(parts)
     if not missing.any():
         yield np.arange(len(parts)), ()

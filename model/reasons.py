@@ -44,7 +44,7 @@ def reasons(bundle: Bundle, profile: Profile, values: Array, amount_minor: Amoun
     order = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
     found = [[_reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
               for k in row if shares[i, k] >= _LEAST] for i, row in enumerate(order)]
-    limits = passing(bundle, values, amount_minor, order[:, :_TRIED])
+    limits = passing(bundle, values, amount_minor, order[:, :_TRIED], parts)
     for row, most, least in zip(found, limits.at_most, limits.at_least, strict=True):
         for reason, high, low in zip(row, most, least, strict=False):
             _add_passing(profile, reason, high, low)

@@ -106,4 +106,5 @@ class Serving:
         if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
             raise ConfigError(f"bundle {bundle.path}: trained for other columns or models than {self._profile.path} "
                               "has; train one with `tidegate train`")
+        bundle.score(np.full((1, len(self._profile.values)), np.nan))  # compiles the loops: no batch is to wait for it
         return bundle

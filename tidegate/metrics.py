@@ -60,7 +60,8 @@ RESTORE_SECONDS = Gauge("tidegate_restore_seconds", "Time the last restore of a 
 ASSIGNED = Gauge("tidegate_assigned_partitions", "Partitions assigned to this process", ["stage"])
 READY = Gauge("tidegate_ready", "1 when assigned and restored", ["stage"])
 DECISIONS = Counter("tidegate_decisions_total", "Decisions made", ["decision"])
-DEGRADED = Counter("tidegate_degraded_total", "Transactions decided without a detector that failed", ["detector"])
+DEGRADED = Counter("tidegate_degraded_total", "Transactions decided without a detector that failed or was late",
+                   ["detector"])
 SCORES = BatchHistogram("tidegate_score", "Distribution of the final score",
                         buckets=(.001, .005, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, 1))
 SHADOW = Counter("tidegate_shadow_total", "Transactions that a shadow scored too, by its decision", ["decision"])

@@ -268,7 +268,8 @@ def test_a_detector_that_fails_is_left_out(trained: Trained, place: int, name: s
     again = trained.bundle.score(trained.values[20_000:24_000], without=[name])
     np.testing.assert_array_equal(frames.rows["score"], again.final)
     assert DEGRADED.labels(name)._value.get() == before + 4_010
-    assert [record.message for record in caplog.records] == [f"detector {name} failed and is left out"]
+    assert [record.message for record in caplog.records] == [
+        f"detector {name} of bundle {trained.bundle.hash} failed and is left out"]
     flagged = np.flatnonzero(frames.rows["decision"])
     assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged.tolist())
 

@@ -1,4 +1,4 @@
-"""`tidegate rescore`: what rows that were decided without a failed detector would have been with it."""
+"""`tidegate rescore`: what rows that were decided without a failed or late detector would have been with it."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _preprocess_2(profile: Profile, _settings: Settings, _broker: Broker) -> Sta
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
     from consumers.score import ScoreStage
 
-    return ScoreStage(profile, settings.bundles_dir)
+    return ScoreStage(profile, settings.bundles_dir, settings.detector_seconds)
 
 
 def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:

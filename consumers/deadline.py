@@ -1,0 +1,80 @@
+"""How long a detector may take for a batch, before the batch is decided without it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import Empty, SimpleQueue
+
+from model.detectors.base import Array, Detector
+from tidegate.errors import Retry
+
+
+class Late(Retry):
+    """A detector has not scored in time. Where no other one has either, the batch has to wait."""
+
+
+class Deadline:
+    """Lets detectors score in threads of their own, so that the caller need not wait for one that does not end.
+
+    It gets no other batch before it has ended: no detector ever works on two at once, and one that hangs holds one
+    thread. A hand-over to a thread and back costs 22 us.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._idle: list[_Worker] = []
+        self._late: dict[tuple[str, str], _Worker] = {}
+
+    def score(self, bundle: str, part: Detector, x: Array) -> Array:
+        """What `part`, which is of this bundle (hash), scores. Raises Late, or what it raises."""
+        key = bundle, part.name
+        if key in self._late and not self._has_ended(key):
+            raise Late(f"{part.name} has not yet ended with an earlier batch")
+        worker = self._idle.pop() if self._idle else _Worker()
+        worker.start(partial(part.score, x))
+        try:
+            outcome = worker.outcome(self._seconds)
+        except Empty:
+            self._late[key] = worker
+            raise Late(f"{part.name} took more than {self._seconds:g} s for {len(x):,} rows") from None
+        self._idle.append(worker)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _has_ended(self, key: tuple[str, str]) -> bool:
+        try:
+            self._late[key].outcome(0)
+        except Empty:
+            return False
+        self._idle.append(self._late.pop(key))
+        return True
+
+
+class _Worker:
+    """A thread for one call at a time; a daemon, so that a call which never ends cannot keep the process."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], Array]] = SimpleQueue()
+        self._outcomes: SimpleQueue[Array | Exception] = SimpleQueue()
+        threading.Thread(target=self._run, name="detector", daemon=True).start()
+
+    def start(self, call: Callable[[], Array]) -> None:
+        self._calls.put(call)
+
+    def outcome(self, seconds: float) -> Array | Exception:
+        """What the call gave or raised. Raises Empty when it takes longer."""
+        return self._outcomes.get(timeout=seconds)
+
+    def _run(self) -> None:
+        while True:
+            self._outcomes.put(_outcome(self._calls.get()))
+
+
+def _outcome(call: Callable[[], Array]) -> Array | Exception:
+    try:
+        return call()
+    except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
+        return error
