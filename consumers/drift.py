@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import Gauge
 
 from model.drift import Grid, read_reference
-from model.drift_window import WINDOW, Rows, WindowState, fold, rows_of
+from model.drift_window import WINDOW, Rows, WindowState, fold, reached, rows_of
 from tidegate.drift import Drift, Kind, Moved
 from tidegate.errors import ConfigError
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
@@ -38,6 +39,7 @@ class DriftWatch:
         self._names: list[tuple[str, Kind]] = [
             *((name, "input" if name in profile.inputs else "derived") for name in profile.values), ("score", "score")]
         self._bundles, self._grids = bundles, dict[bytes, Grid | None]()
+        self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         self.told: Drift | None = None
 
     def new_state(self) -> WindowState:
@@ -46,7 +48,8 @@ class DriftWatch:
 
     def fold(self, state: WindowState, offsets: NDArray[np.int64], rows: NDArray[Any]) -> None:
         """Count scored rows (of the profile's scored layout), and tell when enough have come."""
-        before = _mark(state)
+        before, first = _mark(state), reached(offsets)
+        offsets, rows = offsets[first:], rows[first:]
         x = np.empty((len(rows), len(self._names)))
         x[:, :-1], x[:, -1] = rows["values"], rows["score"]
         fold(state, Rows(offsets, rows["bundle"], x), self._grid)
@@ -79,19 +82,27 @@ class DriftWatch:
             self.told = None
             DRIFT_PSI.clear()
             DRIFT_KS.clear()
+            self._gauges.clear()
             return
         moved = [Moved(name, kind, round(psi, 4), round(ks, 4)) for (name, kind), psi, ks in zip(
             self._names, grid.psi(counts).tolist(), grid.ks(counts).tolist(), strict=True) if psi == psi]
         for one in moved:
-            DRIFT_PSI.labels(one.kind, one.name).set(one.psi)
-            DRIFT_KS.labels(one.kind, one.name).set(one.ks)
+            self._set(one)
         moved.sort(key=lambda one: -one.psi)
         others, derived = ([one for one in moved if (one.kind == "derived") is computed] for computed in (False, True))
         told = sorted([*others[:_TOLD], *derived[:_TOLD]], key=lambda one: -one.psi)
         self.told = Drift(bundle.decode(), rows_of(counts), told)
 
+    def _set(self, one: Moved) -> None:
+        """Finding a gauge by its labels takes longer than all else that is done for a column."""
+        at = one.kind, one.name
+        if at not in self._gauges:
+            self._gauges[at] = DRIFT_PSI.labels(*at), DRIFT_KS.labels(*at)
+        psi, ks = self._gauges[at]
+        psi.set(one.psi)
+        ks.set(one.ks)
 
-def _mark(state: WindowState) -> tuple[bytes, int, int]:
+
+def _mark(state: WindowState) -> tuple[int, int]:
     """Changes when it is time to say something."""
-    bundle = state.bundle
-    return bundle, state.block, rows_of(state.counts[bundle][1]) // _STEP if bundle else 0
+    return state.block, sum(rows_of(counts[1]) for counts in state.counts.values()) // _STEP

@@ -78,12 +78,15 @@ class WindowState:
         content = b"".join(part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values())
         return hashlib.sha256(content).hexdigest()
 
-    def add(self, block: int, bundle: bytes, counts: Counts) -> None:
-        """Count rows of a block, this one or a later one."""
+    def advance(self, block: int) -> None:
+        """Fill this block from now on, the one that is being filled or a later one."""
         if block != self.block:
             self.counts = {name: np.stack([old[1], np.zeros_like(old[1])]) for name, old in self.counts.items()
                            if block == self.block + 1 and old[1].any()}
             self.block = block
+
+    def add(self, bundle: bytes, counts: Counts) -> None:
+        """Count rows of this block."""
         self.counts.setdefault(bundle, np.zeros(self._shape, np.int64))[1] += counts
 
 
@@ -92,13 +95,19 @@ def rows_of(counts: Counts) -> int:
     return int(counts[..., 0, :].sum())
 
 
+def reached(offsets: NDArray[np.int64], window: int = WINDOW) -> int:
+    """Of ascending offsets, the place of the first that the state after all of them depends on."""
+    return int(np.searchsorted(offsets, (offsets[-1] // window - 1) * window))
+
+
 def fold(state: WindowState, rows: Rows, grid_of: Callable[[bytes], Grid | None], window: int = WINDOW) -> None:
     """Count rows. Those of a bundle without a grid are passed over."""
     blocks = rows.offsets // window
     for start, stop in _runs(blocks, rows.bundles):
+        state.advance(int(blocks[start]))
         bundle = bytes(rows.bundles[start])
         if (grid := grid_of(bundle)) is not None:
-            state.add(int(blocks[start]), bundle, grid.count(rows.x[start:stop]))
+            state.add(bundle, grid.count(rows.x[start:stop]))
 
 
 def _runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:
