@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.engine import open_database, retrying
@@ -14,6 +13,8 @@ from db.tables import revisions, transactions
 from tidegate.messages import Decision
 
 _ROWS = 10_000
+_NO_NUMBER = (b"\x7f", b"\xff")
+"""The last byte of a packed <f8 that is NaN, with either sign; no probability ends with one of these."""
 
 
 class DegradedRow(NamedTuple):
@@ -37,19 +38,18 @@ class Revision(NamedTuple):
 
 
 def read_degraded(url: str, profile: str, detectors: int) -> list[DegradedRow]:
-    """A profile's (hash) rows that lack a detector's score and have no revision, oldest first. Reads the whole table.
+    """A profile's (hash) rows that lack a detector's score and have no revision, oldest first. Raises Retry.
 
-    Raises Retry.
+    The database looks at all rows, and gives those.
     """
     table, database = transactions.c, open_database(url, "read")
-    columns = [table[name] for name in (*DegradedRow._fields, "scores")]
+    lacks = or_(*(func.substr(table.scores, 8 * place + 8, 1).in_(_NO_NUMBER) for place in range(detectors)))
     revised = exists().where(revisions.c.transaction_id == table.transaction_id)
-    query = select(*columns).where(table.profile == profile, ~revised).order_by(table.seq).execution_options(
-        yield_per=_ROWS)
+    query = select(*(table[name] for name in DegradedRow._fields)).where(
+        table.profile == profile, lacks, ~revised).order_by(table.seq).execution_options(yield_per=_ROWS)
     try:
         with retrying(database), database.engine.connect() as connection:
-            return [DegradedRow(*row[:-1]) for row in connection.execute(query)
-                    if np.isnan(np.frombuffer(row.scores, "<f8")[:detectors]).any()]
+            return [DegradedRow(*row) for row in connection.execute(query)]
     finally:
         database.close()
 

@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from db.names import Names
+from db.revisions import Revision, read_degraded, write_revisions
 from db.store import Store
-from tests.db.scored import LAYOUT, Writer, frames, values
+from tests.db.scored import LAYOUT, NAMES, Writer, frames, values
 
 REASONS = '[{"feature":"count_1h","contribution":1.5,"value":9.0}]'
 
@@ -45,6 +46,19 @@ def test_a_detector_without_a_score_was_left_out(writer: Writer, store: Store) -
     row = store.get("a")
     assert row is not None
     assert (row["degraded"], row["scores"]) == (["trees"], {"trees": None, "online": 0.5})
+
+
+def test_rows_that_lack_a_score_are_found_whatever_the_others_are(writer: Writer, url: str) -> None:
+    scores = {"a": (0.0, 1.0), "b": (np.nan, 0.5), "c": (5e-324, 1 - 1e-16), "d": (1.0, -np.nan), "e": (np.nan, np.nan),
+              "f": (0.5, 1e-300), "g": (-np.nan, 1.0)}
+    made = frames(list(scores))
+    made.rows["scores"][:, :2] = list(scores.values())
+    writer.write(*LAYOUT.pack(made))
+    write_revisions(url, [Revision("g", 1, 0.5, "approve", b"")])
+    found = read_degraded(url, NAMES.hash, 2)
+    assert [row.transaction_id for row in found] == ["b", "d", "e"]
+    assert found[0].features == np.array([1.5, np.nan], "<f8").tobytes()
+    assert read_degraded(url, "ffff0000", 2) == []
 
 
 def test_rows_of_an_older_profile_keep_their_names(writer: Writer, url: str) -> None:
