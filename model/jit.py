@@ -7,6 +7,7 @@ never be folded by the loops of another version, so the cache lies in a folder o
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,9 +26,19 @@ def sources_digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def fresh(folder: Path, digest: str, kept: int = 4) -> Path:
+    """The cache's folder for this content; when it is a new one, those of old contents but the newest are removed."""
+    found = folder / digest
+    if not found.exists():
+        others = sorted(folder.glob("[0-9a-f]" * len(digest)), key=lambda path: path.stat().st_mtime, reverse=True)
+        for old in others[kept:]:
+            shutil.rmtree(old, ignore_errors=True)  # another process may be at the same
+    return found
+
+
 _HERE = Path(__file__).parent
 _CONFIG: Any = numba.config
-_CONFIG.CACHE_DIR = str(Path(_CONFIG.CACHE_DIR or _HERE / "__pycache__" / "compiled") / sources_digest(_HERE))
+_CONFIG.CACHE_DIR = str(fresh(Path(_CONFIG.CACHE_DIR or _HERE / "__pycache__" / "compiled"), sources_digest(_HERE)))
 
 
 def jit(function: F) -> F:
