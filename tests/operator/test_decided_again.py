@@ -25,11 +25,13 @@ from producers.simulate import simulate_history
 from tests.crash.bundle import card_bundle
 from tests.operator.chain import label_of
 from tests.runner.crash import Clock, Inline
+from tidegate.cli import newdata
 from tidegate.cli.candidate import Order, judge
 from tidegate.cli.cases import Span, from_database, from_file, from_topic
 from tidegate.memory import MemoryBroker
 from tidegate.messages import Champion, Frames
 from tidegate.profile import load_profile
+from tidegate.profile.spec import DAY
 from tidegate.runner import Runner
 from tidegate.settings import Settings
 from tidegate.sink import KafkaSink, Sink
@@ -135,6 +137,18 @@ def test_the_rows_of_the_database_are_decided_as_the_stream_did(stream: Stream) 
     begin, end = (int(cases.log.times[at]) for at in (3000, 5000))
     part = from_database(CARD, stream.settings, stream.broker, Span(begin, end))[0]
     assert part.ids == [name for name, time in zip(cases.ids, cases.log.times, strict=True) if begin <= time < end]
+
+
+def test_a_retraining_reads_the_newest_of_the_same_rows(stream: Stream) -> None:
+    cases = from_database(CARD, stream.settings, stream.broker, Span())[0]
+    data = newdata.from_database(CARD, stream.settings.db_url, stream.broker, 2, None, None)
+    newest = cases.log.times >= cases.log.times[-1] + 1 - 2 * DAY
+    assert 0 < newest.sum() < N
+    assert data.log.values.tobytes() == cases.log.values[newest].tobytes()
+    np.testing.assert_array_equal(data.log.labels, cases.log.labels[newest])
+    accounts = [name for name, new in zip(cases.accounts, newest, strict=True) if new]
+    assert [accounts.index(name) for name in accounts] == [data.groups.tolist().index(one) for one in data.groups]
+    assert data.source.startswith("database, ")
 
 
 def test_the_raw_topic_is_decided_as_the_stream_did(stream: Stream) -> None:

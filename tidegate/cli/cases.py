@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from db.history import Period
     from model.fit import Progress
     from tidegate.broker import Broker, Consumer
     from tidegate.profile import Profile
@@ -154,19 +155,34 @@ def from_database(profile: Profile, settings: Settings, broker: Broker, span: Sp
 
     Raises Retry when database or Kafka are away.
     """
-    from db.history import newest_us, read_period
-    from model.published import labels_of, verdicts
-
-    name = profile.hash.decode()
-    until_us = newest_us(settings.db_url, name) + 1 if span.until_us is None else span.until_us
-    found = read_period(settings.db_url, name, len(profile.values), span.since_us or 0, until_us)
-    source = "database" + (f", without {found.others:,} rows of other versions of the profile" if found.others else "")
-    log = Log(found.values, labels_of(found.ids, verdicts(broker)), found.times)
+    span = ending(profile, settings.db_url, span)
+    found, log, without = stored_rows(profile, settings.db_url, broker, span)
+    source = f"database{without}"
     accounts = [account or "" for account in found.accounts] if profile.account else []
     cases = Cases(found.ids, accounts, found.amounts, log, span.rows(log.times), source, len(found.ids))
     return cases, Side(f"as decided by {', '.join(found.bundles)}", {}, found.scores, found.decided,
                        lambda at: _stored(settings, profile, [found.ids[row] for row in at]),
                        _calibrated(settings, found.bundles))
+
+
+def ending(profile: Profile, url: str, span: Span) -> Span:
+    """The span, ending behind the newest row where nothing was said. Raises Retry."""
+    from db.history import newest_us
+
+    return span if span.until_us is not None else span._replace(until_us=newest_us(url, profile.hash.decode()) + 1)
+
+
+def stored_rows(profile: Profile, url: str, broker: Broker, span: Span) -> tuple[Period, Log, str]:
+    """A span's rows, the log that they are with the newest verdicts, and words for what is not among them.
+
+    Raises Retry when database or Kafka are away.
+    """
+    from db.history import read_period
+    from model.published import labels_of, verdicts
+
+    found = read_period(url, profile.hash.decode(), len(profile.values), span.since_us or 0, span.until_us or 0)
+    without = f", without {found.others:,} rows of other versions of the profile" if found.others else ""
+    return found, Log(found.values, labels_of(found.ids, verdicts(broker)), found.times), without
 
 
 def _stored(settings: Settings, profile: Profile, ids: list[str]) -> list[list[str]]:

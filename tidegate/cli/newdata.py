@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from model.history import Log
 from model.retrain import Data
-from tidegate.cli.cases import Span
+from tidegate.cli.cases import Span, ending, stored_rows
 from tidegate.cli.cases import from_file as read_file
 from tidegate.cli.common import day_of
 from tidegate.profile.spec import DAY
@@ -36,18 +35,12 @@ def from_database(profile: Profile, url: str, broker: Broker, days: int, since_u
 
     It ends with the newest row and begins so many days before its end, where nothing else is said.
     """
-    from db.history import newest_us, read_period
-    from model.published import labels_of, verdicts
-
-    until_us = newest_us(url, profile.hash.decode()) + 1 if until_us is None else until_us
-    since_us = until_us - days * DAY if since_us is None else since_us
-    period = read_period(url, profile.hash.decode(), len(profile.values), since_us, until_us)
-    labels = labels_of(period.ids, verdicts(broker))
-    source = f"database, {day_of(since_us)} to {day_of(until_us)}"
-    if period.others:
-        source += f", without {period.others:,} rows of other versions of the profile"
+    until = ending(profile, url, Span(since_us, until_us)).until_us or 0
+    since = until - days * DAY if since_us is None else since_us
+    period, log, without = stored_rows(profile, url, broker, Span(since, until))
     accounts = [account for account in period.accounts if account is not None]
-    return Data(Log(period.values, labels, period.times), _groups(accounts, len(period.ids)), source, len(period.ids))
+    return Data(log, _groups(accounts, len(period.ids)), f"database, {day_of(since)} to {day_of(until)}{without}",
+                len(period.ids))
 
 
 def _groups(accounts: list[str], n: int) -> np.ndarray:
