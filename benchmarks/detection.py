@@ -43,6 +43,7 @@ class Case(NamedTuple):
     options: tuple[str, ...] = ()
     folds: tuple[str, ...] = FOLDS
     goal: Goal = Goal()
+    profile: str = "handbook"
 
 
 WEEKS: Mapping[str, tuple[str, ...]] = {"week of 07-11": (), "no verdicts": ("--without-verdicts",)}
@@ -50,7 +51,7 @@ WEEKS: Mapping[str, tuple[str, ...]] = {"week of 07-11": (), "no verdicts": ("--
 _NEURAL = {"week of 07-11": Goal(.870, .35, .27), "no verdicts": Goal(.65, .28, .095)}
 UNSUPERVISED: Mapping[str, Mapping[str, Goal]] = {
     "isolation_forest": {"week of 07-11": Goal(.870, .50, .28), "no verdicts": Goal(.66, .30, .095)},
-    "autoencoder": _NEURAL, "vae": _NEURAL}
+    "autoencoder": _NEURAL, "lstm_autoencoder": _NEURAL, "vae": _NEURAL}
 
 
 class Source(NamedTuple):
@@ -91,11 +92,12 @@ def cases() -> list[Case]:
              Case("online, one pass, no refit", ("--models", "online", "--weeks", "14"), goal=Goal(.878, .730, .308))]
     for name in known():
         if name in UNSUPERVISED:
-            found += [Case(f"{name}, {what}", ("--models", name, "--weeks", "1", *WEEKS[what]), ("2018-07-11",), goal)
-                      for what, goal in UNSUPERVISED[name].items()]
+            profile = "sequences" if name == "lstm_autoencoder" else "handbook"
+            found += [Case(f"{name}, {what}", ("--models", name, "--weeks", "1", *WEEKS[what]), ("2018-07-11",), goal,
+                           profile) for what, goal in UNSUPERVISED[name].items()]
         elif name != "online":
             found.append(Case(name, ("--models", name)))
-    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=.74))]
+    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=.74), profile="sffsd")]
 
 
 def main() -> None:
@@ -140,9 +142,9 @@ def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
     """The metrics of the product's own scores for each fold, and their `mean`."""
     with tempfile.TemporaryDirectory(prefix="tidegate-detection-") as folder:
         out = Path(folder) / "scores.parquet"
-        profile, data = ("handbook", source.card) if case.folds else ("sffsd", source.sffsd)
+        data = source.card if case.folds else source.sffsd
         rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
-        output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", profile, "--data", str(data), *rows,
+        output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", case.profile, "--data", str(data), *rows,
                  *case.options, "--seed", str(seed), "--out", str(out)])
         if not case.folds:
             return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}

@@ -6,12 +6,14 @@ import time
 
 import numpy as np
 
-from model.detectors.base import NEURAL, Array, Detector, known
+from model.detectors.base import NEURAL, Array, Detector, Settings, known
 from tidegate.profile import load_profile
 
 ROWS, FITTED = 20_000, 5_000
 BATCH = 4000
 _REPEATS = 5
+_STEPS = 8
+"""Of the sequences that the LSTM autoencoder looks at."""
 
 
 def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
@@ -23,10 +25,16 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     width, chance = len(load_profile("card").features), np.random.default_rng(0)
     x = np.exp(chance.normal(size=(ROWS, width)))
     y = x[:, 0] * x[:, 1] > 8.0
-    features = [f"column_{k}" for k in range(width)]
-    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, {"epochs": 1} if name in NEURAL else {})
+    features = [f"series{k // _STEPS}_{k % _STEPS}" for k in range(width)]
+    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name))
             for name, kind in known().items() if neural or name not in NEURAL}
     return {name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()}
+
+
+def _settings(name: str) -> Settings:
+    if name == "lstm_autoencoder":
+        return {"epochs": 1, "series": ["series0", "series1"]}
+    return {"epochs": 1} if name in NEURAL else {}
 
 
 def _us(detector: Detector, x: Array) -> float:

@@ -30,7 +30,7 @@ _AHEAD = 4
 """How many records before its turn a row is asked for: to wait for memory costs more than what is done with it."""
 _WINDOW, _TOTAL, _VERDICT_TOTAL, _VERDICT_DECAY, _RUN = (
     plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.VERDICT_DECAY, plan.RUN)
-_DISTINCT, _SINCE, _LEVEL = plan.DISTINCT, plan.SINCE, plan.LEVEL
+_DISTINCT, _SINCE, _LEVEL, _RECENT = plan.DISTINCT, plan.SINCE, plan.LEVEL, plan.RECENT
 _COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
     plan.COUNT, plan.SUM, plan.MEAN, plan.DEVIATION, plan.RATIO, plan.DIFFERENCE, plan.RATE, plan.RUN_PART)
 _CALENDAR, _CONSTANT, _COPY = plan.CALENDAR, plan.CONSTANT, plan.COPY
@@ -160,6 +160,8 @@ def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, 
             _free(code, i, consts[i, 0], regs, time)
         elif op >= _FIRST_OUTPUT:
             regs[code[i, 1]] = _output(op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1])
+        elif op == _RECENT:
+            windows.recent(row, rowf, code[i, 2], code[i, 3], regs[code[i, 4]], regs, code[i, 1])
         else:
             _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, scratch)
 

@@ -29,6 +29,7 @@ from tidegate.profile.spec import (
     FraudRun,
     Level,
     Mean,
+    Recent,
     SinceLast,
     Sum,
     Verdicted,
@@ -36,10 +37,10 @@ from tidegate.profile.spec import (
     Windowed,
 )
 
-WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY = range(9)
+WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY, RECENT = range(10)
 """Touch the row; TOTAL to LEVEL leave totals for the outputs that follow them."""
-COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(9, 18)
-CALENDAR, CONSTANT, COPY = range(18, 21)
+COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(10, 19)
+CALENDAR, CONSTANT, COPY = range(19, 22)
 _PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
 _GIVES = {"ratio": RATIO, "difference": DIFFERENCE, "zscore": ZSCORE}
 _RUN_PARTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
@@ -106,6 +107,9 @@ class Plan:
                 self._run(spec)
             case Level():
                 self._level(spec)
+            case Recent():
+                self._emit(RECENT, dst, self._take(1 + spec.last), spec.last, self._register[spec.of])
+                self._grouped |= {column for column, other in self._mine.items() if other is spec}
             case Distinct():
                 base = self._take(2 * spec.keep)
                 self._reach(spec.window)
@@ -115,10 +119,14 @@ class Plan:
             case DecayedSum():
                 self._reach(10 * spec.half_life)
                 self._emit(DECAY, dst, self._take(2), self._register[spec.of], x=math.log(2) / spec.half_life)
-            case Calendar():
-                self._emit(CALENDAR, dst, _PARTS[spec.part])
-            case Expression():
-                self._emit(COPY, dst, self._expression(parse(spec.is_, self._columns())))
+            case Calendar() | Expression():
+                self._free(dst, spec)
+
+    def _free(self, dst: int, spec: Calendar | Expression) -> None:
+        if isinstance(spec, Calendar):
+            self._emit(CALENDAR, dst, _PARTS[spec.part])
+        else:
+            self._emit(COPY, dst, self._expression(parse(spec.is_, self._columns())))
 
     def _reach(self, span_us: int) -> None:
         self.horizon_us = max(self.horizon_us, span_us)

@@ -190,6 +190,15 @@ def level(row: Row, rowf: Floats, base: int, keep: int, value: float, scratch: F
 
 
 @jit
+def recent(row: Row, rowf: Floats, base: int, keep: int, value: float, regs: Floats, dst: int) -> None:
+    """Notes `value`; the newest `keep` values, newest first, go to the registers from `dst` on; NaN where none is."""
+    rowf[base + 1 + row[base] % keep] = value
+    row[base] += 1
+    for k in range(keep):
+        regs[dst + k] = rowf[base + 1 + (row[base] - 1 - k) % keep] if k < row[base] else np.nan
+
+
+@jit
 def decay(row: Row, rowf: Floats, base: int, time: int, value: float, rate: float) -> float:
     """The decayed sum as of the later of `time` and the newest event; a late value is decayed before it is added."""
     if np.isnan(value):

@@ -108,7 +108,7 @@ def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:
     assert (changed.history.simulate, changed.models.settings["vae"]) == (2000, {"hidden": 4, "epochs": 3})
     assert (profile.history.simulate, profile.models.settings["vae"]) == (60_000, {"hidden": 4})
     assert changed.hash == profile.hash
-    with pytest.raises(ConfigError, match="names no neural model; there are autoencoder, keras, vae"):
+    with pytest.raises(ConfigError, match="names no neural model; there are autoencoder, keras, lstm_autoencoder, vae"):
         adjusted(load_profile("vector"), epochs=3)
     profile.history.simulate, profile.history.file = 0, "payments.csv"
     with pytest.raises(ConfigError, match=r"trains on payments\.csv"):

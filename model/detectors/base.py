@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 Settings = Mapping[str, float | int | str | bool | list[str]]
 Files = Mapping[str, bytes]
 """Contents by name."""
-NEURAL = frozenset({"autoencoder", "vae", "keras"})
+NEURAL = frozenset({"autoencoder", "lstm_autoencoder", "vae", "keras"})
 """Detectors that TensorFlow trains."""
 T = TypeVar("T")
 
@@ -96,8 +96,9 @@ def known() -> Mapping[str, type[Detector]]:
     from model.detectors.lightgbm import LightGBM
     from model.detectors.online import Online
     from model.detectors.reconstruction import Autoencoder, VariationalAutoencoder
+    from model.detectors.sequence import LstmAutoencoder
     from model.detectors.xgboost import XGBoost
 
-    kinds: tuple[Any, ...] = (LightGBM, XGBoost, Online, IsolationForest, Autoencoder, VariationalAutoencoder,
-                              Classifier)
+    kinds: tuple[Any, ...] = (LightGBM, XGBoost, Online, IsolationForest, Autoencoder, LstmAutoencoder,
+                              VariationalAutoencoder, Classifier)
     return {kind.name: kind for kind in kinds}

@@ -41,10 +41,14 @@ class Chosen(NamedTuple):
         given = settings.get("columns", [])
         if not isinstance(given, list) or not all(column in features for column in given):
             raise ConfigError(f"models.{name}.columns: expected a list of columns that the models see, got {given!r}")
-        at = np.array([features.index(column) for column in sorted(given or features)], np.int64)
+        return cls.of(x, [features.index(column) for column in sorted(given or features)], one_sided=bool(given))
+
+    @classmethod
+    def of(cls, x: Array, at: Sequence[int], *, one_sided: bool) -> Self:
+        """The columns of `x` at the places `at`, in this order."""
         chosen = np.clip(x[:, at], -_LIMIT, _LIMIT)
         medians = [np.median(known) if len(known := column[~np.isnan(column)]) else 0.0 for column in chosen.T]
-        return cls(at, np.array(medians, np.float64), bool(given))
+        return cls(np.array(at, np.int64), np.array(medians, np.float64), one_sided)
 
     def take(self, x: Array) -> Array:
         """The chosen columns f8[n, len(self.at)] (a copy), without missing values."""
@@ -53,9 +57,11 @@ class Chosen(NamedTuple):
         return np.ascontiguousarray(np.maximum(values, self.medians) if self.one_sided else values)
 
     def spread(self, shares: Array, features: int) -> Array:
-        """Each chosen column's share f8[n, len(self.at)] at its place among all `features`; the others have none."""
+        """The shares f8[n, c] of the last c of the chosen columns at their places among all `features`; the others have
+        none.
+        """
         out = np.zeros((len(shares), features))
-        out[:, self.at] = shares
+        out[:, self.at[-shares.shape[1]:]] = shares
         return out
 
     def file(self, features: Sequence[str]) -> ChosenFile:

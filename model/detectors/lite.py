@@ -1,4 +1,7 @@
-"""A TFLite graph run by LiteRT: one matrix in, one matrix out, nothing but dense layers. TensorFlow is not imported."""
+"""A TFLite graph run by LiteRT: one matrix in, one matrix out, dense layers and unrolled LSTMs between them.
+
+TensorFlow is not imported.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ _LARGEST = 4 * 1024 * 1024
 """Numbers of all tensors together: hundreds of times what our graphs hold."""
 _HEAVIEST = 1e6
 """Weights beyond this are no result of training, and may overflow float32."""
-_OPS = frozenset({"FULLY_CONNECTED", "TANH"})
+_OPS = frozenset({"FULLY_CONNECTED", "TANH", "LOGISTIC", "MUL", "ADD"})
 
 
 class Graph:
     """Runs f8[n, inputs] -> f8[n, outputs] in blocks of ROWS."""
 
     def __init__(self, name: str, content: bytes, inputs: int, outputs: int) -> None:
-        """Raises ConfigError when `content` is no graph of dense layers from so many inputs to so many outputs."""
+        """Raises ConfigError when `content` is no such graph from so many inputs to so many outputs."""
         from ai_edge_litert.interpreter import Interpreter  # 70 ms that profiles without neural models need not pay
 
         self._block, self._outputs = np.zeros((ROWS, inputs), np.float32), outputs
@@ -46,7 +49,7 @@ class Graph:
             raise ConfigError(f"{name} declares more than {_LARGEST:,} numbers: fetch the bundle again")
         steps: list[dict[str, Any]] = self._graph._get_ops_details()  # there is no public way
         if others := {step["op_name"] for step in steps} - _OPS:
-            raise ConfigError(f"{name} holds {', '.join(sorted(others))}; only dense layers are served")
+            raise ConfigError(f"{name} holds {', '.join(sorted(others))}; only dense layers and LSTMs are served")
         computed = {int(at) for step in steps for at in step["outputs"]} | {int(part["index"]) for part in sides[0]}
         weights = [self._graph.get_tensor(part["index"]) for part in tensors if part["index"] not in computed]
         if not all(part.dtype == np.float32 and (np.abs(part) <= _HEAVIEST).all() for part in weights):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import ClassVar, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -14,20 +14,42 @@ from model.detectors.base import Array, Files, Settings, ordered, read_json, set
 from model.detectors.chosen import Chosen, ChosenFile
 from model.detectors.lite import Graph
 from model.detectors.scaling import Scaling, ScalingFile
+from tidegate.errors import ConfigError
 
 _EXTREME = 0.98
 """Share of the training rows, by distance from the centre, that are learnt from: frauds are among the others."""
-_MOST = 100_000
-"""Rows that are learnt from."""
 _LEAST = 1e-6
 """Squared error that is none: below it the float32 of the graph decides."""
 _DEFAULTS = {"hidden": 16, "code": 3, "epochs": 20}
 
 
-class _File(msgspec.Struct, forbid_unknown_fields=True):
+class Size(NamedTuple):
+    """Of an autoencoder: numbers it writes, of its hidden layers and of its code; passes over the rows."""
+
+    width: int
+    hidden: int
+    code: int
+    epochs: int
+
+
+class Inputs(NamedTuple):
+    """The columns that go into the graph, how they are scaled, and how many of them, the last ones, come out again."""
+
+    chosen: Chosen
+    scaling: Scaling
+    written: int
+
+    def of(self, x: Array) -> Array:
+        """f8[n, chosen] of `x` f8[n, features]."""
+        return self.scaling.apply(self.chosen.take(x))
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     inputs: ChosenFile
     scaling: ScalingFile
     ranks: RanksFile
+    written: int = 0
+    """How many of the inputs, the last ones, the graph writes; 0: all."""
 
 
 class Autoencoder:
@@ -36,36 +58,48 @@ class Autoencoder:
     name: ClassVar[str] = "autoencoder"
     files: ClassVar[tuple[str, ...]] = ("autoencoder.json", "autoencoder.tflite")
     supervised: ClassVar[bool] = False
+    choice: ClassVar[str] = "columns"
+    """The setting that says what it looks at."""
+    most: ClassVar[int] = 100_000
+    """Rows that it learns from."""
 
-    def __init__(self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes, ranks: Ranks) -> None:
+    def __init__(self, features: tuple[str, ...], inputs: Inputs, graph: bytes, ranks: Ranks) -> None:
         self.features = features
-        self._chosen, self._scaling, self._content, self._ranks = chosen, scaling, graph, ranks
-        self._graph = Graph(self.files[1], graph, len(chosen.at), len(chosen.at))
+        self._inputs, self._content, self._ranks = inputs, graph, ranks
+        self._graph = Graph(self.files[1], graph, len(inputs.chosen.at), inputs.written)
 
     @classmethod
     def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no labels
             seed: int = 0) -> Self:
-        size = {key: max(1, int(value)) for key, value in setting(cls.name, settings, _DEFAULTS, ["columns"]).items()}
-        inputs, names = ordered(x, features)
-        chosen = Chosen.fit(cls.name, inputs, names, settings)
-        taken = chosen.take(inputs)
-        scaling = Scaling.fit(taken)
-        scaled = scaling.apply(taken)
-        graph = cls.train(_usual(scaled, seed), size["hidden"], size["code"], size["epochs"], seed)
-        bare = cls(names, chosen, scaling, graph, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
-        return cls(names, chosen, scaling, graph, Ranks.fit(_measure(bare._errors(inputs))))
+        size = {key: max(1, int(value)) for key, value in setting(cls.name, settings, _DEFAULTS, [cls.choice]).items()}
+        rows, names = ordered(x, features)
+        chosen, written = cls.choose(rows, names, settings)
+        inputs = Inputs(chosen, Scaling.fit(chosen.take(rows)), written)
+        usual = _usual(inputs.of(rows), seed)[:cls.most]
+        graph = cls.train(usual, Size(written, size["hidden"], size["code"], size["epochs"]), seed)
+        bare = cls(names, inputs, graph, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
+        return cls(names, inputs, graph, Ranks.fit(_measure(bare._errors(rows))))
+
+    @classmethod
+    def choose(cls, x: Array, features: Sequence[str], settings: Settings) -> tuple[Chosen, int]:
+        """What it looks at among the columns of `x`, and how many of these, the last ones, it puts together again.
+
+        Raises ConfigError for what is not there.
+        """
+        chosen = Chosen.fit(cls.name, x, features, settings)
+        return chosen, len(chosen.at)
 
     @staticmethod
-    def train(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> bytes:
-        """The TFLite graph that gives `rows` f8[n, c] back."""
+    def train(rows: Array, size: Size, seed: int) -> bytes:
+        """The TFLite graph that gives the last `size.width` columns of `rows` f8[n, c] back."""
         from model.detectors.neural_training import autoencoder
 
-        return autoencoder(rows, hidden, code, epochs, seed)
+        return autoencoder(rows, size, seed)
 
     def _errors(self, x: Array) -> Array:
-        """Squared errors f8[n, chosen] of `x` f8[n, features]."""
-        rows = self._scaling.apply(self._chosen.take(x))
-        return (rows - self._graph.run(rows)) ** 2
+        """Squared errors f8[n, written] of `x` f8[n, features]."""
+        rows = self._inputs.of(x)
+        return (rows[:, -self._inputs.written:] - self._graph.run(rows)) ** 2
 
     def score(self, x: Array) -> Array:
         return self._ranks.log_odds(_measure(self._errors(x)))
@@ -75,10 +109,13 @@ class Autoencoder:
         errors = self._errors(x)
         shares = (errors + _LEAST) / (errors + _LEAST).sum(axis=1, keepdims=True)
         odds = self._ranks.log_odds(_measure(errors))
-        return np.column_stack([np.zeros(len(x)), self._chosen.spread(shares * odds[:, None], len(self.features))])
+        parts = self._inputs.chosen.spread(shares * odds[:, None], len(self.features))
+        return np.column_stack([np.zeros(len(x)), parts])
 
     def save(self) -> Files:
-        file = _File(self._chosen.file(self.features), self._scaling.file(), self._ranks.file())
+        chosen, scaling, written = self._inputs
+        file = _File(chosen.file(self.features), scaling.file(), self._ranks.file(),
+                     written if written < len(chosen.at) else 0)
         return dict(zip(self.files, (msgspec.json.encode(file), self._content), strict=True))
 
     @classmethod
@@ -86,7 +123,11 @@ class Autoencoder:
         text, graph = (files[name] for name in cls.files)
         file = read_json(cls.files[0], text, _File)
         chosen = Chosen.load(file.inputs, features)
-        return cls(tuple(features), chosen, Scaling.load(file.scaling, len(chosen.at)), graph, Ranks.load(file.ranks))
+        width = len(chosen.at)
+        if not 0 <= file.written <= width:
+            raise ConfigError(f"{cls.files[0]} writes {file.written} of {width} columns: fetch the bundle again")
+        inputs = Inputs(chosen, Scaling.load(file.scaling, width), file.written or width)
+        return cls(tuple(features), inputs, graph, Ranks.load(file.ranks))
 
 
 class VariationalAutoencoder(Autoencoder):
@@ -97,11 +138,11 @@ class VariationalAutoencoder(Autoencoder):
     supervised: ClassVar[bool] = False
 
     @staticmethod
-    def train(rows: Array, hidden: int, code: int, epochs: int, seed: int) -> bytes:
-        """The TFLite graph that gives `rows` f8[n, c] back."""
+    def train(rows: Array, size: Size, seed: int) -> bytes:
+        """The TFLite graph that gives `rows` f8[n, size.width] back."""
         from model.detectors.neural_training import variational
 
-        return variational(rows, hidden, code, epochs, seed)
+        return variational(rows, size, seed)
 
 
 def _measure(errors: Array) -> Array:
@@ -116,4 +157,4 @@ def _measure(errors: Array) -> Array:
 def _usual(rows: Array, seed: int) -> Array:
     distance = (rows ** 2).sum(axis=1)
     usual = rows[distance <= np.quantile(distance, _EXTREME)]
-    return np.random.default_rng(seed).permutation(usual)[:_MOST]
+    return np.random.default_rng(seed).permutation(usual)

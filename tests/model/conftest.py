@@ -20,6 +20,7 @@ EVERY_DETECTOR = """models:
   online: {rate: 0.01}
   isolation_forest: {trees: 100, sample: 4096}
   autoencoder: {epochs: 1}
+  lstm_autoencoder: {epochs: 1}
   vae: {epochs: 1}
   keras: {epochs: 1}
 """

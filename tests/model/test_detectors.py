@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.linear_model import SGDClassifier
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from model.detectors.base import Array, Detector, known
+from model.detectors.base import NEURAL, Array, Detector, known
 from model.detectors.boosted import Boosted
 from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
@@ -26,7 +26,7 @@ NAMES = ("wide", "amount", "code", "constant", "empty", "gaps")
 LABELLED = ("lightgbm", "xgboost", "online", "keras")
 
 
-QUICK: dict[str, dict[str, float]] = {name: {"epochs": 8} for name in ("autoencoder", "vae", "keras")}
+QUICK: dict[str, dict[str, float]] = {name: {"epochs": 8} for name in NEURAL}
 
 
 def fit(kind: type[Detector], x: Array, y: np.ndarray, features: Sequence[str] = NAMES) -> Detector:

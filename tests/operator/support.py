@@ -11,7 +11,7 @@ from model.plan import Plan
 from model.state import KeyedState
 from tidegate.profile import Profile, load_profile
 
-CARD, HANDBOOK = load_profile("card"), load_profile("handbook")
+CARD, HANDBOOK, SEQUENCES = load_profile("card"), load_profile("handbook"), load_profile("sequences")
 START_US = 1_700_000_000_000_000
 HOUR_US = 3_600_000_000
 LABEL_EVERY = 4

@@ -10,7 +10,7 @@ from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 
 NAMES = sorted(path.stem for path in Path("profiles").glob("*.yaml"))
-CARD, HANDBOOK = (Path(f"profiles/{name}.yaml").read_text() for name in ("card", "handbook"))
+CARD, HANDBOOK, SEQUENCES = (Path(f"profiles/{name}.yaml").read_text() for name in ("card", "handbook", "sequences"))
 RAW = (b'{"transaction_id":"t1","user_id":"u","amount":12.5,"merchant":"m","timestamp":"2024-01-01T00:00:00Z",'
        b'"merchant_type":"fuel","device_type":"x","location_match":true}')
 
@@ -67,9 +67,15 @@ def test_shipped_profiles_load(name: str) -> None:
     ("columns: [TX_AMOUNT", "columns: [amount_excess",
      "models.isolation_forest.columns: the models see no column amount_excess"),
     ("served: false", "served: 0", "models.isolation_forest.served: expected true or false, got 0"),
+    ("of: terminal_frauds, by: TERMINAL_ID, last: 8", "of: terminal_frauds, by: TERMINAL_ID, last: 80",
+     "features.frauds.last: expected 2 to 64"),
+    ("ratio: {op: recent, of: amount_ratio, by: CUSTOMER_ID, last: 8}", "amount_7: {op: calendar, part: weekday}",
+     "features.amount_7: there is a column amount_7 already"),
+    ("series: [amount", "series: [amount_ratio",
+     "models.lstm_autoencoder.series: the models see no column amount_ratio_0"),
 ])
 def test_wrong_profiles_name_file_line_field_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path, document = tmp_path / "mine.yaml", CARD if old in CARD else HANDBOOK
+    path, document = tmp_path / "mine.yaml", next(text for text in (CARD, HANDBOOK, SEQUENCES) if old in text)
     path.write_text(document.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         load_profile(path)

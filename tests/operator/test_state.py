@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from model.plan import Plan
 from model.state import KeyedState
-from tests.operator.support import CARD, HANDBOOK, HOUR_US, LABEL_EVERY, Log, fold, fold_batches
+from tests.operator.support import CARD, HANDBOOK, HOUR_US, LABEL_EVERY, SEQUENCES, Log, fold, fold_batches
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
 PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
-         for profile in (CARD, HANDBOOK) for step in range(profile.steps)]
+         for profile in (CARD, HANDBOOK, SEQUENCES) for step in range(profile.steps)]
 seeds = st.integers(0, 10_000)
 
 

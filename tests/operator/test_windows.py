@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from model.plan import Plan
 from model.state import KeyedState
-from tests.operator.support import CARD, HANDBOOK, HOUR_US, Log, fold_batches
+from tests.operator.support import CARD, HANDBOOK, HOUR_US, SEQUENCES, Log, fold_batches
 from tidegate.profile.check import pane_us
-from tidegate.profile.spec import Count, Distinct, FraudRate, FraudRun, Keyed, Mean, Sum, Verdicts
+from tidegate.profile.spec import Count, Distinct, FraudRate, FraudRun, Keyed, Mean, Recent, Sum, Verdicts
 
 seeds = st.integers(0, 10_000)
 ROUNDING = 0.01
@@ -112,6 +112,21 @@ def test_distinct_since_and_level_are_exact(seed: int) -> None:
             assert ratio == amounts[i] / middle
             spread = max(1.4826 * float(np.median(np.abs(last - middle))), 0.05 * middle)
             np.testing.assert_allclose(values[i, names("user_amount_zscore")], (amounts[i] - middle) / spread)
+
+
+@pytest.mark.parametrize("plan", [Plan(SEQUENCES, step) for step in range(2)], ids=["account", "terminal"])
+@settings(max_examples=10, deadline=None)
+@given(seed=seeds)
+def test_recent_values_are_those_of_the_last_transactions(plan: Plan, seed: int) -> None:
+    log = Log(SEQUENCES, seed, 200)
+    values = fold_batches(KeyedState(plan), log, [seed % 200])
+    firsts = {name: spec for name, spec in mine(plan) if isinstance(spec, Recent) and name.endswith("_0")}
+    assert len(firsts) >= 2
+    for name, spec in firsts.items():
+        column, at = values[:, SEQUENCES.values.index(spec.of)], SEQUENCES.values.index(name)
+        for i in range(200):
+            newest = column[earlier(log, plan.key, i, 10**18)][::-1][:8]
+            np.testing.assert_array_equal(values[i, at:at + 8], [*newest, *[np.nan] * (8 - len(newest))])
 
 
 @settings(max_examples=10, deadline=None)

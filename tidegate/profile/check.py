@@ -23,6 +23,7 @@ from tidegate.profile.spec import (
     Keyed,
     Level,
     ModelsSpec,
+    Recent,
     Verdicted,
     Windowed,
 )
@@ -179,10 +180,11 @@ def _served(source: Source, name: str, given: Settings) -> bool:
 
 def _check_columns(source: Source, settings: dict[str, Settings], seen: set[str]) -> None:
     for name, given in settings.items():
-        chosen = given.get("columns")
-        for column in chosen if isinstance(chosen, list) else []:
-            if column not in seen:
-                raise source.error(("models", name, "columns"), f"the models see no column {column}")
+        for key, suffix in (("columns", ""), ("series", "_0")):
+            chosen = given.get(key)
+            for one in chosen if isinstance(chosen, list) else []:
+                if one + suffix not in seen:
+                    raise source.error(("models", name, key), f"the models see no column {one + suffix}")
 
 
 class _Features:
@@ -197,11 +199,13 @@ class _Features:
     def read(self, section: Json) -> dict[str, Feature]:
         features = {}
         for name, value in _mapping(self.source, section, "features").items():
-            if name in self.steps or name in self.fields:
-                raise self.source.error(("features", name), "there is a column of this name already")
             spec = self.source.read(value, Feature, ("features", name))
-            self.steps[name] = self._step(name, spec)
-            features[name] = spec
+            step = self._step(name, spec)
+            for column in columns_of(name, spec):
+                if column in self.steps or column in self.fields:
+                    raise self.source.error(("features", name), f"there is a column {column} already")
+                self.steps[column] = step
+                features[column] = spec
         return features
 
     def _step(self, name: str, spec: Feature) -> int:
@@ -250,6 +254,8 @@ class _Features:
             raise self._error(name, "keep", "expected 2 to 64")
         if isinstance(spec, Level) and not 3 <= spec.last <= 64:
             raise self._error(name, "last", "expected 3 to 64")
+        if isinstance(spec, Recent) and not 2 <= spec.last <= 64:
+            raise self._error(name, "last", "expected 2 to 64")
         if isinstance(spec, FraudRate) and not (0 < spec.prior < 1 and spec.weight > 0):
             raise self._error(name, "prior", "expected 0 < prior < 1 and weight > 0")
         if isinstance(spec, FraudRun) and not 2 <= spec.last <= 64:
@@ -257,6 +263,11 @@ class _Features:
 
     def _error(self, name: str, key: str, message: str) -> Exception:
         return self.source.error(("features", name, key), message)
+
+
+def columns_of(name: str, spec: Feature) -> list[str]:
+    """The columns that the feature `name` computes; they share its specification."""
+    return [f"{name}_{back}" for back in range(spec.last)] if isinstance(spec, Recent) else [name]
 
 
 def pane_us(window_us: int) -> int:

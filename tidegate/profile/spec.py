@@ -145,6 +145,13 @@ class Level(_Keyed, tag="level"):
     give: Literal["ratio", "difference", "zscore"]
 
 
+class Recent(_Keyed, tag="recent"):
+    """The values of `of` at the entity's `last` newest transactions, this one first: NAME_0, NAME_1 and so on."""
+
+    of: str
+    last: int
+
+
 class DecayedSum(_Keyed, tag="decayed_sum"):
     """Sum of `of` over all transactions, halved every `half_life`."""
 
@@ -194,7 +201,7 @@ class Expression(_Feature, tag="expression"):
 
 Windowed = Count | Sum | Mean | Deviation
 Verdicted = FraudRate | Verdicts
-Keyed = Windowed | Distinct | SinceLast | Level | DecayedSum | Verdicted | FraudRun
+Keyed = Windowed | Distinct | SinceLast | Level | Recent | DecayedSum | Verdicted | FraudRun
 Feature = Keyed | Calendar | Expression
 
 
