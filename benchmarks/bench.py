@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 import time
@@ -12,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.detectors import detector_us_per_tx
+from benchmarks.detectors import detector_us_per_tx, with_every_detector
 from benchmarks.latency import batch_posts, latency, single_posts
 from benchmarks.pipeline import Rate, byte_copy, measure, prepare, tutorial_loop
 from benchmarks.restore import restore_seconds
 from benchmarks.system import STAGES, System
-from model.detectors.base import known
 from tidegate.profile import load_profile
 
 Figures = dict[str, object]
@@ -67,9 +65,8 @@ def run(folder: Path, n: int, *, quick: bool) -> Figures:
 
 def _every_detector(folder: Path, n: int) -> Rate:
     """Into PostgreSQL, the card profile with every detector as large as it is by default."""
-    profile, models = folder / "every-detector.yaml", "".join(f"  {name}: {{}}\n" for name in known())
-    profile.write_text(re.sub(r"^models:\n(  .*\n)+", f"models:\n{models}", load_profile("card").path.read_text(),
-                              flags=re.MULTILINE))
+    profile = folder / "every-detector.yaml"
+    profile.write_text(with_every_detector(load_profile("card").path.read_text()))
     system = System(folder / "every-detector", str(profile))
     system.start()
     try:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 
 import numpy as np
 
-from model.detectors.base import NEURAL, Array, Detector, Settings, known
+from model.detectors.base import NEURAL, Array, Detector, known
 from tidegate.profile import load_profile
 
 ROWS, FITTED = 20_000, 5_000
 BATCH = 4000
 _REPEATS = 5
 _STEPS = 8
-"""Of the sequences that the LSTM autoencoder looks at."""
+_SERIES = {"series0": "amount", "series1": "user_since_last"}
+"""The sequences that the LSTM autoencoder looks at, and of what they are."""
 
 
 def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
@@ -26,15 +29,22 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     x = np.exp(chance.normal(size=(ROWS, width)))
     y = x[:, 0] * x[:, 1] > 8.0
     features = [f"series{k // _STEPS}_{k % _STEPS}" for k in range(width)]
-    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name))
+    once = dict.fromkeys(NEURAL, {"epochs": 1})
+    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, {**_settings(name), **once.get(name, {})})
             for name, kind in known().items() if neural or name not in NEURAL}
     return {name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()}
 
 
-def _settings(name: str) -> Settings:
-    if name == "lstm_autoencoder":
-        return {"epochs": 1, "series": ["series0", "series1"]}
-    return {"epochs": 1} if name in NEURAL else {}
+def with_every_detector(card: str) -> str:
+    """The card profile with all detectors, as large as they are by default, and with the sequences for one of them."""
+    sequences = "".join(f"  {name}: {{op: recent, of: {of}, by: user_id, last: {_STEPS}}}\n"
+                        for name, of in _SERIES.items())
+    models = "".join(f"  {name}: {json.dumps(_settings(name))}\n" for name in known())
+    return re.sub(r"^models:\n(  .*\n)+", f"{sequences}\nmodels:\n{models}", card, flags=re.MULTILINE)
+
+
+def _settings(name: str) -> dict[str, float | int | str | bool | list[str]]:
+    return {"series": list(_SERIES)} if name == "lstm_autoencoder" else {}
 
 
 def _us(detector: Detector, x: Array) -> float:
