@@ -14,6 +14,7 @@ from tidegate.profile import load_profile
 ROWS, FITTED = 20_000, 5_000
 BATCH = 4000
 _REPEATS = 5
+_Settings = dict[str, float | int | str | bool | list[str]]
 _STEPS = 8
 _SERIES = {"series0": "amount", "series1": "user_since_last"}
 """The sequences that the LSTM autoencoder looks at, and of what they are."""
@@ -29,8 +30,7 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     x = np.exp(chance.normal(size=(ROWS, width)))
     y = x[:, 0] * x[:, 1] > 8.0
     features = [f"series{k // _STEPS}_{k % _STEPS}" for k in range(width)]
-    once = dict.fromkeys(NEURAL, {"epochs": 1})
-    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, {**_settings(name), **once.get(name, {})})
+    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name) | _once(name))
             for name, kind in known().items() if neural or name not in NEURAL}
     return {name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()}
 
@@ -43,7 +43,11 @@ def with_every_detector(card: str) -> str:
     return re.sub(r"^models:\n(  .*\n)+", f"{sequences}\nmodels:\n{models}", card, flags=re.MULTILINE)
 
 
-def _settings(name: str) -> dict[str, float | int | str | bool | list[str]]:
+def _once(name: str) -> _Settings:
+    return {"epochs": 1} if name in NEURAL else {}
+
+
+def _settings(name: str) -> _Settings:
     return {"series": list(_SERIES)} if name == "lstm_autoencoder" else {}
 
 
