@@ -24,7 +24,7 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     """CPU us a row of the card profile's columns, of each detector as large as it is by default.
 
     The best of a few runs over 20,000 rows. What training taught does not matter to the cost, so the rows are made up.
-    `neural` includes the models that TensorFlow trains, which takes 10 s more.
+    `neural` includes the models that TensorFlow trains, which takes longer.
     """
     width, chance = len(load_profile("card").features), np.random.default_rng(0)
     x = np.exp(chance.normal(size=(ROWS, width)))
