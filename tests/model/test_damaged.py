@@ -107,7 +107,7 @@ def test_isolation_trees_that_lead_elsewhere_are_refused(bundle: Path, field: st
 
 @pytest.mark.parametrize(("name", "path", "value"), [
     ("isolation_forest.json", "starts", [0, 2**62]), ("isolation_forest.json", "starts", [0]),
-    ("isolation_forest.json", "starts", [0, 2**70]),
+    ("isolation_forest.json", "starts", [0, 2**70]), ("isolation_forest.json", "roots", True),
     ("isolation_forest.json", "sample", 1), ("isolation_forest.json", "sample", 2**70),
     ("autoencoder.json", "inputs.columns", []), ("autoencoder.json", "inputs.columns", ["elsewhere"] * 8),
     ("vae.json", "inputs.medians", [0.0]), ("keras.json", "scaling.scale", [0.0] * 8),

@@ -66,7 +66,7 @@ def test_shipped_profiles_load(name: str) -> None:
      "features.terminal_frauds_least_ratio.of: expected an input, or a column of an earlier step"),
     ("columns: [TX_AMOUNT", "columns: [amount_excess",
      "models.isolation_forest.columns: the models see no column amount_excess"),
-    ("served: false", "served: 0", "models.isolation_forest.served: expected true or false, got 0"),
+    ("served: false", "served: 0", "models.xgboost.served: expected true or false, got 0"),
     ("of: terminal_frauds, by: TERMINAL_ID, last: 8", "of: terminal_frauds, by: TERMINAL_ID, last: 80",
      "features.frauds.last: expected 2 to 64"),
     ("ratio: {op: recent, of: amount_ratio, by: CUSTOMER_ID, last: 8}", "amount_7: {op: calendar, part: weekday}",
