@@ -10,6 +10,9 @@ from queue import Empty, SimpleQueue
 from model.detectors.base import Array, Detector
 from tidegate.errors import Retry
 
+_LONGEST = 3600.0
+"""Seconds."""
+
 
 class Late(Retry):
     """A detector has not scored in time. Where no other one has either, the batch has to wait."""
@@ -19,38 +22,48 @@ class Deadline:
     """Lets detectors score in threads of their own, so that the caller need not wait for one that does not end.
 
     It gets no other batch before it has ended: no detector ever works on two at once, and one that hangs holds one
-    thread. A hand-over to a thread and back costs 20 us, and up to 90 us on a busy machine.
+    thread. A hand-over to a thread and back costs 20 us, and up to 90 us on a busy machine. With 0 `seconds` there is
+    none: the caller scores.
     """
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self._seconds = self._limit = seconds
         self._idle: list[_Worker] = []
         self._late: dict[tuple[str, str], _Worker] = {}
 
     def score(self, bundle: str, part: Detector, x: Array) -> Array:
         """What `part`, which is of this bundle (hash), scores. Raises Late, or what it raises."""
+        if not self._seconds:
+            return part.score(x)
+        self._reap()
         key = bundle, part.name
-        if key in self._late and not self._has_ended(key):
+        if key in self._late:
             raise Late(f"{part.name} has not yet ended with an earlier batch")
         worker = self._idle.pop() if self._idle else _Worker()
         worker.start(partial(part.score, x))
         try:
-            outcome = worker.outcome(self._seconds)
+            outcome = worker.outcome(self._limit)
         except Empty:
             self._late[key] = worker
-            raise Late(f"{part.name} took more than {self._seconds:g} s for {len(x):,} rows") from None
+            raise Late(f"{part.name} took more than {self._limit:g} s for {len(x):,} rows") from None
         self._idle.append(worker)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _has_ended(self, key: tuple[str, str]) -> bool:
-        try:
-            self._late[key].outcome(0)
-        except Empty:
-            return False
-        self._idle.append(self._late.pop(key))
-        return True
+    def wait_longer(self) -> None:
+        """Twice as long: when nothing decided a batch, the same limit would have it wait for ever."""
+        self._limit = min(2 * self._limit, _LONGEST)
+
+    def wait_as_usual(self) -> None:
+        """From the next batch on."""
+        self._limit = self._seconds
+
+    def _reap(self) -> None:
+        """Threads whose call has ended are idle again; what it gave came too late."""
+        for key, worker in list(self._late.items()):
+            if worker.has_ended():
+                self._idle.append(self._late.pop(key))
 
 
 class _Worker:
@@ -67,6 +80,14 @@ class _Worker:
     def outcome(self, seconds: float) -> Array | Exception:
         """What the call gave or raised. Raises Empty when it takes longer."""
         return self._outcomes.get(timeout=seconds)
+
+    def has_ended(self) -> bool:
+        """Whether it has: then its outcome is gone."""
+        try:
+            self._outcomes.get_nowait()
+        except Empty:
+            return False
+        return True
 
     def _run(self) -> None:
         while True:

@@ -23,7 +23,7 @@ from tidegate.stage import Batch, Emit, Output, Reject
 
 RAW, BY_ENTITY, FEATURES, LABELS = (
     "transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.labels")
-_FORMAT = 2
+_FORMAT = 3
 
 
 class PartitionState(KeyedState):

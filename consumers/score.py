@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.deadline import Deadline, Late
-from model.bundle import Bundle, Scores, score_of
+from model.bundle import Bundle, Scores
 from model.detectors.base import Array, Detector
 from model.hashing import hash64
 from model.reasons import Reason, reasons
@@ -56,7 +56,7 @@ class ScoreStage:
     reach = 0
 
     def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
-        self._profile, self._deadline = profile, Deadline(detector_seconds) if detector_seconds else None
+        self._profile, self._deadline = profile, Deadline(detector_seconds)
         self._from, self._to = profile.features_layout, profile.scored_layout
         self._account = profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
         self._failing = set[tuple[str, str]]()
@@ -82,6 +82,9 @@ class ScoreStage:
     def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
         """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
         self.serving.absorb(batch)
+        for model in filter(None, (self.serving.champion, self.serving.canary)):
+            for part in model.bundle.detectors:
+                DEGRADED.labels(part.name)  # an alert sees it rise only from a 0 that was there
 
     def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
         """Score whole frames, reject others. Raises Retry before the first promotion, Stop for another profile's."""
@@ -105,7 +108,13 @@ class ScoreStage:
         for model, part in ((champion, np.flatnonzero(~chosen)), (self.serving.canary, np.flatnonzero(chosen))):
             if len(part):
                 at = part.tolist()
-                self._score(model, rows[part], [source[i] for i in at], [keys[i] for i in at], output)
+                mine = rows[part], [source[i] for i in at], [keys[i] for i in at]
+                try:
+                    self._score(model, *mine, output)
+                except Late:
+                    if model is champion:
+                        raise
+                    self._score(champion, *mine, output)
         return output
 
     def _chosen(self, rows: NDArray[Any], source: list[bytes]) -> NDArray[np.bool_]:
@@ -118,7 +127,7 @@ class ScoreStage:
         """Score, decide and explain whole frames by one bundle, into `output`."""
         bundle = model.bundle
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
-        scores = bundle.score(np.ascontiguousarray(rows["values"]), call=self._call(bundle))
+        scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
         self._tell_degraded(bundle, scores)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
@@ -130,8 +139,21 @@ class ScoreStage:
             output.emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
 
+    def _scores(self, bundle: Bundle, values: Array) -> Scores:
+        """Raises Late when all detectors are: the batch comes again, and they get more time for it."""
+        try:
+            found = bundle.score(values, call=self._call(bundle))
+        except Late:
+            self._deadline.wait_longer()
+            raise
+        self._deadline.wait_as_usual()
+        return found
+
+    def _call(self, bundle: Bundle) -> Callable[[Detector, Array], Array]:
+        return partial(self._deadline.score, bundle.hash)
+
     def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
-        """The shadow's scores f8[n]; NaN without one, or when it has no detector left: nothing waits for it."""
+        """The shadow's scores f8[n]; NaN without one, or when none of its detectors works or is in time."""
         shadow, nothing = self.serving.shadow, np.full(len(rows), np.nan)
         if shadow is None:
             return nothing
@@ -145,9 +167,6 @@ class ScoreStage:
         SHADOW.labels("same").inc(same)
         SHADOW.labels("other").inc(len(rows) - same)
         return found.final
-
-    def _call(self, bundle: Bundle) -> Callable[[Detector, Array], Array]:
-        return partial(self._deadline.score, bundle.hash) if self._deadline else score_of
 
     def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
         """Count and log what was decided without a detector."""

@@ -30,10 +30,17 @@ def fresh(folder: Path, digest: str, kept: int = 4) -> Path:
     """The cache's folder for this content; when it is a new one, those of old contents but the newest are removed."""
     found = folder / digest
     if not found.exists():
-        others = sorted(folder.glob("[0-9a-f]" * len(digest)), key=lambda path: path.stat().st_mtime, reverse=True)
-        for old in others[kept:]:
+        for old in sorted(folder.glob("[0-9a-f]" * len(digest)), key=_changed, reverse=True)[kept:]:
             shutil.rmtree(old, ignore_errors=True)  # another process may be at the same
     return found
+
+
+def _changed(path: Path) -> float:
+    """When; 0 if another process has just removed it."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 _HERE = Path(__file__).parent

@@ -188,8 +188,8 @@ class KeyedState:
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError when the rows are of another program."""
-        if "waiting" not in arrays or int(np.asarray(arrays["width"])[0]) != self.plan.width:
-            raise ConfigError("the snapshot belongs to another profile, or to the version before")
+        if int(np.asarray(arrays["width"])[0]) != self.plan.width:
+            raise ConfigError("the snapshot belongs to another profile")
         parts = {name: np.array(array) for name, array in arrays.items()}
         n = len(parts["counts"])
         capacity = len(self.rows)

@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     bundles: str = Field("", description="folder of model bundles; empty: in the home folder")
     batch: int = Field(10_000, ge=1, le=100_000, description="most records in one transaction")
     detector_seconds: float = Field(
-        5.0, ge=0, description="longest that a batch waits for one detector; 0: until it has scored")
+        5.0, ge=0, le=3600, description="longest that a batch waits for one detector; 0: until it has scored")
     snapshot_every: int = Field(200_000, ge=1, description="records of a partition between two snapshots")
     max_body: int = Field(8_000_000, description="largest request body in bytes")
     max_batch: int = Field(5000, description="most transactions in one request")

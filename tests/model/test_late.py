@@ -9,17 +9,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from consumers.deadline import Late
+from consumers.deadline import Deadline, Late
 from consumers.score import ScoreStage
 from model.bundle import Bundle
 from model.detectors.lightgbm import LightGBM
 from model.detectors.online import Online
 from model.reasons import Reason
+from model.serving import Model
 from tests.model.conftest import Trained
 from tests.model.gate import Gate
 from tests.model.test_score import STATE, Broken, champion, features_batch, models, scored, shadow
 from tests.support import eventually
-from tidegate.messages import ModelMessage
+from tidegate.messages import NONE, ModelMessage
 from tidegate.metrics import DEGRADED
 
 SECONDS = 1.0
@@ -107,6 +108,33 @@ def test_when_all_are_late_nothing_is_decided(trained: Trained, trees: Gate, onl
             stage.process(STATE, batch)
     online.open()
     eventually(lambda: not decided_by_none(stage, trained))
+
+
+def test_a_batch_that_takes_longer_than_the_limit_is_scored_when_that_has_grown(trained: Trained) -> None:
+    deadline, part, x = Deadline(1e-4), trained.bundle.detectors[0], trained.bundle.inputs(trained.values)
+    with pytest.raises(Late):
+        deadline.score("bundle", part, x)
+
+    def scored_with_more_time() -> bool:
+        deadline.wait_longer()
+        try:
+            return len(deadline.score("bundle", part, x)) == len(x)
+        except Late:
+            return False
+
+    eventually(scored_with_more_time)
+
+
+def test_the_accounts_of_a_canary_that_is_late_are_the_champions(trained: Trained) -> None:
+    stage, batch = limited(trained), features_batch(trained, slice(50))
+    before = scored(trained, stage.process(STATE, batch)).rows
+    bundle = trained.bundle
+    parts: list[Any] = [Broken(part, Late("not yet")) for part in bundle.detectors]
+    hanging = Bundle(bundle.path, "f" * 16, bundle.manifest, parts, bundle.ensemble)
+    stage.serving.canary, stage.serving.share = Model(hanging, NONE), 1.0
+    after = scored(trained, stage.process(STATE, batch)).rows
+    np.testing.assert_array_equal(after["score"], before["score"])
+    assert set(after["bundle"].tolist()) == {bundle.hash.encode()}
 
 
 def decided_by_none(stage: ScoreStage, trained: Trained) -> bool:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,6 +32,14 @@ def test_batches_do_not_matter(plan: Plan, seed: int, cuts: list[int]) -> None:
     a, b = fold_batches(whole, log, []), fold_batches(cut, log, cuts)
     assert a.tobytes() == b.tobytes()
     assert whole.digest() == cut.digest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_room() -> Iterator[None]:
+    """Whatever waits is moved and given more room all the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.state._WAITING", 2)
+        yield
 
 
 @pytest.mark.parametrize("plan", PLANS)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from model import windows
 from model.plan import Plan
 from model.state import KeyedState
 from tests.operator.support import CARD, HANDBOOK, HOUR_US, SEQUENCES, Log, fold_batches
@@ -112,6 +113,23 @@ def test_distinct_since_and_level_are_exact(seed: int) -> None:
             assert ratio == amounts[i] / middle
             spread = max(1.4826 * float(np.median(np.abs(last - middle))), 0.05 * middle)
             np.testing.assert_allclose(values[i, names("user_amount_zscore")], (amounts[i] - middle) / spread)
+
+
+@settings(max_examples=100, deadline=None)
+@given(values=st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, math.inf, -math.inf, math.nan]),
+                       max_size=40), keep=st.integers(3, 9))
+def test_a_level_is_that_of_the_last_values_whatever_came_before(values: list[float], keep: int) -> None:
+    row, out = np.zeros(2 + 2 * keep, np.int64), np.zeros(3)
+    known: list[float] = []
+    for value in values:
+        windows.level(row, row.view(np.float64), 1, keep, value, out)
+        last = known[-keep:]
+        if len(last) >= 3 and np.isfinite(last).all():
+            middle = np.median(last)
+            np.testing.assert_allclose(out[:2], [middle, 1.4826 * np.median(np.abs(last - middle))], atol=1e-9)
+        elif len(last) < 3:
+            assert np.isnan(out[:2]).all()
+        known += [] if math.isnan(value) else [value]
 
 
 @pytest.mark.parametrize("plan", [Plan(SEQUENCES, step) for step in range(2)], ids=["account", "terminal"])

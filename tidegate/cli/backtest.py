@@ -97,12 +97,14 @@ class Plan(NamedTuple):
 
 def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json: bool) -> None:
     from model import backtest as folds
+    from model.detectors.packages import check_installed
     from tidegate.cli.history import read_history
     from tidegate.profile import load_profile
 
     _check(plan, out)
     loaded = load_profile(profile)
     names = [name for given in plan.models for name in given.split(",")] or list(loaded.models.names)
+    check_installed(names)
     began = time.perf_counter()
     with progress_bar("backtest", quiet=as_json) as progress:
         frame, labels = read_history(loaded, data, label)

@@ -68,6 +68,6 @@ def show(found: Report, path: Path, as_json: bool) -> None:
         typer.echo(f"    {'moved most (PSI)':<24}{moved}")
     if found.difference:
         typer.echo(f"    {'':<24}{'champion':>10}{'challenger':>12}")
-        for name in _METRICS:
+        for name in (name for name in _METRICS if name in found.challenger_metrics):
             typer.echo(f"    {name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}")
     typer.echo(f"{headline(found)}\nreport in {path}, {found.seconds:.0f} s")
