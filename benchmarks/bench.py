@@ -65,7 +65,8 @@ def run(folder: Path, n: int, *, quick: bool) -> Figures:
 
 def _every_detector(folder: Path, n: int) -> Rate:
     """Into PostgreSQL, the card profile with every detector as large as it is by default."""
-    profile = folder / "every-detector.yaml"
+    profile = folder / "profiles" / "card.yaml"  # its name chooses what simulates
+    profile.parent.mkdir()
     profile.write_text(with_every_detector(load_profile("card").path.read_text()))
     system = System(folder / "every-detector", str(profile))
     system.start()
