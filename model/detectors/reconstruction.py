@@ -135,7 +135,6 @@ class VariationalAutoencoder(Autoencoder):
 
     name: ClassVar[str] = "vae"
     files: ClassVar[tuple[str, ...]] = ("vae.json", "vae.tflite")
-    supervised: ClassVar[bool] = False
 
     @staticmethod
     def train(rows: Array, size: Size, seed: int) -> bytes:

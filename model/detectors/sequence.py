@@ -22,7 +22,6 @@ class LstmAutoencoder(Autoencoder):
 
     name: ClassVar[str] = "lstm_autoencoder"
     files: ClassVar[tuple[str, ...]] = ("lstm_autoencoder.json", "lstm_autoencoder.tflite")
-    supervised: ClassVar[bool] = False
     choice: ClassVar[str] = "series"
     most: ClassVar[int] = 20_000
 

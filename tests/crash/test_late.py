@@ -19,11 +19,13 @@ from db.store import Store
 from model.detectors.lightgbm import LightGBM
 from tests.crash.bench import PROFILE, Bench
 from tests.crash.test_pipeline import Step
-from tests.model.gate import Gate
+from tests.model.gate import Gate, gate_of
 from tests.support import eventually
 from tidegate.messages import DECISIONS
 from tidegate.snapshot import Snapshots
 from tidegate.stage import Stage
+
+gate = gate_of(LightGBM)
 
 
 class Limited(Bench):
@@ -38,13 +40,6 @@ def bench(tmp_path: Path) -> Iterator[Limited]:
     made = Limited(tmp_path)
     yield made
     made.close()
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    made = Gate(monkeypatch, LightGBM)
-    yield made
-    made.open()
 
 
 def decided(bench: Bench, store: Store, number: int) -> dict[str, Any]:

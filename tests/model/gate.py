@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -28,3 +29,14 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
+
+
+def gate_of(kind: type[Detector]) -> Callable[[pytest.MonkeyPatch], Iterator[Gate]]:
+    """A fixture: an open gate for a kind of detector, which is open again in the end."""
+    @pytest.fixture
+    def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+        made = Gate(monkeypatch, kind)
+        yield made
+        made.open()
+
+    return gate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from model.detectors.online import Online
 from model.reasons import Reason
 from model.serving import Model
 from tests.model.conftest import Trained
-from tests.model.gate import Gate
+from tests.model.gate import Gate, gate_of
 from tests.model.test_score import STATE, Broken, champion, features_batch, models, scored, shadow
 from tests.support import eventually
 from tidegate.messages import NONE, ModelMessage
@@ -25,20 +24,7 @@ from tidegate.metrics import DEGRADED
 
 SECONDS = 1.0
 ROWS = slice(20_000, 24_000)
-
-
-@pytest.fixture
-def trees(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch, LightGBM)
-    yield gate
-    gate.open()
-
-
-@pytest.fixture
-def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    gate = Gate(monkeypatch, Online)
-    yield gate
-    gate.open()
+trees, online = gate_of(LightGBM), gate_of(Online)
 
 
 def limited(trained: Trained, *more: ModelMessage) -> ScoreStage:
