@@ -36,6 +36,7 @@ COPY topics.yaml ./
 COPY profiles profiles
 COPY deploy/cluster deploy/cluster
 COPY tidegate tidegate
+COPY cli cli
 COPY producers producers
 COPY consumers consumers
 COPY model model

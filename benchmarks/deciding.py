@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.drift import DriftWatch
-from model.bundle import Bundle
-from model.counterfactual import passing
+from consumers.drift_watch import DriftWatch
+from model.bundles.bundle import Bundle
+from model.bundles.counterfactual import passing
+from model.bundles.reasons import reasons
 from model.detectors.base import Array
-from model.history import fold
-from model.reasons import reasons
-from model.train import train
-from producers.simulate import simulate_history
+from model.history.fold import fold
+from model.training.train import train
+from producers.simulator.history import simulate_history
 from tidegate.profile import Profile, load_profile
 
 _ROWS = 10_000

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from model.detectors.base import known
+from model.detectors.catalog import known
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDS = ("2018-07-25", "2018-08-01", "2018-08-08", "2018-08-15")
@@ -144,7 +144,7 @@ def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
         out = Path(folder) / "scores.parquet"
         data = source.card if case.folds else source.sffsd
         rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
-        output([sys.executable, "-m", "tidegate.cli", "backtest", "--profile", case.profile, "--data", str(data), *rows,
+        output([sys.executable, "-m", "cli", "backtest", "--profile", case.profile, "--data", str(data), *rows,
                  *case.options, "--seed", str(seed), "--out", str(out)])
         if not case.folds:
             return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}

@@ -8,7 +8,9 @@ import time
 
 import numpy as np
 
-from model.detectors.base import NEURAL, Array, Detector, known
+from model.detectors.base import Array, Detector
+from model.detectors.catalog import known
+from model.detectors.packages import NEURAL
 from tidegate.profile import load_profile
 
 ROWS, FITTED = 20_000, 5_000

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from model.history import fold
+from model.history.fold import fold
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.check import pane_us
 from tidegate.profile.spec import DAY

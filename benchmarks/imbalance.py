@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.detection import METRICS, Figures, Source, add_source, output, source_of
-from model.backtest import Fold, dated_fold
-from model.detectors import imbalance
-from model.detectors.lightgbm import LightGBM
-from model.history import Log, event_times, fold
-from tidegate.cli.history import read_history
+from model.detectors.trees import imbalance
+from model.detectors.trees.lightgbm import LightGBM
+from model.evaluation.folds import Fold
+from model.history.fold import Log, event_times, fold
+from model.history.verdict_files import read_history
+from model.training.backtest import dated_fold
 from tidegate.profile import Profile, load_profile
 
 FOLDS = ("2018-07-03",)

@@ -18,10 +18,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.system import STAGES, System, Usage, environment, tidegate
-from producers.simulate import simulate_history
+from cli.running.steps import make_topics, migrate, promote_first
+from producers.simulator.history import simulate_history
 from tests.support import partitions
-from tidegate.cli.bootstrap import make_topics, migrate, promote_first
-from tidegate.messages import encode
+from tidegate.messages.documents import encode
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from benchmarks.pipeline import card_transactions
 from consumers.preprocess import PreprocessStage
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.profile import load_profile
-from tidegate.snapshot import Snapshot, Snapshots
-from tidegate.stage import Batch, TopicPartition
+from tidegate.stream.snapshot import Snapshot, Snapshots
 
 KEYS = 1_000_000
 CHUNK = 10_000

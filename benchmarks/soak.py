@@ -22,7 +22,7 @@ from benchmarks.latency import ingest_address
 from benchmarks.load import drive, render
 from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
 from benchmarks.system import System
-from model.state import REMEMBERED_IDS
+from model.features.state import REMEMBERED_IDS
 from tidegate.settings import Settings
 
 PARTITIONS = 4

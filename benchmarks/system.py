@@ -14,12 +14,13 @@ import psutil
 import sqlalchemy as sa
 
 from tests.postgres import Postgres, new_server
-from tidegate.board import Board, stage_inputs
-from tidegate.embedded import EmbeddedKafka, free_port
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.tail import Tail
+from tidegate.host.embedded import EmbeddedKafka, free_port
+from tidegate.host.spawn import guarded
+from tidegate.pipeline import stage_inputs
 from tidegate.settings import Settings
-from tidegate.spawn import guarded
-from tidegate.tail import Tail
+from tidegate.status.board import Board
 
 STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 import numpy as np
 
-from tidegate.messages import Label, Verdict, decode_verdict, encode
+from tidegate.broker.records import Batch, Headers
+from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Emit, Headers, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject
 
 if TYPE_CHECKING:
     from db.store import ScoredRow

@@ -8,15 +8,16 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from model.bundle import Bundle
+from model.bundles.bundle import Bundle
+from model.bundles.promotion import TOPIC, model_message, online_key
 from model.detectors.base import Array
-from model.learner import NEVER, Given, Learned, Learner, LearnState
-from model.registry import TOPIC, model_message, online_key
+from model.learning.learner import NEVER, Given, Learned, Learner, LearnState
+from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages import Champion, Label, OnlineWeights, Rollback, decode_label, decode_rollback, encode
+from tidegate.messages.documents import Champion, Label, OnlineWeights, Rollback, decode_label, decode_rollback, encode
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Emit, Output, Reject
+from tidegate.stream.stage import Emit, Output, Reject
 
 History = Callable[[int, int], Iterator[Batch]]
 """The labels with `start` <= offset < `stop`, from the log; may raise Retry."""

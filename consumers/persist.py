@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from consumers.drift import DriftWatch
+from consumers.drift_watch import DriftWatch
 from db.rows import ScoredRows
-from model.drift_window import WindowState
-from tidegate.drift import Drift
-from tidegate.messages import DECISIONS, Frames
+from model.drift.window import WindowState
+from tidegate.broker.records import Batch
+from tidegate.messages.documents import Drift
+from tidegate.messages.frames import DECISIONS, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Output, Reject
+from tidegate.stream.stage import Output, Reject
 
 _LONGEST_KEY = 2000
 """Bytes of an id or account: PostgreSQL's index entries end at 2,704."""

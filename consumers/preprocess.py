@@ -11,15 +11,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.columns import to_bytes
+from model.features.columns import to_bytes
+from model.features.intake import take
+from model.features.known_ids import NEW, OTHER
+from model.features.plan import Plan
+from model.features.state import KeyedState
 from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
-from model.intake import take
-from model.plan import Plan
-from model.state import KeyedState
-from model.table import NEW, OTHER
-from tidegate.messages import NONE, Frames, Label, decode_label
+from tidegate.broker.records import Batch
+from tidegate.messages.documents import Label, decode_label
+from tidegate.messages.frames import NONE, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Emit, Output, Reject
+from tidegate.stream.stage import Emit, Output, Reject
 
 RAW, BY_ENTITY, FEATURES, LABELS = (
     "transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.labels")
@@ -36,7 +38,7 @@ class PartitionState(KeyedState):
 
 
 class PreprocessStage:
-    """Keyed step `step` (0-based) of a profile; implements `tidegate.stage.Stage`. Step 0 also decodes and dedupes."""
+    """Keyed step `step` (0-based) of a profile; implements the port `Stage`. Step 0 also decodes and dedupes."""
 
     reach = 0
 

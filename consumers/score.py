@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from consumers.deadline import Deadline, Late
-from model.bundle import Bundle, Scores
+from model.bundles.bundle import Bundle, Scores
+from model.bundles.reasons import Reason, reasons
+from model.bundles.serving import Model, Serving
 from model.detectors.base import Array, Detector
 from model.hashing import hash64
-from model.reasons import Reason, reasons
-from model.serving import Model, Serving
+from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.messages import SCORED_MAGIC, Decision, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.frames import SCORED_MAGIC, Decision
 from tidegate.metrics import DECISIONS, DEGRADED, SCORES, SHADOW, observe_many
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Emit, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject
 
 _LOG = logging.getLogger(__name__)
 _NAMES: tuple[Decision, ...] = ("approve", "review", "block")
@@ -44,7 +46,7 @@ class Alert(msgspec.Struct):
 
 
 class ScoreStage:
-    """Scores with the bundles that the topic `models` names, which is read between batches: see `model.serving`.
+    """Scores with the bundles that the topic `models` names, read between batches: see `model.bundles.serving`.
 
     `detector_seconds`: a batch is decided without a detector that takes longer for it; 0: however long one takes.
     """

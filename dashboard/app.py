@@ -2,48 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from flask import Flask, Response
 
-from flask import Flask, Response, current_app
-
-from dashboard.live import Live
-from dashboard.registry import Registry
+from dashboard.champion import Registry
+from dashboard.context import KEY, Context
+from dashboard.newest import Live
 from db.store import Store
-from tidegate.board import Board, stage_inputs
-from tidegate.broker import Broker, Producer
+from tidegate.broker.ports import Broker
+from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
+from tidegate.pipeline import stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
-from tidegate.tail import Tail
+from tidegate.status.board import Board
 
-_KEY = "tidegate"
 CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 
 
-@dataclass(slots=True)
-class Context:
-    """The parts of the application."""
-
-    settings: Settings
-    profile: Profile
-    store: Store
-    producer: Producer
-    live: Live
-    board: Board
-    registry: Registry
-    tails: list[Tail]
-
-
-def here() -> Context:
-    """The parts of the application that answers this request."""
-    return cast(Context, current_app.extensions[_KEY])
-
-
 def create_app() -> Flask:
     """The application as the settings say; its clients are made after the fork."""
-    from tidegate.kafka import KafkaBroker  # librdkafka is loaded where it is used
+    from tidegate.broker.kafka import KafkaBroker  # librdkafka is loaded where it is used
 
     settings = Settings()
     profile = load_profile(settings.profile)
@@ -62,8 +41,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
              Tail(broker, "status", board.absorb, from_start=True).start(),
              Tail(broker, "models", registry.absorb, from_start=True).start()]
     app = Flask("dashboard")
-    app.extensions[_KEY] = Context(settings, profile, store, broker.producer(), live, board, registry,
-                                     tails)
+    app.extensions[KEY] = Context(settings, profile, store, broker.producer(), live, board, registry, tails)
     app.register_blueprint(views)
     app.register_blueprint(stream)
     app.register_blueprint(models)
@@ -85,7 +63,7 @@ def _guard(response: Response) -> Response:
 
 def close_app(app: Flask) -> None:
     """End the threads and the producer of an application."""
-    context: Context = app.extensions[_KEY]
+    context: Context = app.extensions[KEY]
     for tail in context.tails:
         tail.close()
     context.producer.close()

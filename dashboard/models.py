@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, render_template
 
-from dashboard.app import here
-from model import catalog
-from tidegate.messages import OnlineWeights
+from dashboard.context import here
+from model.bundles import catalog
+from tidegate.messages.documents import OnlineWeights
 
 blueprint = Blueprint("models", __name__)
 _NEWEST = 30

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dashboard.stream import STREAMS
+from tidegate.host.wsgi import serve as serve_wsgi
 from tidegate.settings import Settings
-from tidegate.web import serve as serve_wsgi
 
 THREADS = STREAMS + 16
 """One for each live page, and some for everything else."""

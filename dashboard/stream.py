@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, request
 
-from dashboard.app import Context, here
-from dashboard.present import line
-from tidegate.errors import Retry
-from tidegate.messages import DECISIONS
+from dashboard.context import Context, health, here
+from dashboard.format import line
+from tidegate.messages.frames import DECISIONS
 
 blueprint = Blueprint("stream", __name__)
 TICK = 0.5
@@ -62,11 +60,3 @@ class _Stream:
             _slots.release()
 
 
-def health(context: Context) -> dict[str, Any]:
-    """Whether all stages are served, and what is missing."""
-    missing = [tail.problem for tail in context.tails if tail.problem]
-    try:
-        missing = missing or context.board.missing(time.time_ns() // 1000)
-    except Retry as error:
-        missing.append(f"Kafka is away: {error}")
-    return {"ready": not missing, "missing": missing}

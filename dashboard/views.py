@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
-from dashboard import present
-from dashboard.app import Context, here
-from dashboard.stream import health
+from dashboard import format as present
+from dashboard.context import Context, health, here
 from tidegate.errors import Retry
-from tidegate.messages import DECISIONS, Verdict, encode
+from tidegate.messages.documents import Verdict, encode
+from tidegate.messages.frames import DECISIONS
 
 blueprint = Blueprint("views", __name__)
 PAGE = 50

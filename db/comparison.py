@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from db.history import read_decided, read_shadowed
-from model.catalog import find
-from model.published import labels_of, verdicts
-from model.registry import current_canary, current_shadow
-from model.shadow import Comparison, Rows, compare
-from tidegate.broker import Broker
+from model.bundles.catalog import find
+from model.bundles.promotion import current_canary, current_shadow
+from model.bundles.published import labels_of, verdicts
+from model.evaluation.shadow import Comparison, Rows, compare
+from tidegate.broker.ports import Broker
 from tidegate.profile import Profile
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from db.engine import open_database, retrying
 from db.tables import transactions
-from tidegate.messages import DECISIONS
+from tidegate.messages.frames import DECISIONS
 
 _ROWS = 10_000
 
@@ -19,7 +19,7 @@ class Period(NamedTuple):
     """Rows by event time: ids, accounts (None: the profile has none), `times` i8[n] us, `values` f8[n, values] as they
     were scored. `others`: how many rows of the period another version of the profile wrote.
 
-    `amounts` i8[n] in minor units, `decided` u1[n] (places in `tidegate.messages.DECISIONS`), final `scores` f8[n],
+    `amounts` i8[n] in minor units, `decided` u1[n] (places in `frames.DECISIONS`), final `scores` f8[n],
     `bundles`: those that decided.
     """
 
@@ -36,7 +36,7 @@ class Period(NamedTuple):
 
 class Shadowed(NamedTuple):
     """Rows that a shadow scored too: ids, event times i8[n] us, amounts i8[n] in minor units, what was decided u1[n]
-    (places in `tidegate.messages.DECISIONS`), final scores f8[n], the shadow's f8[n].
+    (places in `tidegate.messages.frames.DECISIONS`), final scores f8[n], the shadow's f8[n].
     """
 
     ids: list[str]

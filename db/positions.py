@@ -9,8 +9,8 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.tables import offsets
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Stop
-from tidegate.stage import Position, TopicPartition
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, select
 
 from db.rows import fixed_columns
 from db.tables import blocks
-from tidegate.messages import DECISIONS, Frames
+from tidegate.messages.frames import DECISIONS, Frames
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"

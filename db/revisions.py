@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.engine import open_database, retrying
 from db.tables import revisions, transactions
-from tidegate.messages import Decision
+from tidegate.messages.frames import Decision
 
 _ROWS = 10_000
 _NO_NUMBER = (b"\x7f", b"\xff")

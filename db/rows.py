@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidegate.messages import Frames
+from tidegate.messages.frames import Frames
 
 
 @dataclass(slots=True)

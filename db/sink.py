@@ -25,11 +25,12 @@ from db.rows import ScoredRows, by_id, merge
 from db.sqlite import SqliteWriter
 from db.tables import transactions
 from tidegate import metrics
-from tidegate.broker import Broker, Consumer
-from tidegate.dlq import dead_letters, deliver
+from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Retry
-from tidegate.messages import Frames
-from tidegate.stage import Batch, Output, Position, Reject, TopicPartition
+from tidegate.messages.frames import Frames
+from tidegate.stream.dead_letters import dead_letters, deliver
+from tidegate.stream.stage import Output, Reject
 
 _DELIVERY_SECONDS = 30.0
 _CONFLICT = "conflicting_duplicate"
@@ -44,7 +45,7 @@ class Writer(Protocol):
 
 
 class SqlSink:
-    """Implements `tidegate.sink.Sink` for a stage whose `Output.rows` are `ScoredRows`.
+    """Implements `tidegate.stream.sink.Sink` for a stage whose `Output.rows` are `ScoredRows`.
 
     `names` are saved beside the rows; `clock` gives us. Raises ConfigError for a wrong URL, Stop when the database is
     SQLite and another persist process has it.

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from db.lock import beside
 from db.rows import fixed_columns
 from tidegate.errors import Stop
-from tidegate.messages import DECISIONS, Frames
+from tidegate.messages.frames import DECISIONS, Frames
 
 _NUMBERS = ("event_us", "amount_minor", "score", "models_offset", "online_labels", "raw_offset", "features_offset",
             "ingested_us", "preprocessed_us", "scored_us", "raw_partition", "features_partition")

@@ -13,7 +13,7 @@ from db import names
 from db.engine import open_database, retrying
 from db.names import Names, names_of
 from db.tables import revisions, transactions
-from tidegate.messages import STEP, Decision
+from tidegate.messages.frames import STEP, Decision
 from tidegate.profile import Profile
 
 SHADOW = "shadow"
@@ -35,7 +35,7 @@ _PLAIN = ("seq", "transaction_id", "account", "profile", "event_us", "amount_min
 
 
 class ScoredRow(NamedTuple):
-    """What a label needs of its row, as `tidegate.messages.Label` names it."""
+    """What a label needs of its row, as `tidegate.messages.documents.Label` names it."""
 
     transaction_id: str
     profile: str

@@ -7,7 +7,7 @@ Every index is paid for by every insert, so there are only those that a shipped 
 - `account`, for one customer's history;
 - the few rows that are not approved, by decision (a partial index: an approved row does not pay for it).
 
-Numbers that have not happened (no model offset, no labels read) are `tidegate.messages.NONE`, as in the frames.
+Numbers that have not happened (no model offset, no labels read) are `tidegate.messages.frames.NONE`, as in the frames.
 """
 
 from __future__ import annotations

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import Postgres, new_server
-from tidegate.embedded import EmbeddedKafka, free_port
-from tidegate.warm import warm
+from tidegate.host.embedded import EmbeddedKafka, free_port
+from tidegate.host.warm import warm
+
+pytest_plugins = ["tests.databases", "tests.trained"]
 
 
 @pytest.fixture(scope="session")

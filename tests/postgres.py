@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support import eventually
-from tidegate.embedded import free_port
-from tidegate.spawn import guarded
+from tidegate.host.embedded import free_port
+from tidegate.host.spawn import guarded
 
 ROOT = Path(__file__).resolve().parent.parent
 

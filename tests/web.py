@@ -22,12 +22,13 @@ from consumers.persist import Persist
 from db.names import names_of
 from db.sink import SqlSink
 from tests.support import eventually
-from tidegate.broker import Broker
-from tidegate.embedded import free_port
-from tidegate.kafka import KafkaBroker
-from tidegate.messages import DECISIONS, Frames, Heartbeat, encode
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch, Position, TopicPartition
+from tidegate.host.embedded import free_port
+from tidegate.messages.documents import Heartbeat, encode
+from tidegate.messages.frames import DECISIONS, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Position, TopicPartition
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -122,7 +123,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Server:
-    """`producers.serve` or `dashboard.serve` as a process of its own."""
+    """`producers.api.serve` or `dashboard.serve` as a process of its own."""
 
     port: int
     process: subprocess.Popen[bytes]

@@ -13,7 +13,7 @@ import yaml
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tidegate.kafka import KafkaBroker, TopicState
+    from tidegate.broker.kafka import KafkaBroker, TopicState
 
 _UNITS = {"h": 3_600_000, "d": 86_400_000}
 _SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,8 +16,6 @@ Index = NDArray[np.int64]
 Settings = Mapping[str, float | int | str | bool | list[str]]
 Files = Mapping[str, bytes]
 """Contents by name."""
-NEURAL = frozenset({"autoencoder", "lstm_autoencoder", "vae", "keras"})
-"""Detectors that TensorFlow trains."""
 T = TypeVar("T")
 
 
@@ -89,16 +87,3 @@ def read_json(name: str, content: bytes, kind: type[T]) -> T:
         raise ConfigError(f"{name} is damaged ({error}): fetch the bundle again") from error
 
 
-def known() -> Mapping[str, type[Detector]]:
-    """All detectors by the name that profiles use."""
-    from model.detectors.classifier import Classifier
-    from model.detectors.isolation import IsolationForest
-    from model.detectors.lightgbm import LightGBM
-    from model.detectors.online import Online
-    from model.detectors.reconstruction import Autoencoder, VariationalAutoencoder
-    from model.detectors.sequence import LstmAutoencoder
-    from model.detectors.xgboost import XGBoost
-
-    kinds: tuple[Any, ...] = (LightGBM, XGBoost, Online, IsolationForest, Autoencoder, LstmAutoencoder,
-                              VariationalAutoencoder, Classifier)
-    return {kind.name: kind for kind in kinds}

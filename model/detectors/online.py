@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array, Files, Index, Settings, ordered, read_json, setting
-from model.detectors.ranks import BLOCK, RIGHT, ranks
+from model.detectors.shared.thresholds import BLOCK, RIGHT, ranks
 from model.jit import jit
 from tidegate.errors import ConfigError
 

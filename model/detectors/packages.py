@@ -6,8 +6,10 @@ import importlib.util
 from collections.abc import Iterable, Set
 from typing import NamedTuple
 
-from model.detectors.base import NEURAL
 from tidegate.errors import ConfigError
+
+NEURAL = frozenset({"autoencoder", "lstm_autoencoder", "vae", "keras"})
+"""Detectors that TensorFlow trains."""
 
 
 class _Extra(NamedTuple):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tests.support import eventually
 from tests.system.pipeline import ROOT, Pipeline
 from tidegate.profile import load_profile
@@ -31,7 +31,7 @@ def airflow(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> dic
     """The environment of an Airflow with a database of its own, whose worker calls this Tidegate."""
     env = {**pipeline.env, "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow-home")),
            "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "deploy" / "airflow"), "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-           "TIDEGATE_COMMAND": f"cd {ROOT} && {sys.executable} -m tidegate.cli"}
+           "TIDEGATE_COMMAND": f"cd {ROOT} && {sys.executable} -m cli"}
     said(env, "db", "migrate")
     return env
 

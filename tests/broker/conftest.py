@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tidegate.broker import Broker, Consumer
-from tidegate.kafka import KafkaBroker
-from tidegate.memory import MemoryBroker
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.settings import Settings
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.broker.conftest import Bench
 from tests.support import eventually
-from tidegate.broker import Consumer, TransactionalProducer
+from tidegate.broker.ports import Consumer, TransactionalProducer
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced
-from tidegate.stage import Batch, Position, TopicPartition
 
 
 def put(producer: TransactionalProducer, topic: str, *values: bytes) -> None:

@@ -11,14 +11,14 @@ from pydantic import SecretStr
 
 from tests.support import eventually
 from tidegate import log
-from tidegate.embedded import free_port
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
-from tidegate.health import Health
-from tidegate.kafka import KafkaBroker
-from tidegate.memory import MemoryBroker
-from tidegate.messages import decode_heartbeat
-from tidegate.runner import Progress
+from tidegate.host.embedded import free_port
+from tidegate.messages.documents import decode_heartbeat
 from tidegate.settings import Settings
+from tidegate.status.health import Health
+from tidegate.stream.runner import Progress
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from tests.support import eventually
 COUNT = 20_000
 USERS: dict[str, object] = yaml.safe_load((ROOT / "deploy/cluster/access.yaml").read_text())
 FORBIDDEN = """
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.settings import Settings
 producer, said = KafkaBroker(Settings()).producer(), []
 producer.produce("transactions.raw", b"k", b"v", said.append)

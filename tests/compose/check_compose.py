@@ -23,7 +23,7 @@ OTHERS = [SERVICES[name]["image"] for name in ("kafka", "postgres", "prometheus"
 GRAFANA = SERVICES["grafana"]["image"]
 POISON = """
 import sys
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.settings import Settings
 producer = KafkaBroker(Settings()).producer()
 for value in (b"no JSON", b'{"CUSTOMER_ID": "1"}', b"\\xff\\xfe"):

@@ -16,18 +16,18 @@ from testcontainers.core.container import DockerContainer
 from tests.broker.conftest import Bench
 from tests.broker.test_contract import *  # noqa: F403 - the suite
 from tests.compose.stack import ROOT
-from tests.db.conftest import clean_postgres as clean_postgres
-from tests.db.conftest import own_postgres as own_postgres
-from tests.db.conftest import postgres_url as postgres_url
-from tests.db.conftest import store as store
-from tests.db.conftest import store_of_two as store_of_two
-from tests.db.conftest import url as url
-from tests.db.conftest import writer as writer
+from tests.databases import clean_postgres as clean_postgres
+from tests.databases import own_postgres as own_postgres
+from tests.databases import postgres_url as postgres_url
+from tests.databases import store as store
+from tests.databases import store_of_two as store_of_two
+from tests.databases import url as url
+from tests.databases import writer as writer
 from tests.db.test_sink import *  # noqa: F403 - the suite
 from tests.db.test_store import *  # noqa: F403 - the suite
 from tests.support import eventually
-from tidegate.embedded import free_port, reachable
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.host.embedded import free_port, reachable
 from tidegate.settings import Settings
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.compose.stack import Stack
 from tests.support import ask
-from tidegate.embedded import free_port
+from tidegate.host.embedded import free_port
 
 TRAIN = ("train", "--profile", "card", "--samples", "20000", "--json")
 

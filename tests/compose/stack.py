@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support import ask, eventually
-from tidegate.embedded import free_port
+from tidegate.host.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 

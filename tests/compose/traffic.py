@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tests.compose.stack import ROOT, Stack
 from tests.support import eventually
 from tidegate.profile import load_profile

@@ -11,7 +11,7 @@ from playwright.sync_api import Dialog, Page, sync_playwright
 
 from db.migrate import migrate
 from tests.web import Server, make_topics, persist, produce, scored, serving, transaction
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 

@@ -8,8 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.dashboard.conftest import Site
 from tests.web import heartbeats, produce
-from tidegate.drift import Drift, Moved
-from tidegate.messages import Champion, OnlineWeights, encode
+from tidegate.messages.documents import Champion, Drift, Moved, OnlineWeights, encode
 
 BUNDLE = "00aa11bb22cc33dd"
 

@@ -13,11 +13,11 @@ from playwright.sync_api import Locator, Page, expect
 
 from db.migrate import migrate
 from db.revisions import Revision, write_revisions
-from tests.api.test_post import records
 from tests.dashboard.conftest import Site
+from tests.producers.api.test_post import records
 from tests.support import eventually
 from tests.web import heartbeats, persist, scored, serving, transaction
-from tidegate.board import stage_inputs
+from tidegate.pipeline import stage_inputs
 
 XSS = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 

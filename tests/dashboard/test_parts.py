@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import present
-from dashboard.live import KEPT, Live
-from tests.crash.bundle import card_bundle
+from dashboard import format as present
+from dashboard.newest import KEPT, Live
+from tests.faults.bundle import card_bundle
 from tests.web import scored, transaction
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.profile import load_profile
-from tidegate.stage import Batch, TopicPartition
 
 
 def batch(values: list[bytes | None]) -> Batch:

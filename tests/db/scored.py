@@ -11,12 +11,13 @@ import numpy as np
 from consumers.persist import Persist
 from db.names import Names
 from db.sink import SqlSink
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.memory.log import Record
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import TidegateError
-from tidegate.memory import MemoryBroker
-from tidegate.memory_log import Record
-from tidegate.messages import FrameLayout, Frames
+from tidegate.messages.frames import FrameLayout, Frames
 from tidegate.profile import Profile
-from tidegate.stage import Batch, Output, Position, TopicPartition
+from tidegate.stream.stage import Output
 
 TOPIC = "transactions.scored"
 SOURCE = TopicPartition(TOPIC, 0)

@@ -10,7 +10,7 @@ from sqlalchemy import Row, select
 from db.engine import open_database
 from db.tables import transactions
 from tests.db.scored import LAYOUT, Writer
-from tidegate.messages import DECISIONS, Frames
+from tidegate.messages.frames import DECISIONS, Frames
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 LONG = st.integers(-2**63, 2**63 - 1)

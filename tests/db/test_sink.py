@@ -12,9 +12,9 @@ from db.migrate import migrate
 from db.store import Store
 from db.tables import offsets, transactions
 from tests.db.scored import TOPIC, Writer, values
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Retry, Stop
-from tidegate.memory import MemoryBroker
-from tidegate.stage import Position, TopicPartition
 
 
 def test_rows_and_offsets_of_all_partitions_are_written_together(writer: Writer, store: Store) -> None:

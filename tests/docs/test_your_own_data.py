@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tests.docs.test_docs import commands
 from tests.system.pipeline import ROOT, Pipeline
 from tidegate.profile import load_profile

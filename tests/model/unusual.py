@@ -61,5 +61,5 @@ class Largest(Distance):
 
 
 def kinds() -> dict[str, Any]:
-    """What `model.detectors.base.known` would give if these were shipped."""
+    """What `model.detectors.catalog.known` would give if these were shipped."""
     return {kind.name: kind for kind in (Distance, Largest)}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tidegate.profile import load_profile
 
 FRAUDS = 0.025

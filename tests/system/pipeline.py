@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from tests.support import ask, eventually
-from tidegate.embedded import free_port
+from tidegate.host.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,7 +39,7 @@ class Pipeline:
         self.output = self.home / "up.txt"
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "tidegate.cli", *arguments]
+        return [sys.executable, "-m", "cli", *arguments]
 
     def start(self, timeout: float = 240.0) -> None:
         """Run `tidegate up` until it is ready."""

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, text
 
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
-from tidegate.embedded import EmbeddedKafka, free_port
+from tidegate.host.embedded import EmbeddedKafka, free_port
 
 
 @pytest.fixture

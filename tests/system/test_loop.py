@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
-from model.evaluate import average_precision
+from model.evaluation.metrics import average_precision
 from tests.support import ask, eventually
 from tests.system.drifting import Story, story
 from tests.system.pipeline import Pipeline

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tests.support import answering, eventually
 from tests.system.pipeline import Pipeline
 from tidegate.profile import load_profile

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from producers.simulate import simulate_history
+from producers.simulator.history import simulate_history
 from tests.support import eventually, partitions
 from tests.system.pipeline import Pipeline
 from tidegate.profile import load_profile

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from model.registry import current_champion
-from tests.crash.bundle import card_bundle
+from model.bundles.promotion import current_champion
+from tests.faults.bundle import card_bundle
 from tests.system.pipeline import Pipeline
-from tidegate.embedded import EmbeddedKafka, free_port
-from tidegate.kafka import KafkaBroker
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.running.sample import sample
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
-from tidegate.cli.sample import sample
 from tidegate.profile import load_profile
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from tidegate.errors import ConfigError, Rejected
-from tidegate.messages import FrameLayout
+from tidegate.messages.frames import FrameLayout
 from tidegate.profile.check import Checked, check
 from tidegate.profile.fields import diagnose, make_struct, time_us, value_fault
 from tidegate.profile.source import Source

@@ -1,4 +1,4 @@
-"""The section `thresholds`: two scores, or what a user knows instead of scores. `model.decision` makes scores of it."""
+"""The section `thresholds`: two scores, or what a user knows instead of scores. `model.ensemble` makes scores of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,62 @@
+"""The `tidegate` command. Commands import what they need when they run, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import typer
+
+from cli import (
+    backtest,
+    canary,
+    doctor,
+    feedback,
+    learner,
+    models,
+    profiles,
+    quality,
+    redrive,
+    replay,
+    rescore,
+    retrain,
+    run,
+    send,
+    setup,
+    shadow,
+    simulate,
+    status,
+    topics,
+    train,
+    up,
+)
+from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
+                  help="Scores money transactions for fraud while they stream through Kafka, and learns from verdicts.")
+for command in (up, setup, run, status):
+    command.register(app)
+for data_command in (send.send, feedback.feedback, simulate.simulate, train.train, backtest.backtest, retrain.retrain,
+                     redrive.redrive):
+    app.command()(data_command)
+for command in (doctor, replay, rescore, quality):
+    command.register(app)
+app.add_typer(topics.app, name="topics")
+app.add_typer(profiles.app, name="profile")
+shadow.register(models.app)
+canary.register(models.app)
+app.add_typer(models.app, name="models")
+app.add_typer(learner.app, name="learner")
+
+
+def main() -> None:
+    """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would not help."""
+    logging.getLogger().addHandler(logging.NullHandler())  # people get answers; processes set up their own logs
+    try:
+        app()
+    except (ConfigError, Stop) as error:
+        sys.stderr.write(f"tidegate: {error}\n")
+        sys.exit(EXIT_CONFIG)
+    except TidegateError as error:
+        sys.stderr.write(f"tidegate: {error}\n")
+        sys.exit(1)

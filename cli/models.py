@@ -1,0 +1,163 @@
+"""`tidegate models`: which bundles there are, which one scores, and how that changes."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Json, Kafka, Profile, print_json, settings_with
+
+if TYPE_CHECKING:
+    from model.bundles.bundle import Bundle
+    from model.bundles.promotion import Promoted
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="List, compare, promote and roll back model bundles.")
+Hash = Annotated[str, typer.Argument(metavar="HASH", help="A bundle's hash, or how it begins.")]
+Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Until all scorers report it; 0: do not wait.")]
+
+
+@app.command(name="list")
+def list_(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
+    """Show all bundles, newest first, and which one is the champion of the profile.
+
+    Example: [bold]tidegate models list --json[/bold]
+    """
+    from model.bundles.catalog import listing
+
+    settings, loaded, broker = _system(profile, kafka)
+    rows = listing(settings.bundles_dir, _champion(broker, loaded), loaded.hash.decode())
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        mark = "champion" if row["champion"] else "" if row["this_profile"] else "other profile"
+        typer.echo(f"{row['bundle']}  {row['profile']:<12} {mark:<14} {row['fault'] or _metrics(row['metrics'])}")
+    if not rows:
+        typer.echo("no bundle yet: run `tidegate train`")
+
+
+@app.command()
+def show(bundle: Hash, profile: Profile = "", as_json: Json = False) -> None:
+    """Show what a bundle was trained on and how good it was.
+
+    Example: [bold]tidegate models show 3f2a[/bold]
+    """
+    import msgspec
+
+    manifest = msgspec.to_builtins(_find(profile, bundle).manifest)
+    if as_json:
+        print_json(manifest)
+        return
+    for name, value in manifest.items():
+        typer.echo(f"{name:<14}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+
+
+@app.command()
+def diff(one: Hash, other: Hash, profile: Profile = "", as_json: Json = False) -> None:
+    """Show what differs between two bundles.
+
+    Example: [bold]tidegate models diff 3f2a 91bc[/bold]
+    """
+    from model.bundles.catalog import differences
+
+    changes = differences(_find(profile, one).manifest, _find(profile, other).manifest)
+    if as_json:
+        print_json(changes)
+    else:
+        typer.echo("\n".join(f"{name:<34}{a} -> {b}" for name, (a, b) in changes.items()) or "nothing differs")
+
+
+@app.command()
+def promote(bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False) -> None:
+    """Make a bundle the champion: every scorer switches to it between two batches.
+
+    Example: [bold]tidegate models promote 3f2a[/bold]
+    """
+    from model.bundles.catalog import usable
+
+    settings, loaded, broker = _system(profile, kafka)
+    chosen = usable(settings.bundles_dir, bundle, loaded.hash.decode())
+    _switch(settings, loaded, broker, chosen.hash, wait, as_json)
+
+
+@app.command()
+def rollback(profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False) -> None:
+    """Make the champion before this one the champion again.
+
+    Example: [bold]tidegate models rollback[/bold]
+    """
+    from model.bundles.catalog import find
+    from model.bundles.promotion import current_champion
+    from tidegate.errors import ConfigError
+
+    settings, loaded, broker = _system(profile, kafka)
+    current = current_champion(broker, loaded.hash.decode())
+    if current is None or not current.champion.previous:
+        raise ConfigError(f"profile {loaded.name} has had no champion before this one: nothing to go back to")
+    _switch(settings, loaded, broker, find(settings.bundles_dir, current.champion.previous).hash, wait, as_json)
+
+
+def _system(profile: str, kafka: str) -> tuple[Settings, LoadedProfile, KafkaBroker]:
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.profile import load_profile
+
+    settings = settings_with(profile=profile, kafka=kafka)
+    broker = KafkaBroker(settings)
+    broker.check()
+    return settings, load_profile(settings.profile), broker
+
+
+def _find(profile: str, bundle: str) -> Bundle:
+    from model.bundles.catalog import find
+
+    return find(settings_with(profile=profile).bundles_dir, bundle)
+
+
+def _champion(broker: KafkaBroker, profile: LoadedProfile) -> str:
+    from model.bundles.promotion import current_champion
+
+    current = current_champion(broker, profile.hash.decode())
+    return current.champion.bundle if current else ""
+
+
+def _metrics(metrics: object) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()) if isinstance(metrics, dict) else ""
+
+
+def _switch(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, bundle: str, wait: float,
+            as_json: bool) -> None:
+    """Promote, and wait until every live scorer says that it scores with the bundle. Raises Retry when one does not."""
+    from model.bundles.promotion import promote as promote_bundle
+
+    promoted = promote_bundle(broker, bundle, profile.hash.decode(), by="tidegate models")
+    scorers = _reported(settings, profile, promoted, wait) if wait else []
+    if as_json:
+        print_json({"bundle": bundle, "previous": promoted.champion.previous, "offset": promoted.offset,
+                    "scorers": scorers})
+    else:
+        said = f"; {len(scorers)} scorers use it" if scorers else "; no scorer runs now" if wait else ""
+        typer.echo(f"champion: {bundle}{said}")
+
+
+def _reported(settings: Settings, profile: LoadedProfile, promoted: Promoted, wait: float) -> list[str]:
+    """The live scorers, once all of them have absorbed the promotion."""
+    from cli.running.steps import heartbeats
+    from tidegate.errors import Retry
+
+    deadline = time.monotonic() + wait
+    with heartbeats(settings, profile) as beats:
+        if not beats.wait(wait):
+            raise Retry(f"topic status cannot be read: {beats.problem}")
+        while True:
+            scorers = [beat for beat in beats() if beat.stage == "score" and not beat.stopping]
+            behind = [beat.process for beat in scorers if beat.models_offset <= promoted.offset]
+            if not behind:
+                return [beat.process for beat in scorers]
+            if time.monotonic() > deadline:
+                raise Retry(f"after {wait:g} s {', '.join(behind)} still score with another bundle: see their logs")
+            time.sleep(0.2)

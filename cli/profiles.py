@@ -1,0 +1,36 @@
+"""`tidegate profile`: look at a profile before it is used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Json, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Check a profile.")
+File = Annotated[str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")]
+
+
+@app.callback()
+def _group() -> None:
+    """Commands about profiles."""
+
+
+@app.command()
+def check(file: File, as_json: Json = False) -> None:
+    """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field, expectation.
+
+    Example: [bold]tidegate profile check profiles/wallet.yaml[/bold]
+    """
+    from tidegate.profile import load_profile
+
+    profile = load_profile(file)
+    facts = {"name": profile.name, "hash": profile.hash.decode(), "path": str(profile.path),
+             "fields": list(profile.fields), "entities": list(profile.entities), "features": list(profile.features),
+             "models": list(profile.models.names)}
+    if as_json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")

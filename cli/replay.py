@@ -1,0 +1,45 @@
+"""`tidegate replay`: one decision again, from the log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The transaction's id.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)
+
+
+def replay(transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
+    """Compute a decision again from the log and compare it bit by bit; exit code 1 when something differs.
+
+    Example: [bold]tidegate replay t-1[/bold]
+    """
+    from consumers.replay.replay import Replay
+    from db.store import Store
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.errors import ConfigError
+    from tidegate.profile import load_profile
+    from tidegate.stream.snapshot import Snapshots
+
+    settings = settings_with(profile=profile, kafka=kafka, db=db)
+    loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
+    broker.check()
+    row = Store(settings.db_url, loaded).get(transaction_id)
+    if row is None:
+        raise ConfigError(f"there is no row of transaction {transaction_id!r}")
+    found = Replay(loaded, broker, Snapshots(settings.snapshots_url), settings.bundles_dir).differences(row)
+    if as_json:
+        print_json({"transaction_id": transaction_id, "same": not found,
+                    "differences": [pair._asdict() for pair in found]})
+    else:
+        typer.echo("\n".join(f"{pair.name}: {pair.was} in the row, {pair.now} now" for pair in found)
+                   or f"{transaction_id}: score {row['score']:.6f} again, bit for bit")
+    if found:
+        raise typer.Exit(1)

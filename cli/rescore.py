@@ -1,0 +1,58 @@
+"""`tidegate rescore`: what rows that were decided without a failed or late detector would have been with it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+
+if TYPE_CHECKING:
+    from tidegate.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(rescore)
+
+
+def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
+    """Score rows that lack a detector's score again, as a revision beside each; no decision changes.
+
+    Exit code 1 when a detector fails again.
+
+    Example: [bold]tidegate rescore[/bold]
+    """
+    degraded, revised, failures = _run(settings_with(profile=profile, kafka=kafka, db=db))
+    if as_json:
+        print_json({"degraded": degraded, "revised": revised, "failures": failures})
+    else:
+        typer.echo(f"{degraded:,} rows without a revision lack a detector's score, {revised:,} of them have one now")
+        for name, error in failures.items():
+            typer.echo(f"{name} fails again: {error}", err=True)
+    if revised < degraded:
+        raise typer.Exit(1)
+
+
+def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
+    from consumers.replay.logs import Logs
+    from consumers.replay.rescore import rescore as again
+    from db.migrate import migrate
+    from db.revisions import read_degraded, write_revisions
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.profile import load_profile
+    from tidegate.stream.snapshot import Snapshots
+
+    profile, broker = load_profile(settings.profile), KafkaBroker(settings)
+    broker.check()
+    migrate(settings.db_url)
+    rows = read_degraded(settings.db_url, profile.hash.decode(), len(profile.models.names))
+    logs = Logs(broker, Snapshots(settings.snapshots_url))
+    try:
+        found = again(profile, rows, logs, settings.bundles_dir, lambda: time.time_ns() // 1000)
+    finally:
+        logs.close()
+    write_revisions(settings.db_url, found.revisions)
+    return len(rows), len(found.revisions), {name: str(error) for name, error in found.failures.items()}

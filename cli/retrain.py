@@ -1,0 +1,85 @@
+"""`tidegate retrain`: a challenger from new data, promoted only if it is better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from cli.options import Db, Json, Kafka, Label, Mlflow, Profile, period, print_json, settings_with
+from cli.progress import progress_bar
+from tidegate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model.evaluation.metrics import Quality
+    from model.training.retrain import Report
+
+_METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
+File = Annotated[Path | None, typer.Option(
+    "--data", metavar="FILE", help="CSV or Parquet with verdicts, instead of the database's rows and their labels.")]
+Since = Annotated[str, typer.Option("--since", metavar="DATE", help="First day of rows (UTC); by default "
+                                    "TIDEGATE_RETRAIN_DAYS before the end.")]
+Until = Annotated[str, typer.Option(
+    "--until", metavar="DATE", help="The day after the last; by default up to the newest row.")]
+Unlabelled = Annotated[str, typer.Option(
+    "--unlabelled", metavar="WHAT", help="What a mature row without a verdict counts as: unknown or legitimate. "
+    "[TIDEGATE_RETRAIN_UNLABELLED]")]
+Margin = Annotated[str, typer.Option("--margin", metavar="AP", help="By how much average precision must be better. "
+                                     "[TIDEGATE_RETRAIN_MARGIN]")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstrap.")]
+
+
+def retrain(profile: Profile = "", data: File = None, label: Label = "", since: Since = "", until: Until = "",
+            unlabelled: Unlabelled = "", margin: Margin = "", seed: Seed = 0, kafka: Kafka = "", db: Db = "",
+            mlflow: Mlflow = "", as_json: Json = False) -> None:
+    """Check new data, train a challenger, and promote it only if it is better than the champion on mature labels.
+
+    Exit code 0: promoted; 3: the champion stays; 65: the data is bad, nothing was trained.
+
+    Example: [bold]tidegate retrain --data payments.parquet --label is_fraud[/bold]
+    """
+    from consumers.retraining.attempt import attempt, read, track
+    from consumers.retraining.outcome import EXITS, tell, write
+    from model.training.mlflow import tracker_of
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.profile import load_profile
+
+    settings = settings_with(profile=profile, kafka=kafka, db=db, retrain_unlabelled=unlabelled, retrain_margin=margin,
+                             mlflow=mlflow)
+    if data is not None and not data.is_file():
+        raise ConfigError(f"--data {data}: there is no such file")
+    span = period(since, until)
+    loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
+    broker.check()
+    tracker = tracker_of(settings, loaded)
+    compared: list[Quality] = []
+    with progress_bar("retraining", quiet=as_json) as progress:
+        found = attempt(settings, loaded, broker, lambda: read(settings, loaded, broker, data, label, span),
+                        progress, seed, compared.append)
+    path = write(settings.home / "retrain", found)
+    if tracker and found.challenger:
+        track(tracker, settings, loaded, found, path, compared)
+    tell(settings.webhook, found)
+    show(found, path, as_json)
+    raise typer.Exit(EXITS[found.outcome])
+
+
+def show(found: Report, path: Path, as_json: bool) -> None:
+    """The report for people, or for a script."""
+    from consumers.retraining.outcome import headline
+
+    if as_json:
+        print_json(msgspec.to_builtins(found))
+        return
+    for check in found.checks:
+        typer.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<24}{check.found}; {check.limit}")
+    moved = ", ".join(f"{name} {value:.2f}" for name, value in list(found.drift.items())[:5])
+    if moved:
+        typer.echo(f"    {'moved most (PSI)':<24}{moved}")
+    if found.difference:
+        typer.echo(f"    {'':<24}{'champion':>10}{'challenger':>12}")
+        for name in (name for name in _METRICS if name in found.challenger_metrics):
+            typer.echo(f"    {name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}")
+    typer.echo(f"{headline(found)}\nreport in {path}, {found.seconds:.0f} s")

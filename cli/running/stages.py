@@ -1,0 +1,182 @@
+"""From settings to a running stage: profile, broker, stage, sink, runner, pulse."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
+
+from tidegate.errors import Retry
+from tidegate.host.gate import opened, stop_on_signals
+from tidegate.log import set_up
+
+if TYPE_CHECKING:
+    from consumers.learn import LearnStage
+    from tidegate.broker.ports import Broker
+    from tidegate.broker.records import Batch
+    from tidegate.profile import Profile
+    from tidegate.settings import Settings
+    from tidegate.stream.sink import Sink
+    from tidegate.stream.stage import Stage
+
+    Make = Callable[[Profile, Settings, Broker], Stage[Any]]
+
+
+def _preprocess(profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.preprocess import PreprocessStage
+
+    return PreprocessStage(profile, 0)
+
+
+def _preprocess_2(profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.preprocess import PreprocessStage
+
+    return PreprocessStage(profile, 1)
+
+
+def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.score import ScoreStage
+
+    return ScoreStage(profile, settings.bundles_dir, settings.detector_seconds)
+
+
+def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.persist import Persist
+
+    return Persist(profile, settings.bundles_dir)
+
+
+def _label(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.label import LabelStage
+    from db.store import Store
+
+    return LabelStage(profile, Store(settings.db_url, profile).lookup)
+
+
+def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
+    from consumers.learn import LearnStage
+    from model.bundles.bundle import Bundle
+    from model.bundles.promotion import current_champion
+    from model.bundles.published import label_history
+
+    promoted = current_champion(broker, profile.hash.decode())
+    if promoted is None:
+        raise Retry(f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`")
+    bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    return LearnStage(profile, bundle, label_history(broker), promoted.offset)
+
+
+MAKERS: dict[str, tuple[str, Make]] = {
+    "preprocess": ("consumers.preprocess", _preprocess), "preprocess-2": ("consumers.preprocess", _preprocess_2),
+    "score": ("consumers.score", _score), "persist": ("consumers.persist", _persist),
+    "label": ("consumers.label", _label), "learn": ("consumers.learn", _learn)}
+"""Each stage's module, imported while the gate is closed, and how to make the stage."""
+SERVERS = {"ingest": "producers.api.serve", "dashboard": "dashboard.serve", "retrain": "consumers.retraining.schedule"}
+RUNNABLE = (*MAKERS, *SERVERS)
+
+
+def run_stage(name: str, settings: Settings) -> None:
+    """Run a stage or a server until SIGTERM. Raises ConfigError or Stop when a restart would not help."""
+    process = settings.instance or f"{name}-{platform.node()}-{os.getpid()}"  # in containers all pids are 1
+    set_up(process, settings.log_level)
+    stop = threading.Event()
+    stop_on_signals(stop)
+    module = import_module(SERVERS[name] if name in SERVERS else MAKERS[name][0])
+    if name not in SERVERS:
+        import_module("tidegate.stream.runner")
+    opened(stop)
+    if stop.is_set():
+        return
+    if name in SERVERS:
+        module.serve(settings)
+    else:
+        _consume(name, process, settings, stop)
+
+
+def _consume(name: str, process: str, settings: Settings, stop: threading.Event) -> None:
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.profile import load_profile
+    from tidegate.status.health import Health
+    from tidegate.stream.runner import Runner
+    from tidegate.stream.snapshot import Snapshots
+
+    profile, broker = load_profile(settings.profile), KafkaBroker(settings)
+    runner: Runner | None = None
+    while runner is None and not stop.is_set():
+        try:
+            stage = MAKERS[name][1](profile, settings, broker)
+            runner = Runner(stage, broker, _sink(stage, process, settings, profile, broker),
+                            snapshots=Snapshots(settings.snapshots_url), instance=settings.instance,
+                            batch=settings.batch, snapshot_every=settings.snapshot_every)
+        except Retry as error:
+            _wait(error, stop)
+    if runner is None:
+        return
+    producer = broker.producer()
+    health = Health(process, name, producer, lambda: runner.progress, host=settings.host,
+                    port=settings.metrics_port,
+                    restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage),
+                    drift=lambda: getattr(stage, "drift", None)).start()
+    try:
+        with _while_champion(cast("LearnStage", stage), broker, stop) if name == "learn" else nullcontext():
+            runner.run(stop)
+    finally:
+        health.close()
+        producer.close()
+
+
+@contextmanager
+def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
+    """Stops the learner, and raises Superseded in the end, when another bundle than its own is promoted."""
+    from consumers.learn import Superseded
+    from model.bundles.promotion import TOPIC
+    from tidegate.broker.tail import Tail
+
+    found: list[str] = []
+
+    def look(batch: Batch) -> None:
+        if why := learner.superseded(batch):
+            found.append(why)
+            stop.set()
+
+    tail = Tail(broker, TOPIC, look, from_start=True).start()
+    try:
+        yield
+    finally:
+        tail.close()
+    if found:
+        raise Superseded(found[-1])
+
+
+def _model(stage: Stage[Any]) -> tuple[str, int]:
+    """The bundle in use, by scorer and learner, and the scorer's models offset; the other stages use none."""
+    bundle = getattr(stage, "bundle", None)
+    return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
+
+
+def _wait(error: Retry, stop: threading.Event) -> None:
+    logging.getLogger(__name__).warning("waiting: %s", error)
+    stop.wait(1.0)
+
+
+def _sink(stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker) -> Sink:
+    from tidegate.clock import now_us
+
+    if stage.name == "persist":
+        from db.names import names_of
+        from db.sink import SqlSink
+
+        return SqlSink(settings.db_url, broker, names_of(profile), clock=now_us)
+    if stage.name == "learn":
+        from model.bundles.published import WeightsSink
+
+        return WeightsSink(broker, cast("LearnStage", stage).bundle.hash, instance=process, profile=profile.hash,
+                           clock=now_us)
+    from tidegate.stream.sink import KafkaSink
+
+    return KafkaSink(broker, stage.name, instance=process, profile=profile.hash, clock=now_us)

@@ -1,0 +1,115 @@
+"""The steps between an answering broker and open gates: topics, database, profile, first champion."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.tail import Tail
+from tidegate.errors import ConfigError
+from tidegate.host.embedded import reachable
+from tidegate.pipeline import stage_inputs
+from tidegate.status.board import Board
+from tidegate.topics import apply_topics, check_topics, load_topics
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tidegate.messages.documents import Heartbeat
+    from tidegate.profile import Profile
+    from tidegate.settings import Settings
+
+
+_METADATA_SECONDS = 10.0
+
+
+def now_us() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+def broker_answers(settings: Settings) -> bool:
+    """Whether Kafka takes requests. Raises ConfigError with the mend when a Kafka elsewhere does not."""
+    if settings.kafka:
+        KafkaBroker(settings).check()
+        return True
+    return reachable(settings.kafka_address)
+
+
+def make_topics(settings: Settings) -> None:
+    """Create the topics that are missing. Raises ConfigError when one is not as topics.yaml says."""
+    broker, topics = KafkaBroker(settings), load_topics(settings.topics_file, settings.replication)
+    deadline = time.monotonic() + _METADATA_SECONDS if apply_topics(broker, topics) else 0.0
+    while (faults := check_topics(broker, topics)) and time.monotonic() < deadline:
+        time.sleep(0.1)  # brokers learn of new topics a moment after the controller
+    if faults:
+        raise ConfigError(f"topics are not as {settings.topics_file} says: {'; '.join(faults)}")
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema."""
+    from db.migrate import migrate as migrate_database
+
+    migrate_database(settings.db_url)
+
+
+def has_bundle(settings: Settings, profile: Profile) -> bool:
+    """Whether there is a model of this profile."""
+    return bundle_of(settings, profile) is not None
+
+
+def bundle_of(settings: Settings, profile: Profile) -> str | None:
+    """The hash of the newest bundle of this profile in the bundle folder."""
+    manifests = sorted(settings.bundles_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
+    mine = [path for path in manifests if json.loads(path.read_text())["profile_hash"] == profile.hash.decode()]
+    return mine[-1].parent.name if mine else None
+
+
+def promote_first(settings: Settings, profile: Profile) -> None:
+    """Make the newest bundle the champion on topic models, unless this profile has one already."""
+    from model.bundles.promotion import current_champion, promote
+
+    broker = KafkaBroker(settings)
+    if current_champion(broker, profile.hash.decode()):
+        return
+    bundle = bundle_of(settings, profile)
+    if bundle is None:
+        raise ConfigError(f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`")
+    promote(broker, bundle, profile.hash.decode(), by="tidegate up")
+
+
+class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings, profile) as beats`
+    """The fresh heartbeats of topic status while the block runs; calling it gives the list."""
+
+    def __init__(self, settings: Settings, profile: Profile) -> None:
+        broker = KafkaBroker(settings)
+        self._board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
+        self._tail = Tail(broker, "status", self._board.absorb, from_start=True)
+        self._seen = threading.Event()
+
+    def __enter__(self) -> heartbeats:
+        self._tail.start()
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None,
+                 _trace: TracebackType | None) -> None:
+        self._tail.close()
+
+    def __call__(self) -> list[Heartbeat]:
+        return self._board.processes(now_us())
+
+    @property
+    def problem(self) -> str:
+        """Why the topic is not read now, or empty."""
+        return self._tail.problem
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the topic is read and every live process has beaten once (1.5 s)."""
+        return self._tail.reading.wait(timeout) and not self._seen.wait(1.5)
+
+    def missing(self, now: int) -> list[str]:
+        """What keeps the pipeline from being ready."""
+        return self._board.missing(now)

@@ -1,0 +1,59 @@
+"""`tidegate topics`: create and verify what topics.yaml lists."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.options import Json, Kafka, print_json, settings_with
+
+if TYPE_CHECKING:
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.topics import Topic
+
+app = typer.Typer(no_args_is_help=True, help="Create and verify the topics that topics.yaml lists.")
+
+
+@app.command()
+def apply(kafka: Kafka = "", as_json: Json = False) -> None:
+    """Create the topics that are missing. What exists is left as it is.
+
+    Example: [bold]tidegate topics apply --kafka broker-1:9092[/bold]
+    """
+    from tidegate.topics import apply_topics
+
+    created = apply_topics(*_both(kafka))
+    if as_json:
+        print_json(created)
+    else:
+        typer.echo("\n".join(f"created {name}" for name in created) or "nothing was missing")
+
+
+@app.command()
+def check(kafka: Kafka = "", as_json: Json = False) -> None:
+    """Compare the cluster's topics with topics.yaml; exit code 1 when they differ.
+
+    Example: [bold]tidegate topics check --json[/bold]
+    """
+    from tidegate.topics import check_topics
+
+    faults = check_topics(*_both(kafka))
+    if as_json:
+        print_json(faults)
+    else:
+        typer.echo("\n".join(faults) or "all topics are as the list says")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _both(kafka: str) -> tuple[KafkaBroker, list[Topic]]:
+    """The cluster and the list."""
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.topics import load_topics
+
+    settings = settings_with(kafka=kafka)
+    topics = load_topics(settings.topics_file, settings.replication)
+    broker = KafkaBroker(settings)
+    broker.check()
+    return broker, topics

@@ -1,0 +1,83 @@
+"""`tidegate train`: a model bundle from history."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import Json, Kafka, Label, Mlflow, Profile, print_json, settings_with
+from cli.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from model.bundles.bundle import Bundle
+    from model.evaluation.metrics import Quality
+    from tidegate.profile import Profile as LoadedProfile
+
+Promote = Annotated[bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")]
+History = Annotated[Path | None, typer.Option(
+    "--history", metavar="FILE", help="CSV or Parquet to train on instead of the history that the profile names.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
+Samples = Annotated[int, typer.Option(
+    "--samples", min=0, help="Transactions to simulate, instead of the profile's history.simulate.")]
+Epochs = Annotated[int, typer.Option(
+    "--epochs", min=0, help="Passes over the history that neural models learn in, instead of the profile's.")]
+
+
+def train(profile: Profile = "", history: History = None, label: Label = "", promote: Promote = False,
+          seed: Seed = 0, samples: Samples = 0, epochs: Epochs = 0, kafka: Kafka = "", mlflow: Mlflow = "",
+          as_json: Json = False) -> None:
+    """Train the profile's models on the history it names, or on a file, through the operator that serves.
+
+    Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
+    """
+    from model.detectors.packages import check_installed
+    from model.history.verdict_files import read_history
+    from model.training.mlflow import tracker_of, training
+    from model.training.overrides import adjusted
+    from model.training.train import train as train_bundle
+    from tidegate.profile import load_profile
+
+    settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
+    loaded = adjusted(load_profile(settings.profile), samples, epochs)
+    check_installed(loaded.models.names)
+    tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
+    found: list[Quality] = []
+    with progress_bar("training") as progress:
+        frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
+        bundle = train_bundle(loaded, frame, labels, settings.bundles_dir, progress, seed, found.append)
+    if promote:
+        from model.bundles.promotion import promote as promote_bundle
+        from tidegate.broker.kafka import KafkaBroker
+
+        promote_bundle(KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train")
+    _report(bundle, settings.bundles_dir, as_json)
+    if tracker:
+        tracker.record(training(loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}, found))
+
+
+def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+    """The history that the profile names, and its labels: 1 fraud, 0 legitimate, -1 unknown."""
+    from model.history.verdict_files import read_history
+
+    if profile.history.simulate:
+        from producers.simulator.history import simulate_history
+
+        frame = simulate_history(profile, profile.history.simulate)
+        return frame.drop(columns="label"), frame["label"].to_numpy("int8")
+    return read_history(profile, Path(profile.history.file), label)
+
+
+def _report(bundle: Bundle, folder: Path, as_json: bool) -> None:
+    metrics = bundle.manifest.metrics
+    if as_json:
+        print_json({"bundle": bundle.hash, "path": str(folder / bundle.hash), "metrics": metrics})
+        return
+    typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
+    typer.echo("on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()))

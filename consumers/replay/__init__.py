@@ -1,0 +1,1 @@
+"""A decision again, beside the running system: replays and rescores. These modules read Kafka."""

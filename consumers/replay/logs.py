@@ -1,0 +1,63 @@
+"""Folding a log beside the running system: any stage's, and the online weights of any moment."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from consumers.learn import LearnStage
+from model.bundles.bundle import Bundle
+from model.bundles.published import label_history
+from model.learning.learner import LearnState
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Position, TopicPartition
+from tidegate.messages.frames import NONE
+from tidegate.profile import Profile
+from tidegate.stream.partition import Part
+from tidegate.stream.restore import Restorer
+from tidegate.stream.runner import identify
+from tidegate.stream.side_topic import SideLog
+from tidegate.stream.snapshot import Snapshots
+from tidegate.stream.stage import Stage
+
+_BATCH = 4000
+
+
+class Logs:
+    """What folding takes: the broker, a reader of its own that joins no group, and the snapshots."""
+
+    def __init__(self, broker: Broker, snapshots: Snapshots) -> None:
+        self.broker, self.reader, self._snapshots = broker, broker.consumer(None), snapshots
+
+    def restorer(self, stage: Stage[Any], side: SideLog | None = None) -> Restorer:
+        """One that folds a stage's input."""
+        partitions, origin = identify(stage, self.broker)
+        return Restorer(stage, self.reader, side, self._snapshots, partitions=partitions,
+                        tag=f"{stage.snapshot_tag}-{origin}", batch=_BATCH)
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+class PastWeights:
+    """What a bundle's learner had published after all labels before an offset. Ask in ascending order: one reading."""
+
+    def __init__(self, profile: Profile, bundle: Bundle, logs: Logs) -> None:
+        self._profile, self._bundle, self._logs = profile, bundle, logs
+        self._folding: tuple[LearnStage, Restorer] | None = None
+        self._part: Part | None = None
+
+    def at(self, labels: int) -> NDArray[np.float64] | None:
+        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises Retry, ConfigError."""
+        if labels == NONE or self._bundle.online is None:
+            return None
+        if self._folding is None:
+            learner = LearnStage(self._profile, self._bundle, label_history(self._logs.broker))
+            self._folding = learner, self._logs.restorer(learner)
+        (stage, restorer), position = self._folding, Position(labels)
+        if self._part is None or self._part.offset > labels:
+            self._part = restorer.fresh(TopicPartition(stage.input, 0), position)
+        restorer.catch_up(self._part, position)
+        return stage.weights(cast("LearnState", self._part.state))

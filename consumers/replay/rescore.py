@@ -1,0 +1,54 @@
+"""Rows that were decided without a failed or late detector, scored again with all: each gets a revision beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from consumers.replay.logs import Logs, PastWeights
+from db.revisions import DegradedRow, Revision
+from model.bundles.bundle import Bundle
+from tidegate.messages.frames import DECISIONS, Decision
+from tidegate.profile import Profile
+
+
+class Rescored(NamedTuple):
+    """The revisions, and what detectors that fail again said, by name."""
+
+    revisions: list[Revision]
+    failures: dict[str, Exception]
+
+
+def rescore(profile: Profile, rows: Sequence[DegradedRow], logs: Logs, bundles: Path,
+            clock: Callable[[], int]) -> Rescored:
+    """Score the rows by their own bundle, with the online weights that scored them.
+
+    A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the labels' log is gone,
+    Retry when the broker does not answer.
+    """
+    found = Rescored([], {})
+    for name, mine in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
+        bundle = Bundle.load(bundles / name)
+        past = PastWeights(profile, bundle, logs)
+        for labels, part in groupby(mine, key=lambda row: row.online_labels):
+            _score(bundle.with_weights(past.at(labels)), list(part), found, clock())
+    return found
+
+
+def _model(row: DegradedRow) -> tuple[str, int]:
+    return row.bundle, row.online_labels
+
+
+def _score(bundle: Bundle, rows: list[DegradedRow], found: Rescored, now_us: int) -> None:
+    values = np.frombuffer(b"".join(row.features for row in rows), "<f8").reshape(len(rows), -1)
+    scores = bundle.score(values)
+    decisions = bundle.decide(scores.final, np.array([row.amount_minor for row in rows]))
+    found.failures.update(scores.failures)
+    found.revisions.extend(
+        Revision(rows[k].transaction_id, now_us, float(scores.final[k]), cast("Decision", DECISIONS[decisions[k]]),
+                 scores.parts[k].astype("<f8").tobytes())
+        for k in np.flatnonzero(~np.isnan(scores.parts).any(axis=1)))

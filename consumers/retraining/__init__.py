@@ -1,0 +1,1 @@
+"""The process `tidegate run retrain`: when it trains, what it tries, what it reports."""

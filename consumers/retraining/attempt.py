@@ -1,0 +1,95 @@
+"""One attempt to train a better model: from the data to a promotion."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from tidegate.errors import ConfigError, Retry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from model.evaluation.metrics import Quality
+    from model.progress import Progress
+    from model.training.mlflow import Tracker
+    from model.training.retrain import Data, Report
+    from model.training.train import OnQuality
+    from tidegate.broker.ports import Broker
+    from tidegate.profile import Profile
+    from tidegate.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+
+def track(tracker: Tracker, settings: Settings, profile: Profile, found: Report, report: Path,
+           compared: Sequence[Quality]) -> None:
+    """The challenger as a run. A server that fails is logged: what was done stays done."""
+    from model.bundles.catalog import find
+    from model.training.mlflow import training
+
+    bundle = find(settings.bundles_dir, found.challenger)
+    run = training(profile, bundle, found.started_us, {"outcome": found.outcome, "champion": found.champion}, compared,
+                   [report])
+    metrics = {f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()}
+    try:
+        tracker.record(run._replace(metrics={**run.metrics, **metrics}))
+    except (ConfigError, Retry) as error:
+        _LOG.warning("MLflow did not take the run: %s", error)
+
+
+def read(settings: Settings, profile: Profile, broker: Broker, file: Path | None, label: str,
+          span: tuple[int | None, int | None]) -> Data:
+    """What is to be learnt from: a file, or the database's rows of a period. Raises ConfigError or Retry."""
+    from consumers.retraining.data import from_database, from_file
+    from model.training.retrain import count_silence
+
+    if file:
+        data = from_file(profile, file, label)
+    else:
+        data = from_database(profile, settings.db_url, broker, settings.retrain_days, *span)
+    if settings.retrain_unlabelled == "legitimate":
+        return data._replace(log=count_silence(data.log, profile.label_delay_us))
+    return data
+
+
+def attempt(settings: Settings, profile: Profile, broker: Broker, read: Callable[[], Data], progress: Progress,
+             seed: int, on_quality: OnQuality) -> Report:
+    """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no error of the command."""
+    from model.bundles.catalog import find
+    from model.bundles.promotion import current_champion
+    from model.training.retrain import Check, Limits, Report
+    from model.training.retrain import retrain as run
+
+    name = profile.hash.decode()
+    current = current_champion(broker, name)
+    if current is None:
+        raise ConfigError(f"profile {profile.name} has no champion to compare with: run `tidegate train --promote`")
+    champion, began = find(settings.bundles_dir, current.champion.bundle), time.time_ns()
+    found = Report(f"{profile.name} {name}", "", champion.hash, began // 1000)
+    try:
+        data = read()
+    except ConfigError as error:
+        found.outcome, found.why = "bad_data", str(error)
+        found.checks = [Check("schema", False, str(error), f"as {profile.path} says")]
+    else:
+        found.source = data.source
+        limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
+        found = run(profile, champion, data, limits, settings.bundles_dir, found, progress, seed, on_quality)
+    if found.outcome == "promoted":
+        _promote(broker, name, found)
+    found.seconds = round((time.time_ns() - began) / 1e9, 1)
+    return found
+
+
+def _promote(broker: Broker, profile: str, found: Report) -> None:
+    """Promote the challenger, unless another champion than the one it beat has come meanwhile."""
+    from model.bundles.promotion import current_champion, promote
+
+    current = current_champion(broker, profile)
+    if current is None or current.champion.bundle != found.champion:
+        found.outcome, found.why = "kept", "another bundle was promoted while this one was trained: compare again"
+        return
+    promote(broker, found.challenger, profile, by="tidegate retrain")

@@ -1,0 +1,49 @@
+"""What a retraining learns from: a file, or the rows of the database and the labels that came for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from db.decided import ending, stored_rows
+from model.evaluation.cases import Span
+from model.evaluation.cases import from_file as read_file
+from model.training.retrain import Data
+from tidegate.clock import day_of
+from tidegate.profile.spec import DAY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tidegate.broker.ports import Broker
+    from tidegate.profile import Profile
+
+
+def from_file(profile: Profile, path: Path, label: str = "") -> Data:
+    """The rows of a file that the API would take, through the serving operator.
+
+    Raises ConfigError when the file cannot be read, or lacks a column.
+    """
+    cases = read_file(profile, path, label, Span(), lambda _share, _what: None)
+    return Data(cases.log, _groups(cases.accounts, len(cases.ids)), str(path), cases.read, cases.rejected)
+
+
+def from_database(profile: Profile, url: str, broker: Broker, days: int, since_us: int | None,
+                  until_us: int | None) -> Data:
+    """The rows of a period with their features as they were scored, and the newest verdict on each. Raises Retry.
+
+    It ends with the newest row and begins so many days before its end, where nothing else is said.
+    """
+    until = ending(profile, url, Span(since_us, until_us)).until_us or 0
+    since = until - days * DAY if since_us is None else since_us
+    period, log, without = stored_rows(profile, url, broker, Span(since, until))
+    accounts = [account for account in period.accounts if account is not None]
+    return Data(log, _groups(accounts, len(period.ids)), f"database, {day_of(since)} to {day_of(until)}{without}",
+                len(period.ids))
+
+
+def _groups(accounts: list[str], n: int) -> np.ndarray:
+    """i8[n]: equal numbers for equal accounts; each row is alone where not all rows have one."""
+    return np.arange(n) if len(accounts) < n else pd.factorize(np.array(accounts, dtype=object))[0].astype(np.int64)

@@ -1,0 +1,121 @@
+"""`tidegate run retrain`: a retraining whenever the settings' cron expression says so."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.triggers.cron import CronTrigger
+
+from consumers.retraining.outcome import EXITS
+from tidegate.broker.tail import Tail
+from tidegate.errors import ConfigError
+from tidegate.host.gate import stop_on_signals
+from tidegate.host.spawn import guarded, tidegate
+from tidegate.messages.documents import Drift
+from tidegate.settings import Settings
+from tidegate.status.board import Board
+
+_LOG = logging.getLogger(__name__)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+"""By cron's numbers, in which 0 and 7 are Sunday; APScheduler's 0 is Monday."""
+_DAY = timedelta(days=1)
+_SLICE = 60.0
+"""Seconds slept at a time, so that a changed clock is noticed."""
+
+
+def trigger(cron: str) -> CronTrigger:
+    """When a five-field cron expression is due, in UTC. Raises ConfigError."""
+    fields = cron.split()
+    if len(fields) == 5:
+        fields[4] = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: _DAYS[int(found[0])], fields[4])
+    try:
+        return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
+    except ValueError as error:
+        raise ConfigError(f"TIDEGATE_RETRAIN_CRON {cron!r}: {error}") from error
+
+
+class Drifted:
+    """Says, at most once a day, that an input or the score has moved further than `limit` (PSI); 0: never."""
+
+    def __init__(self, found: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]) -> None:
+        self._found, self._limit, self._now, self._again = found, limit, now, now()
+
+    def __call__(self) -> bool:
+        if not self._limit or self._now() < self._again or (found := self._found()) is None:
+            return False
+        moved = [one for one in found.moved if one.kind != "derived" and one.psi > self._limit]
+        if not moved:
+            return False
+        _LOG.info("%s has a PSI of %.2f: retraining before its time", moved[0].name, moved[0].psi)
+        self._again = self._now() + _DAY
+        return True
+
+
+def follow(due: CronTrigger, run: Callable[[], None], *, now: Callable[[], datetime],
+           wait: Callable[[float], bool], early: Callable[[], bool] = lambda: False) -> None:
+    """Call `run` whenever it is due, one at a time; what falls due meanwhile is left out.
+
+    `wait` sleeps for so many seconds, and says whether to end; `early`, asked once a minute, whether to run at once.
+    """
+    after = now()
+    while True:
+        at = due.get_next_fire_time(None, after)
+        _LOG.info("the next retraining is at %s", at.isoformat())
+        while (left := (at - now()).total_seconds()) > 0 and not early():
+            if wait(min(left, _SLICE)):
+                return
+        run()
+        after = max(now(), min(at, now()) + timedelta(seconds=1))
+
+
+def attempt(command: Sequence[str], stop: threading.Event) -> None:
+    """Run a retraining as a process of its own, whose memory goes with it; `stop` ends it."""
+    process = subprocess.Popen(guarded(command), stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    while process.poll() is None:
+        if stop.wait(0.2):
+            process.terminate()
+            process.wait()
+            return
+    outcome = {code: name for name, code in EXITS.items()}.get(process.returncode)
+    if outcome is None:
+        _LOG.error("the retraining failed with exit code %d", process.returncode)
+    else:
+        _LOG.info("the retraining ended: %s", outcome, extra={"outcome": outcome})
+
+
+def serve(settings: Settings) -> None:
+    """Follow the settings' schedule until SIGTERM. Raises ConfigError for a wrong cron expression."""
+    stop = threading.Event()
+    stop_on_signals(stop)
+    due = trigger(settings.retrain_cron)
+    with _heard(settings) as found:
+        follow(due, lambda: attempt(tidegate("retrain", "--json"), stop), now=_now, wait=stop.wait,
+               early=Drifted(found, settings.retrain_drift, _now))
+
+
+@contextmanager
+def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
+    """What the heartbeats say of the drift; they are not listened to when nothing follows from it."""
+    if not settings.retrain_drift:
+        yield lambda: None
+        return
+    from tidegate.broker.kafka import KafkaBroker
+
+    broker = KafkaBroker(settings)
+    board = Board(broker, {})
+    tail = Tail(broker, "status", board.absorb, from_start=True).start()
+    try:
+        yield lambda: board.drift(time.time_ns() // 1000)
+    finally:
+        tail.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

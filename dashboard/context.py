@@ -1,0 +1,50 @@
+"""What every page needs: the stores and boards of the running application."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, cast
+
+from flask import current_app
+
+from dashboard.champion import Registry
+from dashboard.newest import Live
+from db.store import Store
+from tidegate.broker.ports import Producer
+from tidegate.broker.tail import Tail
+from tidegate.errors import Retry
+from tidegate.profile import Profile
+from tidegate.settings import Settings
+from tidegate.status.board import Board
+
+KEY = "tidegate"
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of the application."""
+
+    settings: Settings
+    profile: Profile
+    store: Store
+    producer: Producer
+    live: Live
+    board: Board
+    registry: Registry
+    tails: list[Tail]
+
+
+def here() -> Context:
+    """The parts of the application that answers this request."""
+    return cast(Context, current_app.extensions[KEY])
+
+
+def health(context: Context) -> dict[str, Any]:
+    """Whether all stages are served, and what is missing."""
+    missing = [tail.problem for tail in context.tails if tail.problem]
+    try:
+        missing = missing or context.board.missing(time.time_ns() // 1000)
+    except Retry as error:
+        missing.append(f"Kafka is away: {error}")
+    return {"ready": not missing, "missing": missing}

@@ -1,0 +1,1 @@
+"""What scores and who is champion: immutable bundles, the catalog, promotions and published weights."""

@@ -1,0 +1,93 @@
+"""What a bundle's folder says of itself, and the check that its files are what it says. Imports no detector."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from model.detectors.base import read_json
+from model.drift.reference import FILE as REFERENCE
+from model.drift.reference import Reference
+from tidegate.errors import ConfigError
+
+MANIFEST = "manifest.json"
+"""The file in a bundle's folder that names all others."""
+FORMAT = 2
+"""Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
+_LARGEST = 256 * 1024 * 1024
+
+
+class Training(msgspec.Struct, forbid_unknown_fields=True):
+    """Which history the bundle comes from: event times in us of the first and last row learnt from; rows and frauds of
+    what comes before the stack's slice, of that slice and of the test.
+    """
+
+    source: str
+    from_us: int
+    to_us: int
+    rows: list[int]
+    frauds: list[int]
+
+
+class Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    """manifest.json: what is in the folder, and how good it was on the test slice."""
+
+    profile: str
+    profile_hash: str
+    values: list[str]
+    features: list[str]
+    detectors: list[str]
+    thresholds: dict[str, float]
+    """`model.ensemble.thresholds.Fixed` or `model.ensemble.thresholds.ByAmount`, by name."""
+    training: Training
+    metrics: dict[str, float]
+    files: dict[str, str]
+    created_us: int
+    format: int = FORMAT
+
+
+def read_manifest(path: Path) -> Manifest:
+    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's name says."""
+    content = _read(path / MANIFEST)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    if digest != path.name:
+        raise damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
+    try:
+        return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise damaged(path, f"manifest.json: {error}") from error
+
+
+def verified(path: Path, name: str, expected: str) -> bytes:
+    """The content of the bundle's file `name`. Raises ConfigError when its SHA-256 is not the expected one."""
+    content = _read(path / name)
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise damaged(path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}...")
+    return content
+
+
+def _read(file: Path) -> bytes:
+    try:
+        if file.is_symlink() or file.stat().st_size > _LARGEST:
+            raise damaged(file.parent, f"{file.name} is a link, or larger than {_LARGEST:,} bytes")
+        return file.read_bytes()
+    except OSError as error:
+        raise damaged(file.parent, f"{file.name} cannot be read ({error.strerror})") from error
+
+
+def damaged(path: Path, problem: str) -> ConfigError:
+    """The error for the bundle in this folder: what is wrong, and what to do about it."""
+    return ConfigError(f"bundle {path}: {problem}. Copy the folder again from where it was trained, "
+                       "or train a new one with `tidegate train`")
+
+
+def read_reference(bundle: Path) -> Reference | None:
+    """What the bundle in this folder learnt from; None for one that was trained before bundles kept it.
+
+    Raises ConfigError when it cannot be read, or is not what the manifest says.
+    """
+    digest = read_manifest(bundle).files.get(REFERENCE)
+    return None if digest is None else read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)

@@ -1,0 +1,82 @@
+"""Why a transaction was flagged, in words with the profile's own names."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+
+from model.bundles.bundle import Bundle
+from model.bundles.counterfactual import passing
+from model.detectors.base import Array
+from model.ensemble.thresholds import Amounts
+from tidegate.profile import Profile
+
+_MOST = 5
+_TRIED = 3
+"""Of the strongest reasons, those for which a value is sought that would have let the transaction pass."""
+_LEAST = 0.05
+"""Log-odds that a reason must add to be named."""
+
+
+class Reason(msgspec.Struct, omit_defaults=True):
+    """One feature's part in a score; `contribution` in log-odds, `value` None where it is missing.
+
+    `pass_at_most` or `pass_at_least`: with the feature there, and all else as it was, it would have passed.
+    """
+
+    feature: str
+    value: float | None
+    contribution: float
+    text: str
+    pass_at_most: float | None = None
+    pass_at_least: float | None = None
+
+
+def reasons(bundle: Bundle, profile: Profile, values: Array, amount_minor: Amounts,
+            parts: Array | None = None) -> list[list[Reason]]:
+    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most, strongest first.
+
+    `parts` are the detectors' scores f8[n, m] of these rows, NaN where one was left out.
+    """
+    inputs, shares = bundle.inputs(values), bundle.contributions(values, parts)[:, 1:]
+    order = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
+    found = [[_reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
+              for k in row if shares[i, k] >= _LEAST] for i, row in enumerate(order)]
+    limits = passing(bundle, values, amount_minor, order[:, :_TRIED], parts)
+    for row, most, least in zip(found, limits.at_most, limits.at_least, strict=True):
+        for reason, high, low in zip(row, most, least, strict=False):
+            _add_passing(profile, reason, high, low)
+    return found
+
+
+def _reason(profile: Profile, feature: str, value: float, share: float) -> Reason:
+    missing = math.isnan(value)
+    said = f"{feature} is missing" if missing else f"{feature} = {_word(profile, feature, value)}"
+    odds = math.exp(min(share, 20.0))
+    return Reason(feature, None if missing else float(value), round(float(share), 4),
+                  f"{said} multiplies the odds by {odds:.2g}")
+
+
+def _word(profile: Profile, feature: str, value: float) -> str:
+    """A number, or the name that a category's code stands for."""
+    names = _categories(profile, feature)
+    if not names:
+        return f"{value:.6g}"
+    return names[int(value)] if value < len(names) else "another value"
+
+
+def _add_passing(profile: Profile, reason: Reason, at_most: float, at_least: float) -> None:
+    if _categories(profile, reason.feature):
+        return  # a category's code is no quantity
+    if math.isfinite(at_most):
+        reason.pass_at_most = float(at_most)
+        reason.text += f"; would pass if {reason.feature} were at most {at_most:.15g}"
+    elif math.isfinite(at_least):
+        reason.pass_at_least = float(at_least)
+        reason.text += f"; would pass if {reason.feature} were at least {at_least:.15g}"
+
+
+def _categories(profile: Profile, feature: str) -> list[str]:
+    return profile.fields[feature].values if feature in profile.fields else []

@@ -1,0 +1,111 @@
+"""Which bundles score, by the messages of the topic `models`: the champion, its shadow, and a canary."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from model.bundles.bundle import Bundle
+from model.bundles.promotion import model_message
+from tidegate.broker.records import Batch
+from tidegate.errors import ConfigError
+from tidegate.messages.documents import Canary, Champion, OnlineWeights, Shadow
+from tidegate.messages.frames import NONE
+from tidegate.metrics import MODEL_INFO, ONLINE_LABELS
+from tidegate.profile import Profile
+
+_LOG = logging.getLogger(__name__)
+
+
+class Model(NamedTuple):
+    """A bundle with the online weights in use, and the offset on the labels topic up to which these have learnt."""
+
+    bundle: Bundle
+    online_labels: int
+
+
+class Serving:
+    """Folds the topic `models`; a record read again changes nothing."""
+
+    def __init__(self, profile: Profile, bundles_dir: Path) -> None:
+        self._profile, self._folder = profile, bundles_dir
+        self._weights: dict[str, OnlineWeights] = {}
+        self._trained: Bundle | None = None
+        self._canary: Bundle | None = None
+        self.shadow: Bundle | None = None
+        self.champion: Model | None = None
+        """None before the first promotion."""
+        self.canary: Model | None = None
+        """None where there is none, or where it is the champion by now."""
+        self.share = 0.0
+        """Of the accounts that the canary decides for."""
+        self.offset = 0
+        """The offset after the last absorbed record."""
+
+    def absorb(self, batch: Batch) -> None:
+        """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
+        champion: Champion | None = None
+        beside: dict[type, Shadow | Canary] = {}
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            if offset < self.offset:
+                continue
+            message = model_message(value)
+            if isinstance(message, OnlineWeights):
+                self._weights[message.bundle] = message
+            elif message is None and value is not None:
+                _LOG.warning("topic models, offset %d: not a message this version knows", offset)
+            elif message is None or message.profile.encode() != self._profile.hash:
+                continue
+            elif isinstance(message, Champion):
+                champion = message
+            else:
+                beside[type(message)] = message
+        if champion is not None and (self._trained is None or self._trained.hash != champion.bundle):
+            self._trained = self._load(champion.bundle)
+            _LOG.info("scoring with bundle %s", champion.bundle)
+            MODEL_INFO.clear()
+        for message in beside.values():
+            self._beside(message)
+        self.offset = max(self.offset, batch.next_offset)
+        self._switch()
+
+    def _beside(self, message: Shadow | Canary) -> None:
+        """One that cannot be loaded is left out: the champion is there, so nothing stops."""
+        bundle = None
+        try:
+            bundle = self._load(message.bundle) if message.bundle else None
+        except ConfigError as error:
+            _LOG.error("no %s scores: %s", type(message).__name__.lower(), error)
+        if isinstance(message, Shadow):
+            self.shadow = bundle
+        else:
+            self._canary, self.share = bundle, message.share
+
+    def _switch(self) -> None:
+        if self._trained is None:
+            return
+        self.champion = self._in_use(self._trained)
+        other = self._canary is not None and self._canary.hash != self._trained.hash
+        self.canary = self._in_use(self._canary) if self._canary and other else None
+        MODEL_INFO.labels(self._trained.hash).set(self.offset)
+        ONLINE_LABELS.set(max(self.champion.online_labels, 0))
+
+    def _in_use(self, bundle: Bundle) -> Model:
+        online = self._weights.get(bundle.hash)
+        if online is None:
+            return Model(bundle, NONE)
+        return Model(bundle.with_weights(np.frombuffer(online.weights, "<f8").astype(np.float64)), online.labels)
+
+    def _load(self, name: str) -> Bundle:
+        if Path(name).name != name:
+            raise ConfigError(f"the champion {name!r} on the topic models is no bundle's hash: promote another one")
+        bundle = Bundle.load(self._folder / name)
+        wanted = (list(self._profile.values), self._profile.models.names)
+        if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
+            raise ConfigError(f"bundle {bundle.path}: trained for other columns or models than {self._profile.path} "
+                              "has; train one with `tidegate train`")
+        bundle.score(np.full((1, len(self._profile.values)), np.nan))  # compiles the loops: no batch is to wait for it
+        return bundle

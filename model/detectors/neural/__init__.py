@@ -1,0 +1,1 @@
+"""The neural detectors: TensorFlow trains them, LiteRT serves them."""

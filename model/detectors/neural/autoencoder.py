@@ -1,0 +1,151 @@
+"""Autoencoders: a row that cannot be put together again from a few numbers is unusual. They need no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.detectors.base import Array, Files, Settings, ordered, read_json, setting
+from model.detectors.neural.graph import Graph
+from model.detectors.neural.scaling import Scaling, ScalingFile
+from model.detectors.neural.size import Size
+from model.detectors.shared.chosen_columns import Chosen, ChosenFile
+from model.detectors.shared.rank_odds import Ranks, RanksFile
+from tidegate.errors import ConfigError
+
+_EXTREME = 0.98
+"""Share of the training rows, by distance from the centre, that are learnt from: frauds are among the others."""
+_LEAST = 1e-6
+"""Squared error that is none: below it the float32 of the graph decides."""
+_DEFAULTS = {"hidden": 16, "code": 3, "epochs": 20}
+
+
+class Inputs(NamedTuple):
+    """The columns that go into the graph, how they are scaled, and how many of them, the last ones, come out again."""
+
+    chosen: Chosen
+    scaling: Scaling
+    written: int
+
+    def of(self, x: Array) -> Array:
+        """f8[n, chosen] of `x` f8[n, features]."""
+        return self.scaling.apply(self.chosen.take(x))
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    inputs: ChosenFile
+    scaling: ScalingFile
+    ranks: RanksFile
+    written: int = 0
+    """How many of the inputs, the last ones, the graph writes; 0: all."""
+
+
+class Autoencoder:
+    """Log-odds of the rank, among the training rows, of the squared error of reconstruction."""
+
+    name: ClassVar[str] = "autoencoder"
+    files: ClassVar[tuple[str, ...]] = ("autoencoder.json", "autoencoder.tflite")
+    supervised: ClassVar[bool] = False
+    choice: ClassVar[str] = "columns"
+    """The setting that says what it looks at."""
+    most: ClassVar[int] = 100_000
+    """Rows that it learns from."""
+
+    def __init__(self, features: tuple[str, ...], inputs: Inputs, graph: bytes, ranks: Ranks) -> None:
+        self.features = features
+        self._inputs, self._content, self._ranks = inputs, graph, ranks
+        self._graph = Graph(self.files[1], graph, len(inputs.chosen.at), inputs.written)
+
+    @classmethod
+    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no labels
+            seed: int = 0) -> Self:
+        size = {key: max(1, int(value)) for key, value in setting(cls.name, settings, _DEFAULTS, [cls.choice]).items()}
+        rows, names = ordered(x, features)
+        chosen, written = cls.choose(rows, names, settings)
+        inputs = Inputs(chosen, Scaling.fit(chosen.take(rows)), written)
+        usual = _usual(inputs.of(rows), seed)[:cls.most]
+        graph = cls.train(usual, Size(written, size["hidden"], size["code"], size["epochs"]), seed)
+        bare = cls(names, inputs, graph, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
+        return cls(names, inputs, graph, Ranks.fit(_measure(bare._errors(rows))))
+
+    @classmethod
+    def choose(cls, x: Array, features: Sequence[str], settings: Settings) -> tuple[Chosen, int]:
+        """What it looks at among the columns of `x`, and how many of these, the last ones, it puts together again.
+
+        Raises ConfigError for what is not there.
+        """
+        chosen = Chosen.fit(cls.name, x, features, settings)
+        return chosen, len(chosen.at)
+
+    @staticmethod
+    def train(rows: Array, size: Size, seed: int) -> bytes:
+        """The TFLite graph that gives the last `size.width` columns of `rows` f8[n, c] back."""
+        from model.detectors.neural.training import autoencoder
+
+        return autoencoder(rows, size, seed)
+
+    def _errors(self, x: Array) -> Array:
+        """Squared errors f8[n, written] of `x` f8[n, features]."""
+        rows = self._inputs.of(x)
+        return (rows[:, -self._inputs.written:] - self._graph.run(rows)) ** 2
+
+    def score(self, x: Array) -> Array:
+        return self._ranks.log_odds(_measure(self._errors(x)))
+
+    def contributions(self, x: Array) -> Array:
+        """The score in proportion to each column's part of the error; the base, that of the median row, is 0."""
+        errors = self._errors(x)
+        shares = (errors + _LEAST) / (errors + _LEAST).sum(axis=1, keepdims=True)
+        odds = self._ranks.log_odds(_measure(errors))
+        parts = self._inputs.chosen.spread(shares * odds[:, None], len(self.features))
+        return np.column_stack([np.zeros(len(x)), parts])
+
+    def save(self) -> Files:
+        chosen, scaling, written = self._inputs
+        file = _File(chosen.file(self.features), scaling.file(), self._ranks.file(),
+                     written if written < len(chosen.at) else 0)
+        return dict(zip(self.files, (msgspec.json.encode(file), self._content), strict=True))
+
+    @classmethod
+    def load(cls, files: Files, features: Sequence[str]) -> Self:
+        text, graph = (files[name] for name in cls.files)
+        file = read_json(cls.files[0], text, _File)
+        chosen = Chosen.load(file.inputs, features)
+        width = len(chosen.at)
+        if not 0 <= file.written <= width:
+            raise ConfigError(f"{cls.files[0]} writes {file.written} of {width} columns: fetch the bundle again")
+        inputs = Inputs(chosen, Scaling.load(file.scaling, width), file.written or width)
+        return cls(tuple(features), inputs, graph, Ranks.load(file.ranks))
+
+
+class VariationalAutoencoder(Autoencoder):
+    """The same with a code that was drawn at random while it learnt."""
+
+    name: ClassVar[str] = "vae"
+    files: ClassVar[tuple[str, ...]] = ("vae.json", "vae.tflite")
+
+    @staticmethod
+    def train(rows: Array, size: Size, seed: int) -> bytes:
+        """The TFLite graph that gives `rows` f8[n, size.width] back."""
+        from model.detectors.neural.training import variational
+
+        return variational(rows, size, seed)
+
+
+def _measure(errors: Array) -> Array:
+    """f8[n]: logarithm of the mean of each row; added column by column, so that batches change no bit."""
+    total = np.full(len(errors), _LEAST)
+    for column in errors.T:
+        total += column / errors.shape[1]
+    measure: Array = np.log(total)
+    return measure
+
+
+def _usual(rows: Array, seed: int) -> Array:
+    distance = (rows ** 2).sum(axis=1)
+    usual = rows[distance <= np.quantile(distance, _EXTREME)]
+    return np.random.default_rng(seed).permutation(usual)

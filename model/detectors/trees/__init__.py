@@ -1,0 +1,1 @@
+"""Boosted trees: LightGBM and XGBoost train them, one compiled loop walks them."""

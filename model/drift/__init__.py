@@ -1,0 +1,1 @@
+"""How far the stream has moved from what a bundle was trained on."""

@@ -1,0 +1,1 @@
+"""Many scores to one decision: the stack, the rank average, the thresholds."""

@@ -1,0 +1,1 @@
+"""The one operator that computes features, in training and in the stream."""

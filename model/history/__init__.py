@@ -1,0 +1,1 @@
+"""Past transactions from files, as the stream would have seen them."""

@@ -1,0 +1,145 @@
+"""Folds a history through the very operator that serves, so that training sees what scoring will see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from model.features.columns import numbers
+from model.features.plan import Plan
+from model.features.state import KeyedState
+from model.hashing import hash64
+from tidegate.errors import ConfigError
+from tidegate.profile import Field, Profile
+from tidegate.profile.fields import time_us
+from tidegate.profile.spec import SECOND
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Labels = NDArray[np.int8]
+_CHUNK = 100_000
+"""Rows between two commits: each begins by saving every state row it meets once."""
+
+
+class Log(NamedTuple):
+    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known), `times` i8[n] us."""
+
+    values: Floats
+    labels: Labels
+    times: Times
+
+
+def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None,
+         progress: Callable[[float], None] = lambda _share: None) -> Floats:
+    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's fields.
+
+    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the label delay. Times are
+    datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share done. Raises ConfigError when a required
+    column is missing.
+    """
+    check_columns(profile, frame)
+    return fold_columns(profile, event_times(profile, frame), hash_columns_of(profile, frame),
+                        inputs(profile, frame), labels, progress)
+
+
+def fold_columns(profile: Profile, times: Times, hashed: NDArray[np.uint64], values: Floats,
+                 labels: NDArray[np.integer] | None = None,
+                 progress: Callable[[float], None] = lambda _share: None) -> Floats:
+    """Fill in the features of `values` f8[n, profile.values], whose inputs are there; returns it.
+
+    `times` i8[n] us and `hashed` u8[n, profile.hashed] in the order of the log; `labels` as `fold` takes them: that of
+    a late transaction becomes known no sooner than those before it in the log.
+    """
+    n, hashes = len(times), hashed.view(np.int64)
+    known_us = np.maximum.accumulate(times) + profile.label_delay_us
+    ids = None if labels is None else _ids(np.asarray(labels, np.int64))
+    for step in range(profile.steps):
+        plan = Plan(profile, step)
+        state = KeyedState(plan)
+        keys = np.ascontiguousarray(hashes[:, plan.key]) if plan.key >= 0 else times
+        for start in range(0, n, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            state.begin()
+            if ids is not None and len(plan.verdicts):
+                known = np.flatnonzero(ids[part, 2] > 0) + start
+                state.absorb(ids[known], keys[known], known_us[known], values[known[:, None], plan.carried])
+            state.fold(keys[part], hashes[part], times[part], values[part])
+            state.commit()
+            progress((step + start / n) / profile.steps)
+    return values
+
+
+def check_columns(profile: Profile, frame: pd.DataFrame) -> None:
+    """Raises ConfigError when a required column is missing."""
+    for field in profile.fields.values():
+        if field.name not in frame and not field.optional and field.name != profile.id_field:
+            raise ConfigError(f"the history has no column {field.name!r}, which profile {profile.name} requires")
+
+
+def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
+    """i8[n] us; zeros where the profile has no time field."""
+    if profile.time_field is None:
+        return np.zeros(len(frame), np.int64)
+    column = frame[profile.time_field]
+    if pd.api.types.is_numeric_dtype(column):
+        times: Ints = np.rint(column.to_numpy(np.float64) * SECOND).astype(np.int64)
+        return times
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        if not all(isinstance(value, str) for value in column):
+            return np.array([time_us(value) for value in column], np.int64)
+        column = pd.to_datetime(column, utc=True, format="ISO8601")
+    if column.dt.tz is not None:
+        column = column.dt.tz_convert("UTC").dt.tz_localize(None)
+    return column.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
+    """f8[n, profile.values] with the inputs filled in, the rest missing."""
+    values = np.full((len(frame), len(profile.values)), np.nan)
+    at = 0
+    for field in profile.fields.values():
+        if field.name not in profile.inputs and field.type != "vector":
+            continue
+        width = field.length if field.type == "vector" else 1
+        if field.name in frame:
+            values[:, at:at + width] = _numbers(field, frame[field.name]).reshape(-1, width)
+        at += width
+    return values
+
+
+def _numbers(field: Field, column: pd.Series) -> Floats:
+    if field.type in ("category", "vector") or not pd.api.types.is_numeric_dtype(column):
+        missing = column.isna() if field.type != "vector" else pd.Series(False, index=column.index)
+        return numbers(field, [None if gone else value for value, gone in zip(column, missing, strict=True)])
+    return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
+
+
+def minor_units(profile: Profile, values: Floats) -> Ints:
+    """The amounts i8[n] in minor units of rows of `values`; zeros where the profile has no money."""
+    if profile.money_field is None:
+        return np.zeros(len(values), np.int64)
+    column = values[:, profile.values.index(profile.money_field)]
+    amounts: Ints = np.rint(column * 10**profile.decimals).astype(np.int64)
+    return amounts
+
+
+def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """u8[n, profile.hashed]; each distinct text is hashed once."""
+    hashes = np.zeros((len(frame), len(profile.hashed)), np.uint64)
+    for number, name in enumerate(profile.hashed):
+        if name in frame:
+            codes, uniques = pd.factorize(frame[name])
+            found = np.append(hash64([str(value).encode() for value in uniques]), np.uint64(0))
+            hashes[:, number] = found[codes]
+    return hashes
+
+
+def _ids(labels: Ints) -> Ints:
+    """i8[n,3]: a row's number from 1 on, twice, and 1 + label (0: unknown): each row is one transaction."""
+    rows = np.arange(1, len(labels) + 1)
+    return np.stack([rows, rows, labels + 1], axis=1)

@@ -1,0 +1,1 @@
+"""Labels into online weights, and what guards them."""

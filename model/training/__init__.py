@@ -1,0 +1,1 @@
+"""Training, retraining and backtests."""

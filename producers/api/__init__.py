@@ -1,0 +1,1 @@
+"""The HTTP API that takes transactions and verdicts."""

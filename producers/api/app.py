@@ -1,0 +1,97 @@
+"""The ingest API as a WSGI application."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Request, Response
+from flask.sessions import SessionInterface
+from werkzeug.exceptions import HTTPException
+
+from db.store import Store
+from producers.api.context import Context, bind
+from producers.api.express import Express
+from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
+from producers.api.known import Known
+from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
+from producers.api.routes import canary as api_canary
+from producers.api.routes import feedback as api_feedback
+from producers.api.routes import models as api_models
+from producers.api.routes import ops as api_ops
+from producers.api.routes import rows as api_rows
+from producers.api.routes import shadow as api_shadow
+from producers.api.routes import transactions as api_transactions
+from producers.api.waiters import Waiters
+from tidegate.broker.ports import Broker
+from tidegate.broker.tail import Tail
+from tidegate.pipeline import stage_inputs
+from tidegate.profile import Profile, load_profile
+from tidegate.settings import Settings
+from tidegate.status.board import Board
+
+_LOG = logging.getLogger(__name__)
+
+
+def create_app() -> Flask:
+    """The application of one worker, as the settings say. Called in the worker: its clients are made after the fork."""
+    from tidegate.broker.kafka import KafkaBroker  # librdkafka is loaded where it is used
+
+    settings = Settings()
+    profile = load_profile(settings.profile)
+    return build_app(settings, KafkaBroker(settings), Store(settings.db_url, profile), profile)
+
+
+def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile, *,
+              ack_seconds: float = ACK_SECONDS) -> Flask:
+    """The application on any broker and store. `close_app` ends its threads and its producer."""
+    known = Known()
+    publisher = Publisher(broker.producer(), ack_seconds)
+    waiters = Waiters(profile.scored_layout, profile.models.names, known)
+    board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
+    tails = [Tail(broker, "transactions.scored", waiters.absorb, poll_seconds=0.05).start(),
+             Tail(broker, "status", board.absorb, from_start=True).start()]
+    app = Flask("producers", static_folder=None)
+    context = Context(settings, profile, broker, store, publisher, Ingest(profile, publisher, known), known, waiters,
+                      board, tails)
+    bind(app, context)
+    app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
+    for module in (api_transactions, api_rows, api_feedback, api_models, api_shadow, api_canary, api_ops):
+        app.register_blueprint(module.blueprint)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _defect)
+    app.session_interface = NoSessions()
+    return app
+
+
+_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+def _http_error(error: HTTPException) -> Response:
+    kind = _KINDS.get(error.code or 500, "defect")
+    response = Problem(kind, error.description or PROBLEMS[kind][1]).response()
+    if error.code == 405:
+        response.headers["Allow"] = ", ".join(getattr(error, "valid_methods", None) or ())
+    return response
+
+
+def _defect(error: Exception) -> Response:
+    _LOG.error("an error inside the API", exc_info=error)
+    return Problem("defect", f"{type(error).__name__}; {SAFE_TO_RETRY}").response()
+
+
+class NoSessions(SessionInterface):
+    """The API keeps none; Flask's own would be opened and saved on every request."""
+
+    def open_session(self, app: Flask, request: Request) -> None:  # noqa: ARG002 - Flask's signature
+        return None
+
+    def is_null_session(self, obj: object) -> bool:  # noqa: ARG002 - Flask's signature
+        return True
+
+
+def close_app(app: Flask) -> None:
+    """End the threads and the producer of an application."""
+    context: Context = app.extensions["tidegate"]
+    for tail in context.tails:
+        tail.close()
+    context.publisher.close()

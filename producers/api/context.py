@@ -1,0 +1,122 @@
+"""What the blueprints share: the parts of one worker, and how an answer is made and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+from flask import Flask, Response, current_app, request
+
+from db.store import Store
+from producers.api.ingest import Ingest, Publisher
+from producers.api.known import Known
+from producers.api.problems import Problem
+from producers.api.waiters import Waiters
+from tidegate.broker.ports import Broker
+from tidegate.broker.tail import Tail
+from tidegate.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from tidegate.profile import Profile
+from tidegate.settings import Settings
+from tidegate.status.board import Board
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_KEY = "tidegate"
+_DRAIN = 64_000_000
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts of one worker of the ingest API."""
+
+    settings: Settings
+    profile: Profile
+    broker: Broker
+    store: Store
+    publisher: Publisher
+    ingest: Ingest
+    known: Known
+    waiters: Waiters
+    board: Board
+    tails: list[Tail]
+
+
+def bind(app: Flask, context: Context) -> None:
+    """Make `context` this application's."""
+    app.extensions[_KEY] = context
+
+
+def here() -> Context:
+    """The parts of the application that answers this request."""
+    return cast(Context, current_app.extensions[_KEY])
+
+
+class Answer(Response):
+    """A response whose body is in memory: handed to the server in one piece, without Werkzeug's closing iterator."""
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        start_response(self.status, self.headers.to_wsgi_list())
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else list(self.iter_encoded())
+
+
+def answer(body: object, status: int = 200, location: str | None = None) -> Response:
+    """A JSON answer."""
+    response = Answer(_encode(body), status, content_type="application/json")
+    if location:
+        response.headers["Location"] = location
+    return response
+
+
+View = Callable[..., Response]
+
+
+def measured(route: str) -> Callable[[View], View]:
+    """Count and time a view under `route`; answer a Problem with its document."""
+    seconds = HTTP_SECONDS.labels(route).observe
+    counts: dict[int, Callable[[], None]] = {}
+
+    def wrap(view: View) -> View:
+        @wraps(view)
+        def run(**arguments: str) -> Response:
+            start = time.perf_counter()
+            try:
+                response = view(**arguments)
+            except Problem as problem:
+                response = problem.response()
+            status = response.status_code
+            if status not in counts:
+                counts[status] = HTTP_REQUESTS.labels(route, str(status)).inc
+            counts[status]()
+            seconds(time.perf_counter() - start)
+            return response
+
+        return run
+
+    return wrap
+
+
+def body(*types: str) -> bytes:
+    """The request's body. Raises Problem 413 when it is too large and 415 unless its content type is one of `types`."""
+    given = request.environ.get("CONTENT_TYPE", "")
+    most = here().settings.max_body
+    if given not in types and request.mimetype not in types:
+        _drain()
+        raise Problem("unsupported_media_type", f"{given or 'no content type'}: send {' or '.join(types)}")
+    raw = cast(bytes, request.environ["wsgi.input"].read(most + 1))
+    if len(raw) > most:
+        _drain()
+        raise Problem("too_large", f"the body has more than {most} bytes", limit=most)
+    return raw
+
+
+def _drain() -> None:
+    """Read what the client is still sending, up to a limit, so that it can read the answer."""
+    left = _DRAIN
+    while left > 0 and (chunk := request.environ["wsgi.input"].read(1 << 20)):
+        left -= len(chunk)

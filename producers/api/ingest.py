@@ -1,0 +1,112 @@
+"""From request bodies to acknowledged records: no HTTP here, no Kafka either."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from producers.api.ids import derived_id, fresh_id
+from producers.api.known import Known
+from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected
+from tidegate.broker.ports import Producer
+from tidegate.errors import Rejected, Retry
+from tidegate.profile import Profile
+
+ACK_SECONDS = 10.0
+"""How long a request waits for its delivery reports; above the producer's message.timeout.ms, so that those decide."""
+
+
+class Acks:
+    """The delivery reports of one request. `delivered` is for the producer's one poll thread."""
+
+    __slots__ = ("_done", "_left", "error")
+
+    def __init__(self, expected: int) -> None:
+        self._left = expected
+        self._done = allocate_lock()
+        self._done.acquire()
+        self.error: Exception | None = None
+
+    def delivered(self, error: Exception | None) -> None:
+        if error is not None:
+            self.error = error
+        self._left -= 1
+        if not self._left:
+            self._done.release()
+
+    def wait(self, seconds: float) -> bool:
+        """True when all records are durable; False on a failed or missing report."""
+        return self._done.acquire(timeout=seconds) and self.error is None
+
+
+@dataclass(slots=True)
+class Admitted:
+    """A valid transaction: `known` when it is durable already, `generated` when the id is ours."""
+
+    id: str
+    key: bytes
+    value: bytes
+    hash: bytes
+    generated: bool
+    known: bool
+
+
+class Publisher:
+    """Puts the records of a request on a topic and waits for all of their delivery reports."""
+
+    def __init__(self, producer: Producer, ack_seconds: float = ACK_SECONDS) -> None:
+        self._producer, self._ack_seconds = producer, ack_seconds
+
+    def publish(self, topic: str, records: Sequence[tuple[bytes, bytes]], **retry: object) -> None:
+        """Durable on return. Raises Problem 429 (queue full) or 503, with `retry` (the generated ids) in it."""
+        acks = Acks(len(records))
+        try:
+            self._producer.produce_all(topic, records, acks.delivered)
+        except Retry as error:
+            raise Problem("too_many_requests", f"the queue to Kafka is full; {SAFE_TO_RETRY}", **retry) from error
+        if not acks.wait(self._ack_seconds):
+            raise Problem("not_durable", f"{acks.error or 'no delivery report'}; {SAFE_TO_RETRY}", **retry)
+
+    def close(self) -> None:
+        """End the producer."""
+        self._producer.close()
+
+
+class Ingest:
+    """Checks transactions of one profile and publishes them on the raw topic."""
+
+    def __init__(self, profile: Profile, publisher: Publisher, known: Known) -> None:
+        self._profile, self._publisher, self._known = profile, publisher, known
+
+    def admit(self, raw: bytes, idempotency_key: str | None, now_us: int) -> Admitted:
+        """Check one transaction received at `now_us`. Raises Problem 400, 409, 413 or 422."""
+        profile = self._profile
+        try:
+            tx = profile.decode(raw, now_us)
+        except Rejected as rejected:
+            raise from_rejected(rejected, profile.faults(raw, now_us)) from rejected
+        given = profile.id_of(tx)
+        transaction_id = given or (derived_id(idempotency_key) if idempotency_key else fresh_id())
+        if given is None:
+            profile.set_id(tx, transaction_id)
+        value = profile.canonical(tx)
+        key = profile.key_of(tx)
+        body_hash = profile.body_hash(value)
+        before = self._known.get(transaction_id.encode())
+        if before is not None and before != body_hash:
+            raise conflict(transaction_id, "known with another body; the first stays")
+        return Admitted(transaction_id, key, value, body_hash, given is None, before is not None)
+
+    def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
+        """Make them durable (those that are known are). Raises Problem 429 or 503."""
+        new = [one for one in admitted if not one.known]
+        if not new:
+            return
+        self._publisher.publish("transactions.raw", [(one.key, one.value) for one in new], **retry)
+        self._known.put({one.id.encode(): one.hash for one in new})
+
+
+def conflict(transaction_id: str, detail: str) -> Problem:
+    """The 409 of an id that stands for another body already."""
+    return Problem("conflicting_duplicate", f"{transaction_id} is {detail}", transaction_id=transaction_id)

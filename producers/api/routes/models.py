@@ -1,0 +1,141 @@
+"""The registry by HTTP: `GET /v1/models`, `GET /v1/models/{bundle}`, promotion and rollback."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from flask import Blueprint, Response
+
+from model.bundles import catalog
+from model.bundles import promotion as registry
+from model.bundles.manifest import read_manifest
+from producers.api.context import answer, body, here, measured
+from producers.api.problems import Problem
+from tidegate.errors import ConfigError, Retry
+from tidegate.messages.documents import Heartbeat
+
+if TYPE_CHECKING:
+    from model.bundles.promotion import Promoted
+
+blueprint = Blueprint("models", __name__)
+_SECONDS = 10.0
+Kind = TypeVar("Kind")
+
+
+class Order(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a promotion or a rollback: who wants it."""
+
+    by: str = "api"
+
+
+@blueprint.get("/v1/models")
+@measured("list_models")
+def get_many() -> Response:
+    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the stream has drifted."""
+    current = _current()
+    name = current.champion.bundle if current else None
+    return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", profile_hash()),
+                   "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
+                   "drift": here().board.drift(time.time_ns() // 1000)})
+
+
+@blueprint.get("/v1/models/<bundle>")
+@measured("get_model")
+def get_one(bundle: str) -> Response:
+    """What a bundle was trained on and how good it was."""
+    path, current = bundle_path(bundle), _current()
+    champion = current is not None and current.champion.bundle == path.name
+    try:
+        manifest = read_manifest(path)
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+    return answer({"bundle": path.name, "champion": champion} | msgspec.to_builtins(manifest))
+
+
+@blueprint.post("/v1/models/<bundle>/promote")
+@measured("promote_model")
+def promote(bundle: str) -> Response:
+    """Make a bundle the champion; the scorers switch between two batches."""
+    return _switch(bundle_path(bundle).name, read_order())
+
+
+@blueprint.post("/v1/models/rollback")
+@measured("rollback_models")
+def rollback() -> Response:
+    """Make the champion before this one the champion again."""
+    order, current = read_order(), _current()
+    if current is None or not current.champion.previous:
+        raise Problem("not_promotable", "there has been no champion before this one: nothing to go back to")
+    return _switch(current.champion.previous, order)
+
+
+def _switch(bundle: str, order: Order) -> Response:
+    try:
+        catalog.usable(_folder(), bundle, profile_hash())
+        promoted = registry.promote(here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS)
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+    except Retry as error:
+        raise Problem("not_durable", str(error)) from error
+    behind = [beat.process for beat in _scorers() if beat.models_offset <= promoted.offset]
+    return answer({"champion": bundle, "previous": promoted.champion.previous, "offset": promoted.offset,
+                   "switching": behind}, 202, "/v1/models")
+
+
+def read_order() -> Order:
+    """The body of a promotion, a rollback or a shadow."""
+    return order_of(Order)
+
+
+def order_of(kind: type[Kind]) -> Kind:
+    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked.
+
+    Raises Problem 400, 415 or 422.
+    """
+    try:
+        return msgspec.json.decode(body("application/json") or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem("invalid", str(error), errors=[{"field": "body", "detail": str(error)}]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem("invalid_json", str(error)) from error
+
+
+def bundle_path(prefix: str) -> Path:
+    """The one bundle whose hash begins so. Raises Problem 404."""
+    found = catalog.matches(_folder(), prefix)
+    if len(found) != 1:
+        raise Problem("not_found", f"{len(found)} bundles begin with {prefix!r}")
+    return found[0]
+
+
+def usable(prefix: str) -> str:
+    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score here."""
+    path = bundle_path(prefix)
+    try:
+        return catalog.usable(_folder(), path.name, profile_hash()).hash
+    except ConfigError as error:
+        raise Problem("not_promotable", str(error)) from error
+
+
+def _current() -> Promoted | None:
+    try:
+        return registry.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
+    except (Retry, ConfigError) as error:
+        raise Problem("kafka_away", str(error)) from error
+
+
+def _scorers() -> list[Heartbeat]:
+    return [beat for beat in here().board.processes(time.time_ns() // 1000)
+            if beat.stage == "score" and not beat.stopping]
+
+
+def _folder() -> Path:
+    return here().settings.bundles_dir
+
+
+def profile_hash() -> str:
+    """The hash of the profile in use, as text."""
+    return here().profile.hash.decode()

@@ -1,0 +1,90 @@
+"""Reading rows: `GET /v1/transactions/{id}` and `GET /v1/transactions`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from producers.api.context import answer, here, measured
+from producers.api.problems import Problem, invalid
+from tidegate.errors import Retry
+from tidegate.messages.frames import DECISIONS
+
+blueprint = Blueprint("rows", __name__)
+T = TypeVar("T")
+_MOST = 500
+
+
+@blueprint.get("/v1/transactions/<path:transaction_id>")
+@measured("get_transaction")
+def get_one(transaction_id: str) -> Response:
+    """The row in full; 202 while an accepted transaction has none yet."""
+    context = here()
+    row = reading(lambda: context.store.get(transaction_id))
+    if row is not None:
+        return answer(with_payload(row))
+    if context.known.get(transaction_id.encode()) is not None:
+        return answer({"transaction_id": transaction_id, "status": "accepted"}, 202)
+    raise Problem("not_found", f"no row {transaction_id}: it was never posted, or it is a dead letter")
+
+
+@blueprint.get("/v1/transactions")
+@measured("list_transactions")
+def get_many() -> Response:
+    """Rows in brief, newest first."""
+    given = request.args.to_dict()
+    limit = whole("limit", given.pop("limit", "50"), 1, _MOST)
+    cursor = given.pop("cursor", None)
+    if cursor is not None:
+        whole("cursor", cursor, 0, 2**63 - 1)
+    filters = {name: _filter(name, value) for name, value in given.items()}
+    rows, following = reading(lambda: here().store.list(filters, cursor, limit))
+    return answer({"transactions": [with_payload(row) for row in rows], "next": following})
+
+
+def reading(read: Callable[[], T]) -> T:
+    """The result of `read`. Raises Problem 503 while the database is away."""
+    try:
+        return read()
+    except Retry as error:
+        raise Problem("database_away", str(error)) from error
+
+
+def with_payload(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose payload is JSON inside JSON."""
+    return row | {"status": "scored", "payload": msgspec.Raw(row["payload"].encode())}
+
+
+def _filter(name: str, value: str) -> str | int | float:
+    match name:
+        case "decision":
+            if value not in DECISIONS:
+                raise invalid(name, f"one of {', '.join(DECISIONS)}")
+            return value
+        case "account":
+            return value
+        case "since_us" | "until_us":
+            return whole(name, value, 0, 2**63 - 1)
+        case "min_score":
+            return _share(name, value)
+    raise invalid(name, "no such parameter")
+
+
+def whole(name: str, value: str, low: int, high: int) -> int:
+    """A query parameter as a whole number. Raises Problem 422."""
+    if not (value.isascii() and value.isdigit() and len(value) < 20 and low <= int(value) <= high):
+        raise invalid(name, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def _share(name: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise invalid(name, "a number from 0 to 1")
+    return number

@@ -1,0 +1,174 @@
+"""`/v1/transactions`: post one or many, read one or many."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from producers.api.context import answer, body, here, measured
+from producers.api.ingest import Admitted, conflict
+from producers.api.problems import Problem, invalid
+from producers.api.waiters import Waiter
+from tidegate.errors import Retry
+from tidegate.metrics import ACKNOWLEDGED
+
+JSON, NDJSON = "application/json", "application/x-ndjson"
+blueprint = Blueprint("transactions", __name__)
+_split = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+@blueprint.post("/v1/transactions")
+@measured("post_transaction")
+def post_one() -> Response:
+    """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
+    context = here()
+    raw = body(JSON)
+    wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
+    one = context.ingest.admit(raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000)
+    retry = {"transaction_id": one.id}
+    if wait_ms:
+        return _publish_and_wait(one, wait_ms / 1000, retry)
+    context.ingest.publish([one], **retry)
+    ACKNOWLEDGED.inc()
+    return _accepted(one.id)
+
+
+def _accepted(transaction_id: str) -> Response:
+    return answer({"transaction_id": transaction_id, "status": "accepted"}, 202,
+                  f"/v1/transactions/{quote(transaction_id, safe='')}")
+
+
+def _wait_ms() -> int:
+    most = here().settings.max_wait_ms
+    given = request.args.get("wait_ms", "0")
+    if not (given.isascii() and given.isdigit() and int(given) <= most):
+        raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
+    return int(given)
+
+
+def _publish_and_wait(one: Admitted, seconds: float, retry: dict[str, str]) -> Response:
+    context, key = here(), one.id.encode()
+    deadline = time.monotonic() + seconds
+    waiter = context.waiters.enter(key)
+    try:
+        context.ingest.publish([one], **retry)
+        ACKNOWLEDGED.inc()
+        decision = _decision(one, waiter, deadline)
+    finally:
+        if waiter is not None:
+            context.waiters.leave(key, waiter)
+    return answer(decision) if decision is not None else _accepted(one.id)
+
+
+def _decision(one: Admitted, waiter: Waiter | None, deadline: float) -> dict[str, Any] | None:
+    """From the row of a known one, else from the topic; a repeat never passes there again, so the row is asked last."""
+    context = here()
+    if one.known and (row := _row(one.id)) is not None:
+        return row
+    if waiter is None:
+        return None
+    if waiter.done.wait(max(0.0, deadline - time.monotonic())):
+        return context.waiters.decision(waiter.frame)
+    return _row(one.id)
+
+
+def _row(transaction_id: str) -> dict[str, Any] | None:
+    """The decision in the row; None also while the database is away, because the transaction is durable anyway."""
+    try:
+        row = here().store.get(transaction_id)
+    except Retry:
+        return None
+    names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
+    return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
+
+
+@blueprint.post("/v1/transactions/batch")
+@measured("post_batch")
+def post_batch() -> Response:
+    """Make many transactions durable; each bad one is answered with its index and its problem."""
+    context = here()
+    admitted, rejected = _admit_all(_items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY"))
+    generated = {str(index): one.id for index, one in admitted.items() if one.generated}
+    context.ingest.publish(list(admitted.values()), **({"generated_ids": generated} if generated else {}))
+    ACKNOWLEDGED.inc(len(admitted))
+    result: dict[str, Any] = {"accepted": len(admitted)}
+    if generated:
+        result["generated_ids"] = generated
+    if rejected:
+        result["rejected"] = rejected
+    return answer(result, 202 if admitted else 422)
+
+
+def _items(raw: bytes) -> list[bytes]:
+    """The texts of the transactions in a body. Raises Problem 400, 413 or 422."""
+    items = [line for line in raw.split(b"\n") if line.strip()] if request.mimetype == NDJSON else _array(raw)
+    most = here().settings.max_batch
+    if len(items) > most:
+        raise Problem("too_large", f"{len(items)} transactions in one request, at most {most} are taken", limit=most)
+    if not items:
+        raise Problem("empty", "there is no transaction in the body")
+    return items
+
+
+def _array(raw: bytes) -> list[bytes]:
+    try:
+        return [bytes(item) for item in _split(raw)]
+    except RecursionError:
+        raise Problem("too_deep", "the JSON is nested too deeply") from None
+    except msgspec.ValidationError as error:
+        raise Problem("invalid", f"send an array of transactions: {error}", errors=[]) from error
+    except msgspec.DecodeError as error:
+        return _lenient(raw, error)
+
+
+def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
+    """NaN and Infinity are no JSON, yet many clients write them: only their own transactions are to be refused."""
+    try:
+        items = json.loads(raw)
+    except RecursionError:
+        raise Problem("too_deep", "the JSON is nested too deeply") from None
+    except ValueError:
+        raise Problem("invalid_json", str(why)) from why
+    return [json.dumps(item).encode() for item in items]
+
+
+def _admit_all(items: list[bytes], idempotency_key: str | None,
+               ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
+    """The good ones by index, and what the bad ones are answered with. A repeated body is admitted once."""
+    admit, now_us = here().ingest.admit, time.time_ns() // 1000
+    admitted: dict[int, Admitted] = {}
+    rejected: list[dict[str, Any]] = []
+    hashes: dict[str, bytes] = {}
+    for (index, item), key in zip(enumerate(items), _keys(idempotency_key), strict=False):
+        try:
+            one = admit(item, key, now_us)
+            if hashes.setdefault(one.id, one.hash) != one.hash:
+                raise conflict(one.id, "in this batch before, with another body; the first stays")
+            admitted[index] = one
+        except Problem as problem:
+            rejected.append({"index": index, "id": problem.members.get("transaction_id") or _id_in(item),
+                             "problem": problem.document()})
+    return admitted, rejected
+
+
+def _keys(idempotency_key: str | None) -> Iterator[str | None]:
+    index = 0
+    while True:
+        yield f"{idempotency_key}/{index}" if idempotency_key else None
+        index += 1
+
+
+def _id_in(item: bytes) -> str | None:
+    """The id that a bad transaction carries, if it can be read."""
+    try:
+        found = json.loads(item)
+    except (ValueError, RecursionError):
+        return None
+    given = found.get(here().profile.id_field) if isinstance(found, dict) else None
+    return given[:256] if isinstance(given, str) else None

@@ -1,0 +1,100 @@
+"""Callers who wait for their decision (`?wait_ms=`), served from the tail of the scored topic."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+import msgspec
+
+from producers.api.known import Known
+from tidegate.broker.records import Batch
+from tidegate.messages.frames import DECISIONS, FrameLayout
+
+MAX_WAITERS = 48
+"""Each waiter holds one of the server's threads; the others must be left for those who only post."""
+
+
+class Waiter:
+    """One caller; `done` is set when `frame` is there."""
+
+    __slots__ = ("done", "frame")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.frame = b""
+
+
+class Waiters:
+    """Hands scored frames to whoever waits for their id, and remembers (id, body hash) of all that pass by."""
+
+    def __init__(self, layout: FrameLayout, names: list[str], known: Known, most: int = MAX_WAITERS) -> None:
+        self._layout, self._names, self._known, self._most = layout, names, known, most
+        self._size = layout.dtype.itemsize
+        self._hash_at = _offset(layout, "body_hash")
+        self._waiting: dict[bytes, list[Waiter]] = {}
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def enter(self, transaction_id: bytes) -> Waiter | None:
+        """Start to wait, before the transaction is published; None when too many wait already."""
+        with self._lock:
+            if self._count >= self._most:
+                return None
+            self._count += 1
+            waiter = Waiter()
+            self._waiting.setdefault(transaction_id, []).append(waiter)
+            return waiter
+
+    def leave(self, transaction_id: bytes, waiter: Waiter) -> None:
+        """Stop to wait, with or without an answer."""
+        with self._lock:
+            self._count -= 1
+            waiting = self._waiting[transaction_id]
+            waiting.remove(waiter)
+            if not waiting:
+                del self._waiting[transaction_id]
+
+    def absorb(self, batch: Batch) -> None:
+        """Take records of the scored topic; frames of another profile are left out."""
+        size, hash_at = self._size, self._hash_at
+        seen: dict[bytes, bytes] = {}
+        for value in batch.values:
+            if value is None or not self._layout.ours(value):
+                continue
+            transaction_id = value[size:size + int.from_bytes(value[12:14], "little")]
+            seen[transaction_id] = value[hash_at:hash_at + 16]
+            if transaction_id in self._waiting:
+                self._hand_over(transaction_id, value)
+        self._known.put(seen)
+
+    def _hand_over(self, transaction_id: bytes, frame: bytes) -> None:
+        with self._lock:
+            for waiter in self._waiting.get(transaction_id, ()):
+                waiter.frame = frame
+                waiter.done.set()
+
+    def decision(self, frame: bytes) -> dict[str, Any]:
+        """What a caller is told of a scored frame."""
+        frames = self._layout.unpack([frame])
+        row = frames.rows[0]
+        scores = dict(zip(self._names, row["scores"].tolist()[:-1], strict=True))
+        return {
+            "transaction_id": frames.ids[0].decode(),
+            "status": "scored",
+            "decision": DECISIONS[int(row["decision"])],
+            "score": float(row["score"]),
+            "scores": scores,
+            "degraded": [name for name, score in scores.items() if math.isnan(score)],
+            "reasons": msgspec.Raw(frames.reasons[0] or b"[]"),
+            "bundle": row["bundle"].decode(),
+        }
+
+
+def _offset(layout: FrameLayout, name: str) -> int:
+    """Where a field of the fixed row begins."""
+    fields = layout.dtype.fields
+    if fields is None:
+        raise TypeError("a frame's row has fields")
+    return int(fields[name][1])

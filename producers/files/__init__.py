@@ -1,0 +1,1 @@
+"""Files sent through the API: transactions and verdicts."""

@@ -1,0 +1,249 @@
+"""Send a file of transactions through the ingest API, and wait until each is a row or a dead letter."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from model.history.readers import Chunk, Source
+from producers.client import Client
+from producers.files.follow import DLQ, Existing, Follow
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import TopicPartition
+from tidegate.errors import ConfigError, Retry, TidegateError
+
+_PATH = "/v1/transactions/batch"
+_SAVE_EVERY = 10
+_MOST_BYTES = 4_000_000
+
+Progress = Callable[[int, int], None]
+"""Called with rows posted, and rows settled (rows of the database or dead letters)."""
+
+
+class Journal(msgspec.Struct):
+    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it stopped."""
+
+    target: str
+    """A digest of where it was sent to; a journal of another place is not this one's."""
+    next: int = 0
+    accepted: int = 0
+    dlq: dict[int, int] = {}
+    """Where the dead letters of this file begin: offset by partition."""
+
+
+class Rejection(msgspec.Struct):
+    """A row that the API refused. `row` counts from 1, without a header."""
+
+    row: int
+    id: str | None
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class Sent:
+    """What became of a file. `rows` and `dead_letters` are None when nobody waited for them."""
+
+    posted: int = 0
+    accepted: int = 0
+    distinct: int = 0
+    rows: int | None = None
+    dead_letters: int | None = None
+    rejected: int = 0
+    rejections_file: str = ""
+    first_rejections: list[Rejection] = field(default_factory=list)
+    unknown_columns: list[str] = field(default_factory=list)
+    resumed_at: int = 0
+    seconds: float = 0.0
+
+
+class Sender:
+    """Sends one file. `home` is where the journal lies; `stop` ends it between two requests, ready to be resumed."""
+
+    def __init__(self, source: Source, client: Client, home: Path, *, batch: int = 5000, rate: float = 0.0,
+                 limit: int = 0, restart: bool = False, place: str = "") -> None:
+        self._source, self._client = source, client
+        self._batch = min(batch, max(1, int(rate / 5))) if rate else batch
+        self._rate, self._limit = rate, limit
+        folder = home / "send"
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{source.digest[:16]}-{source.profile.name}"
+        self._journal_file, self._rejects_file = folder / f"{name}.json", folder / f"{name}.rejected.jsonl"
+        self._journal = self._open(restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16])
+        self._refused = self._read_rejections()
+        self.stop = client.stop
+        self.sent = Sent(resumed_at=self._journal.next, rejected=len(self._refused),
+                         rejections_file=str(self._rejects_file), unknown_columns=source.unknown,
+                         first_rejections=[*self._refused.values()][:20])
+
+    def _open(self, restart: bool, target: str) -> Journal:
+        try:
+            journal = msgspec.json.decode(self._journal_file.read_bytes(), type=Journal)
+            if not restart and journal.target == target:
+                return journal
+        except (FileNotFoundError, msgspec.DecodeError):
+            pass  # no journal, or one cut short by a crash: sending again is safe, the ids are the same
+        self._rejects_file.unlink(missing_ok=True)
+        return Journal(target)
+
+    def _read_rejections(self) -> dict[int, Rejection]:
+        """What was refused before the journal's row, by row; a crash may have left some that come again."""
+        if not self._rejects_file.exists():
+            return {}
+        refused = [msgspec.json.decode(line, type=Rejection) for line in self._rejects_file.read_bytes().splitlines()]
+        kept = {one.row: one for one in refused if one.row <= self._journal.next}
+        self._rejects_file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in kept.values()))
+        return kept
+
+    @property
+    def dlq_since(self) -> dict[TopicPartition, int]:
+        """Where the dead letters of this file begin; empty before the first send."""
+        return {TopicPartition(DLQ, partition): offset for partition, offset in self._journal.dlq.items()}
+
+    def mark(self, since: dict[TopicPartition, int]) -> None:
+        """Note where the dead letters of this file will begin."""
+        self._journal.dlq = {at.partition: offset for at, offset in since.items()}
+        self._save()
+
+    def _save(self) -> None:
+        part = self._journal_file.with_suffix(".part")
+        part.write_bytes(msgspec.json.encode(self._journal))
+        part.replace(self._journal_file)
+
+    def run(self, follow: Follow | None, progress: Progress) -> Sent:
+        """Post what is left of the file. Raises ConfigError for a wrong file, Retry when the API stays away."""
+        begin, done = time.monotonic(), self._journal.next
+        for number, chunk in enumerate(self._chunks()):
+            if chunk.first + len(chunk.ids) > done:
+                self._post(chunk)
+                if number % _SAVE_EVERY == 0:
+                    self._save()
+                self._pace(begin, chunk.first + len(chunk.ids) - done)
+            if follow is not None:
+                follow.add(self._accepted(chunk))
+            progress(self._journal.next, 0)
+            if self.stop.is_set():
+                break
+        self._save()
+        self.sent.accepted, self.sent.seconds = self._journal.accepted, time.monotonic() - begin
+        return self.sent
+
+    def _chunks(self) -> Iterator[Chunk]:
+        """All of the file up to the limit; a chunk never reaches over the row to resume from."""
+        left = self._limit or None
+        for chunk in self._source.chunks(0, self._batch):
+            for part in _split(chunk, self._journal.next):
+                if left is not None and len(part.ids) >= left:
+                    yield Chunk(part.first, part.ids[:left], part.lines[:left])
+                    return
+                left = None if left is None else left - len(part.ids)
+                yield part
+
+    def _accepted(self, chunk: Chunk) -> list[str]:
+        if not self._refused:
+            return chunk.ids
+        return [key for i, key in enumerate(chunk.ids) if chunk.first + i + 1 not in self._refused]
+
+    def _post(self, chunk: Chunk) -> None:
+        half = len(chunk.lines) // 2
+        if half and sum(map(len, chunk.lines)) > _MOST_BYTES:
+            for part in _split(chunk, chunk.first + half):
+                self._post(part)
+            return
+        status, document = self._client.post_lines(_PATH, chunk.lines)
+        if status not in (202, 422) or "accepted" not in document:
+            raise TidegateError(f"the API answered {status} for rows {chunk.first + 1} to "
+                                f"{chunk.first + len(chunk.ids)}: {document.get('detail', document)}")
+        refused = [_rejection(chunk, one) for one in document.get("rejected", [])]
+        if refused:
+            self._refuse(refused)
+        self._journal.accepted += int(document["accepted"])
+        self._journal.next = chunk.first + len(chunk.ids)
+        self.sent.posted += len(chunk.ids)
+
+    def _refuse(self, refused: list[Rejection]) -> None:
+        self._refused.update((one.row, one) for one in refused)
+        with self._rejects_file.open("ab") as file:
+            file.writelines(msgspec.json.encode(one) + b"\n" for one in refused)
+        self.sent.rejected = len(self._refused)
+        self.sent.first_rejections += refused[:20 - len(self.sent.first_rejections)]
+
+    def _pace(self, begin: float, posted: int) -> None:
+        if self._rate and (ahead := begin + posted / self._rate - time.monotonic()) > 0:
+            self.stop.wait(ahead)
+
+
+def _split(chunk: Chunk, at: int) -> list[Chunk]:
+    """The chunk, cut before row `at` if that lies inside."""
+    cut = at - chunk.first
+    if not 0 < cut < len(chunk.ids):
+        return [chunk]
+    return [Chunk(chunk.first, chunk.ids[:cut], chunk.lines[:cut]), Chunk(at, chunk.ids[cut:], chunk.lines[cut:])]
+
+
+def _rejection(chunk: Chunk, told: dict[str, Any]) -> Rejection:
+    problem = told.get("problem", {})
+    reason = problem.get("reason") or str(problem.get("type", "")).rpartition("#")[2]
+    return Rejection(chunk.first + told["index"] + 1, told.get("id"), reason, str(problem.get("detail", "")))
+
+
+def send(source: Source, client: Client, home: Path, *, broker: Broker | None = None, existing: Existing | None = None,
+         place: str = "", batch: int = 5000, rate: float = 0.0, limit: int = 0, restart: bool = False,
+         patience: float = 300.0, progress: Progress = lambda _posted, _settled: None) -> Sent:
+    """Send `source`, at most `rate` rows/s and `limit` rows (0: all).
+
+    With `broker` and `existing` it returns when all that was sent are rows or dead letters; without, when all is
+    acknowledged. `client.stop` ends it early; the next call goes on there, if `place` (broker and database behind the
+    address) is the same. Raises ConfigError for a wrong file, Retry when the API stays away, or when for `patience` s
+    nothing more became a row.
+    """
+    sender = Sender(source, client, home, batch=batch, rate=rate, limit=limit, restart=restart, place=place)
+    if broker is None or existing is None:
+        return sender.run(None, progress)
+    follow = Follow(broker, existing, source.profile, _since(broker, sender))
+    try:
+        sent = sender.run(follow, progress)
+        _wait(follow, client.stop, sent, progress, patience)
+    finally:
+        follow.close()
+    return sent
+
+
+def _since(broker: Broker, sender: Sender) -> dict[TopicPartition, int]:
+    """Where to read dead letters from: as noted by the first send of this file, else their end now."""
+    consumer = broker.consumer(None)
+    try:
+        bounds = {at: consumer.bounds(at) for at in consumer.partitions(DLQ)}
+    finally:
+        consumer.close()
+    if set(sender.dlq_since) != set(bounds):
+        sender.mark({at: end for at, (_, end) in bounds.items()})
+    return {at: max(bounds[at][0], offset) for at, offset in sender.dlq_since.items()}
+
+
+def _wait(follow: Follow, stop: threading.Event, sent: Sent, progress: Progress, patience: float) -> None:
+    begin = moved = time.monotonic()
+    before = -1
+    while not follow.poll() and not stop.is_set():
+        progress(follow.distinct, follow.settled)
+        if follow.settled != before:
+            before, moved = follow.settled, time.monotonic()
+        elif time.monotonic() > moved + patience:
+            raise Retry(f"{follow.distinct - before:,} of {follow.distinct:,} are neither rows nor dead letters, and "
+                        f"for {patience:.0f} s none moved: `tidegate status` says why. The same command waits again")
+    progress(follow.distinct, follow.settled)
+    sent.distinct, sent.rows, sent.dead_letters = follow.distinct, follow.rows, follow.dead_letters
+    sent.seconds += time.monotonic() - begin
+
+
+def check_limits(rate: float, limit: int) -> None:
+    """Raises ConfigError for numbers that make no sense."""
+    if rate < 0 or limit < 0:
+        raise ConfigError("--rate and --limit are 0 (none) or more")

@@ -1,0 +1,80 @@
+"""Reading dead letters: what the headers say, and whose transaction it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from tidegate.broker.records import Batch, Headers
+from tidegate.errors import Stop
+from tidegate.profile import Profile
+from tidegate.stream.dead_letters import PREFIX, attempt
+
+_FRAMES = {"transactions.scored": True, "transactions.features": False, "transactions.by-entity-2": False}
+"""Topics that hold frames; True where the frame has its scored part."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record of the dead-letter topic. `place` is partition and offset on that topic, `identity` tidegate-key."""
+
+    place: tuple[int, int]
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    told: dict[str, str]
+
+    @property
+    def identity(self) -> str:
+        """Equal for copies of one dead letter; "" on a record that no stage of Tidegate wrote."""
+        return self.told.get("key", "")
+
+    @property
+    def attempt(self) -> int:
+        """How often it has failed."""
+        return attempt(self.headers)
+
+
+def dead_letters(batch: Batch) -> list[DeadLetter]:
+    """The records of a batch of the dead-letter topic."""
+    letters = []
+    for i, headers in enumerate(batch.headers):
+        told = {name[len(PREFIX):]: (value or b"").decode("utf-8", "replace") for name, value in headers or []
+                if name.startswith(PREFIX)}
+        letters.append(DeadLetter((batch.source.partition, batch.offsets[i]), batch.timestamps[i], batch.keys[i],
+                                  batch.values[i], headers or [], told))
+    return letters
+
+
+def transaction_id(profile: Profile, letter: DeadLetter) -> str:
+    """The id of the transaction (or of the one a verdict is about), "" where it cannot be read."""
+    topic, value = letter.told.get("topic", ""), letter.value or b""
+    if topic in _FRAMES:
+        return _id_in_frame(profile, value, scored=_FRAMES[topic])
+    try:
+        document = msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    name = profile.id_field if topic == "transactions.raw" else "transaction_id"
+    given = document.get(name)
+    if given is None and topic == "transactions.raw":  # what the first stage would have called it
+        return f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
+    return str(given or "")
+
+
+def _id_in_frame(profile: Profile, value: bytes, *, scored: bool) -> str:
+    layout = profile.scored_layout if scored else profile.features_layout
+    size = layout.dtype.itemsize
+    try:
+        fault = layout.check(value)
+    except Stop:  # of another profile
+        return ""
+    if fault is not None:
+        return ""
+    length = int(np.frombuffer(value[:size], layout.dtype)["id_len"][0])
+    return value[size:size + length].decode("utf-8", "replace")

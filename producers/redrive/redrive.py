@@ -1,0 +1,227 @@
+"""Put dead letters back to the topic of the stage that failed, each at most once.
+
+In one Kafka transaction go the records put back and, on `transactions.redriven`, a mark for each dead letter dealt
+with. A redrive first fences any other one (they share a transactional id), then reads the marks, so that running it
+twice, side by side, or after a crash in the middle gives the same rows. The dead letters
+themselves stay where they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import msgspec
+
+from producers.redrive.letters import DeadLetter, dead_letters, transaction_id
+from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
+from tidegate.broker.records import Headers
+from tidegate.errors import ConfigError, Stop
+from tidegate.profile import Profile
+from tidegate.stream.dead_letters import ATTEMPT, PREFIX, TOPIC
+
+QUARANTINE, MARKS = "transactions.quarantine", "transactions.redriven"
+TRANSACTIONAL_ID = "tidegate.redrive"
+_IN_ONE_TRANSACTION = 500
+_INPUTS = ("transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.scored",
+           "transactions.feedback", "transactions.labels")
+
+Policy = Literal["stop", "reinsert", "drop"]
+"""What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive, or give it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which dead letters; every condition that is set must hold. `since_us`: failed at that time or later."""
+
+    reason: str = ""
+    stage: str = ""
+    since_us: int = 0
+    transaction: str = ""
+    places: frozenset[tuple[int, int]] = frozenset()
+    """Partition and offset on the dead-letter topic."""
+
+    def takes(self, profile: Profile, letter: DeadLetter) -> bool:
+        """Whether this one is meant."""
+        told = letter.told
+        return ((not self.reason or told.get("reason") == self.reason)
+                and (not self.stage or told.get("stage") == self.stage)
+                and (not self.since_us or letter.timestamp_ms * 1000 >= self.since_us)
+                and (not self.places or letter.place in self.places)
+                and (not self.transaction or transaction_id(profile, letter) == self.transaction))
+
+
+class Mark(msgspec.Struct):
+    """What was done with a dead letter (topic transactions.redriven, key: its identity)."""
+
+    identity: str
+    action: Literal["redriven", "quarantined", "dropped"]
+    topic: str
+    attempt: int
+
+
+@dataclass(slots=True)
+class Summary:
+    """How many dead letters were put back, by topic, and what became of the others."""
+
+    redriven: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    dropped: int = 0
+    left: int = 0
+    """Cannot be put back and were left where they are (policy reinsert)."""
+    before: int = 0
+    """Dealt with by an earlier redrive."""
+    not_selected: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    """The selected ones by reason."""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One dead letter, and where it goes: its record as it will be written, or why it cannot be put back."""
+
+    letter: DeadLetter
+    action: Literal["redriven", "quarantined", "dropped", "left"]
+    topic: str = ""
+    headers: Headers = field(default_factory=list)
+
+    @property
+    def mark(self) -> bytes:
+        """The message that says so."""
+        told = self.letter.told.get("topic", "")
+        if self.action == "left":
+            raise ValueError("what is left is not marked")
+        return msgspec.json.encode(Mark(_identity(self.letter), self.action, told, self.letter.attempt))
+
+
+def parse_place(text: str) -> tuple[int, int]:
+    """`PARTITION:OFFSET`. Raises ConfigError."""
+    found = re.fullmatch(r"(\d{1,6}):(\d{1,18})", text)
+    if found is None:
+        raise ConfigError(f"--offset {text}: expected PARTITION:OFFSET of {TOPIC}, like 2:1045")
+    return int(found[1]), int(found[2])
+
+
+def redrive(broker: Broker, profile: Profile, selection: Selection, *, dry_run: bool = False, most: int = 0,
+            policy: Policy = "stop", attempts: int = 5) -> Summary:
+    """Put the selected dead letters back, at most `most` (0: all there are now).
+
+    One that has failed `attempts` times goes to the quarantine topic instead. `dry_run` writes nothing. Raises Stop
+    for one that cannot be put back under policy `stop` (those before it are done), Aborted or Fenced as
+    the broker does.
+    """
+    producer = None if dry_run else broker.transactional_producer(TRANSACTIONAL_ID)  # first: it fences others
+    consumer = broker.consumer(None)
+    try:
+        redriver = Redriver(consumer, producer, profile, selection, policy, attempts, dry_run=dry_run)
+        return redriver.run(most)
+    finally:
+        consumer.close()
+        if producer is not None:
+            producer.close()
+
+
+class Redriver:
+    """One run. `consumer` reads by assignment; `producer` is None in a dry run."""
+
+    def __init__(self, consumer: Consumer, producer: TransactionalProducer | None, profile: Profile,
+                 selection: Selection, policy: Policy, attempts: int, *, dry_run: bool) -> None:
+        self._consumer, self._producer, self._profile = consumer, producer, profile
+        self._selection, self._policy, self._attempts = selection, policy, attempts
+        self._done: set[str] = set()
+        self.summary = Summary(dry_run=dry_run)
+
+    def run(self, most: int) -> Summary:
+        """Read the marks, then deal with the dead letters there are now."""
+        self._done = {letter.key.decode() for letter in read_all(self._consumer, MARKS) if letter.key}
+        selected = self._selected()
+        plans = self._plans(islice(selected, most) if most else selected)
+        while part := list(islice(plans, _IN_ONE_TRANSACTION)):
+            stuck = next((i for i, plan in enumerate(part) if plan.action == "left" and self._policy == "stop"), None)
+            self._write(part[:stuck])
+            if stuck is not None:
+                letter = part[stuck].letter
+                raise Stop(f"dead letter {letter.place[0]}:{letter.place[1]} cannot be put back: "
+                           f"{self._obstacle(letter)}. "
+                           f"Done before it: {self.summary.redriven or 'nothing'}. "
+                           "Go on with --policy reinsert (leave such ones) or --policy drop (give them up)")
+        return self.summary
+
+    def _selected(self) -> Iterator[DeadLetter]:
+        """The ones meant that no redrive has dealt with, one of each identity."""
+        for letter in read_all(self._consumer, TOPIC):
+            if _identity(letter) in self._done:
+                self.summary.before += 1
+            elif not self._selection.takes(self._profile, letter):
+                self.summary.not_selected += 1
+            else:
+                self._done.add(_identity(letter))
+                yield letter
+
+    def _plans(self, letters: Iterable[DeadLetter]) -> Iterator[Plan]:
+        for letter in letters:
+            if self._obstacle(letter):
+                yield Plan(letter, "dropped" if self._policy == "drop" else "left")
+            elif letter.attempt >= self._attempts:
+                yield Plan(letter, "quarantined", QUARANTINE, letter.headers)
+            else:
+                kept = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
+                yield Plan(letter, "redriven", letter.told["topic"],
+                           [*kept, (ATTEMPT, str(letter.attempt).encode())])
+
+    def _obstacle(self, letter: DeadLetter) -> str:
+        """Why this one cannot be put back, or ""."""
+        topic = letter.told.get("topic", "")
+        if not letter.identity or not topic:
+            return "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
+        if topic not in _INPUTS:
+            return f"no stage reads its topic {topic}"
+        told = letter.told.get("profile", "").encode()
+        if topic in _INPUTS[1:4] and told != self._profile.hash:
+            return f"it is a frame of profile {told.decode()}, and profile {self._profile.hash.decode()} runs"
+        return ""
+
+    def _write(self, plans: list[Plan]) -> None:
+        """One transaction: the records, and a mark for each."""
+        marked = [plan for plan in plans if plan.action != "left"]
+        if self._producer is not None and marked:
+            self._producer.begin()
+            for topic in sorted({plan.topic for plan in marked if plan.topic}):
+                sent = [plan for plan in marked if plan.topic == topic]
+                self._producer.produce(topic, [p.letter.key for p in sent], [p.letter.value for p in sent],
+                                       [p.headers for p in sent])
+            self._producer.produce(MARKS, [_identity(p.letter).encode() for p in marked], [p.mark for p in marked])
+            self._producer.commit()
+        self._count(plans)
+
+    def _count(self, plans: list[Plan]) -> None:
+        summary = self.summary
+        actions = Counter(plan.action for plan in plans)
+        summary.quarantined += actions["quarantined"]
+        summary.dropped += actions["dropped"]
+        summary.left += actions["left"]
+        for plan in plans:
+            reason = plan.letter.told.get("reason", "")
+            summary.reasons[reason] = summary.reasons.get(reason, 0) + 1
+            if plan.action == "redriven":
+                summary.redriven[plan.topic] = summary.redriven.get(plan.topic, 0) + 1
+
+
+def _identity(letter: DeadLetter) -> str:
+    """What marks go by; a record that no stage wrote goes by its place."""
+    return letter.identity or f"{TOPIC}/{letter.place[0]}/{letter.place[1]}"
+
+
+def read_all(consumer: Consumer, topic: str) -> Iterator[DeadLetter]:
+    """Every record of a topic up to its end as it is now, in order within each partition."""
+    for partition in consumer.partitions(topic):
+        first, end = consumer.bounds(partition)
+        consumer.assign({partition: first})
+        while (consumer.position(partition) or first) < end:
+            for batch in consumer.poll(2000, 1.0):
+                yield from (letter for letter in dead_letters(batch) if letter.place[1] < end)

@@ -1,0 +1,1 @@
+"""Customers, fraudsters and verdicts made by chance, for demonstrations and tests."""

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.options import ranges
+from cli.running.processes import parse_scale
+from cli.running.sample import sample
+from model.training.overrides import adjusted
+from tidegate.errors import ConfigError
+from tidegate.profile import load_profile
+
+COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["feedback"], ["train"], ["backtest"], ["retrain"],
+            ["redrive"], ["doctor"], ["replay"], ["rescore"], ["quality"], ["topics", "apply"], ["topics", "check"],
+            ["profile", "check"],
+            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback", "shadow",
+                                             "compare")), ["learner", "rollback"]]
+
+
+def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "cli", *arguments], capture_output=True, text=True,
+                          check=False, timeout=60, env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", **env})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_with_an_example(command: list[str]) -> None:
+    done = tidegate(*command, "--help")
+    assert done.returncode == 0
+    assert "Example: tidegate " + " ".join(command) in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    tidegate("--help")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0
+    done = subprocess.run([sys.executable, "-c", "import cli, sys; print(*sys.modules)"], capture_output=True,
+                          text=True, check=True)
+    assert not {"numpy", "pandas", "numba", "confluent_kafka", "pydantic", "sqlalchemy"} & set(done.stdout.split())
+
+
+def test_wrong_settings_name_the_variable() -> None:
+    done = tidegate("run", "score", TIDEGATE_BATCH="many")
+    assert done.returncode == 78
+    assert "TIDEGATE_BATCH" in done.stderr
+
+
+def test_an_unknown_stage_is_refused() -> None:
+    done = tidegate("run", "nothing")
+    assert (done.returncode, "preprocess" in done.stderr) == (78, True)
+
+
+def test_a_kafka_that_is_not_there_is_named() -> None:
+    done = tidegate("topics", "check", "--kafka", "127.0.0.1:1")
+    assert done.returncode == 78
+    assert "127.0.0.1:1" in done.stderr
+
+
+def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
+    done = tidegate("doctor", "--json", "--kafka", "127.0.0.1:1", TIDEGATE_HOME=str(tmp_path), TIDEGATE_PORT="15871",
+                    TIDEGATE_DASHBOARD_PORT="15872")
+    found = {result["check"]: result["ok"] for result in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert found == {"python": True, "java": True, "disk": True, "ports": True, "kafka": False, "database": True,
+                     "profile": True, "topics": False}
+
+
+def test_profile_check_names_file_and_line(tmp_path: Path) -> None:
+    good = tidegate("profile", "check", "card", "--json")
+    assert json.loads(good.stdout)["entities"] == ["user_id", "merchant"]
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(Path("profiles/card.yaml").read_text().replace("type: money", "type: coins"))
+    done = tidegate("profile", "check", str(wrong))
+    assert done.returncode == 78
+    assert "wrong.yaml:" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["score", "score=", "score=0", "score=65", "score=two", "nothing=1", "learn=2"])
+def test_wrong_scales_are_refused(option: str) -> None:
+    with pytest.raises(ConfigError, match="--scale"):
+        parse_scale([option])
+
+
+def test_scales_add_up() -> None:
+    assert parse_scale(["score=3", "preprocess-2=2"]) == {"score": 3, "preprocess-2": 2}
+
+
+def test_ranges() -> None:
+    assert ranges([5, 0, 1, 2]) == "0-2,5"
+    assert ranges([]) == ""
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path("profiles").glob("*.yaml")))
+def test_the_line_to_try_fits_the_profile(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.faults(json.dumps(sample(profile)).encode()) == []
+
+
+def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "neural.yaml"
+    path.write_text(load_profile("vector").path.read_text().replace("  online: {rate: 0.01}", "  vae: {hidden: 4}"))
+    profile = load_profile(str(path))
+    changed = adjusted(profile, samples=2000, epochs=3)
+    assert (changed.history.simulate, changed.models.settings["vae"]) == (2000, {"hidden": 4, "epochs": 3})
+    assert (profile.history.simulate, profile.models.settings["vae"]) == (60_000, {"hidden": 4})
+    assert changed.hash == profile.hash
+    with pytest.raises(ConfigError, match="names no neural model; there are autoencoder, keras, lstm_autoencoder, vae"):
+        adjusted(load_profile("vector"), epochs=3)
+    profile.history.simulate, profile.history.file = 0, "payments.csv"
+    with pytest.raises(ConfigError, match=r"trains on payments\.csv"):
+        adjusted(profile, samples=2000)

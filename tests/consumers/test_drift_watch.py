@@ -1,0 +1,116 @@
+"""What the persist stage tells of the stream's drift."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from prometheus_client import REGISTRY
+
+from consumers.drift_watch import FEWEST
+from consumers.persist import Persist
+from model.bundles.manifest import MANIFEST, Manifest, Training
+from model.drift.reference import FILE, reference_of
+from model.drift.window import WINDOW, WindowState, rows_of
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.messages.frames import Frames
+from tidegate.profile import load_profile
+
+PROFILE = load_profile("card")
+AMOUNT = PROFILE.values.index("amount")
+CHANCE = np.random.default_rng(8)
+
+
+def traffic(rows: int) -> np.ndarray:
+    return CHANCE.lognormal(3, 1, (rows, len(PROFILE.values)))
+
+
+def score_of(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + values[:, AMOUNT])
+
+
+def manifest(created_us: int) -> bytes:
+    """Of a bundle that holds no more than the drift asks for."""
+    training, files = Training("", 0, 0, [], []), {FILE: hashlib.sha256(REFERENCE).hexdigest()}
+    return msgspec.json.encode(Manifest("card", "", [], [], [], {}, training, {}, files, created_us))
+
+
+TRAINED = traffic(5000)
+REFERENCE = msgspec.json.encode(reference_of(
+    PROFILE.features, TRAINED[:, [PROFILE.values.index(name) for name in PROFILE.features]], score_of(TRAINED)))
+MANIFESTS = {hashlib.sha256(content).hexdigest()[:16]: content for content in map(manifest, (1, 2))}
+BUNDLE, OTHER = MANIFESTS
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles")
+    for name, content in MANIFESTS.items():
+        (folder / name).mkdir()
+        (folder / name / FILE).write_bytes(REFERENCE)
+        (folder / name / MANIFEST).write_bytes(content)
+    return folder
+
+
+def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str = BUNDLE) -> None:
+    """Scored frames with these values, after those that the state holds."""
+    layout = PROFILE.scored_layout
+    rows = layout.empty(len(values))
+    rows["values"], rows["score"] = values, score_of(values)
+    rows["bundle"] = bundle.encode()
+    start, count = max(0, state.block) * WINDOW + sum(rows_of(part[1]) for part in state.counts.values()), len(values)
+    names = [f"t{start + at}".encode() for at in range(count)]
+    packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
+    batch = Batch(TopicPartition("transactions.scored", 0), list(range(start, start + count)), [None] * count,
+                  [*packed], [0] * count, [None] * count)
+    state.begin()
+    assert stage.process(state, batch).rejects == []
+    state.commit()
+
+
+def gauge(name: str, kind: str, feature: str) -> float | None:
+    return REGISTRY.get_sample_value(f"tidegate_drift_{name}", {"kind": kind, "feature": feature})
+
+
+def test_a_stream_like_the_training_has_not_drifted_and_another_one_has(bundles: Path) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    persist(stage, state, traffic(FEWEST - 1))
+    assert stage.drift is None, "too few"
+    persist(stage, state, traffic(1400))
+    assert stage.drift is not None
+    assert (stage.drift.bundle, stage.drift.rows) == (BUNDLE, FEWEST + 1399)
+    assert max(one.psi for one in stage.drift.moved) < 0.1
+    other = traffic(2000)
+    other[:, AMOUNT] *= 20
+    persist(stage, state, other)
+    for kind, name in (("input", "amount"), ("score", "score")):
+        assert (gauge("psi", kind, name) or 0) > 0.5
+        assert (gauge("ks", kind, name) or 0) > 0.3
+    assert gauge("psi", "input", "device_type") == pytest.approx(0, abs=0.1)
+    assert [one.name for one in stage.drift.moved if one.psi > 0.25] == ["amount", "score"]
+    assert stage.drift.moved == sorted(stage.drift.moved, key=lambda one: -one.psi)
+
+
+def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    persist(stage, state, traffic(1024))
+    persist(stage, state, traffic(600), OTHER)
+    assert stage.drift is not None
+    assert stage.drift.bundle == BUNDLE, "of which there are more rows"
+    persist(stage, state, traffic(430), OTHER)
+    assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1030)
+
+
+def test_of_a_bundle_that_is_not_there_nothing_is_told(bundles: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    with caplog.at_level(logging.WARNING):
+        persist(stage, state, traffic(1000), "ffffffffffffffff")
+    assert "no drift is told: bundle" in caplog.text
+    assert (stage.drift, state.counts) == (None, {})

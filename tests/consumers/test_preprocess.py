@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from consumers.preprocess import PreprocessStage
+from model.hashing import partitions_of
+from tests.model.features.chain import Chain, batch, encode, label_of
+from tidegate.profile import load_profile
+
+
+def card(number: int, **changes: object) -> dict[str, Any]:
+    return {"transaction_id": f"t{number}", "user_id": f"u{number % 3}", "amount": 10 + number,
+            "merchant": f"m{number % 2}", "timestamp": 1_704_067_200 + 60 * number, "merchant_type": "fuel",
+            "device_type": "x", "location_match": True} | changes
+
+
+def test_bad_records_leave_their_neighbours_alone() -> None:
+    chain = Chain(load_profile("card"))
+    good = encode([card(number) for number in range(6)])
+    wrong = encode([card(9, amount=-1), card(9, extra=1), card(9, timestamp=2e9)])
+    bad: list[bytes | None] = [None, b"{", *wrong, b"\xff"]
+    mixed = [value for pair in zip(good, bad, strict=True) for value in pair]
+    frames, rejects = chain.run(mixed)
+    assert rejects == [(1, "empty"), (3, "invalid_json"), (5, "out_of_bounds"), (7, "unknown_field"), (9, "bad_time"),
+                       (11, "invalid_utf8")]
+    alone, _ = Chain(load_profile("card")).run(good)
+    assert frames.rows["values"].tobytes() == alone.rows["values"].tobytes()
+    assert frames.rows["steps"]["offset"][:, 0].tolist() == [0, 2, 4, 6, 8, 10]
+    assert frames.ids == [f"t{n}".encode() for n in range(6)]
+
+
+def test_duplicates_count_once_and_conflicts_are_rejected() -> None:
+    chain = Chain(load_profile("card"))
+    first, second = encode([card(0), card(3)])
+    frames, rejects = chain.run([first, first, second, *encode([card(0, amount=99)])])
+    assert frames.ids == [b"t0", b"t3"]
+    assert rejects == [(3, "conflicting_duplicate")]
+    count = chain.profile.values.index("user_count_1h")
+    assert frames.rows["values"][:, count].tolist() == [1, 2]
+    again = chain.step(0, batch([second], 10))
+    assert not again.emits
+    assert not again.rejects
+
+
+def test_a_rejected_id_is_not_remembered() -> None:
+    chain = Chain(load_profile("card"))
+    chain.step(0, batch(encode([card(1, amount=-5)])))
+    frames, rejects = chain.run(encode([card(1)]), 1)
+    assert (frames.ids, rejects) == ([b"t1"], [])
+
+
+def test_a_record_without_id_is_named_after_its_place() -> None:
+    frames, _ = Chain(load_profile("card")).run(encode([card(0, transaction_id=None), card(1)]), 41)
+    assert frames.ids == [b"transactions.raw-0-41", b"t1"]
+    assert b'"transaction_id":"transactions.raw-0-41"' in frames.payloads[0]
+
+
+@pytest.mark.parametrize(("name", "record", "expected"), [
+    ("vector", {"id": "a", "data": [1, 2, 3, 4, 5, 6, 7, 8.5]}, {"data_0": 1, "data_7": 8.5}),
+    ("creditcard", {"Time": 5, "Amount": "12.345", **{f"V{n}": n for n in range(1, 29)}}, {"Amount": 12.34, "V28": 28}),
+    ("wallet", {"user_id": "u", "transaction_type": "retiro", "amount": 20, "balance_before": 15, "balance_after": -5,
+                "timestamp": 1704067200}, {"transaction_type": 1, "balance_error": 0, "overdraft": 5, "withdrawn": 20,
+                                           "user_count_1d": 1}),
+])
+def test_other_profiles(name: str, record: dict[str, Any], expected: dict[str, float]) -> None:
+    chain = Chain(load_profile(name))
+    frames, rejects = chain.run(encode([record]))
+    assert not rejects
+    values = dict(zip(chain.profile.values, frames.rows["values"][0].tolist(), strict=True))
+    assert {key: values[key] for key in expected} == expected
+    assert frames.rows["event_us"][0] > 1_700_000_000_000_000
+
+
+def test_frames_that_are_none_are_rejected() -> None:
+    chain = Chain(load_profile("card"))
+    emit = chain.step(0, batch(encode([card(0), card(1)]))).emits[0]
+    output = chain.step(1, batch([emit.values[0], b"junk", emit.values[1][:-3] if emit.values[1] else b""]))
+    assert [reject.reason for reject in output.rejects] == ["not_a_frame", "truncated_frame"]
+    assert len(output.emits[0].values) == 1
+
+
+def test_verdicts_reach_only_the_partition_of_their_key() -> None:
+    profile = load_profile("card")
+    stage = PreprocessStage(profile, 1)
+    labels = [label_of(profile, f"t{n}", 0, ["u", f"m{n}"], fraud=True) for n in range(40)]
+    home = partitions_of([f"m{n}".encode() for n in range(40)], 4)
+    for partition in range(4):
+        state = stage.new_state(partition, 4)
+        state.begin()
+        messages = [*(msgspec.json.encode(label) for label in labels), b"junk"]
+        stage.absorb(state, batch(messages, 0, "transactions.labels"))
+        state.commit()
+        assert len(state.arrays()["waiting"]) == int((home == partition).sum())
+        assert state.labels_next == 41

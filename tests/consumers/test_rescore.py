@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from consumers.learn import LearnStage
+from consumers.replay.logs import Logs
+from consumers.replay.rescore import Rescored, rescore
+from db.migrate import migrate
+from db.revisions import DegradedRow, read_degraded, write_revisions
+from db.store import Store
+from model.bundles.bundle import Bundle
+from model.bundles.published import LABELS
+from tests.consumers.test_learn import batch, folded, label, no_history
+from tests.consumers.test_score import Broken, broken, features_batch
+from tests.trained import Trained
+from tests.web import persist, produce
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.messages.documents import OnlineWeights
+from tidegate.messages.frames import DECISIONS, NONE
+from tidegate.stream.snapshot import Snapshots
+from tidegate.stream.stage import NoState
+
+ROWS, TOLD = slice(20_000, 20_400), (10, 40)
+"""The transactions, and how many labels the learner had folded when the second half of them was scored."""
+
+
+@pytest.fixture
+def broker(trained: Trained) -> MemoryBroker:
+    """Its labels are the first 60 of the history."""
+    made = MemoryBroker({LABELS: 1, "transactions.scored": 1, "transactions.dlq": 1})
+    produce(made, LABELS, *(label(trained, at) for at in range(60)))
+    return made
+
+
+@pytest.fixture
+def logs(broker: MemoryBroker, tmp_path: Path) -> Iterator[Logs]:
+    made = Logs(broker, Snapshots(str(tmp_path / "snapshots")))
+    yield made
+    made.close()
+
+
+def weights(trained: Trained, count: int) -> np.ndarray:
+    """What the learner published after so many labels."""
+    stage = LearnStage(trained.profile, trained.bundle, no_history)
+    return stage.weights(folded(stage, batch(*[label(trained, at) for at in range(count)])))
+
+
+@pytest.fixture
+def url(trained: Trained, broker: MemoryBroker, tmp_path: Path) -> str:
+    """A database with rows that were decided without LightGBM, by online weights of two moments."""
+    url = f"sqlite:///{tmp_path / 'rows.db'}"
+    migrate(url)
+    frames, error = features_batch(trained, ROWS), RuntimeError("no memory")
+    half = len(frames) // 2
+    for part, told in ((frames.part(0, half), TOLD[0]), (frames.part(half, len(frames)), TOLD[1])):
+        learnt = weights(trained, told).astype("<f8").tobytes()
+        stage = broken(trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False))
+        outputs = [emit for emit in stage.process(NoState(), part).emits if emit.topic == "transactions.scored"]
+        persist(url, broker, trained.profile, [value for emit in outputs for value in emit.values if value])
+    return url
+
+
+def degraded(trained: Trained, url: str) -> list[DegradedRow]:
+    return read_degraded(url, trained.profile.hash.decode(), len(trained.profile.models.names))
+
+
+def again(trained: Trained, url: str, logs: Logs) -> Rescored:
+    return rescore(trained.profile, degraded(trained, url), logs, trained.bundle.path.parent, lambda: 5_000)
+
+
+def test_each_degraded_row_gets_a_revision_and_stays_as_it_is(trained: Trained, url: str, logs: Logs) -> None:
+    store = Store(url, trained.profile)
+    before = [store.get(f"t{i}") for i in range(400)]
+    found = again(trained, url, logs)
+    assert (len(found.revisions), found.failures) == (400, {})
+    write_revisions(url, found.revisions)
+    assert degraded(trained, url) == []
+    write_revisions(url, [part._replace(score=0.0) for part in found.revisions])
+    values = trained.values[ROWS]
+    for rows, told in ((slice(200), TOLD[0]), (slice(200, 400), TOLD[1])):
+        whole = trained.bundle.score(values[rows], weights(trained, told))
+        decided = trained.bundle.decide(whole.final, np.full(200, 1234))
+        for k, i in enumerate(range(400)[rows]):
+            row = store.get(f"t{i}")
+            assert row is not None
+            assert row.pop("revision") == {
+                "rescored_us": 5_000, "score": whole.final[k], "decision": DECISIONS[decided[k]],
+                "scores": dict(zip(trained.profile.models.names, whole.parts[k].tolist(), strict=True))}
+            assert row | {"revision": None} == before[i]
+    store.close()
+
+
+def test_a_detector_that_fails_again_gives_no_revision(trained: Trained, url: str, logs: Logs,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    error = RuntimeError("still no memory")
+    broken = Broken(trained.bundle.detectors[0], error)
+    monkeypatch.setattr("model.detectors.trees.lightgbm.LightGBM.score", broken.score)
+    assert again(trained, url, logs) == ([], {"lightgbm": error})
+
+
+def test_labels_in_any_order_give_the_same(trained: Trained, url: str, logs: Logs) -> None:
+    rows = degraded(trained, url)
+    bundles = trained.bundle.path.parent
+    forth, back = (rescore(trained.profile, part, logs, bundles, lambda: 1) for part in (rows, rows[::-1]))
+    assert sorted(forth.revisions) == sorted(back.revisions)
+
+
+def test_rows_without_online_weights_take_the_trainings(trained: Trained, logs: Logs) -> None:
+    values = trained.values[:3]
+    rows = [DegradedRow(f"t{i}", trained.bundle.hash, NONE, 5, values[i].tobytes()) for i in range(3)]
+    found = rescore(trained.profile, rows, logs, trained.bundle.path.parent, lambda: 1)
+    assert [part.score for part in found.revisions] == Bundle.load(trained.bundle.path).score(values).final.tolist()

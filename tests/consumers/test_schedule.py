@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.running.processes import children
+from consumers.retraining.schedule import Drifted, attempt, follow, trigger
+from tests.support import eventually
+from tidegate.errors import ConfigError
+from tidegate.messages.documents import Drift, Moved
+from tidegate.profile import load_profile
+from tidegate.settings import Settings
+
+SATURDAY = datetime(2026, 11, 21, 15, 0, tzinfo=UTC)
+
+
+class Clock:
+    """Moves when it is waited for. Ends after so many runs, each of which takes `minutes`."""
+
+    def __init__(self, runs: int, minutes: float = 0.0) -> None:
+        self.time, self.left, self.minutes = SATURDAY, runs, minutes
+        self.ran: list[datetime] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.time += timedelta(seconds=seconds)
+        return not self.left
+
+    def run(self) -> None:
+        self.ran.append(self.time)
+        self.left -= 1
+        self.time += timedelta(minutes=self.minutes)
+
+
+def ran(cron: str, runs: int, minutes: float = 0.0) -> list[str]:
+    clock = Clock(runs, minutes)
+    follow(trigger(cron), clock.run, now=clock.now, wait=clock.wait)
+    return [f"{time:%a %d %H:%M}" for time in clock.ran]
+
+
+def test_the_default_is_sunday_at_two() -> None:
+    assert ran(Settings.model_fields["retrain_cron"].default, 2) == ["Sun 22 02:00", "Sun 29 02:00"]
+
+
+@pytest.mark.parametrize(("cron", "expected"), [
+    ("0 2 * * 0", ["Sun 22 02:00", "Sun 29 02:00"]), ("0 2 * * 7", ["Sun 22 02:00", "Sun 29 02:00"]),
+    ("30 4 * * 1-2", ["Mon 23 04:30", "Tue 24 04:30"]), ("0 0 1 * *", ["Tue 01 00:00", "Fri 01 00:00"]),
+    ("0 3 * * */6", ["Sun 22 03:00", "Mon 23 03:00"]),
+])
+def test_weekdays_are_numbered_as_cron_does(cron: str, expected: list[str]) -> None:
+    assert ran(cron, 2) == expected
+
+
+def test_it_runs_once_however_quick_and_skips_what_falls_due_meanwhile() -> None:
+    assert ran("0 * * * *", 2) == ["Sat 21 15:00", "Sat 21 16:00"]
+    assert ran("0 * * * *", 2, minutes=150) == ["Sat 21 15:00", "Sat 21 18:00"]
+
+
+def test_drift_runs_it_before_its_time_once_a_day() -> None:
+    clock = Clock(4)
+    moved = {"derived": 9.0, "input": 0.2}
+
+    def found() -> Drift | None:
+        return Drift("b", 900, [Moved("x", kind, psi, 0.1) for kind, psi in moved.items()])  # type: ignore[arg-type]
+
+    def run() -> None:
+        clock.run()
+        moved["input"] = 0.3 if len(clock.ran) < 3 else 0.2
+
+    early = Drifted(found, 0.25, clock.now)
+    follow(trigger("0 2 * * sun"), run, now=clock.now, wait=clock.wait, early=early)
+    assert [f"{time:%a %d %H:%M}" for time in clock.ran] == [
+        "Sun 22 02:00", "Sun 22 02:00", "Mon 23 02:00", "Sun 29 02:00"]
+    assert not Drifted(found, 0.0, clock.now)()
+    assert not Drifted(lambda: None, 0.25, clock.now)()
+
+
+@pytest.mark.parametrize("cron", ["", "0 2 * *", "0 25 * * *", "0 2 * * nun", "0 2 * * 9"])
+def test_a_wrong_expression_names_the_setting(cron: str) -> None:
+    with pytest.raises(ConfigError, match="TIDEGATE_RETRAIN_CRON"):
+        trigger(cron)
+
+
+@pytest.mark.parametrize(("code", "said"), [(0, "promoted"), (3, "kept"), (65, "bad_data"), (1, "exit code 1")])
+def test_the_outcome_is_logged(code: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        attempt([sys.executable, "-c", f"raise SystemExit({code})"], threading.Event())
+    assert said in caplog.text
+
+
+def test_the_process_waits_for_its_time_and_ends_when_asked(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        process = subprocess.Popen([sys.executable, "-m", "cli", "run", "retrain"], stderr=output,
+                                   env={"PATH": "/usr/bin:/bin", "TIDEGATE_HOME": str(tmp_path)})
+    eventually(lambda: "next retraining" in said.read_text(), 60)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_up_runs_it_only_when_asked() -> None:
+    profile = load_profile("card")
+    names = [[child.name for child in children(Settings(retrain=on), profile, {}, 0.0)] for on in (False, True)]
+    assert names[1] == ["retrain", *names[0]]

@@ -1,0 +1,301 @@
+"""The whole pipeline on the broker in memory and an SQLite file: crash it anywhere, run it to its end, look at it."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, select
+
+from consumers.label import LabelStage
+from consumers.learn import LearnStage
+from consumers.persist import Persist
+from consumers.preprocess import PreprocessStage
+from consumers.score import ScoreStage
+from db.engine import open_database
+from db.migrate import migrate
+from db.names import names_of
+from db.sink import SqlSink
+from db.store import Store
+from db.tables import offsets, transactions
+from model.bundles.published import WeightsSink, label_history
+from producers.redrive.letters import DeadLetter, dead_letters
+from tests.faults.bundle import card_bundle
+from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.ports import Consumer
+from tidegate.broker.records import Batch, Headers, Position, TopicPartition
+from tidegate.errors import Aborted, Retry
+from tidegate.messages.documents import Champion, encode
+from tidegate.profile import load_profile
+from tidegate.stream import input_order as interleaving
+from tidegate.stream.dead_letters import TOPIC as DLQ
+from tidegate.stream.input_order import Pair
+from tidegate.stream.runner import Runner
+from tidegate.stream.sink import KafkaSink, Sink
+from tidegate.stream.stage import Output, Stage, State
+
+TOPICS = {"transactions.raw": 2, "transactions.by-entity-2": 2, "transactions.features": 2, "transactions.scored": 2,
+          "transactions.alerts": 1, DLQ: 1, "transactions.quarantine": 1, "transactions.redriven": 1,
+          "transactions.feedback": 1, "transactions.labels": 1, "models": 1, "status": 1}
+CHAIN = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
+STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
+NOW_MS = 1_790_000_000_000
+_TRANSACTIONAL = frozenset({"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"})
+PROFILE = load_profile("card")
+
+
+class HookedSink:
+    """An SQL sink whose statements and commit count as I/O calls."""
+
+    def __init__(self, sink: SqlSink, broker: MemoryBroker) -> None:
+        self._sink, self._broker = sink, broker
+        engine = sink._database.engine
+        event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
+        event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
+
+    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        with self._broker.call("sql.positions"):
+            return self._sink.positions(consumer, partitions)
+
+    def write(self, results: list[tuple[Batch, Output]], positions: dict[TopicPartition, Position],
+              consumer: Consumer) -> None:
+        with self._broker.call("sql.write"):
+            self._sink.write(results, positions, consumer)
+
+    def close(self) -> None:
+        self._sink.close()
+
+
+@dataclass
+class Worker:
+    """One process: its runner, and what the operating system closes for it when it dies."""
+
+    runner: Runner
+    sink: Sink
+    store: Store | None = None
+
+    def die(self) -> None:
+        if isinstance(self.sink, HookedSink):
+            self.sink.close()
+        if self.store is not None:
+            self.store.close()
+
+
+@dataclass
+class Bench:
+    """`faults`: number of the I/O call (before and after are two) and kind: crash, rebuild, abort, expire or away."""
+
+    home: Path
+    faults: Mapping[int, str] = field(default_factory=dict)
+    batch: int = 3
+    snapshot_every: int = 4
+    topics: Mapping[str, int] = field(default_factory=lambda: TOPICS)
+    workers: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.broker = MemoryBroker(self.topics)
+        self.broker._time = NOW_MS
+        self.folder, self.bundle = card_bundle()
+        self.database = f"sqlite:///{self.home / 'tidegate.db'}"
+        shutil.copy(_migrated(), self.home / "tidegate.db")
+        self.snapshots = f"memory://{uuid.uuid4().hex}"
+        self.calls, self.happened = 0, list[str]()
+        self.clock, self._faults = Clock(), dict(self.faults)
+        self.clock.now = NOW_MS * 1000
+        self._running: dict[tuple[str, int], Worker | None] = {
+            (name, at): None for name in CHAIN for at in range(self.workers.get(name, 1))}
+        self._pairs: dict[TopicPartition, set[Pair]] = {}
+        self.put("models", b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0)))
+        self.broker.hook = self._hook
+
+    def put(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+        """A record that is durable."""
+        self.broker.append(topic, key, value, headers, None)
+
+    def post(self, value: bytes) -> None:
+        """A transaction as the API puts it on the raw topic."""
+        self.put("transactions.raw", PROFILE.key_of(PROFILE.decode(value)), value)
+
+    def stage(self, name: str) -> tuple[Stage[Any], Store | None]:
+        if name == "label":
+            store = Store(self.database, PROFILE)
+            return LabelStage(PROFILE, store.lookup, wait_s=2.0), store
+        makers: dict[str, Callable[[], Stage[Any]]] = {
+            "preprocess": lambda: PreprocessStage(PROFILE, 0), "preprocess-2": lambda: PreprocessStage(PROFILE, 1),
+            "score": lambda: ScoreStage(PROFILE, self.folder), "persist": lambda: Persist(PROFILE, self.folder),
+            "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker))}
+        return makers[name](), None
+
+    def start(self, name: str, at: int = 0) -> Worker:
+        """A process of this stage; raises Crash where a fault is due."""
+        stage, store = self.stage(name)
+        sink: Sink
+        if name == "persist":
+            sink = HookedSink(SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock), self.broker)
+        elif name == "learn":
+            sink = WeightsSink(self.broker, self.bundle.hash, instance=str(at), profile=PROFILE.hash, clock=self.clock)
+        else:
+            sink = KafkaSink(self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock)
+        try:
+            snapshots = HookedSnapshots(self.snapshots, self.broker, damaged=False)
+            runner = Runner(stage, self.broker, sink, snapshots=snapshots,
+                            clock=self.clock, batch=self.batch, snapshot_every=self.snapshot_every, side_every=0.0,
+                            executor=Inline())
+        except BaseException:
+            Worker(None, sink, store).die()  # type: ignore[arg-type]
+            raise
+        return Worker(runner, sink, store)
+
+    def turn(self, order: Sequence[str] = CHAIN) -> None:
+        """Every process of these stages does one poll."""
+        for name in order:
+            for at in range(self.workers.get(name, 1)):
+                self._turn(name, at)
+        self._remember()
+
+    def _turn(self, name: str, at: int) -> None:
+        worker = self._running[name, at]
+        try:
+            if worker is None:
+                worker = self._running[name, at] = self.start(name, at)
+            worker.runner.run_once()
+        except Crash:
+            self.kill(name, at)
+
+    def kill(self, name: str, at: int = 0) -> None:
+        """The process is gone; its session and its transaction time out."""
+        worker, self._running[name, at] = self._running[name, at], None
+        if worker is not None:
+            worker.die()
+        if group := self.broker.groups.get(f"tidegate.{name}"):
+            group.expire()
+        self.broker.time_out_transactions()
+
+    def run(self, order: Sequence[str] = CHAIN) -> Bench:
+        """Until everything is through."""
+        for _ in range(3000):
+            self.turn(order)
+            if self.quiet():
+                return self
+        raise AssertionError(f"it does not come to an end; {self.happened}")
+
+    def quiet(self) -> bool:
+        """Whether every record of every stage's input is behind a committed position."""
+        return all(not any(record.readable for record in self.broker.logs[source][position:])
+                   for name in CHAIN for source, position in self.positions(name).items())
+
+    def positions(self, name: str) -> dict[TopicPartition, int]:
+        topic = self.stage_input(name)
+        sources = [source for source in self.broker.logs if source.topic == topic]
+        if name == "persist":
+            with self.read() as connection:
+                stored = {TopicPartition(row.topic, row.partition): row.next_offset
+                          for row in connection.execute(select(offsets))}
+            return {source: stored.get(source, 0) for source in sources}
+        group = self.broker.groups.get(f"tidegate.{name}")
+        return {source: group.positions.get(source, Position(0)).offset if group else 0 for source in sources}
+
+    @staticmethod
+    def stage_input(name: str) -> str:
+        return {"preprocess": "transactions.raw", "preprocess-2": "transactions.by-entity-2",
+                "score": "transactions.features", "persist": "transactions.scored",
+                "label": "transactions.feedback", "learn": "transactions.labels"}[name]
+
+    @contextmanager
+    def read(self) -> Iterator[Any]:
+        database = open_database(self.database, "read")
+        with closing(database), database.engine.connect() as connection:
+            yield connection
+
+    def rows(self) -> list[Any]:
+        """All rows."""
+        with self.read() as connection:
+            return list(connection.execute(select(transactions).order_by(transactions.c.seq)))
+
+    def dead(self) -> list[DeadLetter]:
+        """The dead letters, one of each identity."""
+        found: dict[str, DeadLetter] = {}
+        for source, offset, record in self.broker.committed_records(DLQ):
+            batch = Batch(source, [offset], [record.key], [record.value], [record.timestamp], [record.headers])
+            letter = dead_letters(batch)[0]
+            found.setdefault(letter.identity, letter)
+        return list(found.values())
+
+    def digests(self, name: str) -> dict[TopicPartition, str]:
+        """The states after a restart that crashes nowhere."""
+        self._faults.clear()
+        for at in range(self.workers.get(name, 1)):
+            self.kill(name, at)
+        worker = self.start(name)
+        for _ in range(10):
+            worker.runner.run_once()
+        found = worker.runner.digests()
+        worker.runner.close()
+        return found
+
+    def fold(self, name: str, source: TopicPartition) -> str:
+        """The digest of a fold of the log by this thread, record by record, in the recorded order."""
+        stage, _ = self.stage(name)
+        pairs = sorted(self._pairs.get(source, ()))
+        state, side = stage.new_state(source.partition, self.topics[source.topic]), 0
+        for offset, record in enumerate(self.broker.logs[source]):
+            for pair in [pair for pair in pairs if pair.offset == offset]:
+                self._apply(stage.absorb, state, TopicPartition(stage.side or "", 0), range(side, pair.side))
+                side = pair.side
+            if record.readable:
+                self._apply(stage.process, state, source, range(offset, offset + 1))
+        return str(state.digest())
+
+    def _apply(self, step: Callable[[Any, Batch], object], state: State, source: TopicPartition,
+               span: range) -> None:
+        records = [(at, self.broker.logs[source][at]) for at in span if self.broker.logs[source][at].readable]
+        if records:
+            state.begin()
+            step(state, Batch(source, [at for at, _ in records], [r.key for _, r in records],
+                              [r.value for _, r in records], [r.timestamp for _, r in records],
+                              [r.headers for _, r in records]))
+            state.commit()
+
+    def close(self) -> None:
+        for worker in self._running.values():
+            if worker is not None:
+                worker.die()
+
+    def _remember(self) -> None:
+        """Notes forget what two snapshots hold; the fold needs all."""
+        for name in STATEFUL:
+            if group := self.broker.groups.get(f"tidegate.{name}"):
+                for source, position in group.positions.items():
+                    self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
+
+    def _hook(self, name: str, done: bool) -> None:
+        self.calls += 1
+        kind = self._faults.pop(self.calls, None)
+        if kind is None:
+            return
+        self.happened.append(f"{kind} {'after' if done else 'before'} {name}")
+        if kind == "crash":
+            raise Crash(name)
+        if kind == "expire":
+            self.broker.expire_members()
+        if kind == "rebuild" and name in _TRANSACTIONAL:
+            raise Aborted(f"{name} timed out", rebuild=True)
+        if kind == "abort" and name in ("produce", "send_offsets"):
+            raise Aborted(f"{name} asks for an abort")
+        if kind == "away" and name.startswith("sql."):
+            raise Retry("the database is away")
+
+
+@cache
+def _migrated() -> Path:
+    """An empty database of the newest schema, made once."""
+    file = card_bundle()[0] / "empty.db"
+    migrate(f"sqlite:///{file}")
+    return file

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from model.bundles.promotion import current_champion, model_message, online_key, promote
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.errors import ConfigError
+from tidegate.messages.documents import Champion, OnlineWeights, encode
+
+
+def broker() -> MemoryBroker:
+    return MemoryBroker({"models": 1})
+
+
+def test_the_newest_promotion_of_the_profile_is_the_champion() -> None:
+    log = broker()
+    assert current_champion(log, "aaaa") is None
+    for bundle, profile in (("one", "aaaa"), ("two", "aaaa"), ("three", "bbbb")):
+        promote(log, bundle, profile, by="test")
+    found = current_champion(log, "aaaa")
+    assert found is not None
+    assert (found.champion.bundle, found.champion.by, found.offset) == ("two", "test", 1)
+
+
+def test_a_promotion_names_the_champion_before_it_and_is_made_once() -> None:
+    log = broker()
+    first = promote(log, "one", "aaaa", by="test")
+    assert first.champion.previous == ""
+    second = promote(log, "two", "aaaa", by="test")
+    assert (second.champion.previous, second.offset) == ("one", 1)
+    assert promote(log, "two", "aaaa", by="again") == second
+    assert promote(log, "one", "aaaa", by="test").champion.previous == "two"
+
+
+def test_what_is_no_promotion_is_passed_over() -> None:
+    log = broker()
+    promote(log, "one", "aaaa", by="test")
+    producer = log.producer()
+    for value in (None, b"{", encode(OnlineWeights("one", 1, b"", 1, 1))):
+        producer.produce("models", online_key("one"), value, lambda _fault: None)
+    producer.flush(1.0)
+    found = current_champion(log, "aaaa")
+    assert found is not None
+    assert found.champion.bundle == "one"
+
+
+def test_without_the_topic_it_says_so() -> None:
+    with pytest.raises(ConfigError):
+        current_champion(MemoryBroker({}), "aaaa")
+
+
+def test_messages_of_the_topic() -> None:
+    champion = Champion("one", "aaaa", 1)
+    assert model_message(encode(champion)) == champion
+    assert model_message(None) is None
+    assert model_message(b"\xff") is None

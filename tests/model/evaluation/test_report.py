@@ -1,0 +1,142 @@
+"""The figures of a backtest's report, against scikit-learn and against counting by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
+
+from model.evaluation.decide_again import Cases, Side
+from model.evaluation.metrics import calibration, curves, thinned
+from model.evaluation.report import Report, compare, figures, judged
+from model.history.fold import Log
+from tidegate.profile import load_profile
+from tidegate.profile.spec import DAY
+
+CARD = load_profile("card")
+N = 4000
+CHANCE = np.random.default_rng(7)
+LABELS = CHANCE.choice([-1, 0, 1], N, p=[0.2, 0.7, 0.1]).astype(np.int8)
+SCORES = np.round(np.clip(0.3 * (LABELS == 1) + CHANCE.beta(1, 4, N), 0, 1), 3)
+OTHER = np.round(np.clip(SCORES + CHANCE.normal(0, 0.1, N), 0, 1), 3)
+
+
+def side(name: str, scores: np.ndarray, **changes: object) -> Side:
+    decisions = (scores >= 0.4).astype(np.uint8) + (scores >= 0.7)
+    return Side(name, {"review": 0.4, "block": 0.7}, scores, decisions,  # type: ignore[arg-type] # by name
+                lambda at: [[f"{name} says so of row {row}"] for row in at], **changes)
+
+
+def cases(labels: np.ndarray = LABELS, start: int = 0) -> Cases:
+    log = Log(np.zeros((N, 1)), labels, np.arange(N) * (DAY // 200))
+    return Cases([f"t{row}" for row in range(N)], [f"u{row % 37}" for row in range(N)], np.arange(N) * 10, log,
+                 slice(start, N), "a test", N)
+
+
+KNOWN, FRAUD = LABELS >= 0, LABELS == 1
+Y, S = FRAUD[KNOWN], SCORES[KNOWN]
+
+
+def test_curves_are_those_of_scikit_learn() -> None:
+    found = curves(S, Y)
+    precision, recall, scores = sk.precision_recall_curve(Y, S)
+    np.testing.assert_allclose(found.scores, scores[::-1])
+    np.testing.assert_allclose(found.precision, precision[-2::-1])
+    np.testing.assert_allclose(found.recall, recall[-2::-1])
+    false, true, _ = sk.roc_curve(Y, S, drop_intermediate=False)
+    np.testing.assert_allclose(np.c_[found.false_positive_rate, found.recall], np.c_[false, true][1:])
+
+
+def test_thin_curves_keep_their_ends_and_their_shape() -> None:
+    whole, thin = curves(S, Y), thinned(curves(S, Y))
+    assert (thin["recall"][0], thin["recall"][-1]) == (whole.recall[0], 1)
+    assert len(thin["recall"]) < len(whole.recall)
+    area = np.trapezoid([0, *thin["recall"]], [0, *thin["false_positive_rate"]])
+    assert area == pytest.approx(sk.roc_auc_score(Y, S), abs=2e-3)
+
+
+def test_figures_are_those_of_scikit_learn() -> None:
+    found = figures(side("one", SCORES), judged(CARD, cases()), 5)
+    assert found.metrics["average_precision"] == pytest.approx(sk.average_precision_score(Y, S))
+    assert found.metrics["auc"] == pytest.approx(sk.roc_auc_score(Y, S))
+    assert found.metrics["brier"] == pytest.approx(sk.brier_score_loss(Y, S))
+    for one, least in ((found.at_review, 0.4), (found.at_block, 0.7)):
+        (tn, fp), (fn, tp) = sk.confusion_matrix(Y, least <= S)
+        assert (one.flagged_frauds, one.flagged_legitimate, one.passed_frauds, one.passed_legitimate) == (
+            tp, fp, fn, tn)
+        assert one.precision == pytest.approx(sk.precision_score(Y, least <= S))
+        assert one.recall == pytest.approx(sk.recall_score(Y, least <= S))
+
+
+def test_calibration_is_that_of_scikit_learn() -> None:
+    off_the_edges = np.clip(S + 1e-6, 0, 0.999)
+    frauds, score = calibration_curve(Y, off_the_edges, n_bins=10)
+    np.testing.assert_allclose([(one.frauds, one.score) for one in calibration(off_the_edges, Y)], np.c_[frauds, score])
+
+
+def test_money_customers_and_reviews_are_counted() -> None:
+    found = figures(side("one", SCORES), judged(CARD, cases()), 5)
+    amounts = np.arange(N) / 10
+    assert found.money is not None
+    assert found.money.saved == pytest.approx(amounts[FRAUD & (SCORES >= 0.4)].sum())
+    assert found.money.lost == pytest.approx(amounts[FRAUD & (SCORES < 0.4)].sum())
+    blocked = np.flatnonzero((LABELS == 0) & (SCORES >= 0.7))
+    assert found.money.turned_away == pytest.approx(amounts[blocked].sum())
+    assert (found.good_customers_blocked, found.good_transactions_blocked) == (len(set(blocked % 37)), len(blocked))
+    assert found.good_customers_blocked < found.good_transactions_blocked
+    top = np.concatenate([day * 200 + np.argsort(-SCORES[day * 200:day * 200 + 200], kind="stable")[:5]
+                          for day in range(N // 200)])
+    assert (found.reviews.reviewed, found.reviews.frauds) == (len(top), FRAUD[top].sum())
+    assert found.reviews.recall == pytest.approx(FRAUD[top].sum() / FRAUD.sum())
+    assert found.decisions == {"approve": (SCORES < 0.4).sum(), "review": ((SCORES >= 0.4) & (SCORES < 0.7)).sum(),
+                               "block": (SCORES >= 0.7).sum()}
+
+
+def report(labels: np.ndarray = LABELS, start: int = 0) -> Report:
+    sides = side("champion", SCORES[start:]), side("candidate", OTHER[start:])
+    return compare(CARD, cases(labels, start), *sides, 5)
+
+
+def test_disagreements_are_counted_and_shown() -> None:
+    found = report(start=1000)
+    before, after = side("", SCORES[1000:]).decisions, side("", OTHER[1000:]).decisions
+    table = sk.confusion_matrix(before, after)
+    assert [list(line.values()) for line in found.disagreements.counts.values()] == table.tolist()
+    assert found.disagreements.rows == (before != after).sum()
+    assert len(found.disagreements.examples) == 10
+    gaps = [abs(one.champion.score - one.candidate.score) for one in found.disagreements.examples]
+    assert gaps == sorted(gaps, reverse=True)
+    for one in found.disagreements.examples:
+        row = int(one.transaction_id[1:])
+        assert (row >= 1000, one.amount, one.account) == (True, row / 10, f"u{row % 37}")
+        assert (one.champion.score, one.candidate.score) == (SCORES[row], OTHER[row])
+        assert one.fraud is {-1: None, 0: False, 1: True}[LABELS[row]]
+        flagged = one.candidate.decision != "approve"
+        assert one.candidate.reasons == ([f"candidate says so of row {row}"] if flagged else [])
+
+
+def test_without_verdicts_only_decisions_are_compared() -> None:
+    found = report(np.full(N, -1, np.int8))
+    assert (found.verdicts, found.candidate.metrics, found.candidate.curves, found.candidate.calibration) == (
+        0, {}, {}, [])
+    assert found.candidate.at_review.precision is found.candidate.reviews.recall is None
+    assert found.disagreements.rows > 0
+    assert "no verdict" in found.warnings[0]
+
+
+def test_what_is_doubtful_is_said() -> None:
+    failing = side("candidate", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")})
+    found = compare(CARD, cases(), side("champion", SCORES), failing, 5)
+    assert [words in warning for words, warning in zip(("12 of these", "trees, which failed: broken"), found.warnings,
+                                                       strict=True)] == [True, True]
+    assert found.candidate.calibration == []
+    assert "brier" not in found.candidate.metrics
+
+
+def test_a_profile_without_money_or_accounts() -> None:
+    vector = load_profile("vector")
+    found = compare(vector, cases()._replace(accounts=[]), side("champion", SCORES), side("candidate", OTHER), 5)
+    assert found.candidate.money is None
+    assert found.candidate.good_customers_blocked == found.candidate.good_transactions_blocked
+    assert found.disagreements.examples[0].amount is None

@@ -1,0 +1,72 @@
+"""What verdicts say of decisions: unknown is not legitimate, and a sample of the approved tells of missed frauds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from model.evaluation.verdict_quality import FRAUD, LEGITIMATE, UNKNOWN, Decided, by_age, in_sample, recall
+
+IDS = [f"t-{i}" for i in range(200_000)]
+
+
+def decided(days: list[float], flagged: list[int], verdict: list[int], sampled: list[int] | None = None) -> Decided:
+    return Decided(np.array(days, np.float64), np.array(flagged, np.bool_),
+                   np.array(sampled if sampled else [0] * len(days), np.bool_), np.array(verdict, np.int8))
+
+
+def test_the_sample_has_its_share_and_grows_with_it() -> None:
+    small, large = in_sample(IDS, 0.01), in_sample(IDS, 0.05)
+    assert small.mean() == pytest.approx(0.01, abs=0.001)
+    assert large.mean() == pytest.approx(0.05, abs=0.002)
+    assert not (small & ~large).any()
+    assert (in_sample(IDS[:50], 0.01) == small[:50]).all()
+    assert not in_sample(IDS[:50], 0.0).any()
+    assert in_sample(IDS[:50], 1.0).all()
+
+
+def test_a_row_without_a_verdict_is_not_legitimate() -> None:
+    young, old = by_age(decided([0.5, 0.5, 0.5, 9, 9, 9, 9], [1, 1, 0, 1, 1, 1, 0],
+                                [UNKNOWN, UNKNOWN, UNKNOWN, FRAUD, LEGITIMATE, UNKNOWN, FRAUD]))
+    assert young == (0, 3, 0, 0, 2, 0, 0, None)
+    assert old == (7, 4, 3, 2, 3, 2, 1, 0.5)
+
+
+def test_an_age_belongs_to_the_line_that_it_has_reached() -> None:
+    lines = by_age(decided([0, 0.999, 1, 6.999, 7, 30, 400], [0] * 7, [UNKNOWN] * 7))
+    assert [(line.from_days, line.rows) for line in lines] == [(0, 2), (1, 2), (7, 1), (30, 2)]
+
+
+def test_what_the_sample_missed_stands_for_all_that_was_approved() -> None:
+    flagged = [1] * 10 + [0] * 1000
+    verdict = [FRAUD] * 8 + [LEGITIMATE] * 2 + [FRAUD] + [LEGITIMATE] * 99 + [UNKNOWN] * 900
+    found = recall(decided([9] * 1010, flagged, verdict, sampled=[0] * 10 + [1] * 100 + [0] * 900))
+    assert found is not None
+    assert found.estimate == pytest.approx(8 / (8 + 1000 / 100))
+    assert found.low < found.estimate < found.high
+    assert (found.sampled, found.reviewed) == (100, 100)
+
+
+def test_complaints_outside_the_sample_do_not_pose_as_it() -> None:
+    verdict = [FRAUD] * 4 + [LEGITIMATE] * 100 + [FRAUD] * 50
+    found = recall(decided([9] * 154, [1] * 4 + [0] * 150, verdict, sampled=[0] * 4 + [1] * 100 + [0] * 50))
+    assert found is not None
+    assert (found.estimate, found.high) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("verdict", [[UNKNOWN, LEGITIMATE], [FRAUD, UNKNOWN], [LEGITIMATE, LEGITIMATE]])
+def test_there_is_no_estimate_where_nothing_is_known(verdict: list[int]) -> None:
+    assert recall(decided([9, 9], [1, 0], verdict, sampled=[0, 1])) is None
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    chance, held = np.random.default_rng(5), 0
+    for _ in range(200):
+        fraud = chance.random(40_000) < 0.02
+        flagged = np.where(fraud, chance.random(40_000) < 0.7, chance.random(40_000) < 0.01)
+        sampled = chance.random(40_000) < 0.05
+        verdict = np.where(sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN).astype(np.int8)
+        found = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
+        assert found is not None
+        held += found.low <= (fraud & flagged).sum() / fraud.sum() <= found.high
+    assert 182 <= held <= 199

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.features.plan import Plan
+from model.features.state import KeyedState
+from tests.model.features.support import CARD, HANDBOOK, HOUR_US, LABEL_EVERY, SEQUENCES, Log, fold, fold_batches
+from tidegate.errors import ConfigError
+from tidegate.profile import load_profile
+
+PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
+         for profile in (CARD, HANDBOOK, SEQUENCES) for step in range(profile.steps)]
+seeds = st.integers(0, 10_000)
+
+
+def equal(a: KeyedState, b: KeyedState) -> bool:
+    ours, theirs = a.arrays(), b.arrays()
+    return a.digest() == b.digest() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, cuts=st.lists(st.integers(1, 399), max_size=8))
+def test_batches_do_not_matter(plan: Plan, seed: int, cuts: list[int]) -> None:
+    log = Log(plan.profile, seed, 400, late_us=2 * HOUR_US)
+    whole, cut = KeyedState(plan), KeyedState(plan)
+    a, b = fold_batches(whole, log, []), fold_batches(cut, log, cuts)
+    assert a.tobytes() == b.tobytes()
+    assert whole.digest() == cut.digest()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def little_room() -> Iterator[None]:
+    """Whatever waits is moved and given more room all the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.features.state._WAITING", 2)
+        yield
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, at=st.integers(1, 599), keys=st.sampled_from([3, 700]))
+def test_rollback_restores_every_bit(plan: Plan, seed: int, at: int, keys: int) -> None:
+    log = Log(plan.profile, seed, 600, keys=keys)
+    state, control = KeyedState(plan), KeyedState(plan)
+    fold_batches(control, log, [at])
+    state.begin()
+    fold(state, log, 0, at)
+    state.commit()
+    before, digest = state.arrays(), state.digest()
+    state.begin()
+    first = fold(state, log, at, 600)
+    state.rollback()
+    after = state.arrays()
+    assert state.digest() == digest
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    state.begin()
+    assert fold(state, log, at, 600).tobytes() == first.tobytes()
+    state.commit()
+    assert equal(state, control)
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=15, deadline=None)
+@given(seed=seeds, at=st.integers(1, 399))
+def test_snapshot_goes_on_as_if_never_stopped(plan: Plan, seed: int, at: int) -> None:
+    log = Log(plan.profile, seed, 400, keys=50)
+    state, restored = KeyedState(plan), KeyedState(plan)
+    state.begin()
+    fold(state, log, 0, at)
+    state.commit()
+    restored.load(state.arrays())
+    assert equal(state, restored)
+    for one in (state, restored):
+        one.begin()
+    assert fold(state, log, at, 400).tobytes() == fold(restored, log, at, 400).tobytes()
+    assert state.digest() == restored.digest()
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@settings(max_examples=20, deadline=None)
+@given(seed=seeds, at=st.integers(1, 299), change=st.sampled_from(["changed", "added", "removed"]))
+def test_what_comes_later_changes_no_earlier_feature(plan: Plan, seed: int, at: int, change: str) -> None:
+    one, other = (Log(plan.profile, seed, 300) for _ in range(2))
+    if change == "changed":
+        other.values[at:] += 1
+        other.hashes[at:] = 77
+        other.times[at:] -= HOUR_US
+        other.frauds[-(-at // LABEL_EVERY):] ^= 1
+        other.matures[at:] += HOUR_US
+    else:
+        n = 200 if change == "removed" else 900
+        longer = Log(plan.profile, seed + 1, n)
+        for name in ("times", "hashes", "values", "matures"):
+            setattr(other, name, np.concatenate([getattr(one, name)[:at], getattr(longer, name)]))
+        labels = at // LABEL_EVERY
+        other.labels = np.concatenate([one.labels[:labels], longer.labels])
+        other.frauds = np.concatenate([one.frauds[:labels], longer.frauds])
+    a, b = fold_batches(KeyedState(plan), one, []), fold_batches(KeyedState(plan), other, [])
+    assert a[:at].tobytes() == b[:at].tobytes()
+
+
+def test_ids_are_forgotten_by_generations_and_rollback_crosses_them() -> None:
+    state = KeyedState(Plan(CARD, 0), remembered=1500)
+    ids = np.stack([np.arange(1, 9001), np.arange(1, 9001), np.ones(9000)], axis=1).astype(np.int64)
+    for part in range(0, 4000, 1000):
+        state.begin()
+        assert not state.ids.remember(ids[part:part + 1000]).any()
+        state.commit()
+    before = state.digest()
+    state.begin()
+    assert not state.ids.remember(ids[4000:]).any()
+    assert state.digest() != before
+    state.rollback()
+    assert state.digest() == before
+    assert state.ids.remember(ids[3999:4000]).tolist() == [1]
+    changed = ids[3999:4000] + np.array([0, 0, 1])
+    assert state.ids.remember(changed).tolist() == [2]
+    assert state.ids.remember(ids[:1]).tolist() == [0]
+
+
+def test_idle_rows_are_as_good_as_new_and_leave() -> None:
+    plan = Plan(CARD, 0)
+    log = Log(CARD, 3, 40_000, keys=30_000, span_us=400 * 24 * HOUR_US)
+    state, control = KeyedState(plan), KeyedState(plan)
+    cut = fold_batches(state, log, range(100, 40_000, 100))
+    whole = fold_batches(control, log, [])
+    assert cut.tobytes() == whole.tobytes()
+    assert state.digest() == control.digest()
+    assert len(state.rows) < len(control.rows)
+
+
+def test_misuse_is_an_error() -> None:
+    state = KeyedState(Plan(CARD, 0))
+    with pytest.raises(RuntimeError, match="without begin"):
+        state.rollback()
+    state.begin()
+    with pytest.raises(RuntimeError, match="neither committed nor rolled back"):
+        state.begin()
+    with pytest.raises(ConfigError, match="another profile"):
+        state.load(KeyedState(Plan(load_profile("wallet"), 0)).arrays())

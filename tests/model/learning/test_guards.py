@@ -1,0 +1,174 @@
+"""The fold of labels by itself: corrections, clipped steps, quotas, and the contest with the frozen model."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.detectors.base import Array
+from model.detectors.online import Online
+from model.learning.adwin import Adwin
+from model.learning.guards import Contest, Quota
+from model.learning.learner import Given, Learner, LearnState
+from tests.model.detectors.test_detectors import NAMES, columns, data
+from tidegate.errors import ConfigError
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture(scope="module")
+def online() -> Online:
+    return Online.fit(*data(2000), NAMES, {})
+
+
+@pytest.fixture(scope="module")
+def rows(online: Online) -> Array:
+    return columns(data(400, 7)[0], online)
+
+
+def said(at: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0) -> Given:
+    return Given(at, label or f"l{at}{fraud}", f"t{at}", source, fraud, time_ms)
+
+
+def folded(online: Online, rows: Array, given: list[Given], **options: int) -> tuple[LearnState, Counter[str]]:
+    learner = Learner(online, options)
+    state = learner.new_state()
+    at = [int(one.transaction_id[1:]) for one in given]
+    return state, Counter(learner.fold(state, given, np.ascontiguousarray(rows[at])))
+
+
+def test_a_correction_takes_back_what_the_label_before_it_added(online: Online, rows: Array) -> None:
+    others = [said(at, at % 3 == 0) for at in range(10, 60)]
+    corrected, outcomes = folded(online, rows, [said(1, fraud=True), said(1, fraud=False), *others])
+    never, _ = folded(online, rows, [said(1, fraud=False), *others])
+    wrong, _ = folded(online, rows, [said(1, fraud=True), *others])
+    assert outcomes == {"learnt": 51, "corrected": 1}
+    off = np.abs(corrected.params - never.params).max()
+    assert off < 1e-6 < np.abs(wrong.params - never.params).max()
+
+
+def test_a_correction_of_a_correction_stands(online: Online, rows: Array) -> None:
+    thrice, outcomes = folded(online, rows, [said(1, True, "a"), said(1, False, "b"), said(1, True, "c")])
+    once, _ = folded(online, rows, [said(1, fraud=True)])
+    assert outcomes == {"learnt": 1, "corrected": 2}
+    np.testing.assert_allclose(thrice.params, once.params, rtol=0, atol=1e-6)
+
+
+def test_saying_the_same_again_changes_no_weight(online: Online, rows: Array) -> None:
+    state, outcomes = folded(online, rows, [said(1, True), said(1, True), said(1, True, "again", "other source")])
+    assert outcomes == {"learnt": 1, "duplicate": 1, "repeated": 1}
+    assert state.params.tobytes() == folded(online, rows, [said(1, True)])[0].params.tobytes()
+
+
+@pytest.mark.parametrize("rate", [0.01, 1.0, 1000.0])
+def test_no_label_moves_its_own_row_by_more_than_one(rows: Array, rate: float) -> None:
+    wild = Online.fit(*data(500), NAMES, {"rate": rate})
+    for fraud in (True, False):
+        params = np.zeros_like(wild.params)
+        params[1] = 1.0
+        slots = wild.slots(rows)
+        before = wild.margins(params, slots)
+        for i in range(len(rows)):
+            own = wild.margins(params, slots[i:i + 1])[0]
+            gain = wild.step(params, slots[i], fraud)
+            assert abs(wild.margins(params, slots[i:i + 1])[0] - own) <= 1.0 + 1e-2
+            assert abs(gain) <= min(rate, 1.0 / (1 + len(NAMES)))
+        assert (wild.margins(params, slots) > before).all() == fraud
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4 * HOUR_MS)), max_size=80), st.integers(1, 6))
+def test_a_source_has_its_quota_each_hour(labels: list[tuple[int, int]], hourly: int) -> None:
+    quota, latest = Quota(hourly), 0
+    counts: Counter[tuple[int, int]] = Counter()
+    for source, time_ms in labels:
+        latest = max(latest, time_ms // HOUR_MS)
+        quota = Quota.load(hourly, quota.arrays())
+        admitted = quota.admit(source, time_ms)
+        assert admitted == (counts[source, latest] < hourly)
+        counts[source, latest] += admitted
+
+
+def test_new_names_buy_no_new_quota() -> None:
+    quota = Quota(10)
+    assert sum(quota.admit(source, 0) for source in range(1, 2000)) == 63 + 10
+
+
+def test_labels_over_the_quota_are_passed_over(online: Online, rows: Array) -> None:
+    flood = [said(at, True, source="flood", time_ms=at) for at in range(50)]
+    state, outcomes = folded(online, rows, [*flood, said(60, False, source="bank")], hourly=20)
+    assert outcomes == {"learnt": 21, "over_quota": 30}
+    assert state.params.tobytes() == folded(online, rows, [*flood[:20], said(60, False)])[0].params.tobytes()
+
+
+def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
+    wild = Online.fit(*data(2000), NAMES, {})
+    wild.rate = 5.0  # it runs after every label
+    x, y = data(3000, 8)
+    inputs = columns(x, wild)
+    given = [Given(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    learner = Learner(wild, {})
+    state = learner.new_state()
+    outcomes = learner.fold(state, given[:2000], inputs[:2000])
+    lost_at = state.learned.frozen_at
+    assert outcomes == {"learnt": lost_at - 100, "frozen": 2100 - lost_at}
+    assert state.learned.contest.difference > 0
+    assert learner.weights(state).tobytes() == wild.params.tobytes() != state.params.tobytes()
+    again = learner.load_state(state.arrays())
+    assert learner.fold(again, given[2000:], np.ascontiguousarray(inputs[2000:])) == {"frozen": 1000}
+    assert learner.weights(again).tobytes() == wild.params.tobytes()
+
+
+def test_a_model_that_learns_is_not_frozen(online: Online) -> None:
+    x, y = data(3000, 9)
+    given = [Given(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    learner = Learner(online, {})
+    state = learner.new_state()
+    assert learner.fold(state, given, columns(x, online)) == {"learnt": 3000}
+
+
+def test_the_contest_is_rarely_lost_by_chance() -> None:
+    lost = 0
+    for seed in range(40):
+        chance, contest = np.random.default_rng(seed), Contest()
+        fraud = chance.random(1500) < 0.3
+        online, frozen = (np.clip(fraud * 0.6 + 0.2 + chance.normal(0, 0.1, 1500), 0, 1) for _ in range(2))
+        lost += any(contest.judge(float(p), float(q), bool(y)) for p, q, y in zip(online, frozen, fraud, strict=True))
+    assert lost <= 2
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 400))
+def test_adwin_keeps_what_does_not_change(seed: int, n: int) -> None:
+    values, window = np.random.default_rng(seed).random(n), Adwin()
+    for value in values:
+        window.add(float(value))
+    assert window.width <= n
+    if window.width == n:
+        assert window.mean == pytest.approx(values.mean(), abs=1e-12)
+    copy = window.copy()
+    for each in (window, copy):
+        each.add(0.5)
+    assert all(np.array_equal(one, copy.arrays()[name]) for name, one in window.arrays().items())
+
+
+def test_adwin_forgets_what_came_before_a_change() -> None:
+    chance, window = np.random.default_rng(3), Adwin()
+    for value in chance.random(4000) * 0.4:
+        window.add(float(value))
+    assert window.width == 4000
+    for value in 0.5 + chance.random(1000) * 0.4:
+        window.add(float(value))
+    assert 900 < window.width < 1100
+    assert window.mean == pytest.approx(0.7, abs=0.02)
+    assert window.bound() < 0.05
+
+
+def test_a_window_of_another_size_is_refused() -> None:
+    with pytest.raises(ConfigError):
+        Adwin.load({"adwin_sums": np.zeros(3), "adwin_counts": np.zeros(41)})
+    with pytest.raises(ConfigError):
+        Quota(5, np.zeros(3, np.uint64), np.zeros(3, np.int64))

@@ -1,0 +1,193 @@
+"""Redrive: each dead letter goes back at most once, whatever is repeated, filtered or killed."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from producers.redrive.redrive import QUARANTINE, Selection, Summary, parse_place, redrive
+from tests.producers.running_api import TOPICS
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Batch, Headers, TopicPartition
+from tidegate.errors import Aborted, ConfigError, Fenced, Stop
+from tidegate.profile import load_profile
+from tidegate.stream.dead_letters import ATTEMPT, TOPIC, attempt, dead_letters
+from tidegate.stream.stage import Reject
+
+PROFILE = load_profile("card")
+
+
+class Letters:
+    """Dead letters as the stages write them, on a broker in memory."""
+
+    def __init__(self) -> None:
+        self.broker = MemoryBroker(TOPICS)
+
+    def add(self, number: int, *, topic: str = "transactions.raw", stage: str = "preprocess",
+            reason: str = "invalid_json", failed_before: int = 0, profile: bytes = PROFILE.hash) -> None:
+        headers: Headers = [("trace", b"abc"), (ATTEMPT, str(failed_before).encode())]
+        batch = Batch(TopicPartition(topic, 0), [number], [f"key-{number}".encode()], [f"value-{number}".encode()], [0],
+                      [headers])
+        emit = dead_letters(stage, profile, batch, [Reject(0, reason, "detail")], 0)
+        for key, value, extra in zip(emit.keys, emit.values, emit.headers or [], strict=True):
+            self.broker.producer().produce(emit.topic, key, value, lambda _: None, extra)
+
+    def redrive(self, selection: Selection | None = None, **options: object) -> Summary:
+        return redrive(self.broker, PROFILE, selection or Selection(), **options)  # type: ignore[arg-type]
+
+    def back(self, topic: str = "transactions.raw") -> list[bytes]:
+        return sorted(record.value or b"" for _, _, record in self.broker.committed_records(topic))
+
+
+@pytest.fixture
+def letters() -> Letters:
+    return Letters()
+
+
+def values(*numbers: int) -> list[bytes]:
+    return sorted(f"value-{number}".encode() for number in numbers)
+
+
+def test_twice_gives_the_same_records(letters: Letters) -> None:
+    for number in range(20):
+        letters.add(number)
+    assert letters.redrive().redriven == {"transactions.raw": 20}
+    again = letters.redrive()
+    assert (again.redriven, again.before) == ({}, 20)
+    assert letters.back() == values(*range(20))
+    [(_, _, record)] = [found for found in letters.broker.committed_records("transactions.raw")
+                        if found[2].value == b"value-7"]
+    assert record.key == b"key-7"
+    assert record.headers == [("trace", b"abc"), (ATTEMPT, b"1")], "a stage that fails again counts on from here"
+
+
+def test_copies_of_one_dead_letter_go_back_once(letters: Letters) -> None:
+    for number in (1, 2, 1, 1):
+        letters.add(number)
+    assert letters.redrive().redriven == {"transactions.raw": 2}
+    letters.add(2)
+    assert letters.redrive().redriven == {}
+    assert letters.back() == values(1, 2)
+
+
+def test_each_goes_to_the_topic_of_its_stage(letters: Letters) -> None:
+    letters.add(1)
+    letters.add(2, topic="transactions.features", stage="score")
+    letters.add(3, topic="transactions.feedback", stage="label", reason="unknown_transaction")
+    letters.redrive()
+    assert [letters.back(topic) for topic in ("transactions.raw", "transactions.features", "transactions.feedback")] \
+        == [values(1), values(2), values(3)]
+
+
+def test_filters_leave_the_others_for_later(letters: Letters) -> None:
+    letters.add(1, reason="invalid_json")
+    letters.add(2, reason="missing_field")
+    letters.add(3, topic="transactions.features", stage="score", reason="not_a_frame")
+    assert letters.redrive(Selection(reason="missing_field")).not_selected == 2
+    assert letters.back() == values(2)
+    letters.redrive(Selection(stage="score"))
+    assert letters.back("transactions.features") == values(3)
+    [place] = [(at.partition, offset) for at, offset, record in letters.broker.committed_records(TOPIC)
+               if record.value == b"value-1"]
+    assert letters.redrive(Selection(places=frozenset({place})), dry_run=True).redriven == {"transactions.raw": 1}
+    assert letters.back() == values(2), "a dry run writes nothing"
+    letters.redrive(Selection(places=frozenset({place})))
+    assert letters.back() == values(1, 2)
+
+
+def test_at_most_so_many(letters: Letters) -> None:
+    for number in range(1300):
+        letters.add(number)
+    assert letters.redrive(most=7).redriven == {"transactions.raw": 7}
+    assert letters.redrive(most=700).redriven == {"transactions.raw": 700}
+    assert letters.redrive().redriven == {"transactions.raw": 593}
+    assert Counter(letters.back()) == Counter(values(*range(1300)))
+
+
+def test_quarantine_after_so_many_attempts(letters: Letters) -> None:
+    letters.add(1, failed_before=1)
+    letters.add(2, failed_before=2)
+    summary = letters.redrive(attempts=3)
+    assert (summary.redriven, summary.quarantined) == ({"transactions.raw": 1}, 1)
+    [(_, _, record)] = letters.broker.committed_records(QUARANTINE)
+    assert (record.key, record.value, attempt(record.headers)) == (b"key-2", b"value-2", 3)
+    assert letters.redrive(attempts=3).before == 2
+
+
+def foreign(letters: Letters) -> None:
+    letters.broker.producer().produce(TOPIC, b"key-5", b"from elsewhere", lambda _: None, None)
+
+
+def test_policy_stop(letters: Letters) -> None:
+    foreign(letters)
+    with pytest.raises(Stop, match="no stage of Tidegate wrote it"):
+        letters.redrive()
+
+
+def test_policy_reinsert_leaves_what_cannot_be_put_back(letters: Letters) -> None:
+    foreign(letters)
+    letters.add(1)
+    letters.add(2, topic="transactions.features", profile=b"00000000")
+    letters.add(3, topic="elsewhere")
+    for _ in range(2):
+        assert letters.redrive(policy="reinsert").left == 3
+    assert letters.back() == values(1)
+
+
+def test_policy_drop_gives_up_what_cannot_be_put_back(letters: Letters) -> None:
+    foreign(letters)
+    letters.add(1)
+    assert letters.redrive(policy="drop").dropped == 1
+    assert letters.redrive(policy="stop").before == 2
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_killed_at_every_call_and_run_again(done: bool) -> None:
+    calls, at = 1000, 0
+    while at < calls:
+        letters, count = Letters(), 0
+        for number in range(5):
+            letters.add(number)
+
+        def die(_name: str, after: bool, at: int = at) -> None:
+            nonlocal count
+            count += after is done
+            if after is done and count == at + 1:
+                raise KeyboardInterrupt
+
+        letters.broker.hook = die
+        try:
+            letters.redrive()
+        except KeyboardInterrupt:
+            pass
+        else:
+            calls = count
+        letters.broker.hook = lambda _name, _done: None
+        letters.redrive()
+        assert letters.back() == values(*range(5)), f"killed at call {at + 1}"
+        at += 1
+    assert calls > 8
+
+
+def test_two_side_by_side(letters: Letters) -> None:
+    """The younger fences the elder, whose transaction comes to nothing."""
+    letters.add(1)
+    started = False
+
+    def second(name: str, done: bool) -> None:
+        nonlocal started
+        if name == "begin" and not done and not started:
+            started = True
+            letters.redrive()
+
+    letters.broker.hook = second
+    with pytest.raises((Fenced, Aborted)):
+        letters.redrive()
+    assert letters.back() == values(1)
+
+
+def test_places_are_read_strictly() -> None:
+    assert parse_place("2:1045") == (2, 1045)
+    with pytest.raises(ConfigError, match="PARTITION:OFFSET"):
+        parse_place("7")

@@ -1,0 +1,42 @@
+"""Live traffic through the real API: valid, in time, with verdicts after the delay."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from producers.client import Client
+from producers.simulator.traffic import Simulator
+from tests.producers.running_api import serve
+from tests.support import eventually
+from tidegate.messages.documents import decode_verdict
+from tidegate.profile import load_profile
+
+
+def test_traffic_and_verdicts(tmp_path: Path) -> None:
+    profile = load_profile("card")
+    with serve(profile, tmp_path) as api:
+        done = Simulator(profile, Client(api.url), rate=400, label_delay=0.5).run(count=1200)
+        sent = {profile.id_of(profile.decode(record.value or b""))
+                for _, _, record in api.broker.committed_records("transactions.raw")}
+        verdicts = [decode_verdict(record.value or b"")
+                    for _, _, record in api.broker.committed_records("transactions.feedback")]
+    assert (done.transactions, done.refused, len(sent)) == (1200, 0, 1200)
+    assert 1.5 < done.seconds < 15, "at the rate asked for"
+    assert len(verdicts) == done.verdicts > 0
+    assert {verdict.transaction_id for verdict in verdicts} <= sent
+    assert sum(verdict.verdict == "fraud" for verdict in verdicts) <= done.frauds
+
+
+def test_it_stops_when_told(tmp_path: Path) -> None:
+    profile = load_profile("wallet")
+    with serve(profile, tmp_path) as api:
+        client = Client(api.url)
+        thread = threading.Thread(target=Simulator(profile, client, rate=50).run)
+        thread.start()
+        eventually(lambda: api.posts > 2)
+        api.faults += ["503"] * 1000
+        eventually(lambda: api.posts > 4)
+        client.stop.set()
+        thread.join(2)
+        assert not thread.is_alive()

@@ -1,0 +1,298 @@
+"""What the runner does besides surviving: rejects, the breaker, retries, sides, snapshots, stopping."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from tests.stream.crash import Clock, Inline
+from tests.stream.toy import CopyStage, Counters, CountStage
+from tests.support import eventually
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.settings import Settings
+from tidegate.stream.runner import Runner
+from tidegate.stream.sink import KafkaSink
+from tidegate.stream.snapshot import Snapshots
+from tidegate.stream.stage import NoState, Output, Stage
+
+TOPICS = {"in": 1, "side": 1, "out": 1, "transactions.dlq": 1}
+
+
+def sink(broker: MemoryBroker, clock: Callable[[], int] = now_us) -> KafkaSink:
+    return KafkaSink(broker, "toy", instance="0", profile=b"0123abcd", clock=clock)
+
+
+def runner(broker: MemoryBroker, stage: Stage[object] | CountStage | CopyStage, url: str = "", *,
+           batch: int = 4000) -> Runner:
+    clock = Clock()
+    return Runner(stage, broker, sink(broker, clock), snapshots=Snapshots(url) if url else None, clock=clock,
+                  batch=batch, snapshot_every=3, side_every=0, executor=Inline())
+
+
+def send(broker: MemoryBroker, *values: bytes, topic: str = "in") -> None:
+    for value in values:
+        broker.append(topic, b"k", value, [("from", b"test")], None)
+
+
+def until_idle(run: Runner) -> int:
+    return sum(run.run_once() for _ in range(10))
+
+
+def outputs(broker: MemoryBroker) -> list[bytes]:
+    return [(record.value or b"").split(b" ")[0] for _, _, record in broker.committed_records("out")]
+
+
+def test_one_poison_record_is_isolated_and_its_neighbours_pass() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, b"1:10", b"boom:11", b"1:12", b"bad:13", b"1:14", b"boom:15")
+    run = runner(broker, CountStage())
+    assert until_idle(run) == 6
+    assert outputs(broker) == [b"10", b"12", b"14"]
+    dead = {record.value: dict(record.headers or []) for _, _, record in broker.committed_records("transactions.dlq")}
+    assert set(dead) == {b"boom:11", b"bad:13", b"boom:15"}
+    told = dead[b"boom:11"]
+    assert (told["tidegate-reason"], told["tidegate-exception"]) == (b"exception", b"ZeroDivisionError")
+    assert (told["tidegate-topic"], told["tidegate-partition"], told["tidegate-offset"]) == (b"in", b"0", b"1")
+    assert told["from"] == b"test"
+    assert run.progress.processed == 6
+    assert run.progress.rejected == 3
+
+
+def test_a_batch_of_nothing_but_poison() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *[b"boom:%d" % at for at in range(7)])
+    assert until_idle(runner(broker, CountStage())) == 7
+    assert len(broker.committed_records("transactions.dlq")) == 7
+
+
+@pytest.mark.parametrize(("bad", "stops"), [(99, False), (100, True)])
+def test_the_breaker_stops_before_anything_of_the_batch_is_committed(bad: int, stops: bool) -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *[b"1:%d" % at for at in range(2000)])
+    run = runner(broker, CountStage())
+    until_idle(run)
+    send(broker, *[b"bad:%d" % at for at in range(bad)], *[b"1:%d" % at for at in range(900 - bad)])
+    if not stops:
+        assert until_idle(run) == 900
+        return
+    with pytest.raises(Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"):
+        until_idle(run)
+    assert broker.committed_records("transactions.dlq") == []
+
+
+class Shy(CopyStage):
+    """Raises Retry as often as it is told to."""
+
+    failures = 3
+
+    def process(self, state: NoState, batch: Batch) -> Output:
+        if self.failures:
+            self.failures -= 1
+            raise Retry("the database is away")
+        return super().process(state, batch)
+
+
+def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None:
+    broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
+    run = Runner(Shy(), broker, sink(broker, clock), snapshots=None, clock=clock)
+    send(broker, b"1", b"2")
+    polls: list[int] = []
+    broker.hook = lambda name, done: polls.append(clock.now) if name == "poll" and not done else None
+    while not run.run_once():
+        assert len(polls) < 1000
+    assert outputs(broker) == [b"1", b"2"]
+    assert polls[-1] - polls[0] >= 20_000 + 40_000 + 80_000
+    assert len(polls) > 20
+
+
+class Patient(CopyStage):
+    def process(self, state: NoState, batch: Batch) -> Output:
+        output = super().process(state, batch)
+        output.pause = 0.5
+        return output
+
+
+def test_a_stage_can_ask_for_a_pause() -> None:
+    broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
+    run = Runner(Patient(), broker, sink(broker, clock), snapshots=None, clock=clock, batch=1)
+    send(broker, b"1", b"2")
+    while not run.run_once():
+        pass
+    since = clock.now
+    while not run.run_once():
+        pass
+    assert clock.now - since >= 500_000
+
+
+class Models(CopyStage):
+    """Stateless, with a side: the newest value seen."""
+
+    side = "side"
+    newest = b""
+
+    def absorb(self, state: NoState, batch: Batch) -> None:
+        self.newest = batch.values[-1] or b""
+
+
+def test_a_stateless_stage_has_read_its_side_before_it_is_ready_and_follows_it() -> None:
+    broker, stage = MemoryBroker(TOPICS), Models()
+    send(broker, b"a", b"b", topic="side")
+    send(broker, b"1")
+    run = runner(broker, stage, batch=1)
+    while not run.run_once():
+        assert not outputs(broker)
+    assert stage.newest == b"b"
+    send(broker, b"c", topic="side")
+    run.run_once()
+    assert stage.newest == b"c"
+    assert run.progress.restored
+
+
+def test_damaged_snapshots_are_skipped_with_a_warning(caplog: pytest.LogCaptureFixture,
+                                                      tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("snapshots")
+    broker = MemoryBroker(TOPICS)
+    run = runner(broker, CountStage(), f"file://{folder}", batch=2)
+    for at in range(10):
+        send(broker, b"%d:%d" % (at % 3, at))
+        send(broker, b"%d" % at, topic="side")
+        run.run_once()
+    until_idle(run)
+    expected = run.digests()
+    run.close()
+    files = sorted(folder.rglob("*.snap"))
+    assert len(files) == 2
+    for damaged in reversed(files):
+        content = bytearray(damaged.read_bytes())
+        content[-1] ^= 1
+        damaged.write_bytes(content)
+        again = runner(broker, CountStage(), f"file://{folder}")
+        with caplog.at_level(logging.WARNING):
+            until_idle(again)
+        assert "is not used: its SHA-256" in caplog.text
+        again.close()
+        if damaged == files[1]:
+            assert again.progress.restored
+            older = runner(broker, CountStage(), f"file://{folder}")
+            until_idle(older)
+            assert older.digests() == expected
+            older.close()
+
+
+def test_a_topic_made_anew_is_noticed() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, b"1:1", b"1:2")
+    run = runner(broker, CountStage())
+    until_idle(run)
+    run.close()
+    broker.logs[TopicPartition("in", 0)].clear()
+    with pytest.raises(Stop, match="made anew"):
+        until_idle(runner(broker, CountStage()))
+
+
+def test_missing_topics_and_wide_sides_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no topic 'side'"):
+        runner(MemoryBroker({"in": 1}), CountStage())
+    with pytest.raises(ConfigError, match="must have 1 partition"):
+        runner(MemoryBroker(TOPICS | {"side": 2}), CountStage())
+
+
+def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
+        kafka: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    broker, name = KafkaBroker(Settings(kafka=kafka)), uuid.uuid4().hex[:8]
+    source, side, to = f"in-{name}", f"side-{name}", "out"
+    for topic, partitions in ((source, 2), (side, 1)):
+        broker.admin.create(topic, partitions, 1, {})
+    for topic in {to, "transactions.dlq"} - broker.admin.existing():
+        broker.admin.create(topic, 1, 1, {})
+    url = f"file://{tmp_path_factory.mktemp('snapshots')}"
+
+    class OnKafka(CountStage):
+        name, input = f"toy-{source}", source
+        side: str | None = f"side-{source[3:]}"
+
+    def start(instance: str) -> tuple[Runner, threading.Thread, threading.Event]:
+        kafka_sink = KafkaSink(broker, OnKafka.name, instance=instance, profile=b"0123abcd", clock=now_us)
+        run, stop = Runner(OnKafka(), broker, kafka_sink, snapshots=Snapshots(url), batch=50), threading.Event()
+        thread = threading.Thread(target=run.run, args=(stop,))
+        thread.start()
+        return run, thread, stop
+
+    reader = broker.consumer(None)
+    reader.assign({tp: reader.bounds(tp)[1] for tp in reader.partitions(to)})
+    found: list[bytes] = []
+
+    def all_out(count: int) -> bool:
+        found.extend((value or b"").split(b" ")[0] for batch in reader.poll(1000, 0.1) for value in batch.values)
+        return len(found) >= count
+
+    producer, failures = broker.producer(), list[Exception | None]()
+    workers = [start("0")]
+    for at in range(400):
+        if at == 200:
+            producer.flush(5)
+            workers.append(start("1"))
+        producer.produce(source, b"%d" % at, b"%d:%d" % (at % 8, at), failures.append)
+        if at % 50 == 0:
+            producer.produce(side, b"", b"%d" % at, failures.append)
+    producer.flush(5)
+    eventually(lambda: all_out(400), 30)
+    eventually(lambda: all(run.progress.restored and len(run.progress.partitions) == 1 for run, *_ in workers), 20)
+    before = {tp: digest for run, *_ in workers for tp, digest in run.digests().items()}
+    for _, thread, stop in workers:
+        stop.set()
+        thread.join(5)
+        assert not thread.is_alive()
+    assert not all_out(401)
+    assert sorted(map(int, found)) == list(range(400))
+    run, thread, stop = start("0")
+    eventually(lambda: run.progress.restored and len(run.progress.partitions) == 2, 20)
+    assert run.digests() == before
+    stop.set()
+    thread.join(5)
+    producer.close()
+    reader.close()
+
+
+def test_counters_refuse_wrong_use() -> None:
+    with pytest.raises(AssertionError):
+        Counters().rollback()
+
+
+class Short(CountStage):
+    """Its state is made of the last few records; knows which it was given."""
+
+    side = None
+    reach = 4
+
+    def __init__(self) -> None:
+        self.given: list[int] = []
+
+    def process(self, state: Counters, batch: Batch) -> Output:
+        self.given += batch.offsets
+        return super().process(state, batch)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_state_does_not_reach_back_to_is_not_read_again(kept: bool) -> None:
+    broker, url = MemoryBroker(TOPICS), f"memory://{uuid.uuid4().hex}"
+    run = runner(broker, Short(), url, batch=3)
+    send(broker, *[b"1:%d" % at for at in range(3)])
+    until_idle(run)
+    if kept:
+        assert Snapshots(url).offsets("toy", run._restorer._tag, 0), "one, that is too old in the end"
+    send(broker, *[b"1:%d" % at for at in range(20)])
+    run._snapshotter = None
+    until_idle(run)
+    run.close()
+    again = Short()
+    until_idle(runner(broker, again, url if kept else ""))
+    assert again.given == [19, 20, 21, 22]

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from model.bundles.bundle import Bundle
+from model.detectors.base import Array
+from model.history.fold import fold
+from model.training.train import train
+from producers.simulator.history import simulate_history
+from tidegate.profile import Profile, load_profile
+
+EVERY_DETECTOR = """models:
+  lightgbm: {trees: 100, leaves: 31}
+  xgboost: {trees: 100, leaves: 31}
+  online: {rate: 0.01}
+  isolation_forest: {trees: 100, sample: 4096}
+  autoencoder: {epochs: 1}
+  lstm_autoencoder: {epochs: 1}
+  vae: {epochs: 1}
+  keras: {epochs: 1}
+"""
+
+
+class Trained(NamedTuple):
+    profile: Profile
+    bundle: Bundle
+    values: Array
+    labels: np.ndarray
+    steps: list[tuple[float, str]]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The card profile's models on 30,000 simulated transactions, and that history's columns."""
+    profile, steps = load_profile("card"), []
+    frame = simulate_history(profile, 30_000, seed=5)
+    labels = frame.pop("label").to_numpy("int8")
+    folder: Path = tmp_path_factory.mktemp("bundles")
+    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)
+
+
+@pytest.fixture(scope="session")
+def everything(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Every detector, as large as they are by default, on 10,000 simulated vectors."""
+    folder: Path = tmp_path_factory.mktemp("everything")
+    path, text = folder / "vector.yaml", load_profile("vector").path.read_text()
+    path.write_text(re.sub(r"models:\n(  .*\n)+", EVERY_DETECTOR, text))
+    profile, steps = load_profile(str(path)), []
+    frame = simulate_history(profile, 10_000, seed=5)
+    labels = frame.pop("label").to_numpy("int8")
+    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)

@@ -1,0 +1,1 @@
+"""The ports to a message broker, and what crosses them."""

@@ -1,0 +1,204 @@
+"""A consumer of committed records, by column."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from tidegate.broker.kafka.config import consumer_error, error_of
+from tidegate.broker.ports import Assigned, Revoked
+from tidegate.broker.records import Batch, Headers, Position, TopicPartition
+from tidegate.errors import ConfigError, Retry, TidegateError
+
+_log = logging.getLogger("tidegate.broker.kafka")
+
+_TIMEOUT = 5.0
+_FIRST_TRY = 1.0
+_QUIET = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED,
+                    KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+"""Told as events while librdkafka mends them by itself."""
+
+_RECORDS = {type(None)}
+
+
+class KafkaConsumer:
+    """Implements `tidegate.broker.ports.Consumer`."""
+
+    def __init__(self, config: dict[str, object]) -> None:
+        self.client = ck.Consumer(config)
+        self._positions: dict[TopicPartition, int] = {}
+        self._assigned: set[TopicPartition] = set()
+        self._generation = 0
+
+    def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
+        def assigned(client: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
+            partitions = [_plain(p) for p in raw]
+            starts = on_assign(partitions)
+            client.assign([ck.TopicPartition(*p, starts.get(p, 0)) for p in partitions])
+            self._generation += 1
+            self._assigned = set(partitions)
+            self._positions = dict(starts)
+            self.pause([p for p in partitions if p not in starts])
+
+        def revoked(_: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
+            self._generation += 1
+            self._assigned = set()
+            self._positions.clear()
+            on_revoke([_plain(p) for p in raw])
+
+        self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        self.client.assign([ck.TopicPartition(*p, offset) for p, offset in positions.items()])
+        self._assigned = set(positions)
+        self._positions = dict(positions)
+
+    def poll(self, max_records: int, timeout: float) -> list[Batch]:
+        deadline = time.monotonic() + timeout
+        while True:
+            batches = self._take(max_records, max(0.0, deadline - time.monotonic()))
+            if batches or time.monotonic() >= deadline:
+                return batches
+
+    def _take(self, max_records: int, timeout: float) -> list[Batch]:
+        generation = self._generation
+        # consume(n, t) would wait for the whole of t unless n records came.
+        first = self.client.poll(timeout)
+        if first is None:
+            return []
+        messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
+        ends: dict[TopicPartition, int] = {}
+        if {type(m.error()) for m in messages} != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
+            messages, ends = _without_events(messages)
+        groups = _by_partition(messages)
+        if generation != self._generation:
+            return self._drop(groups)
+        batches = [_batch(source, group) for source, group in groups.items()]
+        for batch in batches:
+            self._positions[batch.source] = batch.next_offset
+        for source, end in ends.items():  # beyond the last record lies the marker of its transaction
+            self._positions[source] = max(end, self._positions.get(source, 0))
+        return batches
+
+    def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
+        """A rebalance came between the records: forget them, and read again what is still (or again) ours."""
+        for source in groups:
+            if source in self._assigned and source in self._positions:
+                self.seek(source, self._positions[source])
+        return []
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """A partition assigned a moment ago cannot be sought yet: try for a while."""
+        deadline = time.monotonic() + _TIMEOUT
+        while True:
+            try:
+                self.client.seek(ck.TopicPartition(*partition, offset))
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error is None or error.code() != KafkaError._STATE or time.monotonic() > deadline:
+                    raise _translate(exception, "seek") from exception
+                threading.Event().wait(0.01)
+            else:
+                self._positions[partition] = offset
+                return
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        if partitions:
+            self.client.pause([ck.TopicPartition(*p) for p in partitions])
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        if partitions:
+            self.client.resume([ck.TopicPartition(*p) for p in partitions])
+
+    def position(self, partition: TopicPartition) -> int | None:
+        return self._positions.get(partition)
+
+    def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+        try:
+            answers = self.client.committed([ck.TopicPartition(*p) for p in partitions], _TIMEOUT)
+        except KafkaException as exception:
+            raise _translate(exception, "committed") from exception
+        for answer in answers:
+            if answer.error is not None:
+                raise consumer_error(answer.error, "committed")
+        return {_plain(a): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0}
+
+    def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """The client asks the leader that it remembers, which may be gone: so a failure makes it look again, once."""
+        asked = ck.TopicPartition(*partition)
+        try:
+            return self.client.get_watermark_offsets(asked, _FIRST_TRY)
+        except KafkaException as exception:
+            _log.info("bounds of %s/%d: %s; looking for its leader again", *partition, exception)
+        try:
+            self.client.list_topics(partition.topic, _TIMEOUT)
+            return self.client.get_watermark_offsets(asked, _TIMEOUT)
+        except KafkaException as exception:
+            raise _translate(exception, "bounds") from exception
+
+    def end(self, partition: TopicPartition) -> int | None:
+        high = self.client.get_watermark_offsets(ck.TopicPartition(*partition), cached=True)[1]
+        return high if high >= 0 else None
+
+    def partitions(self, topic: str) -> list[TopicPartition]:
+        try:
+            found = self.client.list_topics(topic, _TIMEOUT).topics[topic]
+        except KafkaException as exception:
+            raise _translate(exception, "partitions") from exception
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise consumer_error(found.error, "partitions")
+        if found.error is not None or not found.partitions:
+            raise ConfigError(f"there is no topic {topic!r}: run `tidegate topics apply`")
+        return [TopicPartition(topic, number) for number in sorted(found.partitions)]
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _by_partition(messages: list[Message]) -> dict[TopicPartition, list[Message]]:
+    """Messages come out of the client in runs of one partition."""
+    groups: dict[TopicPartition, list[Message]] = {}
+    for (topic, partition), run in groupby(messages, lambda m: (m.topic(), m.partition())):
+        groups.setdefault(TopicPartition(topic or "", partition or 0), []).extend(run)
+    return groups
+
+
+def _plain(partition: ck.TopicPartition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.partition)
+
+
+def _translate(exception: KafkaException, call: str) -> TidegateError:
+    error = error_of(exception)
+    return Retry(f"{call}: {exception}") if error is None else consumer_error(error, call)
+
+
+def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
+    headers: list[Headers | None] = [m.headers() for m in messages]  # type: ignore[misc]
+    return Batch(
+        source,
+        [m.offset() for m in messages],  # type: ignore[misc]
+        [m.key() for m in messages],
+        [m.value() for m in messages],
+        [m.timestamp()[1] for m in messages],
+        headers,
+    )
+
+
+def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicPartition, int]]:
+    """The records, and the ends of the partitions that were read to their end."""
+    records, ends = [], {}
+    for message in messages:
+        error = message.error()
+        if error is None:
+            records.append(message)
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ends[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
+        elif error.code() not in _QUIET:
+            raise consumer_error(error, "poll")
+    return records, ends

@@ -1,0 +1,154 @@
+"""Producers: transactional for the stages, idempotent with delivery reports for ingest."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from tidegate.broker.kafka.config import FENCED, transaction_error
+from tidegate.broker.kafka.consumer import KafkaConsumer
+from tidegate.broker.records import Headers, Position, TopicPartition
+from tidegate.errors import Aborted, Fenced, Retry
+
+if TYPE_CHECKING:
+    from tidegate.broker.ports import Consumer
+
+_CALL = 8.0
+"""Seconds a transactional call may take before its producer is given up; below the transaction's own 10 s."""
+
+
+class KafkaTransactions:
+    """Implements the port `TransactionalProducer`. Making one ends what an older one of its id left open."""
+
+    def __init__(self, config: dict[str, object]) -> None:
+        self._client = ck.Producer(config)
+        with _translated("init_transactions"):
+            self._client.init_transactions(_CALL)
+
+    def begin(self) -> None:
+        with _translated("begin_transaction"):
+            self._client.begin_transaction()
+
+    def produce(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None],
+                headers: Sequence[Headers | None] | None = None) -> None:
+        send = self._client.produce
+        with _translated("produce"):
+            if headers is None:
+                for key, value in zip(keys, values, strict=True):
+                    try:
+                        send(topic, value, key)
+                    except BufferError:
+                        self._when_drained(partial(send, topic, value, key))
+            else:
+                for key, value, extra in zip(keys, values, headers, strict=True):
+                    self._when_drained(partial(send, topic, value, key, headers=_plain(extra)))
+
+    def _when_drained(self, send: Callable[[], None]) -> None:
+        """Send; while the local queue is full, wait for the broker."""
+        deadline = time.monotonic() + _CALL
+        while time.monotonic() < deadline:
+            try:
+                send()
+            except BufferError:
+                self._client.poll(0.01)
+            else:
+                return
+        raise Aborted("the local queue stays full: the broker takes nothing", rebuild=True)
+
+    def send_offsets(self, consumer: Consumer, positions: Mapping[TopicPartition, Position]) -> None:
+        """The group's metadata is read afresh, so that a member of an older generation is refused (KIP-447)."""
+        if not isinstance(consumer, KafkaConsumer):
+            raise TypeError("offsets of a Kafka consumer travel in a Kafka transaction")
+        offsets = [ck.TopicPartition(*p, at.offset, at.note) for p, at in positions.items()]
+        with _translated("send_offsets_to_transaction"):
+            self._client.send_offsets_to_transaction(offsets, consumer.client.consumer_group_metadata(), _CALL)
+
+    def commit(self) -> None:
+        with _translated("commit_transaction"):
+            self._client.commit_transaction(_CALL)
+
+    def abort(self) -> None:
+        with _translated("abort_transaction"):
+            self._client.abort_transaction(_CALL)
+
+    def close(self) -> None:
+        """Throw away what was not committed: the broker aborts it when the id's next producer starts.
+
+        The client's own close would try to abort, and wait for a broker that may be away.
+        """
+        self._client.purge()
+        del self._client
+
+
+@contextmanager
+def _translated(call: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as exception:
+        raise transaction_error(exception, call) from exception
+
+
+class KafkaProducer:
+    """Implements `tidegate.broker.ports.Producer`. One thread serves the delivery reports; make it after a fork."""
+
+    def __init__(self, config: dict[str, object]) -> None:
+        self._client = ck.Producer(config)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="kafka-delivery", daemon=True)
+        self._thread.start()
+
+    def produce(self, topic: str, key: bytes | None, value: bytes | None,
+                on_delivery: Callable[[Exception | None], None], headers: Headers | None = None) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            on_delivery(None if error is None else _undelivered(error))
+
+        try:
+            self._client.produce(topic, value, key, on_delivery=delivered, headers=_plain(headers))
+        except BufferError as error:
+            raise Retry("the local queue is full") from error
+        except KafkaException as exception:
+            raise Retry(f"produce: {exception}") from exception
+
+    def produce_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]],
+                    on_delivery: Callable[[Exception | None], None]) -> None:
+        def delivered(error: KafkaError | None, _: Message) -> None:
+            on_delivery(None if error is None else _undelivered(error))
+
+        send = self._client.produce
+        try:
+            for key, value in records:
+                send(topic, value, key, on_delivery=delivered)
+        except BufferError as error:
+            raise Retry("the local queue is full") from error
+        except KafkaException as exception:
+            raise Retry(f"produce: {exception}") from exception
+
+    def flush(self, timeout: float) -> int:
+        return self._client.flush(timeout)
+
+    def close(self) -> None:
+        """Waits a short while for what is under way."""
+        self._client.flush(2)
+        self._closed.set()
+        self._thread.join()
+        self._client.purge()
+        del self._client
+
+    def _serve(self) -> None:
+        while not self._closed.is_set():
+            self._client.poll(0.1)
+
+
+def _plain(headers: Headers | None) -> list[tuple[str, str | bytes | None]]:
+    return [*headers] if headers else []
+
+
+def _undelivered(error: KafkaError) -> Exception:
+    return Fenced(error.str()) if error.code() in FENCED else Retry(error.str())

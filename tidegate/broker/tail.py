@@ -1,0 +1,76 @@
+"""A thread that follows a whole topic, without a group: waiters of the API, the live page, the board of heartbeats."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+
+from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import ConfigError, Retry
+
+_LOG = logging.getLogger(__name__)
+_PAUSE = 1.0
+"""Seconds between two attempts while the broker or the topic is away."""
+
+_BREATH = 0.002
+
+
+class Tail:
+    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) from its first record.
+
+    Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is not reading now, or
+    is empty. An error of `absorb` is a defect: the thread ends and `problem` keeps the words.
+    """
+
+    def __init__(self, broker: Broker, topic: str, absorb: Callable[[Batch], None], *, from_start: bool = False,
+                 poll_seconds: float = 0.2, max_records: int = 2000) -> None:
+        self._broker, self._topic, self._absorb = broker, topic, absorb
+        self._from_start, self._poll_seconds, self._max_records = from_start, poll_seconds, max_records
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
+        self.problem = f"topic {topic} is not read yet"
+        self.reading = threading.Event()
+        """Set once the thread knows the offsets it starts from: records produced later are seen."""
+
+    def start(self) -> Tail:
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        """Stop and wait for the thread."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except (Retry, ConfigError) as error:
+                self.problem = f"topic {self._topic}: {error}"
+                self._stop.wait(_PAUSE)
+            except Exception as error:
+                self.problem = f"the reader of topic {self._topic} stopped: {type(error).__name__}"
+                _LOG.exception("the reader of topic %s stopped", self._topic)
+                raise
+
+    def _follow(self) -> None:
+        consumer = self._broker.consumer(None)
+        try:
+            consumer.assign(self._starts(consumer))
+            self.problem = ""
+            self.reading.set()
+            while not self._stop.is_set():
+                batches = consumer.poll(self._max_records, self._poll_seconds)
+                for batch in batches:
+                    self._absorb(batch)
+                if not batches:
+                    self._stop.wait(_BREATH)  # the broker in memory does not wait for records
+        finally:
+            consumer.close()
+
+    def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
+        edge = 0 if self._from_start else 1
+        return {partition: consumer.bounds(partition)[edge] for partition in consumer.partitions(self._topic)}

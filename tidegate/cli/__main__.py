@@ -1,5 +1,0 @@
-"""`python -m tidegate.cli` is the `tidegate` command."""
-
-from tidegate.cli import main
-
-main()

@@ -1,0 +1,1 @@
+"""Processes on this machine: the embedded broker, the supervisor, the web servers."""

@@ -1,0 +1,146 @@
+"""The JSON documents that people and other systems meet: verdicts, labels, models and heartbeats, with their codecs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from tidegate.messages.frames import Decision
+
+
+class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What somebody says of a transaction (topic transactions.feedback)."""
+
+    transaction_id: str
+    verdict: Literal["fraud", "legitimate"]
+    label_id: str = ""
+    source: str = "api"
+    note: str = ""
+    given_us: int = 0
+
+
+class Label(msgspec.Struct, forbid_unknown_fields=True):
+    """A verdict joined with its row (topic transactions.labels): self-contained, so that a fold needs no look-up."""
+
+    transaction_id: str
+    label_id: str
+    fraud: bool
+    source: str
+    profile: str
+    event_us: int
+    amount_minor: int
+    given_us: int
+    keys: list[int]
+    values: list[float | None]
+    score: float
+    decision: Decision
+    entities: list[str | None]
+
+
+class Rollback(msgspec.Struct, forbid_unknown_fields=True):
+    """The online weights become what they were before offset `rollback_to` (topic transactions.labels)."""
+
+    rollback_to: int
+    profile: str
+    given_us: int
+    by: str = ""
+
+
+class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
+    """Promotion: scorers switch to this bundle between two batches (topic models, key champion)."""
+
+    bundle: str
+    profile: str
+    promoted_us: int
+    by: str = ""
+    previous: str = ""
+    """The champion before: where a rollback goes."""
+
+
+class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
+    """Scorers let this bundle score beside the champion, without deciding anything (topic models, key shadow).
+
+    `bundle` is empty when none is to do so any more.
+    """
+
+    bundle: str
+    profile: str
+    started_us: int
+    by: str = ""
+
+
+class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
+    """Scorers let this bundle decide for a share of the accounts, the same ones each time (topic models, key canary).
+
+    `bundle` is empty when the champion is to decide for all again.
+    """
+
+    bundle: str
+    profile: str
+    share: float
+    started_us: int
+    by: str = ""
+
+
+class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
+    """The online model after all labels before offset `labels` (topic models, key online/<bundle>)."""
+
+    bundle: str
+    labels: int
+    weights: bytes
+    """Little-endian f8, the online detector's flat parameters."""
+    learnt: int
+    published_us: int
+    frozen: bool = False
+    """The online model lost against the training's weights: these are those, until a rollback or another bundle."""
+
+
+Kind = Literal["input", "derived", "score"]
+
+
+class Moved(msgspec.Struct, forbid_unknown_fields=True):
+    """How far a column is from the training: population stability index and Kolmogorov-Smirnov distance."""
+
+    name: str
+    kind: Kind
+    psi: float
+    ks: float
+
+
+class Drift(msgspec.Struct, forbid_unknown_fields=True):
+    """The newest rows of a partition against what their bundle learnt from; the largest PSI first."""
+
+    bundle: str
+    rows: int
+    moved: list[Moved]
+
+
+class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
+    """What a process says of itself once a second (topic status, key process)."""
+
+    process: str
+    stage: str
+    pid: int
+    host: str
+    partitions: list[int]
+    restored: bool
+    lag: int
+    processed: int
+    rejected: int
+    restarts: int
+    bundle: str
+    models_offset: int
+    metrics_port: int
+    time_us: int
+    stopping: bool = False
+    drift: Drift | None = None
+
+
+ModelMessage = Champion | Shadow | Canary | OnlineWeights
+decode_model = msgspec.json.Decoder(ModelMessage).decode
+decode_verdict = msgspec.json.Decoder(Verdict).decode
+decode_label = msgspec.json.Decoder(Label).decode
+decode_rollback = msgspec.json.Decoder(Rollback).decode
+decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode
+encode = msgspec.json.Encoder().encode

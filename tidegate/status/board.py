@@ -1,0 +1,85 @@
+"""The board: what the heartbeats on topic `status` say of the whole pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import msgspec
+
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch
+from tidegate.messages.documents import Drift, Heartbeat, decode_heartbeat
+
+FRESH_US = 5_000_000
+"""A heartbeat older than this says nothing about now."""
+
+
+class Board:
+    """The newest heartbeat of each process, and what is missing for every partition of every stage to be served."""
+
+    def __init__(self, broker: Broker, inputs: Mapping[str, str]) -> None:
+        self._broker, self._inputs = broker, dict(inputs)
+        self._beats: dict[str, Heartbeat] = {}
+        self._partitions: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.stages = tuple(inputs)
+
+    def absorb(self, batch: Batch) -> None:
+        """Take records of topic `status`; what is no heartbeat is left out."""
+        for key, value in zip(batch.keys, batch.values, strict=True):
+            process = (key or b"").decode("utf-8", "replace")
+            if value is None:
+                self._forget(process)
+                continue
+            try:
+                beat = decode_heartbeat(value)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue
+            with self._lock:
+                self._beats[beat.process] = beat
+
+    def _forget(self, process: str) -> None:
+        with self._lock:
+            self._beats.pop(process, None)
+
+    def processes(self, now_us: int, within_us: int = FRESH_US) -> list[Heartbeat]:
+        """Heartbeats at most `within_us` old, by stage (in the order of the flow) and process."""
+        order = {stage: at for at, stage in enumerate(self._inputs)}
+        with self._lock:
+            fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
+        return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
+
+    def drift(self, now_us: int) -> Drift | None:
+        """What the process says that has counted most rows; None while nobody says anything."""
+        told = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
+        return max(told, key=lambda drift: drift.rows, default=None)
+
+    def partitions(self) -> dict[str, int]:
+        """The number of partitions that each stage has to serve; a stage whose topic does not exist is left out.
+
+        Raises Retry when the broker is away and the numbers are not known yet.
+        """
+        if len(self._partitions) < len(self._inputs):
+            topics = self._broker.topic_ids(list(self._inputs.values()))
+            self._partitions = {stage: topics[topic][1] for stage, topic in self._inputs.items() if topic in topics}
+        return self._partitions
+
+    def missing(self, now_us: int) -> list[str]:
+        """One sentence for each stage that does not serve all of its partitions; empty when everything is ready."""
+        partitions = self.partitions()
+        beats = self.processes(now_us)
+        faults = [self._fault(stage, topic, partitions.get(stage), beats) for stage, topic in self._inputs.items()]
+        return [fault for fault in faults if fault]
+
+    @staticmethod
+    def _fault(stage: str, topic: str, partitions: int | None, beats: list[Heartbeat]) -> str:
+        if partitions is None:
+            return f"{stage}: topic {topic} does not exist"
+        mine = [beat for beat in beats if beat.stage == stage and not beat.stopping]
+        if not mine:
+            return f"{stage}: no live process"
+        served = {partition for beat in mine if beat.restored for partition in beat.partitions}
+        if lacking := sorted(set(range(partitions)) - served):
+            return f"{stage}: partitions {', '.join(map(str, lacking))} not assigned and restored"
+        return ""

@@ -1,0 +1,113 @@
+"""What a process tells the world: /metrics, /healthz and /readyz by HTTP, and a heartbeat on topic `status`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from tidegate.broker.ports import Producer
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError, TidegateError
+from tidegate.messages.documents import Drift, Heartbeat, encode
+from tidegate.stream.runner import Progress
+
+_LOG = logging.getLogger(__name__)
+STATUS = "status"
+
+
+class Health:
+    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its models offset, and
+    `drift` for what a stage that watches it has to say.
+    """
+
+    def __init__(self, process: str, stage: str, producer: Producer, progress: Callable[[], Progress], *,
+                 host: str = "127.0.0.1", port: int = 0, restarts: int = 0,
+                 models: Callable[[], tuple[str, int]] = lambda: ("", -1),
+                 drift: Callable[[], Drift | None] = lambda: None, every: float = 1.0) -> None:
+        """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
+        self._process, self._stage, self._producer, self._every = process, stage, producer, every
+        self._progress, self._models, self._drift, self._restarts = progress, models, drift, restarts
+        try:
+            self._server = ThreadingHTTPServer((host, port), self._handler())
+        except OSError as error:
+            raise ConfigError(f"port {port} of {host}: {error.strerror}; set TIDEGATE_METRICS_PORT") from error
+        self.port = self._server.server_port
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._server.serve_forever, name="health-http", daemon=True),
+                         threading.Thread(target=self._beat, name="heartbeat", daemon=True)]
+
+    def start(self) -> Health:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def close(self) -> None:
+        """Say good-bye and stop answering. The producer stays open: it is the caller's."""
+        self._stop.set()
+        self._server.shutdown()
+        self._server.server_close()
+        for thread in self._threads:
+            thread.join(5)
+        self._send(stopping=True)
+        self._producer.flush(2)
+
+    def heartbeat(self, *, stopping: bool = False) -> Heartbeat:
+        """What the process says of itself now."""
+        progress, (bundle, models_offset) = self._progress(), self._models()
+        return Heartbeat(
+            process=self._process, stage=self._stage, pid=os.getpid(), host=platform.node(),
+            partitions=progress.partitions, restored=progress.restored, lag=progress.lag,
+            processed=progress.processed, rejected=progress.rejected, restarts=self._restarts, bundle=bundle,
+            models_offset=models_offset, metrics_port=self.port, time_us=now_us(), stopping=stopping,
+            drift=self._drift())
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._every):
+            self._send()
+
+    def _send(self, *, stopping: bool = False) -> None:
+        try:
+            self._producer.produce(STATUS, self._process.encode(), encode(self.heartbeat(stopping=stopping)), _told)
+        except TidegateError as error:
+            _told(error)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        health = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, kind, body = health.answer(self.path)
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+                _LOG.debug(format, *args)
+
+        return Handler
+
+    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        """Status, content type and body for a path."""
+        if path == "/metrics":
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
+        if path not in ("/healthz", "/readyz"):
+            return HTTPStatus.NOT_FOUND, "text/plain", b"try /metrics, /healthz, /readyz\n"
+        ready = self._progress().restored
+        status = HTTPStatus.OK if ready or path == "/healthz" else HTTPStatus.SERVICE_UNAVAILABLE
+        body = {"process": self._process, "stage": self._stage, "ready": ready}
+        return status, "application/json", json.dumps(body).encode()
+
+
+def _told(error: Exception | None) -> None:
+    if error is not None:
+        _LOG.warning("heartbeat not sent: %s", error)

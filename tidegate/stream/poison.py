@@ -1,0 +1,66 @@
+"""Processing a batch although some of its records make the stage raise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tidegate.broker.records import Batch
+from tidegate.errors import TidegateError
+from tidegate.stream.stage import Output, Reject, Stage, State
+
+
+def process(stage: Stage[Any], state: State, batch: Batch,
+            prepare: Callable[[], None]) -> list[tuple[Batch, Output]]:
+    """Begin, `prepare` (absorb the side input), and process; the state is left begun.
+
+    Records that make the stage raise are found by bisection, each on the state it met, and rejected as `exception`;
+    the others are processed as one batch. What the stage raises on purpose passes, with the state rolled back.
+    """
+    poison: list[tuple[Batch, Output]] = []
+    while len(batch):
+        outcome = _attempt(stage, state, batch, prepare)
+        if isinstance(outcome, Output):
+            return [(batch, outcome), *poison]
+        at, error = _first_poison(stage, state, batch, prepare, outcome)
+        reject = Reject(0, "exception", str(error), type(error).__name__)
+        poison.append((batch.part(at, at + 1), Output(rejects=[reject])))
+        batch = _without(batch, at)
+    state.begin()
+    prepare()
+    return poison
+
+
+def _attempt(stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]) -> Output | Exception:
+    """The stage's output with the state begun, or its defect with the state rolled back."""
+    state.begin()
+    prepare()
+    try:
+        return stage.process(state, batch)
+    except TidegateError:
+        state.rollback()
+        raise
+    except Exception as error:  # noqa: BLE001 - any defect: the caller isolates the record and puts it into a dead letter
+        state.rollback()
+        return error
+
+
+def _first_poison(stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None],
+                  error: Exception) -> tuple[int, Exception]:
+    """The index of the first record with which a prefix of the batch raises, and what it raises."""
+    low, high = 0, len(batch) - 1
+    while low < high:
+        middle = (low + high) // 2
+        outcome = _attempt(stage, state, batch.part(0, middle + 1), prepare)
+        if isinstance(outcome, Output):
+            state.rollback()
+            low = middle + 1
+        else:
+            high, error = middle, outcome
+    return low, error
+
+
+def _without(batch: Batch, at: int) -> Batch:
+    head, tail = batch.part(0, at), batch.part(at + 1, len(batch))
+    return Batch(batch.source, head.offsets + tail.offsets, head.keys + tail.keys, head.values + tail.values,
+                 head.timestamps + tail.timestamps, head.headers + tail.headers, batch.received_us)

@@ -1,0 +1,131 @@
+"""The side topic of a stage: labels for the keyed steps, models for the scorer."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from tidegate.broker.ports import Consumer
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry, Stop
+from tidegate.stream.stage import NoState, Stage
+
+_LOG = logging.getLogger(__name__)
+_POLL = 4000
+_PATIENCE = 60
+"""Empty polls of 0.1 s in a row before a read is given up for now."""
+_HELD = 8 << 20
+"""Bytes of values held in memory. What is older is read from the log again: a label has 0.5 KB, a model 10 KB and more,
+so a count of records would bound nothing."""
+
+
+def read_range(consumer: Consumer, source: TopicPartition, start: int, stop: int, size: int) -> Iterator[Batch]:
+    """The records of a partition with `start` <= offset < `stop`.
+
+    Raises Retry when they do not come, Stop when the log ends before `stop`.
+    """
+    if start >= stop:
+        return
+    consumer.assign({source: start})
+    empty = 0
+    while (consumer.position(source) or start) < stop:
+        batches = consumer.poll(size, 0.1)
+        empty = 0 if batches else empty + 1
+        for batch in batches:
+            if records := bisect_left(batch.offsets, stop):
+                yield batch if records == len(batch) else batch.part(0, records)
+        if empty > _PATIENCE:
+            _explain(consumer, source, stop)
+
+
+def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
+    end = consumer.bounds(source)[1]
+    if end < stop:
+        raise Stop(f"{source.topic}/{source.partition} ends at {end}, before the committed offset {stop}: was the "
+                   "topic made anew? Reset the group's offsets (or the database's) if that was meant")
+    raise Retry(f"{source.topic}/{source.partition}: no records before offset {stop} within {_PATIENCE / 10:g} s")
+
+
+class SideLog:
+    """The one partition of a stateful stage's side topic, followed to its end; the newest records are kept in memory.
+
+    `end` is the offset after the last record known, `held` the bytes of values in memory.
+    """
+
+    def __init__(self, consumer: Consumer, source: TopicPartition, hold: int = _HELD) -> None:
+        self._consumer, self._source, self._hold = consumer, source, hold
+        self._recent: deque[tuple[Batch, int]] = deque()
+        self.held = 0
+        self._start = self.end = -1
+
+    def follow(self, start: int) -> None:
+        """Read from `start` to the present end, unless it is followed already."""
+        if self.end < 0:
+            self._consumer.assign({self._source: start})
+            self._start = self.end = start
+        empty, stop = 0, self._consumer.bounds(self._source)[1]
+        while self.end < stop:
+            before = self.end
+            self.poll(0.1)
+            empty = 0 if self.end > before else empty + 1
+            if empty > _PATIENCE:
+                raise Retry(f"{self._source.topic}: the side topic is not read to its end yet")
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Take what has come."""
+        if self.end < 0:
+            return
+        for batch in self._consumer.poll(_POLL, timeout):
+            size = sum(len(value or b"") for value in batch.values)
+            self._recent.append((batch, size))
+            self.held += size
+        self.end = max(self.end, self._consumer.position(self._source) or 0)
+        while self.held > self._hold:
+            batch, size = self._recent.popleft()
+            self._start, self.held = batch.next_offset, self.held - size
+
+    def read(self, start: int, stop: int) -> Iterator[Batch]:
+        """Records with `start` <= offset < `stop`, from memory or from the log."""
+        if 0 <= self._start <= start:
+            yield from (part for batch, _ in self._recent if len(part := _cut(batch, start, stop)))
+            return
+        yield from read_range(self._consumer, self._source, start, stop, _POLL)
+        if self.end >= 0:
+            self._consumer.assign({self._source: self.end})
+
+
+def _cut(batch: Batch, start: int, stop: int) -> Batch:
+    first, last = bisect_left(batch.offsets, start), bisect_left(batch.offsets, stop)
+    return batch if (first, last) == (0, len(batch)) else batch.part(first, last)
+
+
+class SideFeed:
+    """All partitions of a stateless stage's side topic, from the first record on, each batch absorbed once."""
+
+    def __init__(self, consumer: Consumer, sources: list[TopicPartition], stage: Stage[Any]) -> None:
+        self._consumer, self._stage, self._sources, self._assigned = consumer, stage, sources, False
+
+    def follow(self) -> None:
+        """Read to the present end. Raises Retry."""
+        if not self._assigned:
+            self._consumer.assign({source: self._consumer.bounds(source)[0] for source in self._sources})
+            self._assigned = True
+        ends = {source: self._consumer.bounds(source)[1] for source in self._sources}
+        for _ in range(_PATIENCE):
+            if all((self._consumer.position(source) or 0) >= end for source, end in ends.items()):
+                return
+            self.poll(0.1)
+        raise Retry("the side topic is not read to its end yet")
+
+    def poll(self, timeout: float = 0.0) -> None:
+        """Absorb what has come; what cannot be absorbed now comes again."""
+        batches = self._consumer.poll(_POLL, timeout) if self._assigned else []
+        for batch in batches:
+            try:
+                self._stage.absorb(NoState(), batch)
+            except Retry as error:
+                _LOG.warning("side topic %s: %s", batch.source.topic, error)
+                self._consumer.seek(batch.source, batch.offsets[0])

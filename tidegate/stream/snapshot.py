@@ -1,0 +1,145 @@
+"""Snapshots: a partition's state at an offset of its log, as one file that executes nothing on loading.
+
+A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON (`offset`, `side`,
+and name, dtype, shape and place of each array), and the arrays' bytes, each at a multiple of 64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+import fsspec
+import msgspec
+import numpy as np
+from numpy.lib import format as npy
+
+from tidegate.stream.stage import Arrays
+
+_LOG = logging.getLogger(__name__)
+_MAGIC = b"TGSNAP1\n"
+_START = len(_MAGIC) + 32 + 4
+_ALIGN = 64
+_NAME = re.compile(r"(\d{20})\.snap")
+KEEP = 2
+
+
+class DamagedSnapshotError(Exception):
+    """The file is not what was written."""
+
+
+class Snapshot(NamedTuple):
+    """A state after all input before `offset` and all side records before `side`."""
+
+    offset: int
+    side: int
+    arrays: Arrays
+
+
+class Snapshots:
+    """Snapshots under an fsspec URL that replicas may share: URL/stage/tag/partition/offset.snap."""
+
+    def __init__(self, url: str) -> None:
+        self._files, self._root = fsspec.core.url_to_fs(url)
+
+    def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
+        """Write one and remove all but the newest two. Raises OSError; a file is there in whole or not at all."""
+        folder = self._folder(stage, tag, partition)
+        self._files.makedirs(folder, exist_ok=True)
+        name = f"{folder}/{snapshot.offset:020d}.snap"
+        with self._files.open(name + ".part", "wb") as file:
+            for piece in encode(snapshot):
+                file.write(piece)
+        self._files.mv(name + ".part", name)
+        for old in self._offsets(folder)[KEEP:]:
+            self._files.rm(f"{folder}/{old:020d}.snap")
+
+    def offsets(self, stage: str, tag: str, partition: int) -> list[int]:
+        """The offsets of the snapshots there are, newest first."""
+        return self._offsets(self._folder(stage, tag, partition))
+
+    def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
+        """Read one; its arrays are writable views of one buffer. Raises OSError, DamagedSnapshotError."""
+        name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
+        buffer = bytearray(self._files.size(name))
+        with self._files.open(name, "rb") as file:
+            _fill(file, buffer)
+        return decode(buffer)
+
+    def set_aside(self, stage: str, tag: str, partition: int, offset: int) -> None:
+        """Rename a damaged one, so that it counts no more but can be looked at."""
+        name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
+        self._files.mv(name, name + ".damaged")
+
+    def _folder(self, stage: str, tag: str, partition: int) -> str:
+        return f"{self._root}/{stage}/{tag}/{partition}"
+
+    def _offsets(self, folder: str) -> list[int]:
+        self._files.invalidate_cache()
+        if not self._files.exists(folder):
+            return []
+        names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
+        return sorted((int(found[1]) for name in names if (found := _NAME.fullmatch(name))), reverse=True)
+
+
+def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
+    """The file's content in pieces; arrays are not copied if they are contiguous. Raises TypeError for objects."""
+    entries: list[dict[str, Any]] = []
+    bodies: list[bytes | memoryview] = []
+    at = 0
+    for name, array in snapshot.arrays.items():
+        if array.dtype.hasobject:
+            raise TypeError(f"array {name!r} holds objects")
+        body = np.ascontiguousarray(array)
+        entries.append({"name": name, "dtype": npy.dtype_to_descr(array.dtype), "shape": array.shape, "at": at})
+        bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
+        at += body.nbytes + -body.nbytes % _ALIGN
+    header = msgspec.json.encode({"offset": snapshot.offset, "side": snapshot.side, "arrays": entries})
+    header += b" " * (-(_START + len(header)) % _ALIGN)
+    pieces: list[bytes | memoryview] = [len(header).to_bytes(4, "little"), header, *bodies]
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    yield _MAGIC + digest.digest()
+    yield from pieces
+
+
+def decode(buffer: bytearray) -> Snapshot:
+    """The reverse of `encode`. Raises DamagedSnapshotError."""
+    view = memoryview(buffer)
+    if len(view) < _START or view[:len(_MAGIC)] != _MAGIC:
+        raise DamagedSnapshotError("not a snapshot, or cut short")
+    if hashlib.sha256(view[_START - 4:]).digest() != view[len(_MAGIC):_START - 4]:
+        raise DamagedSnapshotError("its SHA-256 does not fit its content")
+    end = _START + int.from_bytes(view[_START - 4:_START], "little")
+    header = msgspec.json.decode(view[_START:end])
+    arrays = {}
+    for entry in header["arrays"]:
+        dtype, shape = npy.descr_to_dtype(_tuples(entry["dtype"])), tuple(entry["shape"])
+        count = int(np.prod(shape, dtype=np.int64))
+        arrays[entry["name"]] = np.frombuffer(buffer, dtype, count, end + entry["at"]).reshape(shape)
+    return Snapshot(header["offset"], header["side"], arrays)
+
+
+def _bytes_of(array: np.ndarray) -> memoryview:
+    return array.reshape(-1).view(np.uint8).data if array.size else memoryview(b"")
+
+
+def _tuples(descr: Any) -> Any:  # noqa: ANN401 - numpy's own description of a dtype
+    """JSON knows no tuples; numpy's descriptions of records need them."""
+    if isinstance(descr, str):
+        return descr
+    return [tuple(_tuples(part) if at == 1 else tuple(part) if isinstance(part, list) else part
+                  for at, part in enumerate(cast("list[Any]", field))) for field in descr]
+
+
+def _fill(file: Any, buffer: bytearray) -> None:  # noqa: ANN401 - fsspec's files have no common type
+    view, at = memoryview(buffer), 0
+    while at < len(buffer):
+        got = file.readinto(view[at:])
+        if not got:
+            raise DamagedSnapshotError("cut short while it was read")
+        at += got

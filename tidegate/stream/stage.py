@@ -1,0 +1,125 @@
+"""The contract between a stage (pure) and the runner (all I/O).
+
+A stage turns a `Batch` of one partition into an `Output`. It knows no Kafka, no clock and no environment, so the same
+stage runs on the real broker, on the in-memory broker and on a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+
+from tidegate.broker.records import Batch, Headers
+
+Arrays = dict[str, np.ndarray]
+
+
+class Reject(NamedTuple):
+    """The record at index `at` of the batch goes to the dead letters: a stable word, and a sentence for people."""
+
+    at: int
+    reason: str
+    detail: str
+    exception: str = ""
+
+
+@dataclass(slots=True)
+class Emit:
+    """Records for one topic, by column; `headers` and `partition` only where a topic needs them."""
+
+    topic: str
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers | None] | None = None
+
+
+@dataclass(slots=True)
+class Output:
+    """What a stage made of a batch.
+
+    `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause` asks the runner to
+    wait that many seconds before the next poll (a stage that put records back for later).
+    """
+
+    emits: list[Emit] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    rows: object | None = None
+    pause: float = 0.0
+
+
+class State(Protocol):
+    """The state of one partition: a fold of the log.
+
+    `begin` opens an undo log, `rollback` puts everything back bit for bit, `commit` forgets the undo log. A rollback
+    without `begin`, and a `begin` on top of an open one, are errors.
+    """
+
+    def begin(self) -> None: ...
+    def rollback(self) -> None: ...
+    def commit(self) -> None: ...
+
+    def arrays(self) -> Arrays:
+        """A consistent copy of all that the state is, for a snapshot; never objects."""
+        ...
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical content: equal for equal folds, whatever the batches were."""
+        ...
+
+
+S = TypeVar("S")
+
+
+class NoState:
+    """The state of a stage that keeps none."""
+
+    def begin(self) -> None:
+        """Nothing to undo."""
+
+    def rollback(self) -> None:
+        """Nothing to put back."""
+
+    def commit(self) -> None:
+        """Nothing to forget."""
+
+    def arrays(self) -> Arrays:
+        return {}
+
+    def digest(self) -> str:
+        return ""
+
+
+class Stage(Protocol[S]):
+    """One step of the pipeline.
+
+    `name` is the consumer group's and the metrics' name; `input` the topic it consumes. `side` names a topic that the
+    runner reads in whole (all partitions, by assign) and hands to `absorb`, or is None. `snapshot_tag` changes whenever
+    stored states must not be used any more (profile hash, bundle); "" says that the stage keeps no state: then `absorb`
+    is called once for each side batch, with a `NoState`, instead of once for each partition's state. `reach` is of how
+    many offsets before a position the state there is made, 0 of all: what comes before need not be read again.
+    """
+
+    name: str
+    input: str
+    side: str | None
+    snapshot_tag: str
+    reach: int
+
+    def new_state(self, partition: int, partitions: int) -> S:
+        """The empty state of one partition of an input of `partitions` partitions."""
+        ...
+
+    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> S:
+        """The state that `arrays()` described. Raises ConfigError when it does not fit."""
+        ...
+
+    def absorb(self, state: S, batch: Batch) -> None:
+        """Apply records of the side topic to one partition's state (called between begin and commit)."""
+        ...
+
+    def process(self, state: S, batch: Batch) -> Output:
+        """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise Retry or Stop."""
+        ...
