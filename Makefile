@@ -21,6 +21,7 @@ neural xgboost: %: .venv/.installed-%
 test: .venv/.installed-dev
 	scripts/test-services
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)

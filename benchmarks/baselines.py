@@ -1,9 +1,10 @@
-"""What the pipeline is compared with: bytes copied through as many topics, and a loop as tutorials write it.
+"""What the pipeline is compared with: bytes copied through as many topics, and a loop as tutorials
+write it.
 
-    python -m benchmarks.baselines copy ADDRESS FROM TO
-        one hop, Kafka transactions, nothing decoded; until SIGTERM
-    python -m benchmarks.baselines tutorial ADDRESS DB_URL MODEL COUNT
-        poll one, json, predict one, flush, commit one row
+python -m benchmarks.baselines copy ADDRESS FROM TO
+    one hop, Kafka transactions, nothing decoded; until SIGTERM
+python -m benchmarks.baselines tutorial ADDRESS DB_URL MODEL COUNT
+    poll one, json, predict one, flush, commit one row
 """
 
 from __future__ import annotations
@@ -37,10 +38,20 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 def copy(address: str, source: str, target: str) -> None:
     """Copy keys and values from one topic to another, exactly once, until SIGTERM."""
-    consumer = Consumer({"bootstrap.servers": address, "group.id": f"copy.{source}", "auto.offset.reset": "earliest",
-                         "enable.auto.commit": False, "isolation.level": "read_committed",
-                         "fetch.wait.max.ms": 10, **FAST})
-    producer = Producer({"bootstrap.servers": address, "transactional.id": f"copy.{source}", "linger.ms": 1, **FAST})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": f"copy.{source}",
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 10,
+            **FAST,
+        }
+    )
+    producer = Producer(
+        {"bootstrap.servers": address, "transactional.id": f"copy.{source}", "linger.ms": 1, **FAST}
+    )
     producer.init_transactions(30)
     consumer.subscribe([source])
     while True:
@@ -64,12 +75,19 @@ def tutorial(address: str, db_url: str, model_file: Path, count: int) -> None:
 
     booster = lightgbm.Booster(model_file=str(model_file))
     width = booster.num_feature()
-    consumer = Consumer({"bootstrap.servers": address, "group.id": f"tutorial.{time.time_ns()}",
-                         "auto.offset.reset": "earliest"})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": f"tutorial.{time.time_ns()}",
+            "auto.offset.reset": "earliest",
+        }
+    )
     producer = Producer({"bootstrap.servers": address})
     consumer.assign([TopicPartition("transactions.raw", 0, 0)])
     with psycopg.connect(db_url.replace("postgresql+psycopg", "postgresql")) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS tutorial (id text PRIMARY KEY, score float8, payload text)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS tutorial (id text PRIMARY KEY, score float8, payload text)"
+        )
         connection.commit()
         _one(consumer, producer, booster, connection, np.zeros((1, width)))
         started = time.perf_counter()
@@ -81,18 +99,27 @@ def tutorial(address: str, db_url: str, model_file: Path, count: int) -> None:
     sys.stdout.write(json.dumps({"tx_s": count / seconds}) + "\n")
 
 
-def _one(consumer: Consumer, producer: Producer, booster: Booster, connection: Connection,
-         row: np.ndarray) -> None:
+def _one(
+    consumer: Consumer,
+    producer: Producer,
+    booster: Booster,
+    connection: Connection,
+    row: np.ndarray,
+) -> None:
     while (message := consumer.poll(1.0)) is None:
         pass
     value = message.value() or b""
     transaction = json.loads(value)
     row[0, 0] = transaction["amount"]
     score = float(booster.predict(row)[0])
-    producer.produce("tutorial.scored", json.dumps({**transaction, "score": score}).encode(), message.key())
+    producer.produce(
+        "tutorial.scored", json.dumps({**transaction, "score": score}).encode(), message.key()
+    )
     producer.flush()
-    connection.execute("INSERT INTO tutorial VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING",
-                       (transaction["transaction_id"], score, value.decode()))
+    connection.execute(
+        "INSERT INTO tutorial VALUES (%s, %s, %s) ON CONFLICT (id) DO NOTHING",
+        (transaction["transaction_id"], score, value.decode()),
+    )
     connection.commit()
     consumer.commit(message=message)
 

@@ -1,4 +1,6 @@
-"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and then as one line of JSON."""
+"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and then as one line of
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ R = TypeVar("R")
 def main() -> None:
     """Run everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the transactions, at most 2 minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="a tenth of the transactions, at most 2 minutes"
+    )
     quick = parser.parse_args().quick
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
@@ -82,27 +86,41 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, f
     settings = system.settings()
     _say("topics, tables, training", lambda: prepare(settings))
     rate = _say("pipeline into PostgreSQL", lambda: measure(system, settings, n))
-    p50, p99 = _say("latency at 1,000 tx/s", lambda: latency(system, settings, seconds=5 if quick else 30))
+    p50, p99 = _say(
+        "latency at 1,000 tx/s", lambda: latency(system, settings, seconds=5 if quick else 30)
+    )
     system.end(*STAGES)
     single = _say("single posts", lambda: single_posts(system, 10_000 if quick else 60_000))
     batch = _say("batch posts", lambda: batch_posts(system, 50_000 if quick else 400_000))
     system.end("ingest")
     copied = _say("bytes copied", lambda: byte_copy(system, n))
-    tutorial = _say("tutorial loop", lambda: tutorial_loop(system, settings, 500 if quick else 5000))
+    tutorial = _say(
+        "tutorial loop", lambda: tutorial_loop(system, settings, 500 if quick else 5000)
+    )
     return _rates(rate, copied, tutorial) | {
-        "latency_p50_ms": round(p50, 1), "latency_p99_ms": round(p99, 1), "single_post_s": round(single),
-        "batch_post_tx_s": round(batch)}, rate.tx_s
+        "latency_p50_ms": round(p50, 1),
+        "latency_p99_ms": round(p99, 1),
+        "single_post_s": round(single),
+        "batch_post_tx_s": round(batch),
+    }, rate.tx_s
 
 
 def _rates(rate: Rate, copied: float, tutorial: float) -> Figures:
     cpu = {name: round(us, 2) for name, us in rate.cpu_us_per_tx.items()}
     return {
-        "transactions": rate.transactions, "pipeline_postgresql_tx_s": round(rate.tx_s),
-        "byte_copy_tx_s": round(copied), "tutorial_loop_tx_s": round(tutorial),
-        "ratio_to_byte_copy": round(rate.tx_s / copied, 3), "ratio_to_tutorial_loop": round(rate.tx_s / tutorial, 1),
-        "cpu_us_per_tx": cpu, "cpu_us_per_tx_total": round(sum(rate.cpu_us_per_tx.values()), 2),
-        "cpu_us_per_tx_step_and_score": round(rate.cpu_us_per_tx["preprocess"] + rate.cpu_us_per_tx["score"], 2),
-        "peak_mb": {name: round(mb) for name, mb in rate.peak_mb.items()}}
+        "transactions": rate.transactions,
+        "pipeline_postgresql_tx_s": round(rate.tx_s),
+        "byte_copy_tx_s": round(copied),
+        "tutorial_loop_tx_s": round(tutorial),
+        "ratio_to_byte_copy": round(rate.tx_s / copied, 3),
+        "ratio_to_tutorial_loop": round(rate.tx_s / tutorial, 1),
+        "cpu_us_per_tx": cpu,
+        "cpu_us_per_tx_total": round(sum(rate.cpu_us_per_tx.values()), 2),
+        "cpu_us_per_tx_step_and_score": round(
+            rate.cpu_us_per_tx["preprocess"] + rate.cpu_us_per_tx["score"], 2
+        ),
+        "peak_mb": {name: round(mb) for name, mb in rate.peak_mb.items()},
+    }
 
 
 def _say(what: str, work: Callable[[], R]) -> R:

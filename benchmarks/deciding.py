@@ -1,6 +1,8 @@
-"""What scoring, explaining what is flagged, and counting for the drift cost: `python -m benchmarks.deciding`.
+"""What scoring, explaining what is flagged, and counting for the drift cost: `python -m
+benchmarks.deciding`.
 
-Prints microseconds for each transaction of a batch of which 1% is flagged, and for each flagged one.
+Prints microseconds for each transaction of a batch of which 1% is flagged, and for each flagged
+one.
 """
 
 from __future__ import annotations
@@ -33,13 +35,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = train(profile, history, labels, Path(folder), lambda _share, _what: None)
         values = fold(profile, history, labels)
-        print(f"drift              {_drift(DriftWatch(profile, Path(folder)), profile, bundle, values):8.2f} us/tx")
-    worst = values[np.argsort(-bundle.score(values).final)[:_ROWS // 100]]
+        print(
+            "drift              "
+            f"{_drift(DriftWatch(profile, Path(folder)), profile, bundle, values):8.2f} us/tx"
+        )
+    worst = values[np.argsort(-bundle.score(values).final)[: _ROWS // 100]]
     amounts = np.zeros(len(worst), np.int64)
     tried = np.argsort(-bundle.contributions(worst)[:, 1:], axis=1)[:, :3]
     print(f"score              {_best(lambda: bundle.score(values[:_ROWS])) / _ROWS:8.2f} us/tx")
-    for name, work in {"reasons and limits": lambda: reasons(bundle, profile, worst, amounts),
-                       "of which limits": lambda: passing(bundle, worst, amounts, tried)}.items():
+    for name, work in {
+        "reasons and limits": lambda: reasons(bundle, profile, worst, amounts),
+        "of which limits": lambda: passing(bundle, worst, amounts, tried),
+    }.items():
         us = _best(work)
         print(f"{name:<18} {us / _ROWS:8.2f} us/tx {us / len(worst):8.1f} us/flagged")
 

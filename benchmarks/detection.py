@@ -1,7 +1,9 @@
-"""`make bench-detection`: `tidegate backtest` of the whole system and of each detector, beside what is published.
+"""`make bench-detection`: `tidegate backtest` of the whole system and of each detector, beside what
+is published.
 
-The judge of the card transactions is not ours: `../shared/referee/handbook.py`, by the protocol of the Fraud Detection
-Handbook (Le Borgne et al., chapters 3 and 5). S-FFSD has none: there scikit-learn judges a temporal split.
+The judge of the card transactions is not ours: `../shared/referee/handbook.py`, by the protocol of
+the Fraud Detection Handbook (Le Borgne et al., chapters 3 and 5). S-FFSD has none: there
+scikit-learn judges a temporal split.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class Goal(NamedTuple):
 
 
 class Case(NamedTuple):
-    """One line of the table: options of `tidegate backtest`, and folds; without folds it is S-FFSD's split."""
+    """One line of the table: options of `tidegate backtest`, and folds; without folds it is
+    S-FFSD's split.
+    """
 
     name: str
     options: tuple[str, ...] = ()
@@ -48,10 +52,16 @@ class Case(NamedTuple):
 
 WEEKS: Mapping[str, tuple[str, ...]] = {"week of 07-11": (), "no verdicts": ("--without-verdicts",)}
 """What is measured of the detectors without labels, on the book's one fold for them."""
-_NEURAL = {"week of 07-11": Goal(.870, .35, .27), "no verdicts": Goal(.65, .28, .095)}
+_NEURAL = {"week of 07-11": Goal(0.870, 0.35, 0.27), "no verdicts": Goal(0.65, 0.28, 0.095)}
 UNSUPERVISED: Mapping[str, Mapping[str, Goal]] = {
-    "isolation_forest": {"week of 07-11": Goal(.870, .50, .28), "no verdicts": Goal(.66, .30, .095)},
-    "autoencoder": _NEURAL, "lstm_autoencoder": _NEURAL, "vae": _NEURAL}
+    "isolation_forest": {
+        "week of 07-11": Goal(0.870, 0.50, 0.28),
+        "no verdicts": Goal(0.66, 0.30, 0.095),
+    },
+    "autoencoder": _NEURAL,
+    "lstm_autoencoder": _NEURAL,
+    "vae": _NEURAL,
+}
 
 
 class Source(NamedTuple):
@@ -76,28 +86,50 @@ class Source(NamedTuple):
 
 
 PUBLISHED: Mapping[str, Goal] = {
-    "logistic regression": Goal(.868, .623, .297), "random forest": Goal(.870, .678, .299),
-    "XGBoost": Goal(.869, .687, .303), "balanced bagging": Goal(.879, .680, .305),
-    "neural network": Goal(.876, .675, .303), "LSTM": Goal(.876, .665, .297),
-    "autoencoder, week of 07-11": Goal(.836, .180, .217), "isolation forest, week of 07-11": Goal(.808, .164, .190),
-    "perfect scores": Goal(1., 1., .419), "S-FFSD, GTAN, random split": Goal(.829, .659),
-    "S-FFSD, RGTAN, random split": Goal(.846, .694)}
+    "logistic regression": Goal(0.868, 0.623, 0.297),
+    "random forest": Goal(0.870, 0.678, 0.299),
+    "XGBoost": Goal(0.869, 0.687, 0.303),
+    "balanced bagging": Goal(0.879, 0.680, 0.305),
+    "neural network": Goal(0.876, 0.675, 0.303),
+    "LSTM": Goal(0.876, 0.665, 0.297),
+    "autoencoder, week of 07-11": Goal(0.836, 0.180, 0.217),
+    "isolation forest, week of 07-11": Goal(0.808, 0.164, 0.190),
+    "perfect scores": Goal(1.0, 1.0, 0.419),
+    "S-FFSD, GTAN, random split": Goal(0.829, 0.659),
+    "S-FFSD, RGTAN, random split": Goal(0.846, 0.694),
+}
 """The book's figures and the papers', as ../shared/data/README.md quotes them."""
 
 
 def cases() -> list[Case]:
-    """The whole system, then each detector alone; those without labels on the book's one fold for them."""
-    found = [Case("whole system", goal=Goal(.880, .755, .310)),
-             Case("whole system, one week", ("--weeks", "1"), goal=Goal(.880, .740, .310)),
-             Case("online, one pass, no refit", ("--models", "online", "--weeks", "14"), goal=Goal(.878, .730, .308))]
+    """The whole system, then each detector alone; those without labels on the book's one fold for
+    them.
+    """
+    found = [
+        Case("whole system", goal=Goal(0.880, 0.755, 0.310)),
+        Case("whole system, one week", ("--weeks", "1"), goal=Goal(0.880, 0.740, 0.310)),
+        Case(
+            "online, one pass, no refit",
+            ("--models", "online", "--weeks", "14"),
+            goal=Goal(0.878, 0.730, 0.308),
+        ),
+    ]
     for name in known():
         if name in UNSUPERVISED:
             profile = "sequences" if name == "lstm_autoencoder" else "handbook"
-            found += [Case(f"{name}, {what}", ("--models", name, "--weeks", "1", *WEEKS[what]), ("2018-07-11",), goal,
-                           profile) for what, goal in UNSUPERVISED[name].items()]
+            found += [
+                Case(
+                    f"{name}, {what}",
+                    ("--models", name, "--weeks", "1", *WEEKS[what]),
+                    ("2018-07-11",),
+                    goal,
+                    profile,
+                )
+                for what, goal in UNSUPERVISED[name].items()
+            ]
         elif name != "online":
             found.append(Case(name, ("--models", name)))
-    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=.74), profile="sffsd")]
+    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=0.74), profile="sffsd")]
 
 
 def main() -> None:
@@ -116,9 +148,18 @@ def main() -> None:
 
 def add_source(parser: argparse.ArgumentParser) -> None:
     """The options that say where the data and its referee are."""
-    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared/data", help="folder (default: %(default)s)")
-    parser.add_argument("--referee", type=Path, default=ROOT.parent / "shared/referee/handbook.py",
-                        help="its program (default: %(default)s)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=ROOT.parent / "shared/data",
+        help="folder (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--referee",
+        type=Path,
+        default=ROOT.parent / "shared/referee/handbook.py",
+        help="its program (default: %(default)s)",
+    )
 
 
 def source_of(arguments: argparse.Namespace) -> Source:
@@ -126,7 +167,10 @@ def source_of(arguments: argparse.Namespace) -> Source:
     source = Source(arguments.data, arguments.referee)
     for file in (source.card, source.sffsd, source.referee):
         if not file.is_file():
-            sys.exit(f"there is no {file}: say where the data is by DATA=FOLDER, and the referee by REFEREE=FILE")
+            sys.exit(
+                f"there is no {file}: say where the data is by DATA=FOLDER, and the referee by "
+                "REFEREE=FILE"
+            )
     return source
 
 
@@ -144,16 +188,36 @@ def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
         out = Path(folder) / "scores.parquet"
         data = source.card if case.folds else source.sffsd
         rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
-        output([sys.executable, "-m", "cli", "backtest", "--profile", case.profile, "--data", str(data), *rows,
-                 *case.options, "--seed", str(seed), "--out", str(out)])
+        output(
+            [
+                sys.executable,
+                "-m",
+                "cli",
+                "backtest",
+                "--profile",
+                case.profile,
+                "--data",
+                str(data),
+                *rows,
+                *case.options,
+                "--seed",
+                str(seed),
+                "--out",
+                str(out),
+            ]
+        )
         if not case.folds:
             return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}
         judgement = json.loads(output(source.judging(out)))
-    return {fold: {metric: figures[metric] for metric in METRICS} for fold, figures in judgement.items()}
+    return {
+        fold: {metric: figures[metric] for metric in METRICS} for fold, figures in judgement.items()
+    }
 
 
 def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
-    """AUC and AP of S-FFSD's last fifth; `transaction_id` is a row number, rows of label 2 are left out."""
+    """AUC and AP of S-FFSD's last fifth; `transaction_id` is a row number, rows of label 2 are left
+    out.
+    """
     start = int(len(data) * 0.8)
     if scores.transaction_id.tolist() != list(range(start, len(data))):
         sys.exit("bench-detection: the scores are not those of the last fifth of the rows")
@@ -171,14 +235,19 @@ def output(command: list[str]) -> str:
 
 
 def summary(judgements: list[dict[str, Figures]]) -> Figures:
-    """Each metric's mean, its standard deviation over folds (of their means over seeds), and over seeds."""
+    """Each metric's mean, its standard deviation over folds (of their means over seeds), and over
+    seeds.
+    """
     found: Figures = {}
     folds = [name for name in judgements[0] if name != "mean"]
     for metric in judgements[0]["mean"]:
         by_seed = [one["mean"][metric] for one in judgements]
         by_fold = [statistics.fmean(one[fold][metric] for one in judgements) for fold in folds]
-        found |= {metric: statistics.fmean(by_seed), f"{metric}_folds": _spread(by_fold),
-                  f"{metric}_seeds": _spread(by_seed)}
+        found |= {
+            metric: statistics.fmean(by_seed),
+            f"{metric}_folds": _spread(by_fold),
+            f"{metric}_seeds": _spread(by_seed),
+        }
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -187,20 +256,31 @@ def _spread(values: list[float]) -> float:
 
 
 def print_table(chosen: list[Case], found: Mapping[str, Figures]) -> None:
-    """Ours as mean (standard deviation over folds, over seeds), with goals in brackets; then what is published."""
+    """Ours as mean (standard deviation over folds, over seeds), with goals in brackets; then what
+    is published.
+    """
     print(f"{'':34}" + "".join(f"{title:<30}" for title in ("AUC", "AP", "CP@100")))
     for case in chosen:
-        cells = [_cell(found[case.name], metric, goal) for metric, goal in zip(METRICS, case.goal, strict=True)]
+        cells = [
+            _cell(found[case.name], metric, goal)
+            for metric, goal in zip(METRICS, case.goal, strict=True)
+        ]
         print(f"{case.name:34}" + "".join(f"{cell:<30}" for cell in cells).rstrip())
     for name, row in PUBLISHED.items():
-        print(f"{'published: ' + name:46}" + "  ".join(f"{figure:.3f}" for figure in row if figure is not None))
+        print(
+            f"{'published: ' + name:46}"
+            + "  ".join(f"{figure:.3f}" for figure in row if figure is not None)
+        )
 
 
 def _cell(figures: Figures, metric: str, goal: float | None) -> str:
     if metric not in figures:
         return ""
     wanted = f" [{goal:.3f}]" if goal else ""
-    return f"{figures[metric]:.3f} ({figures[metric + '_folds']:.3f}, {figures[metric + '_seeds']:.3f}){wanted}"
+    return (
+        f"{figures[metric]:.3f} ({figures[metric + '_folds']:.3f}, "
+        f"{figures[metric + '_seeds']:.3f}){wanted}"
+    )
 
 
 if __name__ == "__main__":

@@ -25,24 +25,35 @@ _SERIES = {"series0": "amount", "series1": "user_since_last"}
 def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     """CPU us a row of the card profile's columns, of each detector as large as it is by default.
 
-    The best of a few runs over 20,000 rows. What training taught does not matter to the cost, so the rows are made up.
-    `neural` includes the models that TensorFlow trains, which takes longer.
+    The best of a few runs over 20,000 rows. What training taught does not matter to the cost, so
+    the rows are made up. `neural` includes the models that TensorFlow trains, which takes longer.
     """
     width, chance = len(load_profile("card").features), np.random.default_rng(0)
     x = np.exp(chance.normal(size=(ROWS, width)))
     y = x[:, 0] * x[:, 1] > 8.0
     features = [f"series{k // _STEPS}_{k % _STEPS}" for k in range(width)]
-    made = {name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name) | _once(name))
-            for name, kind in known().items() if neural or name not in NEURAL}
-    return {name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()}
+    made = {
+        name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name) | _once(name))
+        for name, kind in known().items()
+        if neural or name not in NEURAL
+    }
+    return {
+        name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()
+    }
 
 
 def with_every_detector(card: str) -> str:
-    """The card profile with all detectors, as large as they are by default, and with the sequences for one of them."""
-    sequences = "".join(f"  {name}: {{op: recent, of: {of}, by: user_id, last: {_STEPS}}}\n"
-                        for name, of in _SERIES.items())
+    """The card profile with all detectors, as large as they are by default, and with the sequences
+    for one of them.
+    """
+    sequences = "".join(
+        f"  {name}: {{op: recent, of: {of}, by: user_id, last: {_STEPS}}}\n"
+        for name, of in _SERIES.items()
+    )
     models = "".join(f"  {name}: {json.dumps(_settings(name))}\n" for name in known())
-    return re.sub(r"^models:\n(  .*\n)+", f"{sequences}\nmodels:\n{models}", card, flags=re.MULTILINE)
+    return re.sub(
+        r"^models:\n(  .*\n)+", f"{sequences}\nmodels:\n{models}", card, flags=re.MULTILINE
+    )
 
 
 def _once(name: str) -> _Settings:
@@ -56,5 +67,5 @@ def _settings(name: str) -> _Settings:
 def _us(detector: Detector, x: Array) -> float:
     started = time.process_time()
     for at in range(0, len(x), BATCH):
-        detector.score(x[at:at + BATCH])
+        detector.score(x[at : at + BATCH])
     return (time.process_time() - started) / len(x) * 1e6

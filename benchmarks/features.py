@@ -1,7 +1,8 @@
-"""`make bench-features DATA=FOLDER`: handbook features through the operator, and its windows beside the exact ones.
+"""`make bench-features DATA=FOLDER`: handbook features through the operator, and its windows beside
+the exact ones.
 
-FOLDER holds `transactions.parquet` and `features-2018-08-08-to-14.parquet`: the book's 14 features of one week, with
-exact windows, those of terminals `label_delay` back.
+FOLDER holds `transactions.parquet` and `features-2018-08-08-to-14.parquet`: the book's 14 features
+of one week, with exact windows, those of terminals `label_delay` back.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ _SLACK = 1e-6
 
 
 def main() -> int:
-    """Print the rate, and each window's share of rows that are exact; 1 when a window is out of its bounds."""
+    """Print the rate, and each window's share of rows that are exact; 1 when a window is out of its
+    bounds.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     folder = parser.parse_args().data
@@ -45,30 +48,49 @@ def _timed(profile: Profile, frame: pd.DataFrame) -> Floats:
     wall, cpu = time.perf_counter(), time.process_time()
     values = fold(profile, frame, labels)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    sys.stdout.write(f"{len(frame):,} transactions, {len(profile.computed)} features: {len(frame) / wall:,.0f} tx/s, "
-                     f"{len(frame) / cpu:,.0f} per CPU second\n")
+    sys.stdout.write(
+        f"{len(frame):,} transactions, {len(profile.computed)} features: {len(frame) / wall:,.0f} "
+        "tx/s, "
+        f"{len(frame) / cpu:,.0f} per CPU second\n"
+    )
     return values
 
 
-def _customer(profile: Profile, frame: pd.DataFrame, week: pd.DataFrame, values: Floats, days: int) -> bool:
+def _customer(
+    profile: Profile, frame: pd.DataFrame, week: pd.DataFrame, values: Floats, days: int
+) -> bool:
     """Counts, and sums of amounts (a mean is no bound by itself)."""
     rows = _rows(frame, week)
     count = values[rows, profile.values.index(f"customer_count_{days}d")]
     total = count * values[rows, profile.values.index(f"customer_mean_{days}d")]
     window, wide = days * DAY, days * DAY + pane_us(days * DAY)
-    exact, more = (_exact(frame, "CUSTOMER_ID", rows, 0, span, frame["TX_AMOUNT"].to_numpy())
-                   for span in (window, wide))
-    oracle = week[f"CUSTOMER_ID_NB_TX_{days}DAY_WINDOW"].to_numpy(), \
-        week[f"CUSTOMER_ID_AVG_AMOUNT_{days}DAY_WINDOW"].to_numpy()
-    return _report(f"customer {days}d", (oracle[0], oracle[0] * oracle[1]), exact, more, (count, total))
+    exact, more = (
+        _exact(frame, "CUSTOMER_ID", rows, 0, span, frame["TX_AMOUNT"].to_numpy())
+        for span in (window, wide)
+    )
+    oracle = (
+        week[f"CUSTOMER_ID_NB_TX_{days}DAY_WINDOW"].to_numpy(),
+        week[f"CUSTOMER_ID_AVG_AMOUNT_{days}DAY_WINDOW"].to_numpy(),
+    )
+    return _report(
+        f"customer {days}d", (oracle[0], oracle[0] * oracle[1]), exact, more, (count, total)
+    )
 
 
-def _terminal(profile: Profile, frame: pd.DataFrame, week: pd.DataFrame, values: Floats, days: int) -> bool:
-    """Verdicts and frauds, `label_delay` back; the rate is their quotient with the profile's prior."""
+def _terminal(
+    profile: Profile, frame: pd.DataFrame, week: pd.DataFrame, values: Floats, days: int
+) -> bool:
+    """Verdicts and frauds, `label_delay` back; the rate is their quotient with the profile's
+    prior.
+    """
     rows = _rows(frame, week)
     window, wide = days * DAY, days * DAY + pane_us(days * DAY)
-    exact, more = (_exact(frame, "TERMINAL_ID", rows, profile.label_delay_us, span, frame["TX_FRAUD"].to_numpy())
-                   for span in (window, wide))
+    exact, more = (
+        _exact(
+            frame, "TERMINAL_ID", rows, profile.label_delay_us, span, frame["TX_FRAUD"].to_numpy()
+        )
+        for span in (window, wide)
+    )
     count = week[f"TERMINAL_ID_NB_TX_{days}DAY_WINDOW"].to_numpy()
     risk = values[rows, profile.values.index(f"terminal_risk_{days}d")]
     prior, weight = 0.01, 1.0
@@ -82,10 +104,17 @@ def _terminal(profile: Profile, frame: pd.DataFrame, week: pd.DataFrame, values:
     return same and inside
 
 
-def _report(name: str, oracle: tuple[Floats, Floats], exact: tuple[Floats, Floats], more: tuple[Floats, Floats],
-            got: tuple[Floats, Floats]) -> bool:
+def _report(
+    name: str,
+    oracle: tuple[Floats, Floats],
+    exact: tuple[Floats, Floats],
+    more: tuple[Floats, Floats],
+    got: tuple[Floats, Floats],
+) -> bool:
     ok = True
-    for what, told, low, high, found in zip(("count", "sum"), oracle, exact, more, got, strict=True):
+    for what, told, low, high, found in zip(
+        ("count", "sum"), oracle, exact, more, got, strict=True
+    ):
         same = bool(np.allclose(told, low, atol=0.01))
         inside = bool(((found >= low - 0.01) & (found <= high + 0.01)).all())
         _print(f"{name} {what}", same, inside, np.abs(found - low), low)
@@ -95,23 +124,37 @@ def _report(name: str, oracle: tuple[Floats, Floats], exact: tuple[Floats, Float
 
 def _print(name: str, same: bool, inside: bool, difference: Floats, exact: Floats) -> None:
     share = float(np.mean(difference <= 0.01 * np.maximum(np.abs(exact), _SLACK)))
-    sys.stdout.write(f"{name:20} oracle {'agrees' if same else 'DIFFERS'}; "
-                     f"{'all rows inside' if inside else 'ROWS OUTSIDE'}; {share:6.1%} of rows within 1% of exact; "
-                     f"mean difference {difference.mean():.4f} of {exact.mean():.4f}\n")
+    sys.stdout.write(
+        f"{name:20} oracle {'agrees' if same else 'DIFFERS'}; "
+        f"{'all rows inside' if inside else 'ROWS OUTSIDE'}; {share:6.1%} of rows within 1% of "
+        "exact; "
+        f"mean difference {difference.mean():.4f} of {exact.mean():.4f}\n"
+    )
 
 
 def _rows(frame: pd.DataFrame, week: pd.DataFrame) -> Ints:
     """Where the week's transactions stand in the history."""
-    return pd.Index(frame["TRANSACTION_ID"]).get_indexer(week["TRANSACTION_ID"].to_numpy()).astype(np.int64)
+    return (
+        pd.Index(frame["TRANSACTION_ID"])
+        .get_indexer(week["TRANSACTION_ID"].to_numpy())
+        .astype(np.int64)
+    )
 
 
 def _times(frame: pd.DataFrame) -> Ints:
     return frame["TX_DATETIME"].to_numpy().astype("datetime64[us]").astype(np.int64)
 
 
-def _exact(frame: pd.DataFrame, entity: str, rows: Ints, delay_us: int, span_us: int,
-           amounts: NDArray[np.generic]) -> tuple[Floats, Floats]:
-    """Count and sum over the `span_us` that end `delay_us` before each row, by bisection in entity and time.
+def _exact(
+    frame: pd.DataFrame,
+    entity: str,
+    rows: Ints,
+    delay_us: int,
+    span_us: int,
+    amounts: NDArray[np.generic],
+) -> tuple[Floats, Floats]:
+    """Count and sum over the `span_us` that end `delay_us` before each row, by bisection in entity
+    and time.
 
     Without delay the row itself is the last one, also where another has the same second.
     """
@@ -120,7 +163,11 @@ def _exact(frame: pd.DataFrame, entity: str, rows: Ints, delay_us: int, span_us:
     places, ends = _place(who[order], times[order]), times[rows] - delay_us
     sums = np.concatenate([[0.0], np.cumsum(amounts[order].astype(np.float64))])
     first = np.searchsorted(places, _place(who[rows], ends - span_us), "right")
-    last = np.searchsorted(places, _place(who[rows], ends), "right") if delay_us else np.argsort(order)[rows] + 1
+    last = (
+        np.searchsorted(places, _place(who[rows], ends), "right")
+        if delay_us
+        else np.argsort(order)[rows] + 1
+    )
     return (last - first).astype(np.float64), sums[last] - sums[first]
 
 

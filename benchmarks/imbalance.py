@@ -1,7 +1,8 @@
-"""`make bench-imbalance`: what each way to meet the imbalance does to LightGBM alone, on the handbook's data.
+"""`make bench-imbalance`: what each way to meet the imbalance does to LightGBM alone, on the
+handbook's data.
 
-The folds lie before the first test week of `make bench-detection`, and choose what the handbook's profile does. The
-features are folded once; the referee of the book's protocol judges.
+The folds lie before the first test week of `make bench-detection`, and choose what the handbook's
+profile does. The features are folded once; the referee of the book's protocol judges.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ WEEKS = 8
 END = "2018-07-25"
 """No row from here on is read."""
 VARIANTS: Mapping[str, Mapping[str, float]] = {
-    "all rows alike": {}, "class weights": {"fraud_weight": 120}, "their root": {"fraud_weight": 11},
-    "SMOTE, a fraud for 2 others": {"smote": 0.5}, "14 others a fraud": {"ratio": 14},
+    "all rows alike": {},
+    "class weights": {"fraud_weight": 120},
+    "their root": {"fraud_weight": 11},
+    "SMOTE, a fraud for 2 others": {"smote": 0.5},
+    "14 others a fraud": {"ratio": 14},
     "balanced bagging: 5 bags, 14 others a fraud": {"ratio": 14, "bags": 5},
-    "balanced bagging: 5 bags, 1 other a fraud": {"ratio": 1, "bags": 5}}
+    "balanced bagging: 5 bags, 1 other a fraud": {"ratio": 1, "bags": 5},
+}
 """Settings of `models.lightgbm` beside the profile's trees; 1 in 120 rows is a fraud."""
 
 
@@ -52,11 +57,17 @@ def main() -> None:
     print(f"{'':46}{'AUC':8}{'AP':8}{'CP@100':8}seconds a fit")
     for name, settings in VARIANTS.items():
         found[name] = measured(profile, log, ids, settings, source)
-        print(f"{name:46}" + "".join(f"{found[name][metric]:<8.3f}" for metric in (*METRICS, "seconds")), flush=True)
+        print(
+            f"{name:46}"
+            + "".join(f"{found[name][metric]:<8.3f}" for metric in (*METRICS, "seconds")),
+            flush=True,
+        )
     print(json.dumps(found))
 
 
-def measured(profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str, float], source: Source) -> Figures:
+def measured(
+    profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str, float], source: Source
+) -> Figures:
     """The referee's mean over the folds, and the seconds that one fit took."""
     began = time.perf_counter()
     folds = [dated_fold(profile, log.times, day, WEEKS) for day in FOLDS]
@@ -66,17 +77,35 @@ def measured(profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str,
         out = Path(folder) / "scores.parquet"
         pd.concat(scores).to_parquet(out)
         judgement = json.loads(output(source.judging(out)))
-    return {**{metric: round(judgement["mean"][metric], 4) for metric in METRICS}, "seconds": round(seconds, 1)}
+    return {
+        **{metric: round(judgement["mean"][metric], 4) for metric in METRICS},
+        "seconds": round(seconds, 1),
+    }
 
 
-def _scores(profile: Profile, log: Log, ids: np.ndarray, fold: Fold, settings: Mapping[str, float]) -> pd.DataFrame:
-    own = {key: value for key, value in profile.models.settings["lightgbm"].items() if key not in imbalance.DEFAULTS}
+def _scores(
+    profile: Profile, log: Log, ids: np.ndarray, fold: Fold, settings: Mapping[str, float]
+) -> pd.DataFrame:
+    own = {
+        key: value
+        for key, value in profile.models.settings["lightgbm"].items()
+        if key not in imbalance.DEFAULTS
+    }
     columns = [profile.values.index(name) for name in profile.features]
-    detector = LightGBM.fit(log.values[fold.fit][:, columns], log.labels[fold.fit] == 1, profile.features,
-                            {**own, **settings})
+    detector = LightGBM.fit(
+        log.values[fold.fit][:, columns],
+        log.labels[fold.fit] == 1,
+        profile.features,
+        {**own, **settings},
+    )
     x = log.values[fold.test][:, [profile.values.index(name) for name in detector.features]]
-    return pd.DataFrame({"fold": fold.name, "transaction_id": ids[fold.test],
-                         "score": detector.score(np.ascontiguousarray(x))})
+    return pd.DataFrame(
+        {
+            "fold": fold.name,
+            "transaction_id": ids[fold.test],
+            "score": detector.score(np.ascontiguousarray(x)),
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""From the moment a post was due to the commit of its row, and how many posts a second get a durable answer."""
+"""From the moment a post was due to the commit of its row, and how many posts a second get a
+durable answer.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,10 @@ def latency(system: System, settings: Settings, seconds: int) -> tuple[float, fl
     made = [value for _, value in card_transactions(seconds * RATE, "lat-", 12)]
     answered = _post(url, made)
     commits = _commits(settings, len(made))
-    late = [commits[json.loads(value)["transaction_id"]] - answered.began_us - i * 1e6 / RATE
-            for i, value in enumerate(made)]
+    late = [
+        commits[json.loads(value)["transaction_id"]] - answered.began_us - i * 1e6 / RATE
+        for i, value in enumerate(made)
+    ]
     p50, p99 = np.percentile(late, [50, 99]) / 1000
     return float(p50), float(p99)
 
@@ -38,15 +42,19 @@ def latency(system: System, settings: Settings, seconds: int) -> tuple[float, fl
 def _post(url: str, values: list[bytes]) -> LoadResult:
     result = drive(url, [render(url, value) for value in values], connections=32, rate=RATE)
     if result.accepted != len(values):
-        raise RuntimeError(f"only {result.accepted} of {len(values)} posts were accepted: {result.statuses}")
+        raise RuntimeError(
+            f"only {result.accepted} of {len(values)} posts were accepted: {result.statuses}"
+        )
     return result
 
 
 def _commits(settings: Settings, count: int) -> dict[str, float]:
     """Commit time in us since 1970 of each row of the latency run, once all are there."""
     engine = sa.create_engine(settings.db_url)
-    query = sa.text("SELECT transaction_id, extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1e6 "
-                    "FROM transactions WHERE transaction_id LIKE 'lat-%'")
+    query = sa.text(
+        "SELECT transaction_id, extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1e6 "
+        "FROM transactions WHERE transaction_id LIKE 'lat-%'"
+    )
 
     def all_rows() -> dict[str, float]:
         with engine.connect() as connection:
@@ -62,16 +70,18 @@ def single_posts(system: System, n: int) -> float:
     """Single posts a second with a durable answer, 64 connections."""
     url = ingest_address(system) + "/v1/transactions"
     requests = [render(url, value) for _, value in card_transactions(n, "single-", 13)]
-    drive(url, requests[:n // 10], connections=64)
-    return _accepted_rate(drive(url, requests[n // 10:], connections=64))
+    drive(url, requests[: n // 10], connections=64)
+    return _accepted_rate(drive(url, requests[n // 10 :], connections=64))
 
 
 def batch_posts(system: System, n: int) -> float:
     """Transactions a second in posts of 500 (NDJSON) with a durable answer, 4 connections."""
     url = ingest_address(system) + "/v1/transactions/batch"
     values = [value for _, value in card_transactions(n, "batch-", 14)]
-    requests = [render(url, b"\n".join(values[at:at + BATCH]), "application/x-ndjson")
-                for at in range(0, n, BATCH)]
+    requests = [
+        render(url, b"\n".join(values[at : at + BATCH]), "application/x-ndjson")
+        for at in range(0, n, BATCH)
+    ]
     return _accepted_rate(drive(url, requests, connections=4)) * BATCH
 
 
@@ -91,7 +101,9 @@ def ingest_address(system: System) -> str:
 
 
 def _answers(url: str) -> bool:
-    """Whether it answers by now: a refused connection is an answer too, `eventually` says when it takes too long."""
+    """Whether it answers by now: a refused connection is an answer too, `eventually` says when it
+    takes too long.
+    """
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address on loopback
             return bool(answer.status == 200)

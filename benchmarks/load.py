@@ -1,6 +1,7 @@
 """A load generator for loopback: keep-alive connections, requests rendered beforehand, one thread.
 
-It costs far less CPU per request than a client library, because it shares two cores with the server it measures.
+It costs far less CPU per request than a client library, because it shares two cores with the server
+it measures.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from urllib.parse import urlsplit
 def render(url: str, body: bytes, content_type: str = "application/json") -> bytes:
     """One HTTP/1.1 POST as bytes."""
     parts = urlsplit(url)
-    head = (f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {content_type}\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n")
+    head = (
+        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {content_type}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
 
 
@@ -30,7 +33,9 @@ class _Connection:
 
 @dataclass
 class LoadResult:
-    """What came back: answers by status, the seconds to the last answer, when it began (us since 1970)."""
+    """What came back: answers by status, the seconds to the last answer, when it began (us since
+    1970).
+    """
 
     statuses: dict[int, int] = field(default_factory=dict)
     seconds: float = 0.0
@@ -48,22 +53,31 @@ def _complete(buffer: bytes) -> tuple[int, bytes] | None:
         return None
     head = buffer[:end].lower()
     at = head.find(b"content-length:")
-    length = int(head[at + 15:].split(b"\r\n", 1)[0]) if at >= 0 else 0
+    length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
     if len(buffer) < end + 4 + length:
         return None
-    return int(buffer[9:12]), buffer[end + 4 + length:]
+    return int(buffer[9:12]), buffer[end + 4 + length :]
 
 
-def drive(url: str, requests: Sequence[bytes], *, connections: int, rate: float | None = None,
-          timeout: float = 120.0) -> LoadResult:
-    """Send all requests over `connections` sockets; `rate` a second (open loop) or as fast as answers come.
+def drive(
+    url: str,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    rate: float | None = None,
+    timeout: float = 120.0,
+) -> LoadResult:
+    """Send all requests over `connections` sockets; `rate` a second (open loop) or as fast as
+    answers come.
 
     Raises TimeoutError when the answers do not come in `timeout` s.
     """
     parts = urlsplit(url)
     selector, pool, result = selectors.DefaultSelector(), [], LoadResult()
     for _ in range(connections):
-        one = _Connection(socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80)))
+        one = _Connection(
+            socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80))
+        )
         one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(one.socket, selectors.EVENT_READ, one)
         pool.append(one)
@@ -72,7 +86,9 @@ def drive(url: str, requests: Sequence[bytes], *, connections: int, rate: float 
     sent = _fill(pool, queue, 0, _due(rate, started, len(requests)))
     while answered < len(requests):
         if time.perf_counter() - started > timeout:
-            raise TimeoutError(f"{len(requests) - answered} of {len(requests)} requests have no answer")
+            raise TimeoutError(
+                f"{len(requests) - answered} of {len(requests)} requests have no answer"
+            )
         for key, _ in selector.select(0.001 if rate else 1.0):
             answered += _receive(key.data, result)
         sent = _fill(pool, queue, sent, _due(rate, started, len(requests)))

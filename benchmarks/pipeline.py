@@ -1,4 +1,6 @@
-"""The pipeline's rate into a database, the rate of bytes copied through as many topics, and a tutorial's loop."""
+"""The pipeline's rate into a database, the rate of bytes copied through as many topics, and a
+tutorial's loop.
+"""
 
 from __future__ import annotations
 
@@ -43,22 +45,38 @@ class Rate:
 
 
 def card_transactions(n: int, prefix: str, seed: int) -> list[Message]:
-    """N card transactions (key, value) of 20,000 accounts and 2,000 merchants, as the ingest API would publish them."""
+    """N card transactions (key, value) of 20,000 accounts and 2,000 merchants, as the ingest API
+    would publish them.
+    """
     profile = load_profile("card")
-    frame = simulate_history(profile, n, seed, accounts=ACCOUNTS, merchants=MERCHANTS).drop(columns="label")
+    frame = simulate_history(profile, n, seed, accounts=ACCOUNTS, merchants=MERCHANTS).drop(
+        columns="label"
+    )
     frame["timestamp"] = frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     frame[profile.id_field] = prefix + frame[profile.id_field]
     names = list(frame.columns)
     rows = zip(*(frame[name].tolist() for name in names), strict=True)
-    decoded = (profile.decode(encode({k: v for k, v in zip(names, row, strict=True) if v == v})) for row in rows)
+    decoded = (
+        profile.decode(encode({k: v for k, v in zip(names, row, strict=True) if v == v}))
+        for row in rows
+    )
     return [(profile.key_of(tx), profile.canonical(tx)) for tx in decoded]
 
 
 def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], None]:
-    """Write the messages in one open transaction; what it returns makes all of them readable at once."""
-    producer = Producer({"bootstrap.servers": address, "transactional.id": f"preload.{topic}", "linger.ms": 5,
-                         "transaction.timeout.ms": 300_000, "queue.buffering.max.messages": 1_000_000,
-                         "partitioner": "murmur2_random"})
+    """Write the messages in one open transaction; what it returns makes all of them readable at
+    once.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": address,
+            "transactional.id": f"preload.{topic}",
+            "linger.ms": 5,
+            "transaction.timeout.ms": 300_000,
+            "queue.buffering.max.messages": 1_000_000,
+            "partitioner": "murmur2_random",
+        }
+    )
     producer.init_transactions(30)
     producer.begin_transaction()
     for at, (key, value) in enumerate(messages):
@@ -70,7 +88,9 @@ def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], N
 
 
 def measure(system: System, settings: Settings, n: int) -> Rate:
-    """Rate and CPU of `n` preloaded transactions through all stages, which run and are warm already."""
+    """Rate and CPU of `n` preloaded transactions through all stages, which run and are warm
+    already.
+    """
     system.run_stages(settings)
     engine = sa.create_engine(settings.db_url)
     warm = max(FEWEST_WARM, n // 4)  # a quarter more, for the broker's own compiler
@@ -82,10 +102,16 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
     wait_rows(engine, warm + n)
     after = system.usage()
     with engine.connect() as connection:
-        last_us = int(connection.execute(sa.text("SELECT max(persisted_us) FROM transactions")).scalar_one())
+        last_us = int(
+            connection.execute(sa.text("SELECT max(persisted_us) FROM transactions")).scalar_one()
+        )
     engine.dispose()
-    return Rate(n, n / (last_us - released_us) * 1e6, _cpu(before, after, n),
-                {name: after[name].peak / 1e6 for name in STAGES})
+    return Rate(
+        n,
+        n / (last_us - released_us) * 1e6,
+        _cpu(before, after, n),
+        {name: after[name].peak / 1e6 for name in STAGES},
+    )
 
 
 def _cpu(before: dict[str, Usage], after: dict[str, Usage], n: int) -> dict[str, float]:
@@ -93,11 +119,15 @@ def _cpu(before: dict[str, Usage], after: dict[str, Usage], n: int) -> dict[str,
 
 
 def wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:
-    """Wait for the rows, looking once a second: a count costs the database time that it should spend on rows."""
+    """Wait for the rows, looking once a second: a count costs the database time that it should
+    spend on rows.
+    """
     deadline = time.monotonic() + timeout
     while True:
         with engine.connect() as connection:
-            rows = int(connection.execute(sa.text("SELECT count(*) FROM transactions")).scalar_one())
+            rows = int(
+                connection.execute(sa.text("SELECT count(*) FROM transactions")).scalar_one()
+            )
         if rows >= count:
             return
         if time.monotonic() > deadline:
@@ -111,8 +141,11 @@ def byte_copy(system: System, n: int) -> float:
     _make_topics(address, COPIED)
     hops = list(itertools.pairwise(COPIED))
     for source, target in hops:
-        system.run(target, [sys.executable, "-m", "benchmarks.baselines", "copy", address, source, target],
-                   system.settings())
+        system.run(
+            target,
+            [sys.executable, "-m", "benchmarks.baselines", "copy", address, source, target],
+            system.settings(),
+        )
     messages = card_transactions(n, "copy-", 9)
     preload(address, COPIED[0], messages[:FEWEST_WARM])()
     counter = _Counter(address, COPIED[-1])
@@ -137,26 +170,52 @@ class _Counter:
 
     def __init__(self, address: str, topic: str) -> None:
         self._topic = topic
-        self._consumer = KafkaConsumer({"bootstrap.servers": address, "group.id": "count", "enable.auto.commit": False,
-                                        "isolation.level": "read_committed", "auto.offset.reset": "earliest"})
+        self._consumer = KafkaConsumer(
+            {
+                "bootstrap.servers": address,
+                "group.id": "count",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+            }
+        )
         self._seen = 0
-        self._consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+        self._consumer.assign(
+            [TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)]
+        )
 
     def wait(self, count: int, timeout: float = 300.0) -> None:
         """Read until `count` records in all have been seen."""
         deadline = time.monotonic() + timeout
         while self._seen < count:
-            self._seen += sum(1 for message in self._consumer.consume(20_000, 0.05) if message.error() is None)
+            self._seen += sum(
+                1 for message in self._consumer.consume(20_000, 0.05) if message.error() is None
+            )
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{self._seen} of {count} records on {self._topic}")
 
 
 def tutorial_loop(system: System, settings: Settings, count: int) -> float:
-    """Transactions a second of the loop that polls one, predicts one, flushes and commits one row."""
+    """Transactions a second of the loop that polls one, predicts one, flushes and commits one
+    row.
+    """
     (model,) = list(settings.bundles_dir.glob("*/lightgbm*.txt"))[:1]
     _make_topics(system.kafka.address, ["tutorial.scored"])
-    done = subprocess.run([sys.executable, "-m", "benchmarks.baselines", "tutorial", system.kafka.address,
-                           settings.db_url, str(model), str(count)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.baselines",
+            "tutorial",
+            system.kafka.address,
+            settings.db_url,
+            str(model),
+            str(count),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return float(json.loads(done.stdout)["tx_s"])
 
 
@@ -165,6 +224,10 @@ def prepare(settings: Settings, *, train: bool = True) -> None:
     make_topics(settings)
     migrate(settings)
     if train:
-        subprocess.run(tidegate("train"), check=True, capture_output=True,
-                       env={**os.environ, **environment(settings)})
+        subprocess.run(
+            tidegate("train"),
+            check=True,
+            capture_output=True,
+            env={**os.environ, **environment(settings)},
+        )
     promote_first(settings, load_profile(settings.profile))

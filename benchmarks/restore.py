@@ -20,7 +20,9 @@ SOURCE = TopicPartition("transactions.raw", 0)
 
 
 def restore_seconds(folder: Path) -> float:
-    """Seconds from the snapshot file to a state of 1,000,000 accounts that would be saved as the same arrays."""
+    """Seconds from the snapshot file to a state of 1,000,000 accounts that would be saved as the
+    same arrays.
+    """
     stage = PreprocessStage(load_profile("card"))
     state = stage.new_state(0, 1)
     for batch in _batches():
@@ -32,10 +34,14 @@ def restore_seconds(folder: Path) -> float:
     snapshots.save(stage.name, stage.snapshot_tag, 0, Snapshot(KEYS, 0, saved))
     del state
     started = time.perf_counter()
-    restored = stage.load_state(0, 1, snapshots.load(stage.name, stage.snapshot_tag, 0, KEYS).arrays)
+    restored = stage.load_state(
+        0, 1, snapshots.load(stage.name, stage.snapshot_tag, 0, KEYS).arrays
+    )
     seconds = time.perf_counter() - started
     again = restored.arrays()
-    if saved.keys() != again.keys() or not all(np.array_equal(saved[name], again[name]) for name in saved):
+    if saved.keys() != again.keys() or not all(
+        np.array_equal(saved[name], again[name]) for name in saved
+    ):
         raise RuntimeError("the restored state is not the one that was saved")
     return seconds
 
@@ -44,7 +50,17 @@ def _batches() -> Iterator[Batch]:
     """One transaction for each account, with the merchants and amounts of the simulator."""
     values = [value for _, value in card_transactions(CHUNK, "restore-", 15)]
     for start in range(0, KEYS, CHUNK):
-        own = [value.replace(b'"restore-', b'"r%d-' % start).replace(b'"user_id":"', b'"user_id":"%d-%d-' % (start, at))
-               for at, value in enumerate(values)]
-        yield Batch(SOURCE, list(range(start, start + CHUNK)), [None] * CHUNK, list(own), [1_800_000_000_000] * CHUNK,
-                    [None] * CHUNK)
+        own = [
+            value.replace(b'"restore-', b'"r%d-' % start).replace(
+                b'"user_id":"', b'"user_id":"%d-%d-' % (start, at)
+            )
+            for at, value in enumerate(values)
+        ]
+        yield Batch(
+            SOURCE,
+            list(range(start, start + CHUNK)),
+            [None] * CHUNK,
+            list(own),
+            [1_800_000_000_000] * CHUNK,
+            [None] * CHUNK,
+        )

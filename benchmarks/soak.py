@@ -1,9 +1,11 @@
-"""`make soak`: 10 minutes of steady traffic with verdicts; the memory of every process must stay flat.
+"""`make soak`: 10 minutes of steady traffic with verdicts; the memory of every process must stay
+flat.
 
-Before them so many transactions pass that the sets of recent ids have reached their bound. From there on these sets
-rise and fall: a generation fills up, and the one before the last is dropped. A generation lasts 8 minutes here, so the
-last minute is compared with the one 8 before it. Prints a line a minute and then one line of JSON; exits with 1 when a
-process has grown by more than a tenth (and 30 MB) between these two.
+Before them so many transactions pass that the sets of recent ids have reached their bound. From
+there on these sets rise and fall: a generation fills up, and the one before the last is dropped. A
+generation lasts 8 minutes here, so the last minute is compared with the one 8 before it. Prints a
+line a minute and then one line of JSON; exits with 1 when a process has grown by more than a tenth
+(and 30 MB) between these two.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=2 + GENERATION_MINUTES)
     minutes = parser.parse_args().minutes
     if minutes <= GENERATION_MINUTES:
-        parser.error(f"--minutes: at least {GENERATION_MINUTES + 1}, to compare two that lie a generation apart")
+        parser.error(
+            f"--minutes: at least {GENERATION_MINUTES + 1}, to compare two that lie a generation "
+            "apart"
+        )
     with tempfile.TemporaryDirectory(prefix="tidegate-soak-") as folder:
         system = System(Path(folder) / "system")
         system.start()
@@ -47,9 +52,14 @@ def main() -> None:
             readings = _soak(system, minutes)
         finally:
             system.close()
-    grown = {name: (readings[-1 - GENERATION_MINUTES][name], mb) for name, mb in readings[-1].items()}
-    bad = [name for name, (before, after) in grown.items()
-           if after > before * ALLOWED_SHARE and after > before + ALLOWED_MB]
+    grown = {
+        name: (readings[-1 - GENERATION_MINUTES][name], mb) for name, mb in readings[-1].items()
+    }
+    bad = [
+        name
+        for name, (before, after) in grown.items()
+        if after > before * ALLOWED_SHARE and after > before + ALLOWED_MB
+    ]
     sys.stdout.write(json.dumps({"resident_mb": grown, "grown": bad}) + "\n")
     sys.exit(1 if bad else 0)
 
@@ -64,31 +74,60 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
     for minute in range(minutes):
         made = card_transactions(A_MINUTE, f"soak{minute}-", 100 + minute)
         ids = [json.loads(value)["transaction_id"] for _, value in made[::50]]
-        verdicts = [json.dumps({"transaction_id": name, "verdict": "legitimate"}).encode() for name in ids]
-        posts = [post for at in range(0, A_MINUTE, 100)
-                 for post in _posts(address, [value for _, value in made[at:at + 100]])]
+        verdicts = [
+            json.dumps({"transaction_id": name, "verdict": "legitimate"}).encode() for name in ids
+        ]
+        posts = [
+            post
+            for at in range(0, A_MINUTE, 100)
+            for post in _posts(address, [value for _, value in made[at : at + 100]])
+        ]
         drive(address, posts, connections=32, rate=len(posts) / 60)
-        drive(address, [render(address + "/v1/feedback", body) for body in verdicts], connections=8, rate=200)
-        readings.append({name: round(psutil.Process(process.pid).memory_info().rss / 1e6, 1)
-                         for name, process in system.processes.items()})
-        sys.stdout.write(f"{time.strftime('%H:%M:%S')} minute {minute + 1}: {json.dumps(readings[-1])}\n")
+        drive(
+            address,
+            [render(address + "/v1/feedback", body) for body in verdicts],
+            connections=8,
+            rate=200,
+        )
+        readings.append(
+            {
+                name: round(psutil.Process(process.pid).memory_info().rss / 1e6, 1)
+                for name, process in system.processes.items()
+            }
+        )
+        sys.stdout.write(
+            f"{time.strftime('%H:%M:%S')} minute {minute + 1}: {json.dumps(readings[-1])}\n"
+        )
         sys.stdout.flush()
     return readings
 
 
 def _posts(address: str, values: list[bytes]) -> list[bytes]:
-    """Every tenth transaction by itself, the others in one batch: what is soaked is the pipeline, not the CPU."""
-    return [*(render(address + "/v1/transactions", value) for value in values[::10]),
-            render(address + "/v1/transactions/batch", b"\n".join(value for k, value in enumerate(values) if k % 10),
-                   "application/x-ndjson")]
+    """Every tenth transaction by itself, the others in one batch: what is soaked is the pipeline,
+    not the CPU.
+    """
+    return [
+        *(render(address + "/v1/transactions", value) for value in values[::10]),
+        render(
+            address + "/v1/transactions/batch",
+            b"\n".join(value for k, value in enumerate(values) if k % 10),
+            "application/x-ndjson",
+        ),
+    ]
 
 
 def _fill(system: System, settings: Settings) -> None:
     engine = sa.create_engine(settings.db_url)
     for start in range(0, FILL, FILL_CHUNK):
-        preload(system.kafka.address, "transactions.raw", card_transactions(FILL_CHUNK, f"fill{start}-", start))()
+        preload(
+            system.kafka.address,
+            "transactions.raw",
+            card_transactions(FILL_CHUNK, f"fill{start}-", start),
+        )()
         wait_rows(engine, start + FILL_CHUNK)
-        sys.stdout.write(f"{time.strftime('%H:%M:%S')} {start + FILL_CHUNK:,} rows before the first minute\n")
+        sys.stdout.write(
+            f"{time.strftime('%H:%M:%S')} {start + FILL_CHUNK:,} rows before the first minute\n"
+        )
         sys.stdout.flush()
     engine.dispose()
 

@@ -1,4 +1,6 @@
-"""A whole Tidegate for measuring: its own Kafka, PostgreSQL and stage processes in a folder that is thrown away."""
+"""A whole Tidegate for measuring: its own Kafka, PostgreSQL and stage processes in a folder that is
+thrown away.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Usage:
 
 @dataclass
 class System:
-    """Kafka, PostgreSQL and the processes of one profile; `start` what is needed, `close` ends everything."""
+    """Kafka, PostgreSQL and the processes of one profile; `start` what is needed, `close` ends
+    everything.
+    """
 
     folder: Path
     profile: str = "card"
@@ -66,8 +70,14 @@ class System:
     def settings(self, **more: object) -> Settings:
         """The settings of this system's processes; keywords override."""
         values: dict[str, object] = {
-            "home": self.folder / "home", "profile": self.profile, "kafka": self.kafka.address, "port": self.port,
-            "dashboard_port": self.dashboard_port, "db": self.postgres.url, "log_level": "warning"}
+            "home": self.folder / "home",
+            "profile": self.profile,
+            "kafka": self.kafka.address,
+            "port": self.port,
+            "dashboard_port": self.dashboard_port,
+            "db": self.postgres.url,
+            "log_level": "warning",
+        }
         return Settings.model_validate(values | more)
 
     def run(self, name: str, command: list[str], settings: Settings) -> None:
@@ -76,7 +86,11 @@ class System:
         logs.mkdir(exist_ok=True)
         with (logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                guarded(command), env={**os.environ, **environment(settings)}, stdout=log, stderr=log)
+                guarded(command),
+                env={**os.environ, **environment(settings)},
+                stdout=log,
+                stderr=log,
+            )
 
     def run_stages(self, settings: Settings, stages: tuple[str, ...] = STAGES) -> None:
         """Start each stage as a process and wait until all partitions are assigned and restored."""
@@ -99,7 +113,11 @@ class System:
 
     def usage(self) -> dict[str, Usage]:
         """CPU and memory so far of every process that was started here and still runs."""
-        return {name: _usage(process.pid) for name, process in self.processes.items() if process.poll() is None}
+        return {
+            name: _usage(process.pid)
+            for name, process in self.processes.items()
+            if process.poll() is None
+        }
 
     def end(self, *names: str) -> None:
         """SIGTERM the named processes (all, without names) and wait for them."""
@@ -138,5 +156,8 @@ def tidegate(*arguments: str) -> list[str]:
 
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as variables."""
-    return {f"TIDEGATE_{name.upper()}": str(value) for name, value in settings.model_dump().items()
-            if value is not None and name != "kafka_password"}
+    return {
+        f"TIDEGATE_{name.upper()}": str(value)
+        for name, value in settings.model_dump().items()
+        if value is not None and name != "kafka_password"
+    }

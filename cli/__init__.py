@@ -1,4 +1,6 @@
-"""The `tidegate` command. Commands import what they need when they run, so that `--help` answers at once."""
+"""The `tidegate` command. Commands import what they need when they run, so that `--help` answers at
+once.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,25 @@ from cli import (
 )
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False,
-                  help="Scores money transactions for fraud while they stream through Kafka, and learns from verdicts.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="Scores money transactions for fraud while they stream through Kafka, and learns from "
+    "verdicts.",
+)
 for command in (up, setup, run, status):
     command.register(app)
-for data_command in (send.send, feedback.feedback, simulate.simulate, train.train, backtest.backtest, retrain.retrain,
-                     redrive.redrive):
+for data_command in (
+    send.send,
+    feedback.feedback,
+    simulate.simulate,
+    train.train,
+    backtest.backtest,
+    retrain.retrain,
+    redrive.redrive,
+):
     app.command()(data_command)
 for command in (doctor, replay, rescore, quality):
     command.register(app)
@@ -50,8 +65,12 @@ app.add_typer(learner.app, name="learner")
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would not help."""
-    logging.getLogger().addHandler(logging.NullHandler())  # people get answers; processes set up their own logs
+    """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would
+    not help.
+    """
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # people get answers; processes set up their own logs
     try:
         app()
     except (ConfigError, Stop) as error:

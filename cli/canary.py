@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
 
 Bundle = Annotated[str, typer.Argument(metavar="[HASH]", help="A bundle's hash, or how it begins.")]
-Share = Annotated[float, typer.Option("--share", min=0.0, max=1.0, help="Of the accounts that it decides for.")]
+Share = Annotated[
+    float, typer.Option("--share", min=0.0, max=1.0, help="Of the accounts that it decides for.")
+]
 Off = Annotated[bool, typer.Option("--off", help="Let the champion decide for all accounts again.")]
 
 
@@ -24,9 +26,17 @@ def register(app: typer.Typer) -> None:
     app.command()(canary)
 
 
-def canary(bundle: Bundle = "", share: Share = 0.05, off: Off = False, profile: Profile = "", kafka: Kafka = "",
-           db: Db = "", as_json: Json = False) -> None:
-    """Let a bundle decide for a share of the accounts; without HASH, show what it and the champion decided since.
+def canary(
+    bundle: Bundle = "",
+    share: Share = 0.05,
+    off: Off = False,
+    profile: Profile = "",
+    kafka: Kafka = "",
+    db: Db = "",
+    as_json: Json = False,
+) -> None:
+    """Let a bundle decide for a share of the accounts; without HASH, show what it and the champion
+    decided since.
 
     Example: [bold]tidegate models canary 3f2a --share 0.1[/bold]
     """
@@ -44,8 +54,14 @@ def canary(bundle: Bundle = "", share: Share = 0.05, off: Off = False, profile: 
         _compare(settings, loaded, broker, as_json)
 
 
-def _set(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, bundle: str, share: float,
-         as_json: bool) -> None:
+def _set(
+    settings: Settings,
+    profile: LoadedProfile,
+    broker: KafkaBroker,
+    bundle: str,
+    share: float,
+    as_json: bool,
+) -> None:
     from model.bundles.catalog import usable
     from model.bundles.promotion import set_canary
 
@@ -58,18 +74,31 @@ def _set(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, bundle
         typer.echo(f"canary: {found}, for {share:.1%} of the accounts" if found else "canary: none")
 
 
-def _compare(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, as_json: bool) -> None:
+def _compare(
+    settings: Settings, profile: LoadedProfile, broker: KafkaBroker, as_json: bool
+) -> None:
     from db.comparison import compare_canary
 
     compared = compare_canary(profile, settings.db_url, broker)
     if compared is None:
-        raise ConfigError(f"profile {profile.name} has no canary: name one with `tidegate models canary HASH`")
+        raise ConfigError(
+            f"profile {profile.name} has no canary: name one with `tidegate models canary HASH`"
+        )
     name, share, sides = compared
     if as_json:
-        print_json({"canary": name, "share": share, "bundles": {key: side._asdict() for key, side in sides.items()}})
+        print_json(
+            {
+                "canary": name,
+                "share": share,
+                "bundles": {key: side._asdict() for key, side in sides.items()},
+            }
+        )
         return
     typer.echo(f"{name} decides for {share:.1%} of the accounts")
     for key, side in sides.items():
         precision = "unknown" if side.precision is None else f"{side.precision:.1%}"
-        typer.echo(f"{key} {'canary' if key == name else '      '} {side.rows:,} rows, {side.flagged:,} flagged; "
-                   f"precision {precision}, from {side.verdicts:,} verdicts")
+        typer.echo(
+            f"{key} {'canary' if key == name else '      '} {side.rows:,} rows, {side.flagged:,} "
+            "flagged; "
+            f"precision {precision}, from {side.verdicts:,} verdicts"
+        )

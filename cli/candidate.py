@@ -43,7 +43,9 @@ class Order(NamedTuple):
 
 
 def judge(settings: Settings, order: Order, as_json: bool) -> None:
-    """Decide, compare, and write the report. Raises ConfigError for what cannot be done, Retry for what is away."""
+    """Decide, compare, and write the report. Raises ConfigError for what cannot be done, Retry for
+    what is away.
+    """
     import msgspec
 
     from model.evaluation.cases import Span
@@ -54,16 +56,28 @@ def judge(settings: Settings, order: Order, as_json: bool) -> None:
 
     if order.data and order.topic:
         raise ConfigError("give --data FILE or --topic, or neither for the database's rows")
-    loaded, span, began = load_profile(settings.profile), Span(*period(order.since, order.until)), time.perf_counter()
+    loaded, span, began = (
+        load_profile(settings.profile),
+        Span(*period(order.since, order.until)),
+        time.perf_counter(),
+    )
     candidate = bundle_of(settings, loaded, order.bundle)
     if order.thresholds:
         candidate = candidate.with_thresholds(thresholds_of(order.thresholds))
-    other = bundle_of(settings, loaded, order.champion or "champion") if (
-        order.champion or order.data or order.topic) else None
+    other = (
+        bundle_of(settings, loaded, order.champion or "champion")
+        if (order.champion or order.data or order.topic)
+        else None
+    )
     with progress_bar("backtest", quiet=as_json) as progress:
         cases, champion = _champion(settings, loaded, order, span, other, progress)
-        made = decide_again(loaded, candidate, cases, _part(progress, (_READING + _DECIDING) / 2, _DECIDING),
-                            f"candidate {candidate.hash}")
+        made = decide_again(
+            loaded,
+            candidate,
+            cases,
+            _part(progress, (_READING + _DECIDING) / 2, _DECIDING),
+            f"candidate {candidate.hash}",
+        )
         progress(_DECIDING, "report")
         found = compare(loaded, cases, champion, made, order.capacity)
         found.seconds = round(time.perf_counter() - began, 1)
@@ -76,7 +90,9 @@ def judge(settings: Settings, order: Order, as_json: bool) -> None:
 
 
 def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
-    """A bundle by its hash, its folder, or as the champion. Raises ConfigError; Retry when Kafka is asked and away."""
+    """A bundle by its hash, its folder, or as the champion. Raises ConfigError; Retry when Kafka is
+    asked and away.
+    """
     from model.bundles.bundle import Bundle
     from model.bundles.catalog import find, promotable
     from model.bundles.promotion import current_champion
@@ -84,10 +100,17 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
     if name == "champion":
         current = current_champion(_broker(settings), profile.hash.decode())
         if current is None:
-            raise ConfigError(f"profile {profile.name} has no champion: promote one, or name bundles by --bundle and "
-                              "--champion")
+            raise ConfigError(
+                f"profile {profile.name} has no champion: promote one, or name bundles by "
+                "--bundle and "
+                "--champion"
+            )
         name = current.champion.bundle
-    found = Bundle.load(Path(name)) if (Path(name) / "manifest.json").is_file() else find(settings.bundles_dir, name)
+    found = (
+        Bundle.load(Path(name))
+        if (Path(name) / "manifest.json").is_file()
+        else find(settings.bundles_dir, name)
+    )
     promotable(found, profile.hash.decode())
     return found
 
@@ -95,9 +118,14 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
 def thresholds_of(text: str) -> dict[str, float]:
     """`review=0.5,block=0.9` as a manifest has it. Raises ConfigError."""
     try:
-        return {name.strip(): float(number) for name, number in (part.split("=") for part in text.split(","))}
+        return {
+            name.strip(): float(number)
+            for name, number in (part.split("=") for part in text.split(","))
+        }
     except ValueError as error:
-        raise ConfigError(f"--thresholds {text!r}: expected numbers such as review=0.5,block=0.9") from error
+        raise ConfigError(
+            f"--thresholds {text!r}: expected numbers such as review=0.5,block=0.9"
+        ) from error
 
 
 def _broker(settings: Settings) -> KafkaBroker:
@@ -108,9 +136,17 @@ def _broker(settings: Settings) -> KafkaBroker:
     return broker
 
 
-def _champion(settings: Settings, profile: Profile, order: Order, span: Span, other: Bundle | None,
-              progress: Progress) -> tuple[Cases, Side]:
-    """The transactions, and what the other bundle decides of them; without one, what was decided in its time."""
+def _champion(
+    settings: Settings,
+    profile: Profile,
+    order: Order,
+    span: Span,
+    other: Bundle | None,
+    progress: Progress,
+) -> tuple[Cases, Side]:
+    """The transactions, and what the other bundle decides of them; without one, what was decided in
+    its time.
+    """
     from model.evaluation.decide_again import decide_again
 
     if other is None:
@@ -119,11 +155,18 @@ def _champion(settings: Settings, profile: Profile, order: Order, span: Span, ot
         return cases, decided
     cases = _read(settings, profile, order, span, _part(progress, 0.0, _READING))
     _check(cases)
-    return cases, decide_again(profile, other, cases, _part(progress, _READING, (_READING + _DECIDING) / 2),
-                               f"champion {other.hash}")
+    return cases, decide_again(
+        profile,
+        other,
+        cases,
+        _part(progress, _READING, (_READING + _DECIDING) / 2),
+        f"champion {other.hash}",
+    )
 
 
-def _read(settings: Settings, profile: Profile, order: Order, span: Span, progress: Progress) -> Cases:
+def _read(
+    settings: Settings, profile: Profile, order: Order, span: Span, progress: Progress
+) -> Cases:
     from model.evaluation.cases import from_file, from_topic
 
     if order.data:
@@ -133,7 +176,9 @@ def _read(settings: Settings, profile: Profile, order: Order, span: Span, progre
     return _rows(settings, profile, span, progress)[0]
 
 
-def _rows(settings: Settings, profile: Profile, span: Span, progress: Progress) -> tuple[Cases, Side]:
+def _rows(
+    settings: Settings, profile: Profile, span: Span, progress: Progress
+) -> tuple[Cases, Side]:
     from db.decided import from_database
 
     progress(0.0, "reading the database")
@@ -150,26 +195,42 @@ def _check(cases: Cases) -> None:
     times, rows = cases.log.times, cases.rows
     if rows.start == rows.stop:
         held = f"; they are of {day_of(times[0])} to {day_of(times[-1])}" if len(times) else ""
-        raise ConfigError(f"{cases.source}: no transaction to decide among the {len(times):,} that could be read "
-                          f"({cases.rejected:,} were refused){held}")
+        raise ConfigError(
+            f"{cases.source}: no transaction to decide among the {len(times):,} that could be read "
+            f"({cases.rejected:,} were refused){held}"
+        )
 
 
 def _show(found: Report, folder: Path) -> None:
-    typer.echo(f"{found.rows:,} of {found.read:,} transactions decided ({found.source}), {found.verdicts:,} verdicts, "
-               f"{found.frauds:,} frauds; {found.rejected:,} refused, {found.duplicates:,} sent again")
+    typer.echo(
+        f"{found.rows:,} of {found.read:,} transactions decided ({found.source}), "
+        f"{found.verdicts:,} verdicts, "
+        f"{found.frauds:,} frauds; {found.rejected:,} refused, {found.duplicates:,} sent again"
+    )
     for side in (found.champion, found.candidate):
         typer.echo(f"{side.name}: {_words(side)}")
     typer.echo(f"decided otherwise: {found.disagreements.rows:,}")
     for warning in found.warnings:
         typer.echo(f"note: {warning}")
-    typer.echo(f"report in {folder / 'report.html'}, {found.seconds:.0f} s, "
-               f"{found.per_second:,.0f} transactions a second")
+    typer.echo(
+        f"report in {folder / 'report.html'}, {found.seconds:.0f} s, "
+        f"{found.per_second:,.0f} transactions a second"
+    )
 
 
 def _words(side: Figures) -> str:
-    parts = [f"average precision {side.metrics['average_precision']:.3f}, AUC {side.metrics['auc']:.3f}"
-             ] if "auc" in side.metrics else []
-    parts += [f"{name} {_rates(one)}" for name, one in (("flagged", side.at_review), ("blocked", side.at_block))]
+    parts = (
+        [
+            f"average precision {side.metrics['average_precision']:.3f}, AUC "
+            f"{side.metrics['auc']:.3f}"
+        ]
+        if "auc" in side.metrics
+        else []
+    )
+    parts += [
+        f"{name} {_rates(one)}"
+        for name, one in (("flagged", side.at_review), ("blocked", side.at_block))
+    ]
     if side.reviews.recall is not None:
         parts.append(f"{side.reviews.per_day:,} reviews a day find {side.reviews.recall:.1%}")
     if side.money:
@@ -178,5 +239,9 @@ def _words(side: Figures) -> str:
 
 
 def _rates(one: Confusion) -> str:
-    precision, recall = ("unknown" if value is None else f"{value:.1%}" for value in (one.precision, one.recall))
-    return f"{one.flagged_frauds + one.flagged_legitimate:,} (precision {precision}, recall {recall})"
+    precision, recall = (
+        "unknown" if value is None else f"{value:.1%}" for value in (one.precision, one.recall)
+    )
+    return (
+        f"{one.flagged_frauds + one.flagged_legitimate:,} (precision {precision}, recall {recall})"
+    )

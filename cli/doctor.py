@@ -28,7 +28,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
-    """Check Python, Java, disk, ports, Kafka, database, profile and topics; exit code 1 when one is bad.
+    """Check Python, Java, disk, ports, Kafka, database, profile and topics; exit code 1 when one is
+    bad.
 
     Example: [bold]tidegate doctor --kafka broker-1:9092[/bold]
     """
@@ -53,7 +54,9 @@ def _result(name: str, check: Check, settings: Settings) -> dict[str, object]:
 
 def _python(_settings: Settings) -> str:
     if sys.version_info[:2] != (3, 11):
-        raise ConfigError(f"Python {sys.version.split()[0]}; install Python 3.11 and run `make up` again")
+        raise ConfigError(
+            f"Python {sys.version.split()[0]}; install Python 3.11 and run `make up` again"
+        )
     return f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
 
 
@@ -64,7 +67,10 @@ def _java(settings: Settings) -> str:
 
     done = subprocess.run([str(JAVA), "-version"], capture_output=True, text=True, check=False)  # noqa: S603 - our Java
     if done.returncode:
-        raise ConfigError(f"{JAVA} does not run: {done.stderr.strip()[:200]}; remove .venv and run `make up` again")
+        raise ConfigError(
+            f"{JAVA} does not run: {done.stderr.strip()[:200]}; remove .venv and run `make up` "
+            "again"
+        )
     return done.stderr.splitlines()[0]
 
 
@@ -73,7 +79,9 @@ def _disk(settings: Settings) -> str:
 
     home = settings.home if settings.home.exists() else Path()
     check_disk(home)
-    return f"{shutil.disk_usage(home).free / 1e9:.1f} GB free on the disk of {settings.home.resolve()}"
+    return (
+        f"{shutil.disk_usage(home).free / 1e9:.1f} GB free on the disk of {settings.home.resolve()}"
+    )
 
 
 def _ports(settings: Settings) -> str:
@@ -81,8 +89,12 @@ def _ports(settings: Settings) -> str:
 
     if pid := holder(settings.home):
         return f"in use by the running Tidegate (process {pid})"
-    check_ports({"TIDEGATE_PORT": (settings.host, settings.port),
-                 "TIDEGATE_DASHBOARD_PORT": (settings.host, settings.dashboard_port)})
+    check_ports(
+        {
+            "TIDEGATE_PORT": (settings.host, settings.port),
+            "TIDEGATE_DASHBOARD_PORT": (settings.host, settings.dashboard_port),
+        }
+    )
     return f"{settings.port} and {settings.dashboard_port} are free"
 
 
@@ -127,5 +139,13 @@ def _topics(settings: Settings) -> str:
     return f"{settings.kafka_address} has them as {settings.topics_file} says"
 
 
-CHECKS: dict[str, Check] = {"python": _python, "java": _java, "disk": _disk, "ports": _ports, "kafka": _kafka,
-                            "database": _database, "profile": _profile, "topics": _topics}
+CHECKS: dict[str, Check] = {
+    "python": _python,
+    "java": _java,
+    "disk": _disk,
+    "ports": _ports,
+    "kafka": _kafka,
+    "database": _database,
+    "profile": _profile,
+    "topics": _topics,
+}

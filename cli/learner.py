@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The online model and the labels it has learnt.")
 _SECONDS = 20.0
-To = Annotated[int, typer.Option("--to", metavar="OFFSET", min=0, help="Offset on the topic transactions.labels; a "
-                                                                       "row's `online_labels` is such a number.")]
+To = Annotated[
+    int,
+    typer.Option(
+        "--to",
+        metavar="OFFSET",
+        min=0,
+        help="Offset on the topic transactions.labels; a row's `online_labels` is such a number.",
+    ),
+]
 
 
 @app.callback()
@@ -26,7 +33,8 @@ def learner() -> None:
 
 @app.command()
 def rollback(to: To, profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
-    """Give the online model the weights it had before the label at OFFSET; later verdicts count from now on.
+    """Give the online model the weights it had before the label at OFFSET; later verdicts count
+    from now on.
 
     Example: [bold]tidegate learner rollback --to 1200[/bold]
     """
@@ -46,11 +54,20 @@ def rollback(to: To, profile: Profile = "", kafka: Kafka = "", as_json: Json = F
     write(broker, LABELS, b"rollback", encode(said), what=f"the rollback to {to}")
     found = _published(broker, loaded.hash.decode(), end)
     if as_json:
-        print_json({"rolled_back_to": to, "undo": end, "learnt": found.learnt if found else None,
-                    "published": found is not None})
+        print_json(
+            {
+                "rolled_back_to": to,
+                "undo": end,
+                "learnt": found.learnt if found else None,
+                "published": found is not None,
+            }
+        )
         return
-    typer.echo(f"the weights are those before label {to} again, made of {found.learnt} labels" if found else
-               "written; no learner has published the weights within 20 s: it does when it runs")
+    typer.echo(
+        f"the weights are those before label {to} again, made of {found.learnt} labels"
+        if found
+        else "written; no learner has published the weights within 20 s: it does when it runs"
+    )
     typer.echo(f"to undo this: tidegate learner rollback --to {end}")
 
 
@@ -64,7 +81,9 @@ def _end(broker: Broker, topic: str) -> int:
 
 
 def _published(broker: Broker, profile: str, after: int) -> OnlineWeights | None:
-    """The champion's weights, once they have met the label records beyond `after`; None when they do not come."""
+    """The champion's weights, once they have met the label records beyond `after`; None when they
+    do not come.
+    """
     from model.bundles.promotion import TOPIC, current_champion, model_message
     from model.bundles.published import read_part
     from tidegate.messages.documents import OnlineWeights
@@ -74,8 +93,11 @@ def _published(broker: Broker, profile: str, after: int) -> OnlineWeights | None
     while promoted and time.monotonic() < deadline:
         for batch in read_part(broker, TOPIC, start):
             for message in map(model_message, batch.values):
-                if (isinstance(message, OnlineWeights) and message.bundle == promoted.champion.bundle
-                        and message.labels > after):
+                if (
+                    isinstance(message, OnlineWeights)
+                    and message.bundle == promoted.champion.bundle
+                    and message.labels > after
+                ):
                     return message
             start = batch.next_offset
         time.sleep(0.25)

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="List, compare, promote and roll back model bundles.")
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="A bundle's hash, or how it begins.")]
-Wait = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Until all scorers report it; 0: do not wait.")]
+Wait = Annotated[
+    float,
+    typer.Option("--wait", metavar="SECONDS", help="Until all scorers report it; 0: do not wait."),
+]
 
 
 @app.command(name="list")
@@ -36,7 +39,10 @@ def list_(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> No
         return
     for row in rows:
         mark = "champion" if row["champion"] else "" if row["this_profile"] else "other profile"
-        typer.echo(f"{row['bundle']}  {row['profile']:<12} {mark:<14} {row['fault'] or _metrics(row['metrics'])}")
+        typer.echo(
+            f"{row['bundle']}  {row['profile']:<12} {mark:<14} "
+            f"{row['fault'] or _metrics(row['metrics'])}"
+        )
     if not rows:
         typer.echo("no bundle yet: run `tidegate train`")
 
@@ -69,11 +75,16 @@ def diff(one: Hash, other: Hash, profile: Profile = "", as_json: Json = False) -
     if as_json:
         print_json(changes)
     else:
-        typer.echo("\n".join(f"{name:<34}{a} -> {b}" for name, (a, b) in changes.items()) or "nothing differs")
+        typer.echo(
+            "\n".join(f"{name:<34}{a} -> {b}" for name, (a, b) in changes.items())
+            or "nothing differs"
+        )
 
 
 @app.command()
-def promote(bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False) -> None:
+def promote(
+    bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False
+) -> None:
     """Make a bundle the champion: every scorer switches to it between two batches.
 
     Example: [bold]tidegate models promote 3f2a[/bold]
@@ -86,7 +97,9 @@ def promote(bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait =
 
 
 @app.command()
-def rollback(profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False) -> None:
+def rollback(
+    profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False
+) -> None:
     """Make the champion before this one the champion again.
 
     Example: [bold]tidegate models rollback[/bold]
@@ -98,8 +111,17 @@ def rollback(profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_jso
     settings, loaded, broker = _system(profile, kafka)
     current = current_champion(broker, loaded.hash.decode())
     if current is None or not current.champion.previous:
-        raise ConfigError(f"profile {loaded.name} has had no champion before this one: nothing to go back to")
-    _switch(settings, loaded, broker, find(settings.bundles_dir, current.champion.previous).hash, wait, as_json)
+        raise ConfigError(
+            f"profile {loaded.name} has had no champion before this one: nothing to go back to"
+        )
+    _switch(
+        settings,
+        loaded,
+        broker,
+        find(settings.bundles_dir, current.champion.previous).hash,
+        wait,
+        as_json,
+    )
 
 
 def _system(profile: str, kafka: str) -> tuple[Settings, LoadedProfile, KafkaBroker]:
@@ -126,25 +148,51 @@ def _champion(broker: KafkaBroker, profile: LoadedProfile) -> str:
 
 
 def _metrics(metrics: object) -> str:
-    return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()) if isinstance(metrics, dict) else ""
+    return (
+        ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+        if isinstance(metrics, dict)
+        else ""
+    )
 
 
-def _switch(settings: Settings, profile: LoadedProfile, broker: KafkaBroker, bundle: str, wait: float,
-            as_json: bool) -> None:
-    """Promote, and wait until every live scorer says that it scores with the bundle. Raises Retry when one does not."""
+def _switch(
+    settings: Settings,
+    profile: LoadedProfile,
+    broker: KafkaBroker,
+    bundle: str,
+    wait: float,
+    as_json: bool,
+) -> None:
+    """Promote, and wait until every live scorer says that it scores with the bundle. Raises Retry
+    when one does not.
+    """
     from model.bundles.promotion import promote as promote_bundle
 
     promoted = promote_bundle(broker, bundle, profile.hash.decode(), by="tidegate models")
     scorers = _reported(settings, profile, promoted, wait) if wait else []
     if as_json:
-        print_json({"bundle": bundle, "previous": promoted.champion.previous, "offset": promoted.offset,
-                    "scorers": scorers})
+        print_json(
+            {
+                "bundle": bundle,
+                "previous": promoted.champion.previous,
+                "offset": promoted.offset,
+                "scorers": scorers,
+            }
+        )
     else:
-        said = f"; {len(scorers)} scorers use it" if scorers else "; no scorer runs now" if wait else ""
+        said = (
+            f"; {len(scorers)} scorers use it"
+            if scorers
+            else "; no scorer runs now"
+            if wait
+            else ""
+        )
         typer.echo(f"champion: {bundle}{said}")
 
 
-def _reported(settings: Settings, profile: LoadedProfile, promoted: Promoted, wait: float) -> list[str]:
+def _reported(
+    settings: Settings, profile: LoadedProfile, promoted: Promoted, wait: float
+) -> list[str]:
     """The live scorers, once all of them have absorbed the promotion."""
     from cli.running.steps import heartbeats
     from tidegate.errors import Retry
@@ -159,5 +207,8 @@ def _reported(settings: Settings, profile: LoadedProfile, promoted: Promoted, wa
             if not behind:
                 return [beat.process for beat in scorers]
             if time.monotonic() > deadline:
-                raise Retry(f"after {wait:g} s {', '.join(behind)} still score with another bundle: see their logs")
+                raise Retry(
+                    f"after {wait:g} s {', '.join(behind)} still score with another bundle: see "
+                    "their logs"
+                )
             time.sleep(0.2)

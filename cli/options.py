@@ -14,18 +14,37 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from tidegate.settings import Settings
 
-Profile = Annotated[str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")]
-Kafka = Annotated[str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")]
-Db = Annotated[str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")]
-Label = Annotated[str, typer.Option(
-    "--label", help="The file's column with the verdicts; by default history.label of the profile, or `label`.")]
-Mlflow = Annotated[str, typer.Option(
-    "--mlflow", metavar="URL", help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]")]
+Profile = Annotated[
+    str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")
+]
+Kafka = Annotated[
+    str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")
+]
+Db = Annotated[
+    str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")
+]
+Label = Annotated[
+    str,
+    typer.Option(
+        "--label",
+        help="The file's column with the verdicts; by default history.label of the profile, or "
+        "`label`.",
+    ),
+]
+Mlflow = Annotated[
+    str,
+    typer.Option(
+        "--mlflow",
+        metavar="URL",
+        help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def settings_with(**options: str) -> Settings:
-    """The settings, with options that are not empty put over them, here and in every process started from here.
+    """The settings, with options that are not empty put over them, here and in every process
+    started from here.
 
     Raises ConfigError naming the variable that is wrong.
     """
@@ -33,18 +52,24 @@ def settings_with(**options: str) -> Settings:
 
     from tidegate.settings import Settings
 
-    os.environ.update({f"TIDEGATE_{name.upper()}": value for name, value in options.items() if value})
+    os.environ.update(
+        {f"TIDEGATE_{name.upper()}": value for name, value in options.items() if value}
+    )
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        )
         raise ConfigError(f"settings: {faults}") from None
 
 
 def period(since: str, until: str) -> tuple[int | None, int | None]:
     """First and last moment of the days, in us; None where nothing was said. Raises ConfigError."""
-    begin, end = (int(_day(option, text).timestamp()) * 1_000_000 if text else None
-                  for option, text in (("--since", since), ("--until", until)))
+    begin, end = (
+        int(_day(option, text).timestamp()) * 1_000_000 if text else None
+        for option, text in (("--since", since), ("--until", until))
+    )
     if begin is not None and end is not None and begin >= end:
         raise ConfigError(f"--since {since} does not lie before --until {until}")
     return begin, end
@@ -71,5 +96,3 @@ def ranges(numbers: list[int]) -> str:
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, default=str))
-
-

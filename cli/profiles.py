@@ -9,7 +9,9 @@ import typer
 from cli.options import Json, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Check a profile.")
-File = Annotated[str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")]
+File = Annotated[
+    str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")
+]
 
 
 @app.callback()
@@ -19,16 +21,23 @@ def _group() -> None:
 
 @app.command()
 def check(file: File, as_json: Json = False) -> None:
-    """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field, expectation.
+    """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field,
+    expectation.
 
     Example: [bold]tidegate profile check profiles/wallet.yaml[/bold]
     """
     from tidegate.profile import load_profile
 
     profile = load_profile(file)
-    facts = {"name": profile.name, "hash": profile.hash.decode(), "path": str(profile.path),
-             "fields": list(profile.fields), "entities": list(profile.entities), "features": list(profile.features),
-             "models": list(profile.models.names)}
+    facts = {
+        "name": profile.name,
+        "hash": profile.hash.decode(),
+        "path": str(profile.path),
+        "fields": list(profile.fields),
+        "entities": list(profile.entities),
+        "features": list(profile.features),
+        "models": list(profile.models.names),
+    }
     if as_json:
         print_json(facts)
         return

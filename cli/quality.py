@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile as LoadedProfile
     from tidegate.settings import Settings
 
-Days = Annotated[float, typer.Option("--days", min=0.01, help="How far to look back from the newest transaction.")]
-Pending = Annotated[bool, typer.Option("--pending", help="List what of the sample waits for a verdict.")]
+Days = Annotated[
+    float,
+    typer.Option("--days", min=0.01, help="How far to look back from the newest transaction."),
+]
+Pending = Annotated[
+    bool, typer.Option("--pending", help="List what of the sample waits for a verdict.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,9 +27,16 @@ def register(app: typer.Typer) -> None:
     app.command()(quality)
 
 
-def quality(days: Days = 90.0, pending: Pending = False, profile: Profile = "", kafka: Kafka = "", db: Db = "",
-            as_json: Json = False) -> None:
-    """Show verdicts and precision by the age of the transactions, and recall, from a sample of the approved ones.
+def quality(
+    days: Days = 90.0,
+    pending: Pending = False,
+    profile: Profile = "",
+    kafka: Kafka = "",
+    db: Db = "",
+    as_json: Json = False,
+) -> None:
+    """Show verdicts and precision by the age of the transactions, and recall, from a sample of the
+    approved ones.
 
     Example: [bold]tidegate quality --days 30[/bold]
     """
@@ -36,11 +48,15 @@ def quality(days: Days = 90.0, pending: Pending = False, profile: Profile = "", 
     if pending:
         waiting = decided.sampled & ~decided.flagged & (decided.verdict == UNKNOWN)
         names = [ids[at] for at in waiting.nonzero()[0]]
-        print_json(names) if as_json else typer.echo("\n".join(names) or "no transaction of the sample waits")
+        print_json(names) if as_json else typer.echo(
+            "\n".join(names) or "no transaction of the sample waits"
+        )
         return
     lines, found = by_age(decided), recall(decided)
     if as_json:
-        print_json({"ages": [line._asdict() for line in lines], "recall": found and found._asdict()})
+        print_json(
+            {"ages": [line._asdict() for line in lines], "recall": found and found._asdict()}
+        )
     else:
         _show(lines, found)
 
@@ -59,10 +75,12 @@ def _read(settings: Settings, profile: LoadedProfile, days: float) -> tuple[list
     store.close()
     meaning = {None: UNKNOWN, False: LEGITIMATE, True: FRAUD}
     ids, times = [row[0] for row in rows], np.array([row[1] for row in rows], np.float64)
-    return ids, Decided((times.max(initial=0.0) - times) / 86_400e6,
-                        np.array([row[2] != "approve" for row in rows], np.bool_),
-                        in_sample(ids, settings.review_sample),
-                        np.array([meaning[said.get(name)] for name in ids], np.int8))
+    return ids, Decided(
+        (times.max(initial=0.0) - times) / 86_400e6,
+        np.array([row[2] != "approve" for row in rows], np.bool_),
+        in_sample(ids, settings.review_sample),
+        np.array([meaning[said.get(name)] for name in ids], np.int8),
+    )
 
 
 def _show(lines: list[Line], found: Recall | None) -> None:
@@ -70,13 +88,29 @@ def _show(lines: list[Line], found: Recall | None) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))
-    for name in ("age", "rows", "verdicts", "frauds", "flagged", "with verdict", "frauds", "precision"):
+    for name in (
+        "age",
+        "rows",
+        "verdicts",
+        "frauds",
+        "flagged",
+        "with verdict",
+        "frauds",
+        "precision",
+    ):
         table.add_column(name, no_wrap=True, justify="right")
     for line in lines:
-        table.add_row(f"{line.from_days} d+", *(f"{number:,}" for number in line[1:7]),
-                      "" if line.precision is None else f"{line.precision:.3f}")
+        table.add_row(
+            f"{line.from_days} d+",
+            *(f"{number:,}" for number in line[1:7]),
+            "" if line.precision is None else f"{line.precision:.3f}",
+        )
     console = Console()
     console.print(table)
-    console.print("recall: not known yet; `tidegate quality --pending` lists whom to review" if found is None else
-                  f"recall {found.estimate:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}; "
-                  f"{found.reviewed:,} of the {found.sampled:,} approved transactions in the sample are reviewed")
+    console.print(
+        "recall: not known yet; `tidegate quality --pending` lists whom to review"
+        if found is None
+        else f"recall {found.estimate:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}; "
+        f"{found.reviewed:,} of the {found.sampled:,} approved transactions in the sample are "
+        "reviewed"
+    )

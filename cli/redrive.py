@@ -9,22 +9,47 @@ import typer
 from cli.options import Json, Kafka, Profile, print_json, settings_with
 from tidegate.errors import ConfigError
 
-Reason = Annotated[str, typer.Option("--reason", help="Only those with this reason, like invalid_json.")]
+Reason = Annotated[
+    str, typer.Option("--reason", help="Only those with this reason, like invalid_json.")
+]
 StageName = Annotated[str, typer.Option("--stage", help="Only those of this stage.")]
-Since = Annotated[str, typer.Option("--since", help="Only those that failed at this ISO 8601 time or later.")]
+Since = Annotated[
+    str, typer.Option("--since", help="Only those that failed at this ISO 8601 time or later.")
+]
 Transaction = Annotated[str, typer.Option("--id", help="Only those of this transaction id.")]
-Places = Annotated[list[str] | None, typer.Option("--offset", metavar="PARTITION:OFFSET",
-                                                         help="Only these; repeatable.")]
+Places = Annotated[
+    list[str] | None,
+    typer.Option("--offset", metavar="PARTITION:OFFSET", help="Only these; repeatable."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 Most = Annotated[int, typer.Option("--max", help="At most N dead letters; 0: all there are now.")]
-Policy = Annotated[str, typer.Option("--policy", help="What becomes of one that cannot be put back: stop (end there), "
-                                                      "reinsert (leave it for later) or drop (give it up).")]
-Attempts = Annotated[int, typer.Option("--attempts", help="After so many failures it goes to the quarantine topic.")]
+Policy = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        help="What becomes of one that cannot be put back: stop (end there), "
+        "reinsert (leave it for later) or drop (give it up).",
+    ),
+]
+Attempts = Annotated[
+    int, typer.Option("--attempts", help="After so many failures it goes to the quarantine topic.")
+]
 
 
-def redrive(profile: Profile = "", kafka: Kafka = "", reason: Reason = "", stage: StageName = "", since: Since = "",
-            transaction: Transaction = "", places: Places = None, dry_run: DryRun = False, most: Most = 0,
-            policy: Policy = "stop", attempts: Attempts = 5, as_json: Json = False) -> None:
+def redrive(
+    profile: Profile = "",
+    kafka: Kafka = "",
+    reason: Reason = "",
+    stage: StageName = "",
+    since: Since = "",
+    transaction: Transaction = "",
+    places: Places = None,
+    dry_run: DryRun = False,
+    most: Most = 0,
+    policy: Policy = "stop",
+    attempts: Attempts = 5,
+    as_json: Json = False,
+) -> None:
     """Put dead letters back to the topic of the stage that failed, each at most once.
 
     Example: [bold]tidegate redrive --reason unknown_field --max 1000 --dry-run[/bold]
@@ -42,9 +67,18 @@ def redrive(profile: Profile = "", kafka: Kafka = "", reason: Reason = "", stage
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
-    selection = Selection(reason, stage, _time_us(since), transaction, frozenset(map(parse_place, places or [])))
-    summary = put_back(broker, load_profile(settings.profile), selection, dry_run=dry_run, most=most,
-                       policy=cast(Policies, policy), attempts=attempts)
+    selection = Selection(
+        reason, stage, _time_us(since), transaction, frozenset(map(parse_place, places or []))
+    )
+    summary = put_back(
+        broker,
+        load_profile(settings.profile),
+        selection,
+        dry_run=dry_run,
+        most=most,
+        policy=cast(Policies, policy),
+        attempts=attempts,
+    )
     facts = msgspec.to_builtins(summary)
     if as_json:
         print_json(facts)
@@ -61,5 +95,7 @@ def _time_us(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise ConfigError(f"--since {text}: an ISO 8601 time is expected, like 2026-01-31T12:00:00Z") from None
+        raise ConfigError(
+            f"--since {text}: an ISO 8601 time is expected, like 2026-01-31T12:00:00Z"
+        ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1_000_000)

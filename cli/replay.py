@@ -16,8 +16,11 @@ def register(app: typer.Typer) -> None:
     app.command()(replay)
 
 
-def replay(transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
-    """Compute a decision again from the log and compare it bit by bit; exit code 1 when something differs.
+def replay(
+    transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False
+) -> None:
+    """Compute a decision again from the log and compare it bit by bit; exit code 1 when something
+    differs.
 
     Example: [bold]tidegate replay t-1[/bold]
     """
@@ -34,12 +37,21 @@ def replay(transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db 
     row = Store(settings.db_url, loaded).get(transaction_id)
     if row is None:
         raise ConfigError(f"there is no row of transaction {transaction_id!r}")
-    found = Replay(loaded, broker, Snapshots(settings.snapshots_url), settings.bundles_dir).differences(row)
+    found = Replay(
+        loaded, broker, Snapshots(settings.snapshots_url), settings.bundles_dir
+    ).differences(row)
     if as_json:
-        print_json({"transaction_id": transaction_id, "same": not found,
-                    "differences": [pair._asdict() for pair in found]})
+        print_json(
+            {
+                "transaction_id": transaction_id,
+                "same": not found,
+                "differences": [pair._asdict() for pair in found],
+            }
+        )
     else:
-        typer.echo("\n".join(f"{pair.name}: {pair.was} in the row, {pair.now} now" for pair in found)
-                   or f"{transaction_id}: score {row['score']:.6f} again, bit for bit")
+        typer.echo(
+            "\n".join(f"{pair.name}: {pair.was} in the row, {pair.now} now" for pair in found)
+            or f"{transaction_id}: score {row['score']:.6f} again, bit for bit"
+        )
     if found:
         raise typer.Exit(1)

@@ -1,4 +1,6 @@
-"""`tidegate rescore`: what rows that were decided without a failed or late detector would have been with it."""
+"""`tidegate rescore`: what rows that were decided without a failed or late detector would have been
+with it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ def register(app: typer.Typer) -> None:
 
 
 def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
-    """Score rows that lack a detector's score again, as a revision beside each; no decision changes.
+    """Score rows that lack a detector's score again, as a revision beside each; no decision
+    changes.
 
     Exit code 1 when a detector fails again.
 
@@ -29,7 +32,10 @@ def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json
     if as_json:
         print_json({"degraded": degraded, "revised": revised, "failures": failures})
     else:
-        typer.echo(f"{degraded:,} rows without a revision lack a detector's score, {revised:,} of them have one now")
+        typer.echo(
+            f"{degraded:,} rows without a revision lack a detector's score, {revised:,} of them "
+            "have one now"
+        )
         for name, error in failures.items():
             typer.echo(f"{name} fails again: {error}", err=True)
     if revised < degraded:
@@ -55,4 +61,8 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
     finally:
         logs.close()
     write_revisions(settings.db_url, found.revisions)
-    return len(rows), len(found.revisions), {name: str(error) for name, error in found.failures.items()}
+    return (
+        len(rows),
+        len(found.revisions),
+        {name: str(error) for name, error in found.failures.items()},
+    )

@@ -17,24 +17,64 @@ if TYPE_CHECKING:
     from model.training.retrain import Report
 
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
-File = Annotated[Path | None, typer.Option(
-    "--data", metavar="FILE", help="CSV or Parquet with verdicts, instead of the database's rows and their labels.")]
-Since = Annotated[str, typer.Option("--since", metavar="DATE", help="First day of rows (UTC); by default "
-                                    "TIDEGATE_RETRAIN_DAYS before the end.")]
-Until = Annotated[str, typer.Option(
-    "--until", metavar="DATE", help="The day after the last; by default up to the newest row.")]
-Unlabelled = Annotated[str, typer.Option(
-    "--unlabelled", metavar="WHAT", help="What a mature row without a verdict counts as: unknown or legitimate. "
-    "[TIDEGATE_RETRAIN_UNLABELLED]")]
-Margin = Annotated[str, typer.Option("--margin", metavar="AP", help="By how much average precision must be better. "
-                                     "[TIDEGATE_RETRAIN_MARGIN]")]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="FILE",
+        help="CSV or Parquet with verdicts, instead of the database's rows and their labels.",
+    ),
+]
+Since = Annotated[
+    str,
+    typer.Option(
+        "--since",
+        metavar="DATE",
+        help="First day of rows (UTC); by default TIDEGATE_RETRAIN_DAYS before the end.",
+    ),
+]
+Until = Annotated[
+    str,
+    typer.Option(
+        "--until", metavar="DATE", help="The day after the last; by default up to the newest row."
+    ),
+]
+Unlabelled = Annotated[
+    str,
+    typer.Option(
+        "--unlabelled",
+        metavar="WHAT",
+        help="What a mature row without a verdict counts as: unknown or legitimate. "
+        "[TIDEGATE_RETRAIN_UNLABELLED]",
+    ),
+]
+Margin = Annotated[
+    str,
+    typer.Option(
+        "--margin",
+        metavar="AP",
+        help="By how much average precision must be better. [TIDEGATE_RETRAIN_MARGIN]",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstrap.")]
 
 
-def retrain(profile: Profile = "", data: File = None, label: Label = "", since: Since = "", until: Until = "",
-            unlabelled: Unlabelled = "", margin: Margin = "", seed: Seed = 0, kafka: Kafka = "", db: Db = "",
-            mlflow: Mlflow = "", as_json: Json = False) -> None:
-    """Check new data, train a challenger, and promote it only if it is better than the champion on mature labels.
+def retrain(
+    profile: Profile = "",
+    data: File = None,
+    label: Label = "",
+    since: Since = "",
+    until: Until = "",
+    unlabelled: Unlabelled = "",
+    margin: Margin = "",
+    seed: Seed = 0,
+    kafka: Kafka = "",
+    db: Db = "",
+    mlflow: Mlflow = "",
+    as_json: Json = False,
+) -> None:
+    """Check new data, train a challenger, and promote it only if it is better than the champion on
+    mature labels.
 
     Exit code 0: promoted; 3: the champion stays; 65: the data is bad, nothing was trained.
 
@@ -46,8 +86,14 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
-    settings = settings_with(profile=profile, kafka=kafka, db=db, retrain_unlabelled=unlabelled, retrain_margin=margin,
-                             mlflow=mlflow)
+    settings = settings_with(
+        profile=profile,
+        kafka=kafka,
+        db=db,
+        retrain_unlabelled=unlabelled,
+        retrain_margin=margin,
+        mlflow=mlflow,
+    )
     if data is not None and not data.is_file():
         raise ConfigError(f"--data {data}: there is no such file")
     span = period(since, until)
@@ -56,8 +102,15 @@ def retrain(profile: Profile = "", data: File = None, label: Label = "", since: 
     tracker = tracker_of(settings, loaded)
     compared: list[Quality] = []
     with progress_bar("retraining", quiet=as_json) as progress:
-        found = attempt(settings, loaded, broker, lambda: read(settings, loaded, broker, data, label, span),
-                        progress, seed, compared.append)
+        found = attempt(
+            settings,
+            loaded,
+            broker,
+            lambda: read(settings, loaded, broker, data, label, span),
+            progress,
+            seed,
+            compared.append,
+        )
     path = write(settings.home / "retrain", found)
     if tracker and found.challenger:
         track(tracker, settings, loaded, found, path, compared)
@@ -81,5 +134,8 @@ def show(found: Report, path: Path, as_json: bool) -> None:
     if found.difference:
         typer.echo(f"    {'':<24}{'champion':>10}{'challenger':>12}")
         for name in (name for name in _METRICS if name in found.challenger_metrics):
-            typer.echo(f"    {name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}")
+            typer.echo(
+                "    "
+                f"{name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}"
+            )
     typer.echo(f"{headline(found)}\nreport in {path}, {found.seconds:.0f} s")

@@ -9,8 +9,14 @@ import typer
 from cli.options import Db, Kafka, Profile, settings_with
 from tidegate.errors import ConfigError
 
-Stage = Annotated[str, typer.Argument(
-    metavar="STAGE", help="preprocess, preprocess-2, score, persist, label, learn, ingest, dashboard or retrain.")]
+Stage = Annotated[
+    str,
+    typer.Argument(
+        metavar="STAGE",
+        help="preprocess, preprocess-2, score, persist, label, learn, ingest, dashboard or "
+        "retrain.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +29,13 @@ def run(stage: Stage, profile: Profile = "", kafka: Kafka = "", db: Db = "") -> 
 
     Exit code 78: a restart would not help; read the last line.
 
-    Example: [bold]tidegate run score --kafka broker-1:9092 --db postgresql+psycopg://tidegate@db/tidegate[/bold]
+    Example: [bold]tidegate run score --kafka broker-1:9092 --db
+    postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
     from cli.running import stages as wiring
 
     if stage not in wiring.RUNNABLE:
-        raise ConfigError(f"there is no stage {stage!r}: choose one of {', '.join(wiring.RUNNABLE)}")
+        raise ConfigError(
+            f"there is no stage {stage!r}: choose one of {', '.join(wiring.RUNNABLE)}"
+        )
     wiring.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))

@@ -14,17 +14,36 @@ if TYPE_CHECKING:
     from producers.files.send import Progress, Sent
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines.")]
-Url = Annotated[str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")]
-Rate = Annotated[float, typer.Option("--rate", help="Most transactions per second; 0: as fast as it goes.")]
+Url = Annotated[
+    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
+]
+Rate = Annotated[
+    float, typer.Option("--rate", help="Most transactions per second; 0: as fast as it goes.")
+]
 Limit = Annotated[int, typer.Option("--limit", help="Send the first N rows only; 0: all.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Return when all is acknowledged, not when all are rows.")]
-Restart = Annotated[bool, typer.Option("--restart", help="Begin the file again instead of where the last run ended.")]
+NoWait = Annotated[
+    bool, typer.Option("--no-wait", help="Return when all is acknowledged, not when all are rows.")
+]
+Restart = Annotated[
+    bool,
+    typer.Option("--restart", help="Begin the file again instead of where the last run ended."),
+]
 
 
-def send(file: File, profile: Profile = "", url: Url = "", rate: Rate = 0.0, limit: Limit = 0,
-         no_wait: NoWait = False, restart: Restart = False, kafka: Kafka = "", db: Db = "",
-         as_json: Json = False) -> None:
-    """Send a file, and wait until every transaction is a row or a dead letter. An interrupted run can be resumed.
+def send(
+    file: File,
+    profile: Profile = "",
+    url: Url = "",
+    rate: Rate = 0.0,
+    limit: Limit = 0,
+    no_wait: NoWait = False,
+    restart: Restart = False,
+    kafka: Kafka = "",
+    db: Db = "",
+    as_json: Json = False,
+) -> None:
+    """Send a file, and wait until every transaction is a row or a dead letter. An interrupted run
+    can be resumed.
 
     Exit code 1 when rows were refused or became dead letters.
 
@@ -46,10 +65,24 @@ def send(file: File, profile: Profile = "", url: Url = "", rate: Rate = 0.0, lim
         from db.store import Store
         from tidegate.broker.kafka import KafkaBroker
 
-        waiting = {"broker": KafkaBroker(settings), "existing": Store(settings.db_url, source.profile).existing}
-    with _Bar(source.total if not limit else min(limit, source.total or limit), quiet=as_json) as progress:
-        sent = send_source(source, client, settings.home, rate=rate, limit=limit, restart=restart, progress=progress,
-                           place=f"{settings.kafka_address} {settings.db_url}", **waiting)
+        waiting = {
+            "broker": KafkaBroker(settings),
+            "existing": Store(settings.db_url, source.profile).existing,
+        }
+    with _Bar(
+        source.total if not limit else min(limit, source.total or limit), quiet=as_json
+    ) as progress:
+        sent = send_source(
+            source,
+            client,
+            settings.home,
+            rate=rate,
+            limit=limit,
+            restart=restart,
+            progress=progress,
+            place=f"{settings.kafka_address} {settings.db_url}",
+            **waiting,
+        )
     _report(sent, as_json, interrupted=client.stop.is_set())
 
 
@@ -62,8 +95,14 @@ class _Bar:
         from rich.progress import Progress as Bars
 
         console = Console(stderr=True)
-        self._bars = Bars(TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                          console=console, disable=quiet or not console.is_terminal)
+        self._bars = Bars(
+            TextColumn("{task.description:8}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+        )
         self._posted = self._bars.add_task("posted", total=total)
         self._settled = self._bars.add_task("settled", total=total)
 
@@ -95,12 +134,19 @@ def _words(sent: Sent, interrupted: bool) -> str:
     if sent.resumed_at:
         lines.append(f"resumed after row {sent.resumed_at:,}")
     if sent.rows is not None:
-        lines.append(f"{sent.rows:,} rows and {sent.dead_letters:,} dead letters of {sent.distinct:,} transactions")
+        lines.append(
+            f"{sent.rows:,} rows and {sent.dead_letters:,} dead letters of {sent.distinct:,} "
+            "transactions"
+        )
     if sent.unknown_columns:
-        lines.append(f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}")
+        lines.append(
+            f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
+        )
     if sent.rejected:
         lines.append(f"{sent.rejected:,} rows refused, listed in {sent.rejections_file}, such as:")
-        lines += [f"  row {one.row}: {one.reason}: {one.detail}" for one in sent.first_rejections[:5]]
+        lines += [
+            f"  row {one.row}: {one.reason}: {one.detail}" for one in sent.first_rejections[:5]
+        ]
     if interrupted:
         lines.append("interrupted; the same command goes on from here")
     return "\n".join(lines)

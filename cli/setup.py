@@ -1,4 +1,6 @@
-"""`tidegate setup`: everything the stages need before they start, done once and checked at every start."""
+"""`tidegate setup`: everything the stages need before they start, done once and checked at every
+start.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,12 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
 
 _SECONDS = 60.0
-Models = Annotated[Path | None, typer.Option("--models", metavar="FOLDER",
-                                             help="Take the first model from here instead of training one.")]
+Models = Annotated[
+    Path | None,
+    typer.Option(
+        "--models", metavar="FOLDER", help="Take the first model from here instead of training one."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,9 +37,11 @@ def register(app: typer.Typer) -> None:
 
 
 def setup(profile: Profile = "", kafka: Kafka = "", db: Db = "", models: Models = None) -> None:
-    """Create topics and tables, and a first model if there is none; for clusters, where `tidegate up` does not run.
+    """Create topics and tables, and a first model if there is none; for clusters, where `tidegate
+    up` does not run.
 
-    Example: [bold]tidegate setup --kafka broker-1:9092 --db postgresql+psycopg://tidegate@db/tidegate[/bold]
+    Example: [bold]tidegate setup --kafka broker-1:9092 --db
+    postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
     from cli.running import steps as bootstrap
     from cli.running.handover import check_profile
@@ -50,7 +58,9 @@ def setup(profile: Profile = "", kafka: Kafka = "", db: Db = "", models: Models 
 
 
 def _insist(what: str, step: Callable[[], None]) -> None:
-    """Do a step, again while something is still starting. Raises Retry when it is not there within 60 s."""
+    """Do a step, again while something is still starting. Raises Retry when it is not there within
+    60 s.
+    """
     deadline = time.monotonic() + _SECONDS
     while True:
         try:

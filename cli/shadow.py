@@ -1,4 +1,6 @@
-"""`tidegate models shadow` and `compare`: a challenger scores the live stream, decides nothing, and is looked at."""
+"""`tidegate models shadow` and `compare`: a challenger scores the live stream, decides nothing, and
+is looked at.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 Bundle = Annotated[str, typer.Argument(metavar="HASH", help="A bundle's hash, or how it begins.")]
 Off = Annotated[bool, typer.Option("--off", help="Let none score beside the champion any more.")]
-Capacity = Annotated[int, typer.Option("--capacity", min=1, help="How many transactions a day are reviewed.")]
+Capacity = Annotated[
+    int, typer.Option("--capacity", min=1, help="How many transactions a day are reviewed.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,8 +27,13 @@ def register(app: typer.Typer) -> None:
     app.command()(compare)
 
 
-def shadow(bundle: Bundle = "", off: Off = False, profile: Profile = "", kafka: Kafka = "",
-           as_json: Json = False) -> None:
+def shadow(
+    bundle: Bundle = "",
+    off: Off = False,
+    profile: Profile = "",
+    kafka: Kafka = "",
+    as_json: Json = False,
+) -> None:
     """Let a bundle score the live stream beside the champion, without deciding anything.
 
     Example: [bold]tidegate models shadow 3f2a[/bold]
@@ -47,9 +56,15 @@ def shadow(bundle: Bundle = "", off: Off = False, profile: Profile = "", kafka: 
         typer.echo(f"shadow: {found or 'none'}")
 
 
-def compare(capacity: Capacity = 100, profile: Profile = "", kafka: Kafka = "", db: Db = "",
-            as_json: Json = False) -> None:
-    """Compare the shadow with the champion on the rows that both scored: agreement, and precision where verdicts are.
+def compare(
+    capacity: Capacity = 100,
+    profile: Profile = "",
+    kafka: Kafka = "",
+    db: Db = "",
+    as_json: Json = False,
+) -> None:
+    """Compare the shadow with the champion on the rows that both scored: agreement, and precision
+    where verdicts are.
 
     Example: [bold]tidegate models compare --capacity 50[/bold]
     """
@@ -62,11 +77,19 @@ def compare(capacity: Capacity = 100, profile: Profile = "", kafka: Kafka = "", 
     broker.check()
     compared = compare_shadow(loaded, settings.db_url, broker, settings.bundles_dir, capacity)
     if compared is None:
-        raise ConfigError(f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`")
+        raise ConfigError(
+            f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`"
+        )
     name, found = compared
     if as_json:
-        print_json({**found._asdict(), "shadow": name, "champion": found.champion._asdict(),
-                    "challenger": found.shadow._asdict()})
+        print_json(
+            {
+                **found._asdict(),
+                "shadow": name,
+                "champion": found.champion._asdict(),
+                "challenger": found.shadow._asdict(),
+            }
+        )
     else:
         _show(name, found, capacity)
 
@@ -75,10 +98,17 @@ def _show(name: str, found: Comparison, capacity: int) -> None:
     if found.agreement is None:
         typer.echo(f"{name} has scored no row yet")
         return
-    typer.echo(f"{name} and the champion decide {found.agreement:.2%} of {found.rows:,} rows alike; flagged: "
-               f"{found.flagged_by_champion:,} by the champion, {found.flagged_by_shadow:,} by the shadow, "
-               f"{found.flagged_by_both:,} by both")
+    typer.echo(
+        f"{name} and the champion decide {found.agreement:.2%} of {found.rows:,} rows alike; "
+        "flagged: "
+        f"{found.flagged_by_champion:,} by the champion, {found.flagged_by_shadow:,} by the "
+        "shadow, "
+        f"{found.flagged_by_both:,} by both"
+    )
     for who, part in (("champion", found.champion), ("shadow", found.shadow)):
         precision = "unknown" if part.precision is None else f"{part.precision:.1%}"
-        typer.echo(f"{who:<9} {capacity:,} reviews a day: precision {precision}, from {part.verdicts:,} verdicts on "
-                   f"{part.reviewed:,} rows")
+        typer.echo(
+            f"{who:<9} {capacity:,} reviews a day: precision {precision}, from {part.verdicts:,} "
+            "verdicts on "
+            f"{part.reviewed:,} rows"
+        )

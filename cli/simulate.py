@@ -10,16 +10,31 @@ from cli.options import Json, Profile, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.host.gate import opened, stop_on_signals
 
-Url = Annotated[str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")]
+Url = Annotated[
+    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
+]
 Rate = Annotated[float, typer.Option("--rate", help="Transactions per second.")]
 Count = Annotated[int, typer.Option("--count", help="Stop after so many transactions; 0: go on.")]
 Seconds = Annotated[float, typer.Option("--seconds", help="Stop after so many seconds; 0: go on.")]
-Delay = Annotated[float, typer.Option("--label-delay", help="Seconds until the verdict on a transaction is posted.")]
-Seed = Annotated[int, typer.Option("--seed", help="Equal seeds give the same customers and merchants.")]
+Delay = Annotated[
+    float,
+    typer.Option("--label-delay", help="Seconds until the verdict on a transaction is posted."),
+]
+Seed = Annotated[
+    int, typer.Option("--seed", help="Equal seeds give the same customers and merchants.")
+]
 
 
-def simulate(profile: Profile = "", url: Url = "", rate: Rate = 50.0, count: Count = 0, seconds: Seconds = 0.0,
-             label_delay: Delay = 10.0, seed: Seed = 1, as_json: Json = False) -> None:
+def simulate(
+    profile: Profile = "",
+    url: Url = "",
+    rate: Rate = 50.0,
+    count: Count = 0,
+    seconds: Seconds = 0.0,
+    label_delay: Delay = 10.0,
+    seed: Seed = 1,
+    as_json: Json = False,
+) -> None:
     """Post simulated transactions as they happen, frauds among them, and verdicts after a delay.
 
     Example: [bold]tidegate simulate --rate 200 --seconds 60[/bold]
@@ -29,11 +44,15 @@ def simulate(profile: Profile = "", url: Url = "", rate: Rate = 50.0, count: Cou
     from tidegate.profile import load_profile
 
     if rate <= 0:
-        raise ConfigError(f"--rate {rate:g}: a number of transactions per second above 0 is expected")
+        raise ConfigError(
+            f"--rate {rate:g}: a number of transactions per second above 0 is expected"
+        )
     settings = settings_with(profile=profile)
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
-    simulator = Simulator(load_profile(settings.profile), client, rate=rate, label_delay=label_delay, seed=seed)
+    simulator = Simulator(
+        load_profile(settings.profile), client, rate=rate, label_delay=label_delay, seed=seed
+    )
     opened(client.stop)
     done = simulator.run(count=count, seconds=seconds)
     if as_json:
@@ -41,5 +60,8 @@ def simulate(profile: Profile = "", url: Url = "", rate: Rate = 50.0, count: Cou
 
         print_json(msgspec.to_builtins(done))
     else:
-        typer.echo(f"{done.transactions:,} transactions ({done.frauds:,} frauds), {done.verdicts:,} verdicts, "
-                   f"{done.refused:,} refused, in {done.seconds:.1f} s")
+        typer.echo(
+            f"{done.transactions:,} transactions ({done.frauds:,} frauds), {done.verdicts:,} "
+            "verdicts, "
+            f"{done.refused:,} refused, in {done.seconds:.1f} s"
+        )

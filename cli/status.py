@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
 
 
 def status(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
-    """Show every process that gave a sign of life in the last 5 s. Exit code 1 unless every stage is ready.
+    """Show every process that gave a sign of life in the last 5 s. Exit code 1 unless every stage
+    is ready.
 
     Example: [bold]tidegate status --json[/bold]
     """
@@ -36,7 +37,9 @@ def status(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> N
     if as_json:
         import msgspec
 
-        print_json({"ready": not missing, "missing": missing, "processes": msgspec.to_builtins(beats)})
+        print_json(
+            {"ready": not missing, "missing": missing, "processes": msgspec.to_builtins(beats)}
+        )
     else:
         _show(beats, missing)
     if missing:
@@ -48,12 +51,30 @@ def _show(beats: list[Heartbeat], missing: list[str]) -> None:
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))  # fits into 80 columns
-    for name in ("process", "pid", "partitions", "ready", "lag", "processed", "rejected", "bundle", "port"):
+    for name in (
+        "process",
+        "pid",
+        "partitions",
+        "ready",
+        "lag",
+        "processed",
+        "rejected",
+        "bundle",
+        "port",
+    ):
         table.add_column(name, no_wrap=True)
     for beat in beats:
-        table.add_row(beat.process, str(beat.pid), ranges(beat.partitions),
-                      "yes" if beat.restored else "no", f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}",
-                      beat.bundle[:8], str(beat.metrics_port))
+        table.add_row(
+            beat.process,
+            str(beat.pid),
+            ranges(beat.partitions),
+            "yes" if beat.restored else "no",
+            f"{beat.lag:,}",
+            f"{beat.processed:,}",
+            f"{beat.rejected:,}",
+            beat.bundle[:8],
+            str(beat.metrics_port),
+        )
     console = Console()
     console.print(table)
     for fault in missing:

@@ -20,22 +20,53 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
     from tidegate.profile import Profile as LoadedProfile
 
-Promote = Annotated[bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")]
-History = Annotated[Path | None, typer.Option(
-    "--history", metavar="FILE", help="CSV or Parquet to train on instead of the history that the profile names.")]
+Promote = Annotated[
+    bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")
+]
+History = Annotated[
+    Path | None,
+    typer.Option(
+        "--history",
+        metavar="FILE",
+        help="CSV or Parquet to train on instead of the history that the profile names.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
-Samples = Annotated[int, typer.Option(
-    "--samples", min=0, help="Transactions to simulate, instead of the profile's history.simulate.")]
-Epochs = Annotated[int, typer.Option(
-    "--epochs", min=0, help="Passes over the history that neural models learn in, instead of the profile's.")]
+Samples = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        min=0,
+        help="Transactions to simulate, instead of the profile's history.simulate.",
+    ),
+]
+Epochs = Annotated[
+    int,
+    typer.Option(
+        "--epochs",
+        min=0,
+        help="Passes over the history that neural models learn in, instead of the profile's.",
+    ),
+]
 
 
-def train(profile: Profile = "", history: History = None, label: Label = "", promote: Promote = False,
-          seed: Seed = 0, samples: Samples = 0, epochs: Epochs = 0, kafka: Kafka = "", mlflow: Mlflow = "",
-          as_json: Json = False) -> None:
-    """Train the profile's models on the history it names, or on a file, through the operator that serves.
+def train(
+    profile: Profile = "",
+    history: History = None,
+    label: Label = "",
+    promote: Promote = False,
+    seed: Seed = 0,
+    samples: Samples = 0,
+    epochs: Epochs = 0,
+    kafka: Kafka = "",
+    mlflow: Mlflow = "",
+    as_json: Json = False,
+) -> None:
+    """Train the profile's models on the history it names, or on a file, through the operator that
+    serves.
 
-    Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud --promote[/bold]
+    Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud
+    --promote[/bold]
     """
     from model.detectors.packages import check_installed
     from model.history.verdict_files import read_history
@@ -51,15 +82,23 @@ def train(profile: Profile = "", history: History = None, label: Label = "", pro
     found: list[Quality] = []
     with progress_bar("training") as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
-        bundle = train_bundle(loaded, frame, labels, settings.bundles_dir, progress, seed, found.append)
+        bundle = train_bundle(
+            loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
+        )
     if promote:
         from model.bundles.promotion import promote as promote_bundle
         from tidegate.broker.kafka import KafkaBroker
 
-        promote_bundle(KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train")
+        promote_bundle(
+            KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train"
+        )
     _report(bundle, settings.bundles_dir, as_json)
     if tracker:
-        tracker.record(training(loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}, found))
+        tracker.record(
+            training(
+                loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}, found
+            )
+        )
 
 
 def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
@@ -80,4 +119,6 @@ def _report(bundle: Bundle, folder: Path, as_json: bool) -> None:
         print_json({"bundle": bundle.hash, "path": str(folder / bundle.hash), "metrics": metrics})
         return
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
-    typer.echo("on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items()))
+    typer.echo(
+        "on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
+    )

@@ -9,8 +9,13 @@ import typer
 from cli.options import Db, Kafka, Profile, settings_with
 from tidegate.errors import ConfigError
 
-Scale = Annotated[list[str] | None, typer.Option("--scale", metavar="STAGE=N", help="Run N processes of a stage.")]
-Simulate = Annotated[float, typer.Option("--simulate", metavar="TX_PER_S", help="Send simulated traffic and verdicts.")]
+Scale = Annotated[
+    list[str] | None, typer.Option("--scale", metavar="STAGE=N", help="Run N processes of a stage.")
+]
+Simulate = Annotated[
+    float,
+    typer.Option("--simulate", metavar="TX_PER_S", help="Send simulated traffic and verdicts."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +23,13 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
 
 
-def up(profile: Profile = "", kafka: Kafka = "", db: Db = "", scale: Scale = None, simulate: Simulate = 0.0) -> None:
+def up(
+    profile: Profile = "",
+    kafka: Kafka = "",
+    db: Db = "",
+    scale: Scale = None,
+    simulate: Simulate = 0.0,
+) -> None:
     """Start Kafka, topics, database, first model, API, dashboard and every stage, and keep them up.
 
     Ctrl-C or SIGTERM drains and stops everything; the next start goes on where it stopped.

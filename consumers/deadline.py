@@ -19,11 +19,12 @@ class Late(Retry):
 
 
 class Deadline:
-    """Lets detectors score in threads of their own, so that the caller need not wait for one that does not end.
+    """Lets detectors score in threads of their own, so that the caller need not wait for one that
+    does not end.
 
-    It gets no other batch before it has ended: no detector ever works on two at once, and one that hangs holds one
-    thread. A hand-over to a thread and back costs 20 us, and up to 90 us on a busy machine. With 0 `seconds` there is
-    none: the caller scores.
+    It gets no other batch before it has ended: no detector ever works on two at once, and one that
+    hangs holds one thread. A hand-over to a thread and back costs 20 us, and up to 90 us on a busy
+    machine. With 0 `seconds` there is none: the caller scores.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -45,14 +46,18 @@ class Deadline:
             outcome = worker.outcome(self._limit)
         except Empty:
             self._late[key] = worker
-            raise Late(f"{part.name} took more than {self._limit:g} s for {len(x):,} rows") from None
+            raise Late(
+                f"{part.name} took more than {self._limit:g} s for {len(x):,} rows"
+            ) from None
         self._idle.append(worker)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     def wait_longer(self) -> None:
-        """Twice as long: when nothing decided a batch, the same limit would have it wait for ever."""
+        """Twice as long: when nothing decided a batch, the same limit would have it wait for
+        ever.
+        """
         self._limit = min(2 * self._limit, _LONGEST)
 
     def wait_as_usual(self) -> None:
@@ -67,7 +72,9 @@ class Deadline:
 
 
 class _Worker:
-    """A thread for one call at a time; a daemon, so that a call which never ends cannot keep the process."""
+    """A thread for one call at a time; a daemon, so that a call which never ends cannot keep the
+    process.
+    """
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], Array]] = SimpleQueue()

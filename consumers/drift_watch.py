@@ -1,4 +1,6 @@
-"""The drift of the stream: counts what has been scored, and tells how far it is from what the bundle learnt from."""
+"""The drift of the stream: counts what has been scored, and tells how far it is from what the
+bundle learnt from.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +26,26 @@ FEWEST = 500
 _STEP = 500
 """Rows between two times that something is said."""
 _TOLD = 12
-"""A heartbeat carries so many columns that are computed, and so many others: those that moved most."""
+"""A heartbeat carries so many columns that are computed, and so many others: those that moved
+most.
+"""
 
 
 class DriftWatch:
     """Folds scored rows into the state of their partition, and tells metrics and heartbeat of it.
 
-    The scored topic is keyed by transaction, so the rows of a partition are a random sample of the stream, and the
-    window of any one of them speaks for all. `told` is what was said last; None while there are too few rows.
+    The scored topic is keyed by transaction, so the rows of a partition are a random sample of the
+    stream, and the window of any one of them speaks for all. `told` is what was said last; None
+    while there are too few rows.
     """
 
     reach = 2 * WINDOW
 
     def __init__(self, profile: Profile, bundles: Path) -> None:
         self._names: list[tuple[str, Kind]] = [
-            *((name, "input" if name in profile.inputs else "derived") for name in profile.values), ("score", "score")]
+            *((name, "input" if name in profile.inputs else "derived") for name in profile.values),
+            ("score", "score"),
+        ]
         self._bundles, self._grids = bundles, dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         self.told: Drift | None = None
@@ -70,7 +77,10 @@ class DriftWatch:
             _LOG.warning("no drift is told: %s", error)
             return None
         if reference is None:
-            _LOG.warning("no drift is told: bundle %s was trained before bundles kept what they learnt from", bundle)
+            _LOG.warning(
+                "no drift is told: bundle %s was trained before bundles kept what they learnt from",
+                bundle,
+            )
             return None
         known = [reference.features.get(name) for name, _ in self._names[:-1]]
         return Grid([*known, reference.score])
@@ -85,12 +95,20 @@ class DriftWatch:
             DRIFT_KS.clear()
             self._gauges.clear()
             return
-        moved = [Moved(name, kind, round(psi, 4), round(ks, 4)) for (name, kind), psi, ks in zip(
-            self._names, grid.psi(counts).tolist(), grid.ks(counts).tolist(), strict=True) if psi == psi]
+        moved = [
+            Moved(name, kind, round(psi, 4), round(ks, 4))
+            for (name, kind), psi, ks in zip(
+                self._names, grid.psi(counts).tolist(), grid.ks(counts).tolist(), strict=True
+            )
+            if psi == psi
+        ]
         for one in moved:
             self._set(one)
         moved.sort(key=lambda one: -one.psi)
-        others, derived = ([one for one in moved if (one.kind == "derived") is computed] for computed in (False, True))
+        others, derived = (
+            [one for one in moved if (one.kind == "derived") is computed]
+            for computed in (False, True)
+        )
         told = sorted([*others[:_TOLD], *derived[:_TOLD]], key=lambda one: -one.psi)
         self.told = Drift(bundle.decode(), rows_of(counts), told)
 

@@ -1,7 +1,9 @@
-"""The label stage: a verdict, joined with the row it speaks of, becomes a label that needs no look-up.
+"""The label stage: a verdict, joined with the row it speaks of, becomes a label that needs no
+look-up.
 
-A label's id is the verdict's `label_id`, or else follows from transaction, verdict and source: the same source saying
-the same again is one label. A verdict that corrects an earlier one is a label of its own, learnt as a new observation.
+A label's id is the verdict's `label_id`, or else follows from transaction, verdict and source: the
+same source saying the same again is one label. A verdict that corrects an earlier one is a label of
+its own, learnt as a new observation.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class _Waiting(NamedTuple):
 
 
 class LabelStage:
-    """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s` old."""
+    """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s`
+    old.
+    """
 
     name = "label"
     input = "transactions.feedback"
@@ -49,8 +53,12 @@ class LabelStage:
     def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
         return NoState()
 
-    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
-                   arrays: Mapping[str, np.ndarray]) -> NoState:  # noqa: ARG002 - the protocol's arguments
+    def load_state(
+        self,
+        partition: int,  # noqa: ARG002 - the port's argument
+        partitions: int,  # noqa: ARG002 - the protocol's arguments
+        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
+    ) -> NoState:
         return NoState()
 
     def absorb(self, state: NoState, batch: Batch) -> None:
@@ -66,7 +74,11 @@ class LabelStage:
                 output.rejects.append(found)
             else:
                 verdicts[at] = found
-        rows = self._lookup(sorted({verdict.transaction_id for verdict in verdicts.values()})) if verdicts else {}
+        rows = (
+            self._lookup(sorted({verdict.transaction_id for verdict in verdicts.values()}))
+            if verdicts
+            else {}
+        )
         labels: list[Label] = []
         waiting: list[_Waiting] = []
         for at, verdict in verdicts.items():
@@ -74,31 +86,51 @@ class LabelStage:
             if row is None:
                 self._absent(batch, at, verdict, waiting, output)
             elif row.profile != self._profile.hash.decode():
-                output.rejects.append(Reject(at, "other_profile", f"transaction {verdict.transaction_id} was processed "
-                                             f"by profile {row.profile}, this is {self._profile.hash.decode()}"))
+                output.rejects.append(
+                    Reject(
+                        at,
+                        "other_profile",
+                        f"transaction {verdict.transaction_id} was processed "
+                        f"by profile {row.profile}, this is {self._profile.hash.decode()}",
+                    )
+                )
             else:
                 labels.append(_label(verdict, row, batch.timestamps[at]))
         _emit(output, labels, waiting)
         return output
 
-    def _absent(self, batch: Batch, at: int, verdict: Verdict, waiting: list[_Waiting], output: Output) -> None:
+    def _absent(
+        self, batch: Batch, at: int, verdict: Verdict, waiting: list[_Waiting], output: Output
+    ) -> None:
         now_ms = batch.received_us // 1000
         headers = [*(batch.headers[at] or [])]
         first = next((_number(value) for name, value in headers if name == FIRST_SEEN), None)
         if first is None:
             first = now_ms
-            headers = [pair for pair in headers if pair[0] != FIRST_SEEN] + [(FIRST_SEEN, str(now_ms).encode())]
+            headers = [pair for pair in headers if pair[0] != FIRST_SEEN] + [
+                (FIRST_SEEN, str(now_ms).encode())
+            ]
         if now_ms - first > self._wait_ms:
-            output.rejects.append(Reject(at, "unknown_transaction", f"no row for transaction {verdict.transaction_id} "
-                                         f"within {self._wait_ms / 1000:g} s"))
+            output.rejects.append(
+                Reject(
+                    at,
+                    "unknown_transaction",
+                    f"no row for transaction {verdict.transaction_id} "
+                    f"within {self._wait_ms / 1000:g} s",
+                )
+            )
         else:
             waiting.append(_Waiting(batch.keys[at], batch.values[at], headers))
 
 
 def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
     return Label(
-        label_id=verdict.label_id or _label_id(verdict), fraud=verdict.verdict == "fraud", source=verdict.source,
-        given_us=verdict.given_us or recorded_ms * 1000, **row._asdict())
+        label_id=verdict.label_id or _label_id(verdict),
+        fraud=verdict.verdict == "fraud",
+        source=verdict.source,
+        given_us=verdict.given_us or recorded_ms * 1000,
+        **row._asdict(),
+    )
 
 
 def _read(value: bytes | None, at: int) -> Verdict | Reject:
@@ -128,8 +160,13 @@ def _number(text: bytes) -> int | None:
 
 def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
     if labels:
-        output.emits.append(Emit("transactions.labels", [label.transaction_id.encode() for label in labels],
-                                 [encode(label) for label in labels]))
+        output.emits.append(
+            Emit(
+                "transactions.labels",
+                [label.transaction_id.encode() for label in labels],
+                [encode(label) for label in labels],
+            )
+        )
     if waiting:
         keys, values, headers = zip(*waiting, strict=True)
         output.emits.append(Emit("transactions.feedback", list(keys), list(values), list(headers)))

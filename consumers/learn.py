@@ -14,7 +14,15 @@ from model.detectors.base import Array
 from model.learning.learner import NEVER, Given, Learned, Learner, LearnState
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.documents import Champion, Label, OnlineWeights, Rollback, decode_label, decode_rollback, encode
+from tidegate.messages.documents import (
+    Champion,
+    Label,
+    OnlineWeights,
+    Rollback,
+    decode_label,
+    decode_rollback,
+    encode,
+)
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
@@ -25,7 +33,9 @@ _FORMAT = 2
 
 
 class Superseded(TidegateError):
-    """Another bundle is champion: the process ends, and starts again with that bundle and its fold of the labels."""
+    """Another bundle is champion: the process ends, and starts again with that bundle and its fold
+    of the labels.
+    """
 
 
 class _Run(NamedTuple):
@@ -38,8 +48,9 @@ class _Run(NamedTuple):
 class LearnStage:
     """Folds labels of this profile into the champion's weights and publishes them once a batch.
 
-    Labels of another profile version have other columns and are passed over. After a rollback to T the weights are
-    what they were before offset T: the labels that counted then are read again by `history` and folded anew.
+    Labels of another profile version have other columns and are passed over. After a rollback to T
+    the weights are what they were before offset T: the labels that counted then are read again by
+    `history` and folded anew.
     """
 
     name = "learn"
@@ -47,11 +58,23 @@ class LearnStage:
     side: str | None = None
     reach = 0
 
-    def __init__(self, profile: Profile, bundle: Bundle, history: History, promoted_at: int = 0) -> None:
-        """`promoted_at` is the offset of the champion message (`Promoted.offset`) that named `bundle`."""
+    def __init__(
+        self, profile: Profile, bundle: Bundle, history: History, promoted_at: int = 0
+    ) -> None:
+        """`promoted_at` is the offset of the champion message (`Promoted.offset`) that named
+        `bundle`.
+        """
         if bundle.online is None:
-            raise ConfigError(f"bundle {bundle.path} has no online model: nothing to learn; name `online` under models")
-        self._profile, self.bundle, self._history, self._promoted_at = profile, bundle, history, promoted_at
+            raise ConfigError(
+                f"bundle {bundle.path} has no online model: nothing to learn; name `online` under "
+                "models"
+            )
+        self._profile, self.bundle, self._history, self._promoted_at = (
+            profile,
+            bundle,
+            history,
+            promoted_at,
+        )
         self._learner = Learner(bundle.online, profile.models.settings["online"])
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
         self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
@@ -59,31 +82,50 @@ class LearnStage:
     def new_state(self, partition: int, partitions: int) -> LearnState:  # noqa: ARG002 - the protocol's arguments
         return self._learner.new_state()
 
-    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
-                   arrays: Mapping[str, np.ndarray]) -> LearnState:
+    def load_state(
+        self,
+        partition: int,  # noqa: ARG002 - the port's argument
+        partitions: int,  # noqa: ARG002 - the protocol's arguments
+        arrays: Mapping[str, np.ndarray],
+    ) -> LearnState:
         return _told(self._learner.load_state(arrays))
 
     def absorb(self, state: LearnState, batch: Batch) -> None:
         """There is no side input: promotions are no part of the fold, see `superseded`."""
 
     def superseded(self, batch: Batch) -> str:
-        """What in records of the topic models says that another bundle is champion by now; empty when nothing does."""
-        champions = [message for offset, value in zip(batch.offsets, batch.values, strict=True)
-                     if offset > self._promoted_at
-                     and isinstance(message := model_message(value), Champion)
-                     and message.profile.encode() == self._profile.hash]
+        """What in records of the topic models says that another bundle is champion by now; empty
+        when nothing does.
+        """
+        champions = [
+            message
+            for offset, value in zip(batch.offsets, batch.values, strict=True)
+            if offset > self._promoted_at
+            and isinstance(message := model_message(value), Champion)
+            and message.profile.encode() == self._profile.hash
+        ]
         if champions and champions[-1].bundle != self.bundle.hash:
-            return f"bundle {champions[-1].bundle} was promoted, this process learns for {self.bundle.hash}"
+            return (
+                f"bundle {champions[-1].bundle} was promoted, this process learns for "
+                f"{self.bundle.hash}"
+            )
         return ""
 
     def process(self, state: LearnState, batch: Batch) -> Output:
-        """Learn what is new, and publish the weights after the batch. A rollback may raise Retry."""
+        """Learn what is new, and publish the weights after the batch. A rollback may raise
+        Retry.
+        """
         output = Output()
         self._apply(state, batch, output.rejects)
         _told(state)
         weights = OnlineWeights(
-            self.bundle.hash, batch.next_offset, self.weights(state).astype("<f8").tobytes(),
-            state.learned.learnt, batch.received_us, state.learned.frozen_at != NEVER)
+            self.bundle.hash,
+            batch.next_offset,
+            self.weights(state).astype("<f8").tobytes(),
+            state.learned.learnt,
+            batch.received_us,
+            state.learned.frozen_at != NEVER,
+        )
         output.emits.append(Emit(TOPIC, [online_key(self.bundle.hash)], [encode(weights)]))
         return output
 
@@ -100,13 +142,25 @@ class LearnStage:
             elif found.profile.encode() != self._profile.hash:
                 continue
             elif isinstance(found, Label):
-                run.given.append(Given(batch.offsets[at], found.label_id, found.transaction_id, found.source,
-                                       found.fraud, batch.timestamps[at]))
+                run.given.append(
+                    Given(
+                        batch.offsets[at],
+                        found.label_id,
+                        found.transaction_id,
+                        found.source,
+                        found.fraud,
+                        batch.timestamps[at],
+                    )
+                )
                 run.values.append(found.values)
             else:
                 self._learn(state, run)
                 run = _Run([], [])
-                state.rewind(self._learned_before(state, found.rollback_to), batch.offsets[at], found.rollback_to)
+                state.rewind(
+                    self._learned_before(state, found.rollback_to),
+                    batch.offsets[at],
+                    found.rollback_to,
+                )
         self._learn(state, run)
 
     def _learned_before(self, state: LearnState, offset: int) -> Learned:
@@ -120,7 +174,9 @@ class LearnStage:
     def _learn(self, state: LearnState, run: _Run) -> None:
         if run.given:
             values = np.array(run.values, np.float64)
-            outcomes = self._learner.fold(state, run.given, np.ascontiguousarray(values[:, self._columns]))
+            outcomes = self._learner.fold(
+                state, run.given, np.ascontiguousarray(values[:, self._columns])
+            )
             for outcome, count in outcomes.items():
                 LEARNT.labels(outcome).inc(count)
 
@@ -128,12 +184,22 @@ class LearnStage:
         try:
             found = _decode(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return Reject(at, "invalid_json", f"not a label; only the label stage writes here: {error}")
+            return Reject(
+                at, "invalid_json", f"not a label; only the label stage writes here: {error}"
+            )
         if isinstance(found, Rollback):
             if not 0 <= found.rollback_to <= offset:
-                return Reject(at, "out_of_bounds", f"a rollback to {found.rollback_to} at offset {offset}")
-        elif found.profile.encode() == self._profile.hash and len(found.values) != len(self._profile.values):
-            return Reject(at, "wrong_type", f"{len(found.values)} values, this profile has {len(self._profile.values)}")
+                return Reject(
+                    at, "out_of_bounds", f"a rollback to {found.rollback_to} at offset {offset}"
+                )
+        elif found.profile.encode() == self._profile.hash and len(found.values) != len(
+            self._profile.values
+        ):
+            return Reject(
+                at,
+                "wrong_type",
+                f"{len(found.values)} values, this profile has {len(self._profile.values)}",
+            )
         return found
 
 

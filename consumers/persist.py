@@ -1,4 +1,6 @@
-"""The persist stage: scored frames become rows, and are counted to see whether the stream drifts."""
+"""The persist stage: scored frames become rows, and are counted to see whether the stream
+drifts.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ _FORMAT = 1
 
 
 class Persist:
-    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are rejects.
+    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are
+    rejects.
 
     Its state holds the drift. `bundles` is the folder of the bundles, for what they learnt from.
     """
@@ -46,7 +49,9 @@ class Persist:
     def new_state(self, partition: int, partitions: int) -> WindowState:  # noqa: ARG002 - the protocol's arguments
         return self._watch.new_state()
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> WindowState:
+    def load_state(
+        self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]
+    ) -> WindowState:
         state = self.new_state(partition, partitions)
         state.load(arrays)
         return state
@@ -55,10 +60,14 @@ class Persist:
         """There is no side input."""
 
     def process(self, state: WindowState, batch: Batch) -> Output:
-        """Rows of the frames that are whole, rejects for the others. Raises Stop for frames of another profile."""
+        """Rows of the frames that are whole, rejects for the others. Raises Stop for frames of
+        another profile.
+        """
         good, faults = self._layout.good(batch.values)
         rejects = [Reject(at, fault.reason, fault.detail) for at, fault in faults]
-        frames = self._layout.unpack([value for at in good if (value := batch.values[at]) is not None])
+        frames = self._layout.unpack(
+            [value for at in good if (value := batch.values[at]) is not None]
+        )
         if good and not _storable(frames):
             good, frames = _without_faults(good, frames, rejects)
         if not good:
@@ -72,10 +81,16 @@ def _storable(frames: Frames) -> bool:
     rows = frames.rows
     keys = max(int(rows["id_len"].max()), int(rows["account_len"].max()))
     return bool(
-        rows["id_len"].min() > 0 and keys <= _LONGEST_KEY and rows["decision"].max() < len(DECISIONS)
-        and np.isfinite(rows["score"]).all() and not _text_fault(b"".join(set(rows["bundle"].tolist())))
-        and not any(_text_fault(b"\n".join(column))
-                    for column in (frames.ids, frames.accounts, frames.payloads, frames.reasons)))
+        rows["id_len"].min() > 0
+        and keys <= _LONGEST_KEY
+        and rows["decision"].max() < len(DECISIONS)
+        and np.isfinite(rows["score"]).all()
+        and not _text_fault(b"".join(set(rows["bundle"].tolist())))
+        and not any(
+            _text_fault(b"\n".join(column))
+            for column in (frames.ids, frames.accounts, frames.payloads, frames.reasons)
+        )
+    )
 
 
 def _text_fault(text: bytes) -> str:
@@ -88,7 +103,9 @@ def _text_fault(text: bytes) -> str:
     return ""
 
 
-def _without_faults(good: list[int], frames: Frames, rejects: list[Reject]) -> tuple[list[int], Frames]:
+def _without_faults(
+    good: list[int], frames: Frames, rejects: list[Reject]
+) -> tuple[list[int], Frames]:
     kept = []
     for i, at in enumerate(good):
         detail = _fault(frames, i)
@@ -102,11 +119,21 @@ def _without_faults(good: list[int], frames: Frames, rejects: list[Reject]) -> t
 def _fault(frames: Frames, i: int) -> str:
     """What keeps frame `i` from being a row."""
     row = frames.rows[i]
-    parts = {"id": frames.ids[i], "account": frames.accounts[i], "payload": frames.payloads[i],
-             "reasons": frames.reasons[i], "bundle": bytes(row["bundle"])}
-    faults = [f"the {what}: {fault}" for what, part in parts.items() if (fault := _text_fault(part))]
-    faults += [f"the {what} has {len(parts[what])} bytes, at most {_LONGEST_KEY} are kept"
-               for what in ("id", "account") if len(parts[what]) > _LONGEST_KEY]
+    parts = {
+        "id": frames.ids[i],
+        "account": frames.accounts[i],
+        "payload": frames.payloads[i],
+        "reasons": frames.reasons[i],
+        "bundle": bytes(row["bundle"]),
+    }
+    faults = [
+        f"the {what}: {fault}" for what, part in parts.items() if (fault := _text_fault(part))
+    ]
+    faults += [
+        f"the {what} has {len(parts[what])} bytes, at most {_LONGEST_KEY} are kept"
+        for what in ("id", "account")
+        if len(parts[what]) > _LONGEST_KEY
+    ]
     if not parts["id"]:
         faults.append("it has no id")
     if row["decision"] >= len(DECISIONS) or not np.isfinite(row["score"]):

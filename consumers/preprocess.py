@@ -24,12 +24,18 @@ from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
 RAW, BY_ENTITY, FEATURES, LABELS = (
-    "transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.labels")
+    "transactions.raw",
+    "transactions.by-entity-2",
+    "transactions.features",
+    "transactions.labels",
+)
 _FORMAT = 3
 
 
 class PartitionState(KeyedState):
-    """The state of partition `partition` of `partitions`, which decide the labels that belong here."""
+    """The state of partition `partition` of `partitions`, which decide the labels that belong
+    here.
+    """
 
     def __init__(self, plan: Plan, partition: int, partitions: int) -> None:
         super().__init__(plan)
@@ -38,7 +44,9 @@ class PartitionState(KeyedState):
 
 
 class PreprocessStage:
-    """Keyed step `step` (0-based) of a profile; implements the port `Stage`. Step 0 also decodes and dedupes."""
+    """Keyed step `step` (0-based) of a profile; implements the port `Stage`. Step 0 also decodes
+    and dedupes.
+    """
 
     reach = 0
 
@@ -56,16 +64,23 @@ class PreprocessStage:
     def new_state(self, partition: int, partitions: int) -> PartitionState:
         return PartitionState(self.plan, partition, partitions)
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, NDArray[np.generic]]) -> PartitionState:
+    def load_state(
+        self, partition: int, partitions: int, arrays: Mapping[str, NDArray[np.generic]]
+    ) -> PartitionState:
         state = self.new_state(partition, partitions)
         state.load(arrays)
         return state
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
-        """Fold the verdicts on this partition's entities; messages that are no verdicts are passed over."""
+        """Fold the verdicts on this partition's entities; messages that are no verdicts are passed
+        over.
+        """
         labels = [label for value in batch.values if (label := _label(value)) is not None]
-        keyed = [(label, text) for label in labels
-                 if self.step < len(label.entities) and (text := label.entities[self.step]) is not None]
+        keyed = [
+            (label, text)
+            for label in labels
+            if self.step < len(label.entities) and (text := label.entities[self.step]) is not None
+        ]
         if keyed:
             keys = [text.encode() for _, text in keyed]
             mine = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
@@ -77,17 +92,29 @@ class PreprocessStage:
             return
         joined = join([label.transaction_id.encode() for label in labels])
         verdicts = np.array([label.fraud for label in labels], np.int64) + 1
-        matures = np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
-        state.absorb(_ids(*joined, verdicts), hash_joined(*join(keys), KEY_SEED).view(np.int64), matures,
-                     self._carried(labels))
+        matures = (
+            np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
+        )
+        state.absorb(
+            _ids(*joined, verdicts),
+            hash_joined(*join(keys), KEY_SEED).view(np.int64),
+            matures,
+            self._carried(labels),
+        )
 
     def _carried(self, labels: list[Label]) -> NDArray[np.float64]:
-        """The values f8[n, plan.carried] that verdicts bring along; those of another profile version mean nothing."""
+        """The values f8[n, plan.carried] that verdicts bring along; those of another profile
+        version mean nothing.
+        """
         carried = np.full((len(labels), len(self.plan.carried)), np.nan)
         for at, label in enumerate(labels if self.plan.carried else []):
-            if label.profile.encode() == self.profile.hash and len(label.values) == len(self.profile.values):
-                carried[at] = [np.nan if label.values[column] is None else label.values[column]
-                               for column in self.plan.carried]
+            if label.profile.encode() == self.profile.hash and len(label.values) == len(
+                self.profile.values
+            ):
+                carried[at] = [
+                    np.nan if label.values[column] is None else label.values[column]
+                    for column in self.plan.carried
+                ]
         return carried
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
@@ -113,13 +140,20 @@ class PreprocessStage:
         values = [batch.values[i] or b"" for i in good]
         rows = self._layout.rows(values)
         self._fold(state, rows, batch, good)
-        return Output([Emit(FEATURES, self._layout.ids(rows, values), self._layout.with_rows(rows, values))], rejects)
+        return Output(
+            [Emit(FEATURES, self._layout.ids(rows, values), self._layout.with_rows(rows, values))],
+            rejects,
+        )
 
     def _fold(self, state: PartitionState, rows: NDArray[Any], batch: Batch, at: list[int]) -> None:
         """Fill in this step's features and its trace; `at` are the rows' indices in the batch."""
         values = np.ascontiguousarray(rows["values"])
         hashes = np.ascontiguousarray(rows["keys"]).view(np.int64)
-        entity = np.ascontiguousarray(hashes[:, self.plan.key]) if self.plan.key >= 0 else rows["event_us"].copy()
+        entity = (
+            np.ascontiguousarray(hashes[:, self.plan.key])
+            if self.plan.key >= 0
+            else rows["event_us"].copy()
+        )
         state.fold(entity, hashes, np.ascontiguousarray(rows["event_us"]), values)
         rows["values"] = values
         trace = rows["steps"][:, self.step]
@@ -128,9 +162,13 @@ class PreprocessStage:
         trace["labels"] = state.labels_next if self.side else NONE
         trace["time_us"] = batch.received_us
 
-    def _decode(self, state: PartitionState, batch: Batch) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
+    def _decode(
+        self, state: PartitionState, batch: Batch
+    ) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
         profile = self.profile
-        txs, columns, at, refused = take(profile, [value or b"" for value in batch.values], _received(batch))
+        txs, columns, at, refused = take(
+            profile, [value or b"" for value in batch.values], _received(batch)
+        )
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in refused]
         ids = self._name(txs, batch, at)
         payloads = profile.canonical_all(txs)
@@ -148,8 +186,14 @@ class PreprocessStage:
         frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
         keys = columns.texts[self._next] if self._next else ids
         if not (known == NEW).all():
-            rejects += [Reject(at[i], "conflicting_duplicate", "this id was taken by a transaction with another body")
-                        for i in np.flatnonzero(known == OTHER).tolist()]
+            rejects += [
+                Reject(
+                    at[i],
+                    "conflicting_duplicate",
+                    "this id was taken by a transaction with another body",
+                )
+                for i in np.flatnonzero(known == OTHER).tolist()
+            ]
             fresh = np.flatnonzero(known == NEW)
             frames, keys, at = frames.take(fresh), [keys[i] for i in fresh], [at[i] for i in fresh]
         return frames, keys, rejects, at
@@ -160,7 +204,9 @@ class PreprocessStage:
         if None in column:
             for i, name in enumerate(column):
                 if name is None:
-                    column[i] = f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at[i]]}"
+                    column[i] = (
+                        f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at[i]]}"
+                    )
                     self.profile.set_id(txs[i], column[i])
         return to_bytes(column)
 
@@ -169,7 +215,9 @@ def _received(batch: Batch) -> NDArray[np.int64]:
     return np.array(batch.timestamps, np.int64) * 1000
 
 
-def _ids(data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ids(
+    data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]
+) -> NDArray[np.int64]:
     high, low = (hash_joined(data, ends, seed).view(np.int64) for seed in (KEY_SEED, ID_SEED))
     return np.stack([high, low, value], axis=1)
 

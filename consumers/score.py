@@ -1,4 +1,6 @@
-"""The score stage: frames with features become frames with scores, a decision, and reasons for what is flagged."""
+"""The score stage: frames with features become frames with scores, a decision, and reasons for what
+is flagged.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +48,11 @@ class Alert(msgspec.Struct):
 
 
 class ScoreStage:
-    """Scores with the bundles that the topic `models` names, read between batches: see `model.bundles.serving`.
+    """Scores with the bundles that the topic `models` names, read between batches: see
+    `model.bundles.serving`.
 
-    `detector_seconds`: a batch is decided without a detector that takes longer for it; 0: however long one takes.
+    `detector_seconds`: a batch is decided without a detector that takes longer for it; 0: however
+    long one takes.
     """
 
     name = "score"
@@ -60,7 +64,9 @@ class ScoreStage:
     def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
         self._profile, self._deadline = profile, Deadline(detector_seconds)
         self._from, self._to = profile.features_layout, profile.scored_layout
-        self._account = profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
+        self._account = (
+            profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
+        )
         self._failing = set[tuple[str, str]]()
         self.serving = Serving(profile, bundles_dir)
 
@@ -77,8 +83,12 @@ class ScoreStage:
     def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
         return NoState()
 
-    def load_state(self, partition: int, partitions: int,  # noqa: ARG002 - the protocol's arguments
-                   arrays: Mapping[str, np.ndarray]) -> NoState:  # noqa: ARG002 - the protocol's arguments
+    def load_state(
+        self,
+        partition: int,  # noqa: ARG002 - the port's argument
+        partitions: int,  # noqa: ARG002 - the protocol's arguments
+        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
+    ) -> NoState:
         return NoState()
 
     def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
@@ -89,10 +99,14 @@ class ScoreStage:
                 DEGRADED.labels(part.name)  # an alert sees it rise only from a 0 that was there
 
     def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
-        """Score whole frames, reject others. Raises Retry before the first promotion, Stop for another profile's."""
+        """Score whole frames, reject others. Raises Retry before the first promotion, Stop for
+        another profile's.
+        """
         champion = self.serving.champion
         if champion is None:
-            raise Retry("no champion yet on the topic models: `tidegate train` makes and promotes one")
+            raise Retry(
+                "no champion yet on the topic models: `tidegate train` makes and promotes one"
+            )
         good, faults = self._from.good(batch.values)
         output = Output(rejects=[Reject(at, fault.reason, fault.detail) for at, fault in faults])
         if not good:
@@ -107,7 +121,10 @@ class ScoreStage:
             self._score(champion, rows, source, keys, output)
             return output
         chosen = self._chosen(rows, source)
-        for model, part in ((champion, np.flatnonzero(~chosen)), (self.serving.canary, np.flatnonzero(chosen))):
+        for model, part in (
+            (champion, np.flatnonzero(~chosen)),
+            (self.serving.canary, np.flatnonzero(chosen)),
+        ):
             if len(part):
                 at = part.tolist()
                 mine = rows[part], [source[i] for i in at], [keys[i] for i in at]
@@ -121,11 +138,21 @@ class ScoreStage:
 
     def _chosen(self, rows: NDArray[Any], source: list[bytes]) -> NDArray[np.bool_]:
         """Rows of the canary's accounts; a profile without accounts shares its transactions out."""
-        hashes = rows["keys"][:, self._account] if self._account >= 0 else hash64(self._from.ids(rows, source))
+        hashes = (
+            rows["keys"][:, self._account]
+            if self._account >= 0
+            else hash64(self._from.ids(rows, source))
+        )
         return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.serving.share)
 
-    def _score(self, model: Model, rows: NDArray[Any], source: list[bytes], keys: list[bytes | None],
-               output: Output) -> None:
+    def _score(
+        self,
+        model: Model,
+        rows: NDArray[Any],
+        source: list[bytes],
+        keys: list[bytes | None],
+        output: Output,
+    ) -> None:
         """Score, decide and explain whole frames by one bundle, into `output`."""
         bundle = model.bundle
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
@@ -136,13 +163,17 @@ class ScoreStage:
         rows["scores"][:, -1] = self._beside(rows, decisions)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        output.emits.append(Emit("transactions.scored", keys, self._pack(rows, source, flagged, why)))
+        output.emits.append(
+            Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))
+        )
         if len(flagged):
             output.emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
 
     def _scores(self, bundle: Bundle, values: Array) -> Scores:
-        """Raises Late when all detectors are: the batch comes again, and they get more time for it."""
+        """Raises Late when all detectors are: the batch comes again, and they get more time for
+        it.
+        """
         try:
             found = bundle.score(values, call=self._call(bundle))
         except Late:
@@ -155,7 +186,9 @@ class ScoreStage:
         return partial(self._deadline.score, bundle.hash)
 
     def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
-        """The shadow's scores f8[n]; NaN without one, or when none of its detectors works or is in time."""
+        """The shadow's scores f8[n]; NaN without one, or when none of its detectors works or is in
+        time.
+        """
         shadow, nothing = self.serving.shadow, np.full(len(rows), np.nan)
         if shadow is None:
             return nothing
@@ -173,7 +206,9 @@ class ScoreStage:
     def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
         """Count and log what was decided without a detector."""
         if np.isnan(scores.parts).any():
-            for part, count in zip(bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True):
+            for part, count in zip(
+                bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True
+            ):
                 DEGRADED.labels(part.name).inc(count)
         self._log_left_out(bundle, scores.failures)
 
@@ -182,27 +217,47 @@ class ScoreStage:
         for name, error in failures.items():
             if (bundle.hash, name) not in self._failing:
                 what = "is late" if isinstance(error, Late) else "failed"
-                _LOG.error("detector %s of bundle %s %s and is left out", name, bundle.hash, what, exc_info=error)
+                _LOG.error(
+                    "detector %s of bundle %s %s and is left out",
+                    name,
+                    bundle.hash,
+                    what,
+                    exc_info=error,
+                )
         others = {pair for pair in self._failing if pair[0] != bundle.hash}
         self._failing = others.union((bundle.hash, name) for name in failures)
 
     def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
-        return reasons(bundle, self._profile, np.ascontiguousarray(flagged["values"]), flagged["amount_minor"],
-                       np.ascontiguousarray(flagged["scores"][:, :-1]))
+        return reasons(
+            bundle,
+            self._profile,
+            np.ascontiguousarray(flagged["values"]),
+            flagged["amount_minor"],
+            np.ascontiguousarray(flagged["scores"][:, :-1]),
+        )
 
     def _rows(self, source: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
         size = self._from.dtype.itemsize
         rows = np.empty(len(source), self._to.dtype)
         wide = rows.view(np.uint8).reshape(len(source), self._to.dtype.itemsize)
-        wide[:, :size] = np.frombuffer(b"".join([value[:size] for value in source]), np.uint8).reshape(-1, size)
+        wide[:, :size] = np.frombuffer(
+            b"".join([value[:size] for value in source]), np.uint8
+        ).reshape(-1, size)
         wide[:, size:] = 0
         rows["magic"] = SCORED_MAGIC
         return rows
 
-    def _pack(self, rows: NDArray[Any], source: list[bytes], flagged: NDArray[np.intp],
-              why: Sequence[list[Reason]]) -> list[bytes]:
-        """Scored frames: the new row, the old tail as it came, and reasons, which only flagged ones have."""
+    def _pack(
+        self,
+        rows: NDArray[Any],
+        source: list[bytes],
+        flagged: NDArray[np.intp],
+        why: Sequence[list[Reason]],
+    ) -> list[bytes]:
+        """Scored frames: the new row, the old tail as it came, and reasons, which only flagged ones
+        have.
+        """
         said = [encode(part) for part in why]
         if len(flagged):
             rows["reasons_len"][flagged] = [len(part) for part in said]
@@ -211,20 +266,41 @@ class ScoreStage:
             packed[at] += part
         return packed
 
-    def _alerts(self, rows: NDArray[Any], source: list[bytes], flagged: NDArray[np.intp],
-                why: Sequence[list[Reason]]) -> Emit:
+    def _alerts(
+        self,
+        rows: NDArray[Any],
+        source: list[bytes],
+        flagged: NDArray[np.intp],
+        why: Sequence[list[Reason]],
+    ) -> Emit:
         frames = self._from.unpack([source[at] for at in flagged.tolist()])
         alerts = [
-            Alert(name.decode(), account.decode() or None, self._profile.name, int(row["event_us"]),
-                  int(row["amount_minor"]), _NAMES[row["decision"]], float(row["score"]), part,
-                  row["bundle"].decode(), int(row["scored_us"]))
-            for name, account, row, part in zip(frames.ids, frames.accounts, rows[flagged], why, strict=True)]
-        return Emit("transactions.alerts", [account or name for account, name in zip(frames.accounts, frames.ids,
-                                                                                      strict=True)],
-                    [encode(alert) for alert in alerts])
+            Alert(
+                name.decode(),
+                account.decode() or None,
+                self._profile.name,
+                int(row["event_us"]),
+                int(row["amount_minor"]),
+                _NAMES[row["decision"]],
+                float(row["score"]),
+                part,
+                row["bundle"].decode(),
+                int(row["scored_us"]),
+            )
+            for name, account, row, part in zip(
+                frames.ids, frames.accounts, rows[flagged], why, strict=True
+            )
+        ]
+        return Emit(
+            "transactions.alerts",
+            [account or name for account, name in zip(frames.accounts, frames.ids, strict=True)],
+            [encode(alert) for alert in alerts],
+        )
 
 
 def _count(decisions: NDArray[np.uint8], scores: Array) -> None:
-    for name, count in zip(_NAMES, np.bincount(decisions, minlength=len(_NAMES)).tolist(), strict=True):
+    for name, count in zip(
+        _NAMES, np.bincount(decisions, minlength=len(_NAMES)).tolist(), strict=True
+    ):
         DECISIONS.labels(name).inc(count)
     observe_many(SCORES, scores)

@@ -16,8 +16,10 @@ from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
-CSP = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-       "form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 def create_app() -> Flask:
@@ -37,11 +39,15 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
 
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
-    tails = [Tail(broker, "transactions.scored", live.absorb).start(),
-             Tail(broker, "status", board.absorb, from_start=True).start(),
-             Tail(broker, "models", registry.absorb, from_start=True).start()]
+    tails = [
+        Tail(broker, "transactions.scored", live.absorb).start(),
+        Tail(broker, "status", board.absorb, from_start=True).start(),
+        Tail(broker, "models", registry.absorb, from_start=True).start(),
+    ]
     app = Flask("dashboard")
-    app.extensions[KEY] = Context(settings, profile, store, broker.producer(), live, board, registry, tails)
+    app.extensions[KEY] = Context(
+        settings, profile, store, broker.producer(), live, board, registry, tails
+    )
     app.register_blueprint(views)
     app.register_blueprint(stream)
     app.register_blueprint(models)
@@ -51,7 +57,12 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
 
 
 def _away(error: Retry) -> Response:
-    return Response(f"Something is away for a while: {error}", 503, {"Retry-After": "2"}, content_type="text/plain")
+    return Response(
+        f"Something is away for a while: {error}",
+        503,
+        {"Retry-After": "2"},
+        content_type="text/plain",
+    )
 
 
 def _guard(response: Response) -> Response:

@@ -1,4 +1,6 @@
-"""From rows to what a page shows: amounts in units, times as text, bars as shares of their longest."""
+"""From rows to what a page shows: amounts in units, times as text, bars as shares of their
+longest.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ Row = Mapping[str, Any]
 
 
 def amount(profile: Profile, minor: int) -> str:
-    """Minor units as units, with thin spaces between thousands; "" where the profile has no money."""
+    """Minor units as units, with thin spaces between thousands; "" where the profile has no
+    money.
+    """
     if profile.money_field is None:
         return ""
     return f"{minor / 10**profile.decimals:,.{profile.decimals}f}".replace(",", "\u2009")
@@ -28,7 +32,9 @@ def amount(profile: Profile, minor: int) -> str:
 
 def moment(us: int) -> str:
     """A time to the millisecond, UTC."""
-    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+    return (
+        datetime.fromtimestamp(us / 1e6, UTC).isoformat(" ", "milliseconds").removesuffix("+00:00")
+    )
 
 
 def duration(us: int) -> str:
@@ -66,12 +72,21 @@ def number(value: float | None) -> str:
 def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> list[dict[str, Any]]:
     """Signed values as bars: `share` is |value| in percent of the longest."""
     most = longest or max((abs(value) for _, value in values), default=0.0) or 1.0
-    return [{"name": name, "value": value, "share": min(100.0, 100 * abs(value) / most), "positive": value >= 0}
-            for name, value in values]
+    return [
+        {
+            "name": name,
+            "value": value,
+            "share": min(100.0, 100 * abs(value) / most),
+            "positive": value >= 0,
+        }
+        for name, value in values
+    ]
 
 
 def passing(reason: Row) -> str:
-    """What the reason's feature would have to be for the transaction to pass; "" when no single value does it."""
+    """What the reason's feature would have to be for the transaction to pass; "" when no single
+    value does it.
+    """
     for side, words in (("pass_at_most", "at most"), ("pass_at_least", "at least")):
         if reason.get(side) is not None:
             return f"{reason['feature']} were {words} {reason[side]:.15g}"
@@ -79,7 +94,9 @@ def passing(reason: Row) -> str:
 
 
 def limits(bundles: Path, row: Row) -> Fixed | None:
-    """From which scores this transaction was to be reviewed and blocked; None where its bundle is not at hand."""
+    """From which scores this transaction was to be reviewed and blocked; None where its bundle is
+    not at hand.
+    """
     try:
         manifest = read_manifest(bundles / row["bundle"])
     except ConfigError:
@@ -94,6 +111,13 @@ def timeline(points: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
     if len(known) < 2:
         return []
     start, whole = known[0][1], max(1, known[-1][1] - known[0][1])
-    return [{"name": name, "at": moment(us), "took": duration(us - before), "left": 100 * (before - start) / whole,
-             "width": max(0.6, 100 * (us - before) / whole)}
-            for (_, before), (name, us) in pairwise(known)]
+    return [
+        {
+            "name": name,
+            "at": moment(us),
+            "took": duration(us - before),
+            "left": 100 * (before - start) / whole,
+            "width": max(0.6, 100 * (us - before) / whole),
+        }
+        for (_, before), (name, us) in pairwise(known)
+    ]

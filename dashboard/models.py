@@ -1,4 +1,6 @@
-"""The page of the models: which one decides, what it has learnt since, and how far the stream has drifted from it."""
+"""The page of the models: which one decides, what it has learnt since, and how far the stream has
+drifted from it.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +27,40 @@ def page() -> str:
 
 @blueprint.get("/models.json")
 def state() -> Response:
-    """Champion, scorers, online model, drift, and the newest bundles with what their tests found."""
+    """Champion, scorers, online model, drift, and the newest bundles with what their tests
+    found.
+    """
     context, now_us = here(), time.time_ns() // 1000
     champion, weights = context.registry.now()
-    scorers = [beat for beat in context.board.processes(now_us) if beat.stage == "score" and not beat.stopping]
-    bundles = catalog.listing(context.settings.bundles_dir, champion.bundle if champion else "",
-                              context.profile.hash.decode())
-    body = {"champion": champion, "online": weights and _online(weights), "drift": context.board.drift(now_us),
-            "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in scorers],
-            "bundles": bundles[:_NEWEST]}
-    return Response(msgspec.json.encode(body), content_type="application/json", headers={"Cache-Control": "no-store"})
+    scorers = [
+        beat
+        for beat in context.board.processes(now_us)
+        if beat.stage == "score" and not beat.stopping
+    ]
+    bundles = catalog.listing(
+        context.settings.bundles_dir,
+        champion.bundle if champion else "",
+        context.profile.hash.decode(),
+    )
+    body = {
+        "champion": champion,
+        "online": weights and _online(weights),
+        "drift": context.board.drift(now_us),
+        "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in scorers],
+        "bundles": bundles[:_NEWEST],
+    }
+    return Response(
+        msgspec.json.encode(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 def _online(weights: OnlineWeights) -> dict[str, Any]:
     """The learner's state, without the weights themselves."""
-    return {"learnt": weights.learnt, "labels": weights.labels, "frozen": weights.frozen,
-            "published_us": weights.published_us}
+    return {
+        "learnt": weights.learnt,
+        "labels": weights.labels,
+        "frozen": weights.frozen,
+        "published_us": weights.published_us,
+    }

@@ -1,4 +1,6 @@
-"""What the live page shows: counters and the newest decisions, folded from the tail of the scored topic."""
+"""What the live page shows: counters and the newest decisions, folded from the tail of the scored
+topic.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Live:
     def __init__(self, profile: Profile, clock: Callable[[], float] = time.time) -> None:
         self._profile, self._layout, self._clock = profile, profile.scored_layout, clock
         self._lock = threading.Lock()
-        self._rows: list[deque[tuple[int, dict[str, Any]]]] = [deque(maxlen=KEPT) for _ in DECISIONS]
+        self._rows: list[deque[tuple[int, dict[str, Any]]]] = [
+            deque(maxlen=KEPT) for _ in DECISIONS
+        ]
         self._seen = 0
         self._counts = [0] * len(DECISIONS)
         self._per_second: dict[int, int] = {}
@@ -44,24 +48,48 @@ class Live:
         size = self._layout.dtype.itemsize
         fixed = np.frombuffer(b"".join([value[:size] for value in values]), self._layout.dtype)
         decisions = np.minimum(fixed["decision"], len(DECISIONS) - 1)
-        newest = [self._newest(values, np.flatnonzero(decisions == code)[-KEPT:]) for code in range(len(DECISIONS))]
+        newest = [
+            self._newest(values, np.flatnonzero(decisions == code)[-KEPT:])
+            for code in range(len(DECISIONS))
+        ]
         delays = (fixed["scored_us"] - fixed["ingest_us"])[-_SAMPLE:] / 1000
         with self._lock:
             self._count(np.bincount(decisions, minlength=len(DECISIONS)), delays.tolist())
-            for at, row in sorted((pair for part in newest for pair in part), key=lambda pair: pair[0]):
+            for at, row in sorted(
+                (pair for part in newest for pair in part), key=lambda pair: pair[0]
+            ):
                 self._rows[DECISIONS.index(row["decision"])].append((self._seen + at + 1, row))
             self._seen += len(values)
 
-    def _newest(self, values: Sequence[bytes], at: NDArray[np.intp]) -> list[tuple[int, dict[str, Any]]]:
+    def _newest(
+        self, values: Sequence[bytes], at: NDArray[np.intp]
+    ) -> list[tuple[int, dict[str, Any]]]:
         if not len(at):
             return []
         index = at.tolist()
         frames = self._layout.unpack([values[i] for i in index])
-        return [(i, self._row(frames.rows[n], frames.ids[n], frames.accounts[n], frames.payloads[n], frames.reasons[n]))
-                for n, i in enumerate(index)]
+        return [
+            (
+                i,
+                self._row(
+                    frames.rows[n],
+                    frames.ids[n],
+                    frames.accounts[n],
+                    frames.payloads[n],
+                    frames.reasons[n],
+                ),
+            )
+            for n, i in enumerate(index)
+        ]
 
-    def _row(self, row: Any, transaction_id: bytes, account: bytes, payload: bytes, reasons: bytes,  # noqa: ANN401 - numpy.void
-             ) -> dict[str, Any]:
+    def _row(
+        self,
+        row: Any,  # noqa: ANN401 - numpy.void
+        transaction_id: bytes,
+        account: bytes,
+        payload: bytes,
+        reasons: bytes,
+    ) -> dict[str, Any]:
         return {
             "transaction_id": transaction_id.decode(),
             "account": account.decode() or None,
@@ -81,22 +109,37 @@ class Live:
         second = int(self._clock())
         self._per_second[second] = self._per_second.get(second, 0) + int(counts.sum())
         if len(self._per_second) > 2 * SECONDS:
-            self._per_second = {at: n for at, n in self._per_second.items() if at > second - SECONDS}
+            self._per_second = {
+                at: n for at, n in self._per_second.items() if at > second - SECONDS
+            }
 
     def newer(self, than: int, decision: str | None, most: int) -> tuple[int, list[dict[str, Any]]]:
-        """The last number given out, and at most `most` newest rows with greater numbers, oldest first."""
+        """The last number given out, and at most `most` newest rows with greater numbers, oldest
+        first.
+        """
         with self._lock:
             rings = self._rows if decision is None else [self._rows[DECISIONS.index(decision)]]
-            rows = sorted((pair for ring in rings for pair in ring if pair[0] > than), key=lambda pair: pair[0])
+            rows = sorted(
+                (pair for ring in rings for pair in ring if pair[0] > than),
+                key=lambda pair: pair[0],
+            )
             return self._seen, [row for _, row in rows[-most:]]
 
     def counters(self) -> dict[str, Any]:
-        """Decisions since the start, the rate of each of the last seconds (oldest first), delays in ms."""
+        """Decisions since the start, the rate of each of the last seconds (oldest first), delays in
+        ms.
+        """
         now = int(self._clock())
         with self._lock:
             delays = np.array(self._delays)
             history = [self._per_second.get(at, 0) for at in range(now - SECONDS, now)]
             counts = dict(zip(DECISIONS, self._counts, strict=True))
         median, late = np.percentile(delays, (50, 99)).tolist() if len(delays) else (None, None)
-        return {"decisions": counts, "rates": history, "rate": sum(history[-5:]) / 5, "delay_p50_ms": median,
-                "delay_p99_ms": late, "since_us": self.since_us}
+        return {
+            "decisions": counts,
+            "rates": history,
+            "rate": sum(history[-5:]) / 5,
+            "delay_p50_ms": median,
+            "delay_p99_ms": late,
+            "since_us": self.since_us,
+        }

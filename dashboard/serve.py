@@ -14,5 +14,13 @@ DRAIN = 1
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM. The worker reads its settings from the environment, so they must be there."""
-    serve_wsgi("dashboard.app:create_app", settings.host, settings.dashboard_port, threads=THREADS, drain=DRAIN)
+    """Serve until SIGTERM. The worker reads its settings from the environment, so they must be
+    there.
+    """
+    serve_wsgi(
+        "dashboard.app:create_app",
+        settings.host,
+        settings.dashboard_port,
+        threads=THREADS,
+        drain=DRAIN,
+    )

@@ -25,12 +25,22 @@ _slots = threading.BoundedSemaphore(STREAMS)
 
 @blueprint.get("/events")
 def events() -> Response:
-    """Counters and new rows, until the client goes; `?decision=` sends rows of one decision only."""
+    """Counters and new rows, until the client goes; `?decision=` sends rows of one decision
+    only.
+    """
     decision = request.args.get("decision")
     if not _slots.acquire(blocking=False):
-        return Response("too many live pages are open", 503, headers={"Retry-After": "5"}, content_type="text/plain")
-    return Response(_Stream(here(), decision if decision in DECISIONS else None), content_type="text/event-stream",
-                    headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        return Response(
+            "too many live pages are open",
+            503,
+            headers={"Retry-After": "5"},
+            content_type="text/plain",
+        )
+    return Response(
+        _Stream(here(), decision if decision in DECISIONS else None),
+        content_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
 
 
 class _Stream:
@@ -51,12 +61,14 @@ class _Stream:
     def _tick(self) -> dict[str, Any]:
         context = self._context
         self._after, rows = context.live.newer(self._after, self._decision, ROWS)
-        return {"rows": [line(context.profile, row) for row in rows], **context.live.counters(), **health(context)}
+        return {
+            "rows": [line(context.profile, row) for row in rows],
+            **context.live.counters(),
+            **health(context),
+        }
 
     def close(self) -> None:
         if self._open:
             self._open = False
             self._pause.set()
             _slots.release()
-
-

@@ -25,7 +25,9 @@ _ACK_SECONDS = 9.0
 @blueprint.get("/")
 def live() -> str:
     """The live table."""
-    return render_template("live.html", profile=here().profile, decision=request.args.get("decision", ""))
+    return render_template(
+        "live.html", profile=here().profile, decision=request.args.get("decision", "")
+    )
 
 
 @blueprint.get("/rows")
@@ -40,35 +42,60 @@ def rows() -> Response:
         abort(400)
     found, following = context.store.list({"decision": decision} if decision else {}, cursor, PAGE)
     body = {"rows": [present.line(context.profile, row) for row in found], "next": following}
-    return Response(msgspec.json.encode(body), content_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(
+        msgspec.json.encode(body),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @blueprint.get("/transactions/<path:transaction_id>")
 def transaction(transaction_id: str) -> tuple[str, int] | str:
-    """One transaction: what was posted, what was computed, what was decided, and how long it took."""
+    """One transaction: what was posted, what was computed, what was decided, and how long it
+    took.
+    """
     context = here()
     row = context.store.get(transaction_id)
     if row is None:
-        return render_template("missing.html", profile=context.profile, transaction_id=transaction_id), 404
-    return render_template("transaction.html", profile=context.profile, row=row, **_detail(context, row))
+        return render_template(
+            "missing.html", profile=context.profile, transaction_id=transaction_id
+        ), 404
+    return render_template(
+        "transaction.html", profile=context.profile, row=row, **_detail(context, row)
+    )
 
 
 def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     profile = context.profile
-    reasons = [(reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []]
-    steps = [(f"preprocess {number}" if number > 1 else "preprocess", step["time_us"])
-             for number, step in enumerate(row["steps"], 1)]
+    reasons = [
+        (reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []
+    ]
+    steps = [
+        (f"preprocess {number}" if number > 1 else "preprocess", step["time_us"])
+        for number, step in enumerate(row["steps"], 1)
+    ]
     return {
         "said": request.args.get("said"),
         "amount": present.amount(profile, row["amount_minor"]),
         "payload": msgspec.json.decode(row["payload"]),
         "features": [(name, present.number(value)) for name, value in row["features"].items()],
-        "values": {reason["feature"]: present.number(reason.get("value")) for reason in row["reasons"] or []},
+        "values": {
+            reason["feature"]: present.number(reason.get("value"))
+            for reason in row["reasons"] or []
+        },
         "reasons": present.bars(reasons),
         "passing": [text for reason in row["reasons"] or [] if (text := present.passing(reason))],
-        "models": present.bars([(name, score) for name, score in row["scores"].items() if score is not None], 1.0),
-        "stages": present.timeline([("ingest", row["ingested_us"]), *steps, ("score", row["scored_us"]),
-                                    ("persist", row["persisted_us"])]),
+        "models": present.bars(
+            [(name, score) for name, score in row["scores"].items() if score is not None], 1.0
+        ),
+        "stages": present.timeline(
+            [
+                ("ingest", row["ingested_us"]),
+                *steps,
+                ("score", row["scored_us"]),
+                ("persist", row["persisted_us"]),
+            ]
+        ),
         "whole": present.duration(row["persisted_us"] - row["ingested_us"]),
         "moment": present.moment,
         "thresholds": present.limits(context.settings.bundles_dir, row),
@@ -83,10 +110,18 @@ def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
     said = request.form.get("verdict")
     if said not in ("fraud", "legitimate"):
         abort(400)
-    label = Verdict(transaction_id, "fraud" if said == "fraud" else "legitimate", label_id=str(uuid.uuid4()),
-                    source="dashboard", given_us=time.time_ns() // 1000)
+    label = Verdict(
+        transaction_id,
+        "fraud" if said == "fraud" else "legitimate",
+        label_id=str(uuid.uuid4()),
+        source="dashboard",
+        given_us=time.time_ns() // 1000,
+    )
     durable = _publish(here(), label)
-    return redirect(url_for(".transaction", transaction_id=transaction_id, said=said if durable else "failed"), 303)
+    return redirect(
+        url_for(".transaction", transaction_id=transaction_id, said=said if durable else "failed"),
+        303,
+    )
 
 
 def _publish(context: Context, label: Verdict) -> bool:
@@ -99,7 +134,9 @@ def _publish(context: Context, label: Verdict) -> bool:
         done.set()
 
     try:
-        context.producer.produce("transactions.feedback", label.transaction_id.encode(), encode(label), delivered)
+        context.producer.produce(
+            "transactions.feedback", label.transaction_id.encode(), encode(label), delivered
+        )
     except Retry:
         return False
     return done.wait(_ACK_SECONDS) and not errors
@@ -124,12 +161,28 @@ def pipeline_state() -> Response:
         wanted = context.board.partitions()
     except Retry:
         wanted = {}
-    stages = [{"name": name, "partitions": wanted.get(name, 0), "lag": lag[name], "served": len({
-        partition for beat in beats if beat.stage == name and beat.restored and not beat.stopping
-        for partition in beat.partitions})} for name in context.board.stages]
+    stages = [
+        {
+            "name": name,
+            "partitions": wanted.get(name, 0),
+            "lag": lag[name],
+            "served": len(
+                {
+                    partition
+                    for beat in beats
+                    if beat.stage == name and beat.restored and not beat.stopping
+                    for partition in beat.partitions
+                }
+            ),
+        }
+        for name in context.board.stages
+    ]
     processes = [{**msgspec.to_builtins(beat), "age_us": now_us - beat.time_us} for beat in beats]
-    return Response(msgspec.json.encode({"stages": stages, "processes": processes, **health(context)}),
-                    content_type="application/json", headers={"Cache-Control": "no-store"})
+    return Response(
+        msgspec.json.encode({"stages": stages, "processes": processes, **health(context)}),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
 
 
 @blueprint.get("/healthz")

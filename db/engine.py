@@ -1,10 +1,11 @@
 """Opening a database, and telling "away for a while" from "wrong".
 
-SQLite runs in WAL with `synchronous=NORMAL`. A committed transaction is then in the operating system's hands, so it
-survives kill -9 of any process. Power loss may undo the last commits (never half of one: WAL frames carry checksums),
-and that loses nothing, because the offsets to read from are rows of the same database and go back with them: Kafka
-gives the same records again. `FULL` would buy only an fsync per batch. PostgreSQL's `synchronous_commit=off` is the
-same bargain, for the same reason; only the writer asks for it, other sessions keep the server's setting.
+SQLite runs in WAL with `synchronous=NORMAL`. A committed transaction is then in the operating
+system's hands, so it survives kill -9 of any process. Power loss may undo the last commits (never
+half of one: WAL frames carry checksums), and that loses nothing, because the offsets to read from
+are rows of the same database and go back with them: Kafka gives the same records again. `FULL`
+would buy only an fsync per batch. PostgreSQL's `synchronous_commit=off` is the same bargain, for
+the same reason; only the writer asks for it, other sessions keep the server's setting.
 """
 
 from __future__ import annotations
@@ -23,16 +24,30 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from tidegate.errors import ConfigError, Retry
 
 _BUSY_MS = 10_000
-_SQLITE_AWAY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
-                sqlite3.SQLITE_CANTOPEN}
-# SQLSTATE classes: connection, rollback for concurrency, out of resources (disk, connections), shutdown, I/O.
+_SQLITE_AWAY = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+# SQLSTATE classes: connection, rollback for concurrency, out of resources (disk, connections),
+# shutdown, I/O.
 _POSTGRES_AWAY = ("08", "40", "53", "57", "58")
-_POSTGRES_STATES = {"55P03", "25P03", "25006"}  # lock timeout, idle too long in a transaction, read-only standby
+_POSTGRES_STATES = {
+    "55P03",
+    "25P03",
+    "25006",
+}  # lock timeout, idle too long in a transaction, read-only standby
 _SESSION = {
-    "connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3,
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
 }
-# A writer that hangs while it holds the lock on its offsets must not hold up the one that takes over.
+# A writer that hangs while it holds the lock on its offsets must not hold up the one that takes
+# over.
 _WRITER = "-c synchronous_commit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 _READER = "-c default_transaction_read_only=on"
 
@@ -60,30 +75,47 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise ConfigError(f"TIDEGATE_DB: {error}; expected sqlite:///FILE or postgresql://USER@HOST/NAME") from error
+        raise ConfigError(
+            f"TIDEGATE_DB: {error}; expected sqlite:///FILE or postgresql://USER@HOST/NAME"
+        ) from error
     backend = "postgresql" if parsed.drivername == "postgres" else parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend == "sqlite" and parsed.database not in (None, "", ":memory:"):
         return parsed.set(drivername="sqlite+pysqlite")
-    raise ConfigError(f"TIDEGATE_DB: {parsed.render_as_string()}: expected sqlite:///FILE or postgresql://USER@HOST/NAME")
+    raise ConfigError(
+        f"TIDEGATE_DB: {parsed.render_as_string()}: expected sqlite:///FILE or postgresql://USER@HOST/NAME"
+    )
 
 
 def open_database(url: str, access: Access = "write") -> Database:
-    """Open without connecting yet; `read` refuses to change anything. Raises ConfigError for a wrong URL."""
+    """Open without connecting yet; `read` refuses to change anything. Raises ConfigError for a
+    wrong URL.
+    """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
-        engine = create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False})
+        engine = create_engine(
+            parsed, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False}
+        )
         _prepare_sqlite(engine, access)
         return Database(engine, Path(str(parsed.database)))
     options = _WRITER if access == "write" else _READER
-    engine = create_engine(parsed, pool_pre_ping=access == "read", connect_args={**_SESSION, "options": options})
+    engine = create_engine(
+        parsed, pool_pre_ping=access == "read", connect_args={**_SESSION, "options": options}
+    )
     return Database(engine, None)
 
 
 def _prepare_sqlite(engine: Engine, access: Access) -> None:
-    """Transactions that we begin ourselves: pysqlite's own do not start before the first write, and never IMMEDIATE."""
-    pragmas = [f"busy_timeout={_BUSY_MS}", "synchronous=NORMAL", "cache_size=-65536", "wal_autocheckpoint=8000"]
+    """Transactions that we begin ourselves: pysqlite's own do not start before the first write, and
+    never IMMEDIATE.
+    """
+    pragmas = [
+        f"busy_timeout={_BUSY_MS}",
+        "synchronous=NORMAL",
+        "cache_size=-65536",
+        "wal_autocheckpoint=8000",
+    ]
     if access == "read":
         pragmas.append("query_only=ON")
     begin = "BEGIN IMMEDIATE" if access == "write" else "BEGIN"
@@ -101,7 +133,9 @@ def _prepare_sqlite(engine: Engine, access: Access) -> None:
 
 @contextmanager
 def retrying(database: Database) -> Iterator[None]:
-    """Turn errors that pass by themselves (server away, disk full, locked) into Retry; others are defects."""
+    """Turn errors that pass by themselves (server away, disk full, locked) into Retry; others are
+    defects.
+    """
     try:
         yield
     except (DBAPIError, psycopg.Error, sqlite3.Error) as error:

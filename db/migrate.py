@@ -19,7 +19,8 @@ _ADVISORY_LOCK = 0x7469_6465  # "tide"
 
 
 def migrate(url: str) -> None:
-    """Create or upgrade the tables. Any number of processes may do so at once; the second finds nothing left to do.
+    """Create or upgrade the tables. Any number of processes may do so at once; the second finds
+    nothing left to do.
 
     Raises Retry when the database is away, Stop when a newer Tidegate has written it.
     """
@@ -28,8 +29,10 @@ def migrate(url: str) -> None:
         with retrying(database), _alone(database) as connection:
             _upgrade(connection)
     except CommandError as error:
-        raise Stop(f"{database.name} has a schema that this version does not know ({error}): "
-                   "run the newer Tidegate that wrote it, or give this one a database of its own") from error
+        raise Stop(
+            f"{database.name} has a schema that this version does not know ({error}): "
+            "run the newer Tidegate that wrote it, or give this one a database of its own"
+        ) from error
     finally:
         database.close()
 
@@ -40,7 +43,8 @@ def _alone(database: Database) -> Iterator[Connection]:
     if database.file is None:
         with database.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            # A server's crash takes rows and offsets back together (db.engine); tables must not go with them.
+            # A server's crash takes rows and offsets back together (db.engine); tables must not go
+            # with them.
             connection.execute(text("SET LOCAL synchronous_commit = on"))
             yield connection
         return
@@ -55,8 +59,9 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 
 def _prepare_file(database: Database) -> None:
-    """Both are stored in the file; the page size only while it is empty. Inserting into pages of 8 KiB took
-    a seventh less CPU than into the default of 4 (16.5 and 19.1 us a row, medians of 5 runs).
+    """Both are stored in the file; the page size only while it is empty. Inserting into pages of 8
+    KiB took a seventh less CPU than into the default of 4 (16.5 and 19.1 us a row, medians of 5
+    runs).
     """
     raw = database.engine.raw_connection()
     try:

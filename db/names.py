@@ -1,4 +1,6 @@
-"""The names behind the packed columns: a row stays readable when its profile is no longer the one that runs."""
+"""The names behind the packed columns: a row stays readable when its profile is no longer the one
+that runs.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +26,29 @@ class Names(NamedTuple):
 
 def names_of(profile: Profile) -> Names:
     """The names of a loaded profile."""
-    return Names(profile.hash.decode(), profile.name, tuple(profile.values), tuple(profile.models.names),
-                 tuple(profile.entities))
+    return Names(
+        profile.hash.decode(),
+        profile.name,
+        tuple(profile.values),
+        tuple(profile.models.names),
+        tuple(profile.entities),
+    )
 
 
 def save(connection: Connection, names: Names) -> None:
     """Write them unless they are there; two processes may do so at once."""
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(make(profiles).values(
-        hash=names.hash, name=names.name, value_names=json.dumps(names.values), detectors=json.dumps(names.detectors),
-        entities=json.dumps(names.entities)).on_conflict_do_nothing())
+    connection.execute(
+        make(profiles)
+        .values(
+            hash=names.hash,
+            name=names.name,
+            value_names=json.dumps(names.values),
+            detectors=json.dumps(names.detectors),
+            entities=json.dumps(names.entities),
+        )
+        .on_conflict_do_nothing()
+    )
 
 
 def load(connection: Connection, profile: str) -> Names | None:
@@ -41,5 +56,8 @@ def load(connection: Connection, profile: str) -> Names | None:
     row = connection.execute(select(profiles).where(profiles.c.hash == profile)).one_or_none()
     if row is None:
         return None
-    return Names(row.hash, row.name, *(tuple(json.loads(part))
-                                       for part in (row.value_names, row.detectors, row.entities)))
+    return Names(
+        row.hash,
+        row.name,
+        *(tuple(json.loads(part)) for part in (row.value_names, row.detectors, row.entities)),
+    )

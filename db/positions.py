@@ -1,4 +1,6 @@
-"""Table `offsets`: where each partition goes on, guarded against a second writer and against another log."""
+"""Table `offsets`: where each partition goes on, guarded against a second writer and against
+another log.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,12 @@ class Origin:
     partitions: int
 
 
-def load(connection: Connection, origin: Origin, sources: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-    """The stored positions of `sources`. Raises Stop when the topic's stored offsets count another log."""
+def load(
+    connection: Connection, origin: Origin, sources: Sequence[TopicPartition]
+) -> dict[TopicPartition, Position]:
+    """The stored positions of `sources`. Raises Stop when the topic's stored offsets count another
+    log.
+    """
     rows = connection.execute(select(offsets).where(offsets.c.topic == origin.topic)).all()
     for row in rows:
         _check(origin, Origin(row.topic, row.cluster_id, row.topic_id, row.partitions))
@@ -33,43 +39,87 @@ def load(connection: Connection, origin: Origin, sources: Sequence[TopicPartitio
 
 
 def _check(now: Origin, stored: Origin) -> None:
-    differences = [f"{what} {was} there, {is_} here" for what, was, is_ in (
-        ("cluster", stored.cluster_id, now.cluster_id), ("topic id", stored.topic_id, now.topic_id),
-        ("partitions", stored.partitions, now.partitions)) if was != is_]
+    differences = [
+        f"{what} {was} there, {is_} here"
+        for what, was, is_ in (
+            ("cluster", stored.cluster_id, now.cluster_id),
+            ("topic id", stored.topic_id, now.topic_id),
+            ("partitions", stored.partitions, now.partitions),
+        )
+        if was != is_
+    ]
     if differences:
-        raise Stop(f"the offsets in the database count another {now.topic} ({'; '.join(differences)}), so going on "
-                   "would lose or repeat transactions: use the Kafka that this database belongs to, or a new database")
+        raise Stop(
+            f"the offsets in the database count another {now.topic} ({'; '.join(differences)}), "
+            "so going on "
+            "would lose or repeat transactions: use the Kafka that this database belongs to, or a "
+            "new database"
+        )
 
 
-def advance(connection: Connection, origin: Origin, before: Mapping[TopicPartition, int],
-            after: Mapping[TopicPartition, Position]) -> None:
-    """Move every partition of `after` from its offset in `before` (none: the first write). Raises Fenced."""
+def advance(
+    connection: Connection,
+    origin: Origin,
+    before: Mapping[TopicPartition, int],
+    after: Mapping[TopicPartition, Position],
+) -> None:
+    """Move every partition of `after` from its offset in `before` (none: the first write). Raises
+    Fenced.
+    """
     known = [source for source in sorted(after) if source in before]
     moved = _move(connection, [(source, before[source], after[source].offset) for source in known])
     for source in sorted(after.keys() - known):
         moved += _first(connection, origin, source, after[source].offset)
     if moved != len(after):
-        raise Fenced(f"{', '.join(f'{s.topic}-{s.partition}' for s in sorted(after))}: not all are at the offsets "
-                     f"{', '.join(str(before.get(s, 0)) for s in sorted(after))} in the database: "
-                     "another persist process writes them now")
+        raise Fenced(
+            f"{', '.join(f'{s.topic}-{s.partition}' for s in sorted(after))}: not all are at the "
+            "offsets "
+            f"{', '.join(str(before.get(s, 0)) for s in sorted(after))} in the database: "
+            "another persist process writes them now"
+        )
 
 
 def _first(connection: Connection, origin: Origin, source: TopicPartition, offset: int) -> int:
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(make(offsets).values(
-        topic=source.topic, partition=source.partition, next_offset=offset, cluster_id=origin.cluster_id,
-        topic_id=origin.topic_id, partitions=origin.partitions).on_conflict_do_nothing(),
-        execution_options={"preserve_rowcount": True}).rowcount
+    return connection.execute(
+        make(offsets)
+        .values(
+            topic=source.topic,
+            partition=source.partition,
+            next_offset=offset,
+            cluster_id=origin.cluster_id,
+            topic_id=origin.topic_id,
+            partitions=origin.partitions,
+        )
+        .on_conflict_do_nothing(),
+        execution_options={"preserve_rowcount": True},
+    ).rowcount
 
 
 def _move(connection: Connection, moves: Sequence[tuple[TopicPartition, int, int]]) -> int:
     """How many were at their offset and are moved, in one round trip."""
     if not moves:
         return 0
-    return connection.execute(_MOVE, [{"in_topic": source.topic, "in_partition": source.partition, "before": before,
-                                       "after": after} for source, before, after in moves]).rowcount
+    return connection.execute(
+        _MOVE,
+        [
+            {
+                "in_topic": source.topic,
+                "in_partition": source.partition,
+                "before": before,
+                "after": after,
+            }
+            for source, before, after in moves
+        ],
+    ).rowcount
 
 
-_MOVE = update(offsets).where(
-    offsets.c.topic == bindparam("in_topic"), offsets.c.partition == bindparam("in_partition"),
-    offsets.c.next_offset == bindparam("before")).values(next_offset=bindparam("after"))
+_MOVE = (
+    update(offsets)
+    .where(
+        offsets.c.topic == bindparam("in_topic"),
+        offsets.c.partition == bindparam("in_partition"),
+        offsets.c.next_offset == bindparam("before"),
+    )
+    .values(next_offset=bindparam("after"))
+)

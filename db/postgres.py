@@ -1,9 +1,10 @@
 """Writing rows into PostgreSQL: whole blocks of COPY BINARY, built by numpy.
 
-Optimistic: the block is copied straight into the table inside a savepoint. That cost the server 12.5 us of CPU a row,
-against 20.0 by a staging table and INSERT ... SELECT ... ON CONFLICT, which writes each row twice (medians of 5 runs).
-Duplicates are dropped by the first keyed step, so a row that is already there is rare; when there is one, the savepoint
-is rolled back and the batch goes by way of the staging table.
+Optimistic: the block is copied straight into the table inside a savepoint. That cost the server
+12.5 us of CPU a row, against 20.0 by a staging table and INSERT ... SELECT ... ON CONFLICT, which
+writes each row twice (medians of 5 runs). Duplicates are dropped by the first keyed step, so a row
+that is already there is rare; when there is one, the savepoint is rolled back and the batch goes by
+way of the staging table.
 """
 
 from __future__ import annotations
@@ -32,12 +33,30 @@ _DECISIONS = [len(name).to_bytes(4, "big") + name.encode() for name in DECISIONS
 @lru_cache(maxsize=8)
 def _fixed(row: np.dtype[Any]) -> list[tuple[str, Any]]:
     """The columns whose size is the same in every row of a batch, in the order they are copied."""
-    longs = ("event_us", "amount_minor", "models_offset", "online_labels", "raw_offset", "features_offset",
-             "ingested_us", "preprocessed_us", "scored_us", "persisted_us")
+    longs = (
+        "event_us",
+        "amount_minor",
+        "models_offset",
+        "online_labels",
+        "raw_offset",
+        "features_offset",
+        "ingested_us",
+        "preprocessed_us",
+        "scored_us",
+        "persisted_us",
+    )
     return [
-        *((name, _LONG) for name in longs), ("score", _DOUBLE), ("raw_partition", _INT), ("features_partition", _INT),
-        ("seq", _LONG), ("profile", "S8"), ("body_hash", "V16"), ("features", row["values"]), ("scores", row["scores"]),
-        ("keys", row["keys"]), ("trace", row["steps"]),
+        *((name, _LONG) for name in longs),
+        ("score", _DOUBLE),
+        ("raw_partition", _INT),
+        ("features_partition", _INT),
+        ("seq", _LONG),
+        ("profile", "S8"),
+        ("body_hash", "V16"),
+        ("features", row["values"]),
+        ("scores", row["scores"]),
+        ("keys", row["keys"]),
+        ("trace", row["steps"]),
     ]
 
 
@@ -60,11 +79,13 @@ def _sizes(parts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False)
     if nullable:
         sizes[sizes == 0] = -1
     packed = sizes.tobytes()
-    return [packed[at:at + 4] for at in range(0, 4 * len(parts), 4)]
+    return [packed[at : at + 4] for at in range(0, 4 * len(parts), 4)]
 
 
 def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: int) -> bytes:
-    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream (PostgreSQL manual, COPY, File Formats)."""
+    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream (PostgreSQL manual,
+    COPY, File Formats).
+    """
     rows = frames.rows
     block = np.empty(len(rows), _block_dtype(rows.dtype))
     block["columns"] = len(copied_columns(rows.dtype))
@@ -77,21 +98,33 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
     block["first_size"] = rows["id_len"]
     packed, size = block.tobytes(), block.dtype.itemsize
     bundles = {name: len(name).to_bytes(4, "big") + name for name in set(rows["bundle"].tolist())}
-    parts = list(zip(
-        [packed[at:at + size] for at in range(0, len(packed), size)], frames.ids,
-        _sizes(frames.accounts, rows["account_len"], nullable=True), frames.accounts,
-        _sizes(frames.payloads, rows["payload_len"]), frames.payloads,
-        _sizes(frames.reasons, rows["reasons_len"], nullable=True), frames.reasons,
-        map(bundles.__getitem__, rows["bundle"].tolist()), map(_DECISIONS.__getitem__, rows["decision"].tolist()),
-        strict=True))
+    parts = list(
+        zip(
+            [packed[at : at + size] for at in range(0, len(packed), size)],
+            frames.ids,
+            _sizes(frames.accounts, rows["account_len"], nullable=True),
+            frames.accounts,
+            _sizes(frames.payloads, rows["payload_len"]),
+            frames.payloads,
+            _sizes(frames.reasons, rows["reasons_len"], nullable=True),
+            frames.reasons,
+            map(bundles.__getitem__, rows["bundle"].tolist()),
+            map(_DECISIONS.__getitem__, rows["decision"].tolist()),
+            strict=True,
+        )
+    )
     return b"".join((_HEADER, *chain.from_iterable([parts[i] for i in order.tolist()]), _TRAILER))
 
 
 class PostgresWriter:
     """Inserts frames by COPY."""
 
-    def insert(self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction; whether that was all of them."""
+    def insert(
+        self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
+    ) -> bool:
+        """Insert the frames `order` that are not there yet, in the open transaction; whether that
+        was all of them.
+        """
         seq: int = connection.scalar(select(blocks.next_value()))  # type: ignore[assignment] # never NULL
         block = copy_block(frames, order, seq, persisted_us)
         columns = sql.SQL(", ").join(map(sql.Identifier, copied_columns(frames.rows.dtype)))
@@ -110,15 +143,23 @@ class PostgresWriter:
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: str, columns: sql.Composed, block: bytes) -> None:
-    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), columns)
+    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+        sql.Identifier(table), columns
+    )
     with cursor.copy(target) as copy:
         copy.write(block)
 
 
 def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) -> int:
     """By way of a temporary (so unlogged) table; how many rows were new."""
-    cursor.execute("CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DELETE ROWS")
+    cursor.execute(
+        "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DELETE ROWS"
+    )
     _copy(cursor, "staging", columns, block)
-    cursor.execute(sql.SQL("INSERT INTO transactions ({0}) SELECT {0} FROM staging ORDER BY seq "
-                           "ON CONFLICT (transaction_id) DO NOTHING").format(columns))
+    cursor.execute(
+        sql.SQL(
+            "INSERT INTO transactions ({0}) SELECT {0} FROM staging ORDER BY seq "
+            "ON CONFLICT (transaction_id) DO NOTHING"
+        ).format(columns)
+    )
     return cursor.rowcount

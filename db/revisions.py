@@ -1,4 +1,6 @@
-"""Rows that were decided without a failed or late detector, and what they would have been with it."""
+"""Rows that were decided without a failed or late detector, and what they would have been with
+it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from tidegate.messages.frames import Decision
 
 _ROWS = 10_000
 _NO_NUMBER = (b"\x7f", b"\xff")
-"""The last byte of a packed <f8 that is NaN, with either sign; no probability ends with one of these."""
+"""The last byte of a packed <f8 that is NaN, with either sign; no probability ends with one of
+these.
+"""
 
 
 class DegradedRow(NamedTuple):
@@ -38,15 +42,22 @@ class Revision(NamedTuple):
 
 
 def read_degraded(url: str, profile: str, detectors: int) -> list[DegradedRow]:
-    """A profile's (hash) rows that lack a detector's score and have no revision, oldest first. Raises Retry.
+    """A profile's (hash) rows that lack a detector's score and have no revision, oldest first.
+    Raises Retry.
 
     The database looks at all rows, and gives those.
     """
     table, database = transactions.c, open_database(url, "read")
-    lacks = or_(*(func.substr(table.scores, 8 * place + 8, 1).in_(_NO_NUMBER) for place in range(detectors)))
+    lacks = or_(
+        *(func.substr(table.scores, 8 * place + 8, 1).in_(_NO_NUMBER) for place in range(detectors))
+    )
     revised = exists().where(revisions.c.transaction_id == table.transaction_id)
-    query = select(*(table[name] for name in DegradedRow._fields)).where(
-        table.profile == profile, lacks, ~revised).order_by(table.seq).execution_options(yield_per=_ROWS)
+    query = (
+        select(*(table[name] for name in DegradedRow._fields))
+        .where(table.profile == profile, lacks, ~revised)
+        .order_by(table.seq)
+        .execution_options(yield_per=_ROWS)
+    )
     try:
         with retrying(database), database.engine.connect() as connection:
             return [DegradedRow(*row) for row in connection.execute(query)]
@@ -55,12 +66,16 @@ def read_degraded(url: str, profile: str, detectors: int) -> list[DegradedRow]:
 
 
 def write_revisions(url: str, found: Sequence[Revision]) -> None:
-    """Write them in one transaction; those that are there already stay as they are. Raises Retry."""
+    """Write them in one transaction; those that are there already stay as they are. Raises
+    Retry.
+    """
     database = open_database(url)
     make = postgresql.insert if database.file is None else sqlite.insert
     try:
         with retrying(database), database.engine.begin() as connection:
             if found:
-                connection.execute(make(revisions).on_conflict_do_nothing(), [part._asdict() for part in found])
+                connection.execute(
+                    make(revisions).on_conflict_do_nothing(), [part._asdict() for part in found]
+                )
     finally:
         database.close()

@@ -1,10 +1,13 @@
-"""The sink of the persist stage: rows and the next offsets in one SQL transaction, so both or neither.
+"""The sink of the persist stage: rows and the next offsets in one SQL transaction, so both or
+neither.
 
-    guard and move the offsets ─► insert the rows ─► find conflicting duplicates ─► dead letters, durable ─► COMMIT
+guard and move the offsets ─► insert the rows ─► find conflicting duplicates ─► dead letters,
+durable ─► COMMIT
 
-The dead letters are durable before the commit, so none is lost; when the commit then fails they are written again, with
-the same `tidegate-key`. When a commit's answer is lost nobody knows whether it happened: the write ends in Retry, the
-runner asks `positions` again, and the database says where to go on.
+The dead letters are durable before the commit, so none is lost; when the commit then fails they are
+written again, with the same `tidegate-key`. When a commit's answer is lost nobody knows whether it
+happened: the write ends in Retry, the runner asks `positions` again, and the database says where to
+go on.
 """
 
 from __future__ import annotations
@@ -40,19 +43,29 @@ _LOOKUP = 1000  # ids in one IN list
 class Writer(Protocol):
     """What differs between the two databases."""
 
-    def insert(self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int) -> bool: ...
+    def insert(
+        self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
+    ) -> bool: ...
     def close(self) -> None: ...
 
 
 class SqlSink:
     """Implements `tidegate.stream.sink.Sink` for a stage whose `Output.rows` are `ScoredRows`.
 
-    `names` are saved beside the rows; `clock` gives us. Raises ConfigError for a wrong URL, Stop when the database is
-    SQLite and another persist process has it.
+    `names` are saved beside the rows; `clock` gives us. Raises ConfigError for a wrong URL, Stop
+    when the database is SQLite and another persist process has it.
     """
 
-    def __init__(self, url: str, broker: Broker, profile: Names, *, clock: Callable[[], int], stage: str = "persist",
-                 topic: str = "transactions.scored") -> None:
+    def __init__(
+        self,
+        url: str,
+        broker: Broker,
+        profile: Names,
+        *,
+        clock: Callable[[], int],
+        stage: str = "persist",
+        topic: str = "transactions.scored",
+    ) -> None:
         self._database = open_database(url)
         file = self._database.file
         self._writer: Writer = PostgresWriter() if file is None else SqliteWriter(file)
@@ -62,8 +75,12 @@ class SqlSink:
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
 
-    def positions(self, consumer: Consumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-        """From the database. Raises Retry when it or the broker is away, Stop when it belongs to another log."""
+    def positions(
+        self, consumer: Consumer, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
+        another log.
+        """
         del consumer
         self._origin = self._identify()
         with retrying(self._database), self._database.engine.begin() as connection:
@@ -74,9 +91,15 @@ class SqlSink:
         self._next.update({partition: position.offset for partition, position in stored.items()})
         return stored
 
-    def write(self, results: list[tuple[Batch, Output]], positions: Mapping[TopicPartition, Position],
-              consumer: Consumer) -> None:
-        """One SQL transaction. Raises Retry (nothing was written, or `positions` knows better) or Fenced."""
+    def write(
+        self,
+        results: list[tuple[Batch, Output]],
+        positions: Mapping[TopicPartition, Position],
+        consumer: Consumer,
+    ) -> None:
+        """One SQL transaction. Raises Retry (nothing was written, or `positions` knows better) or
+        Fenced.
+        """
         del consumer
         now = self._clock()
         with retrying(self._database), self._database.engine.begin() as connection:
@@ -106,10 +129,19 @@ class SqlSink:
             raise RuntimeError("write before positions")
         positions.advance(connection, self._origin, self._next, after)
 
-    def _insert(self, connection: Connection, results: list[tuple[Batch, Output]], rejects: _Rejects,
-                now: int) -> Frames | None:
+    def _insert(
+        self,
+        connection: Connection,
+        results: list[tuple[Batch, Output]],
+        rejects: _Rejects,
+        now: int,
+    ) -> Frames | None:
         """Insert the rows of all batches; add conflicting duplicates to `rejects`."""
-        parts = [(i, output.rows) for i, (_, output) in enumerate(results) if isinstance(output.rows, ScoredRows)]
+        parts = [
+            (i, output.rows)
+            for i, (_, output) in enumerate(results)
+            if isinstance(output.rows, ScoredRows)
+        ]
         origins = [(i, at) for i, rows in parts for at in rows.at]
         if not origins:
             return None
@@ -125,8 +157,11 @@ class SqlSink:
     def _bury(self, rejects: _Rejects, now: int) -> None:
         """Make the dead letters durable."""
         for batch, found in rejects.by_batch():
-            deliver(self._producer, dead_letters(self._stage, self._profile.hash.encode(), batch, found, now),
-                    _DELIVERY_SECONDS)
+            deliver(
+                self._producer,
+                dead_letters(self._stage, self._profile.hash.encode(), batch, found, now),
+                _DELIVERY_SECONDS,
+            )
 
 
 class _Rejects:
@@ -135,13 +170,20 @@ class _Rejects:
     def __init__(self, results: list[tuple[Batch, Output]]) -> None:
         self._results = results
         self.conflicts = 0
-        self._found: dict[int, list[Reject]] = {i: list(output.rejects) for i, (_, output) in enumerate(results)}
+        self._found: dict[int, list[Reject]] = {
+            i: list(output.rejects) for i, (_, output) in enumerate(results)
+        }
 
     def add(self, result: int, at: int, transaction_id: bytes) -> None:
         """The record at index `at` of batch `result` conflicts with the row that is there."""
         self.conflicts += 1
-        self._found[result].append(Reject(
-            at, _CONFLICT, f"transaction {transaction_id.decode()} is already a row, with another body"))
+        self._found[result].append(
+            Reject(
+                at,
+                _CONFLICT,
+                f"transaction {transaction_id.decode()} is already a row, with another body",
+            )
+        )
 
     def by_batch(self) -> list[tuple[Batch, list[Reject]]]:
         """The batches that have any."""
@@ -149,11 +191,18 @@ class _Rejects:
 
 
 def _conflicts(connection: Connection, frames: Frames, suspects: NDArray[np.intp]) -> list[int]:
-    """Those of `suspects` whose row in the database has another body. All of them have a row by now."""
+    """Those of `suspects` whose row in the database has another body. All of them have a row by
+    now.
+    """
     wanted = sorted({frames.ids[at].decode() for at in suspects.tolist()})
     stored: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _LOOKUP):
         query = select(transactions.c.transaction_id, transactions.c.body_hash).where(
-            transactions.c.transaction_id.in_(wanted[start:start + _LOOKUP]))
+            transactions.c.transaction_id.in_(wanted[start : start + _LOOKUP])
+        )
         stored.update((row[0].encode(), row[1]) for row in connection.execute(query))
-    return [at for at in suspects.tolist() if stored[frames.ids[at]] != frames.rows["body_hash"][at].tobytes()]
+    return [
+        at
+        for at in suspects.tolist()
+        if stored[frames.ids[at]] != frames.rows["body_hash"][at].tobytes()
+    ]

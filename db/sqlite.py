@@ -1,7 +1,8 @@
 """Writing rows into SQLite: one `executemany` a batch on the driver's own connection.
 
-SQLite has one writer at a time. Two persist processes would only wait for each other, so the second is refused: a lock
-on a file beside the database, which the operating system gives back however its holder ends.
+SQLite has one writer at a time. Two persist processes would only wait for each other, so the second
+is refused: a lock on a file beside the database, which the operating system gives back however its
+holder ends.
 """
 
 from __future__ import annotations
@@ -21,26 +22,59 @@ from db.rows import fixed_columns
 from tidegate.errors import Stop
 from tidegate.messages.frames import DECISIONS, Frames
 
-_NUMBERS = ("event_us", "amount_minor", "score", "models_offset", "online_labels", "raw_offset", "features_offset",
-            "ingested_us", "preprocessed_us", "scored_us", "raw_partition", "features_partition")
+_NUMBERS = (
+    "event_us",
+    "amount_minor",
+    "score",
+    "models_offset",
+    "online_labels",
+    "raw_offset",
+    "features_offset",
+    "ingested_us",
+    "preprocessed_us",
+    "scored_us",
+    "raw_partition",
+    "features_partition",
+)
 _BYTES = ("body_hash", "features", "scores", "keys", "trace")
-_COLUMNS = (*_NUMBERS, *_BYTES, "transaction_id", "account", "payload", "reasons", "bundle", "decision", "profile",
-            "persisted_us")
-_INSERT = (f"INSERT INTO transactions ({', '.join(_COLUMNS)}) "  # noqa: S608 - column names of this file
-           f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (transaction_id) DO NOTHING")
+_COLUMNS = (
+    *_NUMBERS,
+    *_BYTES,
+    "transaction_id",
+    "account",
+    "payload",
+    "reasons",
+    "bundle",
+    "decision",
+    "profile",
+    "persisted_us",
+)
+_INSERT = (
+    f"INSERT INTO transactions ({', '.join(_COLUMNS)}) "  # noqa: S608 - column names of this file
+    f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (transaction_id) DO NOTHING"
+)
 
 
 class SqliteWriter:
-    """Inserts frames; holds the database's one writer's place until `close`. Raises Stop when it is taken."""
+    """Inserts frames; holds the database's one writer's place until `close`. Raises Stop when it is
+    taken.
+    """
 
     def __init__(self, file: Path) -> None:
         self._lock = beside(file, "persist")
         if not self._lock.acquire(wait=False):
-            raise Stop(f"another persist process writes to {file}: SQLite has one writer. Stop that one, or run on "
-                       "PostgreSQL (--db postgresql://...), which takes as many as there are partitions")
+            raise Stop(
+                f"another persist process writes to {file}: SQLite has one writer. Stop that one, "
+                "or run on "
+                "PostgreSQL (--db postgresql://...), which takes as many as there are partitions"
+            )
 
-    def insert(self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction; whether that was all of them."""
+    def insert(
+        self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
+    ) -> bool:
+        """Insert the frames `order` that are not there yet, in the open transaction; whether that
+        was all of them.
+        """
         driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
         cursor = driver.cursor()
         try:
@@ -62,16 +96,29 @@ def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
     numbers = [fixed[name].tolist() for name in _NUMBERS]
     parts = [_pieces(fixed[name]) for name in _BYTES]
     bundles = {name: name.decode() for name in set(rows["bundle"].tolist())}
-    return zip(*numbers, *parts, map(bytes.decode, frames.ids), _texts(frames.accounts),
-               map(bytes.decode, frames.payloads), _texts(frames.reasons),
-               map(bundles.__getitem__, rows["bundle"].tolist()), map(DECISIONS.__getitem__, rows["decision"].tolist()),
-               repeat(rows["profile"][0].decode()), repeat(persisted_us), strict=False)
+    return zip(
+        *numbers,
+        *parts,
+        map(bytes.decode, frames.ids),
+        _texts(frames.accounts),
+        map(bytes.decode, frames.payloads),
+        _texts(frames.reasons),
+        map(bundles.__getitem__, rows["bundle"].tolist()),
+        map(DECISIONS.__getitem__, rows["decision"].tolist()),
+        repeat(rows["profile"][0].decode()),
+        repeat(persisted_us),
+        strict=False,
+    )
 
 
 def _pieces(column: NDArray[Any]) -> list[bytes]:
     """The bytes of each row of a column."""
     packed, size = column.tobytes(), column.dtype.itemsize * column[0].size
-    return [packed[at:at + size] for at in range(0, size * len(column), size)] if size else [b""] * len(column)
+    return (
+        [packed[at : at + size] for at in range(0, size * len(column), size)]
+        if size
+        else [b""] * len(column)
+    )
 
 
 def _texts(parts: list[bytes]) -> list[str | None]:

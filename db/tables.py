@@ -3,11 +3,12 @@
 Every index is paid for by every insert, so there are only those that a shipped query needs:
 
 - `transaction_id`, unique: look-up by id, and what makes rows exactly once;
-- `seq`, the primary key: newest first, a page at a time (on SQLite it is the rowid, so it costs nothing);
+- `seq`, the primary key: newest first, a page at a time (on SQLite it is the rowid: free);
 - `account`, for one customer's history;
-- the few rows that are not approved, by decision (a partial index: an approved row does not pay for it).
+- the few rows that are not approved, by decision (a partial index: approved rows do not pay).
 
-Numbers that have not happened (no model offset, no labels read) are `tidegate.messages.frames.NONE`, as in the frames.
+Numbers that have not happened (no model offset, no labels read) are
+`tidegate.messages.frames.NONE`, as in the frames.
 """
 
 from __future__ import annotations
@@ -26,20 +27,29 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s",
-                                       "uq": "uq_%(table_name)s_%(column_0_name)s"})
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+    }
+)
 
 _Seq = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is SQLite's rowid
-# Bytewise order, as SQLite's: an index does not depend on the server's locale, nor break when its rules change.
+# Bytewise order, as SQLite's: an index does not depend on the server's locale, nor break when its
+# rules change.
 _Key = Text().with_variant(Text(collation="C"), "postgresql")
 
 BLOCK = 1_000_000
 """Rows that may take their `seq` from one value of the sequence; more than any batch holds."""
 blocks = Sequence("transactions_blocks", metadata=metadata, start=BLOCK, increment=BLOCK)
-"""PostgreSQL only: `seq` of a batch's rows is this value and the numbers after it (one call instead of one per row)."""
+"""PostgreSQL only: `seq` of a batch's rows is this value and the numbers after it (one call instead
+of one per row).
+"""
 
 transactions = Table(
-    "transactions", metadata,
+    "transactions",
+    metadata,
     Column("seq", _Seq, primary_key=True),  # grows with every insert: the paging key
     Column("event_us", BigInteger, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
@@ -59,20 +69,32 @@ transactions = Table(
     Column("profile", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("bundle", Text, nullable=False),
-    Column("body_hash", LargeBinary, nullable=False),   # 16 bytes
-    Column("payload", Text, nullable=False),            # canonical JSON
-    Column("features", LargeBinary, nullable=False),    # packed <f8 in the order of profiles.value_names
-    Column("scores", LargeBinary, nullable=False),      # packed <f8 in the order of profiles.detectors; shadow
-    Column("keys", LargeBinary, nullable=False),        # packed <u8 in the order of the profile's hashed fields
-    Column("trace", LargeBinary, nullable=False),       # the frame's `steps` sub-records
-    Column("reasons", Text, nullable=True),             # JSON
+    Column("body_hash", LargeBinary, nullable=False),  # 16 bytes
+    Column("payload", Text, nullable=False),  # canonical JSON
+    Column(
+        "features", LargeBinary, nullable=False
+    ),  # packed <f8 in the order of profiles.value_names
+    Column(
+        "scores", LargeBinary, nullable=False
+    ),  # packed <f8 in the order of profiles.detectors; shadow
+    Column(
+        "keys", LargeBinary, nullable=False
+    ),  # packed <u8 in the order of the profile's hashed fields
+    Column("trace", LargeBinary, nullable=False),  # the frame's `steps` sub-records
+    Column("reasons", Text, nullable=True),  # JSON
     Index("ix_transactions_account", "account"),
-    Index("ix_transactions_flagged", "decision", "seq", postgresql_where=text("decision <> 'approve'"),
-          sqlite_where=text("decision <> 'approve'")),
+    Index(
+        "ix_transactions_flagged",
+        "decision",
+        "seq",
+        postgresql_where=text("decision <> 'approve'"),
+        sqlite_where=text("decision <> 'approve'"),
+    ),
 )
 
 offsets = Table(
-    "offsets", metadata,
+    "offsets",
+    metadata,
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
@@ -80,24 +102,30 @@ offsets = Table(
     Column("topic_id", Text, nullable=False),
     Column("partitions", Integer, nullable=False),
 )
-"""The next record to persist of each partition: it changes in the transaction that writes the rows before it."""
+"""The next record to persist of each partition: it changes in the transaction that writes the rows
+before it.
+"""
 
 profiles = Table(
-    "profiles", metadata,
+    "profiles",
+    metadata,
     Column("hash", Text, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("value_names", Text, nullable=False),   # JSON arrays
+    Column("value_names", Text, nullable=False),  # JSON arrays
     Column("detectors", Text, nullable=False),
     Column("entities", Text, nullable=False),
 )
 """The names behind the packed columns, for every profile that has written rows here."""
 
 revisions = Table(
-    "revisions", metadata,
+    "revisions",
+    metadata,
     Column("transaction_id", _Key, primary_key=True),
     Column("rescored_us", BigInteger, nullable=False),
     Column("score", Double, nullable=False),
     Column("decision", Text, nullable=False),
     Column("scores", LargeBinary, nullable=False),  # packed <f8 in the order of profiles.detectors
 )
-"""What a row that was decided without a failed detector would have been with it; the row itself never changes."""
+"""What a row that was decided without a failed detector would have been with it; the row itself
+never changes.
+"""

@@ -1,4 +1,6 @@
-"""Hashes of keys: MurmurHash64A for state, and Kafka's murmur2 to tell which partition a key lives in."""
+"""Hashes of keys: MurmurHash64A for state, and Kafka's murmur2 to tell which partition a key lives
+in.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,12 @@ def _murmur2_all(data: Bytes, ends: Ints, partitions: int, out: Ints) -> None:
         h = _KAFKA_SEED ^ np.uint32(stop - start)
         at = start
         while at + 4 <= stop:
-            k = (np.uint32(data[at]) | (np.uint32(data[at + 1]) << np.uint32(8))
-                 | (np.uint32(data[at + 2]) << np.uint32(16)) | (np.uint32(data[at + 3]) << np.uint32(24)))
+            k = (
+                np.uint32(data[at])
+                | (np.uint32(data[at + 1]) << np.uint32(8))
+                | (np.uint32(data[at + 2]) << np.uint32(16))
+                | (np.uint32(data[at + 3]) << np.uint32(24))
+            )
             k = np.uint32(k * _M32)
             k = np.uint32((k ^ (k >> _S24)) * _M32)
             h = np.uint32(np.uint32(h * _M32) ^ k)

@@ -1,7 +1,9 @@
-"""One way to compile a loop: cached on disk, without the GIL, and without fast-math, which would move bits.
+"""One way to compile a loop: cached on disk, without the GIL, and without fast-math, which would
+move bits.
 
-numba's cache looks at the file of the function it compiles, not at those of the functions this one calls. A state must
-never be folded by the loops of another version, so the cache lies in a folder of its own for each content of `model`.
+numba's cache looks at the file of the function it compiles, not at those of the functions this one
+calls. A state must never be folded by the loops of another version, so the cache lies in a folder
+of its own for each content of `model`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ def sources_digest(folder: Path) -> str:
 
 
 def fresh(folder: Path, digest: str, kept: int = 4) -> Path:
-    """The cache's folder for this content; when it is a new one, those of old contents but the newest are removed."""
+    """The cache's folder for this content; when it is a new one, those of old contents but the
+    newest are removed.
+    """
     found = folder / digest
     if not found.exists():
         for old in sorted(folder.glob("[0-9a-f]" * len(digest)), key=_changed, reverse=True)[kept:]:
@@ -45,7 +49,9 @@ def _changed(path: Path) -> float:
 
 _HERE = Path(__file__).parent
 _CONFIG: Any = numba.config
-_CONFIG.CACHE_DIR = str(fresh(Path(_CONFIG.CACHE_DIR or _HERE / "__pycache__" / "compiled"), sources_digest(_HERE)))
+_CONFIG.CACHE_DIR = str(
+    fresh(Path(_CONFIG.CACHE_DIR or _HERE / "__pycache__" / "compiled"), sources_digest(_HERE))
+)
 
 
 def jit(function: F) -> F:
@@ -54,5 +60,7 @@ def jit(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """The same, for the inside of a loop: arrays as arguments of a call cost more than the work of an instruction."""
+    """The same, for the inside of a loop: arrays as arguments of a call cost more than the work of
+    an instruction.
+    """
     return cast(F, numba.njit(nogil=True, error_model="numpy", inline="always")(function))

@@ -1,1 +1,3 @@
-"""What brings transactions in: the HTTP API, the simulator, file sending, redriving of dead letters."""
+"""What brings transactions in: the HTTP API, the simulator, file sending, redriving of dead
+letters.
+"""

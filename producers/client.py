@@ -18,20 +18,27 @@ _AGAIN = (429, 502, 503, 504)
 
 
 class Client:
-    """Posts to one address. Not thread-safe. `patience`: seconds a request may fail before it gives up."""
+    """Posts to one address. Not thread-safe. `patience`: seconds a request may fail before it gives
+    up.
+    """
 
     def __init__(self, url: str, *, patience: float = 120.0, timeout: float = 30.0) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{url!r} is not an HTTP address, like http://127.0.0.1:5000")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
         self._connection = kind(parts.hostname, parts.port, timeout=timeout)
         self._base, self._patience, self.url = parts.path.rstrip("/"), patience, url
         self.stop = threading.Event()
         """Set it to give up waiting at once."""
 
-    def post(self, path: str, body: bytes, content_type: str = "application/json") -> tuple[int, dict[str, Any]]:
-        """Status and document of the answer. Connection losses and 429, 503 are tried again: the ids make that safe.
+    def post(
+        self, path: str, body: bytes, content_type: str = "application/json"
+    ) -> tuple[int, dict[str, Any]]:
+        """Status and document of the answer. Connection losses and 429, 503 are tried again: the
+        ids make that safe.
 
         Raises Retry when nobody answers within the patience.
         """
@@ -46,7 +53,9 @@ class Client:
             except (OSError, http.client.HTTPException) as error:
                 self._connection.close()
                 trouble = f"{type(error).__name__}: {error}"
-            if time.monotonic() > deadline or self.stop.wait(_PAUSES[min(attempt, len(_PAUSES) - 1)]):
+            if time.monotonic() > deadline or self.stop.wait(
+                _PAUSES[min(attempt, len(_PAUSES) - 1)]
+            ):
                 raise Retry(f"{self.url} does not take transactions: {trouble}")
             attempt += 1
 

@@ -35,7 +35,9 @@ def kafka(kafka_server: EmbeddedKafka) -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """A real PostgreSQL of this session's own."""
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-pg-"))  # pytest's folders are closed to the server's user
+    folder = Path(
+        tempfile.mkdtemp(prefix="tidegate-pg-")
+    )  # pytest's folders are closed to the server's user
     server = new_server(folder)
     server.start()
     yield server

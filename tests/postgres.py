@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def binaries() -> Path:
-    """The folder of the newest server on this machine; installs one by scripts/test-services if there is none."""
+    """The folder of the newest server on this machine; installs one by scripts/test-services if
+    there is none.
+    """
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         subprocess.run([ROOT / "scripts" / "test-services"], check=True)
@@ -39,16 +41,53 @@ class Postgres:
         return f"postgresql+psycopg://tidegate@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Create the cluster if the folder is new, start the server, wait until it takes connections."""
+        """Create the cluster if the folder is new, start the server, wait until it takes
+        connections.
+        """
         data = self.folder / "data"
         if not data.exists():
             self._own()
-            subprocess.run(self._as_user(["initdb", "-D", str(data), "-U", "tidegate", "-A", "trust", "-E", "UTF8",
-                                          "--locale=C", "--no-sync"]), check=True, capture_output=True)
+            subprocess.run(
+                self._as_user(
+                    [
+                        "initdb",
+                        "-D",
+                        str(data),
+                        "-U",
+                        "tidegate",
+                        "-A",
+                        "trust",
+                        "-E",
+                        "UTF8",
+                        "--locale=C",
+                        "--no-sync",
+                    ]
+                ),
+                check=True,
+                capture_output=True,
+            )
         with (self.folder / "postgres.log").open("ab") as log:
-            self.process = subprocess.Popen(guarded(self._as_user(
-                ["postgres", "-D", str(data), "-p", str(self.port), "-k", str(self.folder), "-c",
-                 "listen_addresses=127.0.0.1", "-c", "max_connections=100"])), stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                guarded(
+                    self._as_user(
+                        [
+                            "postgres",
+                            "-D",
+                            str(data),
+                            "-p",
+                            str(self.port),
+                            "-k",
+                            str(self.folder),
+                            "-c",
+                            "listen_addresses=127.0.0.1",
+                            "-c",
+                            "max_connections=100",
+                        ]
+                    )
+                ),
+                stdout=log,
+                stderr=log,
+            )
         ready = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         eventually(lambda: subprocess.run(ready, check=False).returncode == 0, 30)
 
@@ -69,8 +108,14 @@ class Postgres:
         full = [str(binaries() / command[0]), *command[1:]]
         if os.getuid():
             return full
-        return ["setpriv", "--pdeathsig=KILL", f"--reuid={_owner().pw_uid}", f"--regid={_owner().pw_gid}",
-                "--clear-groups", *full]
+        return [
+            "setpriv",
+            "--pdeathsig=KILL",
+            f"--reuid={_owner().pw_uid}",
+            f"--regid={_owner().pw_gid}",
+            "--clear-groups",
+            *full,
+        ]
 
     def _own(self) -> None:
         """Give the folder to the server's user: it refuses to run as root."""

@@ -23,7 +23,9 @@ def eventually(condition: Callable[[], T], timeout: float = 10.0, *, every: floa
     pause = threading.Event()
     while not (result := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout} s: {getattr(condition, '__doc__', None) or condition!r}")
+            raise AssertionError(
+                f"not within {timeout} s: {getattr(condition, '__doc__', None) or condition!r}"
+            )
         pause.wait(every)
     return result
 
@@ -45,7 +47,9 @@ def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.server_close()
 
 
-def ask(method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30) -> tuple[int, Any]:
+def ask(
+    method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30
+) -> tuple[int, Any]:
     """Status (0: nobody answers) and document of a server of ours."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:

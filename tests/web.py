@@ -1,4 +1,6 @@
-"""What the tests of the two web processes share: their real servers, and scored transactions made by hand."""
+"""What the tests of the two web processes share: their real servers, and scored transactions made
+by hand.
+"""
 
 from __future__ import annotations
 
@@ -45,21 +47,40 @@ def make_topics(broker: KafkaBroker) -> None:
 
 def transaction(identity: str | None, /, **changes: object) -> dict[str, Any]:
     """A card transaction of a moment ago; a change to `...` leaves the field out."""
-    made = {"transaction_id": identity, "user_id": "u-17", "amount": 12.5, "merchant": "Corner Shop",
-            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 5)), "merchant_type": "grocery",
-            "device_type": "pos", "location_match": True} | changes
+    made = {
+        "transaction_id": identity,
+        "user_id": "u-17",
+        "amount": 12.5,
+        "merchant": "Corner Shop",
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 5)),
+        "merchant_type": "grocery",
+        "device_type": "pos",
+        "location_match": True,
+    } | changes
     return {name: value for name, value in made.items() if value is not ...}
 
 
-def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve", score: float = 0.02,
-           reasons: Sequence[Mapping[str, Any]] = (), left_out: str = "") -> bytes:
-    """The scored frame of a transaction that has just come all the way; `left_out` names a detector that failed."""
+def scored(
+    profile: Profile,
+    body: Mapping[str, Any],
+    decision: str = "approve",
+    score: float = 0.02,
+    reasons: Sequence[Mapping[str, Any]] = (),
+    left_out: str = "",
+) -> bytes:
+    """The scored frame of a transaction that has just come all the way; `left_out` names a detector
+    that failed.
+    """
     tx = profile.decode(json.dumps(body).encode())
     payload, now = profile.canonical(tx), time.time_ns() // 1000
     layout = profile.scored_layout
     row = layout.empty(1)
     row["body_hash"] = profile.body_hash(payload)
-    row["event_us"], row["ingest_us"], row["scored_us"] = profile.event_us(tx), now - 30_000, now - 4_000
+    row["event_us"], row["ingest_us"], row["scored_us"] = (
+        profile.event_us(tx),
+        now - 30_000,
+        now - 4_000,
+    )
     row["amount_minor"] = round(float(body.get("amount", 0)) * 100)
     row["steps"]["time_us"] = [now - 20_000 + 8_000 * step for step in range(profile.steps)]
     row["values"] = [[round(0.37 * i, 2) for i in range(len(profile.values))]]
@@ -68,8 +89,13 @@ def scored(profile: Profile, body: Mapping[str, Any], decision: str = "approve",
     row["scores"][:, -1] = math.nan  # no shadow
     if left_out:
         row["scores"][:, profile.models.names.index(left_out)] = math.nan
-    frames = Frames(row, [str(profile.id_of(tx)).encode()], [profile.key_of(tx)], [payload],
-                    [json.dumps(list(reasons)).encode() if reasons else b""])
+    frames = Frames(
+        row,
+        [str(profile.id_of(tx)).encode()],
+        [profile.key_of(tx)],
+        [payload],
+        [json.dumps(list(reasons)).encode() if reasons else b""],
+    )
     return layout.pack(frames)[0]
 
 
@@ -82,9 +108,19 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
     try:
         start = sink.positions(consumer, [source]).get(source, Position(0)).offset
         count = len(frames)
-        batch = Batch(source, list(range(start, start + count)), [None] * count, list(frames), [0] * count,
-                      [None] * count)
-        sink.write([(batch, stage.process(stage.new_state(0, 1), batch))], {source: Position(start + count)}, consumer)
+        batch = Batch(
+            source,
+            list(range(start, start + count)),
+            [None] * count,
+            list(frames),
+            [0] * count,
+            [None] * count,
+        )
+        sink.write(
+            [(batch, stage.process(stage.new_state(0, 1), batch))],
+            {source: Position(start + count)},
+            consumer,
+        )
     finally:
         consumer.close()
         sink.close()
@@ -93,7 +129,9 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
 def produce(broker: Broker, topic: str, *values: bytes) -> None:
     """Durable records on a topic."""
     producer, done = broker.producer(), threading.Semaphore(0)
-    producer.produce_all(topic, [(b"key", value) for value in values], lambda _error: done.release())
+    producer.produce_all(
+        topic, [(b"key", value) for value in values], lambda _error: done.release()
+    )
     for _ in values:
         assert done.acquire(timeout=10)
     producer.close()
@@ -101,11 +139,26 @@ def produce(broker: Broker, topic: str, *values: bytes) -> None:
 
 def heartbeats(broker: Broker, partitions: Mapping[str, int], **changes: object) -> None:
     """A fresh heartbeat of one process for each stage."""
-    beats: list[dict[str, Any]] = [{
-        "process": f"{stage}-1", "stage": stage, "pid": 4711, "host": "here", "partitions": list(range(count)),
-        "restored": True, "lag": 0, "processed": 1200, "rejected": 3, "restarts": 0, "bundle": "00aa11bb22cc33dd",
-        "models_offset": 4, "metrics_port": 9100, "time_us": time.time_ns() // 1000} | changes
-        for stage, count in partitions.items()]
+    beats: list[dict[str, Any]] = [
+        {
+            "process": f"{stage}-1",
+            "stage": stage,
+            "pid": 4711,
+            "host": "here",
+            "partitions": list(range(count)),
+            "restored": True,
+            "lag": 0,
+            "processed": 1200,
+            "rejected": 3,
+            "restarts": 0,
+            "bundle": "00aa11bb22cc33dd",
+            "models_offset": 4,
+            "metrics_port": 9100,
+            "time_us": time.time_ns() // 1000,
+        }
+        | changes
+        for stage, count in partitions.items()
+    ]
     produce(broker, "status", *(encode(Heartbeat(**beat)) for beat in beats))
 
 
@@ -129,24 +182,47 @@ class Server:
     process: subprocess.Popen[bytes]
     env: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, method: str, path: str, body: bytes | str | object = b"", content_type: str = JSON,
-            headers: Mapping[str, str] | None = None) -> Answer:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | str | object = b"",
+        content_type: str = JSON,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """One request; a body that is neither bytes nor text is sent as JSON."""
-        raw = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        raw = (
+            body
+            if isinstance(body, bytes)
+            else body.encode()
+            if isinstance(body, str)
+            else json.dumps(body).encode()
+        )
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             link.request(method, path, raw, {"Content-Type": content_type, **(headers or {})})
             answer = link.getresponse()
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            return Answer(
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read(),
+            )
         finally:
             link.close()
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
 
-    def post(self, path: str, body: bytes | str | object, content_type: str = JSON, **headers: str) -> Answer:
-        return self.ask("POST", path, body, content_type, {name.replace("_", "-"): value
-                                                           for name, value in headers.items()})
+    def post(
+        self, path: str, body: bytes | str | object, content_type: str = JSON, **headers: str
+    ) -> Answer:
+        return self.ask(
+            "POST",
+            path,
+            body,
+            content_type,
+            {name.replace("_", "-"): value for name, value in headers.items()},
+        )
 
     def _healthy(self) -> bool:
         assert self.process.poll() is None, "the server ended"
@@ -158,13 +234,26 @@ class Server:
 
 @contextmanager
 def serving(package: str, kafka: str, home: Path, profile: str = "card") -> Iterator[Server]:
-    """A running server of `producers` or `dashboard`; the database in `home` must have its tables."""
+    """A running server of `producers` or `dashboard`; the database in `home` must have its
+    tables.
+    """
     port = free_port()
-    env = {**os.environ, "TIDEGATE_HOME": str(home), "TIDEGATE_KAFKA": kafka, "TIDEGATE_PROFILE": profile,
-           "TIDEGATE_PORT": str(port), "TIDEGATE_DASHBOARD_PORT": str(port)}
-    code = f"from {package}.serve import serve; from tidegate.settings import Settings; serve(Settings())"
+    env = {
+        **os.environ,
+        "TIDEGATE_HOME": str(home),
+        "TIDEGATE_KAFKA": kafka,
+        "TIDEGATE_PROFILE": profile,
+        "TIDEGATE_PORT": str(port),
+        "TIDEGATE_DASHBOARD_PORT": str(port),
+    }
+    code = (
+        f"from {package}.serve import serve; from tidegate.settings import Settings; "
+        "serve(Settings())"
+    )
     with (home / f"{package}.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=env, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, stdout=log, stderr=log
+        )
     server = Server(port, process, env)
     try:
         eventually(server._healthy, 30)

@@ -1,10 +1,10 @@
 """Every error Tidegate raises on purpose.
 
     TidegateError
-    ├── ConfigError          settings, topics.yaml or a profile is wrong; the message names the place and the mend
+    ├── ConfigError          settings, topics.yaml or a profile is wrong: where, and how to mend it
     ├── Rejected             one record is at fault: it goes to the dead letters (reason, detail)
-    ├── Retry                something outside is away for a while: abort, rewind, pause, try again
-    │   └── Aborted          the broker aborted this transaction; its producer may have to be replaced
+    ├── Retry                something outside is away: abort, rewind, pause, try again
+    │   └── Aborted          the broker aborted this transaction; replace its producer if need be
     ├── Fenced               another process took over: give up the partition, never write again
     └── Stop                 going on would do harm: exit with a code that no supervisor restarts
 

@@ -18,15 +18,25 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def ask(setting: str, method: str, url: str, body: bytes = b"", kind: str = "application/json") -> Answer:
-    """Send a request. Raises ConfigError naming `setting` for what is no HTTP address, Retry when nobody answers."""
+def ask(
+    setting: str, method: str, url: str, body: bytes = b"", kind: str = "application/json"
+) -> Answer:
+    """Send a request. Raises ConfigError naming `setting` for what is no HTTP address, Retry when
+    nobody answers.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"{setting} is not an HTTP address, like https://host.example/path")
     link = (http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection)(
-        parts.hostname, parts.port, timeout=_SECONDS)
+        parts.hostname, parts.port, timeout=_SECONDS
+    )
     try:
-        link.request(method, parts._replace(scheme="", netloc="").geturl() or "/", body, {"Content-Type": kind})
+        link.request(
+            method,
+            parts._replace(scheme="", netloc="").geturl() or "/",
+            body,
+            {"Content-Type": kind},
+        )
         answer = link.getresponse()
         return Answer(answer.status, answer.read())
     except (OSError, http.client.HTTPException) as error:

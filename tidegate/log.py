@@ -1,4 +1,6 @@
-"""Structured logs: one JSON object a line on standard error, with transactions' ids but never their payloads."""
+"""Structured logs: one JSON object a line on standard error, with transactions' ids but never their
+payloads.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,11 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         entry: dict[str, object] = {
-            "time": f"{stamp}.{int(record.msecs):03d}Z", "level": record.levelname.lower(), "process": self._process,
-            "logger": record.name, "message": record.getMessage(),
+            "time": f"{stamp}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "process": self._process,
+            "logger": record.name,
+            "message": record.getMessage(),
             **{name: value for name, value in vars(record).items() if name not in _STANDARD},
         }
         if record.exc_info:

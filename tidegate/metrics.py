@@ -13,10 +13,18 @@ from prometheus_client.registry import Collector
 
 
 class BatchHistogram(Collector):
-    """A histogram without labels that takes whole arrays: `Histogram.observe` took 1.2 us a value, this 0.01."""
+    """A histogram without labels that takes whole arrays: `Histogram.observe` took 1.2 us a value,
+    this 0.01.
+    """
 
-    def __init__(self, name: str, documentation: str, buckets: Sequence[float], *,
-                 registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        buckets: Sequence[float],
+        *,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
         self._name, self._documentation = name, documentation
         self._bounds = np.array(buckets, dtype=np.float64)
         self._counts = np.zeros(len(buckets) + 1, dtype=np.int64)
@@ -25,7 +33,9 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
-        """Count every value in its bucket; NaN counts as above all bounds and adds nothing to the sum."""
+        """Count every value in its bucket; NaN counts as above all bounds and adds nothing to the
+        sum.
+        """
         places = np.searchsorted(self._bounds, values, side="left")
         counts = np.bincount(places, minlength=len(self._counts))
         with self._lock:
@@ -37,8 +47,12 @@ class BatchHistogram(Collector):
         with self._lock:
             cumulative, total = np.cumsum(self._counts).tolist(), self._sum
         bounds = [*(str(bound) for bound in self._bounds.tolist()), "+Inf"]
-        yield HistogramMetricFamily(self._name, self._documentation, sum_value=total,
-                                    buckets=list(zip(bounds, cumulative, strict=True)))
+        yield HistogramMetricFamily(
+            self._name,
+            self._documentation,
+            sum_value=total,
+            buckets=list(zip(bounds, cumulative, strict=True)),
+        )
 
 
 def observe_many(histogram: BatchHistogram, values: NDArray[np.float64]) -> None:
@@ -46,36 +60,78 @@ def observe_many(histogram: BatchHistogram, values: NDArray[np.float64]) -> None
     histogram.observe_many(values)
 
 
-_SECONDS = (.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60)
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 
 PROCESSED = Counter("tidegate_records_processed_total", "Records a stage has committed", ["stage"])
-REJECTED = Counter("tidegate_records_rejected_total", "Records sent to the dead letters", ["stage", "reason"])
-RETRIES = Counter("tidegate_batch_retries_total", "Batches rewound because something was away", ["stage"])
-BATCH_SIZE = Histogram("tidegate_batch_records", "Records in a batch", ["stage"],
-                       buckets=(1, 10, 50, 100, 500, 1000, 2000, 4000, 10_000))
-STAGE_SECONDS = Histogram("tidegate_stage_seconds", "From poll to commit of a batch", ["stage"], buckets=_SECONDS)
-END_TO_END_SECONDS = BatchHistogram("tidegate_end_to_end_seconds", "From ingest to the committed row", buckets=_SECONDS)
-LAG = Gauge("tidegate_lag_records", "Records not yet committed by this process", ["stage", "partition"])
-RESTORE_SECONDS = Gauge("tidegate_restore_seconds", "Time the last restore of a partition took", ["stage"])
+REJECTED = Counter(
+    "tidegate_records_rejected_total", "Records sent to the dead letters", ["stage", "reason"]
+)
+RETRIES = Counter(
+    "tidegate_batch_retries_total", "Batches rewound because something was away", ["stage"]
+)
+BATCH_SIZE = Histogram(
+    "tidegate_batch_records",
+    "Records in a batch",
+    ["stage"],
+    buckets=(1, 10, 50, 100, 500, 1000, 2000, 4000, 10_000),
+)
+STAGE_SECONDS = Histogram(
+    "tidegate_stage_seconds", "From poll to commit of a batch", ["stage"], buckets=_SECONDS
+)
+END_TO_END_SECONDS = BatchHistogram(
+    "tidegate_end_to_end_seconds", "From ingest to the committed row", buckets=_SECONDS
+)
+LAG = Gauge(
+    "tidegate_lag_records", "Records not yet committed by this process", ["stage", "partition"]
+)
+RESTORE_SECONDS = Gauge(
+    "tidegate_restore_seconds", "Time the last restore of a partition took", ["stage"]
+)
 ASSIGNED = Gauge("tidegate_assigned_partitions", "Partitions assigned to this process", ["stage"])
 READY = Gauge("tidegate_ready", "1 when assigned and restored", ["stage"])
 DECISIONS = Counter("tidegate_decisions_total", "Decisions made", ["decision"])
-DEGRADED = Counter("tidegate_degraded_total", "Transactions decided without a detector that failed or was late",
-                   ["detector"])
-SCORES = BatchHistogram("tidegate_score", "Distribution of the final score",
-                        buckets=(.001, .005, .01, .05, .1, .2, .3, .4, .5, .6, .7, .8, .9, .95, 1))
-SHADOW = Counter("tidegate_shadow_total", "Transactions that a shadow scored too, by its decision", ["decision"])
+DEGRADED = Counter(
+    "tidegate_degraded_total",
+    "Transactions decided without a detector that failed or was late",
+    ["detector"],
+)
+SCORES = BatchHistogram(
+    "tidegate_score",
+    "Distribution of the final score",
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1),
+)
+SHADOW = Counter(
+    "tidegate_shadow_total", "Transactions that a shadow scored too, by its decision", ["decision"]
+)
 MODEL_INFO = Gauge("tidegate_model_offset", "Offset on the models topic in use", ["bundle"])
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")
-LEARNT = Counter("tidegate_labels_learnt_total", "Labels the learner has folded, by what came of them", ["outcome"])
-ONLINE_FROZEN = Gauge("tidegate_online_frozen", "1 when the online model has lost and the training's weights score")
-ONLINE_DIFFERENCE = Gauge("tidegate_online_error_difference",
-                          "Squared error on labels, online less frozen model, over ADWIN's window; below 0 is better")
-DRIFT_PSI = Gauge("tidegate_drift_psi", "Population stability index of the newest rows against the training",
-                  ["kind", "feature"])
-DRIFT_KS = Gauge("tidegate_drift_ks", "Kolmogorov-Smirnov distance of the newest rows from the training",
-                 ["kind", "feature"])
-HTTP_REQUESTS = Counter("tidegate_http_requests_total", "Answers of the HTTP API", ["route", "status"])
+LEARNT = Counter(
+    "tidegate_labels_learnt_total",
+    "Labels the learner has folded, by what came of them",
+    ["outcome"],
+)
+ONLINE_FROZEN = Gauge(
+    "tidegate_online_frozen", "1 when the online model has lost and the training's weights score"
+)
+ONLINE_DIFFERENCE = Gauge(
+    "tidegate_online_error_difference",
+    "Squared error on labels, online less frozen model, over ADWIN's window; below 0 is better",
+)
+DRIFT_PSI = Gauge(
+    "tidegate_drift_psi",
+    "Population stability index of the newest rows against the training",
+    ["kind", "feature"],
+)
+DRIFT_KS = Gauge(
+    "tidegate_drift_ks",
+    "Kolmogorov-Smirnov distance of the newest rows from the training",
+    ["kind", "feature"],
+)
+HTTP_REQUESTS = Counter(
+    "tidegate_http_requests_total", "Answers of the HTTP API", ["route", "status"]
+)
 HTTP_SECONDS = Histogram("tidegate_http_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions answered with 202")
-PROCESS_RESTARTS = Gauge("tidegate_process_restarts", "How often the supervisor has restarted a process", ["process"])
+PROCESS_RESTARTS = Gauge(
+    "tidegate_process_restarts", "How often the supervisor has restarted a process", ["process"]
+)

@@ -1,4 +1,6 @@
-"""The one place where settings are read: environment (TIDEGATE_*), then `.env`, then these defaults."""
+"""The one place where settings are read: environment (TIDEGATE_*), then `.env`, then these
+defaults.
+"""
 
 from __future__ import annotations
 
@@ -11,54 +13,99 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """All settings of all processes. The names in upper case with TIDEGATE_ before them are the variables."""
+    """All settings of all processes. The names in upper case with TIDEGATE_ before them are the
+    variables.
+    """
 
-    model_config = SettingsConfigDict(env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore",
-                                      frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
-    home: Path = Field(Path("var"), description="where broker log, database, bundles, snapshots and logs lie")
+    home: Path = Field(
+        Path("var"), description="where broker log, database, bundles, snapshots and logs lie"
+    )
     profile: str = Field("card", description="name in profiles/, or a path to a profile")
     topics_file: Path = Field(Path("topics.yaml"), description="the list of topics")
     host: str = Field("127.0.0.1", description="where API, results page and metrics listen")
     port: int = Field(5000, description="port of the API")
     dashboard_port: int = Field(5001, description="port of the results page")
-    metrics_port: int = Field(0, description="where this process serves /metrics and /healthz; 0: any free port")
+    metrics_port: int = Field(
+        0, description="where this process serves /metrics and /healthz; 0: any free port"
+    )
     kafka: str = Field("", description="HOST:PORT of a Kafka; empty: the embedded one")
     kafka_port: int = Field(9092, description="port of the embedded Kafka")
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="protocol of that Kafka's listener")
-    kafka_ca: Path | None = Field(None, description="file with the CA certificate that signed Kafka's")
+        "PLAINTEXT", description="protocol of that Kafka's listener"
+    )
+    kafka_ca: Path | None = Field(
+        None, description="file with the CA certificate that signed Kafka's"
+    )
     kafka_user: str = Field("", description="user name for SASL")
     kafka_password: SecretStr = Field(SecretStr(""), description="password for SASL; never logged")
     kafka_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
-        "SCRAM-SHA-512", description="SASL mechanism")
-    replication: int = Field(0, description="replication factor of all topics; 0: as topics.yaml says")
+        "SCRAM-SHA-512", description="SASL mechanism"
+    )
+    replication: int = Field(
+        0, description="replication factor of all topics; 0: as topics.yaml says"
+    )
     db: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
-    snapshots: str = Field("", description="fsspec URL of the snapshot folder; empty: in the home folder")
+    snapshots: str = Field(
+        "", description="fsspec URL of the snapshot folder; empty: in the home folder"
+    )
     bundles: str = Field("", description="folder of model bundles; empty: in the home folder")
     batch: int = Field(10_000, ge=1, le=100_000, description="most records in one transaction")
     detector_seconds: float = Field(
-        5.0, ge=0, le=3600, description="longest that a batch waits for one detector; 0: until it has scored")
-    snapshot_every: int = Field(200_000, ge=1, description="records of a partition between two snapshots")
+        5.0,
+        ge=0,
+        le=3600,
+        description="longest that a batch waits for one detector; 0: until it has scored",
+    )
+    snapshot_every: int = Field(
+        200_000, ge=1, description="records of a partition between two snapshots"
+    )
     max_body: int = Field(8_000_000, description="largest request body in bytes")
     max_batch: int = Field(5000, description="most transactions in one request")
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")
     review_sample: float = Field(
-        0.001, ge=0, le=1, description="share of the approved transactions that `tidegate quality` has reviewed")
+        0.001,
+        ge=0,
+        le=1,
+        description="share of the approved transactions that `tidegate quality` has reviewed",
+    )
     retrain: bool = Field(False, description="whether `tidegate up` retrains on a schedule")
-    retrain_cron: str = Field("0 2 * * sun", description="when: minute, hour, day, month, weekday; UTC")
+    retrain_cron: str = Field(
+        "0 2 * * sun", description="when: minute, hour, day, month, weekday; UTC"
+    )
     retrain_days: int = Field(56, ge=1, description="how many days of rows a retraining reads")
-    retrain_margin: float = Field(0.0, ge=0, le=1, description="average precision by which a challenger must be better")
-    retrain_psi: float = Field(1.0, gt=0, description="largest drift of an input (PSI) with which a retraining goes on")
+    retrain_margin: float = Field(
+        0.0, ge=0, le=1, description="average precision by which a challenger must be better"
+    )
+    retrain_psi: float = Field(
+        1.0, gt=0, description="largest drift of an input (PSI) with which a retraining goes on"
+    )
     retrain_drift: float = Field(
-        0.0, ge=0, description="drift of an input or the score (PSI) above which a retraining runs daily; 0: never")
+        0.0,
+        ge=0,
+        description="drift of an input or the score (PSI) above which a retraining runs daily; 0: "
+        "never",
+    )
     retrain_unlabelled: Literal["unknown", "legitimate"] = Field(
-        "unknown", description="what a row without a verdict is taken for, once it is as old as the label delay")
-    webhook: str = Field("", description="URL that gets a POST with the outcome of every retraining")
-    mlflow: str = Field("", description="address of an MLflow server that gets every training as a run")
-    instance: str = Field("", description="stable name of this process; empty: stage, host and process id")
+        "unknown",
+        description="what a row without a verdict is taken for, once it is as old as the label "
+        "delay",
+    )
+    webhook: str = Field(
+        "", description="URL that gets a POST with the outcome of every retraining"
+    )
+    mlflow: str = Field(
+        "", description="address of an MLflow server that gets every training as a run"
+    )
+    instance: str = Field(
+        "", description="stable name of this process; empty: stage, host and process id"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="least severe line that is logged")
+        "info", description="least severe line that is logged"
+    )
 
     @cached_property
     def db_url(self) -> str:

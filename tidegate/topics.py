@@ -48,7 +48,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as it should be. `retention_ms` -1: for good. `max_bytes`: largest batch of records."""
+    """One topic as it should be. `retention_ms` -1: for good. `max_bytes`: largest batch of
+    records.
+    """
 
     name: str
     key: str
@@ -62,28 +64,42 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """Kafka's settings of the topic."""
-        return {"cleanup.policy": self.cleanup, "retention.ms": str(self.retention_ms),
-                "max.message.bytes": str(self.max_bytes)}
+        return {
+            "cleanup.policy": self.cleanup,
+            "retention.ms": str(self.retention_ms),
+            "max.message.bytes": str(self.max_bytes),
+        }
 
 
 def load_topics(path: Path, replication: int = 0) -> list[Topic]:
-    """Read the list; `replication` > 0 overrides all. Raises ConfigError with the file, the place and the mend."""
+    """Read the list; `replication` > 0 overrides all. Raises ConfigError with the file, the place
+    and the mend.
+    """
     try:
         found = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}: name the list of topics by TIDEGATE_TOPICS_FILE") from error
+        raise ConfigError(
+            f"{path}: {error.strerror}: name the list of topics by TIDEGATE_TOPICS_FILE"
+        ) from error
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
-    return [_topic(name, entry, found.defaults, replication) for name, entry in found.topics.items()]
+    return [
+        _topic(name, entry, found.defaults, replication) for name, entry in found.topics.items()
+    ]
 
 
 def _topic(name: str, entry: _Entry, defaults: _Defaults, replication: int) -> Topic:
     retention = entry.retention or defaults.retention
     return Topic(
-        name, entry.key, entry.message, entry.partitions or defaults.partitions,
+        name,
+        entry.key,
+        entry.message,
+        entry.partitions or defaults.partitions,
         replication or entry.replication or defaults.replication,
         -1 if retention == "forever" else int(retention[:-1]) * _UNITS[retention[-1]],
-        entry.cleanup or defaults.cleanup, entry.max_bytes or defaults.max_bytes)
+        entry.cleanup or defaults.cleanup,
+        entry.max_bytes or defaults.max_bytes,
+    )
 
 
 def _one_line(error: Exception) -> str:
@@ -91,14 +107,22 @@ def _one_line(error: Exception) -> str:
 
 
 def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
-    """Create what is missing; the names created. What exists is left as it is: see `check_topics`. Raises Retry."""
+    """Create what is missing; the names created. What exists is left as it is: see `check_topics`.
+    Raises Retry.
+    """
     existing = broker.admin.existing()
-    return [topic.name for topic in topics if topic.name not in existing
-            and broker.admin.create(topic.name, topic.partitions, topic.replication, topic.config)]
+    return [
+        topic.name
+        for topic in topics
+        if topic.name not in existing
+        and broker.admin.create(topic.name, topic.partitions, topic.replication, topic.config)
+    ]
 
 
 def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
-    """One sentence for each difference between the list and the cluster; empty when they agree. Raises Retry."""
+    """One sentence for each difference between the list and the cluster; empty when they agree.
+    Raises Retry.
+    """
     states = broker.admin.states([topic.name for topic in topics])
     return [fault for topic in topics for fault in _differences(topic, states.get(topic.name))]
 
@@ -106,8 +130,13 @@ def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
 def _differences(topic: Topic, state: TopicState | None) -> list[str]:
     if state is None:
         return [f"{topic.name}: does not exist; `tidegate topics apply` creates it"]
-    pairs = [("partitions", str(topic.partitions), str(state.partitions)),
-             ("replication", str(topic.replication), str(state.replication)),
-             *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS)]
-    return [f"{topic.name}: {name} is {there}, the list says {wanted}" for name, wanted, there in pairs
-            if wanted != there and not (name == "retention.ms" and topic.cleanup == "compact")]
+    pairs = [
+        ("partitions", str(topic.partitions), str(state.partitions)),
+        ("replication", str(topic.replication), str(state.replication)),
+        *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS),
+    ]
+    return [
+        f"{topic.name}: {name} is {there}, the list says {wanted}"
+        for name, wanted, there in pairs
+        if wanted != there and not (name == "retention.ms" and topic.cleanup == "compact")
+    ]

@@ -19,32 +19,49 @@ _SECONDS = 20.0
 
 
 def check_profile(settings: Settings, profile: Profile) -> None:
-    """Note the home folder's profile. Raises ConfigError when another one's records are still under way."""
+    """Note the home folder's profile. Raises ConfigError when another one's records are still under
+    way.
+    """
     note, mine = settings.home / "profile", f"{profile.name} {profile.hash.decode()}"
     other = note.read_text().strip() if note.exists() else mine
     if other != mine and (left := under_way(KafkaBroker(settings), settings)):
         raise ConfigError(
-            f"{settings.home} ran profile {other}, now {mine} is asked for, and records of the old one are under way "
-            f"in {', '.join(left)}: run the old profile until `tidegate status` shows no lag, or choose another "
-            "TIDEGATE_HOME")
+            f"{settings.home} ran profile {other}, now {mine} is asked for, and records of the "
+            "old one are under way "
+            f"in {', '.join(left)}: run the old profile until `tidegate status` shows no lag, or "
+            "choose another "
+            "TIDEGATE_HOME"
+        )
     note.write_text(mine + "\n")
 
 
 def under_way(broker: Broker, settings: Settings) -> list[str]:
     """The topics with committed records that their stage has not committed yet."""
-    return [topic for stage, topic in stage_inputs(2).items() if _pending(broker, settings, stage, topic)]
+    return [
+        topic
+        for stage, topic in stage_inputs(2).items()
+        if _pending(broker, settings, stage, topic)
+    ]
 
 
 def _pending(broker: Broker, settings: Settings, stage: str, topic: str) -> bool:
     consumer = broker.consumer(f"tidegate.{stage}")
     try:
         partitions = consumer.partitions(topic)
-        done = _stored(settings, topic) if stage == "persist" else {
-            source: position.offset for source, position in consumer.committed(partitions).items()}
+        done = (
+            _stored(settings, topic)
+            if stage == "persist"
+            else {
+                source: position.offset
+                for source, position in consumer.committed(partitions).items()
+            }
+        )
         bounds = {source: consumer.bounds(source) for source in partitions}
         starts = {source: max(start, done.get(source, 0)) for source, (start, _) in bounds.items()}
         ends = {source: end for source, (_, end) in bounds.items() if starts[source] < end}
-        return bool(ends) and _any_record(consumer, {source: starts[source] for source in ends}, ends)
+        return bool(ends) and _any_record(
+            consumer, {source: starts[source] for source in ends}, ends
+        )
     finally:
         consumer.close()
 
@@ -65,13 +82,19 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:
     return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
 
 
-def _any_record(consumer: Consumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> bool:
-    """Whether there is a record between starts and ends: what lies there may be transaction markers only."""
+def _any_record(
+    consumer: Consumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+) -> bool:
+    """Whether there is a record between starts and ends: what lies there may be transaction markers
+    only.
+    """
     consumer.assign(starts)
     deadline = time.monotonic() + _SECONDS
     while any((consumer.position(source) or starts[source]) < end for source, end in ends.items()):
         if consumer.poll(1, 0.2):
             return True
         if time.monotonic() > deadline:
-            raise Retry(f"{', '.join({source.topic for source in starts})} could not be read to its end")
+            raise Retry(
+                f"{', '.join({source.topic for source in starts})} could not be read to its end"
+            )
     return False

@@ -37,14 +37,22 @@ class Launch:
         self.screen = Screen(settings, self.profile)
 
     def run(self) -> int:
-        """Start, stay up until a signal, drain. Returns the exit code; raises ConfigError when refused."""
+        """Start, stay up until a signal, drain. Returns the exit code; raises ConfigError when
+        refused.
+        """
         home = self.settings.home
         (home / "log").mkdir(parents=True, exist_ok=True)
-        logging.basicConfig(filename=home / "log" / "up.log", force=True, format="%(asctime)s %(name)s %(message)s")
+        logging.basicConfig(
+            filename=home / "log" / "up.log", force=True, format="%(asctime)s %(name)s %(message)s"
+        )
         with locked(home):
             check_disk(home)
             check_ports(self._ports())
-            self.screen.note("starting Apache Kafka" if not self.settings.kafka else f"Kafka: {self.settings.kafka}")
+            self.screen.note(
+                "starting Apache Kafka"
+                if not self.settings.kafka
+                else f"Kafka: {self.settings.kafka}"
+            )
             found = broker_child(self.settings)
             supervisor = Supervisor(self.children, found[1] if found else None, self.screen.changed)
             supervisor.install_signals()
@@ -62,9 +70,15 @@ class Launch:
 
     def _ports(self) -> dict[str, tuple[str, int]]:
         settings = self.settings
-        ports = {"TIDEGATE_PORT": (settings.host, settings.port),
-                 "TIDEGATE_DASHBOARD_PORT": (settings.host, settings.dashboard_port)}
-        return ports if settings.kafka else {**ports, "TIDEGATE_KAFKA_PORT": ("127.0.0.1", settings.kafka_port)}
+        ports = {
+            "TIDEGATE_PORT": (settings.host, settings.port),
+            "TIDEGATE_DASHBOARD_PORT": (settings.host, settings.dashboard_port),
+        }
+        return (
+            ports
+            if settings.kafka
+            else {**ports, "TIDEGATE_KAFKA_PORT": ("127.0.0.1", settings.kafka_port)}
+        )
 
     def _start(self, supervisor: Supervisor) -> None:
         training = self._train()
@@ -74,13 +88,25 @@ class Launch:
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
         bootstrap.migrate(self.settings)
-        self._await(supervisor, lambda: bootstrap.broker_answers(self.settings), _BROKER_SECONDS, "Kafka is not up")
+        self._await(
+            supervisor,
+            lambda: bootstrap.broker_answers(self.settings),
+            _BROKER_SECONDS,
+            "Kafka is not up",
+        )
         self._when_up(supervisor, lambda: bootstrap.make_topics(self.settings))
         self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
         if training:
-            self._await(supervisor, lambda: training.poll() is not None, _TRAINING_SECONDS, "training takes too long")
+            self._await(
+                supervisor,
+                lambda: training.poll() is not None,
+                _TRAINING_SECONDS,
+                "training takes too long",
+            )
             if training.returncode:
-                raise ConfigError(f"training the first model failed with exit code {training.returncode}")
+                raise ConfigError(
+                    f"training the first model failed with exit code {training.returncode}"
+                )
         self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
         for child in self.children:
             child.release()
@@ -96,7 +122,12 @@ class Launch:
             return
         self.screen.note("warming Kafka's Java up, once on this machine (25 s)")
         warming = subprocess.Popen(guarded([sys.executable, "-m", "tidegate.host.warm"]))  # noqa: S603 - our own command
-        self._await(supervisor, lambda: warming.poll() is not None, _BROKER_SECONDS, "warming up takes too long")
+        self._await(
+            supervisor,
+            lambda: warming.poll() is not None,
+            _BROKER_SECONDS,
+            "warming up takes too long",
+        )
 
     def _watch(self, supervisor: Supervisor) -> None:
         with bootstrap.heartbeats(self.settings, self.profile) as beats:
@@ -117,7 +148,9 @@ class Launch:
         self._await(supervisor, done, _BROKER_SECONDS, "Kafka answers, but is not ready")
 
     @staticmethod
-    def _await(supervisor: Supervisor, done: Callable[[], bool], seconds: float, complaint: str) -> None:
+    def _await(
+        supervisor: Supervisor, done: Callable[[], bool], seconds: float, complaint: str
+    ) -> None:
         deadline = time.monotonic() + seconds
         while not done():
             supervisor.watch()
@@ -125,5 +158,7 @@ class Launch:
                 raise _Interrupted
             broker = supervisor.broker
             if time.monotonic() > deadline:
-                raise Retry(f"{complaint} after {seconds:.0f} s" + (f": see {broker.log}" if broker else ""))
+                raise Retry(
+                    f"{complaint} after {seconds:.0f} s" + (f": see {broker.log}" if broker else "")
+                )
             time.sleep(0.05)

@@ -15,22 +15,32 @@ if TYPE_CHECKING:
 def curl_line(settings: Settings, profile: Profile) -> str:
     """One command that posts a transaction and waits for its decision."""
     body = json.dumps(sample(profile))
-    return (f"curl -s 'http://{settings.host}:{settings.port}/v1/transactions?wait_ms=2000' "
-            f"-H 'Content-Type: application/json' -d '{body}'")
+    return (
+        f"curl -s 'http://{settings.host}:{settings.port}/v1/transactions?wait_ms=2000' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
 
 
 def sample(profile: Profile) -> dict[str, Any]:
     """The required fields, less the id, with plausible values."""
-    return {name: _value(name, field) for name, field in profile.fields.items()
-            if not field.optional and not field.ignored and name != profile.id_field}
+    return {
+        name: _value(name, field)
+        for name, field in profile.fields.items()
+        if not field.optional and not field.ignored and name != profile.id_field
+    }
 
 
 def _value(name: str, field: Any) -> Any:  # noqa: ANN401 - whatever JSON the field takes
     makers: dict[str, Callable[[], Any]] = {
-        "string": lambda: f"{name}-1", "category": lambda: (field.values or ["other"])[0], "bool": lambda: True,
+        "string": lambda: f"{name}-1",
+        "category": lambda: (field.values or ["other"])[0],
+        "bool": lambda: True,
         "time": lambda: datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "vector": lambda: [0.0] * field.length, "integer": lambda: int(_within(field, 1)),
-        "money": lambda: _within(field, 12.5), "number": lambda: _within(field, 1.0)}
+        "vector": lambda: [0.0] * field.length,
+        "integer": lambda: int(_within(field, 1)),
+        "money": lambda: _within(field, 12.5),
+        "number": lambda: _within(field, 1.0),
+    }
     return makers[field.type]()
 
 

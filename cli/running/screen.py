@@ -20,14 +20,30 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
-_COLOURS = {"running": "green", "backoff": "yellow", "refused": "red", "waiting": "dim", "stopped": "dim"}
+_COLOURS = {
+    "running": "green",
+    "backoff": "yellow",
+    "refused": "red",
+    "waiting": "dim",
+    "stopped": "dim",
+}
 _COLUMNS: dict[str, Literal["left", "right"]] = {
-    "process": "left", "state": "left", "pid": "right", "restarts": "right", "partitions": "left", "lag": "right",
-    "processed": "right", "rejected": "right", "last words": "left"}
+    "process": "left",
+    "state": "left",
+    "pid": "right",
+    "restarts": "right",
+    "partitions": "left",
+    "lag": "right",
+    "processed": "right",
+    "rejected": "right",
+    "last words": "left",
+}
 
 
 class Screen:
-    """Notes, changes, and the table of processes. `beats` come from topic `status`, when Kafka answers."""
+    """Notes, changes, and the table of processes. `beats` come from topic `status`, when Kafka
+    answers.
+    """
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         self._settings, self._profile = settings, profile
@@ -73,8 +89,10 @@ class Screen:
 
     def _greet(self) -> None:
         host, settings = self._settings.host, self._settings
-        self.note(f"[green]ready[/]: http://{host}:{settings.port} (API, /docs), "
-                  f"http://{host}:{settings.dashboard_port} (dashboard)")
+        self.note(
+            f"[green]ready[/]: http://{host}:{settings.port} (API, /docs), "
+            f"http://{host}:{settings.dashboard_port} (dashboard)"
+        )
         self._console.print("try:   " + curl_line(settings, self._profile), markup=False)
 
     def _table(self, supervisor: Supervisor, beats: dict[str, Heartbeat]) -> Table:
@@ -92,10 +110,19 @@ def _row(child: Child, beat: Heartbeat | None) -> list[str]:
     text: str = state
     if beat and state == "running":
         text = "ready" if beat.restored else "restoring"
-    figures = ["", "", "", ""] if beat is None else [
-        ranges(beat.partitions), f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}"]
-    return [child.name, f"[{_COLOURS[state]}]{text}[/]", str(child.pid or ""), str(child.restarts), *figures,
-            child.said[:80]]
+    figures = (
+        ["", "", "", ""]
+        if beat is None
+        else [ranges(beat.partitions), f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}"]
+    )
+    return [
+        child.name,
+        f"[{_COLOURS[state]}]{text}[/]",
+        str(child.pid or ""),
+        str(child.restarts),
+        *figures,
+        child.said[:80],
+    ]
 
 
 def ready(settings: Settings, timeout: float = 0.5) -> bool:

@@ -66,23 +66,37 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
 
     promoted = current_champion(broker, profile.hash.decode())
     if promoted is None:
-        raise Retry(f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`")
+        raise Retry(
+            f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`"
+        )
     bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
     return LearnStage(profile, bundle, label_history(broker), promoted.offset)
 
 
 MAKERS: dict[str, tuple[str, Make]] = {
-    "preprocess": ("consumers.preprocess", _preprocess), "preprocess-2": ("consumers.preprocess", _preprocess_2),
-    "score": ("consumers.score", _score), "persist": ("consumers.persist", _persist),
-    "label": ("consumers.label", _label), "learn": ("consumers.learn", _learn)}
+    "preprocess": ("consumers.preprocess", _preprocess),
+    "preprocess-2": ("consumers.preprocess", _preprocess_2),
+    "score": ("consumers.score", _score),
+    "persist": ("consumers.persist", _persist),
+    "label": ("consumers.label", _label),
+    "learn": ("consumers.learn", _learn),
+}
 """Each stage's module, imported while the gate is closed, and how to make the stage."""
-SERVERS = {"ingest": "producers.api.serve", "dashboard": "dashboard.serve", "retrain": "consumers.retraining.schedule"}
+SERVERS = {
+    "ingest": "producers.api.serve",
+    "dashboard": "dashboard.serve",
+    "retrain": "consumers.retraining.schedule",
+}
 RUNNABLE = (*MAKERS, *SERVERS)
 
 
 def run_stage(name: str, settings: Settings) -> None:
-    """Run a stage or a server until SIGTERM. Raises ConfigError or Stop when a restart would not help."""
-    process = settings.instance or f"{name}-{platform.node()}-{os.getpid()}"  # in containers all pids are 1
+    """Run a stage or a server until SIGTERM. Raises ConfigError or Stop when a restart would not
+    help.
+    """
+    process = (
+        settings.instance or f"{name}-{platform.node()}-{os.getpid()}"
+    )  # in containers all pids are 1
     set_up(process, settings.log_level)
     stop = threading.Event()
     stop_on_signals(stop)
@@ -110,20 +124,37 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     while runner is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            runner = Runner(stage, broker, _sink(stage, process, settings, profile, broker),
-                            snapshots=Snapshots(settings.snapshots_url), instance=settings.instance,
-                            batch=settings.batch, snapshot_every=settings.snapshot_every)
+            runner = Runner(
+                stage,
+                broker,
+                _sink(stage, process, settings, profile, broker),
+                snapshots=Snapshots(settings.snapshots_url),
+                instance=settings.instance,
+                batch=settings.batch,
+                snapshot_every=settings.snapshot_every,
+            )
         except Retry as error:
             _wait(error, stop)
     if runner is None:
         return
     producer = broker.producer()
-    health = Health(process, name, producer, lambda: runner.progress, host=settings.host,
-                    port=settings.metrics_port,
-                    restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")), models=lambda: _model(stage),
-                    drift=lambda: getattr(stage, "drift", None)).start()
+    health = Health(
+        process,
+        name,
+        producer,
+        lambda: runner.progress,
+        host=settings.host,
+        port=settings.metrics_port,
+        restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")),
+        models=lambda: _model(stage),
+        drift=lambda: getattr(stage, "drift", None),
+    ).start()
     try:
-        with _while_champion(cast("LearnStage", stage), broker, stop) if name == "learn" else nullcontext():
+        with (
+            _while_champion(cast("LearnStage", stage), broker, stop)
+            if name == "learn"
+            else nullcontext()
+        ):
             runner.run(stop)
     finally:
         health.close()
@@ -132,7 +163,9 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
 
 @contextmanager
 def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
-    """Stops the learner, and raises Superseded in the end, when another bundle than its own is promoted."""
+    """Stops the learner, and raises Superseded in the end, when another bundle than its own is
+    promoted.
+    """
     from consumers.learn import Superseded
     from model.bundles.promotion import TOPIC
     from tidegate.broker.tail import Tail
@@ -154,7 +187,9 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
 
 
 def _model(stage: Stage[Any]) -> tuple[str, int]:
-    """The bundle in use, by scorer and learner, and the scorer's models offset; the other stages use none."""
+    """The bundle in use, by scorer and learner, and the scorer's models offset; the other stages
+    use none.
+    """
     bundle = getattr(stage, "bundle", None)
     return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
 
@@ -164,7 +199,9 @@ def _wait(error: Retry, stop: threading.Event) -> None:
     stop.wait(1.0)
 
 
-def _sink(stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker) -> Sink:
+def _sink(
+    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+) -> Sink:
     from tidegate.clock import now_us
 
     if stage.name == "persist":
@@ -175,8 +212,13 @@ def _sink(stage: Stage[Any], process: str, settings: Settings, profile: Profile,
     if stage.name == "learn":
         from model.bundles.published import WeightsSink
 
-        return WeightsSink(broker, cast("LearnStage", stage).bundle.hash, instance=process, profile=profile.hash,
-                           clock=now_us)
+        return WeightsSink(
+            broker,
+            cast("LearnStage", stage).bundle.hash,
+            instance=process,
+            profile=profile.hash,
+            clock=now_us,
+        )
     from tidegate.stream.sink import KafkaSink
 
     return KafkaSink(broker, stage.name, instance=process, profile=profile.hash, clock=now_us)

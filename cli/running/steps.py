@@ -1,4 +1,6 @@
-"""The steps between an answering broker and open gates: topics, database, profile, first champion."""
+"""The steps between an answering broker and open gates: topics, database, profile, first
+champion.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def now_us() -> int:
 
 
 def broker_answers(settings: Settings) -> bool:
-    """Whether Kafka takes requests. Raises ConfigError with the mend when a Kafka elsewhere does not."""
+    """Whether Kafka takes requests. Raises ConfigError with the mend when a Kafka elsewhere does
+    not.
+    """
     if settings.kafka:
         KafkaBroker(settings).check()
         return True
@@ -40,7 +44,9 @@ def broker_answers(settings: Settings) -> bool:
 
 
 def make_topics(settings: Settings) -> None:
-    """Create the topics that are missing. Raises ConfigError when one is not as topics.yaml says."""
+    """Create the topics that are missing. Raises ConfigError when one is not as topics.yaml
+    says.
+    """
     broker, topics = KafkaBroker(settings), load_topics(settings.topics_file, settings.replication)
     deadline = time.monotonic() + _METADATA_SECONDS if apply_topics(broker, topics) else 0.0
     while (faults := check_topics(broker, topics)) and time.monotonic() < deadline:
@@ -63,8 +69,14 @@ def has_bundle(settings: Settings, profile: Profile) -> bool:
 
 def bundle_of(settings: Settings, profile: Profile) -> str | None:
     """The hash of the newest bundle of this profile in the bundle folder."""
-    manifests = sorted(settings.bundles_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime)
-    mine = [path for path in manifests if json.loads(path.read_text())["profile_hash"] == profile.hash.decode()]
+    manifests = sorted(
+        settings.bundles_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime
+    )
+    mine = [
+        path
+        for path in manifests
+        if json.loads(path.read_text())["profile_hash"] == profile.hash.decode()
+    ]
     return mine[-1].parent.name if mine else None
 
 
@@ -77,7 +89,9 @@ def promote_first(settings: Settings, profile: Profile) -> None:
         return
     bundle = bundle_of(settings, profile)
     if bundle is None:
-        raise ConfigError(f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`")
+        raise ConfigError(
+            f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`"
+        )
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
 
 
@@ -86,7 +100,9 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings,
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         broker = KafkaBroker(settings)
-        self._board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
+        self._board = Board(
+            broker, stage_inputs(len(profile.entities), learner=profile.models.learns)
+        )
         self._tail = Tail(broker, "status", self._board.absorb, from_start=True)
         self._seen = threading.Event()
 
@@ -94,8 +110,12 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings,
         self._tail.start()
         return self
 
-    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None,
-                 _trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
         self._tail.close()
 
     def __call__(self) -> list[Heartbeat]:

@@ -26,7 +26,9 @@ _BATCH = 4000
 
 
 class Logs:
-    """What folding takes: the broker, a reader of its own that joins no group, and the snapshots."""
+    """What folding takes: the broker, a reader of its own that joins no group, and the
+    snapshots.
+    """
 
     def __init__(self, broker: Broker, snapshots: Snapshots) -> None:
         self.broker, self.reader, self._snapshots = broker, broker.consumer(None), snapshots
@@ -34,15 +36,24 @@ class Logs:
     def restorer(self, stage: Stage[Any], side: SideLog | None = None) -> Restorer:
         """One that folds a stage's input."""
         partitions, origin = identify(stage, self.broker)
-        return Restorer(stage, self.reader, side, self._snapshots, partitions=partitions,
-                        tag=f"{stage.snapshot_tag}-{origin}", batch=_BATCH)
+        return Restorer(
+            stage,
+            self.reader,
+            side,
+            self._snapshots,
+            partitions=partitions,
+            tag=f"{stage.snapshot_tag}-{origin}",
+            batch=_BATCH,
+        )
 
     def close(self) -> None:
         self.reader.close()
 
 
 class PastWeights:
-    """What a bundle's learner had published after all labels before an offset. Ask in ascending order: one reading."""
+    """What a bundle's learner had published after all labels before an offset. Ask in ascending
+    order: one reading.
+    """
 
     def __init__(self, profile: Profile, bundle: Bundle, logs: Logs) -> None:
         self._profile, self._bundle, self._logs = profile, bundle, logs
@@ -50,7 +61,9 @@ class PastWeights:
         self._part: Part | None = None
 
     def at(self, labels: int) -> NDArray[np.float64] | None:
-        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises Retry, ConfigError."""
+        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises
+        Retry, ConfigError.
+        """
         if labels == NONE or self._bundle.online is None:
             return None
         if self._folding is None:

@@ -1,4 +1,6 @@
-"""One decision again: its row's features from each step's log, its score from the bundle and the labels' log."""
+"""One decision again: its row's features from each step's log, its score from the bundle and the
+labels' log.
+"""
 
 from __future__ import annotations
 
@@ -35,18 +37,29 @@ class Difference(NamedTuple):
 class Replay:
     """Computes decisions again beside the running system: it joins no group and writes nothing."""
 
-    def __init__(self, profile: Profile, broker: Broker, snapshots: Snapshots, bundles: Path) -> None:
-        self._profile, self._broker, self._snapshots, self._bundles = profile, broker, snapshots, bundles
+    def __init__(
+        self, profile: Profile, broker: Broker, snapshots: Snapshots, bundles: Path
+    ) -> None:
+        self._profile, self._broker, self._snapshots, self._bundles = (
+            profile,
+            broker,
+            snapshots,
+            bundles,
+        )
 
     def differences(self, row: Mapping[str, Any]) -> list[Difference]:
-        """What is not bit-equal in a row (as `db.store.Store.get` gives it); empty when all of it is.
+        """What is not bit-equal in a row (as `db.store.Store.get` gives it); empty when all of it
+        is.
 
-        Raises ConfigError when the row's profile, its bundle or its part of the log is gone, Retry when the broker
-        does not answer.
+        Raises ConfigError when the row's profile, its bundle or its part of the log is gone, Retry
+        when the broker does not answer.
         """
         if row["profile"] != self._profile.hash.decode():
-            raise ConfigError(f"the row was made by profile {row['profile']}, this is {self._profile.hash.decode()}: "
-                              "name the file it was made by with --profile")
+            raise ConfigError(
+                f"the row was made by profile {row['profile']}, this is "
+                f"{self._profile.hash.decode()}: "
+                "name the file it was made by with --profile"
+            )
         logs, side_reader = Logs(self._broker, self._snapshots), self._broker.consumer(None)
         try:
             found, values = self._features(row, logs, side_reader)
@@ -57,20 +70,36 @@ class Replay:
             logs.close()
             side_reader.close()
         decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
-        return [*found, *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
-                *_compare({"score": row["score"]}, ["score"], scores.final),
-                *_compare({"decision": float(DECISIONS.index(row["decision"]))}, ["decision"], decision.astype("f8"))]
+        return [
+            *found,
+            *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
+            *_compare({"score": row["score"]}, ["score"], scores.final),
+            *_compare(
+                {"decision": float(DECISIONS.index(row["decision"]))},
+                ["decision"],
+                decision.astype("f8"),
+            ),
+        ]
 
-    def _features(self, row: Mapping[str, Any], logs: Logs,
-                  side_reader: Consumer) -> tuple[list[Difference], Floats]:
-        """The differences in inputs and features, each step's by its own log, and the values as they are now."""
+    def _features(
+        self, row: Mapping[str, Any], logs: Logs, side_reader: Consumer
+    ) -> tuple[list[Difference], Floats]:
+        """The differences in inputs and features, each step's by its own log, and the values as
+        they are now.
+        """
         found: list[Difference] = []
         values, traces = np.zeros(0), row["steps"]
         for number, trace in enumerate(traces):
             stage = PreprocessStage(self._profile, number)
-            side = SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
+            side = (
+                SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
+            )
             values = self._step(stage, logs, side, trace)
-            was = row["features"] if trace is traces[-1] else self._handed_on(logs.reader, traces[number + 1])
+            was = (
+                row["features"]
+                if trace is traces[-1]
+                else self._handed_on(logs.reader, traces[number + 1])
+            )
             found += _compare(was, self._profile.values, values)
         return found, values
 
@@ -78,14 +107,20 @@ class Replay:
         """The values that a step found in its input."""
         source = TopicPartition(PreprocessStage(self._profile, 1).input, trace["partition"])
         values = self._unpacked(_record(reader, source, trace["offset"]).values)
-        return {name: _plain(value) for name, value in zip(self._profile.values, values, strict=True)}
+        return {
+            name: _plain(value) for name, value in zip(self._profile.values, values, strict=True)
+        }
 
     def _unpacked(self, values: Sequence[bytes | None]) -> Floats:
         rows = self._profile.features_layout.rows([value for value in values if value is not None])
         return np.array(rows["values"][0], np.float64)
 
-    def _step(self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]) -> Floats:
-        """The values after a keyed step: its state as it was at the record, and the record once more."""
+    def _step(
+        self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]
+    ) -> Floats:
+        """The values after a keyed step: its state as it was at the record, and the record once
+        more.
+        """
         source = TopicPartition(stage.input, trace["partition"])
         record = _record(logs.reader, source, trace["offset"])
         position = Position(trace["offset"], self._note(stage, source))
@@ -95,7 +130,9 @@ class Replay:
         step = restorer.apply(part, record, max(trace["labels"], part.side), part.pairs)
         emits = [emit for _, output in step.results for emit in output.emits]
         if not emits:
-            raise ConfigError(f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now")
+            raise ConfigError(
+                f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now"
+            )
         return self._unpacked(emits[0].values)
 
     def _note(self, stage: Stage[Any], source: TopicPartition) -> str:
@@ -113,14 +150,22 @@ def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:
     first, end = reader.bounds(source)
     found = list(read_range(reader, source, offset, offset + 1, 1)) if first <= offset < end else []
     if not found:
-        raise ConfigError(f"{source.topic}/{source.partition} holds offsets {first} to {end}, not {offset} any more: "
-                          "the topic's retention has removed it, or the topic was made anew")
+        raise ConfigError(
+            f"{source.topic}/{source.partition} holds offsets {first} to {end}, not {offset} any "
+            "more: "
+            "the topic's retention has removed it, or the topic was made anew"
+        )
     return found[0]
 
 
-def _compare(was: Mapping[str, float | None], names: Sequence[str], now: Floats) -> list[Difference]:
+def _compare(
+    was: Mapping[str, float | None], names: Sequence[str], now: Floats
+) -> list[Difference]:
     """By name, bit for bit; a NaN is None."""
-    pairs = [Difference(name, was.get(name), _plain(value)) for name, value in zip(names, now, strict=True)]
+    pairs = [
+        Difference(name, was.get(name), _plain(value))
+        for name, value in zip(names, now, strict=True)
+    ]
     return [pair for pair in pairs if _bits(pair.was) != _bits(pair.now)]
 
 

@@ -1,4 +1,6 @@
-"""Rows that were decided without a failed or late detector, scored again with all: each gets a revision beside it."""
+"""Rows that were decided without a failed or late detector, scored again with all: each gets a
+revision beside it.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,17 @@ class Rescored(NamedTuple):
     failures: dict[str, Exception]
 
 
-def rescore(profile: Profile, rows: Sequence[DegradedRow], logs: Logs, bundles: Path,
-            clock: Callable[[], int]) -> Rescored:
+def rescore(
+    profile: Profile,
+    rows: Sequence[DegradedRow],
+    logs: Logs,
+    bundles: Path,
+    clock: Callable[[], int],
+) -> Rescored:
     """Score the rows by their own bundle, with the online weights that scored them.
 
-    A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the labels' log is gone,
-    Retry when the broker does not answer.
+    A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the
+    labels' log is gone, Retry when the broker does not answer.
     """
     found = Rescored([], {})
     for name, mine in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
@@ -49,6 +56,12 @@ def _score(bundle: Bundle, rows: list[DegradedRow], found: Rescored, now_us: int
     decisions = bundle.decide(scores.final, np.array([row.amount_minor for row in rows]))
     found.failures.update(scores.failures)
     found.revisions.extend(
-        Revision(rows[k].transaction_id, now_us, float(scores.final[k]), cast("Decision", DECISIONS[decisions[k]]),
-                 scores.parts[k].astype("<f8").tobytes())
-        for k in np.flatnonzero(~np.isnan(scores.parts).any(axis=1)))
+        Revision(
+            rows[k].transaction_id,
+            now_us,
+            float(scores.final[k]),
+            cast("Decision", DECISIONS[decisions[k]]),
+            scores.parts[k].astype("<f8").tobytes(),
+        )
+        for k in np.flatnonzero(~np.isnan(scores.parts).any(axis=1))
+    )

@@ -24,25 +24,47 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-def track(tracker: Tracker, settings: Settings, profile: Profile, found: Report, report: Path,
-           compared: Sequence[Quality]) -> None:
+def track(
+    tracker: Tracker,
+    settings: Settings,
+    profile: Profile,
+    found: Report,
+    report: Path,
+    compared: Sequence[Quality],
+) -> None:
     """The challenger as a run. A server that fails is logged: what was done stays done."""
     from model.bundles.catalog import find
     from model.training.mlflow import training
 
     bundle = find(settings.bundles_dir, found.challenger)
-    run = training(profile, bundle, found.started_us, {"outcome": found.outcome, "champion": found.champion}, compared,
-                   [report])
-    metrics = {f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()}
+    run = training(
+        profile,
+        bundle,
+        found.started_us,
+        {"outcome": found.outcome, "champion": found.champion},
+        compared,
+        [report],
+    )
+    metrics = {
+        f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()
+    }
     try:
         tracker.record(run._replace(metrics={**run.metrics, **metrics}))
     except (ConfigError, Retry) as error:
         _LOG.warning("MLflow did not take the run: %s", error)
 
 
-def read(settings: Settings, profile: Profile, broker: Broker, file: Path | None, label: str,
-          span: tuple[int | None, int | None]) -> Data:
-    """What is to be learnt from: a file, or the database's rows of a period. Raises ConfigError or Retry."""
+def read(
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    file: Path | None,
+    label: str,
+    span: tuple[int | None, int | None],
+) -> Data:
+    """What is to be learnt from: a file, or the database's rows of a period. Raises ConfigError or
+    Retry.
+    """
     from consumers.retraining.data import from_database, from_file
     from model.training.retrain import count_silence
 
@@ -55,9 +77,18 @@ def read(settings: Settings, profile: Profile, broker: Broker, file: Path | None
     return data
 
 
-def attempt(settings: Settings, profile: Profile, broker: Broker, read: Callable[[], Data], progress: Progress,
-             seed: int, on_quality: OnQuality) -> Report:
-    """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no error of the command."""
+def attempt(
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    read: Callable[[], Data],
+    progress: Progress,
+    seed: int,
+    on_quality: OnQuality,
+) -> Report:
+    """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no
+    error of the command.
+    """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
     from model.training.retrain import Check, Limits, Report
@@ -66,7 +97,10 @@ def attempt(settings: Settings, profile: Profile, broker: Broker, read: Callable
     name = profile.hash.decode()
     current = current_champion(broker, name)
     if current is None:
-        raise ConfigError(f"profile {profile.name} has no champion to compare with: run `tidegate train --promote`")
+        raise ConfigError(
+            f"profile {profile.name} has no champion to compare with: run `tidegate train "
+            "--promote`"
+        )
     champion, began = find(settings.bundles_dir, current.champion.bundle), time.time_ns()
     found = Report(f"{profile.name} {name}", "", champion.hash, began // 1000)
     try:
@@ -77,7 +111,9 @@ def attempt(settings: Settings, profile: Profile, broker: Broker, read: Callable
     else:
         found.source = data.source
         limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
-        found = run(profile, champion, data, limits, settings.bundles_dir, found, progress, seed, on_quality)
+        found = run(
+            profile, champion, data, limits, settings.bundles_dir, found, progress, seed, on_quality
+        )
     if found.outcome == "promoted":
         _promote(broker, name, found)
     found.seconds = round((time.time_ns() - began) / 1e9, 1)
@@ -90,6 +126,9 @@ def _promote(broker: Broker, profile: str, found: Report) -> None:
 
     current = current_champion(broker, profile)
     if current is None or current.champion.bundle != found.champion:
-        found.outcome, found.why = "kept", "another bundle was promoted while this one was trained: compare again"
+        found.outcome, found.why = (
+            "kept",
+            "another bundle was promoted while this one was trained: compare again",
+        )
         return
     promote(broker, found.challenger, profile, by="tidegate retrain")

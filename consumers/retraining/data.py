@@ -1,4 +1,6 @@
-"""What a retraining learns from: a file, or the rows of the database and the labels that came for them."""
+"""What a retraining learns from: a file, or the rows of the database and the labels that came for
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,21 @@ def from_file(profile: Profile, path: Path, label: str = "") -> Data:
     Raises ConfigError when the file cannot be read, or lacks a column.
     """
     cases = read_file(profile, path, label, Span(), lambda _share, _what: None)
-    return Data(cases.log, _groups(cases.accounts, len(cases.ids)), str(path), cases.read, cases.rejected)
+    return Data(
+        cases.log, _groups(cases.accounts, len(cases.ids)), str(path), cases.read, cases.rejected
+    )
 
 
-def from_database(profile: Profile, url: str, broker: Broker, days: int, since_us: int | None,
-                  until_us: int | None) -> Data:
-    """The rows of a period with their features as they were scored, and the newest verdict on each. Raises Retry.
+def from_database(
+    profile: Profile,
+    url: str,
+    broker: Broker,
+    days: int,
+    since_us: int | None,
+    until_us: int | None,
+) -> Data:
+    """The rows of a period with their features as they were scored, and the newest verdict on each.
+    Raises Retry.
 
     It ends with the newest row and begins so many days before its end, where nothing else is said.
     """
@@ -40,10 +51,18 @@ def from_database(profile: Profile, url: str, broker: Broker, days: int, since_u
     since = until - days * DAY if since_us is None else since_us
     period, log, without = stored_rows(profile, url, broker, Span(since, until))
     accounts = [account for account in period.accounts if account is not None]
-    return Data(log, _groups(accounts, len(period.ids)), f"database, {day_of(since)} to {day_of(until)}{without}",
-                len(period.ids))
+    return Data(
+        log,
+        _groups(accounts, len(period.ids)),
+        f"database, {day_of(since)} to {day_of(until)}{without}",
+        len(period.ids),
+    )
 
 
 def _groups(accounts: list[str], n: int) -> np.ndarray:
     """i8[n]: equal numbers for equal accounts; each row is alone where not all rows have one."""
-    return np.arange(n) if len(accounts) < n else pd.factorize(np.array(accounts, dtype=object))[0].astype(np.int64)
+    return (
+        np.arange(n)
+        if len(accounts) < n
+        else pd.factorize(np.array(accounts, dtype=object))[0].astype(np.int64)
+    )

@@ -33,15 +33,20 @@ def write(folder: Path, found: Report) -> Path:
 def headline(found: Report) -> str:
     """The outcome in a sentence."""
     stays = f"{found.champion} stays the champion"
-    said = {"promoted": f"{found.challenger} is the champion now, it was {found.champion}", "kept": stays,
-            "bad_data": f"bad data; {stays}"}
+    said = {
+        "promoted": f"{found.challenger} is the champion now, it was {found.champion}",
+        "kept": stays,
+        "bad_data": f"bad data; {stays}",
+    }
     return f"{found.profile}: {said[found.outcome]}: {found.why}"
 
 
 def tell(url: str, found: Report) -> None:
-    """POST the outcome to `url`, if there is one: `text` for people (chats take it), and the report.
+    """POST the outcome to `url`, if there is one: `text` for people (chats take it), and the
+    report.
 
-    A receiver that is away is logged: what was done stays done. Raises ConfigError for what is no HTTP address.
+    A receiver that is away is logged: what was done stays done. Raises ConfigError for what is no
+    HTTP address.
     """
     if not url:
         return
@@ -53,5 +58,3 @@ def tell(url: str, found: Report) -> None:
     else:
         if status >= 300:
             _LOG.warning("the webhook answered %d", status)
-
-

@@ -42,9 +42,13 @@ def trigger(cron: str) -> CronTrigger:
 
 
 class Drifted:
-    """Says, at most once a day, that an input or the score has moved further than `limit` (PSI); 0: never."""
+    """Says, at most once a day, that an input or the score has moved further than `limit` (PSI); 0:
+    never.
+    """
 
-    def __init__(self, found: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, found: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]
+    ) -> None:
         self._found, self._limit, self._now, self._again = found, limit, now, now()
 
     def __call__(self) -> bool:
@@ -58,11 +62,18 @@ class Drifted:
         return True
 
 
-def follow(due: CronTrigger, run: Callable[[], None], *, now: Callable[[], datetime],
-           wait: Callable[[float], bool], early: Callable[[], bool] = lambda: False) -> None:
+def follow(
+    due: CronTrigger,
+    run: Callable[[], None],
+    *,
+    now: Callable[[], datetime],
+    wait: Callable[[float], bool],
+    early: Callable[[], bool] = lambda: False,
+) -> None:
     """Call `run` whenever it is due, one at a time; what falls due meanwhile is left out.
 
-    `wait` sleeps for so many seconds, and says whether to end; `early`, asked once a minute, whether to run at once.
+    `wait` sleeps for so many seconds, and says whether to end; `early`, asked once a minute,
+    whether to run at once.
     """
     after = now()
     while True:
@@ -91,18 +102,27 @@ def attempt(command: Sequence[str], stop: threading.Event) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Follow the settings' schedule until SIGTERM. Raises ConfigError for a wrong cron expression."""
+    """Follow the settings' schedule until SIGTERM. Raises ConfigError for a wrong cron
+    expression.
+    """
     stop = threading.Event()
     stop_on_signals(stop)
     due = trigger(settings.retrain_cron)
     with _heard(settings) as found:
-        follow(due, lambda: attempt(tidegate("retrain", "--json"), stop), now=_now, wait=stop.wait,
-               early=Drifted(found, settings.retrain_drift, _now))
+        follow(
+            due,
+            lambda: attempt(tidegate("retrain", "--json"), stop),
+            now=_now,
+            wait=stop.wait,
+            early=Drifted(found, settings.retrain_drift, _now),
+        )
 
 
 @contextmanager
 def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
-    """What the heartbeats say of the drift; they are not listened to when nothing follows from it."""
+    """What the heartbeats say of the drift; they are not listened to when nothing follows from
+    it.
+    """
     if not settings.retrain_drift:
         yield lambda: None
         return

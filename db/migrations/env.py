@@ -7,6 +7,10 @@ from alembic import context
 from db.tables import metadata
 
 # SQLite can roll back DDL too, once BEGIN is ours (db.engine) and not the driver's.
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, transactional_ddl=True)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    transactional_ddl=True,
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -1,7 +1,8 @@
 """A weekly retraining by Airflow 3: copy this file into its DAGs folder.
 
-TIDEGATE_COMMAND says how a worker calls Tidegate: `tidegate` (default), or `docker compose run --rm -T tools`. Its
-settings (TIDEGATE_KAFKA, TIDEGATE_DB, TIDEGATE_PROFILE) come from the worker's environment.
+TIDEGATE_COMMAND says how a worker calls Tidegate: `tidegate` (default), or `docker compose run --rm
+-T tools`. Its settings (TIDEGATE_KAFKA, TIDEGATE_DB, TIDEGATE_PROFILE) come from the worker's
+environment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 
 TIDEGATE = os.environ.get("TIDEGATE_COMMAND", "tidegate")
-CHAMPION_STAYS = 3  # exit code; 65 is bad data, which fails the task, and an operator should look at it
+CHAMPION_STAYS = (
+    3  # exit code; 65 is bad data, which fails the task, and an operator should look at it
+)
 
 with DAG(
     "tidegate_retrain",
@@ -25,8 +28,16 @@ with DAG(
     default_args={"execution_timeout": timedelta(hours=6)},
     tags=["tidegate"],
 ):
-    retrain = BashOperator(task_id="retrain", bash_command=f"{TIDEGATE} retrain --json", append_env=True,
-                           skip_on_exit_code=CHAMPION_STAYS)
-    quality = BashOperator(task_id="quality", bash_command=f"{TIDEGATE} quality --json", append_env=True,
-                           trigger_rule="none_failed")
+    retrain = BashOperator(
+        task_id="retrain",
+        bash_command=f"{TIDEGATE} retrain --json",
+        append_env=True,
+        skip_on_exit_code=CHAMPION_STAYS,
+    )
+    quality = BashOperator(
+        task_id="quality",
+        bash_command=f"{TIDEGATE} quality --json",
+        append_env=True,
+        trigger_rule="none_failed",
+    )
     retrain >> quality

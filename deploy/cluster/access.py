@@ -1,4 +1,5 @@
-"""Kafka's users and what each may do, as access.yaml says. Run by Compose with the administrator's certificate.
+"""Kafka's users and what each may do, as access.yaml says. Run by Compose with the administrator's
+certificate.
 
 Running it again changes passwords and adds what is new; it takes nothing away.
 """
@@ -24,7 +25,9 @@ from confluent_kafka.admin._scram import (
 )
 
 READERS = "tidegate-reader-"
-"""Groups of consumers that only assign: they commit nothing, yet librdkafka asks for their coordinator."""
+"""Groups of consumers that only assign: they commit nothing, yet librdkafka asks for their
+coordinator.
+"""
 Operation, Resource, Pattern = AclOperation, ResourceType, ResourcePatternType
 
 
@@ -34,10 +37,14 @@ def password(user: str) -> str:
     return os.environ.get(name) or sys.exit(f"access: {name} is not set")
 
 
-def binding(user: str, resource: ResourceType, name: str, operation: AclOperation, *, prefix: bool) -> AclBinding:
+def binding(
+    user: str, resource: ResourceType, name: str, operation: AclOperation, *, prefix: bool
+) -> AclBinding:
     """One right, from anywhere."""
     pattern = Pattern.PREFIXED if prefix else Pattern.LITERAL
-    return AclBinding(resource, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW)
+    return AclBinding(
+        resource, name, pattern, f"User:{user}", "*", operation, AclPermissionType.ALLOW
+    )
 
 
 def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
@@ -61,15 +68,25 @@ def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
 
 def main() -> None:
     """Make all users and rights. Raises KafkaException with the cluster's reason."""
-    users: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("access.yaml").read_text())
-    admin = AdminClient({
-        "bootstrap.servers": os.environ["KAFKA_INTERNAL"], "security.protocol": "SSL",
-        "ssl.ca.location": "/admin/ca.pem", "ssl.certificate.location": "/admin/admin.pem",
-        "ssl.key.location": "/admin/admin.pem"})
+    users: dict[str, dict[str, Any]] = yaml.safe_load(
+        Path(__file__).with_name("access.yaml").read_text()
+    )
+    admin = AdminClient(
+        {
+            "bootstrap.servers": os.environ["KAFKA_INTERNAL"],
+            "security.protocol": "SSL",
+            "ssl.ca.location": "/admin/ca.pem",
+            "ssl.certificate.location": "/admin/admin.pem",
+            "ssl.key.location": "/admin/admin.pem",
+        }
+    )
     scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
     changes: list[UserScramCredentialAlteration] = [
-        UserScramCredentialUpsertion(user, scram, password(user).encode()) for user in users]
-    done: list[Future[None]] = [*admin.alter_user_scram_credentials(changes, request_timeout=30).values()]
+        UserScramCredentialUpsertion(user, scram, password(user).encode()) for user in users
+    ]
+    done: list[Future[None]] = [
+        *admin.alter_user_scram_credentials(changes, request_timeout=30).values()
+    ]
     wanted = [one for user, rights in users.items() for one in bindings(user, rights)]
     done += admin.create_acls(wanted, request_timeout=30).values()
     for future in done:

@@ -1,1 +1,3 @@
-"""What scores and who is champion: immutable bundles, the catalog, promotions and published weights."""
+"""What scores and who is champion: immutable bundles, the catalog, promotions and published
+weights.
+"""

@@ -1,4 +1,6 @@
-"""A bundle: everything that scores, in one immutable folder named by its content. Nothing in it executes on loading."""
+"""A bundle: everything that scores, in one immutable folder named by its content. Nothing in it
+executes on loading.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ from tidegate.errors import ConfigError, Retry
 
 
 class Scores(NamedTuple):
-    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final one f8[n].
+    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final
+    one f8[n].
 
     `failures` are the errors of detectors that were left out because of them.
     """
@@ -49,13 +52,21 @@ def score_of(part: Detector, inputs: Array) -> Array:
 class Bundle:
     """Scores rows of the profile's `values`. The same bits alone and in any batch."""
 
-    def __init__(self, path: Path, bundle_hash: str, manifest: Manifest, detectors: Sequence[Detector],
-                 ensemble: Combiner) -> None:
+    def __init__(
+        self,
+        path: Path,
+        bundle_hash: str,
+        manifest: Manifest,
+        detectors: Sequence[Detector],
+        ensemble: Combiner,
+    ) -> None:
         self.path, self.hash, self.manifest = path, bundle_hash, manifest
         self.detectors, self.ensemble = tuple(detectors), ensemble
         self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
-        self.columns = np.array([manifest.values.index(name) for name in manifest.features], np.intp)
+        self.columns = np.array(
+            [manifest.values.index(name) for name in manifest.features], np.intp
+        )
 
     @cached_property
     def online(self) -> Online | None:
@@ -64,20 +75,31 @@ class Bundle:
 
     @cached_property
     def levels(self) -> Array:
-        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see `levels`."""
+        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see
+        `levels`.
+        """
         cuts = [part.cuts for part in self.detectors if isinstance(part, Boosted | Online)]
-        return levels([np.concatenate([part[k] for part in cuts] or [np.empty(0)])
-                       for k in range(len(self.feature_names))])
+        return levels(
+            [
+                np.concatenate([part[k] for part in cuts] or [np.empty(0)])
+                for k in range(len(self.feature_names))
+            ]
+        )
 
     def inputs(self, values: Array) -> Array:
         """The detectors' columns of `values` f8[n, len(profile.values)]."""
         return np.ascontiguousarray(values[:, self.columns])
 
     def with_weights(self, weights: Array | None) -> Bundle:
-        """The same bundle with other online weights (None: the training's). Raises ConfigError on their number."""
+        """The same bundle with other online weights (None: the training's). Raises ConfigError on
+        their number.
+        """
         if weights is None or self.online is None:
             return self
-        parts = [part.with_params(weights) if isinstance(part, Online) else part for part in self.detectors]
+        parts = [
+            part.with_params(weights) if isinstance(part, Online) else part
+            for part in self.detectors
+        ]
         return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Bundle:
@@ -85,12 +107,19 @@ class Bundle:
         manifest = msgspec.structs.replace(self.manifest, thresholds=dict(thresholds))
         return Bundle(self.path, self.hash, manifest, self.detectors, self.ensemble)
 
-    def score(self, values: Array, weights: Array | None = None, without: Collection[str] = (),
-              call: Callable[[Detector, Array], Array] = score_of) -> Scores:
-        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors out by name.
+    def score(
+        self,
+        values: Array,
+        weights: Array | None = None,
+        without: Collection[str] = (),
+        call: Callable[[Detector, Array], Array] = score_of,
+    ) -> Scores:
+        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors
+        out by name.
 
-        A detector that raises is left out of all rows, one whose score is not finite out of that row. Raises its error
-        when no detector is left: of several a Retry, after which one may be back.
+        A detector that raises is left out of all rows, one whose score is not finite out of that
+        row. Raises its error when no detector is left: of several a Retry, after which one may be
+        back.
         """
         inputs, failures = self.inputs(values), dict[str, Exception]()
         margins = np.full((len(inputs), len(self.detectors)), np.nan)
@@ -103,7 +132,11 @@ class Bundle:
         if len(failures) == len(self.detectors):
             raise min(failures.values(), key=lambda error: not isinstance(error, Retry))
         margins[~np.isfinite(margins)] = np.nan
-        final = self.ensemble.combine(margins) if not np.isnan(margins).any() else self._degraded(margins)
+        final = (
+            self.ensemble.combine(margins)
+            if not np.isnan(margins).any()
+            else self._degraded(margins)
+        )
         return Scores(sigmoid(margins), final, failures)
 
     def _degraded(self, margins: Array) -> Array:
@@ -114,7 +147,9 @@ class Bundle:
         return out
 
     def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
-        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor units."""
+        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor
+        units.
+        """
         return decide(self.rule, scores, amount_minor)
 
     def contributions(self, values: Array, parts: Array | None = None) -> Array:
@@ -126,17 +161,27 @@ class Bundle:
         out = np.empty((len(inputs), 1 + len(self.feature_names)))
         for rows, left_out in patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
-            out[rows] = combiner.shares([part.contributions(inputs[rows]) for k, part in enumerate(self.detectors)
-                                         if k not in left_out])
+            out[rows] = combiner.shares(
+                [
+                    part.contributions(inputs[rows])
+                    for k, part in enumerate(self.detectors)
+                    if k not in left_out
+                ]
+            )
         return out
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
-        """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the folder's name says."""
+        """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the
+        folder's name says.
+        """
         manifest = read_manifest(path)
         if manifest.format != FORMAT:
-            raise ConfigError(f"bundle {path} has format {manifest.format}, this version of Tidegate reads format "
-                              f"{FORMAT}: train a new one with `tidegate train --promote`")
+            raise ConfigError(
+                f"bundle {path} has format {manifest.format}, this version of Tidegate reads "
+                "format "
+                f"{FORMAT}: train a new one with `tidegate train --promote`"
+            )
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
             raise damaged(path, f"this version has no detector {', '.join(unknown)}")
@@ -144,11 +189,20 @@ class Bundle:
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
         if set(manifest.files) - {drift.FILE} != expected or not known_columns:
-            raise damaged(path, f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
-                                "among its values")
+            raise damaged(
+                path,
+                f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
+                "among its values",
+            )
         files = {name: verified(path, name, digest) for name, digest in manifest.files.items()}
         detectors = [kinds[name].load(files, manifest.features) for name in manifest.detectors]
-        return cls(path, path.name, manifest, detectors, combiner.load(files[combiner.file], len(detectors)))
+        return cls(
+            path,
+            path.name,
+            manifest,
+            detectors,
+            combiner.load(files[combiner.file], len(detectors)),
+        )
 
 
 def patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
@@ -158,12 +212,22 @@ def patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]
         yield np.arange(len(parts)), ()
         return
     for pattern in np.unique(missing, axis=0):
-        yield np.flatnonzero((missing == pattern).all(axis=1)), tuple(np.flatnonzero(pattern).tolist())
+        yield (
+            np.flatnonzero((missing == pattern).all(axis=1)),
+            tuple(np.flatnonzero(pattern).tolist()),
+        )
 
 
-def save(folder: Path, manifest: Manifest, detectors: Sequence[Detector], ensemble: Combiner,
-         reference: Reference | None = None) -> Bundle:
-    """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All or nothing."""
+def save(
+    folder: Path,
+    manifest: Manifest,
+    detectors: Sequence[Detector],
+    ensemble: Combiner,
+    reference: Reference | None = None,
+) -> Bundle:
+    """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All
+    or nothing.
+    """
     files = {ensemble.file: ensemble.save()}
     for part in detectors:
         files |= part.save()

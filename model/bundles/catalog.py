@@ -23,7 +23,9 @@ class Entry(NamedTuple):
 def entries(folder: Path) -> list[Entry]:
     """All bundles below `folder`, newest first, damaged ones last."""
     found = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
-    return sorted(found, key=lambda entry: (-entry.manifest.created_us if entry.manifest else 0, entry.hash))
+    return sorted(
+        found, key=lambda entry: (-entry.manifest.created_us if entry.manifest else 0, entry.hash)
+    )
 
 
 def _entry(path: Path) -> Entry:
@@ -34,41 +36,61 @@ def _entry(path: Path) -> Entry:
 
 
 def find(folder: Path, prefix: str) -> Bundle:
-    """The one bundle whose hash begins so, read and checked. Raises ConfigError when there is none, or several."""
+    """The one bundle whose hash begins so, read and checked. Raises ConfigError when there is none,
+    or several.
+    """
     found = matches(folder, prefix)
     if len(found) != 1:
         names = ", ".join(path.name for path in matches(folder, ""))
-        raise ConfigError(f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
-                          f"{names or 'none: run `tidegate train`'}")
+        raise ConfigError(
+            f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
+            f"{names or 'none: run `tidegate train`'}"
+        )
     return Bundle.load(found[0])
 
 
 def matches(folder: Path, prefix: str) -> list[Path]:
     """The bundles whose hash begins so."""
-    return sorted(path.parent for path in folder.glob("*/manifest.json") if path.parent.name.startswith(prefix))
+    return sorted(
+        path.parent
+        for path in folder.glob("*/manifest.json")
+        if path.parent.name.startswith(prefix)
+    )
 
 
 def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, Any]]:
-    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics; whether it is the champion,
-    and whether it was trained for this version of the profile.
+    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics; whether
+    it is the champion, and whether it was trained for this version of the profile.
     """
-    return [{"bundle": entry.hash, "champion": entry.hash == champion, "fault": entry.fault,
-             "profile": entry.manifest.profile if entry.manifest else "",
-             "this_profile": bool(entry.manifest and entry.manifest.profile_hash == profile_hash),
-             "created_us": entry.manifest.created_us if entry.manifest else 0,
-             "metrics": entry.manifest.metrics if entry.manifest else {}} for entry in entries(folder)]
+    return [
+        {
+            "bundle": entry.hash,
+            "champion": entry.hash == champion,
+            "fault": entry.fault,
+            "profile": entry.manifest.profile if entry.manifest else "",
+            "this_profile": bool(entry.manifest and entry.manifest.profile_hash == profile_hash),
+            "created_us": entry.manifest.created_us if entry.manifest else 0,
+            "metrics": entry.manifest.metrics if entry.manifest else {},
+        }
+        for entry in entries(folder)
+    ]
 
 
 def promotable(bundle: Bundle, profile_hash: str) -> None:
     """Raises ConfigError unless the bundle was trained for this version of the profile."""
     if bundle.manifest.profile_hash != profile_hash:
-        raise ConfigError(f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
-                          f"{bundle.manifest.profile_hash}, the profile in use is {profile_hash}: train one for it "
-                          "with `tidegate train`")
+        raise ConfigError(
+            f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
+            f"{bundle.manifest.profile_hash}, the profile in use is {profile_hash}: train one for "
+            "it "
+            "with `tidegate train`"
+        )
 
 
 def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
-    """The one bundle whose hash begins so, if it may score for this version of the profile. Raises ConfigError."""
+    """The one bundle whose hash begins so, if it may score for this version of the profile. Raises
+    ConfigError.
+    """
     found = find(folder, prefix)
     promotable(found, profile_hash)
     return found
@@ -77,15 +99,24 @@ def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
 def differences(one: Manifest, other: Manifest) -> dict[str, Change]:
     """What differs, by name: both sides, None where a side has no such thing."""
     left, right = _facts(one), _facts(other)
-    return {name: (left.get(name), right.get(name)) for name in left | right if left.get(name) != right.get(name)}
+    return {
+        name: (left.get(name), right.get(name))
+        for name in left | right
+        if left.get(name) != right.get(name)
+    }
 
 
 def _facts(manifest: Manifest) -> dict[str, object]:
     training = manifest.training
     facts: dict[str, object] = {
-        "profile": f"{manifest.profile} {manifest.profile_hash}", "detectors": ", ".join(manifest.detectors),
-        "history": training.source, "from_us": training.from_us, "to_us": training.to_us,
-        "rows": sum(training.rows), "frauds": sum(training.frauds)}
+        "profile": f"{manifest.profile} {manifest.profile_hash}",
+        "detectors": ", ".join(manifest.detectors),
+        "history": training.source,
+        "from_us": training.from_us,
+        "to_us": training.to_us,
+        "rows": sum(training.rows),
+        "frauds": sum(training.frauds),
+    }
     facts |= {f"threshold {name}": value for name, value in manifest.thresholds.items()}
     facts |= {f"metric {name}": value for name, value in manifest.metrics.items()}
     return facts | {f"feature {name}": "yes" for name in manifest.features}

@@ -1,4 +1,6 @@
-"""What a bundle's folder says of itself, and the check that its files are what it says. Imports no detector."""
+"""What a bundle's folder says of itself, and the check that its files are what it says. Imports no
+detector.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ _LARGEST = 256 * 1024 * 1024
 
 
 class Training(msgspec.Struct, forbid_unknown_fields=True):
-    """Which history the bundle comes from: event times in us of the first and last row learnt from; rows and frauds of
-    what comes before the stack's slice, of that slice and of the test.
+    """Which history the bundle comes from: event times in us of the first and last row learnt from;
+    rows and frauds of what comes before the stack's slice, of that slice and of the test.
     """
 
     source: str
@@ -49,7 +51,9 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's name says."""
+    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's
+    name says.
+    """
     content = _read(path / MANIFEST)
     digest = hashlib.sha256(content).hexdigest()[:16]
     if digest != path.name:
@@ -61,11 +65,15 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def verified(path: Path, name: str, expected: str) -> bytes:
-    """The content of the bundle's file `name`. Raises ConfigError when its SHA-256 is not the expected one."""
+    """The content of the bundle's file `name`. Raises ConfigError when its SHA-256 is not the
+    expected one.
+    """
     content = _read(path / name)
     found = hashlib.sha256(content).hexdigest()
     if found != expected:
-        raise damaged(path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}...")
+        raise damaged(
+            path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}..."
+        )
     return content
 
 
@@ -80,14 +88,21 @@ def _read(file: Path) -> bytes:
 
 def damaged(path: Path, problem: str) -> ConfigError:
     """The error for the bundle in this folder: what is wrong, and what to do about it."""
-    return ConfigError(f"bundle {path}: {problem}. Copy the folder again from where it was trained, "
-                       "or train a new one with `tidegate train`")
+    return ConfigError(
+        f"bundle {path}: {problem}. Copy the folder again from where it was trained, "
+        "or train a new one with `tidegate train`"
+    )
 
 
 def read_reference(bundle: Path) -> Reference | None:
-    """What the bundle in this folder learnt from; None for one that was trained before bundles kept it.
+    """What the bundle in this folder learnt from; None for one that was trained before bundles kept
+    it.
 
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """
     digest = read_manifest(bundle).files.get(REFERENCE)
-    return None if digest is None else read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)
+    return (
+        None
+        if digest is None
+        else read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)
+    )

@@ -1,4 +1,6 @@
-"""The champion: which bundle scores. It is a message on the compacted topic `models`, so every scorer sees the same."""
+"""The champion: which bundle scores. It is a message on the compacted topic `models`, so every
+scorer sees the same.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Promoted(NamedTuple):
 
 
 def model_message(value: bytes | None) -> ModelMessage | None:
-    """A record of the models topic; None for a tombstone or what only a newer version understands."""
+    """A record of the models topic; None for a tombstone or what only a newer version
+    understands.
+    """
     try:
         return None if value is None else decode_model(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -36,8 +40,11 @@ def online_key(bundle: str) -> bytes:
     return f"online/{bundle}".encode()
 
 
-def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0) -> Promoted:
-    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises Retry.
+def promote(
+    broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0
+) -> Promoted:
+    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises
+    Retry.
 
     A bundle that is the champion already stays so, without a new message.
     """
@@ -46,14 +53,26 @@ def promote(broker: Broker, bundle: str, profile: str, *, by: str, timeout: floa
         return current
     previous = current.champion.bundle if current else ""
     champion = Champion(bundle, profile, time.time_ns() // 1000, by, previous)
-    write(broker, TOPIC, b"champion", encode(champion), what=f"the promotion of {bundle}", timeout=timeout)
+    write(
+        broker,
+        TOPIC,
+        b"champion",
+        encode(champion),
+        what=f"the promotion of {bundle}",
+        timeout=timeout,
+    )
     promoted = current_champion(broker, profile, timeout=timeout)
     if promoted is None or promoted.champion.bundle != bundle:
-        raise Retry(f"{bundle} was promoted, but another promotion came right after it: look at `tidegate models list`")
+        raise Retry(
+            f"{bundle} was promoted, but another promotion came right after it: look at `tidegate "
+            "models list`"
+        )
     return promoted
 
 
-def write(broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, timeout: float = 30.0) -> None:
+def write(
+    broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, timeout: float = 30.0
+) -> None:
     """Write one message; returns when it is durable. Raises Retry, which calls it `what`."""
     done = threading.Event()
     faults: list[Exception | None] = []
@@ -73,13 +92,16 @@ def write(broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, ti
 
 
 def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
-    """Let a bundle score beside the champion of a profile (hash), or none (empty); durable then. Raises Retry."""
+    """Let a bundle score beside the champion of a profile (hash), or none (empty); durable then.
+    Raises Retry.
+    """
     shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
     write(broker, TOPIC, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
-    """Let a bundle decide for a share of a profile's (hash) accounts, or the champion for all (empty); durable then.
+    """Let a bundle decide for a share of a profile's (hash) accounts, or the champion for all
+    (empty); durable then.
 
     Raises Retry.
     """
@@ -88,24 +110,36 @@ def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: s
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
-    """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry (after `timeout` s)."""
+    """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry
+    (after `timeout` s).
+    """
     found = _newest(broker, Champion, profile, timeout)
     return None if found is None else Promoted(*found)
 
 
-def current_shadow(broker: Broker, profile: str, *, timeout: float = 30.0) -> tuple[Shadow, int] | None:
-    """The shadow of a profile (hash) and the offset of its message, or None. Raises as `current_champion` does."""
+def current_shadow(
+    broker: Broker, profile: str, *, timeout: float = 30.0
+) -> tuple[Shadow, int] | None:
+    """The shadow of a profile (hash) and the offset of its message, or None. Raises as
+    `current_champion` does.
+    """
     found = _newest(broker, Shadow, profile, timeout)
     return found if found and found[0].bundle else None
 
 
-def current_canary(broker: Broker, profile: str, *, timeout: float = 30.0) -> tuple[Canary, int] | None:
-    """The canary of a profile (hash) and the offset of its message, or None. Raises as `current_champion` does."""
+def current_canary(
+    broker: Broker, profile: str, *, timeout: float = 30.0
+) -> tuple[Canary, int] | None:
+    """The canary of a profile (hash) and the offset of its message, or None. Raises as
+    `current_champion` does.
+    """
     found = _newest(broker, Canary, profile, timeout)
     return found if found and found[0].bundle else None
 
 
-def _newest(broker: Broker, kind: type[Message], profile: str, timeout: float) -> tuple[Message, int] | None:
+def _newest(
+    broker: Broker, kind: type[Message], profile: str, timeout: float
+) -> tuple[Message, int] | None:
     consumer = broker.consumer(None)
     try:
         (source,) = consumer.partitions(TOPIC)
@@ -116,7 +150,9 @@ def _newest(broker: Broker, kind: type[Message], profile: str, timeout: float) -
         at: int | None = first
         while (at if at is not None else first) < end:
             if time.monotonic() > deadline:
-                raise Retry(f"the topic {TOPIC} could not be read up to offset {end} within {timeout:g} s")
+                raise Retry(
+                    f"the topic {TOPIC} could not be read up to offset {end} within {timeout:g} s"
+                )
             for batch in consumer.poll(1000, 0.2):
                 for offset, value in zip(batch.offsets, batch.values, strict=True):
                     message = model_message(value)

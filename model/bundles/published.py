@@ -1,4 +1,6 @@
-"""Whole topics read at once: labels of long ago, what they say, and how far the weights of a bundle are published."""
+"""Whole topics read at once: labels of long ago, what they say, and how far the weights of a bundle
+are published.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,16 @@ _POLL = 4000
 
 
 def read_part(broker: Broker, topic: str, start: int, stop: int | None = None) -> Iterator[Batch]:
-    """The records of a topic of one partition with `start` <= offset < `stop` (None: its end). Raises Retry, Stop."""
+    """The records of a topic of one partition with `start` <= offset < `stop` (None: its end).
+    Raises Retry, Stop.
+    """
     consumer = broker.consumer(None)
     try:
         (source,) = consumer.partitions(topic)
         first, end = consumer.bounds(source)
-        yield from read_range(consumer, source, max(first, start), end if stop is None else stop, _POLL)
+        yield from read_range(
+            consumer, source, max(first, start), end if stop is None else stop, _POLL
+        )
     finally:
         consumer.close()
 
@@ -54,17 +60,28 @@ def labels_of(ids: Sequence[str], said: Mapping[str, bool]) -> NDArray[np.int8]:
 
 
 class WeightsSink(KafkaSink):
-    """Goes on from the newest weights published for `bundle`, whatever labels other bundles have learnt.
+    """Goes on from the newest weights published for `bundle`, whatever labels other bundles have
+    learnt.
 
-    So a bundle that was never learnt for is taken through all labels, publishing on the way, before any new one comes.
+    So a bundle that was never learnt for is taken through all labels, publishing on the way, before
+    any new one comes.
     """
 
-    def __init__(self, broker: Broker, bundle: str, *, instance: str, profile: bytes,
-                 clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        bundle: str,
+        *,
+        instance: str,
+        profile: bytes,
+        clock: Callable[[], int],
+    ) -> None:
         super().__init__(broker, "learn", instance=instance, profile=profile, clock=clock)
         self._bundle, self._next, self._labels = bundle, 0, -1
 
-    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+    def positions(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
         super().positions(consumer, partitions)  # an earlier process's transaction has ended
         for batch in read_part(self._broker, TOPIC, self._next):
             for value in batch.values:
@@ -72,4 +89,8 @@ class WeightsSink(KafkaSink):
                 if isinstance(message, OnlineWeights) and message.bundle == self._bundle:
                     self._labels = message.labels
             self._next = batch.next_offset
-        return {} if self._labels < 0 else {partition: Position(self._labels) for partition in partitions}
+        return (
+            {}
+            if self._labels < 0
+            else {partition: Position(self._labels) for partition in partitions}
+        )

@@ -15,7 +15,9 @@ from tidegate.profile import Profile
 
 _MOST = 5
 _TRIED = 3
-"""Of the strongest reasons, those for which a value is sought that would have let the transaction pass."""
+"""Of the strongest reasons, those for which a value is sought that would have let the transaction
+pass.
+"""
 _LEAST = 0.05
 """Log-odds that a reason must add to be named."""
 
@@ -23,7 +25,8 @@ _LEAST = 0.05
 class Reason(msgspec.Struct, omit_defaults=True):
     """One feature's part in a score; `contribution` in log-odds, `value` None where it is missing.
 
-    `pass_at_most` or `pass_at_least`: with the feature there, and all else as it was, it would have passed.
+    `pass_at_most` or `pass_at_least`: with the feature there, and all else as it was, it would have
+    passed.
     """
 
     feature: str
@@ -34,16 +37,28 @@ class Reason(msgspec.Struct, omit_defaults=True):
     pass_at_least: float | None = None
 
 
-def reasons(bundle: Bundle, profile: Profile, values: Array, amount_minor: Amounts,
-            parts: Array | None = None) -> list[list[Reason]]:
-    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most, strongest first.
+def reasons(
+    bundle: Bundle,
+    profile: Profile,
+    values: Array,
+    amount_minor: Amounts,
+    parts: Array | None = None,
+) -> list[list[Reason]]:
+    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most,
+    strongest first.
 
     `parts` are the detectors' scores f8[n, m] of these rows, NaN where one was left out.
     """
     inputs, shares = bundle.inputs(values), bundle.contributions(values, parts)[:, 1:]
     order = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
-    found = [[_reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
-              for k in row if shares[i, k] >= _LEAST] for i, row in enumerate(order)]
+    found = [
+        [
+            _reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
+            for k in row
+            if shares[i, k] >= _LEAST
+        ]
+        for i, row in enumerate(order)
+    ]
     limits = passing(bundle, values, amount_minor, order[:, :_TRIED], parts)
     for row, most, least in zip(found, limits.at_most, limits.at_least, strict=True):
         for reason, high, low in zip(row, most, least, strict=False):
@@ -55,8 +70,12 @@ def _reason(profile: Profile, feature: str, value: float, share: float) -> Reaso
     missing = math.isnan(value)
     said = f"{feature} is missing" if missing else f"{feature} = {_word(profile, feature, value)}"
     odds = math.exp(min(share, 20.0))
-    return Reason(feature, None if missing else float(value), round(float(share), 4),
-                  f"{said} multiplies the odds by {odds:.2g}")
+    return Reason(
+        feature,
+        None if missing else float(value),
+        round(float(share), 4),
+        f"{said} multiplies the odds by {odds:.2g}",
+    )
 
 
 def _word(profile: Profile, feature: str, value: float) -> str:

@@ -1,4 +1,6 @@
-"""Which bundles score, by the messages of the topic `models`: the champion, its shadow, and a canary."""
+"""Which bundles score, by the messages of the topic `models`: the champion, its shadow, and a
+canary.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Model(NamedTuple):
-    """A bundle with the online weights in use, and the offset on the labels topic up to which these have learnt."""
+    """A bundle with the online weights in use, and the offset on the labels topic up to which these
+    have learnt.
+    """
 
     bundle: Bundle
     online_labels: int
@@ -63,7 +67,9 @@ class Serving:
                 champion = message
             else:
                 beside[type(message)] = message
-        if champion is not None and (self._trained is None or self._trained.hash != champion.bundle):
+        if champion is not None and (
+            self._trained is None or self._trained.hash != champion.bundle
+        ):
             self._trained = self._load(champion.bundle)
             _LOG.info("scoring with bundle %s", champion.bundle)
             MODEL_INFO.clear()
@@ -97,15 +103,26 @@ class Serving:
         online = self._weights.get(bundle.hash)
         if online is None:
             return Model(bundle, NONE)
-        return Model(bundle.with_weights(np.frombuffer(online.weights, "<f8").astype(np.float64)), online.labels)
+        return Model(
+            bundle.with_weights(np.frombuffer(online.weights, "<f8").astype(np.float64)),
+            online.labels,
+        )
 
     def _load(self, name: str) -> Bundle:
         if Path(name).name != name:
-            raise ConfigError(f"the champion {name!r} on the topic models is no bundle's hash: promote another one")
+            raise ConfigError(
+                f"the champion {name!r} on the topic models is no bundle's hash: promote another "
+                "one"
+            )
         bundle = Bundle.load(self._folder / name)
         wanted = (list(self._profile.values), self._profile.models.names)
         if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
-            raise ConfigError(f"bundle {bundle.path}: trained for other columns or models than {self._profile.path} "
-                              "has; train one with `tidegate train`")
-        bundle.score(np.full((1, len(self._profile.values)), np.nan))  # compiles the loops: no batch is to wait for it
+            raise ConfigError(
+                f"bundle {bundle.path}: trained for other columns or models than "
+                f"{self._profile.path} "
+                "has; train one with `tidegate train`"
+            )
+        bundle.score(
+            np.full((1, len(self._profile.values)), np.nan)
+        )  # compiles the loops: no batch is to wait for it
         return bundle

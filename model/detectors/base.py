@@ -22,8 +22,8 @@ T = TypeVar("T")
 class Detector(Protocol):
     """A model that gives every row log-odds of fraud. Immutable, seeded, its inputs left alone.
 
-    `features` are the input columns in the detector's own (sorted) order: the order at training does not matter. A row
-    gets the same bits alone and in any batch. NaN is a missing value.
+    `features` are the input columns in the detector's own (sorted) order: the order at training
+    does not matter. A row gets the same bits alone and in any batch. NaN is a missing value.
     """
 
     name: ClassVar[str]
@@ -33,9 +33,17 @@ class Detector(Protocol):
     features: tuple[str, ...]
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
-            seed: int = 0) -> Self:
-        """Train on `x` f8[n, len(features)] and `y` bool[n], in time order. Raises ConfigError for a wrong setting."""
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,
+    ) -> Self:
+        """Train on `x` f8[n, len(features)] and `y` bool[n], in time order. Raises ConfigError for
+        a wrong setting.
+        """
         ...
 
     def score(self, x: Array) -> Array:
@@ -43,16 +51,22 @@ class Detector(Protocol):
         ...
 
     def contributions(self, x: Array) -> Array:
-        """f8[n, 1 + len(self.features)]: the base, then what each feature adds; a row's sum is its score."""
+        """f8[n, 1 + len(self.features)]: the base, then what each feature adds; a row's sum is its
+        score.
+        """
         ...
 
     def save(self) -> Files:
-        """The content of each of `files`: text, arrays or a TFLite graph, nothing that executes on loading."""
+        """The content of each of `files`: text, arrays or a TFLite graph, nothing that executes on
+        loading.
+        """
         ...
 
     @classmethod
     def load(cls, files: Files, features: Sequence[str]) -> Self:
-        """What `save` wrote, for exactly these features. Raises ConfigError when it does not fit."""
+        """What `save` wrote, for exactly these features. Raises ConfigError when it does not
+        fit.
+        """
         ...
 
 
@@ -62,8 +76,11 @@ def ordered(x: Array, features: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
     return np.ascontiguousarray(x[:, order], dtype=np.float64), tuple(features[i] for i in order)
 
 
-def setting(name: str, given: Settings, defaults: Mapping[str, float], others: Sequence[str] = ()) -> dict[str, float]:
-    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and wrong values.
+def setting(
+    name: str, given: Settings, defaults: Mapping[str, float], others: Sequence[str] = ()
+) -> dict[str, float]:
+    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and
+    wrong values.
 
     `others` are settings that are no numbers; who uses them checks them.
     """
@@ -72,7 +89,9 @@ def setting(name: str, given: Settings, defaults: Mapping[str, float], others: S
         if key in others:
             continue
         if key not in defaults:
-            raise ConfigError(f"models.{name}.{key}: no such setting; there are {', '.join([*defaults, *others])}")
+            raise ConfigError(
+                f"models.{name}.{key}: no such setting; there are {', '.join([*defaults, *others])}"
+            )
         if isinstance(value, bool | str | list) or not 0 < value <= 1e6:
             raise ConfigError(f"models.{name}.{key}: expected a positive number, got {value!r}")
         found[key] = float(value)
@@ -85,5 +104,3 @@ def read_json(name: str, content: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{name} is damaged ({error}): fetch the bundle again") from error
-
-

@@ -18,6 +18,14 @@ def known() -> Mapping[str, type[Detector]]:
     from model.detectors.trees.lightgbm import LightGBM
     from model.detectors.trees.xgboost import XGBoost
 
-    kinds: tuple[Any, ...] = (LightGBM, XGBoost, Online, IsolationForest, Autoencoder, LstmAutoencoder,
-                              VariationalAutoencoder, Classifier)
+    kinds: tuple[Any, ...] = (
+        LightGBM,
+        XGBoost,
+        Online,
+        IsolationForest,
+        Autoencoder,
+        LstmAutoencoder,
+        VariationalAutoencoder,
+        Classifier,
+    )
     return {kind.name: kind for kind in kinds}

@@ -1,8 +1,9 @@
 """The newest rows of a stream, counted in the bins of the bundle that scored them.
 
-A partition's offsets are cut into blocks of `WINDOW`; a state holds the counts of the block that is being filled and of
-the one before, so between one and two blocks speak. It depends on no row before those two, and not on how the log is
-cut into batches. Where several bundles score, in a promotion or beside a canary, each has counts of its own.
+A partition's offsets are cut into blocks of `WINDOW`; a state holds the counts of the block that is
+being filled and of the one before, so between one and two blocks speak. It depends on no row before
+those two, and not on how the log is cut into batches. Where several bundles score, in a promotion
+or beside a canary, each has counts of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ class Rows(NamedTuple):
 
 
 class WindowState:
-    """A `State` of the stream: of each bundle the counts i8[2, columns, BINS] of the block before and of this one."""
+    """A `State` of the stream: of each bundle the counts i8[2, columns, BINS] of the block before
+    and of this one.
+    """
 
     def __init__(self, columns: int) -> None:
         self._shape = 2, columns, BINS
@@ -63,7 +66,11 @@ class WindowState:
     def arrays(self) -> Arrays:
         names = sorted(self.counts)
         counts = np.array([self.counts[name] for name in names], np.int64).reshape(-1, *self._shape)
-        return {"bundles": np.array(names, "S16"), "counts": counts, "block": np.array([self.block], np.int64)}
+        return {
+            "bundles": np.array(names, "S16"),
+            "counts": counts,
+            "block": np.array([self.block], np.int64),
+        }
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError."""
@@ -72,17 +79,24 @@ class WindowState:
             self.counts = dict(zip(arrays["bundles"].astype("S16").tolist(), counts, strict=True))
             (self.block,) = arrays["block"].tolist()
         except (KeyError, ValueError, TypeError) as error:
-            raise ConfigError(f"the drift's snapshot does not fit ({error}): delete it, it is rebuilt") from error
+            raise ConfigError(
+                f"the drift's snapshot does not fit ({error}): delete it, it is rebuilt"
+            ) from error
 
     def digest(self) -> str:
-        content = b"".join(part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values())
+        content = b"".join(
+            part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values()
+        )
         return hashlib.sha256(content).hexdigest()
 
     def advance(self, block: int) -> None:
         """Fill this block from now on, the one that is being filled or a later one."""
         if block != self.block:
-            self.counts = {name: np.stack([old[1], np.zeros_like(old[1])]) for name, old in self.counts.items()
-                           if block == self.block + 1 and old[1].any()}
+            self.counts = {
+                name: np.stack([old[1], np.zeros_like(old[1])])
+                for name, old in self.counts.items()
+                if block == self.block + 1 and old[1].any()
+            }
             self.block = block
 
     def add(self, bundle: bytes, counts: Counts) -> None:
@@ -100,7 +114,9 @@ def reached(offsets: NDArray[np.int64], window: int = WINDOW) -> int:
     return int(np.searchsorted(offsets, (offsets[-1] // window - 1) * window))
 
 
-def fold(state: WindowState, rows: Rows, grid_of: Callable[[bytes], Grid | None], window: int = WINDOW) -> None:
+def fold(
+    state: WindowState, rows: Rows, grid_of: Callable[[bytes], Grid | None], window: int = WINDOW
+) -> None:
     """Count rows. Those of a bundle without a grid are passed over."""
     blocks = rows.offsets // window
     for start, stop in _runs(blocks, rows.bundles):

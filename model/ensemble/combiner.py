@@ -36,11 +36,15 @@ class Combiner(Protocol):
         ...
 
     def shares(self, parts: Sequence[Array]) -> Array:
-        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`."""
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of
+        `combine`.
+        """
         ...
 
     def without(self, left_out: tuple[int, ...]) -> Combiner:
-        """What combines the other detectors, in the same order. Raises ConfigError when nothing was made for that."""
+        """What combines the other detectors, in the same order. Raises ConfigError when nothing was
+        made for that.
+        """
         ...
 
     def save(self) -> bytes:

@@ -1,4 +1,6 @@
-"""Several detectors' scores become one where nobody has said what was fraud: a weighted average of their ranks."""
+"""Several detectors' scores become one where nobody has said what was fraud: a weighted average of
+their ranks.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from model.jit import jit
 from tidegate.errors import ConfigError
 
 _LEVELS = 1.0 / (1.0 + np.exp(-np.linspace(-9.0, 9.0, 181)))
-"""Shares of the reference whose scores are kept: close together where decisions are made, in the tails."""
+"""Shares of the reference whose scores are kept: close together where decisions are made, in the
+tails.
+"""
 _FLAT = 1e-12
 
 
@@ -59,8 +63,8 @@ def _average(ranks: Array, weights: Array, out: Array) -> None:
 class RankAverage:
     """The weighted mean of each score's rank among the scores of rows that no detector has seen.
 
-    Not a probability: 0.99 says that a row is more unusual than about 99% of those. `weights` f8[m], `reference`
-    f8[m, knots].
+    Not a probability: 0.99 says that a row is more unusual than about 99% of those. `weights`
+    f8[m], `reference` f8[m, knots].
     """
 
     weights: Array
@@ -71,7 +75,10 @@ class RankAverage:
     @classmethod
     def fit(cls, parts: Array, weights: Sequence[float]) -> Self:
         """From scores f8[n, m] of held-out rows, and how much each detector counts."""
-        return cls(np.array(weights, np.float64), np.ascontiguousarray(np.quantile(parts, _LEVELS, axis=0).T))
+        return cls(
+            np.array(weights, np.float64),
+            np.ascontiguousarray(np.quantile(parts, _LEVELS, axis=0).T),
+        )
 
     def ranks(self, parts: Array) -> Array:
         """f8[n, m] in (0, 1) of scores f8[n, m]."""
@@ -86,9 +93,11 @@ class RankAverage:
         return out
 
     def shares(self, parts: Sequence[Array]) -> Array:
-        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of `combine`.
+        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of
+        `combine`.
 
-        What a detector's rank differs by from that of its base is divided among the features in proportion.
+        What a detector's rank differs by from that of its base is divided among the features in
+        proportion.
         """
         bases, scores = (np.column_stack([side(part) for part in parts]) for side in (_base, _sum))
         start, end = self.ranks(bases), self.ranks(scores)
@@ -100,7 +109,9 @@ class RankAverage:
         return out
 
     def without(self, left_out: tuple[int, ...]) -> RankAverage:
-        return RankAverage(np.delete(self.weights, left_out), np.delete(self.reference, left_out, axis=0))
+        return RankAverage(
+            np.delete(self.weights, left_out), np.delete(self.reference, left_out, axis=0)
+        )
 
     def save(self) -> bytes:
         return msgspec.json.encode(_File(self.weights.tolist(), self.reference.tolist()))
@@ -113,12 +124,21 @@ class RankAverage:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{cls.file} is damaged ({error}): fetch the bundle again") from error
         if any(len(knots) != len(_LEVELS) for knots in file.reference) or not (
-                len(file.reference) == len(file.weights) == parts):
-            raise ConfigError(f"{cls.file}: not {parts} detectors with {len(_LEVELS)} scores each: fetch the bundle "
-                              "again")
-        weights, reference = np.array(file.weights), np.array(file.reference).reshape(parts, len(_LEVELS))
+            len(file.reference) == len(file.weights) == parts
+        ):
+            raise ConfigError(
+                f"{cls.file}: not {parts} detectors with {len(_LEVELS)} scores each: fetch the "
+                "bundle "
+                "again"
+            )
+        weights, reference = (
+            np.array(file.weights),
+            np.array(file.reference).reshape(parts, len(_LEVELS)),
+        )
         if np.any(weights <= 0) or np.any(np.diff(reference) < 0):
-            raise ConfigError(f"{cls.file}: weights must be positive and scores in order: fetch the bundle again")
+            raise ConfigError(
+                f"{cls.file}: weights must be positive and scores in order: fetch the bundle again"
+            )
         return cls(weights, reference)
 
 

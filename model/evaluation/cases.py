@@ -1,4 +1,6 @@
-"""Past transactions to decide again: from a file, from the raw topic, or the rows of the database."""
+"""Past transactions to decide again: from a file, from the raw topic, or the rows of the
+database.
+"""
 
 from __future__ import annotations
 
@@ -55,47 +57,100 @@ class _Taken:
         self.accounts: list[str] = []
         self.read = self.rejected = 0
         numbers, hashes = np.empty(0, np.int64), np.empty((0, len(profile.hashed)), np.uint64)
-        self._columns = [(numbers, numbers, numbers, numbers, hashes, np.empty((0, len(profile.values))))]
+        self._columns = [
+            (numbers, numbers, numbers, numbers, hashes, np.empty((0, len(profile.values))))
+        ]
 
-    def add(self, intake: Intake, row: NDArray[np.int64], order: NDArray[np.int64],
-            place: Callable[[int], str]) -> None:
-        """`row` and `order` i8[messages]: number in the source, and in the log; `place` names one without an id."""
+    def add(
+        self,
+        intake: Intake,
+        row: NDArray[np.int64],
+        order: NDArray[np.int64],
+        place: Callable[[int], str],
+    ) -> None:
+        """`row` and `order` i8[messages]: number in the source, and in the log; `place` names one
+        without an id.
+        """
         names = map(attrgetter(self._profile.id_field), intake.txs)
-        self.ids += [place(at) if name is None else str(name) for at, name in zip(intake.at, names, strict=True)]
+        self.ids += [
+            place(at) if name is None else str(name)
+            for at, name in zip(intake.at, names, strict=True)
+        ]
         columns = intake.columns
         if self._profile.account:
             self.accounts += [text.decode() for text in columns.texts[self._profile.account]]
         self.read += len(row)
         self.rejected += len(intake.rejects)
-        self._columns.append((row[intake.at], order[intake.at], columns.times, columns.amounts, columns.hashes,
-                              columns.values))
+        self._columns.append(
+            (
+                row[intake.at],
+                order[intake.at],
+                columns.times,
+                columns.amounts,
+                columns.hashes,
+                columns.values,
+            )
+        )
 
-    def cases(self, labels: Callable[[list[str], NDArray[np.int64]], NDArray[np.int8]], span: Span, source: str,
-              progress: Progress) -> Cases:
+    def cases(
+        self,
+        labels: Callable[[list[str], NDArray[np.int64]], NDArray[np.int8]],
+        span: Span,
+        source: str,
+        progress: Progress,
+    ) -> Cases:
         """In the order of the log, of several with the same id the first, with features."""
-        rows, order, times, amounts, hashes, values = map(np.concatenate, zip(*self._columns, strict=True))
+        rows, order, times, amounts, hashes, values = map(
+            np.concatenate, zip(*self._columns, strict=True)
+        )
         self._columns.clear()
         kept = np.argsort(order, kind="stable")
         kept = kept[~pd.Series(self.ids).iloc[kept].duplicated().to_numpy()]
         if not np.array_equal(kept, np.arange(len(order))):
-            rows, times, amounts, hashes, values = (part[kept] for part in (rows, times, amounts, hashes, values))
-        ids, accounts = ([column[at] for at in kept] if column else [] for column in (self.ids, self.accounts))
+            rows, times, amounts, hashes, values = (
+                part[kept] for part in (rows, times, amounts, hashes, values)
+            )
+        ids, accounts = (
+            [column[at] for at in kept] if column else [] for column in (self.ids, self.accounts)
+        )
         said = labels(ids, rows)
-        fold_columns(self._profile, times, hashes, values, said,
-                     lambda share: progress(_READ + (1 - _READ) * share, f"features of {len(ids):,} transactions"))
+        fold_columns(
+            self._profile,
+            times,
+            hashes,
+            values,
+            said,
+            lambda share: progress(
+                _READ + (1 - _READ) * share, f"features of {len(ids):,} transactions"
+            ),
+        )
         log = Log(values, said, np.maximum.accumulate(times))
-        return Cases(ids, accounts, amounts, log, span.rows(log.times), source, self.read, self.rejected,
-                     len(order) - len(kept))
+        return Cases(
+            ids,
+            accounts,
+            amounts,
+            log,
+            span.rows(log.times),
+            source,
+            self.read,
+            self.rejected,
+            len(order) - len(kept),
+        )
 
 
 def from_file(profile: Profile, path: Path, label: str, span: Span, progress: Progress) -> Cases:
-    """The rows of a file that the API would take, by event time, through the serving operator; all fill windows.
+    """The rows of a file that the API would take, by event time, through the serving operator; all
+    fill windows.
 
     Raises ConfigError when the file cannot be read, or lacks a column.
     """
     from model.history.readers import Source
 
-    labels, taken, source = read_labels(profile, path, label), _Taken(profile), Source(path, profile)
+    labels, taken, source = (
+        read_labels(profile, path, label),
+        _Taken(profile),
+        Source(path, profile),
+    )
     for chunk in source.chunks(0, _ROWS):
         intake = take(profile, chunk.lines, np.zeros(len(chunk.lines), np.int64))
         row = chunk.first + np.arange(len(chunk.lines))
@@ -104,12 +159,15 @@ def from_file(profile: Profile, path: Path, label: str, span: Span, progress: Pr
         taken.add(intake, row, order, lambda at, chunk=chunk: chunk.ids[at])  # type: ignore[misc] # bound early
         progress(_READ * taken.read / max(1, len(labels)), f"reading, {taken.read:,} so far")
     if taken.read != len(labels):
-        raise ConfigError(f"{path}: {taken.read} transactions and {len(labels)} verdicts: is there a broken line?")
+        raise ConfigError(
+            f"{path}: {taken.read} transactions and {len(labels)} verdicts: is there a broken line?"
+        )
     return taken.cases(lambda _ids, rows: labels[rows], span, str(path), progress)
 
 
 def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress) -> Cases:
-    """What the raw topic still holds, in the order of the records' times, and the newest verdict on each transaction.
+    """What the raw topic still holds, in the order of the records' times, and the newest verdict on
+    each transaction.
 
     Joins no group. Raises Retry when it cannot be read.
     """
@@ -119,15 +177,23 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
         intake = take(profile, [value or b"" for value in batch.values], received)
-        taken.add(intake, np.array(batch.offsets), received, lambda at, batch=batch: (  # type: ignore[misc] # bound early
-            f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at]}"))
+        taken.add(
+            intake,
+            np.array(batch.offsets),
+            received,
+            lambda at, batch=batch: (  # type: ignore[misc] # bound early
+                f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at]}"
+            ),
+        )
         progress(_READ * share, f"reading, {taken.read:,} so far")
     said = verdicts(broker)
     return taken.cases(lambda ids, _rows: labels_of(ids, said), span, f"topic {_RAW}", progress)
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
-    """All records of the raw topic up to its present end, and the share that is read. Raises Retry."""
+    """All records of the raw topic up to its present end, and the share that is read. Raises
+    Retry.
+    """
     consumer = broker.consumer(None)
     try:
         bounds = {source: consumer.bounds(source) for source in consumer.partitions(_RAW)}
@@ -145,6 +211,7 @@ def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
 
 
 def _left(consumer: Consumer, bounds: dict[TopicPartition, tuple[int, int]]) -> int:
-    return sum(max(0, end - (consumer.position(source) or first)) for source, (first, end) in bounds.items())
-
-
+    return sum(
+        max(0, end - (consumer.position(source) or first))
+        for source, (first, end) in bounds.items()
+    )

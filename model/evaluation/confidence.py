@@ -1,4 +1,6 @@
-"""Whether one model ranks better than another on the same rows, and how sure that is: a paired bootstrap."""
+"""Whether one model ranks better than another on the same rows, and how sure that is: a paired
+bootstrap.
+"""
 
 from __future__ import annotations
 
@@ -15,19 +17,23 @@ RESAMPLES = 1000
 
 
 class Difference(NamedTuple):
-    """Average precision of the second scores minus that of the first, and its interval at `LEVEL`."""
+    """Average precision of the second scores minus that of the first, and its interval at
+    `LEVEL`.
+    """
 
     point: float
     low: float
     high: float
 
 
-def difference(first: Array, second: Array, y: NDArray[np.bool_], groups: NDArray[np.int64],
-               seed: int = 0) -> Difference:
+def difference(
+    first: Array, second: Array, y: NDArray[np.bool_], groups: NDArray[np.int64], seed: int = 0
+) -> Difference:
     """Compare two scores f8[n] of the same rows, whose outcomes y bool[n] hold frauds.
 
-    Whole groups (`groups` i8[n], an account each) are drawn with replacement (Efron's percentile interval), since one
-    account's frauds are not independent: rows drawn one by one would give too narrow an interval.
+    Whole groups (`groups` i8[n], an account each) are drawn with replacement (Efron's percentile
+    interval), since one account's frauds are not independent: rows drawn one by one would give too
+    narrow an interval.
     """
     members, group = np.unique(groups, return_inverse=True)
     ranked = [_Ranked(scores, y) for scores in (first, second)]
@@ -39,7 +45,9 @@ def difference(first: Array, second: Array, y: NDArray[np.bool_], groups: NDArra
         found[k] = challenger - champion
     tail = (1 - LEVEL) / 2
     low, high = np.nanquantile(found, [tail, 1 - tail])  # NaN: a resample without frauds
-    return Difference(average_precision(second, y) - average_precision(first, y), float(low), float(high))
+    return Difference(
+        average_precision(second, y) - average_precision(first, y), float(low), float(high)
+    )
 
 
 class _Ranked:

@@ -27,15 +27,22 @@ class Fold(NamedTuple):
 
 
 def score_fold(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Array:
-    """Score the test and learn in turns what comes after the fit: a label counts once it is a label delay old."""
+    """Score the test and learn in turns what comes after the fit: a label counts once it is a label
+    delay old.
+    """
     out = np.empty(fold.test.stop - fold.test.start)
     for rows, params in learning(profile, bundle, fold, log):
-        out[rows.start - fold.test.start:rows.stop - fold.test.start] = bundle.score(log.values[rows], params).final
+        out[rows.start - fold.test.start : rows.stop - fold.test.start] = bundle.score(
+            log.values[rows], params
+        ).final
     return out
 
 
-def learning(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Iterator[tuple[slice, Array | None]]:
-    """The test in steps of a few rows, and the online weights (None: the bundle has none) that score each step.
+def learning(
+    profile: Profile, bundle: Bundle, fold: Fold, log: Log
+) -> Iterator[tuple[slice, Array | None]]:
+    """The test in steps of a few rows, and the online weights (None: the bundle has none) that
+    score each step.
 
     They are learnt from the rows after the fit, each label once it is a label delay old.
     """
@@ -43,7 +50,10 @@ def learning(profile: Profile, bundle: Bundle, fold: Fold, log: Log) -> Iterator
     learnt = fold.fit.stop
     for start in range(fold.test.start, fold.test.stop, _STEP):
         if bundle.online is not None and params is not None:
-            mature = max(learnt, int(np.searchsorted(log.times, log.times[start] - profile.label_delay_us, "right")))
+            mature = max(
+                learnt,
+                int(np.searchsorted(log.times, log.times[start] - profile.label_delay_us, "right")),
+            )
             for first in range(learnt, mature, _LEARNT):
                 rows = np.arange(first, min(first + _LEARNT, mature))
                 rows = rows[log.labels[rows] >= 0]

@@ -1,4 +1,6 @@
-"""A backtest's report on disk: one HTML file that needs no other, its plots as PNG, and all figures as JSON."""
+"""A backtest's report on disk: one HTML file that needs no other, its plots as PNG, and all figures
+as JSON.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, found: Report) -> None:
-    """Write report.json, report.html and the plots; files of an earlier report are replaced. Raises ConfigError."""
+    """Write report.json, report.html and the plots; files of an earlier report are replaced. Raises
+    ConfigError.
+    """
     drawn = plots([found.champion, found.candidate])
     files = {f"{name}.png": content for name, content in drawn.items()}
     files["report.json"] = msgspec.json.format(msgspec.json.encode(found), indent=1)
@@ -29,15 +33,25 @@ def write(folder: Path, found: Report) -> None:
         for name, content in files.items():
             (folder / name).write_bytes(content)
     except OSError as error:
-        raise ConfigError(f"--report {folder}: cannot be written: {error.strerror or error}") from error
+        raise ConfigError(
+            f"--report {folder}: cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def page(found: Report, drawn: dict[str, bytes]) -> str:
     """The HTML. Ids, accounts and reasons are other people's text: everything is escaped."""
-    pages = Environment(loader=PackageLoader("model.evaluation"), autoescape=True, undefined=StrictUndefined,
-                        trim_blocks=True, lstrip_blocks=True)
+    pages = Environment(
+        loader=PackageLoader("model.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     pages.filters |= {"share": _share, "moment": _moment, "number": _number}
-    images = {name: "data:image/png;base64," + base64.b64encode(content).decode() for name, content in drawn.items()}
+    images = {
+        name: "data:image/png;base64," + base64.b64encode(content).decode()
+        for name, content in drawn.items()
+    }
     return pages.get_template("report.html").render(found=found, images=images)
 
 

@@ -14,7 +14,9 @@ _POINTS = 200
 
 
 def average_precision(scores: Array, y: NDArray[np.bool_]) -> float:
-    """Area under precision over recall by steps; equal scores are one step (as scikit-learn's). NaN without frauds."""
+    """Area under precision over recall by steps; equal scores are one step (as scikit-learn's). NaN
+    without frauds.
+    """
     hits, ends = _steps(scores, y)
     recall = np.diff(hits, prepend=0) / y.sum()
     return float(recall @ (hits / ends))
@@ -30,11 +32,16 @@ def auc(scores: Array, y: NDArray[np.bool_]) -> float:
 
 def metrics(prefix: str, scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
     """Average precision and AUC by name."""
-    return {f"{prefix}average_precision": average_precision(scores, y), f"{prefix}auc": auc(scores, y)}
+    return {
+        f"{prefix}average_precision": average_precision(scores, y),
+        f"{prefix}auc": auc(scores, y),
+    }
 
 
 def _steps(scores: Array, y: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frauds, and rows, among those that score at least each distinct score, from the highest down."""
+    """Frauds, and rows, among those that score at least each distinct score, from the highest
+    down.
+    """
     order = np.argsort(-scores, kind="stable")
     last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
     return np.cumsum(y[order], dtype=np.int64)[last], last + 1
@@ -43,23 +50,28 @@ def _steps(scores: Array, y: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDAr
 def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
     """What a backtest says of probabilities f8[n] and outcomes bool[n].
 
-    Ranking (`auc`, `average_precision`; left out when all rows are of one class), `precision_top_1`, `recall_top_1` and
-    `..._5` when that percentage of the rows is reviewed, and calibration: `brier`, `calibration_error` (the mean gap
-    between score and share of frauds over ten bins of scores, weighted by rows).
+    Ranking (`auc`, `average_precision`; left out when all rows are of one class),
+    `precision_top_1`, `recall_top_1` and `..._5` when that percentage of the rows is reviewed, and
+    calibration: `brier`, `calibration_error` (the mean gap between score and share of frauds over
+    ten bins of scores, weighted by rows).
     """
     found = {"rows": len(y), "frauds": int(y.sum()), "base_rate": float(y.mean())}
     if 0 < y.sum() < len(y):
         found |= metrics("", scores, y)
         for percent in (1, 5):
-            top = y[np.argsort(-scores, kind="stable")[:max(1, len(y) * percent // 100)]]
-            found |= {f"precision_top_{percent}": float(top.mean()),
-                      f"recall_top_{percent}": float(top.sum() / y.sum())}
+            top = y[np.argsort(-scores, kind="stable")[: max(1, len(y) * percent // 100)]]
+            found |= {
+                f"precision_top_{percent}": float(top.mean()),
+                f"recall_top_{percent}": float(top.sum() / y.sum()),
+            }
     error = float(np.mean((scores - y) ** 2))
     return found | {"brier": error, "calibration_error": _calibration_error(scores, y)}
 
 
 class Curves(NamedTuple):
-    """Points from the highest score down, one for each score there is: precision over recall, and the ROC."""
+    """Points from the highest score down, one for each score there is: precision over recall, and
+    the ROC.
+    """
 
     scores: Array
     recall: Array
@@ -70,11 +82,18 @@ class Curves(NamedTuple):
 def curves(scores: Array, y: NDArray[np.bool_]) -> Curves:
     """Of scores f8[n] and outcomes bool[n] of both classes."""
     hits, ends = _steps(scores, y)
-    return Curves(np.sort(scores)[::-1][ends - 1], hits / hits[-1], hits / ends, (ends - hits) / (len(y) - hits[-1]))
+    return Curves(
+        np.sort(scores)[::-1][ends - 1],
+        hits / hits[-1],
+        hits / ends,
+        (ends - hits) / (len(y) - hits[-1]),
+    )
 
 
 class Bin(NamedTuple):
-    """Rows whose scores lie in one tenth of [0, 1], their mean score, and the share of frauds among them."""
+    """Rows whose scores lie in one tenth of [0, 1], their mean score, and the share of frauds among
+    them.
+    """
 
     rows: int
     score: float
@@ -84,8 +103,11 @@ class Bin(NamedTuple):
 def calibration(scores: Array, y: NDArray[np.bool_]) -> list[Bin]:
     """The bins that have rows, from the lowest scores up (a reliability diagram)."""
     rows, total, frauds = _bins(scores, y)
-    return [Bin(int(n), float(score / n), float(fraud / n)) for n, score, fraud in zip(rows, total, frauds, strict=True)
-            if n]
+    return [
+        Bin(int(n), float(score / n), float(fraud / n))
+        for n, score, fraud in zip(rows, total, frauds, strict=True)
+        if n
+    ]
 
 
 def _bins(scores: Array, y: NDArray[np.bool_]) -> Array:
@@ -102,7 +124,8 @@ def _calibration_error(scores: Array, y: NDArray[np.bool_]) -> float:
 class Quality(msgspec.Struct):
     """How good scores are: `metrics` as `report` names them, and what plots show.
 
-    `calibration` is empty for scores that are no probabilities, `curves` where all rows are of one class.
+    `calibration` is empty for scores that are no probabilities, `curves` where all rows are of one
+    class.
     """
 
     name: str
@@ -117,14 +140,31 @@ def quality(name: str, scores: Array, y: NDArray[np.bool_], *, calibrated: bool)
     both = bool(y.any() and not y.all())
     found = report(scores, y) if len(y) else {}
     if not calibrated:
-        found = {key: value for key, value in found.items() if key not in ("brier", "calibration_error")}
-    return Quality(name, found, calibration(scores, y) if calibrated and len(y) else [],
-                   thinned(curves(scores, y)) if both else {})
+        found = {
+            key: value for key, value in found.items() if key not in ("brier", "calibration_error")
+        }
+    return Quality(
+        name,
+        found,
+        calibration(scores, y) if calibrated and len(y) else [],
+        thinned(curves(scores, y)) if both else {},
+    )
 
 
 def thinned(found: Curves) -> dict[str, list[float]]:
-    """Some hundreds of the points, evenly along recall and along the rate of false positives; both ends are kept."""
+    """Some hundreds of the points, evenly along recall and along the rate of false positives; both
+    ends are kept.
+    """
     grid = np.linspace(0.0, 1.0, _POINTS)
-    at = np.unique(np.concatenate([[0], *(np.searchsorted(axis, grid) for axis in (
-        found.recall, found.false_positive_rate))]))
+    at = np.unique(
+        np.concatenate(
+            [
+                [0],
+                *(
+                    np.searchsorted(axis, grid)
+                    for axis in (found.recall, found.false_positive_rate)
+                ),
+            ]
+        )
+    )
     return {name: column[at].tolist() for name, column in found._asdict().items()}

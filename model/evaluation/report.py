@@ -1,6 +1,8 @@
-"""What a candidate's decisions would have been worth, beside the champion's, on rows whose verdicts are known by now.
+"""What a candidate's decisions would have been worth, beside the champion's, on rows whose verdicts
+are known by now.
 
-A row without a verdict counts as neither fraud nor legitimate: it is in the decisions, and in no other figure.
+A row without a verdict counts as neither fraud nor legitimate: it is in the decisions, and in no
+other figure.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ Flags = NDArray[np.bool_]
 
 
 class Confusion(msgspec.Struct):
-    """Rows with a verdict by outcome; precision is None when none is flagged, recall when there is no fraud."""
+    """Rows with a verdict by outcome; precision is None when none is flagged, recall when there is
+    no fraud.
+    """
 
     flagged_frauds: int
     flagged_legitimate: int
@@ -35,7 +39,9 @@ class Confusion(msgspec.Struct):
 
 
 class Reviews(msgspec.Struct):
-    """When the highest scores of each day are reviewed: what that finds, and which share of all frauds it is."""
+    """When the highest scores of each day are reviewed: what that finds, and which share of all
+    frauds it is.
+    """
 
     per_day: int
     reviewed: int
@@ -46,7 +52,9 @@ class Reviews(msgspec.Struct):
 
 
 class Money(msgspec.Struct):
-    """In the money field's units: frauds sent to review or blocked, frauds approved, legitimate ones blocked."""
+    """In the money field's units: frauds sent to review or blocked, frauds approved, legitimate
+    ones blocked.
+    """
 
     saved: float
     lost: float
@@ -56,7 +64,8 @@ class Money(msgspec.Struct):
 class Figures(Quality):
     """How good one side's scores and decisions are.
 
-    `good_customers_blocked`: accounts (transactions where there are none) with a legitimate transaction blocked.
+    `good_customers_blocked`: accounts (transactions where there are none) with a legitimate
+    transaction blocked.
     """
 
     thresholds: dict[str, float]
@@ -78,7 +87,9 @@ class Opinion(msgspec.Struct):
 
 
 class Example(msgspec.Struct):
-    """A transaction that the two decide differently. `amount` in units; `fraud` None: no verdict."""
+    """A transaction that the two decide differently. `amount` in units; `fraud` None: no
+    verdict.
+    """
 
     transaction_id: str
     account: str
@@ -90,7 +101,9 @@ class Example(msgspec.Struct):
 
 
 class Disagreements(msgspec.Struct):
-    """Rows by the champion's decision and then the candidate's, and those where their scores differ most."""
+    """Rows by the champion's decision and then the candidate's, and those where their scores differ
+    most.
+    """
 
     rows: int
     counts: dict[str, dict[str, int]]
@@ -98,8 +111,9 @@ class Disagreements(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """All that a backtest of a candidate found. `read` messages, of which `rejected` are no transactions of the
-    profile and `duplicates` were sent again; `rows` were decided, and `verdicts` of them are known. Times in us.
+    """All that a backtest of a candidate found. `read` messages, of which `rejected` are no
+    transactions of the profile and `duplicates` were sent again; `rows` were decided, and
+    `verdicts` of them are known. Times in us.
     """
 
     profile: str
@@ -121,7 +135,9 @@ class Report(msgspec.Struct):
 
 
 class Judged(NamedTuple):
-    """The rows that were decided, as arrays: times i8[n] us, amounts i8[n] in minor units, verdicts i1[n], accounts."""
+    """The rows that were decided, as arrays: times i8[n] us, amounts i8[n] in minor units, verdicts
+    i1[n], accounts.
+    """
 
     times: NDArray[np.int64]
     amounts: NDArray[np.int64]
@@ -134,52 +150,96 @@ class Judged(NamedTuple):
 def judged(profile: Profile, cases: Cases) -> Judged:
     """The rows of `cases` that are decided again."""
     units = 10.0**profile.decimals if profile.money_field else 0.0
-    return Judged(cases.log.times[cases.rows], cases.amounts[cases.rows], cases.log.labels[cases.rows],
-                  cases.accounts[cases.rows], units)
+    return Judged(
+        cases.log.times[cases.rows],
+        cases.amounts[cases.rows],
+        cases.log.labels[cases.rows],
+        cases.accounts[cases.rows],
+        units,
+    )
 
 
-def compare(profile: Profile, cases: Cases, champion: Side, candidate: Side, capacity: int) -> Report:
+def compare(
+    profile: Profile, cases: Cases, champion: Side, candidate: Side, capacity: int
+) -> Report:
     """Everything about the two; `capacity` is how many transactions a day are reviewed."""
     rows = judged(profile, cases)
     known = rows.labels >= 0
     return Report(
-        f"{profile.name} {profile.hash.decode()}", cases.source, cases.read, cases.rejected, cases.duplicates,
-        len(rows.times), int(known.sum()), int((rows.labels == 1).sum()), int(rows.times[0]), int(rows.times[-1]),
-        figures(candidate, rows, capacity), figures(champion, rows, capacity),
-        disagreements(champion, candidate, cases, rows), _warnings(candidate, champion, int(known.sum())))
+        f"{profile.name} {profile.hash.decode()}",
+        cases.source,
+        cases.read,
+        cases.rejected,
+        cases.duplicates,
+        len(rows.times),
+        int(known.sum()),
+        int((rows.labels == 1).sum()),
+        int(rows.times[0]),
+        int(rows.times[-1]),
+        figures(candidate, rows, capacity),
+        figures(champion, rows, capacity),
+        disagreements(champion, candidate, cases, rows),
+        _warnings(candidate, champion, int(known.sum())),
+    )
 
 
 def _warnings(candidate: Side, champion: Side, verdicts: int) -> list[str]:
-    found = [] if verdicts else ["no verdict is known of these transactions: only decisions can be compared"]
+    found = (
+        []
+        if verdicts
+        else ["no verdict is known of these transactions: only decisions can be compared"]
+    )
     for side in (candidate, champion):
         if side.seen:
-            found.append(f"{side.name} was trained on the time of {side.seen:,} of these transactions: its figures are "
-                         "better than they would be on new ones")
-        found += [f"{side.name} decided without its detector {name}, which failed: {error}"
-                  for name, error in (side.failures or {}).items()]
+            found.append(
+                f"{side.name} was trained on the time of {side.seen:,} of these transactions: its "
+                "figures are "
+                "better than they would be on new ones"
+            )
+        found += [
+            f"{side.name} decided without its detector {name}, which failed: {error}"
+            for name, error in (side.failures or {}).items()
+        ]
     return list(dict.fromkeys(found))
 
 
 def figures(side: Side, rows: Judged, capacity: int) -> Figures:
-    """All that is known of one side's decisions, and what `capacity` reviews a day would find by its scores."""
+    """All that is known of one side's decisions, and what `capacity` reviews a day would find by
+    its scores.
+    """
     known = rows.labels >= 0
     scores, y = side.scores[known], rows.labels[known] == 1
     found = quality(side.name, scores, y, calibrated=side.calibrated)
     good = np.flatnonzero((rows.labels == 0) & (side.decisions >= _BLOCK)).tolist()
     return Figures(
-        found.name, found.metrics, found.calibration, found.curves, dict(side.thresholds), _count(side.decisions),
-        _confusion(side.decisions[known] >= _REVIEW, y), _confusion(side.decisions[known] >= _BLOCK, y),
-        _reviews(side, rows, capacity, int(y.sum())), _money(side.decisions, rows),
-        len({rows.accounts[at] for at in good}) if rows.accounts else len(good), len(good))
+        found.name,
+        found.metrics,
+        found.calibration,
+        found.curves,
+        dict(side.thresholds),
+        _count(side.decisions),
+        _confusion(side.decisions[known] >= _REVIEW, y),
+        _confusion(side.decisions[known] >= _BLOCK, y),
+        _reviews(side, rows, capacity, int(y.sum())),
+        _money(side.decisions, rows),
+        len({rows.accounts[at] for at in good}) if rows.accounts else len(good),
+        len(good),
+    )
 
 
 def _count(decisions: Decisions) -> dict[str, int]:
-    return dict(zip(DECISIONS, np.bincount(decisions, minlength=len(DECISIONS)).tolist(), strict=True))
+    return dict(
+        zip(DECISIONS, np.bincount(decisions, minlength=len(DECISIONS)).tolist(), strict=True)
+    )
 
 
 def _confusion(flagged: Flags, y: Flags) -> Confusion:
-    hits, false, missed, passed = (int(part.sum()) for part in (flagged & y, flagged & ~y, ~flagged & y, ~flagged & ~y))
-    return Confusion(hits, false, missed, passed, _share(hits, hits + false), _share(hits, hits + missed))
+    hits, false, missed, passed = (
+        int(part.sum()) for part in (flagged & y, flagged & ~y, ~flagged & y, ~flagged & ~y)
+    )
+    return Confusion(
+        hits, false, missed, passed, _share(hits, hits + false), _share(hits, hits + missed)
+    )
 
 
 def _reviews(side: Side, rows: Judged, capacity: int, frauds: int) -> Reviews:
@@ -191,7 +251,11 @@ def _money(decisions: Decisions, rows: Judged) -> Money | None:
     if not rows.units:
         return None
     fraud, legitimate = rows.labels == 1, rows.labels == 0
-    parts = fraud & (decisions >= _REVIEW), fraud & (decisions < _REVIEW), legitimate & (decisions >= _BLOCK)
+    parts = (
+        fraud & (decisions >= _REVIEW),
+        fraud & (decisions < _REVIEW),
+        legitimate & (decisions >= _BLOCK),
+    )
     return Money(*(int(rows.amounts[part].sum()) / rows.units for part in parts))
 
 
@@ -200,26 +264,46 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def disagreements(champion: Side, candidate: Side, cases: Cases, rows: Judged) -> Disagreements:
-    """Where the two decide differently, with up to ten examples: those whose scores differ most, then by amount."""
-    pairs = np.bincount(champion.decisions * len(DECISIONS) + candidate.decisions, minlength=len(DECISIONS)**2)
-    counts = {was: dict(zip(DECISIONS, line, strict=True))
-              for was, line in zip(DECISIONS, pairs.reshape(len(DECISIONS), -1).tolist(), strict=True)}
+    """Where the two decide differently, with up to ten examples: those whose scores differ most,
+    then by amount.
+    """
+    pairs = np.bincount(
+        champion.decisions * len(DECISIONS) + candidate.decisions, minlength=len(DECISIONS) ** 2
+    )
+    counts = {
+        was: dict(zip(DECISIONS, line, strict=True))
+        for was, line in zip(DECISIONS, pairs.reshape(len(DECISIONS), -1).tolist(), strict=True)
+    }
     differ = np.flatnonzero(champion.decisions != candidate.decisions)
     gap = np.abs(champion.scores[differ] - candidate.scores[differ])
     shown = differ[np.lexsort((-rows.amounts[differ], -gap))][:_EXAMPLES]
     before, after = (_opinions(side, shown, cases.rows.start) for side in (champion, candidate))
-    examples = [_example(cases, rows, at, *pair) for at, *pair in zip(shown.tolist(), before, after, strict=True)]
+    examples = [
+        _example(cases, rows, at, *pair)
+        for at, *pair in zip(shown.tolist(), before, after, strict=True)
+    ]
     return Disagreements(len(differ), counts, examples)
 
 
 def _opinions(side: Side, shown: NDArray[np.intp], first: int) -> list[Opinion]:
     flagged = [at for at in shown.tolist() if side.decisions[at]]
-    said = dict(zip(flagged, side.why([first + at for at in flagged]), strict=True)) if flagged else {}
-    return [Opinion(DECISIONS[side.decisions[at]], float(side.scores[at]), said.get(at, [])) for at in shown.tolist()]
+    said = (
+        dict(zip(flagged, side.why([first + at for at in flagged]), strict=True)) if flagged else {}
+    )
+    return [
+        Opinion(DECISIONS[side.decisions[at]], float(side.scores[at]), said.get(at, []))
+        for at in shown.tolist()
+    ]
 
 
 def _example(cases: Cases, rows: Judged, at: int, champion: Opinion, candidate: Opinion) -> Example:
     label = int(rows.labels[at])
-    return Example(cases.ids[cases.rows.start + at], rows.accounts[at] if rows.accounts else "", int(rows.times[at]),
-                   int(rows.amounts[at]) / rows.units if rows.units else None, None if label < 0 else label == 1,
-                   champion, candidate)
+    return Example(
+        cases.ids[cases.rows.start + at],
+        rows.accounts[at] if rows.accounts else "",
+        int(rows.times[at]),
+        int(rows.amounts[at]) / rows.units if rows.units else None,
+        None if label < 0 else label == 1,
+        champion,
+        candidate,
+    )

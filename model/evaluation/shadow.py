@@ -14,8 +14,8 @@ Decisions = NDArray[np.uint8]
 
 
 class Rows(NamedTuple):
-    """Rows that both scored: event time i8[n] us, both scores f8[n], what each decides u1[n] (places in
-    `tidegate.messages.frames.DECISIONS`), the verdict i1[n] (-1: none yet).
+    """Rows that both scored: event time i8[n] us, both scores f8[n], what each decides u1[n]
+    (places in `tidegate.messages.frames.DECISIONS`), the verdict i1[n] (-1: none yet).
     """
 
     times: NDArray[np.int64]
@@ -27,7 +27,9 @@ class Rows(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """When the highest scores of each day are reviewed: those with a verdict, the frauds among them, their share."""
+    """When the highest scores of each day are reviewed: those with a verdict, the frauds among
+    them, their share.
+    """
 
     reviewed: int
     verdicts: int
@@ -36,7 +38,9 @@ class Capacity(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Rows, the share that both decide alike (None without rows), and what a day's reviews would find with each."""
+    """Rows, the share that both decide alike (None without rows), and what a day's reviews would
+    find with each.
+    """
 
     rows: int
     agreement: float | None
@@ -51,13 +55,27 @@ def compare(rows: Rows, capacity: int) -> Comparison:
     """Compare by decisions and by `capacity` reviews a day."""
     ours, theirs = rows.decided, rows.would_decide
     agreement = float((ours == theirs).mean()) if len(ours) else None
-    champion, shadow = (reviews(rows.times, rows.labels, scores, capacity) for scores in (rows.champion, rows.shadow))
-    return Comparison(len(ours), agreement, int((ours > 0).sum()), int((theirs > 0).sum()),
-                      int(((ours > 0) & (theirs > 0)).sum()), champion, shadow)
+    champion, shadow = (
+        reviews(rows.times, rows.labels, scores, capacity)
+        for scores in (rows.champion, rows.shadow)
+    )
+    return Comparison(
+        len(ours),
+        agreement,
+        int((ours > 0).sum()),
+        int((theirs > 0).sum()),
+        int(((ours > 0) & (theirs > 0)).sum()),
+        champion,
+        shadow,
+    )
 
 
-def reviews(times: NDArray[np.int64], labels: NDArray[np.int8], scores: Floats, capacity: int) -> Capacity:
-    """What the `capacity` highest scores of each day (UTC) would find; `times`, `labels` and `scores` as in `Rows`."""
+def reviews(
+    times: NDArray[np.int64], labels: NDArray[np.int8], scores: Floats, capacity: int
+) -> Capacity:
+    """What the `capacity` highest scores of each day (UTC) would find; `times`, `labels` and
+    `scores` as in `Rows`.
+    """
     days = times // DAY
     order = np.lexsort((-scores, days))
     begins = np.searchsorted(days[order], days[order], side="left")

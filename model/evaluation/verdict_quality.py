@@ -1,8 +1,9 @@
-"""How good decisions were, by what is known of them: a row without a verdict is neither fraud nor legitimate.
+"""How good decisions were, by what is known of them: a row without a verdict is neither fraud nor
+legitimate.
 
-Verdicts come for what was sent to review and for what customers complain of, so those alone say nothing of the frauds
-that nobody noticed. A small share of the approved rows, chosen by a hash of the id, is reviewed whatever the score:
-from it the missed frauds are estimated, and so recall.
+Verdicts come for what was sent to review and for what customers complain of, so those alone say
+nothing of the frauds that nobody noticed. A small share of the approved rows, chosen by a hash of
+the id, is reviewed whatever the score: from it the missed frauds are estimated, and so recall.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ Flags = NDArray[np.bool_]
 
 
 class Decided(NamedTuple):
-    """Decided rows: their age in days f8[n], whether each was flagged and is in the sample, its verdict i1[n]."""
+    """Decided rows: their age in days f8[n], whether each was flagged and is in the sample, its
+    verdict i1[n].
+    """
 
     days: NDArray[np.float64]
     flagged: Flags
@@ -48,7 +51,9 @@ class Line(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Share of the frauds that were flagged, with its 95% interval, and how much of the sample it rests on."""
+    """Share of the frauds that were flagged, with its 95% interval, and how much of the sample it
+    rests on.
+    """
 
     estimate: float
     low: float
@@ -69,13 +74,17 @@ class _Stratum(NamedTuple):
         return self.frauds + (self.rows - self.verdicts) * self.frauds / max(self.verdicts, 1)
 
     def draws(self, chance: np.random.Generator) -> NDArray[np.float64]:
-        """What their number could be as well: Jeffreys' posterior of the rate among those without a verdict."""
+        """What their number could be as well: Jeffreys' posterior of the rate among those without a
+        verdict.
+        """
         rate = chance.beta(self.frauds + 0.5, self.verdicts - self.frauds + 0.5, _DRAWS)
         return self.frauds + (self.rows - self.verdicts) * rate
 
 
 def in_sample(ids: Sequence[str], share: float) -> Flags:
-    """Whether each transaction is in the sample for review; a larger share contains the smaller one's."""
+    """Whether each transaction is in the sample for review; a larger share contains the smaller
+    one's.
+    """
     return hash64([name.encode() for name in ids], _SAMPLE_SEED) <= share * 2.0**64
 
 
@@ -94,24 +103,37 @@ def _line(days: int, decided: Decided, here: Flags) -> Line:
 
 
 def recall(decided: Decided) -> Recall | None:
-    """Recall by stratified sampling: flagged rows, and approved ones of which the sample is reviewed.
+    """Recall by stratified sampling: flagged rows, and approved ones of which the sample is
+    reviewed.
 
-    A row without a verdict counts as its stratum's rows with one do, so a sample is only as good as the share of it
-    that is reviewed. None when a stratum that has rows has no verdict, or no fraud is known. The interval is by
-    Jeffreys' posterior of each stratum's rate (Brown, Cai, DasGupta: Interval Estimation for a Binomial Proportion,
-    2001), drawn with a fixed seed; it reaches 1 when the sample holds no fraud.
+    A row without a verdict counts as its stratum's rows with one do, so a sample is only as good as
+    the share of it that is reviewed. None when a stratum that has rows has no verdict, or no fraud
+    is known. The interval is by Jeffreys' posterior of each stratum's rate (Brown, Cai, DasGupta:
+    Interval Estimation for a Binomial Proportion, 2001), drawn with a fixed seed; it reaches 1 when
+    the sample holds no fraud.
     """
     fraud, known = decided.verdict == FRAUD, decided.verdict != UNKNOWN
-    flagged, sample = (_stratum(part, known, fraud) for part in (decided.flagged, ~decided.flagged & decided.sampled))
+    flagged, sample = (
+        _stratum(part, known, fraud)
+        for part in (decided.flagged, ~decided.flagged & decided.sampled)
+    )
     approved = sample._replace(rows=int((~decided.flagged).sum()))
-    if any(part.rows and not part.verdicts for part in (flagged, approved)) or not flagged.frauds + approved.frauds:
+    if (
+        any(part.rows and not part.verdicts for part in (flagged, approved))
+        or not flagged.frauds + approved.frauds
+    ):
         return None
     chance = np.random.default_rng(0)
     caught, missed = flagged.draws(chance), approved.draws(chance)
     low, high = np.quantile(caught / (caught + missed), _TAILS)
     estimate = flagged.expected() / (flagged.expected() + approved.expected())
-    return Recall(estimate, float(low) if flagged.frauds else 0.0, float(high) if approved.frauds else 1.0,
-                  sample.rows, sample.verdicts)
+    return Recall(
+        estimate,
+        float(low) if flagged.frauds else 0.0,
+        float(high) if approved.frauds else 1.0,
+        sample.rows,
+        sample.verdicts,
+    )
 
 
 def _stratum(here: Flags, known: Flags, fraud: Flags) -> _Stratum:

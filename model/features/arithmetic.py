@@ -1,6 +1,7 @@
 """The operations of expressions on registers. Missing is NaN; comparisons with it are false.
 
-Their numbers are here, beside the loop that is compiled for them: its cache on disk follows this file.
+Their numbers are here, beside the loop that is compiled for them: its cache on disk follows this
+file.
 """
 
 from __future__ import annotations
@@ -15,8 +16,27 @@ from tidegate.profile.expression import OPERATIONS
 FIRST = 32
 """The smallest number of an operation."""
 NUMBERS = {name: FIRST + at for at, name in enumerate(OPERATIONS)}
-(_ADD, _SUB, _MUL, _DIV, _LT, _LE, _EQ, _NE, _AND, _OR, _NOT, SELECT, _LOG1P, _SQRT, _ABS, _MIN, _MAX, _EXP,
- _ISNAN) = NUMBERS.values()
+(
+    _ADD,
+    _SUB,
+    _MUL,
+    _DIV,
+    _LT,
+    _LE,
+    _EQ,
+    _NE,
+    _AND,
+    _OR,
+    _NOT,
+    SELECT,
+    _LOG1P,
+    _SQRT,
+    _ABS,
+    _MIN,
+    _MAX,
+    _EXP,
+    _ISNAN,
+) = NUMBERS.values()
 
 
 @jit

@@ -1,4 +1,6 @@
-"""From decoded transactions to columns: times, numbers, hashes. The one place where JSON values become numbers."""
+"""From decoded transactions to columns: times, numbers, hashes. The one place where JSON values
+become numbers.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,8 @@ class Unfit(Exception):
 class Columns:
     """The columns of n transactions.
 
-    `times` i8 us, `amounts` i8 minor units, `values` f8[n, profile.values] with the inputs filled in, `hashes`
-    u8[n, profile.hashed], `texts` the bytes of each hashed field.
+    `times` i8 us, `amounts` i8 minor units, `values` f8[n, profile.values] with the inputs filled
+    in, `hashes` u8[n, profile.hashed], `texts` the bytes of each hashed field.
     """
 
     times: Ints
@@ -47,7 +49,9 @@ def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Int
     if profile.time_field:
         field = profile.fields[profile.time_field]
         times = parse_times(list(map(attrgetter(field.name), txs)))
-        late = (times < field.not_before) | ((received_us > 0) & (times > received_us + field.max_ahead))
+        late = (times < field.not_before) | (
+            (received_us > 0) & (times > received_us + field.max_ahead)
+        )
         if late.any():
             raise Unfit
     values = np.full((n, len(profile.values)), np.nan)
@@ -60,7 +64,7 @@ def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Int
         column = list(map(attrgetter(field.name), txs))
         if column.count(None) < n:
             numeric = numbers(field, column)
-            values[:, at:at + width] = numeric.reshape(n, width)
+            values[:, at : at + width] = numeric.reshape(n, width)
             if field.name == profile.money_field:
                 amounts = minor_units(field, numeric)
         at += width
@@ -84,7 +88,9 @@ def parse_times(column: Sequence[datetime | float]) -> Ints:
     if set(map(type, column)) == {datetime}:
         moments = cast(Sequence[datetime], column)
         if None in set(map(attrgetter("tzinfo"), moments)):
-            moments = [moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments]
+            moments = [
+                moment if moment.tzinfo else moment.replace(tzinfo=UTC) for moment in moments
+            ]
         seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments))
         times: Ints = np.rint(seconds * SECOND).astype(np.int64)
         return times
@@ -101,7 +107,9 @@ def minor_units(field: Field, column: Floats) -> Ints:
 
 
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
-    """f8[n] (vectors f8[n, length]) of one field's JSON values; missing ones are NaN. Raises Unfit."""
+    """f8[n] (vectors f8[n, length]) of one field's JSON values; missing ones are NaN. Raises
+    Unfit.
+    """
     if field.type == "category":
         codes: dict[Any, float] = {value: float(code) for code, value in enumerate(field.values)}
         codes[None] = np.nan

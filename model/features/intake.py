@@ -1,4 +1,6 @@
-"""From messages to columns: what the first keyed step takes and refuses, and so what a backtest does."""
+"""From messages to columns: what the first keyed step takes and refuses, and so what a backtest
+does.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tidegate.profile.fields import MAX_BYTES
 
 
 class Intake(NamedTuple):
-    """Decoded transactions and their columns; `at` are their indices in the batch, `rejects` those of the others."""
+    """Decoded transactions and their columns; `at` are their indices in the batch, `rejects` those
+    of the others.
+    """
 
     txs: list[msgspec.Struct]
     columns: Columns
@@ -25,7 +29,9 @@ class Intake(NamedTuple):
 
 
 def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
-    """All messages at once; when one is bad, each by itself. `received_us` i8[n] bounds their times (0: unknown)."""
+    """All messages at once; when one is bad, each by itself. `received_us` i8[n] bounds their times
+    (0: unknown).
+    """
     try:
         txs = _decode_lines(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us), list(range(len(txs))), [])
@@ -35,9 +41,15 @@ def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int6
 
 
 def _decode_lines(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
-    """One call for all, as lines; a batch with a line break, a NUL or a giant in it is looked at one by one."""
+    """One call for all, as lines; a batch with a line break, a NUL or a giant in it is looked at
+    one by one.
+    """
     joined = b"\n".join(values)
-    if joined.count(b"\n") != len(values) - 1 or max(map(len, values)) > MAX_BYTES or b"\\u0000" in joined:
+    if (
+        joined.count(b"\n") != len(values) - 1
+        or max(map(len, values)) > MAX_BYTES
+        or b"\\u0000" in joined
+    ):
         raise Unfit
     txs: list[msgspec.Struct] = profile.decoder.decode_lines(joined)
     if len(txs) != len(values):  # an empty line is no line
@@ -45,8 +57,11 @@ def _decode_lines(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Str
     return txs
 
 
-def _one_by_one(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64],
-                ) -> tuple[list[msgspec.Struct], list[int], list[tuple[int, Rejected]]]:
+def _one_by_one(
+    profile: Profile,
+    values: Sequence[bytes],
+    received_us: NDArray[np.int64],
+) -> tuple[list[msgspec.Struct], list[int], list[tuple[int, Rejected]]]:
     txs: list[msgspec.Struct] = []
     at: list[int] = []
     rejects: list[tuple[int, Rejected]] = []

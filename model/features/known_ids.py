@@ -1,4 +1,6 @@
-"""A bounded memory of ids: two generations of open-addressing tables of 128-bit ids with a 64-bit value."""
+"""A bounded memory of ids: two generations of open-addressing tables of 128-bit ids with a 64-bit
+value.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,22 @@ def find(table: Table, high: int, low: int) -> int:
 
 
 @jit
-def remember(current: Table, previous: Table, room: int, replace: bool, ids: Table, start: int,
-             out: NDArray[np.int8], slots: NDArray[np.int64], changes: Table) -> tuple[int, int, int]:
+def remember(
+    current: Table,
+    previous: Table,
+    room: int,
+    replace: bool,
+    ids: Table,
+    start: int,
+    out: NDArray[np.int8],
+    slots: NDArray[np.int64],
+    changes: Table,
+) -> tuple[int, int, int]:
     """Look up ids (i8[n,3]: high, low, value) from `start` on and add the new ones, at most `room`.
 
-    `out[i]` is NEW, SAME or OTHER (value, which is replaced if `replace`). `slots` notes each slot of `current` taken,
-    `changes` (generation, slot, old value) each value replaced. Returns where it stopped, and both counts.
+    `out[i]` is NEW, SAME or OTHER (value, which is replaced if `replace`). `slots` notes each slot
+    of `current` taken, `changes` (generation, slot, old value) each value replaced. Returns where
+    it stopped, and both counts.
     """
     added = changed = 0
     for i in range(start, len(ids)):
@@ -49,7 +61,11 @@ def remember(current: Table, previous: Table, room: int, replace: bool, ids: Tab
             at = old
         out[i] = SAME if table[at, 2] == value else OTHER
         if replace and out[i] == OTHER:
-            changes[changed, 0], changes[changed, 1], changes[changed, 2] = generation, at, table[at, 2]
+            changes[changed, 0], changes[changed, 1], changes[changed, 2] = (
+                generation,
+                at,
+                table[at, 2],
+            )
             changed += 1
             table[at, 2] = value
     return len(ids), added, changed
@@ -70,7 +86,8 @@ def _empty(capacity: int) -> Table:
 
 
 class Memory:
-    """Remembers the newest `limit` to `2 * limit` ids. Generations turn by count, so the log alone decides them.
+    """Remembers the newest `limit` to `2 * limit` ids. Generations turn by count, so the log alone
+    decides them.
 
     With `replace`, a known id takes the newer value; without, it keeps its first.
     """
@@ -101,9 +118,12 @@ class Memory:
             room = min(self.limit, len(self.current) // 2) - self.count
             slots = np.empty(len(ids) - done, np.int64)
             changes = np.empty((len(ids) - done if self.replace else 0, 3), np.int64)
-            done, added, changed = remember(self.current, self.previous, room, self.replace, ids, done, out, slots,
-                                            changes)
-            self._undo.append((self.current, self.previous, self.count, slots[:added], changes[:changed]))
+            done, added, changed = remember(
+                self.current, self.previous, room, self.replace, ids, done, out, slots, changes
+            )
+            self._undo.append(
+                (self.current, self.previous, self.count, slots[:added], changes[:changed])
+            )
             self.count += added
             if done < len(ids):
                 self._make_room()

@@ -1,9 +1,10 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""The operator: folds transactions and verdicts of one partition into rows and features; one compiled loop for training
-and serving.
+"""The operator: folds transactions and verdicts of one partition into rows and features; one
+compiled loop for training and serving.
 
-It stops at a record boundary when it needs more room (`NEED_ROWS`, `NEED_UNDO`), and is called again at that record.
+It stops at a record boundary when it needs more room (`NEED_ROWS`, `NEED_UNDO`), and is called
+again at that record.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from numpy.typing import NDArray
 from model.features import pending, plan, windows
 from model.features import verdict_run as verdicts
 from model.features.arithmetic import SELECT, apply, true
-from model.features.pending import CARRIED, FRAUDS, JOURNAL_N, KEY, MATURES, VERDICTS, pop, push, ripe
+from model.features.pending import (
+    CARRIED,
+    FRAUDS,
+    JOURNAL_N,
+    KEY,
+    MATURES,
+    VERDICTS,
+    pop,
+    push,
+    ripe,
+)
 from model.features.prefetch import prefetch
 from model.jit import inlined, jit
 
@@ -28,12 +39,27 @@ WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = range(pending.META, pending.META + 
 """Places in `meta`, after those of `model.features.pending`."""
 META = POSITION + 1
 _AHEAD = 4
-"""How many records before its turn a row is asked for: to wait for memory costs more than what is done with it."""
+"""How many records before its turn a row is asked for: to wait for memory costs more than what is
+done with it.
+"""
 _WINDOW, _TOTAL, _VERDICT_TOTAL, _VERDICT_DECAY, _RUN = (
-    plan.WINDOW, plan.TOTAL, plan.VERDICT_TOTAL, plan.VERDICT_DECAY, plan.RUN)
+    plan.WINDOW,
+    plan.TOTAL,
+    plan.VERDICT_TOTAL,
+    plan.VERDICT_DECAY,
+    plan.RUN,
+)
 _DISTINCT, _SINCE, _LEVEL, _RECENT = plan.DISTINCT, plan.SINCE, plan.LEVEL, plan.RECENT
 _COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
-    plan.COUNT, plan.SUM, plan.MEAN, plan.DEVIATION, plan.RATIO, plan.DIFFERENCE, plan.RATE, plan.RUN_PART)
+    plan.COUNT,
+    plan.SUM,
+    plan.MEAN,
+    plan.DEVIATION,
+    plan.RATIO,
+    plan.DIFFERENCE,
+    plan.RATE,
+    plan.RUN_PART,
+)
 _CALENDAR, _CONSTANT, _COPY = plan.CALENDAR, plan.CONSTANT, plan.COPY
 _FIRST_OUTPUT, _FIRST_FREE = plan.COUNT, plan.CALENDAR
 
@@ -55,9 +81,20 @@ def reindex(index: NDArray[np.int32], rows: Ints, n: int) -> None:
 
 
 @jit
-def _touch(index: NDArray[np.int32], rows: Ints, stamps: Ints, undo_rows: Ints, undo: Ints, meta: Ints, key: int,
-           time: int, horizon: int) -> int:
-    """The row of a key: made if new, saved for the rollback, emptied if it was idle for too long."""
+def _touch(
+    index: NDArray[np.int32],
+    rows: Ints,
+    stamps: Ints,
+    undo_rows: Ints,
+    undo: Ints,
+    meta: Ints,
+    key: int,
+    time: int,
+    horizon: int,
+) -> int:
+    """The row of a key: made if new, saved for the rollback, emptied if it was idle for too
+    long.
+    """
     at = _find(index, rows, key)
     row = index[at] - 1
     if row < 0:
@@ -109,8 +146,17 @@ def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: floa
 
 
 @inlined
-def _keyed(code: Ints, i: int, x: float, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int,
-           scratch: Floats) -> None:
+def _keyed(
+    code: Ints,
+    i: int,
+    x: float,
+    row: Ints,
+    rowf: Floats,
+    hashes: Ints,
+    regs: Floats,
+    time: int,
+    scratch: Floats,
+) -> None:
     op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
     if op == _WINDOW:
         words, source = code[i, 5], code[i, 6]
@@ -153,14 +199,24 @@ def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
 
 
 @inlined
-def _execute(code: Ints, consts: Floats, row: Ints, rowf: Floats, hashes: Ints, regs: Floats, time: int,
-             scratch: Floats) -> None:
+def _execute(
+    code: Ints,
+    consts: Floats,
+    row: Ints,
+    rowf: Floats,
+    hashes: Ints,
+    regs: Floats,
+    time: int,
+    scratch: Floats,
+) -> None:
     for i in range(len(code)):
         op = code[i, 0]
         if op >= _FIRST_FREE:
             _free(code, i, consts[i, 0], regs, time)
         elif op >= _FIRST_OUTPUT:
-            regs[code[i, 1]] = _output(op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1])
+            regs[code[i, 1]] = _output(
+                op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1]
+            )
         elif op == _RECENT:
             windows.recent(row, rowf, code[i, 2], code[i, 3], regs[code[i, 4]], regs, code[i, 1])
         else:
@@ -173,7 +229,9 @@ def _verdict(places: Ints, row: Ints, rowf: Floats, verdict: Ints) -> None:
     for k in range(len(places)):
         base, n, pane = places[k, 0], places[k, 1], places[k, 2]
         if pane > 0:
-            windows.verdict_add(row, base, n, pane, verdict[MATURES], verdict[VERDICTS], verdict[FRAUDS])
+            windows.verdict_add(
+                row, base, n, pane, verdict[MATURES], verdict[VERDICTS], verdict[FRAUDS]
+            )
         else:
             verdicts.note(row, rowf, base, n, verdict, verdict[CARRIED:].view(np.float64))
 
@@ -188,13 +246,32 @@ def _short(index: NDArray[np.int32], rows: Ints, undo: Ints, journal: Ints, meta
 
 
 @jit
-def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints,
-         rowsf: Floats, stamps: Ints, undo_rows: Ints, undo: Ints, heap: Ints, queue: Ints, journal: Ints, meta: Ints,
-         keys: Ints, hashes: Ints, times: Ints, values: Floats, registers: int) -> int:
-    """Fold the transactions from `meta[POSITION]` on: fills in the computed columns of `values` f8[n, columns].
+def fold(
+    code: Ints,
+    consts: Floats,
+    places: Ints,
+    horizon: int,
+    index: NDArray[np.int32],
+    rows: Ints,
+    rowsf: Floats,
+    stamps: Ints,
+    undo_rows: Ints,
+    undo: Ints,
+    heap: Ints,
+    queue: Ints,
+    journal: Ints,
+    meta: Ints,
+    keys: Ints,
+    hashes: Ints,
+    times: Ints,
+    values: Floats,
+    registers: int,
+) -> int:
+    """Fold the transactions from `meta[POSITION]` on: fills in the computed columns of `values`
+    f8[n, columns].
 
-    `keys` i8[n] is the entity's hash, `hashes` i8[n, h] those of all hashed fields, `times` i8[n] event us; `places`
-    are the plan's `verdicts`.
+    `keys` i8[n] is the entity's hash, `hashes` i8[n, h] those of all hashed fields, `times` i8[n]
+    event us; `places` are the plan's `verdicts`.
     """
     columns = values.shape[1]
     regs, scratch = np.empty(registers), np.zeros(3 + heap.shape[1] - CARRIED)
@@ -210,12 +287,18 @@ def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[
             if meta[pending.FIRST] + _AHEAD < meta[pending.END]:
                 _fetch(index, rows, queue[meta[pending.FIRST] + _AHEAD, KEY])
             verdict = pop(heap, queue, journal, meta)
-            row = _touch(index, rows, stamps, undo_rows, undo, meta, verdict[KEY], verdict[MATURES], horizon)
+            row = _touch(
+                index, rows, stamps, undo_rows, undo, meta, verdict[KEY], verdict[MATURES], horizon
+            )
             _verdict(places, rows[row], rowsf[row], verdict)
             status = _short(index, rows, undo, journal, meta)
         if status != DONE:
             return status
-        row = _touch(index, rows, stamps, undo_rows, undo, meta, keys[i], time, horizon) if keyed else 0
+        row = (
+            _touch(index, rows, stamps, undo_rows, undo, meta, keys[i], time, horizon)
+            if keyed
+            else 0
+        )
         regs[:columns] = values[i]
         _execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
@@ -225,9 +308,24 @@ def fold(code: Ints, consts: Floats, places: Ints, horizon: int, index: NDArray[
 
 
 @jit
-def absorb(places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, rowsf: Floats, stamps: Ints,
-           undo_rows: Ints, undo: Ints, heap: Ints, queue: Ints, journal: Ints, meta: Ints, labels: Ints) -> int:
-    """Fold labels (rows as in `model.features.pending`) from `meta[POSITION]` on; unripe ones wait."""
+def absorb(
+    places: Ints,
+    horizon: int,
+    index: NDArray[np.int32],
+    rows: Ints,
+    rowsf: Floats,
+    stamps: Ints,
+    undo_rows: Ints,
+    undo: Ints,
+    heap: Ints,
+    queue: Ints,
+    journal: Ints,
+    meta: Ints,
+    labels: Ints,
+) -> int:
+    """Fold labels (rows as in `model.features.pending`) from `meta[POSITION]` on; unripe ones
+    wait.
+    """
     while meta[POSITION] < len(labels):
         status = _short(index, rows, undo, journal, meta)
         if status != DONE:
@@ -236,7 +334,9 @@ def absorb(places: Ints, horizon: int, index: NDArray[np.int32], rows: Ints, row
             push(heap, queue, journal, meta, labels, meta[POSITION])
         else:
             label = labels[meta[POSITION]]
-            row = _touch(index, rows, stamps, undo_rows, undo, meta, label[KEY], label[MATURES], horizon)
+            row = _touch(
+                index, rows, stamps, undo_rows, undo, meta, label[KEY], label[MATURES], horizon
+            )
             _verdict(places, rows[row], rowsf[row], label)
         meta[POSITION] += 1
     return DONE

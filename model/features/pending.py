@@ -1,10 +1,12 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""Verdicts that have not matured yet, with a journal of what came and went so that a batch can be undone.
+"""Verdicts that have not matured yet, with a journal of what came and went so that a batch can be
+undone.
 
-They leave in the order in which they mature. Most also come in that order: those wait in a queue, the others in a heap.
-An entry is (matures at, key, verdicts, frauds, then the bits of the carried values); ties are broken by all of them, so
-that the order in which entries leave never depends on where they lie.
+They leave in the order in which they mature. Most also come in that order: those wait in a queue,
+the others in a heap. An entry is (matures at, key, verdicts, frauds, then the bits of the carried
+values); ties are broken by all of them, so that the order in which entries leave never depends on
+where they lie.
 """
 
 from __future__ import annotations
@@ -71,8 +73,9 @@ def _heap_first(heap: Ints, queue: Ints, meta: Ints) -> bool:
 @jit
 def ripe(heap: Ints, queue: Ints, meta: Ints, time: int) -> bool:
     """Whether an entry has matured by `time`."""
-    return ((meta[HEAP_N] > 0 and heap[0, MATURES] <= time)
-            or (meta[FIRST] < meta[END] and queue[meta[FIRST], MATURES] <= time))
+    return (meta[HEAP_N] > 0 and heap[0, MATURES] <= time) or (
+        meta[FIRST] < meta[END] and queue[meta[FIRST], MATURES] <= time
+    )
 
 
 @jit
@@ -103,7 +106,9 @@ def _drop_root(heap: Ints, meta: Ints) -> None:
 
 
 def before(entries: Ints, journal: Ints) -> Ints:
-    """The entries that were there before the changes in `journal`, in the order in which they will leave."""
+    """The entries that were there before the changes in `journal`, in the order in which they will
+    leave.
+    """
     rows = np.concatenate([entries, journal[:, 1:]])
     changes = np.concatenate([np.ones(len(entries), np.int64), -journal[:, 0]])
     kept, of = np.unique(rows, axis=0, return_inverse=True)

@@ -1,7 +1,9 @@
-"""Compiles the features of one keyed step into a program for the operator: rows of integers, no objects.
+"""Compiles the features of one keyed step into a program for the operator: rows of integers, no
+objects.
 
-An instruction is eight integers (op, dst, a, b, c, d, e, f) and two floats (x, y). Registers are the profile's `values`
-in their order, then temporaries. A state row is: key, newest time, then the words each window needs.
+An instruction is eight integers (op, dst, a, b, c, d, e, f) and two floats (x, y). Registers are
+the profile's `values` in their order, then temporaries. A state row is: key, newest time, then the
+words each window needs.
 """
 
 from __future__ import annotations
@@ -54,10 +56,11 @@ _LEAST_HORIZON = 30 * DAY
 class Plan:
     """The program of step `step` (0-based) of a profile.
 
-    `code` i8[n,8], `consts` f8[n,2], `verdicts` i8[m,3] (base, slots, pane of each window over verdicts, or base, last,
-    0 of each memory of verdicts), `carried` the columns whose values verdicts bring along, `width` words of a row,
-    `registers`, `horizon_us` after which an idle row is as good as new, `key` the index of the step's entity among the
-    profile's hashed fields (-1: no windows).
+    `code` i8[n,8], `consts` f8[n,2], `verdicts` i8[m,3] (base, slots, pane of each window over
+    verdicts, or base, last, 0 of each memory of verdicts), `carried` the columns whose values
+    verdicts bring along, `width` words of a row, `registers`, `horizon_us` after which an idle row
+    is as good as new, `key` the index of the step's entity among the profile's hashed fields (-1:
+    no windows).
     """
 
     def __init__(self, profile: Profile, step: int) -> None:
@@ -74,8 +77,13 @@ class Plan:
         self._grouped: set[str] = set()
         steps = feature_steps(profile)
         self._mine = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
-        self.carried = sorted({self._register[spec.of] for spec in self._mine.values()
-                               if isinstance(spec, FraudRun) and spec.of is not None})
+        self.carried = sorted(
+            {
+                self._register[spec.of]
+                for spec in self._mine.values()
+                if isinstance(spec, FraudRun) and spec.of is not None
+            }
+        )
         for name, spec in self._mine.items():
             if name not in self._grouped:
                 self._compile(name, spec)
@@ -108,17 +116,27 @@ class Plan:
             case Level():
                 self._level(spec)
             case Recent():
-                self._emit(RECENT, dst, self._take(1 + spec.last), spec.last, self._register[spec.of])
+                self._emit(
+                    RECENT, dst, self._take(1 + spec.last), spec.last, self._register[spec.of]
+                )
                 self._grouped |= {column for column, other in self._mine.items() if other is spec}
             case Distinct():
                 base = self._take(2 * spec.keep)
                 self._reach(spec.window)
-                self._emit(DISTINCT, dst, base, spec.keep, spec.window, self.profile.hashed.index(spec.of))
+                self._emit(
+                    DISTINCT, dst, base, spec.keep, spec.window, self.profile.hashed.index(spec.of)
+                )
             case SinceLast():
                 self._emit(SINCE, dst, self._take(1))
             case DecayedSum():
                 self._reach(10 * spec.half_life)
-                self._emit(DECAY, dst, self._take(2), self._register[spec.of], x=math.log(2) / spec.half_life)
+                self._emit(
+                    DECAY,
+                    dst,
+                    self._take(2),
+                    self._register[spec.of],
+                    x=math.log(2) / spec.half_life,
+                )
             case Calendar() | Expression():
                 self._free(dst, spec)
 
@@ -136,10 +154,17 @@ class Plan:
         return {name: fields[name].values if name in fields else [] for name in self.profile.values}
 
     def _window(self, spec: Windowed) -> None:
-        """One set of panes for all windows over the same column in panes of the same width; counts join any of them."""
+        """One set of panes for all windows over the same column in panes of the same width; counts
+        join any of them.
+        """
         of, pane = self._counted(spec), pane_us(spec.window)
-        group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, Windowed) and pane_us(other.window) == pane and self._counted(other) == of}
+        group = {
+            name: other
+            for name, other in self._mine.items()
+            if isinstance(other, Windowed)
+            and pane_us(other.window) == pane
+            and self._counted(other) == of
+        }
         words = max(_WORDS[type(other)] for other in group.values())
         slots = max(other.window for other in group.values()) // pane + 1
         scale = self._scale(of) if of else 1.0
@@ -154,13 +179,19 @@ class Plan:
         self._grouped |= set(group)
 
     def _counted(self, spec: Windowed) -> str | None:
-        """The column of a window; for a count a required input that has windows, since it is never missing."""
+        """The column of a window; for a count a required input that has windows, since it is never
+        missing.
+        """
         if not isinstance(spec, Count):
             return spec.of
         fields = self.profile.fields
         for other in self._mine.values():
-            if (isinstance(other, Sum | Mean | Deviation) and pane_us(other.window) == pane_us(spec.window)
-                    and other.of in fields and not fields[other.of].optional):
+            if (
+                isinstance(other, Sum | Mean | Deviation)
+                and pane_us(other.window) == pane_us(spec.window)
+                and other.of in fields
+                and not fields[other.of].optional
+            ):
                 return other.of
         return None
 
@@ -171,15 +202,28 @@ class Plan:
     def _verdict_window(self, spec: Verdicted) -> None:
         """One set of panes for all windows over verdicts in panes of the same width."""
         pane = pane_us(spec.window)
-        group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, Verdicted) and pane_us(other.window) == pane}
+        group = {
+            name: other
+            for name, other in self._mine.items()
+            if isinstance(other, Verdicted) and pane_us(other.window) == pane
+        }
         slots = max(other.window for other in group.values()) // pane + 1
         base = self._take(slots * 3)
         self._reach(slots * pane)
         self._verdicts.append((base, slots, pane))
-        for window, half_life in sorted({(other.window, _half_life(other)) for other in group.values()}):
+        for window, half_life in sorted(
+            {(other.window, _half_life(other)) for other in group.values()}
+        ):
             kept = 0.5 ** (pane / half_life) if half_life else 1.0
-            self._emit(VERDICT_DECAY if half_life else VERDICT_TOTAL, 0, base, slots, pane, window // pane + 1, x=kept)
+            self._emit(
+                VERDICT_DECAY if half_life else VERDICT_TOTAL,
+                0,
+                base,
+                slots,
+                pane,
+                window // pane + 1,
+                x=kept,
+            )
             for name, other in group.items():
                 if (other.window, _half_life(other)) == (window, half_life):
                     self._verdict_output(self._register[name], other)
@@ -192,8 +236,11 @@ class Plan:
             self._emit(COUNT, dst)
 
     def _run(self, spec: FraudRun) -> None:
-        group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, FraudRun) and other.last == spec.last}
+        group = {
+            name: other
+            for name, other in self._mine.items()
+            if isinstance(other, FraudRun) and other.last == spec.last
+        }
         base = self._take(verdicts.HEAD + spec.last * (3 + len(self.carried)))
         self._verdicts.append((base, spec.last, 0))
         self._emit(RUN, 0, base, spec.last, len(self.carried))
@@ -205,8 +252,11 @@ class Plan:
         self._grouped |= set(group)
 
     def _level(self, spec: Level) -> None:
-        group = {name: other for name, other in self._mine.items()
-                 if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)}
+        group = {
+            name: other
+            for name, other in self._mine.items()
+            if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)
+        }
         source = self._register[spec.of]
         self._emit(LEVEL, 0, self._take(1 + 2 * spec.last), spec.last, source)
         for name, other in group.items():

@@ -28,11 +28,15 @@ def _start_loading(_typing: Untyped, rows: Untyped, row: Untyped, word: Untyped)
 
     def generate(context: Untyped, builder: Untyped, signature: Untyped, args: Untyped) -> Untyped:
         array = make_array(signature.args[0])(context, builder, args[0])
-        place = cgutils.get_item_pointer(context, builder, signature.args[0], array, args[1:], wraparound=False)
+        place = cgutils.get_item_pointer(
+            context, builder, signature.args[0], array, args[1:], wraparound=False
+        )
         pointer, number = builder.bitcast(place, ir.IntType(8).as_pointer()), ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
-        builder.call(builder.module.declare_intrinsic("llvm.prefetch", (pointer.type,), kind),
-                     [pointer, number(_WRITE), number(_KEEP), number(_DATA)])
+        builder.call(
+            builder.module.declare_intrinsic("llvm.prefetch", (pointer.type,), kind),
+            [pointer, number(_WRITE), number(_KEEP), number(_DATA)],
+        )
         return context.get_dummy_value()
 
     return types.void(rows, types.intp, types.intp), generate

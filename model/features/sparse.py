@@ -1,4 +1,6 @@
-"""Rows of mostly zeros for a snapshot: how many words each row has, where they stand, and what they are."""
+"""Rows of mostly zeros for a snapshot: how many words each row has, where they stand, and what they
+are.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The state of one partition of one keyed step: rows, ids seen, verdicts that wait. A fold of the log."""
+"""The state of one partition of one keyed step: rows, ids seen, verdicts that wait. A fold of the
+log.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,17 @@ from numpy.typing import NDArray
 from model.features import operator, pending, sparse
 from model.features.known_ids import OTHER, SAME, Memory
 from model.features.operator import EPOCH, META, NEED_ROWS, POSITION, ROWS_N, UNDO_N, WATERMARK
-from model.features.pending import CARRIED, END, FIRST, FRAUDS, HEAP_N, JOURNAL_N, KEY, MATURES, VERDICTS
+from model.features.pending import (
+    CARRIED,
+    END,
+    FIRST,
+    FRAUDS,
+    HEAP_N,
+    JOURNAL_N,
+    KEY,
+    MATURES,
+    VERDICTS,
+)
 from model.features.plan import Plan
 from tidegate.errors import ConfigError
 from tidegate.stream.stage import Arrays
@@ -25,7 +37,9 @@ _ROWS, _UNDO, _WAITING = 256, 1024, 256
 
 
 class KeyedState:
-    """Implements `tidegate.stream.stage.State`. `labels_next` is the next offset of the labels topic to apply."""
+    """Implements `tidegate.stream.stage.State`. `labels_next` is the next offset of the labels
+    topic to apply.
+    """
 
     def __init__(self, plan: Plan, remembered: int = REMEMBERED_IDS) -> None:
         self.plan = plan
@@ -63,8 +77,8 @@ class KeyedState:
         meta, labels_next = self._before
         n = int(self.meta[UNDO_N])
         self.rows[self._undo_rows[:n]] = self._undo[:n]
-        self.rows[meta[ROWS_N]:self.meta[ROWS_N]] = 0
-        waiting = pending.before(self._waiting(), self._journal[:self.meta[JOURNAL_N]])
+        self.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
+        waiting = pending.before(self._waiting(), self._journal[: self.meta[JOURNAL_N]])
         self.ids.rollback()
         self.verdicts.rollback()
         epoch = self.meta[EPOCH]
@@ -81,21 +95,40 @@ class KeyedState:
         self.verdicts.begin()
 
     def fold(self, keys: Ints, hashes: Ints, times: Ints, values: Floats) -> None:
-        """Fold transactions in order; fills in this step's columns of `values` f8[n, columns] (C order)."""
+        """Fold transactions in order; fills in this step's columns of `values` f8[n, columns] (C
+        order).
+        """
         plan = self.plan
         self.meta[POSITION] = 0
         while True:
             status = operator.fold(
-                plan.code, plan.consts, plan.verdicts, plan.horizon_us, self.index, self.rows,
-                self.rows.view(np.float64), self.stamps, self._undo_rows, self._undo, self.heap, self.queue,
-                self._journal, self.meta, keys, hashes, times, values, plan.registers)
+                plan.code,
+                plan.consts,
+                plan.verdicts,
+                plan.horizon_us,
+                self.index,
+                self.rows,
+                self.rows.view(np.float64),
+                self.stamps,
+                self._undo_rows,
+                self._undo,
+                self.heap,
+                self.queue,
+                self._journal,
+                self.meta,
+                keys,
+                hashes,
+                times,
+                values,
+                plan.registers,
+            )
             if status == operator.DONE:
                 return
             self._grow(status)
 
     def absorb(self, ids: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
-        """Fold verdicts: ids i8[n,3] (two hashes, 1 + fraud), the entity's hash, when each begins to count, and the
-        values f8[n, plan.carried] of its transaction.
+        """Fold verdicts: ids i8[n,3] (two hashes, 1 + fraud), the entity's hash, when each begins
+        to count, and the values f8[n, plan.carried] of its transaction.
         """
         known = self.verdicts.remember(ids)
         frauds = ids[:, 2] - 1
@@ -110,8 +143,20 @@ class KeyedState:
         plan = self.plan
         while True:
             status = operator.absorb(
-                plan.verdicts, plan.horizon_us, self.index, self.rows, self.rows.view(np.float64), self.stamps,
-                self._undo_rows, self._undo, self.heap, self.queue, self._journal, self.meta, labels)
+                plan.verdicts,
+                plan.horizon_us,
+                self.index,
+                self.rows,
+                self.rows.view(np.float64),
+                self.stamps,
+                self._undo_rows,
+                self._undo,
+                self.heap,
+                self.queue,
+                self._journal,
+                self.meta,
+                labels,
+            )
             if status == operator.DONE:
                 return
             self._grow(status)
@@ -142,21 +187,21 @@ class KeyedState:
         while self.meta[HEAP_N] + n > len(self.heap):
             self.heap = _doubled(self.heap)
         if self.meta[END] + n > len(self.queue):
-            waiting = self.queue[self.meta[FIRST]:self.meta[END]].copy()
+            waiting = self.queue[self.meta[FIRST] : self.meta[END]].copy()
             while 2 * len(waiting) + n > len(self.queue):
                 self.queue = _doubled(self.queue)
-            self.queue[:len(waiting)] = waiting
+            self.queue[: len(waiting)] = waiting
             self.meta[FIRST], self.meta[END] = 0, len(waiting)
 
     def _waiting(self) -> Ints:
-        queued = self.queue[self.meta[FIRST]:self.meta[END]]
-        return pending.in_order(np.concatenate([self.heap[:self.meta[HEAP_N]], queued]))
+        queued = self.queue[self.meta[FIRST] : self.meta[END]]
+        return pending.in_order(np.concatenate([self.heap[: self.meta[HEAP_N]], queued]))
 
     def _wait(self, entries: Ints) -> None:
         """Let exactly these wait, which are in order."""
         self.meta[HEAP_N] = self.meta[FIRST] = self.meta[END] = 0
         self._waiting_room(len(entries))
-        self.queue[:len(entries)] = entries
+        self.queue[: len(entries)] = entries
         self.meta[END] = len(entries)
 
     def _alive(self) -> NDArray[np.bool_]:
@@ -172,7 +217,7 @@ class KeyedState:
         kept = int(alive.sum())
         if kept > len(self.rows) // 2:
             return
-        self.rows[:kept] = self.rows[:len(alive)][alive]
+        self.rows[:kept] = self.rows[: len(alive)][alive]
         self.rows[kept:] = 0
         self.meta[ROWS_N] = kept
         self._reindex()
@@ -181,10 +226,18 @@ class KeyedState:
         counts, places, words = sparse.pack(self.rows, np.flatnonzero(self._alive()))
         ids, verdicts = self.ids.entries(), self.verdicts.entries()
         return {
-            "watermark": self.meta[WATERMARK:WATERMARK + 1].copy(), "width": np.array([self.plan.width]),
-            "labels_next": np.array([self.labels_next]), "counts": counts, "places": places, "words": words,
-            "waiting": self._waiting(), "ids": ids[0], "ids_before": ids[1],
-            "verdicts": verdicts[0], "verdicts_before": verdicts[1]}
+            "watermark": self.meta[WATERMARK : WATERMARK + 1].copy(),
+            "width": np.array([self.plan.width]),
+            "labels_next": np.array([self.labels_next]),
+            "counts": counts,
+            "places": places,
+            "words": words,
+            "waiting": self._waiting(),
+            "ids": ids[0],
+            "ids_before": ids[1],
+            "verdicts": verdicts[0],
+            "verdicts_before": verdicts[1],
+        }
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError when the rows are of another program."""
@@ -208,8 +261,13 @@ class KeyedState:
     def digest(self) -> str:
         n = int(self.meta[ROWS_N])
         rows = self.rows[:n][self._alive()]
-        parts = [rows[np.argsort(rows[:, 0])], self._waiting(), *self.ids.entries(),
-                 *self.verdicts.entries(), np.array([self.meta[WATERMARK], self.labels_next])]
+        parts = [
+            rows[np.argsort(rows[:, 0])],
+            self._waiting(),
+            *self.ids.entries(),
+            *self.verdicts.entries(),
+            np.array([self.meta[WATERMARK], self.labels_next]),
+        ]
         content = hashlib.sha256()
         for part in parts:
             content.update(np.array(part.shape).tobytes())
@@ -219,7 +277,5 @@ class KeyedState:
 
 def _doubled(array: Ints) -> Ints:
     bigger = np.zeros((2 * len(array), *array.shape[1:]), np.int64)
-    bigger[:len(array)] = array
+    bigger[: len(array)] = array
     return bigger
-
-

@@ -1,11 +1,12 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""The memory of an entity's newest matured verdicts, oldest first, and the run of frauds at its end. Compiled.
+"""The memory of an entity's newest matured verdicts, oldest first, and the run of frauds at its
+end. Compiled.
 
-They are a ring. Three words come before it: how many entries there are, when the newest legitimate one matured that
-there was no room for (0: none), and the place of the oldest. An entry is (matured at, legitimate, frauds, then the bits
-of carried values), one for all verdicts that matured in the same microsecond: corrections add up to the same entry in
-any order.
+They are a ring. Three words come before it: how many entries there are, when the newest legitimate
+one matured that there was no room for (0: none), and the place of the oldest. An entry is (matured
+at, legitimate, frauds, then the bits of carried values), one for all verdicts that matured in the
+same microsecond: corrections add up to the same entry in any order.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def _at(row: Ints, base: int, last: int, stride: int, k: int) -> int:
 
 @jit
 def note(row: Ints, rowf: Floats, base: int, last: int, verdict: Ints, values: Floats) -> None:
-    """Add a verdict (an entry of `pending`, whose carried values are `values`) to a memory of `last` entries."""
+    """Add a verdict (an entry of `pending`, whose carried values are `values`) to a memory of
+    `last` entries.
+    """
     stride = _VALUES + len(values)
     matures, frauds = verdict[MATURES], verdict[FRAUDS]
     legitimate = verdict[VERDICTS] - frauds
@@ -61,7 +64,9 @@ def note(row: Ints, rowf: Floats, base: int, last: int, verdict: Ints, values: F
 
 @jit
 def _make_room(row: Ints, base: int, last: int, stride: int, before: int) -> int:
-    """The number of a free entry right after number `before`; where all are taken the oldest is lost."""
+    """The number of a free entry right after number `before`; where all are taken the oldest is
+    lost.
+    """
     number = before + 1
     if row[base + _N] < last:
         row[base + _N] += 1
@@ -85,15 +90,18 @@ def _least(a: float, b: float) -> float:
 
 
 @jit
-def run(row: Ints, rowf: Floats, base: int, last: int, values: int, time: int, scratch: Floats) -> None:
-    """Length and age (s) of the run of frauds that matured by `time`, seconds since a legitimate one did, least values.
+def run(
+    row: Ints, rowf: Floats, base: int, last: int, values: int, time: int, scratch: Floats
+) -> None:
+    """Length and age (s) of the run of frauds that matured by `time`, seconds since a legitimate
+    one did, least values.
 
     They fill `scratch` f8[3 + values].
     """
     stride = _VALUES + values
     count, since = 0, row[base + _LOST]
     scratch[1] = np.nan
-    scratch[3:3 + values] = np.nan
+    scratch[3 : 3 + values] = np.nan
     for k in range(row[base + _N] - 1, -1, -1):
         at = _at(row, base, last, stride, k)
         if row[at] > time:

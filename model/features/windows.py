@@ -1,11 +1,13 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""The arithmetic of one state row: windows, levels, sums. Compiled; called by `operator` for each transaction.
+"""The arithmetic of one state row: windows, levels, sums. Compiled; called by `operator` for each
+transaction.
 
-A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot whose number is too
-old simply does not count (lazy expiry). The first words of all slots come first, then all second words, and so on.
-Amounts are integers, so that the order inside a pane cannot change a bit.
-`scratch` carries count, sum and sum of squares (or median and spread) from a scan to the outputs after it.
+A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot
+whose number is too old simply does not count (lazy expiry). The first words of all slots come
+first, then all second words, and so on. Amounts are integers, so that the order inside a pane
+cannot change a bit. `scratch` carries count, sum and sum of squares (or median and spread) from a
+scan to the outputs after it.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ _DAY, _HOUR = 86_400_000_000, 3_600_000_000
 
 @jit
 def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
-    """The slot of pane number `pane`, emptied if it held an older one; -1 when it holds a newer one."""
+    """The slot of pane number `pane`, emptied if it held an older one; -1 when it holds a newer
+    one.
+    """
     at = base + pane % slots
     held = row[at] >> 32
     if held > pane:
@@ -54,8 +58,14 @@ def window_add(row: Row, at: int, slots: int, words: int, value: float, scale: f
 
 @jit
 def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) -> int:
-    """Sum of one word over the `reach` panes that end with number `pane`; no branch, so that it becomes vectors."""
-    total, panes, words = 0, row[base:base + slots], row[base + word * slots:base + (word + 1) * slots]
+    """Sum of one word over the `reach` panes that end with number `pane`; no branch, so that it
+    becomes vectors.
+    """
+    total, panes, words = (
+        0,
+        row[base : base + slots],
+        row[base + word * slots : base + (word + 1) * slots],
+    )
     for k in range(len(panes)):
         number = panes[k] >> 32
         total += words[k] if (number <= pane) & (number > pane - reach) else 0
@@ -63,18 +73,25 @@ def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) ->
 
 
 @jit
-def window_total(row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats) -> None:
+def window_total(
+    row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats
+) -> None:
     """Total the `reach` panes that end with number `pane`."""
     scratch[0] = _total(row, base, slots, 0, pane, reach) & _COUNT
     if words > 1:
         scratch[1] = _total(row, base, slots, 1, pane, reach)
     if words > 2:
-        high, low = _total(row, base, slots, 2, pane, reach), _total(row, base, slots, 3, pane, reach)
+        high, low = (
+            _total(row, base, slots, 2, pane, reach),
+            _total(row, base, slots, 3, pane, reach),
+        )
         scratch[2] = float(high) * 4294967296.0 + float(low)
 
 
 @jit
-def verdict_add(row: Row, base: int, slots: int, width: int, matures: int, verdicts: int, frauds: int) -> None:
+def verdict_add(
+    row: Row, base: int, slots: int, width: int, matures: int, verdicts: int, frauds: int
+) -> None:
     """Fold a verdict that counts from `matures` on."""
     at = slot_of(row, base, slots, 3, matures // width)
     if at >= 0:
@@ -84,13 +101,15 @@ def verdict_add(row: Row, base: int, slots: int, width: int, matures: int, verdi
 
 
 @jit
-def verdict_total(row: Row, base: int, slots: int, width: int, reach: int, time: int, scratch: Floats) -> None:
+def verdict_total(
+    row: Row, base: int, slots: int, width: int, reach: int, time: int, scratch: Floats
+) -> None:
     """Total the verdicts that matured by `time` in `reach` panes.
 
     A pane that holds a verdict matured later is left out rather than peeked into.
     """
     newest, count, frauds = time // width, 0, 0
-    words = row[base:base + 3 * slots]
+    words = row[base : base + 3 * slots]
     for k in range(slots):
         number = words[k] >> 32
         counts = (number <= newest) & (number > newest - reach) & (words[k + 2 * slots] <= time)
@@ -100,8 +119,9 @@ def verdict_total(row: Row, base: int, slots: int, width: int, reach: int, time:
 
 
 @jit
-def verdict_decay(row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int,
-                  scratch: Floats) -> None:
+def verdict_decay(
+    row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int, scratch: Floats
+) -> None:
     """The same, newest pane first, where each pane weighs `kept` of the one after it."""
     newest = time // width
     count, frauds, weight = 0.0, 0.0, 1.0
@@ -118,7 +138,9 @@ def verdict_decay(row: Row, base: int, slots: int, width: int, reach: int, kept:
 
 @jit
 def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int) -> float:
-    """Note `value` (0: missing) in a ring of (hash, time), and count those seen in the window that ends at `time`."""
+    """Note `value` (0: missing) in a ring of (hash, time), and count those seen in the window that
+    ends at `time`.
+    """
     found, oldest = -1, base
     for k in range(keep):
         at = base + 2 * k
@@ -154,7 +176,9 @@ def _replace(values: Floats, old: float, new: float) -> None:
 
 @jit
 def _median_distance(values: Floats, middle: float) -> float:
-    """The median distance of sorted values from their median: they are taken from its neighbours outwards."""
+    """The median distance of sorted values from their median: they are taken from its neighbours
+    outwards.
+    """
     n = len(values)
     high = n // 2
     low, nearer, distance = high - 1, 0.0, 0.0
@@ -171,27 +195,32 @@ def _median_distance(values: Floats, middle: float) -> float:
 
 @jit
 def level(row: Row, rowf: Floats, base: int, keep: int, value: float, scratch: Floats) -> None:
-    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then note `value`.
+    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then
+    note `value`.
 
     The values lie there twice: in their order, and sorted.
     """
     n, newest, ordered = min(row[base], keep), base + 1 + row[base] % keep, base + 1 + keep
     scratch[0], scratch[1] = np.nan, np.nan
     if n >= 3:
-        values = rowf[ordered:ordered + n]
+        values = rowf[ordered : ordered + n]
         middle = (values[(n - 1) // 2] + values[n // 2]) / 2
         scratch[0], scratch[1] = middle, 1.4826 * _median_distance(values, middle)
     if not np.isnan(value):
         if n < keep:
             rowf[newest], rowf[ordered + n] = np.inf, np.inf
-        _replace(rowf[ordered:ordered + min(n + 1, keep)], rowf[newest], value)
+        _replace(rowf[ordered : ordered + min(n + 1, keep)], rowf[newest], value)
         rowf[newest] = value
         row[base] += 1
 
 
 @jit
-def recent(row: Row, rowf: Floats, base: int, keep: int, value: float, regs: Floats, dst: int) -> None:
-    """Notes `value`; the newest `keep` values, newest first, go to the registers from `dst` on; NaN where none is."""
+def recent(
+    row: Row, rowf: Floats, base: int, keep: int, value: float, regs: Floats, dst: int
+) -> None:
+    """Notes `value`; the newest `keep` values, newest first, go to the registers from `dst` on; NaN
+    where none is.
+    """
     rowf[base + 1 + row[base] % keep] = value
     row[base] += 1
     for k in range(keep):
@@ -200,7 +229,9 @@ def recent(row: Row, rowf: Floats, base: int, keep: int, value: float, regs: Flo
 
 @jit
 def decay(row: Row, rowf: Floats, base: int, time: int, value: float, rate: float) -> float:
-    """The decayed sum as of the later of `time` and the newest event; a late value is decayed before it is added."""
+    """The decayed sum as of the later of `time` and the newest event; a late value is decayed
+    before it is added.
+    """
     if np.isnan(value):
         value = 0.0
     if row[base + 1] == 0:

@@ -1,4 +1,6 @@
-"""Folds a history through the very operator that serves, so that training sees what scoring will see."""
+"""Folds a history through the very operator that serves, so that training sees what scoring will
+see.
+"""
 
 from __future__ import annotations
 
@@ -27,33 +29,51 @@ _CHUNK = 100_000
 
 
 class Log(NamedTuple):
-    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known), `times` i8[n] us."""
+    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known),
+    `times` i8[n] us.
+    """
 
     values: Floats
     labels: Labels
     times: Times
 
 
-def fold(profile: Profile, frame: pd.DataFrame, labels: NDArray[np.integer] | None = None,
-         progress: Callable[[float], None] = lambda _share: None) -> Floats:
-    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's fields.
+def fold(
+    profile: Profile,
+    frame: pd.DataFrame,
+    labels: NDArray[np.integer] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Floats:
+    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's
+    fields.
 
-    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the label delay. Times are
-    datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share done. Raises ConfigError when a required
-    column is missing.
+    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the
+    label delay. Times are datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share
+    done. Raises ConfigError when a required column is missing.
     """
     check_columns(profile, frame)
-    return fold_columns(profile, event_times(profile, frame), hash_columns_of(profile, frame),
-                        inputs(profile, frame), labels, progress)
+    return fold_columns(
+        profile,
+        event_times(profile, frame),
+        hash_columns_of(profile, frame),
+        inputs(profile, frame),
+        labels,
+        progress,
+    )
 
 
-def fold_columns(profile: Profile, times: Times, hashed: NDArray[np.uint64], values: Floats,
-                 labels: NDArray[np.integer] | None = None,
-                 progress: Callable[[float], None] = lambda _share: None) -> Floats:
+def fold_columns(
+    profile: Profile,
+    times: Times,
+    hashed: NDArray[np.uint64],
+    values: Floats,
+    labels: NDArray[np.integer] | None = None,
+    progress: Callable[[float], None] = lambda _share: None,
+) -> Floats:
     """Fill in the features of `values` f8[n, profile.values], whose inputs are there; returns it.
 
-    `times` i8[n] us and `hashed` u8[n, profile.hashed] in the order of the log; `labels` as `fold` takes them: that of
-    a late transaction becomes known no sooner than those before it in the log.
+    `times` i8[n] us and `hashed` u8[n, profile.hashed] in the order of the log; `labels` as `fold`
+    takes them: that of a late transaction becomes known no sooner than those before it in the log.
     """
     n, hashes = len(times), hashed.view(np.int64)
     known_us = np.maximum.accumulate(times) + profile.label_delay_us
@@ -67,7 +87,9 @@ def fold_columns(profile: Profile, times: Times, hashed: NDArray[np.uint64], val
             state.begin()
             if ids is not None and len(plan.verdicts):
                 known = np.flatnonzero(ids[part, 2] > 0) + start
-                state.absorb(ids[known], keys[known], known_us[known], values[known[:, None], plan.carried])
+                state.absorb(
+                    ids[known], keys[known], known_us[known], values[known[:, None], plan.carried]
+                )
             state.fold(keys[part], hashes[part], times[part], values[part])
             state.commit()
             progress((step + start / n) / profile.steps)
@@ -78,7 +100,9 @@ def check_columns(profile: Profile, frame: pd.DataFrame) -> None:
     """Raises ConfigError when a required column is missing."""
     for field in profile.fields.values():
         if field.name not in frame and not field.optional and field.name != profile.id_field:
-            raise ConfigError(f"the history has no column {field.name!r}, which profile {profile.name} requires")
+            raise ConfigError(
+                f"the history has no column {field.name!r}, which profile {profile.name} requires"
+            )
 
 
 def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
@@ -107,7 +131,7 @@ def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
             continue
         width = field.length if field.type == "vector" else 1
         if field.name in frame:
-            values[:, at:at + width] = _numbers(field, frame[field.name]).reshape(-1, width)
+            values[:, at : at + width] = _numbers(field, frame[field.name]).reshape(-1, width)
         at += width
     return values
 
@@ -115,12 +139,16 @@ def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
 def _numbers(field: Field, column: pd.Series) -> Floats:
     if field.type in ("category", "vector") or not pd.api.types.is_numeric_dtype(column):
         missing = column.isna() if field.type != "vector" else pd.Series(False, index=column.index)
-        return numbers(field, [None if gone else value for value, gone in zip(column, missing, strict=True)])
+        return numbers(
+            field, [None if gone else value for value, gone in zip(column, missing, strict=True)]
+        )
     return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
 
 
 def minor_units(profile: Profile, values: Floats) -> Ints:
-    """The amounts i8[n] in minor units of rows of `values`; zeros where the profile has no money."""
+    """The amounts i8[n] in minor units of rows of `values`; zeros where the profile has no
+    money.
+    """
     if profile.money_field is None:
         return np.zeros(len(values), np.int64)
     column = values[:, profile.values.index(profile.money_field)]
@@ -140,6 +168,8 @@ def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]
 
 
 def _ids(labels: Ints) -> Ints:
-    """i8[n,3]: a row's number from 1 on, twice, and 1 + label (0: unknown): each row is one transaction."""
+    """i8[n,3]: a row's number from 1 on, twice, and 1 + label (0: unknown): each row is one
+    transaction.
+    """
     rows = np.arange(1, len(labels) + 1)
     return np.stack([rows, rows, labels + 1], axis=1)

@@ -19,8 +19,14 @@ from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
 _LABELS = ("label", "is_fraud", "fraud")
-_ARROW = {"string": pa.string(), "category": pa.string(), "money": pa.float64(), "number": pa.float64(),
-          "integer": pa.int64(), "bool": pa.bool_()}
+_ARROW = {
+    "string": pa.string(),
+    "category": pa.string(),
+    "money": pa.float64(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "bool": pa.bool_(),
+}
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _encode = msgspec.json.Encoder().encode
 
@@ -38,8 +44,9 @@ class Chunk:
 class Source:
     """One file read as transactions of a profile.
 
-    Columns the profile does not know are left out and named in `unknown`. A row without an id gets one made of the
-    file's digest and the row's number, so that sending it again makes no second transaction.
+    Columns the profile does not know are left out and named in `unknown`. A row without an id gets
+    one made of the file's digest and the row's number, so that sending it again makes no second
+    transaction.
     """
 
     path: Path
@@ -60,14 +67,24 @@ class Source:
     @property
     def kind(self) -> str:
         """One of csv, parquet, jsonl, by the file's name. Raises ConfigError for another."""
-        kinds = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+        kinds = {
+            ".csv": "csv",
+            ".parquet": "parquet",
+            ".pq": "parquet",
+            ".jsonl": "jsonl",
+            ".ndjson": "jsonl",
+        }
         kind = kinds.get(self.path.suffix.lower())
         if kind is None:
-            raise ConfigError(f"{self.path}: do not know this kind of file; send {', '.join(kinds)}")
+            raise ConfigError(
+                f"{self.path}: do not know this kind of file; send {', '.join(kinds)}"
+            )
         return kind
 
     def chunks(self, start: int, size: int) -> Iterator[Chunk]:
-        """Rows from number `start` (from 0) on, at most `size` at a time. Raises ConfigError for a missing column."""
+        """Rows from number `start` (from 0) on, at most `size` at a time. Raises ConfigError for a
+        missing column.
+        """
         if self.kind == "jsonl":
             yield from self._json_chunks(start, size)
         else:
@@ -86,8 +103,13 @@ class Source:
             with self.path.open("rb") as file:
                 header = pa_csv.read_csv(pa.BufferReader(file.readline() or b"\n")).schema.names
             return pa_csv.open_csv(  # type: ignore[no-any-return]
-                self.path, convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=True, null_values=[""]))
+                self.path,
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(header, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
         except pa.ArrowInvalid as error:
             raise ConfigError(f"{self.path}: {error}") from error
 
@@ -102,18 +124,29 @@ class Source:
             at += len(table)
 
     def _check(self, names: list[str]) -> None:
-        missing = [name for name, spec in self.profile.fields.items() if not spec.optional
-                   and name not in names and name != self.profile.id_field and f"{name}_0" not in names]
+        missing = [
+            name
+            for name, spec in self.profile.fields.items()
+            if not spec.optional
+            and name not in names
+            and name != self.profile.id_field
+            and f"{name}_0" not in names
+        ]
         if missing:
-            raise ConfigError(f"{self.path}: profile {self.profile.name!r} needs the column(s) {', '.join(missing)}; "
-                              f"the file has {', '.join(names)}")
+            raise ConfigError(
+                f"{self.path}: profile {self.profile.name!r} needs the column(s) "
+                f"{', '.join(missing)}; "
+                f"the file has {', '.join(names)}"
+            )
         for name in names:
             self._known(name)
 
     def _known(self, name: str) -> bool:
         """Whether the profile has this field; notes it when not."""
         fields = self.profile.fields
-        if name in fields or (name.rpartition("_")[0] in fields and name.rpartition("_")[2].isdigit()):
+        if name in fields or (
+            name.rpartition("_")[0] in fields and name.rpartition("_")[2].isdigit()
+        ):
             return True
         if name not in self.unknown and name not in _LABELS:
             self.unknown.append(name)
@@ -125,7 +158,10 @@ class Source:
         rows = zip(*given.values(), strict=True)
         if not any(None in values for values in given.values()):
             return [dict(zip(given, row, strict=True)) for row in rows]
-        return [{name: value for name, value in zip(given, row, strict=True) if value is not None} for row in rows]
+        return [
+            {name: value for name, value in zip(given, row, strict=True) if value is not None}
+            for row in rows
+        ]
 
     def _column(self, table: pa.RecordBatch, name: str) -> list[Any] | None:
         kind = self.profile.fields[name].type
@@ -134,12 +170,20 @@ class Source:
         if kind == "vector" and f"{name}_0" in table.schema.names:
             wide = [part for part in table.schema.names if part.rpartition("_")[0] == name]
             wide.sort(key=lambda part: int(part.rpartition("_")[2]))
-            return [list(row) for row in zip(*(convert(table.column(part), "number") for part in wide), strict=True)]
+            return [
+                list(row)
+                for row in zip(
+                    *(convert(table.column(part), "number") for part in wide), strict=True
+                )
+            ]
         return None
 
     def _chunk(self, first: int, records: list[dict[str, Any]]) -> Chunk:
-        return Chunk(first, [self._identify(record, first + i) for i, record in enumerate(records)],
-                     [_encode(record) for record in records])
+        return Chunk(
+            first,
+            [self._identify(record, first + i) for i, record in enumerate(records)],
+            [_encode(record) for record in records],
+        )
 
     def _identify(self, record: dict[str, Any], row: int) -> str:
         """The record's id, set where it has none."""
@@ -174,7 +218,9 @@ class Source:
 
 
 def convert(column: pa.Array, kind: str) -> list[Any]:
-    """A column as the profile's type; cells that do not fit stay as they are, so that the API names them."""
+    """A column as the profile's type; cells that do not fit stay as they are, so that the API names
+    them.
+    """
     if kind == "time":
         return _times(column)
     if kind == "vector":
@@ -184,14 +230,19 @@ def convert(column: pa.Array, kind: str) -> list[Any]:
     try:
         column = column.cast(_ARROW[kind])
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return [_BOOLS.get(str(cell).lower(), cell) if kind == "bool" else _loose(cell) for cell in column.to_pylist()]
+        return [
+            _BOOLS.get(str(cell).lower(), cell) if kind == "bool" else _loose(cell)
+            for cell in column.to_pylist()
+        ]
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
 def _times(column: pa.Array) -> list[Any]:
-    """Timestamps as ISO 8601 in UTC; numbers stay numbers, text stays text unless it is a number."""
+    """Timestamps as ISO 8601 in UTC; numbers stay numbers, text stays text unless it is a
+    number.
+    """
     if pa.types.is_timestamp(column.type):
         whole = column.cast(pa.timestamp("us", tz=column.type.tz or "UTC"))
         return pc.strftime(whole, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()  # type: ignore[no-any-return]

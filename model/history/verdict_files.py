@@ -21,10 +21,14 @@ _LABEL = "label"
 """The column with the verdicts where neither command nor profile names one."""
 
 
-def read_history(profile: Profile, path: Path, label: str = "") -> tuple[pd.DataFrame, NDArray[np.int8]]:
-    """The file's transactions sorted by event time, and their verdicts i1[n]: 1 fraud, 0 legitimate, -1 unknown.
+def read_history(
+    profile: Profile, path: Path, label: str = ""
+) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+    """The file's transactions sorted by event time, and their verdicts i1[n]: 1 fraud, 0
+    legitimate, -1 unknown.
 
-    A file without ids gets its row numbers as ids. Raises ConfigError naming what is wrong with the file.
+    A file without ids gets its row numbers as ids. Raises ConfigError naming what is wrong with the
+    file.
     """
     frame = _read(path)
     labels = _verdicts(profile, frame, path, label)
@@ -36,12 +40,20 @@ def read_history(profile: Profile, path: Path, label: str = "") -> tuple[pd.Data
 
 
 def read_verdicts(profile: Profile, path: Path, label: str = "") -> dict[str, bool]:
-    """Whether each transaction with a verdict is a fraud, by id; of several rows the last. Raises ConfigError."""
+    """Whether each transaction with a verdict is a fraud, by id; of several rows the last. Raises
+    ConfigError.
+    """
     frame = _read(path)
     if profile.id_field not in frame:
-        raise ConfigError(f"{path} has no column {profile.id_field!r}: a verdict needs the id of its transaction")
+        raise ConfigError(
+            f"{path} has no column {profile.id_field!r}: a verdict needs the id of its transaction"
+        )
     labels = _verdicts(profile, frame, path, label)
-    return {str(name): said == 1 for name, said in zip(frame[profile.id_field], labels, strict=True) if said >= 0}
+    return {
+        str(name): said == 1
+        for name, said in zip(frame[profile.id_field], labels, strict=True)
+        if said >= 0
+    }
 
 
 def read_labels(profile: Profile, path: Path, label: str = "") -> NDArray[np.int8]:
@@ -52,29 +64,48 @@ def read_labels(profile: Profile, path: Path, label: str = "") -> NDArray[np.int
 def _verdicts(profile: Profile, frame: pd.DataFrame, path: Path, label: str) -> NDArray[np.int8]:
     name = label or profile.history.label or _LABEL
     if name not in frame:
-        raise ConfigError(f"the history {path} has no column {name!r}; its columns are {', '.join(frame.columns)}: "
-                          "name the one with the verdicts by --label, or by history.label of the profile")
+        raise ConfigError(
+            f"the history {path} has no column {name!r}; its columns are "
+            f"{', '.join(frame.columns)}: "
+            "name the one with the verdicts by --label, or by history.label of the profile"
+        )
     return _labels(profile, frame.pop(name), f"the history {path}, column {name!r}")
 
 
 def _read(path: Path) -> pd.DataFrame:
-    kinds: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
+    kinds: dict[str, Callable[[Path], pd.DataFrame]] = {
+        ".csv": pd.read_csv,
+        ".parquet": pd.read_parquet,
+    }
     if path.suffix not in kinds:
-        raise ConfigError(f"the history {path} is no file that can be read; there are {', '.join(kinds)}")
+        raise ConfigError(
+            f"the history {path} is no file that can be read; there are {', '.join(kinds)}"
+        )
     try:
         return kinds[path.suffix](path)
     except OSError as error:
-        raise ConfigError(f"the history {path} cannot be read: {error.strerror or error}") from error
+        raise ConfigError(
+            f"the history {path} cannot be read: {error.strerror or error}"
+        ) from error
     except ValueError as error:  # what pandas and Arrow raise for content they do not understand
-        raise ConfigError(f"the history {path} cannot be read as {path.suffix[1:]}: {error}") from error
+        raise ConfigError(
+            f"the history {path} cannot be read as {path.suffix[1:]}: {error}"
+        ) from error
 
 
 def _labels(profile: Profile, column: pd.Series, where: str) -> NDArray[np.int8]:
-    meanings = {profile.history.unknown: -1, profile.history.legitimate: 0, profile.history.fraud: 1}
+    meanings = {
+        profile.history.unknown: -1,
+        profile.history.legitimate: 0,
+        profile.history.fraud: 1,
+    }
     found = column.map(meanings).where(column.notna(), -1)
     if found.isna().any():
         strange = ", ".join(map(repr, column[found.isna()].unique()[:5].tolist()))
         expected = ", ".join(map(repr, meanings))
-        raise ConfigError(f"{where} holds {strange}, expected {expected} or nothing: say under history of the profile "
-                          "what it holds for `fraud`, `legitimate` and `unknown`")
+        raise ConfigError(
+            f"{where} holds {strange}, expected {expected} or nothing: say under history of the "
+            "profile "
+            "what it holds for `fraud`, `legitimate` and `unknown`"
+        )
     return found.to_numpy().astype(np.int8)

@@ -1,9 +1,9 @@
 """ADWIN: the mean of a stream over a window that forgets what came before a change.
 
-Bifet & Gavalda, "Learning from Time-Changing Data with Adaptive Windowing" (SDM 2007), ADWIN2: the window is an
-exponential histogram - row r holds up to five buckets of 2^r values - and its oldest buckets are dropped while some
-split of it into old and new has means further apart than chance explains. Plain arrays and sums in one order, so the
-same stream gives the same bits.
+Bifet & Gavalda, "Learning from Time-Changing Data with Adaptive Windowing" (SDM 2007), ADWIN2: the
+window is an exponential histogram - row r holds up to five buckets of 2^r values - and its oldest
+buckets are dropped while some split of it into old and new has means further apart than chance
+explains. Plain arrays and sums in one order, so the same stream gives the same bits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _SHAPE = (2, _ROWS, _PER_ROW + 1)
 
 @jit
 def _deviation(n: float, variance: float, width: float) -> float:
-    """How far chance moves a mean of `n` values in [0, 1]: Bernstein's bound at the confidence delta / ln(width)."""
+    """How far chance moves a mean of `n` values in [0, 1]: Bernstein's bound at the confidence
+    delta / ln(width).
+    """
     log = math.log(2.0 * math.log(width) / _DELTA)
     return math.sqrt(2.0 / n * variance * log) + 2.0 / (3.0 * n) * log
 
@@ -40,7 +42,7 @@ def _totals(sums: Floats, counts: Ints) -> tuple[float, float, float]:
     n = total = squares = 0.0
     for row in range(_ROWS - 1, -1, -1):
         for at in range(counts[row]):
-            n += 2.0 ** row
+            n += 2.0**row
             total += sums[0, row, at]
             squares += sums[1, row, at]
     mean = total / max(n, 1.0)
@@ -57,8 +59,8 @@ def _insert(sums: Floats, counts: Ints, value: float) -> None:
     while counts[row] > _PER_ROW and row < _ROWS - 1:
         for kind in range(2):
             sums[kind, row + 1, counts[row + 1]] = sums[kind, row, 0] + sums[kind, row, 1]
-            sums[kind, row, :_PER_ROW - 1] = sums[kind, row, 2:_PER_ROW + 1].copy()
-            sums[kind, row, _PER_ROW - 1:] = 0.0
+            sums[kind, row, : _PER_ROW - 1] = sums[kind, row, 2 : _PER_ROW + 1].copy()
+            sums[kind, row, _PER_ROW - 1 :] = 0.0
         counts[row] -= 2
         counts[row + 1] += 1
         row += 1
@@ -66,12 +68,14 @@ def _insert(sums: Floats, counts: Ints, value: float) -> None:
 
 @jit
 def _changed(sums: Floats, counts: Ints) -> bool:
-    """Whether some split into an older and a newer part has means further apart than chance explains."""
+    """Whether some split into an older and a newer part has means further apart than chance
+    explains.
+    """
     n, mean, variance = _totals(sums, counts)
     old = total = 0.0
     for row in range(_ROWS - 1, -1, -1):
         for at in range(counts[row]):
-            old += 2.0 ** row
+            old += 2.0**row
             total += sums[0, row, at]
             new = n - old
             if old < _FEWEST or new < _FEWEST:

@@ -1,4 +1,5 @@
-"""What keeps verdicts from doing harm: a limit for each source, and a contest of the online with the frozen model.
+"""What keeps verdicts from doing harm: a limit for each source, and a contest of the online with
+the frozen model.
 
 Both are part of the fold of the labels, so they know no clock but the log's and no chance.
 """
@@ -24,8 +25,13 @@ class Quota:
     After `_SOURCES` sources in an hour all others share one quota, so that new names buy nothing.
     """
 
-    def __init__(self, hourly: int, names: NDArray[np.uint64] | None = None,
-                 counts: NDArray[np.int64] | None = None, hour: int = 0) -> None:
+    def __init__(
+        self,
+        hourly: int,
+        names: NDArray[np.uint64] | None = None,
+        counts: NDArray[np.int64] | None = None,
+        hour: int = 0,
+    ) -> None:
         self._hourly, self._hour = hourly, hour
         self._names = np.zeros(_SOURCES, np.uint64) if names is None else names.copy()
         self._counts = np.zeros(_SOURCES, np.int64) if counts is None else counts.copy()
@@ -33,7 +39,9 @@ class Quota:
             raise ConfigError("quotas of another size")
 
     def admit(self, source: int, time_ms: int) -> bool:
-        """Whether a label of this source (a hash, not 0) recorded at `time_ms` may count; counts it if so."""
+        """Whether a label of this source (a hash, not 0) recorded at `time_ms` may count; counts it
+        if so.
+        """
         hour = time_ms // _HOUR_MS
         if hour > self._hour:
             self._hour = hour
@@ -51,20 +59,26 @@ class Quota:
         return Quota(self._hourly, self._names, self._counts, self._hour)
 
     def arrays(self) -> Arrays:
-        return {"quota_names": self._names.copy(), "quota_counts": self._counts.copy(),
-                "quota_hour": np.array([self._hour], np.int64)}
+        return {
+            "quota_names": self._names.copy(),
+            "quota_counts": self._counts.copy(),
+            "quota_hour": np.array([self._hour], np.int64),
+        }
 
     @classmethod
     def load(cls, hourly: int, arrays: Arrays) -> Quota:
         """What `arrays` gave. Raises ConfigError, KeyError."""
-        return cls(hourly, arrays["quota_names"], arrays["quota_counts"], int(arrays["quota_hour"][0]))
+        return cls(
+            hourly, arrays["quota_names"], arrays["quota_counts"], int(arrays["quota_hour"][0])
+        )
 
 
 class Contest:
-    """Online against frozen model, each judged on a label before it is learnt (prequentially), by squared error.
+    """Online against frozen model, each judged on a label before it is learnt (prequentially), by
+    squared error.
 
-    ADWIN keeps the difference over as long as it has been what it is; the online model loses when the mean difference
-    speaks against it by more than chance explains.
+    ADWIN keeps the difference over as long as it has been what it is; the online model loses when
+    the mean difference speaks against it by more than chance explains.
     """
 
     def __init__(self, window: Adwin | None = None) -> None:
@@ -80,7 +94,9 @@ class Contest:
 
     @property
     def difference(self) -> float:
-        """Mean squared error of the online model less the frozen one's, over the window; negative is better."""
+        """Mean squared error of the online model less the frozen one's, over the window; negative
+        is better.
+        """
         return 2.0 * self._window.mean - 1.0 if self._window.seen else 0.0
 
     def copy(self) -> Contest:

@@ -1,8 +1,8 @@
 """The fold of labels into online weights: what one label does to a state.
 
-A label whose id is among the last 65,536 changes nothing, and so does one that repeats what was said of its
-transaction. One that says the opposite takes back what the label before it had added to the weights (as it was added,
-without the decay since), and is then learnt like any other.
+A label whose id is among the last 65,536 changes nothing, and so does one that repeats what was
+said of its transaction. One that says the opposite takes back what the label before it had added to
+the weights (as it was added, without the decay since), and is then learnt like any other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ Outcome = Literal["learnt", "corrected", "repeated", "duplicate", "over_quota", 
 
 
 class Given(NamedTuple):
-    """A label as the fold needs it; ids and source as they were given, the time of its record in ms."""
+    """A label as the fold needs it; ids and source as they were given, the time of its record in
+    ms.
+    """
 
     offset: int
     label_id: str
@@ -48,7 +50,9 @@ class Learned:
         self.params = params.copy()
         self.learnt = self.remembered = 0
         self.frozen_at = NEVER
-        """Offset of the label with which the online model lost against the frozen one; `NEVER` while it has not."""
+        """Offset of the label with which the online model lost against the frozen one; `NEVER`
+        while it has not.
+        """
         self.quota, self.contest = Quota(hourly), Contest()
         self.entries = np.zeros(RECENT, ENTRY) if entries is None else entries.copy()
         self.index()
@@ -58,7 +62,9 @@ class Learned:
         order = np.roll(np.arange(RECENT), -(self.remembered % RECENT))
         order = order[self.entries["label"][order] > 0]
         self.labels = dict(zip(self.entries["label"][order].tolist(), order.tolist(), strict=True))
-        self.transactions = dict(zip(self.entries["transaction"][order].tolist(), order.tolist(), strict=True))
+        self.transactions = dict(
+            zip(self.entries["transaction"][order].tolist(), order.tolist(), strict=True)
+        )
 
     def remember(self, label: int, transaction: int, step: float, fraud: bool) -> tuple[int, Any]:
         """Put an entry in place of the oldest; its place, and what was there."""
@@ -92,20 +98,29 @@ class LearnState:
         if self._before is not None:
             raise RuntimeError("begin on top of an open begin")
         now = self.learned
-        self._before = (now, now.params.copy(), now.learnt, now.remembered, now.frozen_at, now.quota.copy(),
-                        now.contest.copy())
+        self._before = (
+            now,
+            now.params.copy(),
+            now.learnt,
+            now.remembered,
+            now.frozen_at,
+            now.quota.copy(),
+            now.contest.copy(),
+        )
         self._entries, self._rolled = [], len(self.rollbacks)
 
     def rollback(self) -> None:
         if self._before is None:
             raise RuntimeError("rollback without begin")
         then = self._before[0]
-        _, then.params, then.learnt, then.remembered, then.frozen_at, then.quota, then.contest = self._before
+        _, then.params, then.learnt, then.remembered, then.frozen_at, then.quota, then.contest = (
+            self._before
+        )
         for at, before in reversed(self._entries):
             then.entries[at] = before
         if self._entries:
             then.index()
-        del self.rollbacks[self._rolled:]
+        del self.rollbacks[self._rolled :]
         self.learned, self._before, self._entries = then, None, []
 
     def commit(self) -> None:
@@ -133,13 +148,19 @@ class LearnState:
 
     def arrays(self) -> Arrays:
         now = self.learned
-        return {"params": now.params.copy(), "entries": now.entries.copy(),
-                "counts": np.array([now.learnt, now.remembered, now.frozen_at], np.int64),
-                "rollbacks": np.array(self.rollbacks, np.int64).reshape(-1, 2),
-                **now.quota.arrays(), **now.contest.arrays()}
+        return {
+            "params": now.params.copy(),
+            "entries": now.entries.copy(),
+            "counts": np.array([now.learnt, now.remembered, now.frozen_at], np.int64),
+            "rollbacks": np.array(self.rollbacks, np.int64).reshape(-1, 2),
+            **now.quota.arrays(),
+            **now.contest.arrays(),
+        }
 
     def digest(self) -> str:
-        content = b"".join(part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values())
+        content = b"".join(
+            part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values()
+        )
         return hashlib.sha256(content).hexdigest()
 
 
@@ -157,33 +178,52 @@ class Learner:
         """What `LearnState.arrays` gave. Raises ConfigError."""
         own = dict(arrays)
         try:
-            learned = Learned(own["params"].reshape(self._online.params.shape).astype(np.float64), self._hourly,
-                              own["entries"].reshape(RECENT).astype(ENTRY))
+            learned = Learned(
+                own["params"].reshape(self._online.params.shape).astype(np.float64),
+                self._hourly,
+                own["entries"].reshape(RECENT).astype(ENTRY),
+            )
             learned.learnt, learned.remembered, learned.frozen_at = own["counts"].tolist()
             rollbacks = [(int(at), int(to)) for at, to in own["rollbacks"].tolist()]
             learned.quota, learned.contest = Quota.load(self._hourly, own), Contest.load(own)
         except (ConfigError, KeyError, ValueError, TypeError) as error:
-            raise ConfigError(f"the learner's snapshot does not fit ({error}): delete it, it is rebuilt") from error
+            raise ConfigError(
+                f"the learner's snapshot does not fit ({error}): delete it, it is rebuilt"
+            ) from error
         learned.index()
         state = LearnState(learned)
         state.rollbacks = rollbacks
         return state
 
     def fold(self, state: LearnState, given: Sequence[Given], x: Array) -> Counter[Outcome]:
-        """Fold labels in order; `x` f8[n, features] are the columns of their rows. How many had which outcome."""
+        """Fold labels in order; `x` f8[n, features] are the columns of their rows. How many had
+        which outcome.
+        """
         slots = self._online.slots(x)
         frozen = self._online.margins(self._online.params, slots)
         labels, transactions, sources = (
             hash64([text.encode() for text in column]).tolist()
-            for column in zip(*((one.label_id, one.transaction_id, one.source) for one in given), strict=True))
+            for column in zip(
+                *((one.label_id, one.transaction_id, one.source) for one in given), strict=True
+            )
+        )
         outcomes: Counter[Outcome] = Counter()
         for i, one in enumerate(given):
-            outcomes[self._fold(state, one, (labels[i], transactions[i], sources[i]), slots[i],
-                                float(frozen[i]))] += 1
+            outcomes[
+                self._fold(
+                    state, one, (labels[i], transactions[i], sources[i]), slots[i], float(frozen[i])
+                )
+            ] += 1
         return outcomes
 
-    def _fold(self, state: LearnState, one: Given, hashes: tuple[int, int, int], row: NDArray[np.int32],
-              frozen: float) -> Outcome:
+    def _fold(
+        self,
+        state: LearnState,
+        one: Given,
+        hashes: tuple[int, int, int],
+        row: NDArray[np.int32],
+        frozen: float,
+    ) -> Outcome:
         now, (label, transaction, source) = state.learned, hashes
         if label in now.labels:
             return "duplicate"
@@ -208,7 +248,9 @@ class Learner:
         return "learnt" if before is None else "corrected"
 
     def weights(self, state: LearnState) -> Array:
-        """What to score with: the learned weights, or the training's once the online model has lost."""
+        """What to score with: the learned weights, or the training's once the online model has
+        lost.
+        """
         return state.params if state.learned.frozen_at == NEVER else self._online.params
 
 

@@ -1,7 +1,9 @@
-"""Backtests: what the models would have scored then, with labels as late as they are in life, by the serving code.
+"""Backtests: what the models would have scored then, with labels as late as they are in life, by
+the serving code.
 
-A fold trains on rows whose labels had matured when its test begins, and scores the test in log order; the online
-detector goes on learning there, each label once it is as old as the profile's label delay (delayed prequential).
+A fold trains on rows whose labels had matured when its test begins, and scores the test in log
+order; the online detector goes on learning there, each label once it is as old as the profile's
+label delay (delayed prequential).
 """
 
 from __future__ import annotations
@@ -36,9 +38,11 @@ _FEATURES = 0.2
 
 
 class Plan(NamedTuple):
-    """What is backtested: detectors by name; on folds by the first day of their training week, or else on a split.
+    """What is backtested: detectors by name; on folds by the first day of their training week, or
+    else on a split.
 
-    `blind`: no feature ever knows a verdict, as where nobody gives any; only models that learn from verdicts see them.
+    `blind`: no feature ever knows a verdict, as where nobody gives any; only models that learn from
+    verdicts see them.
     """
 
     names: Sequence[str]
@@ -50,29 +54,43 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Scores f8[rows of the test] in (0, 1), and what `model.evaluation.metrics.report` says of those with a label."""
+    """Scores f8[rows of the test] in (0, 1), and what `model.evaluation.metrics.report` says of
+    those with a label.
+    """
 
     fold: Fold
     scores: Array
     report: dict[str, float]
 
 
-def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, progress: Progress) -> list[Result]:
+def backtest(
+    profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, progress: Progress
+) -> list[Result]:
     """Run every fold of `plan` on a history in time order; its features are computed once.
 
-    `labels` i1[n]: 1 fraud, 0 legitimate, -1 unknown. Raises ConfigError when the history does not hold a fold, or too
-    few verdicts to learn from, or a detector is unknown.
+    `labels` i1[n]: 1 fraud, 0 legitimate, -1 unknown. Raises ConfigError when the history does not
+    hold a fold, or too few verdicts to learn from, or a detector is unknown.
     """
     for name in plan.names:
         kind_of(profile, name)
     times = event_times(profile, frame)
     folds = [dated_fold(profile, times, day, plan.weeks) for day in plan.days] or [
-        split_fold(profile, times, plan.split)]
-    values = fold_history(profile, frame, None if plan.blind else labels,
-                          lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"))
+        split_fold(profile, times, plan.split)
+    ]
+    values = fold_history(
+        profile,
+        frame,
+        None if plan.blind else labels,
+        lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"),
+    )
     results = []
     for k, fold in enumerate(folds):
-        part = _Part(progress, fold.name, _FEATURES + (1 - _FEATURES) * k / len(folds), (1 - _FEATURES) / len(folds))
+        part = _Part(
+            progress,
+            fold.name,
+            _FEATURES + (1 - _FEATURES) * k / len(folds),
+            (1 - _FEATURES) / len(folds),
+        )
         scores = _run(profile, fold, Log(values, labels, times), plan, part)
         judged = labels[fold.test] >= 0
         results.append(Result(fold, scores, report(scores[judged], labels[fold.test][judged] == 1)))
@@ -81,8 +99,9 @@ def backtest(profile: Profile, frame: pd.DataFrame, labels: Labels, plan: Plan, 
 
 
 def dated_fold(profile: Profile, times: Times, first_day: str, weeks: int) -> Fold:
-    """The fold whose training week starts on `first_day` (YYYY-MM-DD): `weeks` weeks up to that week's end are learnt
-    from, and the week that starts one label delay (in whole days) later is scored. `times` i8[n] us, sorted.
+    """The fold whose training week starts on `first_day` (YYYY-MM-DD): `weeks` weeks up to that
+    week's end are learnt from, and the week that starts one label delay (in whole days) later is
+    scored. `times` i8[n] us, sorted.
 
     Raises ConfigError when the data does not hold both weeks.
     """
@@ -90,29 +109,45 @@ def dated_fold(profile: Profile, times: Times, first_day: str, weeks: int) -> Fo
         begin = date.fromisoformat(first_day)
     except ValueError as error:
         raise ConfigError(f"--fold {first_day!r}: expected a date such as 2018-07-25") from error
-    end = int(datetime(begin.year, begin.month, begin.day, tzinfo=UTC).timestamp()) * 1_000_000 + _WEEK
+    end = (
+        int(datetime(begin.year, begin.month, begin.day, tzinfo=UTC).timestamp()) * 1_000_000
+        + _WEEK
+    )
     test = end + -(-profile.label_delay_us // DAY) * DAY
-    first, last, start, stop = np.searchsorted(times, [end - weeks * _WEEK, end, test, test + _WEEK])
+    first, last, start, stop = np.searchsorted(
+        times, [end - weeks * _WEEK, end, test, test + _WEEK]
+    )
     if first == last or start == stop or times[-1] < test + _WEEK - DAY:
         held = f"{_day(times[0])} to {_day(times[-1])}" if len(times) else "no rows"
-        raise ConfigError(f"--fold {first_day}: it learns from {_day(end - weeks * _WEEK)} to {_day(end - DAY)} and is "
-                          f"tested on {_day(test)} to {_day(test + _WEEK - DAY)}; the data holds {held}")
+        raise ConfigError(
+            f"--fold {first_day}: it learns from {_day(end - weeks * _WEEK)} to {_day(end - DAY)} "
+            "and is "
+            f"tested on {_day(test)} to {_day(test + _WEEK - DAY)}; the data holds {held}"
+        )
     return Fold(first_day, slice(first, last), slice(start, stop))
 
 
 def split_fold(profile: Profile, times: Times, share: float) -> Fold:
-    """What comes after the first `share` of the rows is scored, and learnt from is what had a verdict by then: rows a
-    label delay older than the first one scored. `times` i8[n] us, sorted; without a time field all rows before count.
+    """What comes after the first `share` of the rows is scored, and learnt from is what had a
+    verdict by then: rows a label delay older than the first one scored. `times` i8[n] us, sorted;
+    without a time field all rows before count.
 
     Raises ConfigError when a side is empty.
     """
     start = int(len(times) * share)
     if not (0 < share < 1 and start):
-        raise ConfigError(f"--split {share:g}: expected a share between 0 and 1 that leaves rows on both sides")
-    learnt = start if profile.time_field is None else int(np.searchsorted(
-        times[:start], times[start] - profile.label_delay_us, "right"))
+        raise ConfigError(
+            f"--split {share:g}: expected a share between 0 and 1 that leaves rows on both sides"
+        )
+    learnt = (
+        start
+        if profile.time_field is None
+        else int(np.searchsorted(times[:start], times[start] - profile.label_delay_us, "right"))
+    )
     if not learnt:
-        raise ConfigError(f"--split {share:g}: no verdict on the rows before is a label delay old by then")
+        raise ConfigError(
+            f"--split {share:g}: no verdict on the rows before is a label delay old by then"
+        )
     return Fold(f"split-{share:g}", slice(0, learnt), slice(start, len(times)))
 
 
@@ -131,16 +166,40 @@ def _run(profile: Profile, fold: Fold, log: Log, plan: Plan, progress: Progress)
     y = log.labels[rows] == 1
     cut = before_stack(len(rows))
     for part, words in ((y[:cut], "first 80%"), (y[cut:], "last 20%")):
-        require_both(part, f"fold {fold.name}: the {words} of the rows with a verdict to learn from")
+        require_both(
+            part, f"fold {fold.name}: the {words} of the rows with a verdict to learn from"
+        )
     features = sorted(profile.features)
     x = np.column_stack([log.values[rows, profile.values.index(name)] for name in features])
-    fitted = fit_models(profile, plan.names, x, y, x[cut:], plan.seed,
-                        lambda share, what: progress(0.9 * share, what))
+    fitted = fit_models(
+        profile,
+        plan.names,
+        x,
+        y,
+        x[cut:],
+        plan.seed,
+        lambda share, what: progress(0.9 * share, what),
+    )
     held_out = HeldOut(fitted.held_out, log.times[rows[cut:]], fitted.ensemble.calibrated)
-    training = Training(f"backtest {fold.name}", int(log.times[rows[0]]), int(log.times[rows[-1]]),
-                        [cut, len(rows) - cut], [int(y[:cut].sum()), int(y[cut:].sum())])
-    manifest = Manifest(profile.name, profile.hash.decode(), list(profile.values), features, list(plan.names),
-                        resolve(profile, held_out), training, {}, {}, time.time_ns() // 1000)
+    training = Training(
+        f"backtest {fold.name}",
+        int(log.times[rows[0]]),
+        int(log.times[rows[-1]]),
+        [cut, len(rows) - cut],
+        [int(y[:cut].sum()), int(y[cut:].sum())],
+    )
+    manifest = Manifest(
+        profile.name,
+        profile.hash.decode(),
+        list(profile.values),
+        features,
+        list(plan.names),
+        resolve(profile, held_out),
+        training,
+        {},
+        {},
+        time.time_ns() // 1000,
+    )
     with tempfile.TemporaryDirectory(prefix="tidegate-backtest-") as folder:
         bundle = save(Path(folder), manifest, fitted.detectors, fitted.ensemble)
     progress(0.9, f"scoring {fold.test.stop - fold.test.start:,} transactions")

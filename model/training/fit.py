@@ -1,4 +1,6 @@
-"""Fits detectors and their stack on labelled rows in time order: what training and backtests share."""
+"""Fits detectors and their stack on labelled rows in time order: what training and backtests
+share.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +25,31 @@ _BEFORE_STACK = 0.8
 
 
 class Fitted(NamedTuple):
-    """Detectors in score order, what makes one score of theirs, and the scores f8[m] of the rows held out."""
+    """Detectors in score order, what makes one score of theirs, and the scores f8[m] of the rows
+    held out.
+    """
 
     detectors: list[Detector]
     ensemble: Combiner
     held_out: Array
 
 
-def fit_models(profile: Profile, names: Sequence[str], x: Array, y: NDArray[np.bool_], held_out: Array, seed: int,
-               progress: Progress) -> Fitted:
-    """Fit the detectors `names` on `x` f8[n, len(profile.features)], columns in sorted order, and `y` bool[n].
+def fit_models(
+    profile: Profile,
+    names: Sequence[str],
+    x: Array,
+    y: NDArray[np.bool_],
+    held_out: Array,
+    seed: int,
+    progress: Progress,
+) -> Fitted:
+    """Fit the detectors `names` on `x` f8[n, len(profile.features)], columns in sorted order, and
+    `y` bool[n].
 
-    The stack is fitted on the last fifth, from detectors that saw only what is before it, which also score `held_out`
-    f8[m, len(profile.features)], the rows of that time with a verdict or without; then the detectors are fitted again
-    on all of `x`, because the newest frauds teach most. Raises ConfigError for an unknown name or a wrong setting.
+    The stack is fitted on the last fifth, from detectors that saw only what is before it, which
+    also score `held_out` f8[m, len(profile.features)], the rows of that time with a verdict or
+    without; then the detectors are fitted again on all of `x`, because the newest frauds teach
+    most. Raises ConfigError for an unknown name or a wrong setting.
     """
     kinds = [kind_of(profile, name) for name in names]
     features, cut = sorted(profile.features), before_stack(len(x))
@@ -45,7 +58,11 @@ def fit_models(profile: Profile, names: Sequence[str], x: Array, y: NDArray[np.b
         found = []
         for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
             progress(first + 0.5 * k / len(names), f"{name} on {len(y[rows]):,} transactions")
-            settings = {key: value for key, value in profile.models.settings.get(name, {}).items() if key != "weight"}
+            settings = {
+                key: value
+                for key, value in profile.models.settings.get(name, {}).items()
+                if key != "weight"
+            }
             found.append(kind.fit(x[rows], y[rows], features, settings, seed))
         return found
 
@@ -58,14 +75,22 @@ def _margins(detectors: Sequence[Detector], x: Array) -> Array:
     return np.column_stack([part.score(np.ascontiguousarray(x)) for part in detectors])
 
 
-def _combiner(profile: Profile, names: Sequence[str], margins: Array, y: NDArray[np.bool_]) -> Combiner:
-    """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by `models.NAME.weight`."""
+def _combiner(
+    profile: Profile, names: Sequence[str], margins: Array, y: NDArray[np.bool_]
+) -> Combiner:
+    """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by
+    `models.NAME.weight`.
+    """
     if y.any():
         return Ensemble.fit(margins, y)
     given = [profile.models.settings.get(name, {}).get("weight", 1.0) for name in names]
-    weights = [float(weight) for weight in given if isinstance(weight, int | float) and 0 < weight <= 1e6]
+    weights = [
+        float(weight) for weight in given if isinstance(weight, int | float) and 0 < weight <= 1e6
+    ]
     if len(weights) < len(given):
-        raise ConfigError(f"{profile.path}: models: expected positive numbers as weights, got {given}")
+        raise ConfigError(
+            f"{profile.path}: models: expected positive numbers as weights, got {given}"
+        )
     return RankAverage.fit(margins, weights)
 
 
@@ -83,8 +108,13 @@ def kind_of(profile: Profile, name: str) -> type[Detector]:
 
 
 def require_both(y: NDArray[np.bool_], where: str) -> None:
-    """Raises ConfigError unless there are FEWEST frauds and others; `where` names rows and place."""
+    """Raises ConfigError unless there are FEWEST frauds and others; `where` names rows and
+    place.
+    """
     frauds = int(y.sum())
     if frauds < FEWEST or len(y) - frauds < FEWEST:
-        raise ConfigError(f"{where} hold {frauds} frauds of {len(y)}; training needs {FEWEST} frauds and {FEWEST} "
-                          "others in each part: give a longer history")
+        raise ConfigError(
+            f"{where} hold {frauds} frauds of {len(y)}; training needs {FEWEST} frauds and "
+            f"{FEWEST} "
+            "others in each part: give a longer history"
+        )

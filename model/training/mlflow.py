@@ -1,4 +1,6 @@
-"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks; no package is needed."""
+"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks; no
+package is needed.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +39,37 @@ class Run(NamedTuple):
 
 
 class Tracker:
-    """An experiment of an MLflow server. Every method raises ConfigError for a refusal, Retry when nobody answers."""
+    """An experiment of an MLflow server. Every method raises ConfigError for a refusal, Retry when
+    nobody answers.
+    """
 
     def __init__(self, url: str, experiment: str) -> None:
         self._url = url.rstrip("/")
         found = self._find(experiment)
-        self._experiment = found or self._call("experiments/create", name=experiment)["experiment_id"]
+        self._experiment = (
+            found or self._call("experiments/create", name=experiment)["experiment_id"]
+        )
 
     def record(self, run: Run) -> str:
         """Store a run that has ended; its id."""
-        made = self._call("runs/create", experiment_id=self._experiment, run_name=run.name,
-                          start_time=run.started_us // 1000,
-                          tags=[{"key": key, "value": value} for key, value in run.tags.items()])["run"]["info"]
+        made = self._call(
+            "runs/create",
+            experiment_id=self._experiment,
+            run_name=run.name,
+            start_time=run.started_us // 1000,
+            tags=[{"key": key, "value": value} for key, value in run.tags.items()],
+        )["run"]["info"]
         now = time.time_ns() // 1_000_000
-        self._call("runs/log-batch", run_id=made["run_id"],
-                   params=[{"key": key, "value": str(value)[:_TEXT]} for key, value in run.params.items()],
-                   metrics=[{"key": key, "value": value, "timestamp": now, "step": 0}
-                            for key, value in run.metrics.items() if math.isfinite(value)])
+        self._call(
+            "runs/log-batch",
+            run_id=made["run_id"],
+            params=[{"key": key, "value": str(value)[:_TEXT]} for key, value in run.params.items()],
+            metrics=[
+                {"key": key, "value": value, "timestamp": now, "step": 0}
+                for key, value in run.metrics.items()
+                if math.isfinite(value)
+            ],
+        )
         for path in run.files:
             self._upload(made["artifact_uri"], path.name, path.read_bytes())
         for name, content in run.images.items():
@@ -62,21 +78,27 @@ class Tracker:
         return str(made["run_id"])
 
     def _find(self, experiment: str) -> str | None:
-        address = f"{self._url}/api/2.0/mlflow/experiments/get-by-name?experiment_name={quote(experiment)}"
+        by_name = f"experiments/get-by-name?experiment_name={quote(experiment)}"
+        address = f"{self._url}/api/2.0/mlflow/{by_name}"
         answer = ask(SETTING, "GET", address)
         if answer.status == 404:
             return None
         return str(_document(answer.status, answer.body)["experiment"]["experiment_id"])
 
     def _call(self, method: str, **arguments: object) -> Any:  # noqa: ANN401 - a JSON document
-        answer = ask(SETTING, "POST", f"{self._url}/api/2.0/mlflow/{method}", msgspec.json.encode(arguments))
+        answer = ask(
+            SETTING, "POST", f"{self._url}/api/2.0/mlflow/{method}", msgspec.json.encode(arguments)
+        )
         return _document(answer.status, answer.body)
 
     def _upload(self, folder: str, name: str, content: bytes) -> None:
         """By way of the server, which is what it offers unless it was started without."""
         parts = urlsplit(folder)
         if parts.scheme != "mlflow-artifacts":
-            raise ConfigError(f"{SETTING}: this server keeps files at {folder} itself: start it with --serve-artifacts")
+            raise ConfigError(
+                f"{SETTING}: this server keeps files at {folder} itself: start it with "
+                "--serve-artifacts"
+            )
         url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts{quote(parts.path)}/{quote(name)}"
         answer = ask(SETTING, "PUT", url, content, "application/octet-stream")
         _document(answer.status, answer.body)
@@ -87,21 +109,40 @@ def tracker_of(settings: Settings, profile: Profile) -> Tracker | None:
     return Tracker(settings.mlflow, f"tidegate-{profile.name}") if settings.mlflow else None
 
 
-def training(profile: Profile, bundle: Bundle, started_us: int, tags: Mapping[str, str],
-             judged: Sequence[Quality], more: Sequence[Path] = ()) -> Run:
-    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, its files, and plots of
-    what was `judged`.
+def training(
+    profile: Profile,
+    bundle: Bundle,
+    started_us: int,
+    tags: Mapping[str, str],
+    judged: Sequence[Quality],
+    more: Sequence[Path] = (),
+) -> Run:
+    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, its
+    files, and plots of what was `judged`.
     """
     from model.evaluation.plots import plots  # matplotlib is slow to import
 
     manifest, history = bundle.manifest, bundle.manifest.training
-    params = {"profile": profile.name, "profile_hash": manifest.profile_hash, "history": history.source,
-              "from_us": history.from_us, "to_us": history.to_us, "rows": sum(history.rows),
-              "frauds": sum(history.frauds), "features": len(manifest.features)}
+    params = {
+        "profile": profile.name,
+        "profile_hash": manifest.profile_hash,
+        "history": history.source,
+        "from_us": history.from_us,
+        "to_us": history.to_us,
+        "rows": sum(history.rows),
+        "frauds": sum(history.frauds),
+        "features": len(manifest.features),
+    }
     files = sorted(path for path in bundle.path.iterdir() if path.is_file())
-    return Run(bundle.hash, started_us, params | dict(_settings(profile)), manifest.metrics,
-               {"bundle": bundle.hash, **tags}, [*files, *more],
-               {f"plots/{name}.png": image for name, image in plots(judged).items()})
+    return Run(
+        bundle.hash,
+        started_us,
+        params | dict(_settings(profile)),
+        manifest.metrics,
+        {"bundle": bundle.hash, **tags},
+        [*files, *more],
+        {f"plots/{name}.png": image for name, image in plots(judged).items()},
+    )
 
 
 def _settings(profile: Profile) -> Iterator[tuple[str, object]]:
@@ -112,5 +153,7 @@ def _settings(profile: Profile) -> Iterator[tuple[str, object]]:
 
 def _document(status: int, body: bytes) -> Any:  # noqa: ANN401 - a JSON document
     if status >= 300:
-        raise ConfigError(f"{SETTING}: the server answered {status}: {body[:300].decode(errors='replace')}")
+        raise ConfigError(
+            f"{SETTING}: the server answered {status}: {body[:300].decode(errors='replace')}"
+        )
     return msgspec.json.decode(body or b"{}")

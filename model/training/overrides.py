@@ -1,4 +1,6 @@
-"""What a command may change in a profile for one training: nothing that serving depends on, so the hash stays."""
+"""What a command may change in a profile for one training: nothing that serving depends on, so the
+hash stays.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,27 @@ from tidegate.profile import Profile
 
 
 def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
-    """The profile with so many simulated transactions and passes of its neural models; 0 leaves what it says.
+    """The profile with so many simulated transactions and passes of its neural models; 0 leaves
+    what it says.
 
     Raises ConfigError when the profile simulates nothing, or names no neural model.
     """
     models, history = profile.models, profile.history
     if samples:
         if not history.simulate:
-            raise ConfigError(f"--samples: {profile.path} trains on {history.file or 'no history'}, not on simulated "
-                              "transactions")
+            raise ConfigError(
+                f"--samples: {profile.path} trains on {history.file or 'no history'}, not on "
+                "simulated "
+                "transactions"
+            )
         history = msgspec.structs.replace(history, simulate=samples)
     if epochs:
         neural = [name for name in models.names if name in NEURAL]
         if not neural:
-            raise ConfigError(f"--epochs: {profile.path} names no neural model; there are {', '.join(sorted(NEURAL))}")
+            raise ConfigError(
+                f"--epochs: {profile.path} names no neural model; there are "
+                f"{', '.join(sorted(NEURAL))}"
+            )
         settings = {name: {**models.settings[name], "epochs": epochs} for name in neural}
         models = msgspec.structs.replace(models, settings={**models.settings, **settings})
     changed = copy.copy(profile)

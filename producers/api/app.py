@@ -33,7 +33,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def create_app() -> Flask:
-    """The application of one worker, as the settings say. Called in the worker: its clients are made after the fork."""
+    """The application of one worker, as the settings say. Called in the worker: its clients are
+    made after the fork.
+    """
     from tidegate.broker.kafka import KafkaBroker  # librdkafka is loaded where it is used
 
     settings = Settings()
@@ -41,21 +43,47 @@ def create_app() -> Flask:
     return build_app(settings, KafkaBroker(settings), Store(settings.db_url, profile), profile)
 
 
-def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile, *,
-              ack_seconds: float = ACK_SECONDS) -> Flask:
+def build_app(
+    settings: Settings,
+    broker: Broker,
+    store: Store,
+    profile: Profile,
+    *,
+    ack_seconds: float = ACK_SECONDS,
+) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     known = Known()
     publisher = Publisher(broker.producer(), ack_seconds)
     waiters = Waiters(profile.scored_layout, profile.models.names, known)
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
-    tails = [Tail(broker, "transactions.scored", waiters.absorb, poll_seconds=0.05).start(),
-             Tail(broker, "status", board.absorb, from_start=True).start()]
+    tails = [
+        Tail(broker, "transactions.scored", waiters.absorb, poll_seconds=0.05).start(),
+        Tail(broker, "status", board.absorb, from_start=True).start(),
+    ]
     app = Flask("producers", static_folder=None)
-    context = Context(settings, profile, broker, store, publisher, Ingest(profile, publisher, known), known, waiters,
-                      board, tails)
+    context = Context(
+        settings,
+        profile,
+        broker,
+        store,
+        publisher,
+        Ingest(profile, publisher, known),
+        known,
+        waiters,
+        board,
+        tails,
+    )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
-    for module in (api_transactions, api_rows, api_feedback, api_models, api_shadow, api_canary, api_ops):
+    for module in (
+        api_transactions,
+        api_rows,
+        api_feedback,
+        api_models,
+        api_shadow,
+        api_canary,
+        api_ops,
+    ):
         app.register_blueprint(module.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
@@ -63,7 +91,12 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     return app
 
 
-_KINDS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_KINDS = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
 
 
 def _http_error(error: HTTPException) -> Response:

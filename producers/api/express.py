@@ -1,8 +1,8 @@
 """The one request that comes thousands of times a second, without Flask around it.
 
-Routing, contexts and response objects cost 100 of the 150 us of a plain `POST /v1/transactions`. So that request alone
-(no query, content type exactly application/json) is answered here, by the same `Ingest` and with the same answers; a
-test compares the two. Everything else goes through Flask.
+Routing, contexts and response objects cost 100 of the 150 us of a plain `POST /v1/transactions`. So
+that request alone (no query, content type exactly application/json) is answered here, by the same
+`Ingest` and with the same answers; a test compares the two. Everything else goes through Flask.
 """
 
 from __future__ import annotations
@@ -50,20 +50,33 @@ class Express:
         else:
             ACKNOWLEDGED.inc()
             self._accepted()
-            headers = [("Content-Type", JSON), ("Location", f"{PATH}/{quote(transaction_id, safe='')}")]
-            answer, status = _encode({"transaction_id": transaction_id, "status": "accepted"}), "202 Accepted"
+            headers = [
+                ("Content-Type", JSON),
+                ("Location", f"{PATH}/{quote(transaction_id, safe='')}"),
+            ]
+            answer, status = (
+                _encode({"transaction_id": transaction_id, "status": "accepted"}),
+                "202 Accepted",
+            )
         self._seconds(time.perf_counter() - start)
         start_response(status, [*headers, ("Content-Length", str(len(answer)))])
         return [answer]
 
     def _plain(self, environ: WSGIEnvironment) -> bool:
         length = environ.get("CONTENT_LENGTH") or self._most
-        return (environ["PATH_INFO"] == PATH and environ["REQUEST_METHOD"] == "POST"
-                and environ.get("CONTENT_TYPE") == JSON and not environ.get("QUERY_STRING")
-                and int(length) < self._most)
+        return (
+            environ["PATH_INFO"] == PATH
+            and environ["REQUEST_METHOD"] == "POST"
+            and environ.get("CONTENT_TYPE") == JSON
+            and not environ.get("QUERY_STRING")
+            and int(length) < self._most
+        )
 
     def _accept(self, environ: WSGIEnvironment) -> str:
-        one = self._ingest.admit(environ["wsgi.input"].read(), environ.get("HTTP_IDEMPOTENCY_KEY"),
-                                 time.time_ns() // 1000)
+        one = self._ingest.admit(
+            environ["wsgi.input"].read(),
+            environ.get("HTTP_IDEMPOTENCY_KEY"),
+            time.time_ns() // 1000,
+        )
         self._ingest.publish([one], transaction_id=one.id)
         return one.id

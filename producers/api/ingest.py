@@ -14,7 +14,9 @@ from tidegate.errors import Rejected, Retry
 from tidegate.profile import Profile
 
 ACK_SECONDS = 10.0
-"""How long a request waits for its delivery reports; above the producer's message.timeout.ms, so that those decide."""
+"""How long a request waits for its delivery reports; above the producer's message.timeout.ms, so
+that those decide.
+"""
 
 
 class Acks:
@@ -59,14 +61,20 @@ class Publisher:
         self._producer, self._ack_seconds = producer, ack_seconds
 
     def publish(self, topic: str, records: Sequence[tuple[bytes, bytes]], **retry: object) -> None:
-        """Durable on return. Raises Problem 429 (queue full) or 503, with `retry` (the generated ids) in it."""
+        """Durable on return. Raises Problem 429 (queue full) or 503, with `retry` (the generated
+        ids) in it.
+        """
         acks = Acks(len(records))
         try:
             self._producer.produce_all(topic, records, acks.delivered)
         except Retry as error:
-            raise Problem("too_many_requests", f"the queue to Kafka is full; {SAFE_TO_RETRY}", **retry) from error
+            raise Problem(
+                "too_many_requests", f"the queue to Kafka is full; {SAFE_TO_RETRY}", **retry
+            ) from error
         if not acks.wait(self._ack_seconds):
-            raise Problem("not_durable", f"{acks.error or 'no delivery report'}; {SAFE_TO_RETRY}", **retry)
+            raise Problem(
+                "not_durable", f"{acks.error or 'no delivery report'}; {SAFE_TO_RETRY}", **retry
+            )
 
     def close(self) -> None:
         """End the producer."""
@@ -109,4 +117,6 @@ class Ingest:
 
 def conflict(transaction_id: str, detail: str) -> Problem:
     """The 409 of an id that stands for another body already."""
-    return Problem("conflicting_duplicate", f"{transaction_id} is {detail}", transaction_id=transaction_id)
+    return Problem(
+        "conflicting_duplicate", f"{transaction_id} is {detail}", transaction_id=transaction_id
+    )

@@ -1,4 +1,6 @@
-"""What a worker knows of recent transactions: id and body hash of those that are certainly durable."""
+"""What a worker knows of recent transactions: id and body hash of those that are certainly
+durable.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,11 @@ _GENERATION = 100_000
 
 
 class Known:
-    """A bounded memory of at least the last `generation` ids, each with the 16-byte hash of its body. Thread-safe.
+    """A bounded memory of at least the last `generation` ids, each with the 16-byte hash of its
+    body. Thread-safe.
 
-    Two generations of a dict: when the younger is full it becomes the older, and the older is forgotten.
+    Two generations of a dict: when the younger is full it becomes the older, and the older is
+    forgotten.
     """
 
     def __init__(self, generation: int = _GENERATION) -> None:

@@ -37,11 +37,15 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "This method is not allowed here"),
     "defect": (500, "An error inside Tidegate"),
 }
-"""Every kind of problem the API answers with: its word (the fragment of `type`), status and title."""
+"""Every kind of problem the API answers with: its word (the fragment of `type`), status and
+title.
+"""
 
 
 class Problem(TidegateError):
-    """An answer that is an error: a word of `PROBLEMS`, a sentence, and members beyond the standard ones."""
+    """An answer that is an error: a word of `PROBLEMS`, a sentence, and members beyond the standard
+    ones.
+    """
 
     def __init__(self, kind: str, detail: str, **members: object) -> None:
         super().__init__(detail)
@@ -50,8 +54,13 @@ class Problem(TidegateError):
 
     def document(self) -> dict[str, Any]:
         """The members of the problem document."""
-        return {"type": f"/docs#{self.kind}", "title": PROBLEMS[self.kind][1], "status": self.status,
-                "detail": self.detail, **self.members}
+        return {
+            "type": f"/docs#{self.kind}",
+            "title": PROBLEMS[self.kind][1],
+            "status": self.status,
+            "detail": self.detail,
+            **self.members,
+        }
 
     def headers(self) -> list[tuple[str, str]]:
         """429 and 503 say when to come back."""
@@ -60,7 +69,12 @@ class Problem(TidegateError):
 
     def response(self) -> Response:
         """The document as an answer."""
-        return Response(msgspec.json.encode(self.document()), self.status, self.headers(), content_type=CONTENT_TYPE)
+        return Response(
+            msgspec.json.encode(self.document()),
+            self.status,
+            self.headers(),
+            content_type=CONTENT_TYPE,
+        )
 
 
 def from_rejected(rejected: Rejected, faults: list[tuple[str, str]]) -> Problem:
@@ -68,8 +82,12 @@ def from_rejected(rejected: Rejected, faults: list[tuple[str, str]]) -> Problem:
     if rejected.reason in _REASONS:
         return Problem(rejected.reason, rejected.detail, reason=rejected.reason)
     errors = [{"field": field, "detail": message} for field, message in faults]
-    return Problem("invalid", rejected.detail, reason=rejected.reason,
-                   errors=errors or [{"field": "", "detail": rejected.detail}])
+    return Problem(
+        "invalid",
+        rejected.detail,
+        reason=rejected.reason,
+        errors=errors or [{"field": "", "detail": rejected.detail}],
+    )
 
 
 def invalid(field: str, detail: str) -> Problem:

@@ -13,7 +13,9 @@ from tidegate.broker.records import Batch
 from tidegate.messages.frames import DECISIONS, FrameLayout
 
 MAX_WAITERS = 48
-"""Each waiter holds one of the server's threads; the others must be left for those who only post."""
+"""Each waiter holds one of the server's threads; the others must be left for those who only
+post.
+"""
 
 
 class Waiter:
@@ -27,9 +29,13 @@ class Waiter:
 
 
 class Waiters:
-    """Hands scored frames to whoever waits for their id, and remembers (id, body hash) of all that pass by."""
+    """Hands scored frames to whoever waits for their id, and remembers (id, body hash) of all that
+    pass by.
+    """
 
-    def __init__(self, layout: FrameLayout, names: list[str], known: Known, most: int = MAX_WAITERS) -> None:
+    def __init__(
+        self, layout: FrameLayout, names: list[str], known: Known, most: int = MAX_WAITERS
+    ) -> None:
         self._layout, self._names, self._known, self._most = layout, names, known, most
         self._size = layout.dtype.itemsize
         self._hash_at = _offset(layout, "body_hash")
@@ -63,8 +69,8 @@ class Waiters:
         for value in batch.values:
             if value is None or not self._layout.ours(value):
                 continue
-            transaction_id = value[size:size + int.from_bytes(value[12:14], "little")]
-            seen[transaction_id] = value[hash_at:hash_at + 16]
+            transaction_id = value[size : size + int.from_bytes(value[12:14], "little")]
+            seen[transaction_id] = value[hash_at : hash_at + 16]
             if transaction_id in self._waiting:
                 self._hand_over(transaction_id, value)
         self._known.put(seen)

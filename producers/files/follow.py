@@ -21,12 +21,18 @@ Existing = Callable[[Sequence[str]], set[str]]
 class Follow:
     """Counts what became of the ids given to `add`.
 
-    The pipeline keeps about the order in which it was fed, so only the oldest unfinished ids are asked for, and of
-    those first a few: a full look-up is made when they have arrived. Dead letters are read from the offsets `since` on.
+    The pipeline keeps about the order in which it was fed, so only the oldest unfinished ids are
+    asked for, and of those first a few: a full look-up is made when they have arrived. Dead letters
+    are read from the offsets `since` on.
     """
 
-    def __init__(self, broker: Broker, existing: Existing, profile: Profile,
-                 since: Mapping[TopicPartition, int]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        existing: Existing,
+        profile: Profile,
+        since: Mapping[TopicPartition, int],
+    ) -> None:
         self._existing, self._profile = existing, profile
         self._consumer = broker.consumer(None)
         self._consumer.assign(since)

@@ -1,4 +1,6 @@
-"""Send a file of transactions through the ingest API, and wait until each is a row or a dead letter."""
+"""Send a file of transactions through the ingest API, and wait until each is a row or a dead
+letter.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Progress = Callable[[int, int], None]
 
 
 class Journal(msgspec.Struct):
-    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it stopped."""
+    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it
+    stopped.
+    """
 
     target: str
     """A digest of where it was sent to; a journal of another place is not this one's."""
@@ -65,23 +69,44 @@ class Sent:
 
 
 class Sender:
-    """Sends one file. `home` is where the journal lies; `stop` ends it between two requests, ready to be resumed."""
+    """Sends one file. `home` is where the journal lies; `stop` ends it between two requests, ready
+    to be resumed.
+    """
 
-    def __init__(self, source: Source, client: Client, home: Path, *, batch: int = 5000, rate: float = 0.0,
-                 limit: int = 0, restart: bool = False, place: str = "") -> None:
+    def __init__(
+        self,
+        source: Source,
+        client: Client,
+        home: Path,
+        *,
+        batch: int = 5000,
+        rate: float = 0.0,
+        limit: int = 0,
+        restart: bool = False,
+        place: str = "",
+    ) -> None:
         self._source, self._client = source, client
         self._batch = min(batch, max(1, int(rate / 5))) if rate else batch
         self._rate, self._limit = rate, limit
         folder = home / "send"
         folder.mkdir(parents=True, exist_ok=True)
         name = f"{source.digest[:16]}-{source.profile.name}"
-        self._journal_file, self._rejects_file = folder / f"{name}.json", folder / f"{name}.rejected.jsonl"
-        self._journal = self._open(restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16])
+        self._journal_file, self._rejects_file = (
+            folder / f"{name}.json",
+            folder / f"{name}.rejected.jsonl",
+        )
+        self._journal = self._open(
+            restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16]
+        )
         self._refused = self._read_rejections()
         self.stop = client.stop
-        self.sent = Sent(resumed_at=self._journal.next, rejected=len(self._refused),
-                         rejections_file=str(self._rejects_file), unknown_columns=source.unknown,
-                         first_rejections=[*self._refused.values()][:20])
+        self.sent = Sent(
+            resumed_at=self._journal.next,
+            rejected=len(self._refused),
+            rejections_file=str(self._rejects_file),
+            unknown_columns=source.unknown,
+            first_rejections=[*self._refused.values()][:20],
+        )
 
     def _open(self, restart: bool, target: str) -> Journal:
         try:
@@ -89,23 +114,34 @@ class Sender:
             if not restart and journal.target == target:
                 return journal
         except (FileNotFoundError, msgspec.DecodeError):
-            pass  # no journal, or one cut short by a crash: sending again is safe, the ids are the same
+            # no journal, or one cut short by a crash: sending again is safe, the ids are the same
+            pass
         self._rejects_file.unlink(missing_ok=True)
         return Journal(target)
 
     def _read_rejections(self) -> dict[int, Rejection]:
-        """What was refused before the journal's row, by row; a crash may have left some that come again."""
+        """What was refused before the journal's row, by row; a crash may have left some that come
+        again.
+        """
         if not self._rejects_file.exists():
             return {}
-        refused = [msgspec.json.decode(line, type=Rejection) for line in self._rejects_file.read_bytes().splitlines()]
+        refused = [
+            msgspec.json.decode(line, type=Rejection)
+            for line in self._rejects_file.read_bytes().splitlines()
+        ]
         kept = {one.row: one for one in refused if one.row <= self._journal.next}
-        self._rejects_file.write_bytes(b"".join(msgspec.json.encode(one) + b"\n" for one in kept.values()))
+        self._rejects_file.write_bytes(
+            b"".join(msgspec.json.encode(one) + b"\n" for one in kept.values())
+        )
         return kept
 
     @property
     def dlq_since(self) -> dict[TopicPartition, int]:
         """Where the dead letters of this file begin; empty before the first send."""
-        return {TopicPartition(DLQ, partition): offset for partition, offset in self._journal.dlq.items()}
+        return {
+            TopicPartition(DLQ, partition): offset
+            for partition, offset in self._journal.dlq.items()
+        }
 
     def mark(self, since: dict[TopicPartition, int]) -> None:
         """Note where the dead letters of this file will begin."""
@@ -118,7 +154,9 @@ class Sender:
         part.replace(self._journal_file)
 
     def run(self, follow: Follow | None, progress: Progress) -> Sent:
-        """Post what is left of the file. Raises ConfigError for a wrong file, Retry when the API stays away."""
+        """Post what is left of the file. Raises ConfigError for a wrong file, Retry when the API
+        stays away.
+        """
         begin, done = time.monotonic(), self._journal.next
         for number, chunk in enumerate(self._chunks()):
             if chunk.first + len(chunk.ids) > done:
@@ -159,8 +197,10 @@ class Sender:
             return
         status, document = self._client.post_lines(_PATH, chunk.lines)
         if status not in (202, 422) or "accepted" not in document:
-            raise TidegateError(f"the API answered {status} for rows {chunk.first + 1} to "
-                                f"{chunk.first + len(chunk.ids)}: {document.get('detail', document)}")
+            raise TidegateError(
+                f"the API answered {status} for rows {chunk.first + 1} to "
+                f"{chunk.first + len(chunk.ids)}: {document.get('detail', document)}"
+            )
         refused = [_rejection(chunk, one) for one in document.get("rejected", [])]
         if refused:
             self._refuse(refused)
@@ -173,7 +213,7 @@ class Sender:
         with self._rejects_file.open("ab") as file:
             file.writelines(msgspec.json.encode(one) + b"\n" for one in refused)
         self.sent.rejected = len(self._refused)
-        self.sent.first_rejections += refused[:20 - len(self.sent.first_rejections)]
+        self.sent.first_rejections += refused[: 20 - len(self.sent.first_rejections)]
 
     def _pace(self, begin: float, posted: int) -> None:
         if self._rate and (ahead := begin + posted / self._rate - time.monotonic()) > 0:
@@ -185,26 +225,45 @@ def _split(chunk: Chunk, at: int) -> list[Chunk]:
     cut = at - chunk.first
     if not 0 < cut < len(chunk.ids):
         return [chunk]
-    return [Chunk(chunk.first, chunk.ids[:cut], chunk.lines[:cut]), Chunk(at, chunk.ids[cut:], chunk.lines[cut:])]
+    return [
+        Chunk(chunk.first, chunk.ids[:cut], chunk.lines[:cut]),
+        Chunk(at, chunk.ids[cut:], chunk.lines[cut:]),
+    ]
 
 
 def _rejection(chunk: Chunk, told: dict[str, Any]) -> Rejection:
     problem = told.get("problem", {})
     reason = problem.get("reason") or str(problem.get("type", "")).rpartition("#")[2]
-    return Rejection(chunk.first + told["index"] + 1, told.get("id"), reason, str(problem.get("detail", "")))
+    return Rejection(
+        chunk.first + told["index"] + 1, told.get("id"), reason, str(problem.get("detail", ""))
+    )
 
 
-def send(source: Source, client: Client, home: Path, *, broker: Broker | None = None, existing: Existing | None = None,
-         place: str = "", batch: int = 5000, rate: float = 0.0, limit: int = 0, restart: bool = False,
-         patience: float = 300.0, progress: Progress = lambda _posted, _settled: None) -> Sent:
+def send(
+    source: Source,
+    client: Client,
+    home: Path,
+    *,
+    broker: Broker | None = None,
+    existing: Existing | None = None,
+    place: str = "",
+    batch: int = 5000,
+    rate: float = 0.0,
+    limit: int = 0,
+    restart: bool = False,
+    patience: float = 300.0,
+    progress: Progress = lambda _posted, _settled: None,
+) -> Sent:
     """Send `source`, at most `rate` rows/s and `limit` rows (0: all).
 
-    With `broker` and `existing` it returns when all that was sent are rows or dead letters; without, when all is
-    acknowledged. `client.stop` ends it early; the next call goes on there, if `place` (broker and database behind the
-    address) is the same. Raises ConfigError for a wrong file, Retry when the API stays away, or when for `patience` s
-    nothing more became a row.
+    With `broker` and `existing` it returns when all that was sent are rows or dead letters;
+    without, when all is acknowledged. `client.stop` ends it early; the next call goes on there, if
+    `place` (broker and database behind the address) is the same. Raises ConfigError for a wrong
+    file, Retry when the API stays away, or when for `patience` s nothing more became a row.
     """
-    sender = Sender(source, client, home, batch=batch, rate=rate, limit=limit, restart=restart, place=place)
+    sender = Sender(
+        source, client, home, batch=batch, rate=rate, limit=limit, restart=restart, place=place
+    )
     if broker is None or existing is None:
         return sender.run(None, progress)
     follow = Follow(broker, existing, source.profile, _since(broker, sender))
@@ -217,7 +276,9 @@ def send(source: Source, client: Client, home: Path, *, broker: Broker | None = 
 
 
 def _since(broker: Broker, sender: Sender) -> dict[TopicPartition, int]:
-    """Where to read dead letters from: as noted by the first send of this file, else their end now."""
+    """Where to read dead letters from: as noted by the first send of this file, else their end
+    now.
+    """
     consumer = broker.consumer(None)
     try:
         bounds = {at: consumer.bounds(at) for at in consumer.partitions(DLQ)}
@@ -228,7 +289,9 @@ def _since(broker: Broker, sender: Sender) -> dict[TopicPartition, int]:
     return {at: max(bounds[at][0], offset) for at, offset in sender.dlq_since.items()}
 
 
-def _wait(follow: Follow, stop: threading.Event, sent: Sent, progress: Progress, patience: float) -> None:
+def _wait(
+    follow: Follow, stop: threading.Event, sent: Sent, progress: Progress, patience: float
+) -> None:
     begin = moved = time.monotonic()
     before = -1
     while not follow.poll() and not stop.is_set():
@@ -236,8 +299,12 @@ def _wait(follow: Follow, stop: threading.Event, sent: Sent, progress: Progress,
         if follow.settled != before:
             before, moved = follow.settled, time.monotonic()
         elif time.monotonic() > moved + patience:
-            raise Retry(f"{follow.distinct - before:,} of {follow.distinct:,} are neither rows nor dead letters, and "
-                        f"for {patience:.0f} s none moved: `tidegate status` says why. The same command waits again")
+            raise Retry(
+                f"{follow.distinct - before:,} of {follow.distinct:,} are neither rows nor dead "
+                "letters, and "
+                f"for {patience:.0f} s none moved: `tidegate status` says why. The same command "
+                "waits again"
+            )
     progress(follow.distinct, follow.settled)
     sent.distinct, sent.rows, sent.dead_letters = follow.distinct, follow.rows, follow.dead_letters
     sent.seconds += time.monotonic() - begin

@@ -12,13 +12,19 @@ from tidegate.errors import Stop
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import PREFIX, attempt
 
-_FRAMES = {"transactions.scored": True, "transactions.features": False, "transactions.by-entity-2": False}
+_FRAMES = {
+    "transactions.scored": True,
+    "transactions.features": False,
+    "transactions.by-entity-2": False,
+}
 """Topics that hold frames; True where the frame has its scored part."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One record of the dead-letter topic. `place` is partition and offset on that topic, `identity` tidegate-key."""
+    """One record of the dead-letter topic. `place` is partition and offset on that topic,
+    `identity` tidegate-key.
+    """
 
     place: tuple[int, int]
     timestamp_ms: int
@@ -42,10 +48,21 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
     """The records of a batch of the dead-letter topic."""
     letters = []
     for i, headers in enumerate(batch.headers):
-        told = {name[len(PREFIX):]: (value or b"").decode("utf-8", "replace") for name, value in headers or []
-                if name.startswith(PREFIX)}
-        letters.append(DeadLetter((batch.source.partition, batch.offsets[i]), batch.timestamps[i], batch.keys[i],
-                                  batch.values[i], headers or [], told))
+        told = {
+            name[len(PREFIX) :]: (value or b"").decode("utf-8", "replace")
+            for name, value in headers or []
+            if name.startswith(PREFIX)
+        }
+        letters.append(
+            DeadLetter(
+                (batch.source.partition, batch.offsets[i]),
+                batch.timestamps[i],
+                batch.keys[i],
+                batch.values[i],
+                headers or [],
+                told,
+            )
+        )
     return letters
 
 
@@ -77,4 +94,4 @@ def _id_in_frame(profile: Profile, value: bytes, *, scored: bool) -> str:
     if fault is not None:
         return ""
     length = int(np.frombuffer(value[:size], layout.dtype)["id_len"][0])
-    return value[size:size + length].decode("utf-8", "replace")
+    return value[size : size + length].decode("utf-8", "replace")

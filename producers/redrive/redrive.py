@@ -1,9 +1,9 @@
 """Put dead letters back to the topic of the stage that failed, each at most once.
 
-In one Kafka transaction go the records put back and, on `transactions.redriven`, a mark for each dead letter dealt
-with. A redrive first fences any other one (they share a transactional id), then reads the marks, so that running it
-twice, side by side, or after a crash in the middle gives the same rows. The dead letters
-themselves stay where they are.
+In one Kafka transaction go the records put back and, on `transactions.redriven`, a mark for each
+dead letter dealt with. A redrive first fences any other one (they share a transactional id), then
+reads the marks, so that running it twice, side by side, or after a crash in the middle gives the
+same rows. The dead letters themselves stay where they are.
 """
 
 from __future__ import annotations
@@ -27,16 +27,26 @@ from tidegate.stream.dead_letters import ATTEMPT, PREFIX, TOPIC
 QUARANTINE, MARKS = "transactions.quarantine", "transactions.redriven"
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
-_INPUTS = ("transactions.raw", "transactions.by-entity-2", "transactions.features", "transactions.scored",
-           "transactions.feedback", "transactions.labels")
+_INPUTS = (
+    "transactions.raw",
+    "transactions.by-entity-2",
+    "transactions.features",
+    "transactions.scored",
+    "transactions.feedback",
+    "transactions.labels",
+)
 
 Policy = Literal["stop", "reinsert", "drop"]
-"""What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive, or give it up."""
+"""What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive,
+or give it up.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which dead letters; every condition that is set must hold. `since_us`: failed at that time or later."""
+    """Which dead letters; every condition that is set must hold. `since_us`: failed at that time or
+    later.
+    """
 
     reason: str = ""
     stage: str = ""
@@ -48,11 +58,13 @@ class Selection:
     def takes(self, profile: Profile, letter: DeadLetter) -> bool:
         """Whether this one is meant."""
         told = letter.told
-        return ((not self.reason or told.get("reason") == self.reason)
-                and (not self.stage or told.get("stage") == self.stage)
-                and (not self.since_us or letter.timestamp_ms * 1000 >= self.since_us)
-                and (not self.places or letter.place in self.places)
-                and (not self.transaction or transaction_id(profile, letter) == self.transaction))
+        return (
+            (not self.reason or told.get("reason") == self.reason)
+            and (not self.stage or told.get("stage") == self.stage)
+            and (not self.since_us or letter.timestamp_ms * 1000 >= self.since_us)
+            and (not self.places or letter.place in self.places)
+            and (not self.transaction or transaction_id(profile, letter) == self.transaction)
+        )
 
 
 class Mark(msgspec.Struct):
@@ -83,7 +95,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One dead letter, and where it goes: its record as it will be written, or why it cannot be put back."""
+    """One dead letter, and where it goes: its record as it will be written, or why it cannot be put
+    back.
+    """
 
     letter: DeadLetter
     action: Literal["redriven", "quarantined", "dropped", "left"]
@@ -96,7 +110,9 @@ class Plan:
         told = self.letter.told.get("topic", "")
         if self.action == "left":
             raise ValueError("what is left is not marked")
-        return msgspec.json.encode(Mark(_identity(self.letter), self.action, told, self.letter.attempt))
+        return msgspec.json.encode(
+            Mark(_identity(self.letter), self.action, told, self.letter.attempt)
+        )
 
 
 def parse_place(text: str) -> tuple[int, int]:
@@ -107,18 +123,30 @@ def parse_place(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def redrive(broker: Broker, profile: Profile, selection: Selection, *, dry_run: bool = False, most: int = 0,
-            policy: Policy = "stop", attempts: int = 5) -> Summary:
+def redrive(
+    broker: Broker,
+    profile: Profile,
+    selection: Selection,
+    *,
+    dry_run: bool = False,
+    most: int = 0,
+    policy: Policy = "stop",
+    attempts: int = 5,
+) -> Summary:
     """Put the selected dead letters back, at most `most` (0: all there are now).
 
-    One that has failed `attempts` times goes to the quarantine topic instead. `dry_run` writes nothing. Raises Stop
-    for one that cannot be put back under policy `stop` (those before it are done), Aborted or Fenced as
-    the broker does.
+    One that has failed `attempts` times goes to the quarantine topic instead. `dry_run` writes
+    nothing. Raises Stop for one that cannot be put back under policy `stop` (those before it are
+    done), Aborted or Fenced as the broker does.
     """
-    producer = None if dry_run else broker.transactional_producer(TRANSACTIONAL_ID)  # first: it fences others
+    producer = (
+        None if dry_run else broker.transactional_producer(TRANSACTIONAL_ID)
+    )  # first: it fences others
     consumer = broker.consumer(None)
     try:
-        redriver = Redriver(consumer, producer, profile, selection, policy, attempts, dry_run=dry_run)
+        redriver = Redriver(
+            consumer, producer, profile, selection, policy, attempts, dry_run=dry_run
+        )
         return redriver.run(most)
     finally:
         consumer.close()
@@ -129,8 +157,17 @@ def redrive(broker: Broker, profile: Profile, selection: Selection, *, dry_run: 
 class Redriver:
     """One run. `consumer` reads by assignment; `producer` is None in a dry run."""
 
-    def __init__(self, consumer: Consumer, producer: TransactionalProducer | None, profile: Profile,
-                 selection: Selection, policy: Policy, attempts: int, *, dry_run: bool) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        producer: TransactionalProducer | None,
+        profile: Profile,
+        selection: Selection,
+        policy: Policy,
+        attempts: int,
+        *,
+        dry_run: bool,
+    ) -> None:
         self._consumer, self._producer, self._profile = consumer, producer, profile
         self._selection, self._policy, self._attempts = selection, policy, attempts
         self._done: set[str] = set()
@@ -138,18 +175,29 @@ class Redriver:
 
     def run(self, most: int) -> Summary:
         """Read the marks, then deal with the dead letters there are now."""
-        self._done = {letter.key.decode() for letter in read_all(self._consumer, MARKS) if letter.key}
+        self._done = {
+            letter.key.decode() for letter in read_all(self._consumer, MARKS) if letter.key
+        }
         selected = self._selected()
         plans = self._plans(islice(selected, most) if most else selected)
         while part := list(islice(plans, _IN_ONE_TRANSACTION)):
-            stuck = next((i for i, plan in enumerate(part) if plan.action == "left" and self._policy == "stop"), None)
+            stuck = next(
+                (
+                    i
+                    for i, plan in enumerate(part)
+                    if plan.action == "left" and self._policy == "stop"
+                ),
+                None,
+            )
             self._write(part[:stuck])
             if stuck is not None:
                 letter = part[stuck].letter
-                raise Stop(f"dead letter {letter.place[0]}:{letter.place[1]} cannot be put back: "
-                           f"{self._obstacle(letter)}. "
-                           f"Done before it: {self.summary.redriven or 'nothing'}. "
-                           "Go on with --policy reinsert (leave such ones) or --policy drop (give them up)")
+                raise Stop(
+                    f"dead letter {letter.place[0]}:{letter.place[1]} cannot be put back: "
+                    f"{self._obstacle(letter)}. "
+                    f"Done before it: {self.summary.redriven or 'nothing'}. "
+                    "Go on with --policy reinsert (leave such ones) or --policy drop (give them up)"
+                )
         return self.summary
 
     def _selected(self) -> Iterator[DeadLetter]:
@@ -170,20 +218,31 @@ class Redriver:
             elif letter.attempt >= self._attempts:
                 yield Plan(letter, "quarantined", QUARANTINE, letter.headers)
             else:
-                kept = [(name, value) for name, value in letter.headers if not name.startswith(PREFIX)]
-                yield Plan(letter, "redriven", letter.told["topic"],
-                           [*kept, (ATTEMPT, str(letter.attempt).encode())])
+                kept = [
+                    (name, value) for name, value in letter.headers if not name.startswith(PREFIX)
+                ]
+                yield Plan(
+                    letter,
+                    "redriven",
+                    letter.told["topic"],
+                    [*kept, (ATTEMPT, str(letter.attempt).encode())],
+                )
 
     def _obstacle(self, letter: DeadLetter) -> str:
         """Why this one cannot be put back, or ""."""
         topic = letter.told.get("topic", "")
         if not letter.identity or not topic:
-            return "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
+            return (
+                "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
+            )
         if topic not in _INPUTS:
             return f"no stage reads its topic {topic}"
         told = letter.told.get("profile", "").encode()
         if topic in _INPUTS[1:4] and told != self._profile.hash:
-            return f"it is a frame of profile {told.decode()}, and profile {self._profile.hash.decode()} runs"
+            return (
+                f"it is a frame of profile {told.decode()}, and profile "
+                f"{self._profile.hash.decode()} runs"
+            )
         return ""
 
     def _write(self, plans: list[Plan]) -> None:
@@ -193,9 +252,15 @@ class Redriver:
             self._producer.begin()
             for topic in sorted({plan.topic for plan in marked if plan.topic}):
                 sent = [plan for plan in marked if plan.topic == topic]
-                self._producer.produce(topic, [p.letter.key for p in sent], [p.letter.value for p in sent],
-                                       [p.headers for p in sent])
-            self._producer.produce(MARKS, [_identity(p.letter).encode() for p in marked], [p.mark for p in marked])
+                self._producer.produce(
+                    topic,
+                    [p.letter.key for p in sent],
+                    [p.letter.value for p in sent],
+                    [p.headers for p in sent],
+                )
+            self._producer.produce(
+                MARKS, [_identity(p.letter).encode() for p in marked], [p.mark for p in marked]
+            )
             self._producer.commit()
         self._count(plans)
 

@@ -1,4 +1,6 @@
-"""Live traffic: simulated transactions posted as they happen, and verdicts on them after a delay."""
+"""Live traffic: simulated transactions posted as they happen, and verdicts on them after a
+delay.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,23 @@ class Simulated:
 
 
 class Traffic:
-    """The transactions of a population in real time. The same seed gives the same people, not the same events."""
+    """The transactions of a population in real time. The same seed gives the same people, not the
+    same events.
+    """
 
     def __init__(self, profile: Profile, rate: float, seed: int, now_us: int) -> None:
-        accounts, merchants = int(np.clip(rate * 20_000, 2000, 1_000_000)), int(np.clip(rate * 1000, 400, 50_000))
-        self._world = make_world(profile, seed, accounts=accounts, merchants=merchants, begin_us=now_us,
-                                 drift_us=_DRIFT_US)
+        accounts, merchants = (
+            int(np.clip(rate * 20_000, 2000, 1_000_000)),
+            int(np.clip(rate * 1000, 400, 50_000)),
+        )
+        self._world = make_world(
+            profile,
+            seed,
+            accounts=accounts,
+            merchants=merchants,
+            begin_us=now_us,
+            drift_us=_DRIFT_US,
+        )
         self._profile, self._rate = profile, rate
         self._begin_us = self._horizon_us = now_us
         self._pending: list[Event] = []
@@ -62,7 +75,9 @@ class Traffic:
         columns = self._world.window(self._horizon_us, seconds, _STRETCH)
         frame = to_frame(self._profile, columns, self._begin_us, f"sim{self._horizon_us:x}-")
         ids, lines = encode_rows(self._profile, frame)
-        for event in zip(columns["time_us"].tolist(), ids, lines, (columns["label"] > 0).tolist(), strict=True):
+        for event in zip(
+            columns["time_us"].tolist(), ids, lines, (columns["label"] > 0).tolist(), strict=True
+        ):
             heapq.heappush(self._pending, event)
         self._horizon_us += int(seconds * 1e6)
 
@@ -70,8 +85,16 @@ class Traffic:
 class Simulator:
     """Posts traffic and verdicts until it has posted enough, or `client.stop` is set."""
 
-    def __init__(self, profile: Profile, client: Client, *, rate: float = 50.0, label_delay: float = 10.0,
-                 seed: int = 1, max_batch: int = 500) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        client: Client,
+        *,
+        rate: float = 50.0,
+        label_delay: float = 10.0,
+        seed: int = 1,
+        max_batch: int = 500,
+    ) -> None:
         self._client, self._max_batch = client, max_batch
         self._delay_us = int(label_delay * 1e6)
         self._traffic = Traffic(profile, rate, seed, time.time_ns() // 1000)
@@ -80,12 +103,16 @@ class Simulator:
         self.done = Simulated()
 
     def run(self, *, count: int = 0, seconds: float = 0.0) -> Simulated:
-        """At most `count` transactions and `seconds` s (0: no bound). Raises Retry when the API stays away."""
+        """At most `count` transactions and `seconds` s (0: no bound). Raises Retry when the API
+        stays away.
+        """
         begin = time.monotonic()
         while not self._client.stop.is_set():
             self._tick(count)
             self.done.seconds = time.monotonic() - begin
-            if (count and self.done.transactions >= count) or (seconds and self.done.seconds >= seconds):
+            if (count and self.done.transactions >= count) or (
+                seconds and self.done.seconds >= seconds
+            ):
                 break
             self._client.stop.wait(_TICK)
         return self.done
@@ -94,17 +121,19 @@ class Simulator:
         now_us = time.time_ns() // 1000
         events = self._traffic.until(now_us)
         if count:
-            events = events[:count - self.done.transactions]
+            events = events[: count - self.done.transactions]
         try:
             for at in range(0, len(events), self._max_batch):
-                self._post(events[at:at + self._max_batch], now_us)
+                self._post(events[at : at + self._max_batch], now_us)
             self._post_verdicts(now_us)
         except Retry:
             if not self._client.stop.is_set():
                 raise
 
     def _post(self, events: list[Event], now_us: int) -> None:
-        status, document = self._client.post_lines("/v1/transactions/batch", [line for _, _, line, _ in events])
+        status, document = self._client.post_lines(
+            "/v1/transactions/batch", [line for _, _, line, _ in events]
+        )
         if status not in (202, 422) or "accepted" not in document:
             raise TidegateError(f"the API answered {status}: {document.get('detail', document)}")
         refused = {one["index"] for one in document.get("rejected", [])}
@@ -121,9 +150,13 @@ class Simulator:
         due: list[Verdict] = []
         while self._verdicts and self._verdicts[0][0] <= now_us and len(due) < self._max_batch:
             _, key, fraud = heapq.heappop(self._verdicts)
-            due.append(Verdict(key, "fraud" if fraud else "legitimate", f"sim-{key}", source="simulator"))
+            due.append(
+                Verdict(key, "fraud" if fraud else "legitimate", f"sim-{key}", source="simulator")
+            )
         if due:
             status, document = self._client.post("/v1/feedback", msgspec.json.encode(due))
             if status != 202:
-                raise TidegateError(f"the API answered {status} to verdicts: {document.get('detail', document)}")
+                raise TidegateError(
+                    f"the API answered {status} to verdicts: {document.get('detail', document)}"
+                )
             self.done.verdicts += len(due)

@@ -1,21 +1,32 @@
-"""Traffic of the profiles other than card: a wallet with balances, plain vectors, and the handbook's customers."""
+"""Traffic of the profiles other than card: a wallet with balances, plain vectors, and the
+handbook's customers.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producers.simulator.scenarios import DAY_US, FRAUD_SHARE, Columns, Floats, Ints, bursts, join, names
+from producers.simulator.scenarios import (
+    DAY_US,
+    FRAUD_SHARE,
+    Columns,
+    Floats,
+    Ints,
+    bursts,
+    join,
+    names,
+)
 
 HANDBOOK_EPOCH_US = 1_522_540_800_000_000  # 2018-04-01
 
 
 class WalletWorld:
-    """Users whose balance wanders about a level of their own; a top-up (recarga) or a withdrawal (retiro) is its
-    change.
+    """Users whose balance wanders about a level of their own; a top-up (recarga) or a withdrawal
+    (retiro) is its change.
 
-    Anomalies: a balance that does not add up, a withdrawal beyond the balance, an amount out of all habit, a burst of
-    withdrawals that empties the wallet.
+    Anomalies: a balance that does not add up, a withdrawal beyond the balance, an amount out of all
+    habit, a burst of withdrawals that empties the wallet.
     """
 
     def __init__(self, seed: int, users: int) -> None:
@@ -32,7 +43,9 @@ class WalletWorld:
         time_us = start_us + (rng.random(len(user)) * seconds * 1e6).astype(np.int64)
         order = np.lexsort((time_us, user))
         user, time_us = user[order], time_us[order]
-        after = np.maximum(np.round(np.exp(self.level[user] + rng.normal(0, 0.55, len(user))), 2), 1.0)
+        after = np.maximum(
+            np.round(np.exp(self.level[user] + rng.normal(0, 0.55, len(user))), 2), 1.0
+        )
         spike = rng.random(len(user)) < FRAUD_SHARE * 0.25
         after = np.where(spike, np.round(after * rng.uniform(4, 15, len(user)), 2), after)
         first = np.append(True, user[1:] != user[:-1])
@@ -40,14 +53,28 @@ class WalletWorld:
         last = np.append(first[1:], True)
         self.balance[user[last]] = after[last]
         moved = np.abs(after - before) >= 0.01  # leaving the others out breaks no chain of balances
-        wallet = self._columns(user[moved], time_us[moved], before[moved], after[moved], spike[moved])
-        return join([self._errors(wallet), self._drains(start_us, seconds, drains)]) if drains else self._errors(wallet)
+        wallet = self._columns(
+            user[moved], time_us[moved], before[moved], after[moved], spike[moved]
+        )
+        return (
+            join([self._errors(wallet), self._drains(start_us, seconds, drains)])
+            if drains
+            else self._errors(wallet)
+        )
 
-    def _columns(self, user: Ints, time_us: Ints, before: Floats, after: Floats, label: NDArray[np.bool_]) -> Columns:
+    def _columns(
+        self, user: Ints, time_us: Ints, before: Floats, after: Floats, label: NDArray[np.bool_]
+    ) -> Columns:
         kind = np.where(after >= before, "recarga", "retiro").astype(object)
-        return {"time_us": time_us, "user_id": names("user_", user, 6), "transaction_type": kind,
-                "amount": np.round(np.abs(after - before), 2), "balance_before": np.round(before, 2),
-                "balance_after": np.round(after, 2), "label": label.astype(np.int64)}
+        return {
+            "time_us": time_us,
+            "user_id": names("user_", user, 6),
+            "transaction_type": kind,
+            "amount": np.round(np.abs(after - before), 2),
+            "balance_before": np.round(before, 2),
+            "balance_after": np.round(after, 2),
+            "label": label.astype(np.int64),
+        }
 
     def _errors(self, wallet: Columns) -> Columns:
         """Balances that do not add up, and withdrawals beyond the balance."""
@@ -55,8 +82,12 @@ class WalletWorld:
         chance = rng.random(n)
         wrong = chance < FRAUD_SHARE * 0.25
         shift = rng.choice([-1, 1], n) * wallet["amount"] * rng.uniform(0.1, 1, n)
-        wallet["balance_after"] = np.round(np.where(wrong, np.maximum(wallet["balance_after"] + shift, 0),
-                                                    wallet["balance_after"]), 2)
+        wallet["balance_after"] = np.round(
+            np.where(
+                wrong, np.maximum(wallet["balance_after"] + shift, 0), wallet["balance_after"]
+            ),
+            2,
+        )
         over = (wallet["transaction_type"] == "retiro") & (chance > 1 - FRAUD_SHARE * 0.4)
         amount = np.round(wallet["balance_before"] * rng.uniform(1.02, 1.8, n), 2)
         wallet["amount"] = np.where(over, amount, wallet["amount"])
@@ -75,12 +106,19 @@ class WalletWorld:
         balance = np.exp(self.level[user]) + 10
         before = np.round(balance * np.column_stack([np.ones(len(left)), left[:, :-1]]).ravel(), 2)
         after = np.round(balance * left.ravel(), 2)
-        return self._columns(user, begin[burst] + (after_s * 1e6).astype(np.int64), before, after,
-                             np.ones(len(user), np.bool_))
+        return self._columns(
+            user,
+            begin[burst] + (after_s * 1e6).astype(np.int64),
+            before,
+            after,
+            np.ones(len(user), np.bool_),
+        )
 
 
 class VectorWorld:
-    """Correlated Gaussian vectors of `width`; anomalies leave the directions in which normal ones vary."""
+    """Correlated Gaussian vectors of `width`; anomalies leave the directions in which normal ones
+    vary.
+    """
 
     def __init__(self, seed: int, width: int) -> None:
         rng = self.rng = np.random.default_rng([seed, 3])
@@ -95,17 +133,25 @@ class VectorWorld:
         data = rng.normal(size=(n, len(self.mix))) @ self.mix + rng.normal(0, 0.3, (n, self.width))
         strength = rng.gamma(3, 0.8, n) * fraud
         data += strength[:, None] * self.shift[rng.integers(0, 3, n)]
-        amount = np.round(np.clip(rng.lognormal(3.2, 1.3, n) * np.where(fraud, 1.4, 1), 0.01, 25_000), 2)
+        amount = np.round(
+            np.clip(rng.lognormal(3.2, 1.3, n) * np.where(fraud, 1.4, 1), 0.01, 25_000), 2
+        )
         time_us = start_us + np.sort(rng.random(n) * seconds * 1e6).astype(np.int64)
-        return {"time_us": time_us, "data": np.round(data, 6), "amount": amount, "label": fraud.astype(np.int64)}
+        return {
+            "time_us": time_us,
+            "data": np.round(data, 6),
+            "amount": amount,
+            "label": fraud.astype(np.int64),
+        }
 
 
 class HandbookWorld:
-    """Customers and terminals as the Fraud Detection Handbook simulates them (Le Borgne et al., chapter 3).
+    """Customers and terminals as the Fraud Detection Handbook simulates them (Le Borgne et al.,
+    chapter 3).
 
-    Scenario 1: amounts over 220; 2: a terminal compromised for 28 days; 3: a customer's card for 14 days, a third of
-    the payments with five times the amount. Here 2 and 3 hold a fixed, drawn share of terminals and customers in each
-    period, so that any stretch of time can be made by itself.
+    Scenario 1: amounts over 220; 2: a terminal compromised for 28 days; 3: a customer's card for 14
+    days, a third of the payments with five times the amount. Here 2 and 3 hold a fixed, drawn share
+    of terminals and customers in each period, so that any stretch of time can be made by itself.
     """
 
     def __init__(self, seed: int, customers: int, terminals: int) -> None:
@@ -129,20 +175,29 @@ class HandbookWorld:
         stolen = self._chosen(customer, days // 14, 0.008, 1) & (rng.random(n) < 1 / 3)
         amount = np.round(np.where(stolen, usual * 5, usual), 2)
         label = stolen | self._chosen(terminal, days // 28, 0.005, 2) | (amount > 220)
-        return {"time_us": time_us, "CUSTOMER_ID": customer, "TERMINAL_ID": terminal,
-                "TX_AMOUNT": np.maximum(amount, 0.01), "label": label.astype(np.int64)}
+        return {
+            "time_us": time_us,
+            "CUSTOMER_ID": customer,
+            "TERMINAL_ID": terminal,
+            "TX_AMOUNT": np.maximum(amount, 0.01),
+            "label": label.astype(np.int64),
+        }
 
     def _seconds(self, seconds: float, n: int) -> Ints:
         """Around noon where the stretch holds days, else uniform; in us."""
         if seconds < 86_400:
             return (self.rng.random(n) * seconds * 1e6).astype(np.int64)
         of_day = np.mod(self.rng.normal(43_200, 20_000, n), 86_400)
-        return ((np.floor(self.rng.random(n) * seconds / 86_400) * 86_400 + of_day) * 1e6).astype(np.int64)
+        return ((np.floor(self.rng.random(n) * seconds / 86_400) * 86_400 + of_day) * 1e6).astype(
+            np.int64
+        )
 
     def _chosen(self, what: Ints, period: Ints, share: float, salt: int) -> NDArray[np.bool_]:
         """A drawn, repeatable share of customers or terminals in each period."""
-        mixed = (what.astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15)
-                 ^ (period.astype(np.uint64) * np.uint64(0xBF58_476D_1CE4_E5B9) + np.uint64(self.seed * 64 + salt)))
+        mixed = what.astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) ^ (
+            period.astype(np.uint64) * np.uint64(0xBF58_476D_1CE4_E5B9)
+            + np.uint64(self.seed * 64 + salt)
+        )
         mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0x94D0_49BB_1331_11EB)
         chosen: NDArray[np.bool_] = (mixed >> np.uint64(40)).astype(np.float64) / 2**24 < share
         return chosen

@@ -52,9 +52,14 @@ def test_a_transaction_is_read_only_after_its_commit(bench: Bench) -> None:
     producer.close()
 
 
-def test_aborted_records_are_never_read_and_positions_pass_them_and_the_markers(bench: Bench) -> None:
+def test_aborted_records_are_never_read_and_positions_pass_them_and_the_markers(
+    bench: Bench,
+) -> None:
     topic = bench.topic()
-    producer, (consumer, source) = bench.broker.transactional_producer(bench.name()), tail(bench, topic)
+    producer, (consumer, source) = (
+        bench.broker.transactional_producer(bench.name()),
+        tail(bench, topic),
+    )
     producer.begin()
     producer.produce(topic, [b"k"] * 2, [b"bad"] * 2)
     eventually(lambda: consumer.poll(10, 0.05) or (consumer.end(source) or 0) >= 2)
@@ -69,7 +74,9 @@ def test_aborted_records_are_never_read_and_positions_pass_them_and_the_markers(
 
 
 def test_the_end_is_reached_however_much_is_taken_at_once(bench: Bench) -> None:
-    """Records and the end that lies behind their transaction's marker, all waiting when they are asked for."""
+    """Records and the end that lies behind their transaction's marker, all waiting when they are
+    asked for.
+    """
     topic = bench.topic()
     producer = bench.broker.transactional_producer(bench.name())
     put(producer, topic, b"a", b"b")
@@ -84,9 +91,14 @@ def test_the_end_is_reached_however_much_is_taken_at_once(bench: Bench) -> None:
 
 def test_order_and_columns_are_kept(bench: Bench) -> None:
     topic = bench.topic()
-    producer, (consumer, source) = bench.broker.transactional_producer(bench.name()), tail(bench, topic)
+    producer, (consumer, source) = (
+        bench.broker.transactional_producer(bench.name()),
+        tail(bench, topic),
+    )
     producer.begin()
-    producer.produce(topic, [b"a", None, b"c"], [b"1", b"2", None], [[("h", b"x"), ("h", b"y")], None, []])
+    producer.produce(
+        topic, [b"a", None, b"c"], [b"1", b"2", None], [[("h", b"x"), ("h", b"y")], None, []]
+    )
     producer.produce(topic, [b"d"] * 50, [b"%d" % i for i in range(50)])
     producer.commit()
     batches = take(consumer, 53, most=7)
@@ -132,14 +144,20 @@ class Member:
     """A member that starts where the group stands, and keeps what it reads."""
 
     def __init__(self, bench: Bench, group: str, topic: str, instance: str | None = None) -> None:
-        self.consumer, self.held, self.revocations = bench.consumer(group, instance), list[TopicPartition](), 0
+        self.consumer, self.held, self.revocations = (
+            bench.consumer(group, instance),
+            list[TopicPartition](),
+            0,
+        )
         self.batches: list[Batch] = []
         self.consumer.subscribe(topic, self._assigned, self._revoked)
 
     def _assigned(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
         self.held = sources
         committed = self.consumer.committed(sources)
-        return {source: committed[source].offset if source in committed else 0 for source in sources}
+        return {
+            source: committed[source].offset if source in committed else 0 for source in sources
+        }
 
     def _revoked(self, sources: list[TopicPartition]) -> None:
         self.held = []
@@ -166,8 +184,11 @@ def read(member: Member, count: int) -> None:
 
 def test_positions_and_notes_are_committed_with_the_transaction(bench: Bench) -> None:
     topic, group = bench.topic(), bench.name()
-    producer, member, source = bench.broker.transactional_producer(bench.name()), Member(bench, group, topic), \
-        TopicPartition(topic, 0)
+    producer, member, source = (
+        bench.broker.transactional_producer(bench.name()),
+        Member(bench, group, topic),
+        TopicPartition(topic, 0),
+    )
     put(producer, topic, b"1", b"2")
     read(member, 2)
     assert member.consumer.committed([source]) == {}
@@ -198,11 +219,18 @@ def test_a_rebalance_hands_over_without_loss_and_refuses_the_stale_member(bench:
     first.batches = []
     eventually(shared, 20)
     assert first.revocations == 1
-    again = {value for member in (first, second) for batch in member.batches for value in batch.values}
+    again = {
+        value for member in (first, second) for batch in member.batches for value in batch.values
+    }
 
     def all_read() -> bool:
         shared()
-        again.update(value for member in (first, second) for batch in member.batches for value in batch.values)
+        again.update(
+            value
+            for member in (first, second)
+            for batch in member.batches
+            for value in batch.values
+        )
         return len(again) == 10
 
     eventually(all_read)
@@ -230,7 +258,10 @@ def test_a_zombie_cannot_commit_positions(bench: Bench) -> None:
 
 def test_seek_pause_and_resume(bench: Bench) -> None:
     topic = bench.topic()
-    producer, (consumer, source) = bench.broker.transactional_producer(bench.name()), tail(bench, topic)
+    producer, (consumer, source) = (
+        bench.broker.transactional_producer(bench.name()),
+        tail(bench, topic),
+    )
     put(producer, topic, b"1", b"2", b"3")
     take(consumer, 3)
     consumer.seek(source, 1)
@@ -246,7 +277,10 @@ def test_seek_pause_and_resume(bench: Bench) -> None:
 
 def test_a_partition_without_a_start_is_assigned_paused(bench: Bench) -> None:
     topic = bench.topic()
-    producer, consumer = bench.broker.transactional_producer(bench.name()), bench.consumer(bench.name())
+    producer, consumer = (
+        bench.broker.transactional_producer(bench.name()),
+        bench.consumer(bench.name()),
+    )
     put(producer, topic, b"1", b"2")
     held: list[TopicPartition] = []
 

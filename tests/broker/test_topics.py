@@ -23,7 +23,9 @@ from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]
 
-DEFAULTS = "defaults: {partitions: 2, replication: 1, retention: 7d, cleanup: delete, max_bytes: 2000}\n"
+DEFAULTS = (
+    "defaults: {partitions: 2, replication: 1, retention: 7d, cleanup: delete, max_bytes: 2000}\n"
+)
 
 
 def test_apply_creates_once_and_check_agrees(kafka: str) -> None:
@@ -49,12 +51,15 @@ def test_check_names_each_difference(kafka: str, tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("defaults: [", "while parsing"),
-    (DEFAULTS, "topics"),
-    (DEFAULTS.replace("partitions: 2", "partitions: 0") + "topics: {}", "partitions"),
-    (DEFAULTS.replace("7d", "7w") + "topics: {}", "retention"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("defaults: [", "while parsing"),
+        (DEFAULTS, "topics"),
+        (DEFAULTS.replace("partitions: 2", "partitions: 0") + "topics: {}", "partitions"),
+        (DEFAULTS.replace("7d", "7w") + "topics: {}", "retention"),
+    ],
+)
 def test_a_wrong_list_is_refused_with_file_and_place(text: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "topics.yaml"
     file.write_text(text)
@@ -70,7 +75,9 @@ def test_no_list() -> None:
 
 def test_an_unreachable_kafka_is_named() -> None:
     port = free_port()
-    with pytest.raises(ConfigError, match=f"no answer from Kafka at 127.0.0.1:{port}.*TIDEGATE_KAFKA"):
+    with pytest.raises(
+        ConfigError, match=f"no answer from Kafka at 127.0.0.1:{port}.*TIDEGATE_KAFKA"
+    ):
         KafkaBroker(Settings(kafka=f"127.0.0.1:{port}")).check(1)
 
 
@@ -91,8 +98,12 @@ def test_tls_against_a_plain_listener_is_named(kafka: str) -> None:
 
 
 def test_a_password_is_not_shown(kafka: str) -> None:
-    settings = Settings(kafka=kafka, kafka_security="SASL_PLAINTEXT", kafka_user="me",
-                        kafka_password=SecretStr("hush-hush"))
+    settings = Settings(
+        kafka=kafka,
+        kafka_security="SASL_PLAINTEXT",
+        kafka_user="me",
+        kafka_password=SecretStr("hush-hush"),
+    )
     with pytest.raises(ConfigError) as caught:
         KafkaBroker(settings).check(2)
     assert "hush" not in str(caught.value)
@@ -114,21 +125,45 @@ def test_health_answers_and_beats() -> None:
     assert get(health.port, "/readyz")[0] == 503
     progress.restored = True
     status, body = get(health.port, "/readyz")
-    assert (status, json.loads(body)) == (200, {"process": "score-1", "stage": "score", "ready": True})
+    assert (status, json.loads(body)) == (
+        200,
+        {"process": "score-1", "stage": "score", "ready": True},
+    )
     assert b"tidegate_records_processed_total" in get(health.port, "/metrics")[1]
     assert get(health.port, "/else")[0] == 404
     eventually(lambda: len(broker.committed_records("status")) >= 2)
     with pytest.raises(ConfigError, match="TIDEGATE_METRICS_PORT"):
         Health("other", "score", broker.producer(), lambda: progress, port=health.port)
     health.close()
-    beats = [decode_heartbeat(record.value or b"") for _, _, record in broker.committed_records("status")]
+    beats = [
+        decode_heartbeat(record.value or b"") for _, _, record in broker.committed_records("status")
+    ]
     assert [beat.stopping for beat in beats] == [False] * (len(beats) - 1) + [True]
-    assert (beats[-1].process, beats[-1].partitions, beats[-1].metrics_port) == ("score-1", [0, 2], health.port)
+    assert (beats[-1].process, beats[-1].partitions, beats[-1].metrics_port) == (
+        "score-1",
+        [0, 2],
+        health.port,
+    )
 
 
 def test_logs_are_json_with_the_extras() -> None:
-    record = logging.makeLogRecord({"name": "tidegate.x", "levelname": "INFO", "msg": "done %d", "args": (3,),
-                                    "transaction_id": "t1", "created": 0.25, "msecs": 250})
+    record = logging.makeLogRecord(
+        {
+            "name": "tidegate.x",
+            "levelname": "INFO",
+            "msg": "done %d",
+            "args": (3,),
+            "transaction_id": "t1",
+            "created": 0.25,
+            "msecs": 250,
+        }
+    )
     entry = json.loads(log.JsonFormatter("p").format(record))
-    assert entry == {"time": "1970-01-01T00:00:00.250Z", "level": "info", "process": "p", "logger": "tidegate.x",
-                     "message": "done 3", "transaction_id": "t1"}
+    assert entry == {
+        "time": "1970-01-01T00:00:00.250Z",
+        "level": "info",
+        "process": "p",
+        "logger": "tidegate.x",
+        "message": "done 3",
+        "transaction_id": "t1",
+    }

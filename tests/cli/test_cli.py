@@ -15,16 +15,41 @@ from model.training.overrides import adjusted
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-COMMANDS = [["up"], ["run"], ["status"], ["send"], ["simulate"], ["feedback"], ["train"], ["backtest"], ["retrain"],
-            ["redrive"], ["doctor"], ["replay"], ["rescore"], ["quality"], ["topics", "apply"], ["topics", "check"],
-            ["profile", "check"],
-            *(["models", what] for what in ("list", "show", "diff", "promote", "rollback", "shadow",
-                                             "compare")), ["learner", "rollback"]]
+COMMANDS = [
+    ["up"],
+    ["run"],
+    ["status"],
+    ["send"],
+    ["simulate"],
+    ["feedback"],
+    ["train"],
+    ["backtest"],
+    ["retrain"],
+    ["redrive"],
+    ["doctor"],
+    ["replay"],
+    ["rescore"],
+    ["quality"],
+    ["topics", "apply"],
+    ["topics", "check"],
+    ["profile", "check"],
+    *(
+        ["models", what]
+        for what in ("list", "show", "diff", "promote", "rollback", "shadow", "compare")
+    ),
+    ["learner", "rollback"],
+]
 
 
 def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "cli", *arguments], capture_output=True, text=True,
-                          check=False, timeout=60, env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", **env})
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "200", **env},
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -38,9 +63,15 @@ def test_help_imports_nothing_heavy() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     tidegate("--help")
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1.0
-    done = subprocess.run([sys.executable, "-c", "import cli, sys; print(*sys.modules)"], capture_output=True,
-                          text=True, check=True)
-    assert not {"numpy", "pandas", "numba", "confluent_kafka", "pydantic", "sqlalchemy"} & set(done.stdout.split())
+    done = subprocess.run(
+        [sys.executable, "-c", "import cli, sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"numpy", "pandas", "numba", "confluent_kafka", "pydantic", "sqlalchemy"} & set(
+        done.stdout.split()
+    )
 
 
 def test_wrong_settings_name_the_variable() -> None:
@@ -61,12 +92,27 @@ def test_a_kafka_that_is_not_there_is_named() -> None:
 
 
 def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
-    done = tidegate("doctor", "--json", "--kafka", "127.0.0.1:1", TIDEGATE_HOME=str(tmp_path), TIDEGATE_PORT="15871",
-                    TIDEGATE_DASHBOARD_PORT="15872")
+    done = tidegate(
+        "doctor",
+        "--json",
+        "--kafka",
+        "127.0.0.1:1",
+        TIDEGATE_HOME=str(tmp_path),
+        TIDEGATE_PORT="15871",
+        TIDEGATE_DASHBOARD_PORT="15872",
+    )
     found = {result["check"]: result["ok"] for result in json.loads(done.stdout)}
     assert done.returncode == 1
-    assert found == {"python": True, "java": True, "disk": True, "ports": True, "kafka": False, "database": True,
-                     "profile": True, "topics": False}
+    assert found == {
+        "python": True,
+        "java": True,
+        "disk": True,
+        "ports": True,
+        "kafka": False,
+        "database": True,
+        "profile": True,
+        "topics": False,
+    }
 
 
 def test_profile_check_names_file_and_line(tmp_path: Path) -> None:
@@ -79,7 +125,9 @@ def test_profile_check_names_file_and_line(tmp_path: Path) -> None:
     assert "wrong.yaml:" in done.stderr
 
 
-@pytest.mark.parametrize("option", ["score", "score=", "score=0", "score=65", "score=two", "nothing=1", "learn=2"])
+@pytest.mark.parametrize(
+    "option", ["score", "score=", "score=0", "score=65", "score=two", "nothing=1", "learn=2"]
+)
 def test_wrong_scales_are_refused(option: str) -> None:
     with pytest.raises(ConfigError, match="--scale"):
         parse_scale([option])
@@ -102,13 +150,23 @@ def test_the_line_to_try_fits_the_profile(name: str) -> None:
 
 def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:
     path = tmp_path / "neural.yaml"
-    path.write_text(load_profile("vector").path.read_text().replace("  online: {rate: 0.01}", "  vae: {hidden: 4}"))
+    path.write_text(
+        load_profile("vector")
+        .path.read_text()
+        .replace("  online: {rate: 0.01}", "  vae: {hidden: 4}")
+    )
     profile = load_profile(str(path))
     changed = adjusted(profile, samples=2000, epochs=3)
-    assert (changed.history.simulate, changed.models.settings["vae"]) == (2000, {"hidden": 4, "epochs": 3})
+    assert (changed.history.simulate, changed.models.settings["vae"]) == (
+        2000,
+        {"hidden": 4, "epochs": 3},
+    )
     assert (profile.history.simulate, profile.models.settings["vae"]) == (60_000, {"hidden": 4})
     assert changed.hash == profile.hash
-    with pytest.raises(ConfigError, match="names no neural model; there are autoencoder, keras, lstm_autoencoder, vae"):
+    with pytest.raises(
+        ConfigError,
+        match="names no neural model; there are autoencoder, keras, lstm_autoencoder, vae",
+    ):
         adjusted(load_profile("vector"), epochs=3)
     profile.history.simulate, profile.history.file = 0, "payments.csv"
     with pytest.raises(ConfigError, match=r"trains on payments\.csv"):

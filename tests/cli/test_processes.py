@@ -27,14 +27,33 @@ def unlearning(tmp_path: Path) -> Profile:
 
 def test_no_learner_where_no_model_learns(unlearning: Profile, tmp_path: Path) -> None:
     assert not unlearning.models.learns
-    assert stage_names(load_profile("vector")) == ["ingest", "preprocess", "score", "persist", "label", "learn",
-                                                   "dashboard"]
-    assert stage_names(unlearning) == ["ingest", "preprocess", "score", "persist", "label", "dashboard"]
-    assert "learn" not in [child.name for child in children(Settings(home=tmp_path), unlearning, {}, 0.0)]
+    assert stage_names(load_profile("vector")) == [
+        "ingest",
+        "preprocess",
+        "score",
+        "persist",
+        "label",
+        "learn",
+        "dashboard",
+    ]
+    assert stage_names(unlearning) == [
+        "ingest",
+        "preprocess",
+        "score",
+        "persist",
+        "label",
+        "dashboard",
+    ]
+    assert "learn" not in [
+        child.name for child in children(Settings(home=tmp_path), unlearning, {}, 0.0)
+    ]
 
 
 def test_readiness_does_not_wait_for_a_learner_that_is_not_there(unlearning: Profile) -> None:
-    for profile, missing in ((load_profile("vector"), ["learn: no live process"]), (unlearning, [])):
+    for profile, missing in (
+        (load_profile("vector"), ["learn: no live process"]),
+        (unlearning, []),
+    ):
         inputs = stage_inputs(1, learner=profile.models.learns)
         board = Board(MemoryBroker(dict.fromkeys(inputs.values(), 1)), inputs)
         board.absorb(status(*(beat(stage, [0], 5) for stage in inputs if stage != "learn")))

@@ -1,4 +1,6 @@
-"""compose.cluster.yml on a real engine: three brokers, TLS, SCRAM, rights. Run by `make compose-test`, in order."""
+"""compose.cluster.yml on a real engine: three brokers, TLS, SCRAM, rights. Run by `make
+compose-test`, in order.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,20 @@ print(said[0])
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Stack]:
-    passwords = {f"KAFKA_PASSWORD_{user.upper().replace('-', '_')}": f"made-up-{user}" for user in USERS}
-    made = Stack("tidegate-cluster", files=("docker-compose.yml", "compose.cluster.yml"), env=passwords)
+    passwords = {
+        f"KAFKA_PASSWORD_{user.upper().replace('-', '_')}": f"made-up-{user}" for user in USERS
+    }
+    made = Stack(
+        "tidegate-cluster", files=("docker-compose.yml", "compose.cluster.yml"), env=passwords
+    )
     made.compose("build", timeout=1200)
     yield made
     made.down(volumes=True)
 
 
-def test_twenty_thousand_survive_the_loss_of_a_broker(cluster: Stack, summary: dict[str, str]) -> None:
+def test_twenty_thousand_survive_the_loss_of_a_broker(
+    cluster: Stack, summary: dict[str, str]
+) -> None:
     begin = time.monotonic()
     cluster.compose("up", "-d", "--no-build")
     cluster.wait_ready(240)
@@ -48,7 +56,9 @@ def test_twenty_thousand_survive_the_loss_of_a_broker(cluster: Stack, summary: d
     acknowledged = traffic.finish()
     cluster.wait_rows(len(acknowledged), 240)
     assert set(cluster.sql("SELECT transaction_id FROM transactions").split("\n")) == acknowledged
-    summary["cluster: acknowledged = rows"] = f"{len(acknowledged):,} in {time.monotonic() - begin:.0f} s"
+    summary["cluster: acknowledged = rows"] = (
+        f"{len(acknowledged):,} in {time.monotonic() - begin:.0f} s"
+    )
     eventually(lambda: state(broker)["State"]["Running"], 30)
 
 
@@ -58,9 +68,22 @@ def test_the_topics_have_three_replicas(cluster: Stack) -> None:
 
 def refused(cluster: Stack, name: str, value: str) -> str:
     """What a command says with one setting changed."""
-    return cluster.compose("--profile", "tools", "run", "--rm", "--no-deps", "-T", "-e", f"{name}={value}",
-                           "--entrypoint", "sh", "tools", "-c", "tidegate topics check 2>&1 || echo exit $?",
-                           check=False)
+    return cluster.compose(
+        "--profile",
+        "tools",
+        "run",
+        "--rm",
+        "--no-deps",
+        "-T",
+        "-e",
+        f"{name}={value}",
+        "--entrypoint",
+        "sh",
+        "tools",
+        "-c",
+        "tidegate topics check 2>&1 || echo exit $?",
+        check=False,
+    )
 
 
 def test_a_wrong_password_is_refused_clearly(cluster: Stack) -> None:

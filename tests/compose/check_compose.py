@@ -1,4 +1,6 @@
-"""docker-compose.yml on a real engine. Run by `make compose-test`, in order: each goes on where the last ended."""
+"""docker-compose.yml on a real engine. Run by `make compose-test`, in order: each goes on where the
+last ended.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.settings import Settings
 producer = KafkaBroker(Settings()).producer()
 for value in (b"no JSON", b'{"CUSTOMER_ID": "1"}', b"\\xff\\xfe"):
-    producer.produce("transactions.raw", b"poison", value, lambda error: error and sys.exit(str(error)))
+    refused = lambda error: error and sys.exit(str(error))
+    producer.produce("transactions.raw", b"poison", value, refused)
 producer.flush(10)
 """
 
@@ -51,7 +54,9 @@ def services(stack: Stack) -> list[str]:
 
 
 def up(stack: Stack, **scales: int) -> None:
-    options = [part for service, number in scales.items() for part in ("--scale", f"{service}={number}")]
+    options = [
+        part for service, number in scales.items() for part in ("--scale", f"{service}={number}")
+    ]
     stack.compose("up", "-d", "--no-build", *options, *services(stack))
 
 
@@ -66,8 +71,13 @@ def probe(stack: Stack, name: str, at: str) -> dict[str, float]:
 
 
 def transaction(name: str, at: str = "2018-04-05T10:00:00Z") -> Transaction:
-    return {"TRANSACTION_ID": name, "TX_DATETIME": at, "CUSTOMER_ID": "probe-customer", "TERMINAL_ID": "probe-terminal",
-            "TX_AMOUNT": 10.0}
+    return {
+        "TRANSACTION_ID": name,
+        "TX_DATETIME": at,
+        "CUSTOMER_ID": "probe-customer",
+        "TERMINAL_ID": "probe-terminal",
+        "TX_AMOUNT": 10.0,
+    }
 
 
 def test_it_starts_with_two_scorers(stack: Stack, summary: dict[str, str]) -> None:
@@ -84,18 +94,26 @@ def test_containers_are_held_down(stack: Stack) -> None:
         assert found["Config"]["User"] == "tidegate"
         assert found["HostConfig"]["ReadonlyRootfs"]
         assert found["HostConfig"]["Memory"] > 0
-        bound = [port for ports in (found["NetworkSettings"]["Ports"] or {}).values() for port in ports or []]
+        bound = [
+            port
+            for ports in (found["NetworkSettings"]["Ports"] or {}).values()
+            for port in ports or []
+        ]
         assert all(port["HostIp"] == "127.0.0.1" for port in bound)
 
 
-def test_each_acknowledged_transaction_is_one_row_while_containers_die(stack: Stack, summary: dict[str, str]) -> None:
+def test_each_acknowledged_transaction_is_one_row_while_containers_die(
+    stack: Stack, summary: dict[str, str]
+) -> None:
     assert probe(stack, "probe-1", "2018-04-05T10:00:00Z")["customer_count_1d"] == 1
     begin, traffic = time.monotonic(), Traffic(stack, ROWS[:COUNT])
     traffic.start()
     for service, after in (("score", 4000), ("persist", 10_000)):
         traffic.wait_for(after)
         kill_and_see_it_return(stack.containers(service)[0])
-        summary[f"killed {service}"] = f"after {len(traffic.acknowledged):,} acknowledged; restarted by the engine"
+        summary[f"killed {service}"] = (
+            f"after {len(traffic.acknowledged):,} acknowledged; restarted by the engine"
+        )
     acknowledged = traffic.finish()
     stack.wait_rows(len(acknowledged) + 1, 180)
     stored = set(stack.sql("SELECT transaction_id FROM transactions").split("\n"))
@@ -106,7 +124,9 @@ def test_each_acknowledged_transaction_is_one_row_while_containers_die(stack: St
 
 def kill_and_see_it_return(container: str) -> None:
     kill(container)
-    eventually(lambda: state(container)["RestartCount"] >= 1 and state(container)["State"]["Running"], 30)
+    eventually(
+        lambda: state(container)["RestartCount"] >= 1 and state(container)["State"]["Running"], 30
+    )
 
 
 def test_poison_is_dead_lettered_and_redriven(stack: Stack, summary: dict[str, str]) -> None:
@@ -118,12 +138,17 @@ def test_poison_is_dead_lettered_and_redriven(stack: Stack, summary: dict[str, s
     found = dead(stack)
     status, _ = stack.post("/v1/transactions", transaction("late"))
     assert status == 202
-    eventually(lambda: stack.sql("SELECT count(*) FROM transactions WHERE transaction_id = 'late'") == "1", 20)
+    eventually(
+        lambda: stack.sql("SELECT count(*) FROM transactions WHERE transaction_id = 'late'") == "1",
+        20,
+    )
     done = json.loads(stack.tools("redrive", "--json"))
     assert done["redriven"] == {"transactions.raw": 3, "transactions.feedback": 1}, done
     eventually(lambda: learnt(stack) == 1, 30)
     eventually(lambda: dead(stack).get("invalid_json") == 1, 60, every=2.0)
-    assert "unknown_transaction" not in dead(stack)  # it passed; the poison came back as a second attempt
+    assert "unknown_transaction" not in dead(
+        stack
+    )  # it passed; the poison came back as a second attempt
     summary["dead letters, redriven"] = f"{found}, {done['redriven']}"
 
 
@@ -135,14 +160,18 @@ def dead(stack: Stack) -> dict[str, int]:
 
 def learnt(stack: Stack) -> int:
     """Verdicts that the learner has folded, as Prometheus knows it."""
-    status, answer = stack.get(f"/api/v1/query?query={quote('sum(tidegate_labels_learnt_total)')}", stack.prometheus)
+    status, answer = stack.get(
+        f"/api/v1/query?query={quote('sum(tidegate_labels_learnt_total)')}", stack.prometheus
+    )
     assert status == 200, answer
     got = answer["data"]["result"]
     return int(float(got[0]["value"][1])) if got else 0
 
 
-def test_scoring_scales_to_four_and_back_to_one_under_traffic(stack: Stack, summary: dict[str, str]) -> None:
-    before, traffic = stack.rows(), Traffic(stack, ROWS[COUNT:COUNT + 2500], batch=50, pause=0.5)
+def test_scoring_scales_to_four_and_back_to_one_under_traffic(
+    stack: Stack, summary: dict[str, str]
+) -> None:
+    before, traffic = stack.rows(), Traffic(stack, ROWS[COUNT : COUNT + 2500], batch=50, pause=0.5)
     traffic.start()
     for number in (4, 1):
         up(stack, score=number)
@@ -156,7 +185,9 @@ def test_scoring_scales_to_four_and_back_to_one_under_traffic(stack: Stack, summ
 def test_prometheus_scrapes_every_replica(stack: Stack, summary: dict[str, str]) -> None:
     up(stack, score=2)
     stack.wait_ready(60)
-    wanted = addresses([one for service in (*STAGES, "ingest") for one in stack.containers(service)])
+    wanted = addresses(
+        [one for service in (*STAGES, "ingest") for one in stack.containers(service)]
+    )
     eventually(lambda: wanted <= scraped(stack), 60, every=1.0)
     summary["prometheus"] = f"{len(wanted)} replicas scraped"
 
@@ -164,20 +195,36 @@ def test_prometheus_scrapes_every_replica(stack: Stack, summary: dict[str, str])
 def scraped(stack: Stack) -> set[str]:
     """Addresses of the targets whose last scrape went well."""
     _, answer = stack.get("/api/v1/targets", stack.prometheus)
-    return {target["labels"]["instance"].partition(":")[0] for target in answer["data"]["activeTargets"]
-            if target["health"] == "up"}
+    return {
+        target["labels"]["instance"].partition(":")[0]
+        for target in answer["data"]["activeTargets"]
+        if target["health"] == "up"
+    }
 
 
 def test_the_rules_hold(stack: Stack) -> None:
-    stack.compose("exec", "-T", "--workdir", "/etc/prometheus", "prometheus", "promtool", "test", "rules",
-                  "rules_test.yml")
+    stack.compose(
+        "exec",
+        "-T",
+        "--workdir",
+        "/etc/prometheus",
+        "prometheus",
+        "promtool",
+        "test",
+        "rules",
+        "rules_test.yml",
+    )
     _, answer = stack.get("/api/v1/rules", stack.prometheus)
-    assert {rule["health"] for group in answer["data"]["groups"] for rule in group["rules"]} == {"ok"}
+    assert {rule["health"] for group in answer["data"]["groups"] for rule in group["rules"]} == {
+        "ok"
+    }
 
 
 def test_every_metric_of_the_panels_is_there(stack: Stack, summary: dict[str, str]) -> None:
     _, answer = stack.get("/api/v1/label/__name__/values", stack.prometheus)
-    missing = metrics_of_panels() - set(answer["data"]) - {"tidegate_batch_retries_total"}  # none without an outage
+    missing = (
+        metrics_of_panels() - set(answer["data"]) - {"tidegate_batch_retries_total"}
+    )  # none without an outage
     assert not missing
     summary["grafana panels"] = f"{len(metrics_of_panels())} metrics, all there"
     if "grafana" in services(stack):
@@ -187,11 +234,17 @@ def test_every_metric_of_the_panels_is_there(stack: Stack, summary: dict[str, st
 
 
 def test_every_container_drains_within_ten_seconds(stack: Stack, summary: dict[str, str]) -> None:
-    victims = [(service, one) for service in ("ingest", *STAGES, "dashboard") for one in stack.containers(service)]
+    victims = [
+        (service, one)
+        for service in ("ingest", *STAGES, "dashboard")
+        for one in stack.containers(service)
+    ]
     with ThreadPoolExecutor(len(victims)) as pool:
         found = list(pool.map(lambda victim: (victim[0], *drain(victim[1])), victims))
     summary["drained (s)"] = ", ".join(f"{service} {seconds:.1f}" for service, seconds, _ in found)
-    assert {(service, code) for service, _, code in found} == {(service, 0) for service, _, _ in found}
+    assert {(service, code) for service, _, code in found} == {
+        (service, 0) for service, _, _ in found
+    }
     assert max(seconds for _, seconds, _ in found) < 10
 
 
@@ -205,7 +258,9 @@ def test_rows_and_states_survive_down_and_up(stack: Stack, summary: dict[str, st
     assert stack.rows() == rows
     features = probe(stack, "probe-2", "2018-04-05T11:00:00Z")
     assert features["customer_count_1d"] == 3  # probe-1, late and this one
-    status, answer = stack.post("/v1/transactions/batch", ROWS[:500])  # seen before: acknowledged, counted once
+    status, answer = stack.post(
+        "/v1/transactions/batch", ROWS[:500]
+    )  # seen before: acknowledged, counted once
     assert (status, answer["accepted"]) == (202, 500)
     assert probe(stack, "probe-3", "2018-04-05T12:00:00Z")["customer_count_1d"] == 4
     assert stack.rows() == rows + 2

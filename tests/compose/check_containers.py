@@ -1,6 +1,8 @@
-"""The contract suites of the embedded broker and of the tests' PostgreSQL, on the containers' images.
+"""The contract suites of the embedded broker and of the tests' PostgreSQL, on the containers'
+images.
 
-Run by `make compose-test`. The plain DockerContainer: the ready-made classes expect other vendors' images.
+Run by `make compose-test`. The plain DockerContainer: the ready-made classes expect other vendors'
+images.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ from tidegate.host.embedded import free_port, reachable
 from tidegate.settings import Settings
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-testcontainers_config.ryuk_disabled = True  # its image cannot be had everywhere; the fixtures stop what they start
+testcontainers_config.ryuk_disabled = (
+    True  # its image cannot be had everywhere; the fixtures stop what they start
+)
 
 
 def container(service: str, **env: object) -> DockerContainer:
@@ -46,8 +50,12 @@ def container(service: str, **env: object) -> DockerContainer:
 def kafka() -> Iterator[str]:
     """HOST:PORT of a Kafka in a container."""
     port = free_port()
-    with container("kafka", CLUSTER_ID="dGlkZWdhdGUtY29tcG9zZQ", KAFKA_LISTENERS=f"PLAINTEXT://:{port},CONTROLLER://:9093",
-                   KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://127.0.0.1:{port}").with_bind_ports(port, port):
+    with container(
+        "kafka",
+        CLUSTER_ID="dGlkZWdhdGUtY29tcG9zZQ",
+        KAFKA_LISTENERS=f"PLAINTEXT://:{port},CONTROLLER://:9093",
+        KAFKA_ADVERTISED_LISTENERS=f"PLAINTEXT://127.0.0.1:{port}",
+    ).with_bind_ports(port, port):
         eventually(lambda: reachable(f"127.0.0.1:{port}"), 60)
         yield f"127.0.0.1:{port}"
 
@@ -57,8 +65,15 @@ def postgres() -> Iterator[str]:
     """URL of a PostgreSQL in a container."""
     port = free_port()
     with container("postgres", POSTGRES_PASSWORD="made-up").with_bind_ports(5432, port) as made:  # noqa: S106
-        ready = ["docker", "exec", made.get_wrapped_container().id, *SERVICES["postgres"]["healthcheck"]["test"][1:]]
-        eventually(lambda: subprocess.run(ready, check=False, capture_output=True).returncode == 0, 60)
+        ready = [
+            "docker",
+            "exec",
+            made.get_wrapped_container().id,
+            *SERVICES["postgres"]["healthcheck"]["test"][1:],
+        ]
+        eventually(
+            lambda: subprocess.run(ready, check=False, capture_output=True).returncode == 0, 60
+        )
         yield f"postgresql+psycopg://tidegate:made-up@127.0.0.1:{port}/tidegate"
 
 

@@ -14,7 +14,10 @@ from tests.compose.stack import run, tell
 def summary() -> Iterator[dict[str, str]]:
     """What was found, printed at the end."""
     engine = run("docker", "version", "-f", "{{.Server.Version}}").strip()
-    lines = {"engine, compose, machine": f"{engine}, {run('docker', 'compose', 'version', '--short').strip()}, "
-             f"{platform.machine()}"}
+    lines = {
+        "engine, compose, machine": f"{engine}, "
+        f"{run('docker', 'compose', 'version', '--short').strip()}, "
+        f"{platform.machine()}"
+    }
     yield lines
     tell("\n\ncompose-test summary", *(f"  {name:32} {value}" for name, value in lines.items()))

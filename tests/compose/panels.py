@@ -14,7 +14,9 @@ def metrics_of_panels() -> set[str]:
     """The metric names in the expressions of all panels."""
     files = (ROOT / "deploy" / "grafana" / "dashboards").glob("*.json")
     panels = [panel for file in files for panel in json.loads(file.read_text())["panels"]]
-    return set(_NAME.findall(" ".join(target["expr"] for panel in panels for target in panel["targets"])))
+    return set(
+        _NAME.findall(" ".join(target["expr"] for panel in panels for target in panel["targets"]))
+    )
 
 
 def metrics_of_rules() -> set[str]:

@@ -32,18 +32,44 @@ class Stack:
 
     def __post_init__(self) -> None:
         self.port, self.prometheus, self.grafana = free_port(), free_port(), free_port()
-        ports = {"TIDEGATE_PORT": self.port, "TIDEGATE_DASHBOARD_PORT": free_port(), "PROMETHEUS_PORT": self.prometheus,
-                 "GRAFANA_PORT": self.grafana}
-        self.env = {**os.environ, "POSTGRES_PASSWORD": "made-up-for-the-test", "GRAFANA_PASSWORD": "made-up",
-                    "TIDEGATE_PROFILE": "handbook",
-                    "TIDEGATE_SNAPSHOT_EVERY": "1000", **{name: str(port) for name, port in ports.items()}, **self.env}
+        ports = {
+            "TIDEGATE_PORT": self.port,
+            "TIDEGATE_DASHBOARD_PORT": free_port(),
+            "PROMETHEUS_PORT": self.prometheus,
+            "GRAFANA_PORT": self.grafana,
+        }
+        self.env = {
+            **os.environ,
+            "POSTGRES_PASSWORD": "made-up-for-the-test",
+            "GRAFANA_PASSWORD": "made-up",
+            "TIDEGATE_PROFILE": "handbook",
+            "TIDEGATE_SNAPSHOT_EVERY": "1000",
+            **{name: str(port) for name, port in ports.items()},
+            **self.env,
+        }
 
-    def compose(self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 600.0) -> str:
+    def compose(
+        self, *arguments: str, stdin: str | None = None, check: bool = True, timeout: float = 600.0
+    ) -> str:
         """Its standard output. Fails with what it said."""
         options = [part for file in self.files for part in ("-f", file)]
         options += [part for profile in self.profiles for part in ("--profile", profile)]
-        return run("docker", "compose", "--ansi", "never", "--progress", "quiet", "-p", self.name, *options, *arguments,
-                   env=self.env, stdin=stdin, check=check, timeout=timeout)
+        return run(
+            "docker",
+            "compose",
+            "--ansi",
+            "never",
+            "--progress",
+            "quiet",
+            "-p",
+            self.name,
+            *options,
+            *arguments,
+            env=self.env,
+            stdin=stdin,
+            check=check,
+            timeout=timeout,
+        )
 
     def containers(self, service: str) -> list[str]:
         """Ids of the running ones."""
@@ -51,14 +77,18 @@ class Stack:
 
     def tools(self, *arguments: str, check: bool = True) -> str:
         """A `tidegate` command in a container of its own."""
-        return self.compose("--profile", "tools", "run", "--rm", "--no-deps", "-T", "tools", *arguments, check=check)
+        return self.compose(
+            "--profile", "tools", "run", "--rm", "--no-deps", "-T", "tools", *arguments, check=check
+        )
 
     def python(self, service: str, script: str, *arguments: str) -> str:
         """A script in a running container of a service."""
         return self.compose("exec", "-T", service, "python", "-", *arguments, stdin=script)
 
     def sql(self, query: str) -> str:
-        return self.compose("exec", "-T", "postgres", "psql", "-U", "tidegate", "-d", "tidegate", "-Atc", query).strip()
+        return self.compose(
+            "exec", "-T", "postgres", "psql", "-U", "tidegate", "-d", "tidegate", "-Atc", query
+        ).strip()
 
     def rows(self) -> int:
         return int(self.sql("SELECT count(*) FROM transactions"))
@@ -68,7 +98,9 @@ class Stack:
         try:
             eventually(lambda: self.rows() >= count, timeout, every=0.5)
         except AssertionError as error:
-            said = self.compose("ps", "-a") + self.compose("logs", "--tail", "12", *STAGES, check=False)
+            said = self.compose("ps", "-a") + self.compose(
+                "logs", "--tail", "12", *STAGES, check=False
+            )
             raise AssertionError(f"{error}: {self.rows()} of {count} rows\n{said}") from error
 
     def wait_ready(self, timeout: float) -> float:
@@ -86,22 +118,44 @@ class Stack:
         return ask("GET", port or self.port, path, None)
 
     def post(self, path: str, document: object) -> tuple[int, Any]:
-        """As `get`; tried again for 60 s while nobody answers or Kafka is away: the ids make it safe."""
+        """As `get`; tried again for 60 s while nobody answers or Kafka is away: the ids make it
+        safe.
+        """
         body = json.dumps(document).encode()
-        answer = eventually(lambda: (got := ask("POST", self.port, path, body))[0] not in (0, 429, 503) and got, 60)
+        answer = eventually(
+            lambda: (got := ask("POST", self.port, path, body))[0] not in (0, 429, 503) and got, 60
+        )
         assert answer
         return answer
 
     def down(self, *, volumes: bool = False) -> None:
-        self.compose("down", "--remove-orphans", "--timeout", "15", *(["--volumes"] if volumes else []))
+        self.compose(
+            "down", "--remove-orphans", "--timeout", "15", *(["--volumes"] if volumes else [])
+        )
 
 
-def run(*command: str, env: dict[str, str] | None = None, stdin: str | None = None, check: bool = True,
-        timeout: float = 600.0) -> str:
+def run(
+    *command: str,
+    env: dict[str, str] | None = None,
+    stdin: str | None = None,
+    check: bool = True,
+    timeout: float = 600.0,
+) -> str:
     """Standard output of a command. Fails with all that it said."""
-    done = subprocess.run(command, cwd=ROOT, env=env, input=stdin, stdin=None if stdin else subprocess.DEVNULL,
-                          capture_output=True, text=True, timeout=timeout, check=False)
-    assert not check or done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=env,
+        input=stdin,
+        stdin=None if stdin else subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert not check or done.returncode == 0, (
+        f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
     return done.stdout
 
 
@@ -112,7 +166,9 @@ def state(container: str) -> dict[str, Any]:
 
 
 def kill(container: str) -> None:
-    """SIGKILL as a crash would: not by `docker kill`, after which the engine would not restart it."""
+    """SIGKILL as a crash would: not by `docker kill`, after which the engine would not restart
+    it.
+    """
     os.kill(int(state(container)["State"]["Pid"]), signal.SIGKILL)
 
 
@@ -125,8 +181,11 @@ def drain(container: str) -> tuple[float, int]:
 
 def addresses(containers: Sequence[str]) -> set[str]:
     """IP addresses in their network."""
-    return {network["IPAddress"] for container in containers
-            for network in state(container)["NetworkSettings"]["Networks"].values()}
+    return {
+        network["IPAddress"]
+        for container in containers
+        for network in state(container)["NetworkSettings"]["Networks"].values()
+    }
 
 
 def tell(*lines: str) -> None:

@@ -1,4 +1,6 @@
-"""What can be held without an engine: settings, metrics, versions and names of the files of deployment."""
+"""What can be held without an engine: settings, metrics, versions and names of the files of
+deployment.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,21 @@ EXAMPLE = (ROOT / ".env.example").read_text()
 
 
 def settings() -> dict[str, str]:
-    return {f"TIDEGATE_{name.upper()}": "" if field.default is None or name == "kafka_password" else str(field.default)
-            for name, field in Settings.model_fields.items()}
+    return {
+        f"TIDEGATE_{name.upper()}": ""
+        if field.default is None or name == "kafka_password"
+        else str(field.default)
+        for name, field in Settings.model_fields.items()
+    }
 
 
 def test_the_example_lists_every_setting_with_its_default_and_what_it_is() -> None:
     lines = EXAMPLE.splitlines()
-    found = {match[1]: (match[2], lines[at - 1]) for at, line in enumerate(lines)
-             if (match := re.fullmatch(r"#? ?([A-Z0-9_]+)=(.*)", line))}
+    found = {
+        match[1]: (match[2], lines[at - 1])
+        for at, line in enumerate(lines)
+        if (match := re.fullmatch(r"#? ?([A-Z0-9_]+)=(.*)", line))
+    }
     assert {name: found[name][0] for name in settings()} == settings()
     for name, field in Settings.model_fields.items():
         assert found[f"TIDEGATE_{name.upper()}"][1].removesuffix(" *") == f"# {field.description}"
@@ -37,13 +46,16 @@ def test_the_example_lists_every_setting_with_its_default_and_what_it_is() -> No
 def test_defaults_of_the_compose_file_are_those_of_the_settings() -> None:
     defaults = dict(re.findall(r"\$\{(TIDEGATE_[A-Z_]+):-([^}]+)\}", COMPOSE))
     assert {name: value for name, value in defaults.items() if name in settings()} == {
-        name: value for name, value in settings().items() if name in defaults}
+        name: value for name, value in settings().items() if name in defaults
+    }
 
 
 def test_metrics_of_panels_and_rules_exist() -> None:
     families = {family.name: family.type for family in REGISTRY.collect()}
     suffixes = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-    known = {name + suffix for name, kind in families.items() for suffix in suffixes.get(kind, ("",))}
+    known = {
+        name + suffix for name, kind in families.items() for suffix in suffixes.get(kind, ("",))
+    }
     assert metrics_of_panels() | metrics_of_rules() <= known
 
 
@@ -59,6 +71,8 @@ def test_prometheus_looks_at_every_stage() -> None:
 
 
 def test_the_slim_lock_is_a_part_of_the_lock() -> None:
-    slim, full = (set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
-                  for name in ("requirements-slim.lock", "requirements.lock"))
+    slim, full = (
+        set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements-slim.lock", "requirements.lock")
+    )
     assert slim < full

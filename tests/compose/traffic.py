@@ -21,13 +21,22 @@ Transaction = dict[str, Any]
 def transactions(count: int, file: Path = HANDBOOK) -> list[Transaction]:
     """The first of the handbook's file; simulated ones of its shape where the file is not there."""
     if not file.exists():
-        frame = simulate_history(load_profile("handbook"), count, seed=1).drop(columns="label").head(count)
+        frame = (
+            simulate_history(load_profile("handbook"), count, seed=1)
+            .drop(columns="label")
+            .head(count)
+        )
         frame["TX_DATETIME"] = frame["TX_DATETIME"].astype(str)
-        return [{str(name): value for name, value in row.items() if value == value} for row in frame.to_dict("records")]
+        return [
+            {str(name): value for name, value in row.items() if value == value}
+            for row in frame.to_dict("records")
+        ]
     group = next(pq.ParquetFile(file).iter_batches(count))
     names = ["TRANSACTION_ID", "TX_DATETIME", "CUSTOMER_ID", "TERMINAL_ID", "TX_AMOUNT"]
-    rows = [dict(zip(names, values, strict=True)) for values in zip(*(group[name].to_pylist() for name in names),
-                                                                    strict=True)]
+    rows = [
+        dict(zip(names, values, strict=True))
+        for values in zip(*(group[name].to_pylist() for name in names), strict=True)
+    ]
     for row in rows:
         row["TX_DATETIME"] = row["TX_DATETIME"].isoformat() + "Z"
         row["TX_AMOUNT"] = round(float(row["TX_AMOUNT"]), 2)
@@ -35,9 +44,13 @@ def transactions(count: int, file: Path = HANDBOOK) -> list[Transaction]:
 
 
 class Traffic(threading.Thread):
-    """Posts the transactions in batches with a pause between them. `acknowledged`: the ids answered with 202."""
+    """Posts the transactions in batches with a pause between them. `acknowledged`: the ids answered
+    with 202.
+    """
 
-    def __init__(self, stack: Stack, rows: list[Transaction], *, batch: int = 250, pause: float = 0.2) -> None:
+    def __init__(
+        self, stack: Stack, rows: list[Transaction], *, batch: int = 250, pause: float = 0.2
+    ) -> None:
         super().__init__(name="traffic")
         self._stack, self._rows, self._batch, self._pause = stack, rows, batch, pause
         self.acknowledged: set[str] = set()
@@ -57,7 +70,7 @@ class Traffic(threading.Thread):
 
     def _batches(self) -> Iterator[list[Transaction]]:
         for at in range(0, len(self._rows), self._batch):
-            yield self._rows[at:at + self._batch]
+            yield self._rows[at : at + self._batch]
 
     def wait_for(self, count: int) -> None:
         """Wait until so many are acknowledged."""

@@ -1,4 +1,6 @@
-"""A detector that takes too long is left out of the batch, and of every other one until it has ended."""
+"""A detector that takes too long is left out of the batch, and of every other one until it has
+ended.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,15 @@ from model.bundles.reasons import Reason
 from model.bundles.serving import Model
 from model.detectors.online import Online
 from model.detectors.trees.lightgbm import LightGBM
-from tests.consumers.test_score import STATE, Broken, champion, features_batch, models, scored, shadow
+from tests.consumers.test_score import (
+    STATE,
+    Broken,
+    champion,
+    features_batch,
+    models,
+    scored,
+    shadow,
+)
 from tests.model.gate import Gate, gate_of
 from tests.support import eventually
 from tests.trained import Trained
@@ -39,29 +49,42 @@ def test_with_time_enough_a_limit_changes_no_bit(trained: Trained) -> None:
     whole.absorb(STATE, models(champion(trained)))
     batch = features_batch(trained, ROWS)
     assert [emit.values for emit in limited(trained).process(STATE, batch).emits] == [
-        emit.values for emit in whole.process(STATE, batch).emits]
+        emit.values for emit in whole.process(STATE, batch).emits
+    ]
 
 
-def test_a_late_detector_is_left_out_and_comes_back(trained: Trained, trees: Gate,
-                                                    caplog: pytest.LogCaptureFixture) -> None:
-    stage, batch, before = limited(trained), features_batch(trained, ROWS), DEGRADED.labels("lightgbm")._value.get()
+def test_a_late_detector_is_left_out_and_comes_back(
+    trained: Trained, trees: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage, batch, before = (
+        limited(trained),
+        features_batch(trained, ROWS),
+        DEGRADED.labels("lightgbm")._value.get(),
+    )
     values, calls = trained.values[ROWS], trees.calls
     trees.close()
     for _ in range(2):
         frames = scored(trained, stage.process(STATE, batch))
         others = trained.bundle.score(values, without=["lightgbm"])
         np.testing.assert_array_equal(frames.rows["score"], others.final)
-        np.testing.assert_array_equal(np.isnan(frames.rows["scores"][:, :-1]), [[True, False]] * len(values))
+        np.testing.assert_array_equal(
+            np.isnan(frames.rows["scores"][:, :-1]), [[True, False]] * len(values)
+        )
     assert trees.calls == calls + 1, "no other batch, and no part in reasons"
     assert DEGRADED.labels("lightgbm")._value.get() == before + 8_000
     assert [record.message for record in caplog.records] == [
-        f"detector lightgbm of bundle {trained.bundle.hash} is late and is left out"]
+        f"detector lightgbm of bundle {trained.bundle.hash} is late and is left out"
+    ]
     for i in np.flatnonzero(frames.rows["decision"]):
         check_limits(trained, values[i], msgspec.json.decode(frames.reasons[i], type=list[Reason]))
     trees.open()
-    eventually(lambda: np.isfinite(scored(trained, stage.process(STATE, batch)).rows["scores"][:, 0]).all())
-    np.testing.assert_array_equal(scored(trained, stage.process(STATE, batch)).rows["score"],
-                                  trained.bundle.score(values).final)
+    eventually(
+        lambda: np.isfinite(scored(trained, stage.process(STATE, batch)).rows["scores"][:, 0]).all()
+    )
+    np.testing.assert_array_equal(
+        scored(trained, stage.process(STATE, batch)).rows["score"],
+        trained.bundle.score(values).final,
+    )
 
 
 def check_limits(trained: Trained, values: np.ndarray, said: list[Reason]) -> None:
@@ -75,7 +98,9 @@ def check_limits(trained: Trained, values: np.ndarray, said: list[Reason]) -> No
             assert trained.bundle.decide(again, np.array([1234])) == 0
 
 
-def test_what_a_detector_raises_comes_from_its_thread(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_detector_raises_comes_from_its_thread(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage = limited(trained)
 
     def fail(_part: LightGBM, _x: np.ndarray) -> np.ndarray:
@@ -97,8 +122,14 @@ def test_when_all_are_late_nothing_is_decided(trained: Trained, trees: Gate, onl
     eventually(lambda: not decided_by_none(stage, trained))
 
 
-def test_a_batch_that_takes_longer_than_the_limit_is_scored_when_that_has_grown(trained: Trained) -> None:
-    deadline, part, x = Deadline(1e-4), trained.bundle.detectors[0], trained.bundle.inputs(trained.values)
+def test_a_batch_that_takes_longer_than_the_limit_is_scored_when_that_has_grown(
+    trained: Trained,
+) -> None:
+    deadline, part, x = (
+        Deadline(1e-4),
+        trained.bundle.detectors[0],
+        trained.bundle.inputs(trained.values),
+    )
     with pytest.raises(Late):
         deadline.score("bundle", part, x)
 
@@ -133,7 +164,10 @@ def decided_by_none(stage: ScoreStage, trained: Trained) -> bool:
 
 
 def test_a_shadow_of_which_nothing_works_holds_nobody_up(trained: Trained) -> None:
-    stage, batch = limited(trained, shadow(trained, trained.bundle.hash)), features_batch(trained, slice(50))
+    stage, batch = (
+        limited(trained, shadow(trained, trained.bundle.hash)),
+        features_batch(trained, slice(50)),
+    )
     before, bundle = scored(trained, stage.process(STATE, batch)).rows, trained.bundle
     assert np.isfinite(before["scores"][:, -1]).all()
     parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in bundle.detectors]

@@ -36,12 +36,19 @@ def score_of(values: np.ndarray) -> np.ndarray:
 def manifest(created_us: int) -> bytes:
     """Of a bundle that holds no more than the drift asks for."""
     training, files = Training("", 0, 0, [], []), {FILE: hashlib.sha256(REFERENCE).hexdigest()}
-    return msgspec.json.encode(Manifest("card", "", [], [], [], {}, training, {}, files, created_us))
+    return msgspec.json.encode(
+        Manifest("card", "", [], [], [], {}, training, {}, files, created_us)
+    )
 
 
 TRAINED = traffic(5000)
-REFERENCE = msgspec.json.encode(reference_of(
-    PROFILE.features, TRAINED[:, [PROFILE.values.index(name) for name in PROFILE.features]], score_of(TRAINED)))
+REFERENCE = msgspec.json.encode(
+    reference_of(
+        PROFILE.features,
+        TRAINED[:, [PROFILE.values.index(name) for name in PROFILE.features]],
+        score_of(TRAINED),
+    )
+)
 MANIFESTS = {hashlib.sha256(content).hexdigest()[:16]: content for content in map(manifest, (1, 2))}
 BUNDLE, OTHER = MANIFESTS
 
@@ -62,11 +69,20 @@ def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str 
     rows = layout.empty(len(values))
     rows["values"], rows["score"] = values, score_of(values)
     rows["bundle"] = bundle.encode()
-    start, count = max(0, state.block) * WINDOW + sum(rows_of(part[1]) for part in state.counts.values()), len(values)
+    start, count = (
+        max(0, state.block) * WINDOW + sum(rows_of(part[1]) for part in state.counts.values()),
+        len(values),
+    )
     names = [f"t{start + at}".encode() for at in range(count)]
     packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
-    batch = Batch(TopicPartition("transactions.scored", 0), list(range(start, start + count)), [None] * count,
-                  [*packed], [0] * count, [None] * count)
+    batch = Batch(
+        TopicPartition("transactions.scored", 0),
+        list(range(start, start + count)),
+        [None] * count,
+        [*packed],
+        [0] * count,
+        [None] * count,
+    )
     state.begin()
     assert stage.process(state, batch).rejects == []
     state.commit()
@@ -107,7 +123,9 @@ def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
     assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1030)
 
 
-def test_of_a_bundle_that_is_not_there_nothing_is_told(bundles: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_a_bundle_that_is_not_there_nothing_is_told(
+    bundles: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     stage = Persist(PROFILE, bundles)
     state = stage.new_state(0, 1)
     with caplog.at_level(logging.WARNING):

@@ -20,17 +20,36 @@ SECOND_US = 1_000_000
 
 
 def row(name: str, profile: str = "") -> ScoredRow:
-    return ScoredRow(name, profile or PROFILE.hash.decode(), 5, 1234, [1, 2], [1.5, None], 0.7, "review", ["u", "m"])
+    return ScoredRow(
+        name,
+        profile or PROFILE.hash.decode(),
+        5,
+        1234,
+        [1, 2],
+        [1.5, None],
+        0.7,
+        "review",
+        ["u", "m"],
+    )
 
 
 def lookup(ids: list[str]) -> Mapping[str, ScoredRow]:
     return {name: row(name) for name in ids if name.startswith("known")}
 
 
-def batch(*values: bytes | None, headers: Headers | None = None, now_us: int = 100 * SECOND_US) -> Batch:
+def batch(
+    *values: bytes | None, headers: Headers | None = None, now_us: int = 100 * SECOND_US
+) -> Batch:
     n = len(values)
-    return Batch(TopicPartition("transactions.feedback", 0), list(range(n)), [b"key"] * n, list(values), [7] * n,
-                 [headers] * n, now_us)
+    return Batch(
+        TopicPartition("transactions.feedback", 0),
+        list(range(n)),
+        [b"key"] * n,
+        list(values),
+        [7] * n,
+        [headers] * n,
+        now_us,
+    )
 
 
 def said(name: str, verdict: str = "fraud", **more: object) -> bytes:
@@ -42,22 +61,46 @@ def process(given: Batch) -> Output:
 
 
 def labels(output: Output) -> list[Label]:
-    return [decode_label(value or b"") for emit in output.emits if emit.topic == "transactions.labels"
-            for value in emit.values]
+    return [
+        decode_label(value or b"")
+        for emit in output.emits
+        if emit.topic == "transactions.labels"
+        for value in emit.values
+    ]
 
 
 def test_a_verdict_and_its_row_become_a_label() -> None:
-    output = process(batch(said("known1", label_id="L", source="bank", given_us=9), said("known2", "legitimate")))
+    output = process(
+        batch(said("known1", label_id="L", source="bank", given_us=9), said("known2", "legitimate"))
+    )
     first, second = labels(output)
-    assert first == Label("known1", "L", True, "bank", PROFILE.hash.decode(), 5, 1234, 9, [1, 2], [1.5, None], 0.7,
-                          "review", ["u", "m"])
+    assert first == Label(
+        "known1",
+        "L",
+        True,
+        "bank",
+        PROFILE.hash.decode(),
+        5,
+        1234,
+        9,
+        [1, 2],
+        [1.5, None],
+        0.7,
+        "review",
+        ["u", "m"],
+    )
     assert (second.fraud, second.given_us, len(second.label_id)) == (False, 7000, 24)
     assert output.emits[0].keys == [b"known1", b"known2"]
     assert output.pause == 0.0
 
 
 def test_label_ids_follow_from_what_is_said() -> None:
-    values = [said("known"), said("known", given_us=5), said("known", "legitimate"), said("known", source="bank")]
+    values = [
+        said("known"),
+        said("known", given_us=5),
+        said("known", "legitimate"),
+        said("known", source="bank"),
+    ]
     ids = [label.label_id for label in labels(process(batch(*values)))]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
@@ -66,7 +109,11 @@ def test_label_ids_follow_from_what_is_said() -> None:
 def test_a_verdict_without_a_row_goes_round_until_it_is_too_old() -> None:
     value = said("late")
     first = process(batch(value, headers=[("traceparent", b"x")])).emits[0]
-    assert (first.topic, list(first.keys), list(first.values)) == ("transactions.feedback", [b"key"], [value])
+    assert (first.topic, list(first.keys), list(first.values)) == (
+        "transactions.feedback",
+        [b"key"],
+        [value],
+    )
     assert first.headers is not None
     carried = first.headers[0]
     assert carried == [("traceparent", b"x"), (FIRST_SEEN, b"100000")]
@@ -84,11 +131,22 @@ def test_a_forged_header_is_replaced(forged: bytes) -> None:
     assert emit.headers == [[(FIRST_SEEN, b"100000")]]
 
 
-@pytest.mark.parametrize(("value", "reason"), [
-    (None, "empty"), (b"", "empty"), (b"{", "invalid_json"), (b'{"transaction_id":"\xff"', "invalid_utf8"),
-    (b'{"note":' + b"[" * 100_000, "wrong_type"), (b"[]", "wrong_type"), (b"[" * 100_000, "wrong_type"),
-    (said("known", "maybe"), "wrong_type"), (said("known", more=1), "wrong_type"),
-    (said(""), "missing_field"), (said("known", given_us="x"), "wrong_type")])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "empty"),
+        (b"", "empty"),
+        (b"{", "invalid_json"),
+        (b'{"transaction_id":"\xff"', "invalid_utf8"),
+        (b'{"note":' + b"[" * 100_000, "wrong_type"),
+        (b"[]", "wrong_type"),
+        (b"[" * 100_000, "wrong_type"),
+        (said("known", "maybe"), "wrong_type"),
+        (said("known", more=1), "wrong_type"),
+        (said(""), "missing_field"),
+        (said("known", given_us="x"), "wrong_type"),
+    ],
+)
 def test_poison_is_rejected_and_its_neighbours_pass(value: bytes | None, reason: str) -> None:
     output = process(batch(said("known1"), value, said("known2")))
     assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, reason)]
@@ -113,10 +171,22 @@ def test_one_look_up_a_batch_and_a_database_that_is_away() -> None:
     assert asked == [["a", "b"]]
 
 
-@given(st.lists(st.tuples(st.sampled_from(["known1", "known2", "gone"]), st.sampled_from(["fraud", "legitimate"])),
-                min_size=1, max_size=12), st.integers(0, 12))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["known1", "known2", "gone"]), st.sampled_from(["fraud", "legitimate"])
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.integers(0, 12),
+)
 def test_any_batches_give_the_same_labels(verdicts: list[tuple[str, str]], cut: int) -> None:
     whole = batch(*[encode(Verdict(name, verdict)) for name, verdict in verdicts])  # type: ignore[arg-type]
     cut = min(cut, len(whole))
-    parts = [process(whole.part(start, stop)) for start, stop in ((0, cut), (cut, len(whole))) if start < stop]
+    parts = [
+        process(whole.part(start, stop))
+        for start, stop in ((0, cut), (cut, len(whole)))
+        if start < stop
+    ]
     assert [label for part in parts for label in labels(part)] == labels(process(whole))

@@ -19,7 +19,9 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Label, OnlineWeights, Rollback, decode_model, encode
 
-REUSE = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+REUSE = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture
@@ -31,18 +33,42 @@ def no_history(start: int, stop: int) -> Iterator[Batch]:
     raise AssertionError(f"labels {start} to {stop} are not needed")
 
 
-def label(trained: Trained, at: int, label_id: str = "", *, fraud: bool | None = None, profile: str = "") -> bytes:
+def label(
+    trained: Trained, at: int, label_id: str = "", *, fraud: bool | None = None, profile: str = ""
+) -> bytes:
     values = [None if np.isnan(value) else value for value in trained.values[at].tolist()]
     if fraud is None:
         fraud = bool(trained.labels[at] == 1)
-    return encode(Label(f"t{at}", label_id or f"l{at}", fraud, "api", profile or trained.profile.hash.decode(), 1, 2, 3,
-                        [], values, 0.5, "approve", []))
+    return encode(
+        Label(
+            f"t{at}",
+            label_id or f"l{at}",
+            fraud,
+            "api",
+            profile or trained.profile.hash.decode(),
+            1,
+            2,
+            3,
+            [],
+            values,
+            0.5,
+            "approve",
+            [],
+        )
+    )
 
 
 def batch(*values: bytes | None, start: int = 0) -> Batch:
     n = len(values)
-    return Batch(TopicPartition("transactions.labels", 0), list(range(start, start + n)), [b""] * n, list(values),
-                 [0] * n, [None] * n, 99)
+    return Batch(
+        TopicPartition("transactions.labels", 0),
+        list(range(start, start + n)),
+        [b""] * n,
+        list(values),
+        [0] * n,
+        [None] * n,
+        99,
+    )
 
 
 def folded(stage: LearnStage, *batches: Batch) -> LearnState:
@@ -68,28 +94,46 @@ def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage)
     assert (emit.topic, list(emit.keys)) == ("models", [f"online/{trained.bundle.hash}".encode()])
     message = decode_model(emit.values[0] or b"")
     assert isinstance(message, OnlineWeights)
-    assert (message.bundle, message.labels, message.learnt, message.published_us) == (trained.bundle.hash, 45, 5, 99)
+    assert (message.bundle, message.labels, message.learnt, message.published_us) == (
+        trained.bundle.hash,
+        45,
+        5,
+        99,
+    )
     assert message.weights == state.params.astype("<f8").tobytes()
 
 
 @REUSE
-@given(cuts=st.lists(st.integers(0, 60), max_size=6), picks=st.lists(st.integers(0, 40), min_size=60, max_size=60))
-def test_any_batches_and_any_duplicates_give_the_same_bits(trained: Trained, cuts: list[int],
-                                                           picks: list[int]) -> None:
+@given(
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    picks=st.lists(st.integers(0, 40), min_size=60, max_size=60),
+)
+def test_any_batches_and_any_duplicates_give_the_same_bits(
+    trained: Trained, cuts: list[int], picks: list[int]
+) -> None:
     stage = LearnStage(trained.profile, trained.bundle, no_history)
     whole = batch(*[label(trained, at) for at in picks])
     ends = [0, *sorted(cuts), 60]
     parts = [whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
     once = batch(*[label(trained, at) for at in dict.fromkeys(picks)])
-    assert folded(stage, *parts).digest() == folded(stage, whole).digest() == folded(stage, once).digest()
+    assert (
+        folded(stage, *parts).digest()
+        == folded(stage, whole).digest()
+        == folded(stage, once).digest()
+    )
 
 
 @REUSE
-@given(first=st.lists(st.integers(0, 20), min_size=1, max_size=20),
-       second=st.lists(st.integers(0, 20), min_size=1, max_size=20))
+@given(
+    first=st.lists(st.integers(0, 20), min_size=1, max_size=20),
+    second=st.lists(st.integers(0, 20), min_size=1, max_size=20),
+)
 def test_a_rollback_leaves_no_trace(trained: Trained, first: list[int], second: list[int]) -> None:
     stage = LearnStage(trained.profile, trained.bundle, no_history)
-    kept, undone = batch(*[label(trained, at) for at in first]), batch(*[label(trained, at) for at in second])
+    kept, undone = (
+        batch(*[label(trained, at) for at in first]),
+        batch(*[label(trained, at) for at in second]),
+    )
     state = folded(stage, kept)
     before = state.digest()
     state.begin()
@@ -103,14 +147,17 @@ def test_a_rollback_leaves_no_trace(trained: Trained, first: list[int], second: 
 
 
 def test_a_snapshot_goes_on_where_it_was_taken(trained: Trained, stage: LearnStage) -> None:
-    first, second = (batch(*[label(trained, at) for at in part]) for part in (range(30), range(20, 50)))
+    first, second = (
+        batch(*[label(trained, at) for at in part]) for part in (range(30), range(20, 50))
+    )
     state = stage.load_state(0, 1, folded(stage, first).arrays())
     stage.process(state, second)
     assert state.digest() == folded(stage, first, second).digest()
 
 
-def test_only_so_many_label_ids_are_remembered(trained: Trained, stage: LearnStage,
-                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_label_ids_are_remembered(
+    trained: Trained, stage: LearnStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(learner, "RECENT", 3)
     state = folded(stage, batch(*[label(trained, at) for at in (1, 2, 3, 4)]))
     before = state.digest()
@@ -124,14 +171,17 @@ def test_only_so_many_label_ids_are_remembered(trained: Trained, stage: LearnSta
 
 
 def test_labels_of_another_profile_are_passed_over(trained: Trained, stage: LearnStage) -> None:
-    output = stage.process(state := stage.new_state(0, 1), batch(label(trained, 1, profile="deadbeef")))
+    output = stage.process(
+        state := stage.new_state(0, 1), batch(label(trained, 1, profile="deadbeef"))
+    )
     assert not output.rejects
     assert state.learned.learnt == 0
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b'{"label_id":"x"}', b"[" * 100_000])
-def test_poison_is_rejected_and_its_neighbours_are_learnt(trained: Trained, stage: LearnStage,
-                                                          value: bytes | None) -> None:
+def test_poison_is_rejected_and_its_neighbours_are_learnt(
+    trained: Trained, stage: LearnStage, value: bytes | None
+) -> None:
     state = stage.new_state(0, 1)
     output = stage.process(state, batch(label(trained, 1), value, label(trained, 2)))
     assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
@@ -139,7 +189,9 @@ def test_poison_is_rejected_and_its_neighbours_are_learnt(trained: Trained, stag
 
 
 def test_a_label_with_too_few_values_is_rejected(trained: Trained, stage: LearnStage) -> None:
-    short = Label("t", "l", True, "api", trained.profile.hash.decode(), 1, 2, 3, [], [1.0], 0.5, "approve", [])
+    short = Label(
+        "t", "l", True, "api", trained.profile.hash.decode(), 1, 2, 3, [], [1.0], 0.5, "approve", []
+    )
     output = stage.process(stage.new_state(0, 1), batch(encode(short)))
     assert [reject.reason for reject in output.rejects] == ["wrong_type"]
 
@@ -149,7 +201,9 @@ def rollback(trained: Trained, to: int, profile: str = "") -> bytes:
 
 
 def counted(log: list[int | str], stop: int) -> list[int]:
-    """The offsets of the labels that make the weights before `stop`: a rollback is what was before its target."""
+    """The offsets of the labels that make the weights before `stop`: a rollback is what was before
+    its target.
+    """
     found: list[int] = []
     for at, entry in enumerate(log[:stop]):
         found = [*found, at] if isinstance(entry, int) else counted(log, min(int(entry), at))
@@ -157,12 +211,21 @@ def counted(log: list[int | str], stop: int) -> list[int]:
 
 
 @REUSE
-@given(log=st.lists(st.one_of(st.integers(0, 30), st.integers(0, 20).map(str)), min_size=1, max_size=20),
-       cuts=st.lists(st.integers(0, 20), max_size=4))
-def test_a_rollback_leaves_the_labels_that_counted_then(trained: Trained, log: list[int | str],
-                                                        cuts: list[int]) -> None:
-    values = [label(trained, entry, f"l{at}", fraud=at % 2 == 0) if isinstance(entry, int) else
-              rollback(trained, min(int(entry), at)) for at, entry in enumerate(log)]
+@given(
+    log=st.lists(
+        st.one_of(st.integers(0, 30), st.integers(0, 20).map(str)), min_size=1, max_size=20
+    ),
+    cuts=st.lists(st.integers(0, 20), max_size=4),
+)
+def test_a_rollback_leaves_the_labels_that_counted_then(
+    trained: Trained, log: list[int | str], cuts: list[int]
+) -> None:
+    values = [
+        label(trained, entry, f"l{at}", fraud=at % 2 == 0)
+        if isinstance(entry, int)
+        else rollback(trained, min(int(entry), at))
+        for at, entry in enumerate(log)
+    ]
     whole = batch(*values)
 
     def history(start: int, stop: int) -> Iterator[Batch]:
@@ -170,10 +233,18 @@ def test_a_rollback_leaves_the_labels_that_counted_then(trained: Trained, log: l
 
     stage = LearnStage(trained.profile, trained.bundle, history)
     ends = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
-    state = folded(stage, *[whole.part(start, stop) for start, stop in pairwise(ends) if start < stop])
+    state = folded(
+        stage, *[whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
+    )
     left = counted(log, len(log))
-    only = Batch(whole.source, left, [b""] * len(left), [values[at] for at in left], [0] * len(left),
-                 [None] * len(left))
+    only = Batch(
+        whole.source,
+        left,
+        [b""] * len(left),
+        [values[at] for at in left],
+        [0] * len(left),
+        [None] * len(left),
+    )
     fresh = LearnStage(trained.profile, trained.bundle, no_history)
     wanted = folded(fresh, *([only] if left else []))
     assert state.params.tobytes() == wanted.params.tobytes()
@@ -187,12 +258,16 @@ def test_a_rollback_leaves_the_labels_that_counted_then(trained: Trained, log: l
 
 def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained) -> None:
     log = batch(*[label(trained, at) for at in range(4)])
-    stage = LearnStage(trained.profile, trained.bundle, lambda start, stop: iter([log.part(start, stop)]))
+    stage = LearnStage(
+        trained.profile, trained.bundle, lambda start, stop: iter([log.part(start, stop)])
+    )
     state = folded(stage, log)
     other = stage.process(state, batch(rollback(trained, 2, "deadbeef"), start=4))
     assert not other.rejects
     assert state.learned.learnt == 4
-    message = decode_model(stage.process(state, batch(rollback(trained, 2), start=5)).emits[0].values[0] or b"")
+    message = decode_model(
+        stage.process(state, batch(rollback(trained, 2), start=5)).emits[0].values[0] or b""
+    )
     assert isinstance(message, OnlineWeights)
     assert (message.labels, message.learnt, message.frozen) == (6, 2, False)
     assert message.weights == folded(stage, log.part(0, 2)).params.astype("<f8").tobytes()
@@ -208,7 +283,9 @@ def test_another_champion_is_noticed(trained: Trained, stage: LearnStage) -> Non
     stage = LearnStage(trained.profile, trained.bundle, no_history, promoted_at=3)
     other = champion(trained, bundle="f" * 16)
     assert not stage.superseded(models(other)), "before its own promotion, at offset 0"
-    assert not stage.superseded(models(champion(trained), champion(trained, "f" * 16, "deadbeef"), None, b"?", start=4))
+    assert not stage.superseded(
+        models(champion(trained), champion(trained, "f" * 16, "deadbeef"), None, b"?", start=4)
+    )
     assert "f" * 16 in stage.superseded(models(other, start=9))
 
 
@@ -231,7 +308,13 @@ def test_states_keep_to_the_protocol(trained: Trained, stage: LearnStage) -> Non
 
 def test_the_last_label_on_a_transaction_is_what_is_known_of_it(trained: Trained) -> None:
     broker = MemoryBroker({LABELS: 1})
-    for value in (label(trained, 0, "a", fraud=True), label(trained, 1, "b", fraud=True), rollback(trained, 0), b"{",
-                  label(trained, 0, "c", fraud=False), None):
+    for value in (
+        label(trained, 0, "a", fraud=True),
+        label(trained, 1, "b", fraud=True),
+        rollback(trained, 0),
+        b"{",
+        label(trained, 0, "c", fraud=False),
+        None,
+    ):
         broker.append(LABELS, b"key", value, None, None)
     assert verdicts(broker) == {"t0": False, "t1": True}

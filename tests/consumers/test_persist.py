@@ -32,15 +32,28 @@ def test_whole_frames_become_rows_and_know_where_they_stood() -> None:
     output = process(batch_of([None, *values(["a"]), b"x", *values(["b"])]))
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.at) == ([b"a", b"b"], [1, 3])
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [(0, "not_a_frame"), (2, "not_a_frame")]
+    assert [(reject.at, reject.reason) for reject in output.rejects] == [
+        (0, "not_a_frame"),
+        (2, "not_a_frame"),
+    ]
 
 
-@pytest.mark.parametrize(("change", "told"), [
-    ({"ids": b"a\0b"}, "NUL"), ({"accounts": b"\xff"}, "UTF-8"), ({"payloads": b"\xed\xa0\x80"}, "UTF-8"),
-    ({"ids": b""}, "no id"), ({"ids": b"a" * 2_001}, "2001 bytes"), ({"decision": 3}, "decision 3"),
-    ({"score": np.nan}, "score nan"), ({"bundle": b"\xff"}, "UTF-8"),
-])
-def test_what_no_database_stores_is_rejected_alone(change: dict[str, bytes | int | float], told: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"ids": b"a\0b"}, "NUL"),
+        ({"accounts": b"\xff"}, "UTF-8"),
+        ({"payloads": b"\xed\xa0\x80"}, "UTF-8"),
+        ({"ids": b""}, "no id"),
+        ({"ids": b"a" * 2_001}, "2001 bytes"),
+        ({"decision": 3}, "decision 3"),
+        ({"score": np.nan}, "score nan"),
+        ({"bundle": b"\xff"}, "UTF-8"),
+    ],
+)
+def test_what_no_database_stores_is_rejected_alone(
+    change: dict[str, bytes | int | float], told: str
+) -> None:
     output = process(batch_of([*values(["a"]), _broken(**change), *values(["b"])]))
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.at) == ([b"a", b"b"], [0, 2])

@@ -12,9 +12,16 @@ from tidegate.profile import load_profile
 
 
 def card(number: int, **changes: object) -> dict[str, Any]:
-    return {"transaction_id": f"t{number}", "user_id": f"u{number % 3}", "amount": 10 + number,
-            "merchant": f"m{number % 2}", "timestamp": 1_704_067_200 + 60 * number, "merchant_type": "fuel",
-            "device_type": "x", "location_match": True} | changes
+    return {
+        "transaction_id": f"t{number}",
+        "user_id": f"u{number % 3}",
+        "amount": 10 + number,
+        "merchant": f"m{number % 2}",
+        "timestamp": 1_704_067_200 + 60 * number,
+        "merchant_type": "fuel",
+        "device_type": "x",
+        "location_match": True,
+    } | changes
 
 
 def test_bad_records_leave_their_neighbours_alone() -> None:
@@ -24,8 +31,14 @@ def test_bad_records_leave_their_neighbours_alone() -> None:
     bad: list[bytes | None] = [None, b"{", *wrong, b"\xff"]
     mixed = [value for pair in zip(good, bad, strict=True) for value in pair]
     frames, rejects = chain.run(mixed)
-    assert rejects == [(1, "empty"), (3, "invalid_json"), (5, "out_of_bounds"), (7, "unknown_field"), (9, "bad_time"),
-                       (11, "invalid_utf8")]
+    assert rejects == [
+        (1, "empty"),
+        (3, "invalid_json"),
+        (5, "out_of_bounds"),
+        (7, "unknown_field"),
+        (9, "bad_time"),
+        (11, "invalid_utf8"),
+    ]
     alone, _ = Chain(load_profile("card")).run(good)
     assert frames.rows["values"].tobytes() == alone.rows["values"].tobytes()
     assert frames.rows["steps"]["offset"][:, 0].tolist() == [0, 2, 4, 6, 8, 10]
@@ -58,13 +71,35 @@ def test_a_record_without_id_is_named_after_its_place() -> None:
     assert b'"transaction_id":"transactions.raw-0-41"' in frames.payloads[0]
 
 
-@pytest.mark.parametrize(("name", "record", "expected"), [
-    ("vector", {"id": "a", "data": [1, 2, 3, 4, 5, 6, 7, 8.5]}, {"data_0": 1, "data_7": 8.5}),
-    ("creditcard", {"Time": 5, "Amount": "12.345", **{f"V{n}": n for n in range(1, 29)}}, {"Amount": 12.34, "V28": 28}),
-    ("wallet", {"user_id": "u", "transaction_type": "retiro", "amount": 20, "balance_before": 15, "balance_after": -5,
-                "timestamp": 1704067200}, {"transaction_type": 1, "balance_error": 0, "overdraft": 5, "withdrawn": 20,
-                                           "user_count_1d": 1}),
-])
+@pytest.mark.parametrize(
+    ("name", "record", "expected"),
+    [
+        ("vector", {"id": "a", "data": [1, 2, 3, 4, 5, 6, 7, 8.5]}, {"data_0": 1, "data_7": 8.5}),
+        (
+            "creditcard",
+            {"Time": 5, "Amount": "12.345", **{f"V{n}": n for n in range(1, 29)}},
+            {"Amount": 12.34, "V28": 28},
+        ),
+        (
+            "wallet",
+            {
+                "user_id": "u",
+                "transaction_type": "retiro",
+                "amount": 20,
+                "balance_before": 15,
+                "balance_after": -5,
+                "timestamp": 1704067200,
+            },
+            {
+                "transaction_type": 1,
+                "balance_error": 0,
+                "overdraft": 5,
+                "withdrawn": 20,
+                "user_count_1d": 1,
+            },
+        ),
+    ],
+)
 def test_other_profiles(name: str, record: dict[str, Any], expected: dict[str, float]) -> None:
     chain = Chain(load_profile(name))
     frames, rejects = chain.run(encode([record]))
@@ -77,7 +112,9 @@ def test_other_profiles(name: str, record: dict[str, Any], expected: dict[str, f
 def test_frames_that_are_none_are_rejected() -> None:
     chain = Chain(load_profile("card"))
     emit = chain.step(0, batch(encode([card(0), card(1)]))).emits[0]
-    output = chain.step(1, batch([emit.values[0], b"junk", emit.values[1][:-3] if emit.values[1] else b""]))
+    output = chain.step(
+        1, batch([emit.values[0], b"junk", emit.values[1][:-3] if emit.values[1] else b""])
+    )
     assert [reject.reason for reject in output.rejects] == ["not_a_frame", "truncated_frame"]
     assert len(output.emits[0].values) == 1
 

@@ -25,7 +25,9 @@ from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import NoState
 
 ROWS, TOLD = slice(20_000, 20_400), (10, 40)
-"""The transactions, and how many labels the learner had folded when the second half of them was scored."""
+"""The transactions, and how many labels the learner had folded when the second half of them was
+scored.
+"""
 
 
 @pytest.fixture
@@ -58,9 +60,20 @@ def url(trained: Trained, broker: MemoryBroker, tmp_path: Path) -> str:
     half = len(frames) // 2
     for part, told in ((frames.part(0, half), TOLD[0]), (frames.part(half, len(frames)), TOLD[1])):
         learnt = weights(trained, told).astype("<f8").tobytes()
-        stage = broken(trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False))
-        outputs = [emit for emit in stage.process(NoState(), part).emits if emit.topic == "transactions.scored"]
-        persist(url, broker, trained.profile, [value for emit in outputs for value in emit.values if value])
+        stage = broken(
+            trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False)
+        )
+        outputs = [
+            emit
+            for emit in stage.process(NoState(), part).emits
+            if emit.topic == "transactions.scored"
+        ]
+        persist(
+            url,
+            broker,
+            trained.profile,
+            [value for emit in outputs for value in emit.values if value],
+        )
     return url
 
 
@@ -69,10 +82,14 @@ def degraded(trained: Trained, url: str) -> list[DegradedRow]:
 
 
 def again(trained: Trained, url: str, logs: Logs) -> Rescored:
-    return rescore(trained.profile, degraded(trained, url), logs, trained.bundle.path.parent, lambda: 5_000)
+    return rescore(
+        trained.profile, degraded(trained, url), logs, trained.bundle.path.parent, lambda: 5_000
+    )
 
 
-def test_each_degraded_row_gets_a_revision_and_stays_as_it_is(trained: Trained, url: str, logs: Logs) -> None:
+def test_each_degraded_row_gets_a_revision_and_stays_as_it_is(
+    trained: Trained, url: str, logs: Logs
+) -> None:
     store = Store(url, trained.profile)
     before = [store.get(f"t{i}") for i in range(400)]
     found = again(trained, url, logs)
@@ -88,14 +105,20 @@ def test_each_degraded_row_gets_a_revision_and_stays_as_it_is(trained: Trained, 
             row = store.get(f"t{i}")
             assert row is not None
             assert row.pop("revision") == {
-                "rescored_us": 5_000, "score": whole.final[k], "decision": DECISIONS[decided[k]],
-                "scores": dict(zip(trained.profile.models.names, whole.parts[k].tolist(), strict=True))}
+                "rescored_us": 5_000,
+                "score": whole.final[k],
+                "decision": DECISIONS[decided[k]],
+                "scores": dict(
+                    zip(trained.profile.models.names, whole.parts[k].tolist(), strict=True)
+                ),
+            }
             assert row | {"revision": None} == before[i]
     store.close()
 
 
-def test_a_detector_that_fails_again_gives_no_revision(trained: Trained, url: str, logs: Logs,
-                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_detector_that_fails_again_gives_no_revision(
+    trained: Trained, url: str, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     error = RuntimeError("still no memory")
     broken = Broken(trained.bundle.detectors[0], error)
     monkeypatch.setattr("model.detectors.trees.lightgbm.LightGBM.score", broken.score)
@@ -105,12 +128,18 @@ def test_a_detector_that_fails_again_gives_no_revision(trained: Trained, url: st
 def test_labels_in_any_order_give_the_same(trained: Trained, url: str, logs: Logs) -> None:
     rows = degraded(trained, url)
     bundles = trained.bundle.path.parent
-    forth, back = (rescore(trained.profile, part, logs, bundles, lambda: 1) for part in (rows, rows[::-1]))
+    forth, back = (
+        rescore(trained.profile, part, logs, bundles, lambda: 1) for part in (rows, rows[::-1])
+    )
     assert sorted(forth.revisions) == sorted(back.revisions)
 
 
 def test_rows_without_online_weights_take_the_trainings(trained: Trained, logs: Logs) -> None:
     values = trained.values[:3]
-    rows = [DegradedRow(f"t{i}", trained.bundle.hash, NONE, 5, values[i].tobytes()) for i in range(3)]
+    rows = [
+        DegradedRow(f"t{i}", trained.bundle.hash, NONE, 5, values[i].tobytes()) for i in range(3)
+    ]
     found = rescore(trained.profile, rows, logs, trained.bundle.path.parent, lambda: 1)
-    assert [part.score for part in found.revisions] == Bundle.load(trained.bundle.path).score(values).final.tolist()
+    assert [part.score for part in found.revisions] == Bundle.load(trained.bundle.path).score(
+        values
+    ).final.tolist()

@@ -51,11 +51,16 @@ def test_the_default_is_sunday_at_two() -> None:
     assert ran(Settings.model_fields["retrain_cron"].default, 2) == ["Sun 22 02:00", "Sun 29 02:00"]
 
 
-@pytest.mark.parametrize(("cron", "expected"), [
-    ("0 2 * * 0", ["Sun 22 02:00", "Sun 29 02:00"]), ("0 2 * * 7", ["Sun 22 02:00", "Sun 29 02:00"]),
-    ("30 4 * * 1-2", ["Mon 23 04:30", "Tue 24 04:30"]), ("0 0 1 * *", ["Tue 01 00:00", "Fri 01 00:00"]),
-    ("0 3 * * */6", ["Sun 22 03:00", "Mon 23 03:00"]),
-])
+@pytest.mark.parametrize(
+    ("cron", "expected"),
+    [
+        ("0 2 * * 0", ["Sun 22 02:00", "Sun 29 02:00"]),
+        ("0 2 * * 7", ["Sun 22 02:00", "Sun 29 02:00"]),
+        ("30 4 * * 1-2", ["Mon 23 04:30", "Tue 24 04:30"]),
+        ("0 0 1 * *", ["Tue 01 00:00", "Fri 01 00:00"]),
+        ("0 3 * * */6", ["Sun 22 03:00", "Mon 23 03:00"]),
+    ],
+)
 def test_weekdays_are_numbered_as_cron_does(cron: str, expected: list[str]) -> None:
     assert ran(cron, 2) == expected
 
@@ -79,7 +84,11 @@ def test_drift_runs_it_before_its_time_once_a_day() -> None:
     early = Drifted(found, 0.25, clock.now)
     follow(trigger("0 2 * * sun"), run, now=clock.now, wait=clock.wait, early=early)
     assert [f"{time:%a %d %H:%M}" for time in clock.ran] == [
-        "Sun 22 02:00", "Sun 22 02:00", "Mon 23 02:00", "Sun 29 02:00"]
+        "Sun 22 02:00",
+        "Sun 22 02:00",
+        "Mon 23 02:00",
+        "Sun 29 02:00",
+    ]
     assert not Drifted(found, 0.0, clock.now)()
     assert not Drifted(lambda: None, 0.25, clock.now)()
 
@@ -90,7 +99,9 @@ def test_a_wrong_expression_names_the_setting(cron: str) -> None:
         trigger(cron)
 
 
-@pytest.mark.parametrize(("code", "said"), [(0, "promoted"), (3, "kept"), (65, "bad_data"), (1, "exit code 1")])
+@pytest.mark.parametrize(
+    ("code", "said"), [(0, "promoted"), (3, "kept"), (65, "bad_data"), (1, "exit code 1")]
+)
 def test_the_outcome_is_logged(code: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         attempt([sys.executable, "-c", f"raise SystemExit({code})"], threading.Event())
@@ -100,8 +111,11 @@ def test_the_outcome_is_logged(code: int, said: str, caplog: pytest.LogCaptureFi
 def test_the_process_waits_for_its_time_and_ends_when_asked(tmp_path: Path) -> None:
     said = tmp_path / "said"
     with said.open("wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "cli", "run", "retrain"], stderr=output,
-                                   env={"PATH": "/usr/bin:/bin", "TIDEGATE_HOME": str(tmp_path)})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "run", "retrain"],
+            stderr=output,
+            env={"PATH": "/usr/bin:/bin", "TIDEGATE_HOME": str(tmp_path)},
+        )
     eventually(lambda: "next retraining" in said.read_text(), 60)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
@@ -109,5 +123,8 @@ def test_the_process_waits_for_its_time_and_ends_when_asked(tmp_path: Path) -> N
 
 def test_up_runs_it_only_when_asked() -> None:
     profile = load_profile("card")
-    names = [[child.name for child in children(Settings(retrain=on), profile, {}, 0.0)] for on in (False, True)]
+    names = [
+        [child.name for child in children(Settings(retrain=on), profile, {}, 0.0)]
+        for on in (False, True)
+    ]
     assert names[1] == ["retrain", *names[0]]

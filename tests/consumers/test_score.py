@@ -32,18 +32,39 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
     """Frames of these rows of the history as the last keyed step writes them."""
     values = trained.values[rows]
     n, layout = len(values), trained.profile.features_layout
-    frames = Frames(layout.empty(n), [f"t{i}".encode() for i in range(n)], [f"a{i % 7}".encode() for i in range(n)],
-                    [f'{{"n":{i}}}'.encode() for i in range(n)], [b""] * n)
+    frames = Frames(
+        layout.empty(n),
+        [f"t{i}".encode() for i in range(n)],
+        [f"a{i % 7}".encode() for i in range(n)],
+        [f'{{"n":{i}}}'.encode() for i in range(n)],
+        [b""] * n,
+    )
     frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
     frames.rows["amount_minor"], frames.rows["steps"]["offset"] = 1234, 5
-    return Batch(TopicPartition("transactions.features", 3), list(range(start, start + n)), list(frames.ids),
-                 list(layout.pack(frames)), [0] * n, [None] * n, 777)
+    return Batch(
+        TopicPartition("transactions.features", 3),
+        list(range(start, start + n)),
+        list(frames.ids),
+        list(layout.pack(frames)),
+        [0] * n,
+        [None] * n,
+        777,
+    )
 
 
 def models(*messages: ModelMessage | bytes | None, start: int = 0) -> Batch:
     n = len(messages)
-    values = [part if part is None or isinstance(part, bytes) else encode(part) for part in messages]
-    return Batch(TopicPartition("models", 0), list(range(start, start + n)), [b""] * n, values, [0] * n, [None] * n)
+    values = [
+        part if part is None or isinstance(part, bytes) else encode(part) for part in messages
+    ]
+    return Batch(
+        TopicPartition("models", 0),
+        list(range(start, start + n)),
+        [b""] * n,
+        values,
+        [0] * n,
+        [None] * n,
+    )
 
 
 def champion(trained: Trained, bundle: str = "", profile: str = "") -> Champion:
@@ -58,7 +79,12 @@ def ready(trained: Trained, *more: ModelMessage | bytes | None) -> ScoreStage:
 
 def scored(trained: Trained, output: Output) -> Frames:
     layout = trained.profile.scored_layout
-    values = [value for emit in output.emits if emit.topic == "transactions.scored" for value in emit.values]
+    values = [
+        value
+        for emit in output.emits
+        if emit.topic == "transactions.scored"
+        for value in emit.values
+    ]
     assert all(layout.check(value) is None for value in values)
     return layout.unpack([value for value in values if value is not None])
 
@@ -73,22 +99,35 @@ def test_without_a_champion_it_waits(trained: Trained) -> None:
 def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
     stage, batch = ready(trained), features_batch(trained, slice(2000))
     output = stage.process(STATE, batch)
-    frames, before = scored(trained, output), trained.profile.features_layout.unpack([v for v in batch.values if v])
+    frames, before = (
+        scored(trained, output),
+        trained.profile.features_layout.unpack([v for v in batch.values if v]),
+    )
     expected = trained.bundle.score(trained.values[:2000])
     np.testing.assert_array_equal(frames.rows["score"], expected.final)
     np.testing.assert_array_equal(frames.rows["scores"][:, :-1], expected.parts)
     assert np.isnan(frames.rows["scores"][:, -1]).all()
     np.testing.assert_array_equal(frames.rows["features_offset"], batch.offsets)
-    for name, value in {"features_partition": 3, "scored_us": 777, "bundle": trained.bundle.hash.encode(),
-                        "models_offset": 1, "online_labels": NONE}.items():
+    for name, value in {
+        "features_partition": 3,
+        "scored_us": 777,
+        "bundle": trained.bundle.hash.encode(),
+        "models_offset": 1,
+        "online_labels": NONE,
+    }.items():
         assert (frames.rows[name] == value).all(), name
     for field in before.rows.dtype.names or ():
         if field not in ("reasons_len", "magic"):
             assert frames.rows[field].tobytes() == before.rows[field].tobytes(), field
-    assert (frames.ids, frames.accounts, frames.payloads) == (before.ids, before.accounts, before.payloads)
+    assert (frames.ids, frames.accounts, frames.payloads) == (
+        before.ids,
+        before.accounts,
+        before.payloads,
+    )
     assert list(output.emits[0].keys) == batch.keys
-    np.testing.assert_array_equal(frames.rows["decision"],
-                                  (expected.final >= 0.5).astype(int) + (expected.final >= 0.9))
+    np.testing.assert_array_equal(
+        frames.rows["decision"], (expected.final >= 0.5).astype(int) + (expected.final >= 0.9)
+    )
 
 
 def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
@@ -102,17 +141,26 @@ def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
     assert alerts.topic == "transactions.alerts"
     assert list(alerts.keys) == [frames.accounts[i] for i in flagged]
     first = msgspec.json.decode(alerts.values[0] or b"", type=Alert)
-    assert (first.transaction_id, first.score) == (frames.ids[flagged[0]].decode(), frames.rows["score"][flagged[0]])
+    assert (first.transaction_id, first.score) == (
+        frames.ids[flagged[0]].decode(),
+        frames.rows["score"][flagged[0]],
+    )
     assert first.decision in ("review", "block")
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(cuts=st.lists(st.integers(0, 400), max_size=5))
 def test_any_batches_give_the_same_frames(trained: Trained, cuts: list[int]) -> None:
     stage, whole = ready(trained), features_batch(trained, slice(20_000, 20_400))
     ends = [0, *sorted(cuts), 400]
-    parts = [value for start, stop in pairwise(ends) if start < stop
-             for value in stage.process(STATE, whole.part(start, stop)).emits[0].values]
+    parts = [
+        value
+        for start, stop in pairwise(ends)
+        if start < stop
+        for value in stage.process(STATE, whole.part(start, stop)).emits[0].values
+    ]
     assert parts == list(stage.process(STATE, whole).emits[0].values)
 
 
@@ -122,7 +170,10 @@ def test_damaged_frames_are_rejected_and_their_neighbours_scored(trained: Traine
     batch.values[4] = None
     output = ready(trained).process(STATE, batch)
     assert {reject.at: reject.reason for reject in output.rejects} == {
-        1: "truncated_frame", 3: "not_a_frame", 4: "not_a_frame"}
+        1: "truncated_frame",
+        3: "not_a_frame",
+        4: "not_a_frame",
+    }
     frames = scored(trained, output)
     assert frames.ids == [b"t0", b"t2", b"t5"]
     assert frames.rows["features_offset"].tolist() == [100, 102, 105]
@@ -133,11 +184,15 @@ def test_frames_of_another_profile_stop_it(trained: Trained) -> None:
     batch = features_batch(trained, slice(1))
     value = batch.values[0] or b""
     with pytest.raises(Stop, match="frames of profile"):
-        ready(trained).process(STATE, dataclasses.replace(batch, values=[value[:4] + b"deadbeef" + value[12:]]))
+        ready(trained).process(
+            STATE, dataclasses.replace(batch, values=[value[:4] + b"deadbeef" + value[12:]])
+        )
 
 
 def test_a_batch_of_nothing_but_rejects(trained: Trained) -> None:
-    output = ready(trained).process(STATE, dataclasses.replace(features_batch(trained, slice(1)), values=[b""]))
+    output = ready(trained).process(
+        STATE, dataclasses.replace(features_batch(trained, slice(1)), values=[b""])
+    )
     assert not output.emits
     assert len(output.rejects) == 1
 
@@ -154,7 +209,9 @@ def test_online_weights_are_used_from_the_next_batch_on(trained: Trained) -> Non
     assert (after["scores"][:, 1] > before["scores"][:, 1]).all()
     assert set(after["models_offset"].tolist()) == {2}
     assert set(after["online_labels"].tolist()) == {12}
-    np.testing.assert_array_equal(after["score"], trained.bundle.score(trained.values[:50], changed).final)
+    np.testing.assert_array_equal(
+        after["score"], trained.bundle.score(trained.values[:50], changed).final
+    )
 
 
 def test_records_read_again_change_nothing(trained: Trained) -> None:
@@ -203,8 +260,12 @@ def test_a_shadow_scores_and_decides_nothing(trained: Trained) -> None:
     learnt = OnlineWeights(trained.bundle.hash, 7, weights.astype("<f8").tobytes(), 7, 1)
     batch = features_batch(trained, slice(3000))
     alone = scored(trained, ready(trained, learnt).process(STATE, batch)).rows
-    both = scored(trained, ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(STATE, batch)).rows
-    np.testing.assert_array_equal(both["scores"][:, -1], trained.bundle.score(trained.values[:3000]).final)
+    both = scored(
+        trained, ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(STATE, batch)
+    ).rows
+    np.testing.assert_array_equal(
+        both["scores"][:, -1], trained.bundle.score(trained.values[:3000]).final
+    )
     assert not np.array_equal(both["scores"][:, -1], both["score"])
     for name in ("score", "decision", "bundle"):
         np.testing.assert_array_equal(alone[name], both[name])
@@ -214,7 +275,9 @@ def test_a_shadow_scores_and_decides_nothing(trained: Trained) -> None:
 def test_a_shadow_that_is_off_damaged_or_another_profiles_scores_nothing(trained: Trained) -> None:
     beside = shadow(trained, trained.bundle.hash)
     for last in (shadow(trained, ""), shadow(trained, "0123456789abcdef")):
-        frames = scored(trained, ready(trained, beside, last).process(STATE, features_batch(trained, slice(5))))
+        frames = scored(
+            trained, ready(trained, beside, last).process(STATE, features_batch(trained, slice(5)))
+        )
         assert np.isnan(frames.rows["scores"][:, -1]).all()
     other = ready(trained, Shadow(trained.bundle.hash, "otherone", 1))
     frames = scored(trained, other.process(STATE, features_batch(trained, slice(5))))
@@ -230,7 +293,9 @@ def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained)
 
 
 class Broken:
-    """A detector that fails: on every row, or with no number for the rows of which the first column is high."""
+    """A detector that fails: on every row, or with no number for the rows of which the first column
+    is high.
+    """
 
     def __init__(self, part: Detector, error: Exception | None = None) -> None:
         self._part, self._error = part, error
@@ -247,21 +312,28 @@ class Broken:
         return self._part.contributions(x)
 
 
-def broken(trained: Trained, place: int, error: Exception | None = None, *more: OnlineWeights) -> ScoreStage:
+def broken(
+    trained: Trained, place: int, error: Exception | None = None, *more: OnlineWeights
+) -> ScoreStage:
     stage = ready(trained, *more)
     assert stage.serving.champion
     bundle = stage.serving.champion.bundle
     parts: list[Any] = list(bundle.detectors)
     parts[place] = Broken(parts[place], error)
     stage.serving.champion = stage.serving.champion._replace(
-        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble))
+        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
+    )
     return stage
 
 
 @pytest.mark.parametrize(("place", "name"), [(0, "lightgbm"), (1, "online")])
-def test_a_detector_that_fails_is_left_out(trained: Trained, place: int, name: str,
-                                           caplog: pytest.LogCaptureFixture) -> None:
-    stage, before = broken(trained, place, RuntimeError("no memory")), DEGRADED.labels(name)._value.get()
+def test_a_detector_that_fails_is_left_out(
+    trained: Trained, place: int, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage, before = (
+        broken(trained, place, RuntimeError("no memory")),
+        DEGRADED.labels(name)._value.get(),
+    )
     output = stage.process(STATE, features_batch(trained, slice(20_000, 24_000)))
     stage.process(STATE, features_batch(trained, slice(10)))
     frames = scored(trained, output)
@@ -271,17 +343,23 @@ def test_a_detector_that_fails_is_left_out(trained: Trained, place: int, name: s
     np.testing.assert_array_equal(frames.rows["score"], again.final)
     assert DEGRADED.labels(name)._value.get() == before + 4_010
     assert [record.message for record in caplog.records] == [
-        f"detector {name} of bundle {trained.bundle.hash} failed and is left out"]
+        f"detector {name} of bundle {trained.bundle.hash} failed and is left out"
+    ]
     flagged = np.flatnonzero(frames.rows["decision"])
     assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged.tolist())
 
 
 def test_a_score_that_is_no_number_is_left_out_of_its_row(trained: Trained) -> None:
     frames = scored(trained, broken(trained, 0).process(STATE, features_batch(trained, slice(500))))
-    missing, whole = np.isnan(frames.rows["scores"][:, 0]), trained.bundle.score(trained.values[:500])
+    missing, whole = (
+        np.isnan(frames.rows["scores"][:, 0]),
+        trained.bundle.score(trained.values[:500]),
+    )
     without = trained.bundle.score(trained.values[:500], without=["lightgbm"])
     assert 0 < missing.sum() < 500
-    np.testing.assert_array_equal(frames.rows["score"], np.where(missing, without.final, whole.final))
+    np.testing.assert_array_equal(
+        frames.rows["score"], np.where(missing, without.final, whole.final)
+    )
 
 
 def test_contributions_add_up_without_a_detector_too(trained: Trained) -> None:
@@ -297,6 +375,7 @@ def test_without_any_detector_nothing_is_decided(trained: Trained) -> None:
     bundle = stage.serving.champion.bundle
     parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in bundle.detectors]
     stage.serving.champion = stage.serving.champion._replace(
-        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble))
+        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
+    )
     with pytest.raises(RuntimeError, match="no memory"):
         stage.process(STATE, features_batch(trained, slice(10)))

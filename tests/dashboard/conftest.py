@@ -15,11 +15,25 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]
-REASONS: list[dict[str, object]] = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": "",
-            "pass_at_most": 3.5},
-           {"feature": "merchant_fraud_rate_30d", "value": None, "contribution": 1.1, "text": ""}]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+REASONS: list[dict[str, object]] = [
+    {
+        "feature": "user_amount_zscore",
+        "value": 6.2,
+        "contribution": 2.31,
+        "text": "",
+        "pass_at_most": 3.5,
+    },
+    {"feature": "merchant_fraud_rate_30d", "value": None, "contribution": 1.1, "text": ""},
+]
 
 
 @dataclass(slots=True)
@@ -35,11 +49,20 @@ class Site:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server.port}"
 
-    def arrive(self, transaction_id: str, decision: str, *, live: bool = True, merchant: str = "Corner Shop") -> None:
+    def arrive(
+        self,
+        transaction_id: str,
+        decision: str,
+        *,
+        live: bool = True,
+        merchant: str = "Corner Shop",
+    ) -> None:
         """A transaction is scored and persisted; without `live` it is history."""
         body = transaction(transaction_id, merchant=merchant)
         score = {"approve": 0.03, "review": 0.61, "block": 0.97}[decision]
-        frame = scored(self.profile, body, decision, score, REASONS if decision != "approve" else [])
+        frame = scored(
+            self.profile, body, decision, score, REASONS if decision != "approve" else []
+        )
         persist(self.database, self.broker, self.profile, [frame])
         if live:
             produce(self.broker, "transactions.scored", frame)

@@ -53,10 +53,10 @@ def test_the_filter_shows_one_decision(page: Page, site: Site) -> None:
     for decision, wanted in before.items():
         site.arrive(wanted, decision, live=False)
     live(page, site)
-    expect(row(page, before['approve'])).to_be_visible()
+    expect(row(page, before["approve"])).to_be_visible()
     page.get_by_role("button", name="Blocked").click()
-    expect(row(page, before['block'])).to_be_visible()
-    expect(row(page, before['review'])).to_have_count(0)
+    expect(row(page, before["block"])).to_be_visible()
+    expect(row(page, before["review"])).to_have_count(0)
     expect(page).to_have_url(f"{site.url}/?decision=block")
     after = fresh()
     site.arrive(fresh(), "approve")
@@ -74,8 +74,11 @@ def test_older_rows_come_by_pages(page: Page, site: Site) -> None:
     expect(row(page, wanted[0])).to_have_count(0)
     page.get_by_role("button", name="Older transactions").click()
     expect(row(page, wanted[0])).to_have_count(1)
-    shown = [one for one in page.locator("#rows tr").evaluate_all("all => all.map(one => one.dataset.id)")
-             if one in wanted]
+    shown = [
+        one
+        for one in page.locator("#rows tr").evaluate_all("all => all.map(one => one.dataset.id)")
+        if one in wanted
+    ]
     assert shown == wanted[::-1]
 
 
@@ -100,12 +103,18 @@ def test_one_transaction(page: Page, site: Site) -> None:
 
 def test_a_revision_stands_beside_the_decision(page: Page, site: Site) -> None:
     wanted, body = fresh(), transaction(None)
-    persist(site.database, site.broker, site.profile,
-            [scored(site.profile, body | {"transaction_id": wanted}, left_out="lightgbm")])
+    persist(
+        site.database,
+        site.broker,
+        site.profile,
+        [scored(site.profile, body | {"transaction_id": wanted}, left_out="lightgbm")],
+    )
     page.goto(f"{site.url}/transactions/{wanted}")
     said = "Decided without lightgbm, which failed or came too late."
     expect(page.locator("#degraded")).to_have_text(said)
-    write_revisions(site.database, [Revision(wanted, 1, 0.75, "review", np.array([0.8, 0.7]).tobytes())])
+    write_revisions(
+        site.database, [Revision(wanted, 1, 0.75, "review", np.array([0.8, 0.7]).tobytes())]
+    )
     page.reload()
     expect(page.locator("#degraded")).to_have_text(f"{said} With it: 0.7500, review.")
 
@@ -116,7 +125,11 @@ def test_a_verdict_reaches_the_feedback_topic(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/transactions/{wanted}")
     page.get_by_role("button", name="Legitimate").click()
     expect(page.get_by_role("status")).to_contain_text("legitimate")
-    found = [value for _, value in records(site.broker, "transactions.feedback") if value["transaction_id"] == wanted]
+    found = [
+        value
+        for _, value in records(site.broker, "transactions.feedback")
+        if value["transaction_id"] == wanted
+    ]
     assert [(one["verdict"], one["source"]) for one in found] == [("legitimate", "dashboard")]
 
 
@@ -145,7 +158,9 @@ def test_the_pipeline_page(page: Page, site: Site) -> None:
     line = page.locator("#processes tr", has_text="score-1")
     expect(line).to_contain_text("1,234")
     heartbeats(site.broker, {"score": 1})
-    expect(page.locator("#missing")).to_contain_text("score: partitions 1, 2 not assigned and restored")
+    expect(page.locator("#missing")).to_contain_text(
+        "score: partitions 1, 2 not assigned and restored"
+    )
 
 
 def test_dark_and_light(page: Page, site: Site) -> None:
@@ -160,27 +175,42 @@ def test_dark_and_light(page: Page, site: Site) -> None:
 
 
 def test_nothing_from_elsewhere(site: Site) -> None:
-    for path in ("/", "/pipeline", "/models", "/transactions/nobody", "/static/live.js", "/static/app.css"):
+    for path in (
+        "/",
+        "/pipeline",
+        "/models",
+        "/transactions/nobody",
+        "/static/live.js",
+        "/static/app.css",
+    ):
         answer = site.server.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert b"https://" not in answer.body
-    foreign = site.server.ask("POST", "/transactions/x/verdict", b"verdict=fraud", "application/x-www-form-urlencoded",
-                              {"Sec-Fetch-Site": "cross-site"})
+    foreign = site.server.ask(
+        "POST",
+        "/transactions/x/verdict",
+        b"verdict=fraud",
+        "application/x-www-form-urlencoded",
+        {"Sec-Fetch-Site": "cross-site"},
+    )
     assert foreign.status == 403
 
 
 def test_wrong_questions(site: Site) -> None:
     assert site.server.get("/rows?decision=maybe").status == 400
     assert site.server.get("/rows?cursor=x").status == 400
-    form = site.server.ask("POST", "/transactions/x/verdict", b"verdict=maybe", "application/x-www-form-urlencoded")
+    form = site.server.ask(
+        "POST", "/transactions/x/verdict", b"verdict=maybe", "application/x-www-form-urlencoded"
+    )
     assert form.status == 400
     assert json.loads(site.server.get("/healthz").body) == {"status": "ok"}
 
 
 def test_closed_pages_give_their_stream_back(site: Site) -> None:
     """More pages in a row than streams at a time."""
+
     def stream() -> bool:
         link = http.client.HTTPConnection("127.0.0.1", site.server.port, timeout=10)
         link.request("GET", "/events")

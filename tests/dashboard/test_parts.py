@@ -16,15 +16,23 @@ from tidegate.profile import load_profile
 
 def batch(values: list[bytes | None]) -> Batch:
     count = len(values)
-    return Batch(TopicPartition("transactions.scored", 0), list(range(count)), [None] * count, values, [0] * count,
-                 [None] * count)
+    return Batch(
+        TopicPartition("transactions.scored", 0),
+        list(range(count)),
+        [None] * count,
+        values,
+        [0] * count,
+        [None] * count,
+    )
 
 
 def test_counters_and_the_newest_rows() -> None:
     card, now = load_profile("card"), [1000.0]
     live = Live(card, lambda: now[0])
-    frames: list[bytes | None] = [scored(card, transaction(f"t{i}"), "block" if i == 3 else "approve")
-                                  for i in range(KEPT + 20)]
+    frames: list[bytes | None] = [
+        scored(card, transaction(f"t{i}"), "block" if i == 3 else "approve")
+        for i in range(KEPT + 20)
+    ]
     live.absorb(batch([*frames, None, b"noise", frames[0][:-1] if frames[0] else None]))
     now[0] += 1
     counters = live.counters()
@@ -33,7 +41,10 @@ def test_counters_and_the_newest_rows() -> None:
     assert counters["delay_p50_ms"] == pytest.approx(26)
     seen, rows = live.newer(0, None, 1000)
     assert seen == KEPT + 20
-    assert [row["transaction_id"] for row in rows] == ["t3", *(f"t{i}" for i in range(20, KEPT + 20))]
+    assert [row["transaction_id"] for row in rows] == [
+        "t3",
+        *(f"t{i}" for i in range(20, KEPT + 20)),
+    ]
     assert live.newer(seen, None, 10) == (seen, [])
     assert [row["transaction_id"] for row in live.newer(0, "block", 10)[1]] == ["t3"]
     live.absorb(batch([frames[0]]))
@@ -51,15 +62,27 @@ def test_amounts_and_numbers() -> None:
     assert present.amount(load_profile("card"), 123_456_789) == "1\u2009234\u2009567.89"
     assert present.amount(load_profile("vector"), 5) in ("", "0.05")
     assert [present.number(value) for value in (None, float("nan"), 0.123456, 123456.0)] == [
-        "\u2013", "\u2013", "0.1235", "123\u2009456"]
+        "\u2013",
+        "\u2013",
+        "0.1235",
+        "123\u2009456",
+    ]
 
 
 def test_times() -> None:
     assert [present.duration(us) for us in (900, 12_340, 2_500_000, 600_000_000)] == [
-        "900 µs", "12.3 ms", "2.50 s", "10 min"]
-    stages = present.timeline([("ingest", 1_000_000), ("preprocess", 1_010_000), ("never", -1), ("persist", 1_040_000)])
+        "900 µs",
+        "12.3 ms",
+        "2.50 s",
+        "10 min",
+    ]
+    stages = present.timeline(
+        [("ingest", 1_000_000), ("preprocess", 1_010_000), ("never", -1), ("persist", 1_040_000)]
+    )
     assert [(one["name"], one["took"], one["left"], one["width"]) for one in stages] == [
-        ("preprocess", "10.0 ms", 0, 25), ("persist", "30.0 ms", 25, 75)]
+        ("preprocess", "10.0 ms", 0, 25),
+        ("persist", "30.0 ms", 25, 75),
+    ]
     assert present.timeline([("ingest", 5)]) == []
 
 

@@ -21,7 +21,9 @@ from tidegate.stream.stage import Output
 
 TOPIC = "transactions.scored"
 SOURCE = TopicPartition(TOPIC, 0)
-NAMES = Names("abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("user_id", "merchant"))
+NAMES = Names(
+    "abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("user_id", "merchant")
+)
 
 
 class ToyProfile:
@@ -37,8 +39,16 @@ LAYOUT = ToyProfile.scored_layout
 STAGE = Persist(cast(Profile, ToyProfile()), Path("nowhere"))
 
 
-def frames(ids: list[str], *, body: int = 0, decision: int = 0, account: str = "u1", reasons: str = "",
-           score: float = 0.25, event_us: int = 1_000) -> Frames:
+def frames(
+    ids: list[str],
+    *,
+    body: int = 0,
+    decision: int = 0,
+    account: str = "u1",
+    reasons: str = "",
+    score: float = 0.25,
+    event_us: int = 1_000,
+) -> Frames:
     """One frame for each id; `body` makes another body hash."""
     rows = LAYOUT.empty(len(ids))
     rows["values"] = [1.5, np.nan]
@@ -50,8 +60,13 @@ def frames(ids: list[str], *, body: int = 0, decision: int = 0, account: str = "
     rows["scored_us"] = 5_000
     rows["body_hash"] = np.frombuffer(body.to_bytes(16, "little"), "V16")
     payload = b'{"user_id":"%s","merchant":7,"body":%d}' % (account.encode(), body)
-    return Frames(rows, [i.encode() for i in ids], [account.encode()] * len(ids), [payload] * len(ids),
-                  [reasons.encode()] * len(ids))
+    return Frames(
+        rows,
+        [i.encode() for i in ids],
+        [account.encode()] * len(ids),
+        [payload] * len(ids),
+        [reasons.encode()] * len(ids),
+    )
 
 
 def values(ids: list[str], **options: str | int | float) -> list[bytes | None]:
@@ -64,7 +79,9 @@ class Writer:
     """A sink on one database and one broker, and the offsets it goes on from."""
 
     url: str
-    broker: MemoryBroker = field(default_factory=lambda: MemoryBroker({TOPIC: 2, "transactions.dlq": 1}))
+    broker: MemoryBroker = field(
+        default_factory=lambda: MemoryBroker({TOPIC: 2, "transactions.dlq": 1})
+    )
     now: int = 9_000
     sink: SqlSink = field(init=False)
     next: dict[TopicPartition, Position] = field(init=False)
@@ -89,8 +106,10 @@ class Writer:
 
     def write_all(self, messages: dict[int, list[bytes | None]]) -> None:
         """The next messages of several partitions, in one transaction."""
-        results = [_process(TopicPartition(TOPIC, partition), self.at(partition), part)
-                   for partition, part in messages.items()]
+        results = [
+            _process(TopicPartition(TOPIC, partition), self.at(partition), part)
+            for partition, part in messages.items()
+        ]
         after = {batch.source: Position(batch.next_offset) for batch, _ in results}
         self.sink.write(results, after, self.consumer)
         self.next |= after
@@ -116,4 +135,6 @@ def _process(source: TopicPartition, start: int, part: list[bytes | None]) -> tu
 def batch_of(part: list[bytes | None], source: TopicPartition = SOURCE, start: int = 0) -> Batch:
     """Messages as a batch from offset `start` on."""
     count = len(part)
-    return Batch(source, list(range(start, start + count)), [None] * count, part, [0] * count, [None] * count)
+    return Batch(
+        source, list(range(start, start + count)), [None] * count, part, [0] * count, [None] * count
+    )

@@ -39,7 +39,7 @@ def test_it_is_waited_for_and_nothing_is_lost_or_doubled(server: Postgres) -> No
             call()
     server.start()
     writer.assign()  # the crash may have taken the last commits, and their offsets with them
-    for name in "ab"[writer.at(0):]:
+    for name in "ab"[writer.at(0) :]:
         writer.write(*values([name]))
     assert sorted(store.lookup(["a", "b"])) == ["a", "b"]
     assert store.count() == writer.at(0) == 2
@@ -47,11 +47,19 @@ def test_it_is_waited_for_and_nothing_is_lost_or_doubled(server: Postgres) -> No
     store.close()
 
 
-@pytest.mark.parametrize(("error", "away"), [
-    (psycopg.errors.DiskFull, True), (psycopg.errors.AdminShutdown, True), (psycopg.errors.DeadlockDetected, True),
-    (psycopg.errors.LockNotAvailable, True), (psycopg.errors.ReadOnlySqlTransaction, True),
-    (psycopg.OperationalError, True), (psycopg.errors.ProgramLimitExceeded, False),
-    (psycopg.errors.UndefinedTable, False), (psycopg.errors.InvalidTextRepresentation, False),
-])
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [
+        (psycopg.errors.DiskFull, True),
+        (psycopg.errors.AdminShutdown, True),
+        (psycopg.errors.DeadlockDetected, True),
+        (psycopg.errors.LockNotAvailable, True),
+        (psycopg.errors.ReadOnlySqlTransaction, True),
+        (psycopg.OperationalError, True),
+        (psycopg.errors.ProgramLimitExceeded, False),
+        (psycopg.errors.UndefinedTable, False),
+        (psycopg.errors.InvalidTextRepresentation, False),
+    ],
+)
 def test_what_passes_by_itself(error: type[psycopg.Error], away: bool) -> None:
     assert is_away(error("told")) is away

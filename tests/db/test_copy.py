@@ -13,8 +13,16 @@ from tests.db.scored import LAYOUT, Writer
 from tidegate.messages.frames import DECISIONS, Frames
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
-LONG = st.integers(-2**63, 2**63 - 1)
-LONGS = ("event_us", "ingest_us", "amount_minor", "features_offset", "scored_us", "models_offset", "online_labels")
+LONG = st.integers(-(2**63), 2**63 - 1)
+LONGS = (
+    "event_us",
+    "ingest_us",
+    "amount_minor",
+    "features_offset",
+    "scored_us",
+    "models_offset",
+    "online_labels",
+)
 FLOAT = st.floats(width=64)
 
 
@@ -29,7 +37,10 @@ def _frames(draw: st.DrawFn) -> Frames:
         row["scores"] = [draw(FLOAT), draw(FLOAT), draw(FLOAT)]
         row["score"] = draw(st.floats(allow_nan=False, allow_infinity=False))
         row["keys"] = [draw(st.integers(0, 2**64 - 1)), 0]
-        row["steps"]["offset"], row["steps"]["partition"] = draw(LONG), draw(st.integers(-2**31, 2**31 - 1))
+        row["steps"]["offset"], row["steps"]["partition"] = (
+            draw(LONG),
+            draw(st.integers(-(2**31), 2**31 - 1)),
+        )
         row["decision"] = draw(st.integers(0, 2))
         row["body_hash"] = np.void(draw(st.binary(min_size=16, max_size=16)))
         row["bundle"] = draw(st.text("0123456789abcdef", max_size=16)).encode()
@@ -37,7 +48,9 @@ def _frames(draw: st.DrawFn) -> Frames:
     return Frames(rows, [i.encode() for i in ids], *columns)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(batch=_frames())
 def test_round_trip(writer: Writer, url: str, batch: Frames) -> None:
     _clear(url)
@@ -51,15 +64,35 @@ def test_round_trip(writer: Writer, url: str, batch: Frames) -> None:
 
 def _compare(batch: Frames, i: int, row: Row[tuple[object, ...]]) -> None:
     frame = batch.rows[i]
-    same = ("event_us", "amount_minor", "features_offset", "scored_us", "models_offset", "online_labels", "score")
+    same = (
+        "event_us",
+        "amount_minor",
+        "features_offset",
+        "scored_us",
+        "models_offset",
+        "online_labels",
+        "score",
+    )
     assert [getattr(row, name) for name in same] == [frame[name].item() for name in same]
-    assert (row.ingested_us, row.persisted_us, row.profile) == (frame["ingest_us"], 9_000, "abcd1234")
-    assert (row.features, row.scores, row.keys) == tuple(frame[n].tobytes() for n in ("values", "scores", "keys"))
+    assert (row.ingested_us, row.persisted_us, row.profile) == (
+        frame["ingest_us"],
+        9_000,
+        "abcd1234",
+    )
+    assert (row.features, row.scores, row.keys) == tuple(
+        frame[n].tobytes() for n in ("values", "scores", "keys")
+    )
     assert (row.trace, row.body_hash) == (frame["steps"].tobytes(), frame["body_hash"].tobytes())
-    assert (row.raw_offset, row.raw_partition) == (frame["steps"]["offset"][0], frame["steps"]["partition"][0])
+    assert (row.raw_offset, row.raw_partition) == (
+        frame["steps"]["offset"][0],
+        frame["steps"]["partition"][0],
+    )
     assert (row.decision, row.bundle) == (DECISIONS[frame["decision"]], frame["bundle"].decode())
     assert row.payload == batch.payloads[i].decode()
-    assert [row.account or "", row.reasons or ""] == [batch.accounts[i].decode(), batch.reasons[i].decode()]
+    assert [row.account or "", row.reasons or ""] == [
+        batch.accounts[i].decode(),
+        batch.reasons[i].decode(),
+    ]
 
 
 def _stored(url: str) -> list[Row[tuple[object, ...]]]:

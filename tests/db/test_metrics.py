@@ -25,5 +25,8 @@ def test_it_agrees_with_prometheus_client(values: list[float]) -> None:
 
 
 def _lines(registry: CollectorRegistry) -> list[str]:
-    return [line for line in generate_latest(registry).decode().splitlines()
-            if not line.startswith(("h_sum", "h_created", "# HELP h_created", "# TYPE h_created"))]
+    return [
+        line
+        for line in generate_latest(registry).decode().splitlines()
+        if not line.startswith(("h_sum", "h_created", "# HELP h_created", "# TYPE h_created"))
+    ]

@@ -28,7 +28,12 @@ def test_migrations_make_what_the_tables_say(empty: str) -> None:
 
 
 def test_two_processes_at_once(empty: str) -> None:
-    command = [sys.executable, "-c", "import sys; from db.migrate import migrate; migrate(sys.argv[1])", empty]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from db.migrate import migrate; migrate(sys.argv[1])",
+        empty,
+    ]
     both = [subprocess.Popen(command) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     migrate(empty)

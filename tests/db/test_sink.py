@@ -17,10 +17,15 @@ from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Retry, Stop
 
 
-def test_rows_and_offsets_of_all_partitions_are_written_together(writer: Writer, store: Store) -> None:
+def test_rows_and_offsets_of_all_partitions_are_written_together(
+    writer: Writer, store: Store
+) -> None:
     writer.write_all({0: values(["b", "a"]), 1: values(["c"])})
     writer.assign()
-    assert writer.next == {TopicPartition(TOPIC, 0): Position(2), TopicPartition(TOPIC, 1): Position(1)}
+    assert writer.next == {
+        TopicPartition(TOPIC, 0): Position(2),
+        TopicPartition(TOPIC, 1): Position(1),
+    }
     assert sorted(store.lookup(["a", "b", "c", "d"])) == ["a", "b", "c"]
 
 
@@ -77,7 +82,9 @@ def test_equal_duplicates_leave_the_first_row_alone(writer: Writer, store: Store
     assert writer.dead() == []
 
 
-def test_conflicting_duplicates_are_dead_letters_with_a_stable_identity(writer: Writer, store: Store) -> None:
+def test_conflicting_duplicates_are_dead_letters_with_a_stable_identity(
+    writer: Writer, store: Store
+) -> None:
     writer.write(*values(["a"], body=1))
     conflicting = values(["a"], body=2)
     writer.write(*values(["c"]), *conflicting, *values(["a"], body=1))
@@ -173,8 +180,11 @@ def test_a_lost_connection_is_a_retry_and_then_goes_on(postgres_url: str) -> Non
     writer = Writer(postgres_url)
     writer.write(*values(["a"]))
     with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as admin:
-        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                      "AND pid <> pg_backend_pid()")
+        admin.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            "current_database() "
+            "AND pid <> pg_backend_pid()"
+        )
     with pytest.raises(Retry, match="is away"):
         writer.write(*values(["b"]))
     writer.assign()

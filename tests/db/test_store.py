@@ -20,14 +20,29 @@ def test_a_row_is_decoded_by_name(writer: Writer, store: Store) -> None:
     row = store.get("a")
     assert row is not None
     assert row == row | {
-        "transaction_id": "a", "account": "u1", "decision": "block", "profile": "abcd1234", "profile_name": "toy",
-        "payload": '{"user_id":"u1","merchant":7,"body":0}', "features": {"amount": 1.5, "count_1h": None},
-        "scores": {"trees": 0.25, "online": 0.5}, "bundle": "0123456789abcdef", "models_offset": -1,
-        "online_labels": 3, "amount_minor": 1_250, "ingested_us": 2_000, "preprocessed_us": 4_000, "scored_us": 5_000,
-        "persisted_us": 9_000, "raw_offset": 11, "body_hash": "00" * 16,
+        "transaction_id": "a",
+        "account": "u1",
+        "decision": "block",
+        "profile": "abcd1234",
+        "profile_name": "toy",
+        "payload": '{"user_id":"u1","merchant":7,"body":0}',
+        "features": {"amount": 1.5, "count_1h": None},
+        "scores": {"trees": 0.25, "online": 0.5},
+        "bundle": "0123456789abcdef",
+        "models_offset": -1,
+        "online_labels": 3,
+        "amount_minor": 1_250,
+        "ingested_us": 2_000,
+        "preprocessed_us": 4_000,
+        "scored_us": 5_000,
+        "persisted_us": 9_000,
+        "raw_offset": 11,
+        "body_hash": "00" * 16,
         "reasons": [{"feature": "count_1h", "contribution": 1.5, "value": 9.0}],
-        "steps": [{"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000},
-                  {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000}],
+        "steps": [
+            {"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000},
+            {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000},
+        ],
     }
     assert store.get("b") is None
 
@@ -49,8 +64,15 @@ def test_a_detector_without_a_score_was_left_out(writer: Writer, store: Store) -
 
 
 def test_rows_that_lack_a_score_are_found_whatever_the_others_are(writer: Writer, url: str) -> None:
-    scores = {"a": (0.0, 1.0), "b": (np.nan, 0.5), "c": (5e-324, 1 - 1e-16), "d": (1.0, -np.nan), "e": (np.nan, np.nan),
-              "f": (0.5, 1e-300), "g": (-np.nan, 1.0)}
+    scores = {
+        "a": (0.0, 1.0),
+        "b": (np.nan, 0.5),
+        "c": (5e-324, 1 - 1e-16),
+        "d": (1.0, -np.nan),
+        "e": (np.nan, np.nan),
+        "f": (0.5, 1e-300),
+        "g": (-np.nan, 1.0),
+    }
     made = frames(list(scores))
     made.rows["scores"][:, :2] = list(scores.values())
     writer.write(*LAYOUT.pack(made))
@@ -73,7 +95,17 @@ def test_rows_of_an_older_profile_keep_their_names(writer: Writer, url: str) -> 
 def test_a_label_gets_what_it_needs(writer: Writer, store: Store) -> None:
     writer.write(*values(["a"], decision=1))
     row = store.lookup(["a", "a", "missing"])["a"]
-    assert row == ("a", "abcd1234", 1_000, 1_250, [7, 2**64 - 1], [1.5, None], 0.25, "review", ["u1", "7"])
+    assert row == (
+        "a",
+        "abcd1234",
+        1_000,
+        1_250,
+        [7, 2**64 - 1],
+        [1.5, None],
+        0.25,
+        "review",
+        ["u1", "7"],
+    )
     assert set(store.lookup(["a", "missing"])) == {"a"}
 
 
@@ -83,25 +115,42 @@ def test_a_look_up_of_many(writer: Writer, store: Store) -> None:
     assert store.lookup(ids).keys() == store.existing([*ids, "missing"]) == set(ids)
 
 
-def test_decisions_of_one_profile_by_event_time(writer: Writer, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decisions_of_one_profile_by_event_time(
+    writer: Writer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("db.store._PART", 2)
     assert list(store.decided("abcd1234", 1)) == []
     day_us = 86_400_000_000
-    writer.write(*values(["old"], event_us=day_us), *values(["a", "b", "c"], event_us=2 * day_us),
-                 *values(["late"], event_us=day_us + 1, decision=2))
+    writer.write(
+        *values(["old"], event_us=day_us),
+        *values(["a", "b", "c"], event_us=2 * day_us),
+        *values(["late"], event_us=day_us + 1, decision=2),
+    )
     assert list(store.decided("abcd1234", 1)) == [
-        ("a", 2 * day_us, "approve"), ("b", 2 * day_us, "approve"), ("c", 2 * day_us, "approve"),
-        ("late", day_us + 1, "block")]
+        ("a", 2 * day_us, "approve"),
+        ("b", 2 * day_us, "approve"),
+        ("c", 2 * day_us, "approve"),
+        ("late", day_us + 1, "block"),
+    ]
     assert len(list(store.decided("abcd1234", 2))) == 5
     assert list(store.decided("ffff0000", 9)) == []
 
 
 def test_filters(writer: Writer, store: Store) -> None:
-    writer.write(*values(["a"], event_us=10), *values(["b"], event_us=20, decision=1, score=0.7),
-                 *values(["c"], event_us=30, decision=2, score=0.9, account="u2"))
+    writer.write(
+        *values(["a"], event_us=10),
+        *values(["b"], event_us=20, decision=1, score=0.7),
+        *values(["c"], event_us=30, decision=2, score=0.9, account="u2"),
+    )
     for filters, expected in (
-            ({"decision": "review"}, "b"), ({"account": "u2"}, "c"), ({"since_us": 20}, "cb"), ({"until_us": 20}, "a"),
-            ({"min_score": 0.7}, "cb"), ({"min_score": 0.7, "account": "u1"}, "b"), ({}, "cba")):
+        ({"decision": "review"}, "b"),
+        ({"account": "u2"}, "c"),
+        ({"since_us": 20}, "cb"),
+        ({"until_us": 20}, "a"),
+        ({"min_score": 0.7}, "cb"),
+        ({"min_score": 0.7, "account": "u1"}, "b"),
+        ({}, "cba"),
+    ):
         page, following = store.list(filters, None, 5)
         assert "".join(row["transaction_id"] for row in page) == expected
         assert following is None
@@ -123,10 +172,13 @@ def test_recent_rows_newest_first(writer: Writer, store: Store) -> None:
     assert [row["transaction_id"] for row in store.recent(newest[0]["seq"])] == ["c"]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(limit=st.integers(1, 7), inserts=st.lists(st.integers(0, 5), max_size=6))
-def test_paging_is_complete_and_stable_under_inserts(writer: Writer, store: Store, limit: int,
-                                                     inserts: list[int]) -> None:
+def test_paging_is_complete_and_stable_under_inserts(
+    writer: Writer, store: Store, limit: int, inserts: list[int]
+) -> None:
     first = store.count()
     writer.write(*values([f"old{first + i}" for i in range(10)]))
     before, met, cursor = store.count(), [], None
@@ -143,5 +195,8 @@ def test_paging_is_complete_and_stable_under_inserts(writer: Writer, store: Stor
 
 
 def test_a_reader_cannot_write(store: Store) -> None:
-    with store._database.engine.connect() as connection, pytest.raises(Exception, match=r"read-?only"):
+    with (
+        store._database.engine.connect() as connection,
+        pytest.raises(Exception, match=r"read-?only"),
+    ):
         connection.exec_driver_sql("DELETE FROM transactions")

@@ -1,4 +1,6 @@
-"""docs/your-own-data.md as a new user goes through it: with a file of other columns, and the profile of the page."""
+"""docs/your-own-data.md as a new user goes through it: with a file of other columns, and the
+profile of the page.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,15 @@ from tests.system.pipeline import ROOT, Pipeline
 from tidegate.profile import load_profile
 
 PAGE = ROOT / "docs/your-own-data.md"
-NAMES = {"transaction_id": "ref", "user_id": "payer", "merchant": "payee", "amount": "eur", "timestamp": "booked_at",
-         "device_type": "channel", "label": "chargeback"}
+NAMES = {
+    "transaction_id": "ref",
+    "user_id": "payer",
+    "merchant": "payee",
+    "amount": "eur",
+    "timestamp": "booked_at",
+    "device_type": "channel",
+    "label": "chargeback",
+}
 HISTORY, ALL = 28_000, 40_000
 
 
@@ -36,16 +45,29 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_page_works_from_top_to_bottom(folder: Path) -> None:
-    pipeline = Pipeline(folder / "var", profile="payments.yaml", cwd=folder,
-                        env={"TIDEGATE_TOPICS_FILE": str(ROOT / "topics.yaml")})
+    pipeline = Pipeline(
+        folder / "var",
+        profile="payments.yaml",
+        cwd=folder,
+        env={"TIDEGATE_TOPICS_FILE": str(ROOT / "topics.yaml")},
+    )
     env = {**pipeline.env, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     try:
         for command in commands(PAGE):
             if " send " in command:
                 pipeline.start()
-            here = command.replace("127.0.0.1:5000", f"127.0.0.1:{pipeline.port}").replace("curl -s", "curl -sS -f")
-            done = subprocess.run(["bash", "-c", here], cwd=folder, env=env, capture_output=True, text=True,
-                                  timeout=240, check=False)
+            here = command.replace("127.0.0.1:5000", f"127.0.0.1:{pipeline.port}").replace(
+                "curl -s", "curl -sS -f"
+            )
+            done = subprocess.run(
+                ["bash", "-c", here],
+                cwd=folder,
+                env=env,
+                capture_output=True,
+                text=True,
+                timeout=240,
+                check=False,
+            )
             assert done.returncode == 0, f"$ {here}\n{done.stdout}{done.stderr}"
     finally:
         if pipeline.process is not None:

@@ -27,7 +27,12 @@ def test_the_class_path_is_remembered() -> None:
 
 def test_java_takes_what_warming_up_kept(kafka_server: EmbeddedKafka) -> None:
     java, *options = kafka_server.command()
-    strict = [java, "-XX:AOTMode=on", *options[:-1], "--version"]  # with `on` Java refuses what does not fit
+    strict = [
+        java,
+        "-XX:AOTMode=on",
+        *options[:-1],
+        "--version",
+    ]  # with `on` Java refuses what does not fit
     done = subprocess.run(strict, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.split()[:1]) == (0, ["4.3.1"]), done.stdout + done.stderr
 

@@ -26,7 +26,9 @@ def children() -> Iterator[list[Child]]:
         child.end(0.0)
 
 
-def child(children: list[Child], home: Path, code: str, *, name: str = "worker", gated: bool = False) -> Child:
+def child(
+    children: list[Child], home: Path, code: str, *, name: str = "worker", gated: bool = False
+) -> Child:
     children.append(Child(name, [sys.executable, "-c", code], home, gated=gated))
     return children[-1]
 
@@ -36,7 +38,9 @@ def watched(one: Child, phase: str) -> bool:
     return one.phase == phase
 
 
-def test_a_process_that_dies_is_started_again_with_growing_pauses(tmp_path: Path, children: list[Child]) -> None:
+def test_a_process_that_dies_is_started_again_with_growing_pauses(
+    tmp_path: Path, children: list[Child]
+) -> None:
     worker = child(children, tmp_path, "import sys; sys.exit('no luck')")
     worker.start()
     eventually(lambda: watched(worker, "backoff"))
@@ -47,7 +51,9 @@ def test_a_process_that_dies_is_started_again_with_growing_pauses(tmp_path: Path
 
 
 def test_exit_code_78_is_not_started_again(tmp_path: Path, children: list[Child]) -> None:
-    worker = child(children, tmp_path, "import sys; print('wrong profile', file=sys.stderr); sys.exit(78)")
+    worker = child(
+        children, tmp_path, "import sys; print('wrong profile', file=sys.stderr); sys.exit(78)"
+    )
     worker.start()
     eventually(lambda: watched(worker, "refused"))
     assert worker.said == "exit code 78: wrong profile"
@@ -62,11 +68,15 @@ def test_a_gated_process_waits_for_its_release(tmp_path: Path, children: list[Ch
     eventually(lambda: watched(worker, "refused"))
 
 
-def test_draining_ends_all_and_kills_what_does_not_listen(tmp_path: Path, children: list[Child],
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draining_ends_all_and_kills_what_does_not_listen(
+    tmp_path: Path, children: list[Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "DRAIN_SECONDS", 4.0)
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + FOREVER
-    workers = [child(children, tmp_path, FOREVER, name="polite"), child(children, tmp_path, deaf, name="deaf")]
+    workers = [
+        child(children, tmp_path, FOREVER, name="polite"),
+        child(children, tmp_path, deaf, name="deaf"),
+    ]
     for worker in workers:
         worker.start()
         eventually(lambda worker=worker: "hello" in worker.log.read_text())

@@ -33,6 +33,7 @@ class Gate:
 
 def gate_of(kind: type[Detector]) -> Callable[[pytest.MonkeyPatch], Iterator[Gate]]:
     """A fixture: an open gate for a kind of detector, which is open again in the end."""
+
     @pytest.fixture
     def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
         made = Gate(monkeypatch, kind)

@@ -1,4 +1,6 @@
-"""A detector that needs no verdicts, as small as one can be: how far a row lies from the middle of the history."""
+"""A detector that needs no verdicts, as small as one can be: how far a row lies from the middle of
+the history.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,14 @@ class Distance:
         self.features, self.middle, self.spread = features, middle, spread
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no verdicts
-            seed: int = 0) -> Self:  # noqa: ARG003 there is no chance in it
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],  # noqa: ARG003 - the port's argument
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,  # noqa: ARG003 - the port's argument
+    ) -> Self:
         assert "weight" not in settings
         inputs, names = ordered(x, features)
         return cls(names, inputs.mean(axis=0), inputs.std(axis=0) + 1e-9)
@@ -35,7 +43,9 @@ class Distance:
 
     def score(self, x: Array) -> Array:
         out = np.zeros(len(x))
-        for column in self.contributions(x).T:  # the same order of additions for one row and for many
+        for column in self.contributions(
+            x
+        ).T:  # the same order of additions for one row and for many
             out += column
         return out
 

@@ -1,4 +1,6 @@
-"""The real ingest application behind a real socket, on the broker in memory; it can be told to misbehave."""
+"""The real ingest application behind a real socket, on the broker in memory; it can be told to
+misbehave.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,20 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.profile import Profile
 from tidegate.settings import Settings
 
-TOPICS = {"transactions.raw": 3, "transactions.by-entity-2": 3, "transactions.features": 3, "transactions.scored": 3,
-          "transactions.alerts": 1, "transactions.dlq": 2, "transactions.quarantine": 1, "transactions.redriven": 1,
-          "transactions.feedback": 1, "transactions.labels": 1, "models": 1, "status": 1}
+TOPICS = {
+    "transactions.raw": 3,
+    "transactions.by-entity-2": 3,
+    "transactions.features": 3,
+    "transactions.scored": 3,
+    "transactions.alerts": 1,
+    "transactions.dlq": 2,
+    "transactions.quarantine": 1,
+    "transactions.redriven": 1,
+    "transactions.feedback": 1,
+    "transactions.labels": 1,
+    "models": 1,
+    "status": 1,
+}
 
 
 class Quiet(WSGIRequestHandler):
@@ -44,7 +57,9 @@ def _unheard(_status: str, _headers: object, _error: object = None) -> Callable[
 
 @dataclass
 class Api:
-    """`faults` holds what to do with the next posts: "503", "drop before" or "drop after" (the records are durable)."""
+    """`faults` holds what to do with the next posts: "503", "drop before" or "drop after" (the
+    records are durable).
+    """
 
     url: str
     broker: MemoryBroker
@@ -61,7 +76,9 @@ class Faulty:
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)  # Granian ends the stream there, this server does not
+        environ["wsgi.input"] = io.BytesIO(
+            body
+        )  # Granian ends the stream there, this server does not
         if environ["REQUEST_METHOD"] == "POST":
             self._api.posts += 1
             fault = self._api.faults.pop(0) if self._api.faults else ""

@@ -10,9 +10,13 @@ from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 
 NAMES = sorted(path.stem for path in Path("profiles").glob("*.yaml"))
-CARD, HANDBOOK, SEQUENCES = (Path(f"profiles/{name}.yaml").read_text() for name in ("card", "handbook", "sequences"))
-RAW = (b'{"transaction_id":"t1","user_id":"u","amount":12.5,"merchant":"m","timestamp":"2024-01-01T00:00:00Z",'
-       b'"merchant_type":"fuel","device_type":"x","location_match":true}')
+CARD, HANDBOOK, SEQUENCES = (
+    Path(f"profiles/{name}.yaml").read_text() for name in ("card", "handbook", "sequences")
+)
+RAW = (
+    b'{"transaction_id":"t1","user_id":"u","amount":12.5,"merchant":"m","timestamp":"2024-01-01T00:00:00Z",'
+    b'"merchant_type":"fuel","device_type":"x","location_match":true}'
+)
 
 
 def line_of(document: str, text: str) -> int:
@@ -30,52 +34,140 @@ def test_shipped_profiles_load(name: str) -> None:
     assert profile.scored_layout.dtype["values"].shape == (len(profile.values),)
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("window: 1h}", "window: soon}", "features.user_count_1h.window: expected a duration such as 1h, got 'soon'"),
-    ("part: weekday}", "part: month}", "features.weekday.part: expected one of hour_sin,"),
-    ("op: count,", "op: tally,", "features.user_count_1h.op: expected one of calendar, count,"),
-    ("by: user_id, window: 1h}", "by: shop, window: 1h}", "features.user_count_1h.by: expected one of the entities"),
-    ("of: amount, by: user_id, window: 1h", "of: amuont, by: user_id, window: 1h",
-     "features.user_sum_1h.of: expected a column"),
-    ("is: log1p(amount)", "is: log1p(amount", "features.amount_log.is: not an expression"),
-    ("is: log1p(amount)", "is: __import__('os')", "features.amount_log.is: \"__import__('os')\": allowed are"),
-    ("is: log1p(amount)", "is: amount ** 2", "features.amount_log.is: 'amount ** 2': only + - * / are allowed"),
-    ("is: not location_match", "is: merchant_type == 'fule'",
-     "features.location_mismatch.is: 'fule' is no declared value"),
-    ("keep: 16", "keep: 1", "features.user_merchants_1d.keep: expected 2 to 64"),
-    ("prior: 0.01", "prior: 2", "features.merchant_fraud_rate_30d.prior: expected 0 < prior < 1"),
-    ("amount: {type: money", "amount: {type: cash", "fields.amount.type: expected one of string, money,"),
-    ("decimals: 2", "decimals: two", "fields.amount.decimals: expected `int`, got 'two'"),
-    ("max: 1000000}", "max: 1000000000}", "fields.amount: amounts may reach at most 3,000,000,000 minor units"),
-    ("location_match: {type: bool}", "location_match: {type: bool, min: 0}",
-     "fields.location_match.min: a bool field takes no options"),
-    ("account: user_id", "account: users", "account: expected the name of a field of type string, got 'users'"),
-    ("entities: [user_id, merchant]", "entities: [merchant, user_id]",
-     "entities: the first entity must be the account"),
-    ("label_delay: 7d", "label_delay: 7", "label_delay: expected a duration such as 1h, got 7"),
-    ("review: 0.5", "review: 0.95", "thresholds: expected 0 < review <= block <= 1"),
-    ("thresholds:", "treshold:", "treshold: no such section; there are account,"),
-    ("id: transaction_id", "id: [", "not YAML"),
-    ("  merchant: {type: string}", "  user_id: {type: string}", "fields.user_id: named twice"),
-    ("half_life: 10d", "half_life: ten", "features.terminal_risk_decayed.half_life: expected a duration such as 1h"),
-    ("last: 32, give: least", "last: 1, give: least", "features.terminal_frauds_least_ratio.last: expected 2 to 64"),
-    ("last: 32, give: age", "last: 32, give: ago", "features.terminal_frauds_age.give: expected one of"),
-    ("last: 32, give: age", "last: 32, give: least", "features.terminal_frauds_age.of: `least` needs a column"),
-    ("give: least", "give: age", "features.terminal_frauds_least_ratio.of: `least` needs a column, and nothing else"),
-    ("of: amount_ratio, by: TERMINAL_ID", "of: terminal_risk_1d, by: TERMINAL_ID",
-     "features.terminal_frauds_least_ratio.of: expected an input, or a column of an earlier step"),
-    ("columns: [TX_AMOUNT", "columns: [amount_excess",
-     "models.isolation_forest.columns: the models see no column amount_excess"),
-    ("served: false", "served: 0", "models.xgboost.served: expected true or false, got 0"),
-    ("of: terminal_frauds, by: TERMINAL_ID, last: 8", "of: terminal_frauds, by: TERMINAL_ID, last: 80",
-     "features.frauds.last: expected 2 to 64"),
-    ("ratio: {op: recent, of: amount_ratio, by: CUSTOMER_ID, last: 8}", "amount_7: {op: calendar, part: weekday}",
-     "features.amount_7: there is a column amount_7 already"),
-    ("series: [amount", "series: [amount_ratio",
-     "models.lstm_autoencoder.series: the models see no column amount_ratio_0"),
-])
-def test_wrong_profiles_name_file_line_field_and_expectation(tmp_path: Path, old: str, new: str, message: str) -> None:
-    path, document = tmp_path / "mine.yaml", next(text for text in (CARD, HANDBOOK, SEQUENCES) if old in text)
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "window: 1h}",
+            "window: soon}",
+            "features.user_count_1h.window: expected a duration such as 1h, got 'soon'",
+        ),
+        ("part: weekday}", "part: month}", "features.weekday.part: expected one of hour_sin,"),
+        ("op: count,", "op: tally,", "features.user_count_1h.op: expected one of calendar, count,"),
+        (
+            "by: user_id, window: 1h}",
+            "by: shop, window: 1h}",
+            "features.user_count_1h.by: expected one of the entities",
+        ),
+        (
+            "of: amount, by: user_id, window: 1h",
+            "of: amuont, by: user_id, window: 1h",
+            "features.user_sum_1h.of: expected a column",
+        ),
+        ("is: log1p(amount)", "is: log1p(amount", "features.amount_log.is: not an expression"),
+        (
+            "is: log1p(amount)",
+            "is: __import__('os')",
+            "features.amount_log.is: \"__import__('os')\": allowed are",
+        ),
+        (
+            "is: log1p(amount)",
+            "is: amount ** 2",
+            "features.amount_log.is: 'amount ** 2': only + - * / are allowed",
+        ),
+        (
+            "is: not location_match",
+            "is: merchant_type == 'fule'",
+            "features.location_mismatch.is: 'fule' is no declared value",
+        ),
+        ("keep: 16", "keep: 1", "features.user_merchants_1d.keep: expected 2 to 64"),
+        (
+            "prior: 0.01",
+            "prior: 2",
+            "features.merchant_fraud_rate_30d.prior: expected 0 < prior < 1",
+        ),
+        (
+            "amount: {type: money",
+            "amount: {type: cash",
+            "fields.amount.type: expected one of string, money,",
+        ),
+        ("decimals: 2", "decimals: two", "fields.amount.decimals: expected `int`, got 'two'"),
+        (
+            "max: 1000000}",
+            "max: 1000000000}",
+            "fields.amount: amounts may reach at most 3,000,000,000 minor units",
+        ),
+        (
+            "location_match: {type: bool}",
+            "location_match: {type: bool, min: 0}",
+            "fields.location_match.min: a bool field takes no options",
+        ),
+        (
+            "account: user_id",
+            "account: users",
+            "account: expected the name of a field of type string, got 'users'",
+        ),
+        (
+            "entities: [user_id, merchant]",
+            "entities: [merchant, user_id]",
+            "entities: the first entity must be the account",
+        ),
+        ("label_delay: 7d", "label_delay: 7", "label_delay: expected a duration such as 1h, got 7"),
+        ("review: 0.5", "review: 0.95", "thresholds: expected 0 < review <= block <= 1"),
+        ("thresholds:", "treshold:", "treshold: no such section; there are account,"),
+        ("id: transaction_id", "id: [", "not YAML"),
+        ("  merchant: {type: string}", "  user_id: {type: string}", "fields.user_id: named twice"),
+        (
+            "half_life: 10d",
+            "half_life: ten",
+            "features.terminal_risk_decayed.half_life: expected a duration such as 1h",
+        ),
+        (
+            "last: 32, give: least",
+            "last: 1, give: least",
+            "features.terminal_frauds_least_ratio.last: expected 2 to 64",
+        ),
+        (
+            "last: 32, give: age",
+            "last: 32, give: ago",
+            "features.terminal_frauds_age.give: expected one of",
+        ),
+        (
+            "last: 32, give: age",
+            "last: 32, give: least",
+            "features.terminal_frauds_age.of: `least` needs a column",
+        ),
+        (
+            "give: least",
+            "give: age",
+            "features.terminal_frauds_least_ratio.of: `least` needs a column, and nothing else",
+        ),
+        (
+            "of: amount_ratio, by: TERMINAL_ID",
+            "of: terminal_risk_1d, by: TERMINAL_ID",
+            "features.terminal_frauds_least_ratio.of: expected an input, or a column of an "
+            "earlier step",
+        ),
+        (
+            "columns: [TX_AMOUNT",
+            "columns: [amount_excess",
+            "models.isolation_forest.columns: the models see no column amount_excess",
+        ),
+        ("served: false", "served: 0", "models.xgboost.served: expected true or false, got 0"),
+        (
+            "of: terminal_frauds, by: TERMINAL_ID, last: 8",
+            "of: terminal_frauds, by: TERMINAL_ID, last: 80",
+            "features.frauds.last: expected 2 to 64",
+        ),
+        (
+            "ratio: {op: recent, of: amount_ratio, by: CUSTOMER_ID, last: 8}",
+            "amount_7: {op: calendar, part: weekday}",
+            "features.amount_7: there is a column amount_7 already",
+        ),
+        (
+            "series: [amount",
+            "series: [amount_ratio",
+            "models.lstm_autoencoder.series: the models see no column amount_ratio_0",
+        ),
+    ],
+)
+def test_wrong_profiles_name_file_line_field_and_expectation(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path, document = (
+        tmp_path / "mine.yaml",
+        next(text for text in (CARD, HANDBOOK, SEQUENCES) if old in text),
+    )
     path.write_text(document.replace(old, new, 1))
     with pytest.raises(ConfigError) as caught:
         load_profile(path)
@@ -109,36 +201,39 @@ def card() -> Profile:
     return load_profile("card")
 
 
-@pytest.mark.parametrize(("raw", "reason"), [
-    (b"", "empty"),
-    (b"{", "invalid_json"),
-    (RAW[:-9], "invalid_json"),
-    (b"[]", "not_an_object"),
-    (b"null", "not_an_object"),
-    (RAW.replace(b'"u"', b'"\xff"'), "invalid_utf8"),
-    (RAW.replace(b"{", b'{"x":1,'), "unknown_field"),
-    (RAW.replace(b'"user_id":"u",', b""), "missing_field"),
-    (RAW.replace(b'"u"', b"null"), "missing_field"),
-    (RAW.replace(b'"u"', b"5"), "wrong_type"),
-    (RAW.replace(b'"u"', b'""'), "out_of_bounds"),
-    (RAW.replace(b'"u"', b'"a\\u0000"'), "out_of_bounds"),
-    (RAW.replace(b"12.5", b"true"), "wrong_type"),
-    (RAW.replace(b"12.5", b"NaN"), "not_finite"),
-    (RAW.replace(b"12.5", b"-Infinity"), "not_finite"),
-    (RAW.replace(b"12.5", b"1e400"), "not_finite"),
-    (RAW.replace(b"12.5", b"-1"), "out_of_bounds"),
-    (RAW.replace(b"12.5", b"1e300"), "out_of_bounds"),
-    (RAW.replace(b"12.5", b'"99999999"'), "out_of_bounds"),
-    (RAW.replace(b"12.5", b'"1,5"'), "out_of_bounds"),
-    (RAW.replace(b"2024-01-01T00:00:00Z", b"yesterday"), "bad_time"),
-    (RAW.replace(b"2024-01", b"1970-01"), "bad_time"),
-    (RAW.replace(b"2024-01", b"9999-01"), "bad_time"),
-    (RAW.replace(b'"2024-01-01T00:00:00Z"', b"1e300"), "bad_time"),
-    (b"[" * 100_000, "too_large"),
-    (b"[" * 1000, "too_deep"),
-    (RAW.replace(b'"u"', b'"' + b"u" * 10_000_000 + b'"'), "too_large"),
-    (RAW.replace(b'"u"', b'"' + b"u" * 129 + b'"'), "out_of_bounds"),
-])
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "empty"),
+        (b"{", "invalid_json"),
+        (RAW[:-9], "invalid_json"),
+        (b"[]", "not_an_object"),
+        (b"null", "not_an_object"),
+        (RAW.replace(b'"u"', b'"\xff"'), "invalid_utf8"),
+        (RAW.replace(b"{", b'{"x":1,'), "unknown_field"),
+        (RAW.replace(b'"user_id":"u",', b""), "missing_field"),
+        (RAW.replace(b'"u"', b"null"), "missing_field"),
+        (RAW.replace(b'"u"', b"5"), "wrong_type"),
+        (RAW.replace(b'"u"', b'""'), "out_of_bounds"),
+        (RAW.replace(b'"u"', b'"a\\u0000"'), "out_of_bounds"),
+        (RAW.replace(b"12.5", b"true"), "wrong_type"),
+        (RAW.replace(b"12.5", b"NaN"), "not_finite"),
+        (RAW.replace(b"12.5", b"-Infinity"), "not_finite"),
+        (RAW.replace(b"12.5", b"1e400"), "not_finite"),
+        (RAW.replace(b"12.5", b"-1"), "out_of_bounds"),
+        (RAW.replace(b"12.5", b"1e300"), "out_of_bounds"),
+        (RAW.replace(b"12.5", b'"99999999"'), "out_of_bounds"),
+        (RAW.replace(b"12.5", b'"1,5"'), "out_of_bounds"),
+        (RAW.replace(b"2024-01-01T00:00:00Z", b"yesterday"), "bad_time"),
+        (RAW.replace(b"2024-01", b"1970-01"), "bad_time"),
+        (RAW.replace(b"2024-01", b"9999-01"), "bad_time"),
+        (RAW.replace(b'"2024-01-01T00:00:00Z"', b"1e300"), "bad_time"),
+        (b"[" * 100_000, "too_large"),
+        (b"[" * 1000, "too_deep"),
+        (RAW.replace(b'"u"', b'"' + b"u" * 10_000_000 + b'"'), "too_large"),
+        (RAW.replace(b'"u"', b'"' + b"u" * 129 + b'"'), "out_of_bounds"),
+    ],
+)
 def test_bad_messages_have_the_right_reason(card: Profile, raw: bytes, reason: str) -> None:
     with pytest.raises(Rejected) as caught:
         card.decode(raw, received_us=1_710_000_000_000_000)
@@ -147,7 +242,12 @@ def test_bad_messages_have_the_right_reason(card: Profile, raw: bytes, reason: s
 
 
 def test_every_bad_field_is_named(card: Profile) -> None:
-    raw = RAW.replace(b'"u"', b"5").replace(b"12.5", b"-1").replace(b'"m"', b'""').replace(b"{", b'{"x":1,')
+    raw = (
+        RAW.replace(b'"u"', b"5")
+        .replace(b"12.5", b"-1")
+        .replace(b'"m"', b'""')
+        .replace(b"{", b'{"x":1,')
+    )
     assert [field for field, _ in card.faults(raw)] == ["x", "user_id", "amount", "merchant"]
     assert card.faults(RAW) == []
 
@@ -156,16 +256,34 @@ def test_canonical_form_and_keys(card: Profile) -> None:
     tx = card.decode(RAW)
     canonical = card.canonical(tx)
     spaced = msgspec.json.format(RAW, indent=2)
-    assert card.canonical(card.decode(spaced)) == canonical == card.canonical(card.decode(canonical))
-    assert (card.id_of(tx), card.key_of(tx), card.event_us(tx)) == ("t1", b"u", 1_704_067_200_000_000)
+    assert (
+        card.canonical(card.decode(spaced)) == canonical == card.canonical(card.decode(canonical))
+    )
+    assert (card.id_of(tx), card.key_of(tx), card.event_us(tx)) == (
+        "t1",
+        b"u",
+        1_704_067_200_000_000,
+    )
     assert len(card.body_hash(canonical)) == 16
-    for same in (b"1704067200", b"1704067200.0", b'"2024-01-01 00:00:00"', b'"2024-01-01T02:00:00+02:00"'):
-        assert card.event_us(card.decode(RAW.replace(b'"2024-01-01T00:00:00Z"', same))) == 1_704_067_200_000_000
+    for same in (
+        b"1704067200",
+        b"1704067200.0",
+        b'"2024-01-01 00:00:00"',
+        b'"2024-01-01T02:00:00+02:00"',
+    ):
+        assert (
+            card.event_us(card.decode(RAW.replace(b'"2024-01-01T00:00:00Z"', same)))
+            == 1_704_067_200_000_000
+        )
 
 
 def test_handbook_takes_whole_numbers_as_names() -> None:
     profile = load_profile("handbook")
-    tx = profile.decode(b'{"TRANSACTION_ID":7,"TX_DATETIME":"2018-04-01 00:00:31","CUSTOMER_ID":596,"TERMINAL_ID":"31",'
-                        b'"TX_AMOUNT":57.16,"TX_FRAUD":0,"TX_TIME_DAYS":3}')
+    tx = profile.decode(
+        b'{"TRANSACTION_ID":7,"TX_DATETIME":"2018-04-01 00:00:31","CUSTOMER_ID":596,'
+        b'"TERMINAL_ID":"31","TX_AMOUNT":57.16,"TX_FRAUD":0,"TX_TIME_DAYS":3}'
+    )
     assert (profile.id_of(tx), profile.key_of(tx)) == ("7", b"596")
-    assert not {"TX_FRAUD", "TX_FRAUD_SCENARIO", "TX_TIME_DAYS", "TX_TIME_SECONDS"} & set(profile.values)
+    assert not {"TX_FRAUD", "TX_FRAUD_SCENARIO", "TX_TIME_DAYS", "TX_TIME_SECONDS"} & set(
+        profile.values
+    )

@@ -1,4 +1,5 @@
-"""Runs a stage on the broker in memory, crashing where it is told, and says what must hold afterwards.
+"""Runs a stage on the broker in memory, crashing where it is told, and says what must hold
+afterwards.
 
 Any stage can be put in: give a `Case` with its factory, topics and input records.
 """
@@ -50,7 +51,9 @@ class Inline(Executor):
 
 
 class HookedSnapshots(Snapshots):
-    """Snapshots whose calls count as I/O calls of the broker's hook; the newer of two can be damaged."""
+    """Snapshots whose calls count as I/O calls of the broker's hook; the newer of two can be
+    damaged.
+    """
 
     def __init__(self, url: str, broker: MemoryBroker, *, damaged: bool) -> None:
         super().__init__(url)
@@ -62,10 +65,13 @@ class HookedSnapshots(Snapshots):
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
         with self._broker.call("load"):
-            if self._damaged and self.offsets(stage, tag, partition)[1:] and not self._aside(stage, tag, partition):
+            if (
+                self._damaged
+                and self.offsets(stage, tag, partition)[1:]
+                and not self._aside(stage, tag, partition)
+            ):
                 raise DamagedSnapshotError("as the case wants it")
             return super().load(stage, tag, partition, offset)
-
 
     def _aside(self, stage: str, tag: str, partition: int) -> bool:
         return bool(self._files.glob(f"{self._folder(stage, tag, partition)}/*.damaged"))
@@ -93,7 +99,9 @@ class Case:
     workers: int = 1
     damaged: bool = False
     crashes: list[tuple[int, str]] = field(default_factory=list)
-    """Number of the I/O call (over the whole run; before and after are two) and kind: crash, rebuild, abort, expire."""
+    """Number of the I/O call (over the whole run; before and after are two) and kind: crash,
+    rebuild, abort, expire.
+    """
     joins: list[int] = field(default_factory=list)
     """Turns at which a worker leaves and comes back."""
 
@@ -147,10 +155,21 @@ class Run:
 
     def _start(self, at: int) -> Runner:
         stage = self.case.stage()
-        sink = KafkaSink(self.broker, stage.name, instance=str(at), profile=b"0123abcd", clock=self._clock)
+        sink = KafkaSink(
+            self.broker, stage.name, instance=str(at), profile=b"0123abcd", clock=self._clock
+        )
         snapshots = HookedSnapshots(self.case.snapshots, self.broker, damaged=self.case.damaged)
-        return Runner(stage, self.broker, sink, snapshots=snapshots, clock=self._clock, batch=self.case.batch,
-                      snapshot_every=self.case.snapshot_every, side_every=0.0, executor=Inline())
+        return Runner(
+            stage,
+            self.broker,
+            sink,
+            snapshots=snapshots,
+            clock=self._clock,
+            batch=self.case.batch,
+            snapshot_every=self.case.snapshot_every,
+            side_every=0.0,
+            executor=Inline(),
+        )
 
     def _leave(self, at: int) -> None:
         worker, self._workers[at] = self._workers[at], None
@@ -166,7 +185,14 @@ class Run:
             raise Crash(name)
         if kind == "expire":
             self.broker.expire_members()
-        transactional = name in {"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"}
+        transactional = name in {
+            "begin",
+            "produce",
+            "send_offsets",
+            "commit",
+            "abort",
+            "init_transactions",
+        }
         if kind == "rebuild" and transactional:
             raise Aborted(f"{name} timed out", rebuild=True)
         if kind == "abort" and name in {"produce", "send_offsets"}:
@@ -188,7 +214,10 @@ class Run:
     def _done(self) -> bool:
         if f"tidegate.{self.stage.name}" not in self.broker.groups:
             return False
-        return all(position.offset == len(self.broker.logs[source]) for source, position in self.positions().items())
+        return all(
+            position.offset == len(self.broker.logs[source])
+            for source, position in self.positions().items()
+        )
 
     def read(self, topic: str) -> list[bytes | None]:
         """All committed values."""
@@ -196,8 +225,10 @@ class Run:
 
     def dead(self) -> list[tuple[bytes | None, str]]:
         """Original value and reason of each dead letter."""
-        return [(record.value, dict(record.headers or [])["tidegate-reason"].decode())
-                for _, _, record in self.broker.committed_records(TOPIC)]
+        return [
+            (record.value, dict(record.headers or [])["tidegate-reason"].decode())
+            for _, _, record in self.broker.committed_records(TOPIC)
+        ]
 
     def digests(self) -> dict[TopicPartition, str]:
         """What the state is after a restart that crashes nowhere."""
@@ -212,21 +243,39 @@ class Run:
         return found
 
     def fold(self, source: TopicPartition, poison: Callable[[bytes | None], bool]) -> str:
-        """The digest of a fold of the log by this thread, record by record, side records in the recorded order."""
+        """The digest of a fold of the log by this thread, record by record, side records in the
+        recorded order.
+        """
         pairs = sorted(self._pairs.get(source, ()))
         state, side = self.stage.new_state(source.partition, len(self.sources())), 0
         for offset, record in enumerate(self.broker.logs[source]):
             for pair in [pair for pair in pairs if pair.offset == offset]:
-                self._apply(self.stage.absorb, state, TopicPartition(self.stage.side or "", 0), range(side, pair.side))
+                self._apply(
+                    self.stage.absorb,
+                    state,
+                    TopicPartition(self.stage.side or "", 0),
+                    range(side, pair.side),
+                )
                 side = pair.side
             if not poison(record.value):
                 self._apply(self.stage.process, state, source, range(offset, offset + 1))
         return str(state.digest())
 
-    def _apply(self, step: Callable[[Any, Batch], object], state: State, source: TopicPartition, at: range) -> None:
+    def _apply(
+        self, step: Callable[[Any, Batch], object], state: State, source: TopicPartition, at: range
+    ) -> None:
         records = [self.broker.logs[source][offset] for offset in at]
         if records:
             state.begin()
-            step(state, Batch(source, list(at), [r.key for r in records], [r.value for r in records],
-                              [r.timestamp for r in records], [r.headers for r in records]))
+            step(
+                state,
+                Batch(
+                    source,
+                    list(at),
+                    [r.key for r in records],
+                    [r.value for r in records],
+                    [r.timestamp for r in records],
+                    [r.headers for r in records],
+                ),
+            )
             state.commit()

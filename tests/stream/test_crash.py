@@ -1,4 +1,6 @@
-"""A crash, a time-out or an abort at every I/O call: everything once, and the state is the fold of the log."""
+"""A crash, a time-out or an abort at every I/O call: everything once, and the state is the fold of
+the log.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ def check(run: Run) -> None:
     sent = [r.value for r in run.case.records if not r.side]
     names = [value.split(b" ")[0] for value in run.read("out") if value]
     assert Counter(names) == Counter(v.split(b":")[1] for v in sent if not poison(v))
-    assert Counter(run.dead()) == Counter((v, "bad_key" if v.startswith(b"bad") else "exception")
-                                          for v in sent if poison(v))
+    assert Counter(run.dead()) == Counter(
+        (v, "bad_key" if v.startswith(b"bad") else "exception") for v in sent if poison(v)
+    )
 
 
 def check_state(run: Run) -> None:
@@ -40,11 +43,24 @@ def cases(draw: st.DrawFn) -> Case:
     records = []
     for at, kind in enumerate(draw(st.lists(kinds, min_size=1, max_size=30))):
         side = kind == "side"
-        records.append(Record(b"%d" % (at % 5), b"%d" % at if side else f"{kind}:{at}".encode(), side))
-    faults = st.tuples(st.integers(1, 300), st.sampled_from(["crash", "crash", "rebuild", "abort", "expire"]))
-    return Case(CountStage, records, TOPICS, f"memory://{uuid.uuid4().hex}", draw(st.integers(1, 5)),
-                draw(st.sampled_from([2, 5, 1000])), draw(st.integers(1, 3)), draw(st.booleans()),
-                draw(st.lists(faults, max_size=6)), draw(st.lists(st.integers(1, 20), max_size=2)))
+        records.append(
+            Record(b"%d" % (at % 5), b"%d" % at if side else f"{kind}:{at}".encode(), side)
+        )
+    faults = st.tuples(
+        st.integers(1, 300), st.sampled_from(["crash", "crash", "rebuild", "abort", "expire"])
+    )
+    return Case(
+        CountStage,
+        records,
+        TOPICS,
+        f"memory://{uuid.uuid4().hex}",
+        draw(st.integers(1, 5)),
+        draw(st.sampled_from([2, 5, 1000])),
+        draw(st.integers(1, 3)),
+        draw(st.booleans()),
+        draw(st.lists(faults, max_size=6)),
+        draw(st.lists(st.integers(1, 20), max_size=2)),
+    )
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,13 +71,19 @@ def test_any_faults_anywhere(case: Case) -> None:
     check_state(run)
 
 
-RECORDS = [Record(b"%d" % (at % 4), b"%d" % at if at % 4 == 3 else f"{at % KEYS}:{at}".encode(), at % 4 == 3)
-           for at in range(24)] + [Record(b"1", b"bad:100"), Record(b"2", b"boom:101"), Record(b"2", b"3:102")]
+RECORDS = [
+    Record(
+        b"%d" % (at % 4), b"%d" % at if at % 4 == 3 else f"{at % KEYS}:{at}".encode(), at % 4 == 3
+    )
+    for at in range(24)
+] + [Record(b"1", b"bad:100"), Record(b"2", b"boom:101"), Record(b"2", b"3:102")]
 
 
 def fixed(*crashes: tuple[int, str], every: int = 4) -> Run:
     folder = f"memory://{uuid.uuid4().hex}"
-    return Run(Case(CountStage, RECORDS, TOPICS, folder, 4, every, 1, len(crashes) == 2, list(crashes))).go()
+    return Run(
+        Case(CountStage, RECORDS, TOPICS, folder, 4, every, 1, len(crashes) == 2, list(crashes))
+    ).go()
 
 
 @pytest.mark.parametrize("kind", ["crash", "rebuild", "abort", "expire"])

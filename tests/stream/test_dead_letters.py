@@ -15,20 +15,43 @@ from tidegate.stream.stage import Reject
 
 
 def batch(headers: Headers | None) -> Batch:
-    return Batch(TopicPartition("transactions.raw", 2), [40, 41], [b"a", None], [b"\xff\x00", None], [1, 2],
-                 [headers, None])
+    return Batch(
+        TopicPartition("transactions.raw", 2),
+        [40, 41],
+        [b"a", None],
+        [b"\xff\x00", None],
+        [1, 2],
+        [headers, None],
+    )
 
 
 def test_headers_say_what_happened_and_the_record_is_untouched() -> None:
     rejects = [Reject(0, "invalid_utf8", "byte 0", ""), Reject(1, "empty", "no value")]
-    emit = dead_letters("preprocess", b"0123abcd", batch([("trace", b"t"), ("tidegate-reason", b"old")]), rejects, 99)
-    assert (emit.topic, emit.keys, emit.values) == ("transactions.dlq", [b"a", None], [b"\xff\x00", None])
+    emit = dead_letters(
+        "preprocess",
+        b"0123abcd",
+        batch([("trace", b"t"), ("tidegate-reason", b"old")]),
+        rejects,
+        99,
+    )
+    assert (emit.topic, emit.keys, emit.values) == (
+        "transactions.dlq",
+        [b"a", None],
+        [b"\xff\x00", None],
+    )
     assert emit.headers
     told = dict(emit.headers[0] or [])
     assert told == {
-        "trace": b"t", "tidegate-stage": b"preprocess", "tidegate-reason": b"invalid_utf8",
-        "tidegate-detail": b"byte 0", "tidegate-exception": b"", "tidegate-topic": b"transactions.raw",
-        "tidegate-partition": b"2", "tidegate-offset": b"40", "tidegate-time": b"99", "tidegate-attempt": b"1",
+        "trace": b"t",
+        "tidegate-stage": b"preprocess",
+        "tidegate-reason": b"invalid_utf8",
+        "tidegate-detail": b"byte 0",
+        "tidegate-exception": b"",
+        "tidegate-topic": b"transactions.raw",
+        "tidegate-partition": b"2",
+        "tidegate-offset": b"40",
+        "tidegate-time": b"99",
+        "tidegate-attempt": b"1",
         "tidegate-profile": b"0123abcd",
         KEY: b"preprocess/transactions.raw/2/40",
     }
@@ -47,18 +70,30 @@ def test_nonsense_in_the_attempt_counts_as_none_or_as_a_number(value: bytes) -> 
 def test_delivery_waits_for_all() -> None:
     broker = MemoryBroker({"transactions.dlq": 1})
     deliver(broker.producer(), dead_letters("s", b"p", batch(None), [Reject(0, "r", "d")], 0), 1)
-    assert [record.value for _, _, record in broker.committed_records("transactions.dlq")] == [b"\xff\x00"]
+    assert [record.value for _, _, record in broker.committed_records("transactions.dlq")] == [
+        b"\xff\x00"
+    ]
 
 
 class Failing:
     """A producer whose broker refuses."""
 
-    def produce(self, topic: str, key: bytes | None, value: bytes | None, on_delivery: Delivered,
-                headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        on_delivery: Delivered,
+        headers: Headers | None = None,
+    ) -> None:
         on_delivery(OSError("no"))
 
-    def produce_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]],
-                    on_delivery: Delivered) -> None: ...
+    def produce_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        on_delivery: Delivered,
+    ) -> None: ...
 
     def flush(self, timeout: float) -> int:
         return 0

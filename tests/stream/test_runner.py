@@ -1,4 +1,6 @@
-"""What the runner does besides surviving: rejects, the breaker, retries, sides, snapshots, stopping."""
+"""What the runner does besides surviving: rejects, the breaker, retries, sides, snapshots,
+stopping.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,25 @@ def sink(broker: MemoryBroker, clock: Callable[[], int] = now_us) -> KafkaSink:
     return KafkaSink(broker, "toy", instance="0", profile=b"0123abcd", clock=clock)
 
 
-def runner(broker: MemoryBroker, stage: Stage[object] | CountStage | CopyStage, url: str = "", *,
-           batch: int = 4000) -> Runner:
+def runner(
+    broker: MemoryBroker,
+    stage: Stage[object] | CountStage | CopyStage,
+    url: str = "",
+    *,
+    batch: int = 4000,
+) -> Runner:
     clock = Clock()
-    return Runner(stage, broker, sink(broker, clock), snapshots=Snapshots(url) if url else None, clock=clock,
-                  batch=batch, snapshot_every=3, side_every=0, executor=Inline())
+    return Runner(
+        stage,
+        broker,
+        sink(broker, clock),
+        snapshots=Snapshots(url) if url else None,
+        clock=clock,
+        batch=batch,
+        snapshot_every=3,
+        side_every=0,
+        executor=Inline(),
+    )
 
 
 def send(broker: MemoryBroker, *values: bytes, topic: str = "in") -> None:
@@ -47,7 +63,9 @@ def until_idle(run: Runner) -> int:
 
 
 def outputs(broker: MemoryBroker) -> list[bytes]:
-    return [(record.value or b"").split(b" ")[0] for _, _, record in broker.committed_records("out")]
+    return [
+        (record.value or b"").split(b" ")[0] for _, _, record in broker.committed_records("out")
+    ]
 
 
 def test_one_poison_record_is_isolated_and_its_neighbours_pass() -> None:
@@ -56,11 +74,21 @@ def test_one_poison_record_is_isolated_and_its_neighbours_pass() -> None:
     run = runner(broker, CountStage())
     assert until_idle(run) == 6
     assert outputs(broker) == [b"10", b"12", b"14"]
-    dead = {record.value: dict(record.headers or []) for _, _, record in broker.committed_records("transactions.dlq")}
+    dead = {
+        record.value: dict(record.headers or [])
+        for _, _, record in broker.committed_records("transactions.dlq")
+    }
     assert set(dead) == {b"boom:11", b"bad:13", b"boom:15"}
     told = dead[b"boom:11"]
-    assert (told["tidegate-reason"], told["tidegate-exception"]) == (b"exception", b"ZeroDivisionError")
-    assert (told["tidegate-topic"], told["tidegate-partition"], told["tidegate-offset"]) == (b"in", b"0", b"1")
+    assert (told["tidegate-reason"], told["tidegate-exception"]) == (
+        b"exception",
+        b"ZeroDivisionError",
+    )
+    assert (told["tidegate-topic"], told["tidegate-partition"], told["tidegate-offset"]) == (
+        b"in",
+        b"0",
+        b"1",
+    )
     assert told["from"] == b"test"
     assert run.progress.processed == 6
     assert run.progress.rejected == 3
@@ -83,7 +111,9 @@ def test_the_breaker_stops_before_anything_of_the_batch_is_committed(bad: int, s
     if not stops:
         assert until_idle(run) == 900
         return
-    with pytest.raises(Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"):
+    with pytest.raises(
+        Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"
+    ):
         until_idle(run)
     assert broker.committed_records("transactions.dlq") == []
 
@@ -105,7 +135,9 @@ def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None
     run = Runner(Shy(), broker, sink(broker, clock), snapshots=None, clock=clock)
     send(broker, b"1", b"2")
     polls: list[int] = []
-    broker.hook = lambda name, done: polls.append(clock.now) if name == "poll" and not done else None
+    broker.hook = lambda name, done: (
+        polls.append(clock.now) if name == "poll" and not done else None
+    )
     while not run.run_once():
         assert len(polls) < 1000
     assert outputs(broker) == [b"1", b"2"]
@@ -156,8 +188,9 @@ def test_a_stateless_stage_has_read_its_side_before_it_is_ready_and_follows_it()
     assert run.progress.restored
 
 
-def test_damaged_snapshots_are_skipped_with_a_warning(caplog: pytest.LogCaptureFixture,
-                                                      tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_damaged_snapshots_are_skipped_with_a_warning(
+    caplog: pytest.LogCaptureFixture, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("snapshots")
     broker = MemoryBroker(TOPICS)
     run = runner(broker, CountStage(), f"file://{folder}", batch=2)
@@ -206,7 +239,8 @@ def test_missing_topics_and_wide_sides_are_refused() -> None:
 
 
 def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
-        kafka: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    kafka: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     broker, name = KafkaBroker(Settings(kafka=kafka)), uuid.uuid4().hex[:8]
     source, side, to = f"in-{name}", f"side-{name}", "out"
     for topic, partitions in ((source, 2), (side, 1)):
@@ -220,8 +254,13 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
         side: str | None = f"side-{source[3:]}"
 
     def start(instance: str) -> tuple[Runner, threading.Thread, threading.Event]:
-        kafka_sink = KafkaSink(broker, OnKafka.name, instance=instance, profile=b"0123abcd", clock=now_us)
-        run, stop = Runner(OnKafka(), broker, kafka_sink, snapshots=Snapshots(url), batch=50), threading.Event()
+        kafka_sink = KafkaSink(
+            broker, OnKafka.name, instance=instance, profile=b"0123abcd", clock=now_us
+        )
+        run, stop = (
+            Runner(OnKafka(), broker, kafka_sink, snapshots=Snapshots(url), batch=50),
+            threading.Event(),
+        )
         thread = threading.Thread(target=run.run, args=(stop,))
         thread.start()
         return run, thread, stop
@@ -231,7 +270,11 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
     found: list[bytes] = []
 
     def all_out(count: int) -> bool:
-        found.extend((value or b"").split(b" ")[0] for batch in reader.poll(1000, 0.1) for value in batch.values)
+        found.extend(
+            (value or b"").split(b" ")[0]
+            for batch in reader.poll(1000, 0.1)
+            for value in batch.values
+        )
         return len(found) >= count
 
     producer, failures = broker.producer(), list[Exception | None]()
@@ -245,7 +288,12 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
             producer.produce(side, b"", b"%d" % at, failures.append)
     producer.flush(5)
     eventually(lambda: all_out(400), 30)
-    eventually(lambda: all(run.progress.restored and len(run.progress.partitions) == 1 for run, *_ in workers), 20)
+    eventually(
+        lambda: all(
+            run.progress.restored and len(run.progress.partitions) == 1 for run, *_ in workers
+        ),
+        20,
+    )
     before = {tp: digest for run, *_ in workers for tp, digest in run.digests().items()}
     for _, thread, stop in workers:
         stop.set()
@@ -288,7 +336,9 @@ def test_what_a_state_does_not_reach_back_to_is_not_read_again(kept: bool) -> No
     send(broker, *[b"1:%d" % at for at in range(3)])
     until_idle(run)
     if kept:
-        assert Snapshots(url).offsets("toy", run._restorer._tag, 0), "one, that is too old in the end"
+        assert Snapshots(url).offsets("toy", run._restorer._tag, 0), (
+            "one, that is too old in the end"
+        )
     send(broker, *[b"1:%d" % at for at in range(20)])
     run._snapshotter = None
     until_idle(run)

@@ -1,4 +1,6 @@
-"""The side topic as a step follows it: what memory no longer holds is read from the log, and nothing is read twice."""
+"""The side topic as a step follows it: what memory no longer holds is read from the log, and
+nothing is read twice.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +12,15 @@ from tidegate.broker.records import TopicPartition
 from tidegate.stream.side_topic import SideLog
 
 
-@given(sizes=st.lists(st.integers(0, 40), max_size=30), hold=st.integers(0, 200), ask=st.tuples(st.integers(0, 30),
-                                                                                             st.integers(0, 30)),
-       start=st.integers(0, 30))
-def test_any_range_is_whole_whatever_memory_holds(sizes: list[int], hold: int, ask: tuple[int, int],
-                                                  start: int) -> None:
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=30),
+    hold=st.integers(0, 200),
+    ask=st.tuples(st.integers(0, 30), st.integers(0, 30)),
+    start=st.integers(0, 30),
+)
+def test_any_range_is_whole_whatever_memory_holds(
+    sizes: list[int], hold: int, ask: tuple[int, int], start: int
+) -> None:
     broker = MemoryBroker({"side": 1})
     log = SideLog(broker.consumer(None), TopicPartition("side", 0), hold)
     values = [b"%d:" % at + b"x" * size for at, size in enumerate(sizes)]
@@ -25,7 +31,9 @@ def test_any_range_is_whole_whatever_memory_holds(sizes: list[int], hold: int, a
         assert log.held <= hold
     low, high = sorted(min(bound, len(values)) for bound in ask)
     for _ in range(2):
-        assert [value for batch in log.read(low, high) for value in batch.values] == values[low:high]
+        assert [value for batch in log.read(low, high) for value in batch.values] == values[
+            low:high
+        ]
     broker.append("side", b"k", b"last", None, None)
     log.poll()
     assert log.end == len(values) + 1

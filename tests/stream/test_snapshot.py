@@ -12,14 +12,25 @@ from tidegate.stream import input_order as interleaving
 from tidegate.stream.input_order import Pair
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshot, Snapshots, decode, encode
 
-ROW = np.dtype([("key", "<u8"), ("panes", [("count", "<i8"), ("sum", "<i8")], (3,)), ("name", "S4")])
+ROW = np.dtype(
+    [("key", "<u8"), ("panes", [("count", "<i8"), ("sum", "<i8")], (3,)), ("name", "S4")]
+)
 
 
 def sample(offset: int = 7) -> Snapshot:
     rows = np.zeros(5, ROW)
     rows["key"], rows["panes"]["sum"], rows["name"] = np.arange(5), 9, b"abc"
-    return Snapshot(offset, 3, {"rows": rows, "none": np.zeros((0, 4)), "bits": np.array([True, False]),
-                                "every_other": np.arange(10)[::2], "one": np.array(3.5)})
+    return Snapshot(
+        offset,
+        3,
+        {
+            "rows": rows,
+            "none": np.zeros((0, 4)),
+            "bits": np.array([True, False]),
+            "every_other": np.arange(10)[::2],
+            "one": np.array(3.5),
+        },
+    )
 
 
 def assert_equal(found: Snapshot, expected: Snapshot) -> None:
@@ -33,7 +44,9 @@ def assert_equal(found: Snapshot, expected: Snapshot) -> None:
 
 @pytest.mark.parametrize("scheme", ["memory", "file"])
 def test_what_is_saved_is_loaded_and_two_are_kept(scheme: str, tmp_path: Path) -> None:
-    snapshots = Snapshots(f"memory://{uuid.uuid4().hex}" if scheme == "memory" else f"file://{tmp_path}/made/later")
+    snapshots = Snapshots(
+        f"memory://{uuid.uuid4().hex}" if scheme == "memory" else f"file://{tmp_path}/made/later"
+    )
     assert snapshots.offsets("s", "t", 0) == []
     for offset in (5, 100, 9):
         snapshots.save("s", "t", 0, sample(offset))
@@ -49,7 +62,7 @@ def test_what_is_saved_is_loaded_and_two_are_kept(scheme: str, tmp_path: Path) -
 def test_any_damage_is_noticed(data: st.DataObject) -> None:
     content = bytearray(b"".join(encode(sample())))
     if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content) - 1)):]
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
     else:
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(DamagedSnapshotError):
@@ -69,7 +82,7 @@ def test_notes_come_back_as_they_were(steps: list[tuple[int, int]]) -> None:
         pairs.append(Pair(offset, side))
     assert interleaving.decode(interleaving.encode(pairs)) == pairs
     for index, pair in enumerate(pairs):
-        assert interleaving.after(pairs, pair.side) == pairs[index + 1:]
+        assert interleaving.after(pairs, pair.side) == pairs[index + 1 :]
 
 
 def test_five_hundred_pairs_fit_into_a_note() -> None:

@@ -1,4 +1,6 @@
-"""A stateful stage with a side input that keeps the exact fold it is, and a stateless copy of bytes."""
+"""A stateful stage with a side input that keeps the exact fold it is, and a stateless copy of
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ KEYS = 8
 
 
 class Counters:
-    """Per key: events, and their order mixed into a hash that any change of order changes; the factor of the side."""
+    """Per key: events, and their order mixed into a hash that any change of order changes; the
+    factor of the side.
+    """
 
     def __init__(self, counts: np.ndarray | None = None) -> None:
         self.counts = np.zeros((KEYS + 1, 2), np.int64) if counts is None else counts.copy()
@@ -46,7 +50,9 @@ class Counters:
 
 
 class CountStage:
-    """Values are `KEY:ID`; `bad:` is rejected, `boom:` raises. Emits `ID COUNT` for each good event."""
+    """Values are `KEY:ID`; `bad:` is rejected, `boom:` raises. Emits `ID COUNT` for each good
+    event.
+    """
 
     name = "toy"
     input = "in"
@@ -57,7 +63,9 @@ class CountStage:
     def new_state(self, partition: int, partitions: int) -> Counters:
         return Counters()
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> Counters:
+    def load_state(
+        self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]
+    ) -> Counters:
         return Counters(arrays["counts"])
 
     def absorb(self, state: Counters, batch: Batch) -> None:
@@ -94,7 +102,9 @@ class CopyStage:
     def new_state(self, partition: int, partitions: int) -> NoState:
         return NoState()
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> NoState:
+    def load_state(
+        self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]
+    ) -> NoState:
         return NoState()
 
     def absorb(self, state: NoState, batch: Batch) -> None:

@@ -1,4 +1,6 @@
-"""Card traffic whose customers and fraudsters change their ways on one day: what the model knew of fraud is gone."""
+"""Card traffic whose customers and fraudsters change their ways on one day: what the model knew of
+fraud is gone.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ TABLET, LEISURE, AWAY = 1, 2, 4
 
 
 class Story(NamedTuple):
-    """Frames in the order of time, with `label`: what the first model learns, and the traffic that comes after."""
+    """Frames in the order of time, with `label`: what the first model learns, and the traffic that
+    comes after.
+    """
 
     history: pd.DataFrame
     calm: pd.DataFrame
@@ -26,7 +30,9 @@ class Story(NamedTuple):
 
 
 def story(seed: int = 7) -> Story:
-    """60 days to learn from, and 60 of traffic of the same customers, whose ways change after the first 10."""
+    """60 days to learn from, and 60 of traffic of the same customers, whose ways change after the
+    first 10.
+    """
     card, town = load_profile("card"), {"accounts": 375, "merchants": 75}
     history, traffic = (simulate_history(card, rows, seed, **town) for rows in (30_000, 24_000))
     traffic["timestamp"] += pd.Timedelta(days=60)
@@ -38,17 +44,21 @@ def story(seed: int = 7) -> Story:
 
 
 def drifted(frame: pd.DataFrame, chance: np.random.Generator) -> pd.DataFrame:
-    """The same customers, half of whose payments moved to the phone; all known frauds gone, and another one come.
+    """The same customers, half of whose payments moved to the phone; all known frauds gone, and
+    another one come.
 
-    The new fraud spends on a tablet, for entertainment, 25 to 35 km from the customer's home. Customers do each of
-    these, and often two of them at once; all three were hardly ever seen together.
+    The new fraud spends on a tablet, for entertainment, 25 to 35 km from the customer's home.
+    Customers do each of these, and often two of them at once; all three were hardly ever seen
+    together.
     """
     made = frame[frame["label"] == 0].copy()
     size = len(made)
     phone = chance.random(size) < 0.5
     made.loc[phone, ["device_type", "is_online"]] = ["mobile", True]
     fraud = chance.random(size) < FRAUDS
-    pairs = chance.choice([0, TABLET | LEISURE, TABLET | AWAY, LEISURE | AWAY], size, p=[0.85, 0.05, 0.05, 0.05])
+    pairs = chance.choice(
+        [0, TABLET | LEISURE, TABLET | AWAY, LEISURE | AWAY], size, p=[0.85, 0.05, 0.05, 0.05]
+    )
     traits = np.where(fraud, TABLET | LEISURE | AWAY, pairs)
     made.loc[traits & TABLET > 0, "device_type"] = "tablet"
     made.loc[traits & LEISURE > 0, ["merchant_type", "merchant_category"]] = ["entertainment", 7832]

@@ -33,9 +33,15 @@ class Pipeline:
 
     def __post_init__(self) -> None:
         self.port = free_port()
-        self.env = {**os.environ, "TIDEGATE_HOME": str(self.home), "TIDEGATE_PROFILE": self.profile,
-                    "TIDEGATE_PORT": str(self.port), "TIDEGATE_DASHBOARD_PORT": str(free_port()),
-                    "TIDEGATE_KAFKA_PORT": str(free_port()), **self.env}
+        self.env = {
+            **os.environ,
+            "TIDEGATE_HOME": str(self.home),
+            "TIDEGATE_PROFILE": self.profile,
+            "TIDEGATE_PORT": str(self.port),
+            "TIDEGATE_DASHBOARD_PORT": str(free_port()),
+            "TIDEGATE_KAFKA_PORT": str(free_port()),
+            **self.env,
+        }
         self.output = self.home / "up.txt"
 
     def command(self, *arguments: str) -> list[str]:
@@ -45,8 +51,14 @@ class Pipeline:
         """Run `tidegate up` until it is ready."""
         self.home.mkdir(parents=True, exist_ok=True)
         with self.output.open("ab") as output:
-            self.process = subprocess.Popen(self.command("up", *self.arguments), cwd=self.cwd, env=self.env,
-                                            stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                self.command("up", *self.arguments),
+                cwd=self.cwd,
+                env=self.env,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+            )
         try:
             eventually(self._ready_or_dead, timeout)
         except AssertionError as error:
@@ -60,7 +72,11 @@ class Pipeline:
     def processed(self, stage: str) -> int:
         """Records that a stage's processes have dealt with."""
         done = self.run("status", "--json")
-        return sum(one["processed"] for one in json.loads(done.stdout)["processes"] if one["stage"] == stage)
+        return sum(
+            one["processed"]
+            for one in json.loads(done.stdout)["processes"]
+            if one["stage"] == stage
+        )
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 15.0) -> int:
         """End it; returns the exit code, and fails when it is not gone in time."""
@@ -70,8 +86,15 @@ class Pipeline:
 
     def run(self, *arguments: str, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Another command beside it."""
-        return subprocess.run(self.command(*arguments), cwd=ROOT, env=self.env, capture_output=True, text=True,
-                              timeout=timeout, check=False)
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
 
     def pid(self, name: str) -> int:
         """The process behind a name of the table."""

@@ -32,15 +32,30 @@ def database(postgres: str) -> str:
     return postgres.rpartition("/")[0] + f"/{name}"
 
 
-def test_a_post_becomes_a_row_of_that_database(tmp_path: Path, kafka_elsewhere: str, database: str) -> None:
-    pipeline = Pipeline(tmp_path / "home", "wallet", arguments=("--kafka", kafka_elsewhere, "--db", database))
+def test_a_post_becomes_a_row_of_that_database(
+    tmp_path: Path, kafka_elsewhere: str, database: str
+) -> None:
+    pipeline = Pipeline(
+        tmp_path / "home", "wallet", arguments=("--kafka", kafka_elsewhere, "--db", database)
+    )
     try:
         pipeline.start()
-        status, _ = pipeline.post("/v1/transactions?wait_ms=10000", {
-            "transaction_id": "w-1", "user_id": "u-1", "transaction_type": "retiro", "amount": 50.0,
-            "balance_before": 40.0, "balance_after": -10.0, "timestamp": "2026-01-31T12:00:00Z"})
+        status, _ = pipeline.post(
+            "/v1/transactions?wait_ms=10000",
+            {
+                "transaction_id": "w-1",
+                "user_id": "u-1",
+                "transaction_type": "retiro",
+                "amount": 50.0,
+                "balance_before": 40.0,
+                "balance_after": -10.0,
+                "timestamp": "2026-01-31T12:00:00Z",
+            },
+        )
         assert status == 200
-        status, row = eventually(lambda: (found := pipeline.get("/v1/transactions/w-1"))[0] == 200 and found, 20)
+        status, row = eventually(
+            lambda: (found := pipeline.get("/v1/transactions/w-1"))[0] == 200 and found, 20
+        )
         assert row["features"]["overdraft"] == 10.0
         assert not (pipeline.home / "tidegate.db").exists()
         assert not (pipeline.home / "kafka").exists()

@@ -1,4 +1,6 @@
-"""The loop closed: fraud changes, the model misses it, verdicts come, it learns, and a better one takes over."""
+"""The loop closed: fraud changes, the model misses it, verdicts come, it learns, and a better one
+takes over.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory, told: Story) -> Iterator[
     folder = tmp_path_factory.mktemp("loop")
     told.history.to_parquet(folder / "history.parquet")
     profile = folder / "card.yaml"
-    profile.write_text(CARD.path.read_text().replace("simulate: 60000", f"file: {folder / 'history.parquet'}"))
+    profile.write_text(
+        CARD.path.read_text().replace("simulate: 60000", f"file: {folder / 'history.parquet'}")
+    )
     made = Pipeline(folder / "home", profile=str(profile))
     made.start()
     yield made
@@ -70,7 +74,11 @@ def test_the_loop_is_closed(pipeline: Pipeline, told: Story, chromium: str) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     challenger = report["challenger"]
-    assert (report["outcome"], report["champion"], MOVED in report["drift"]) == ("promoted", champion, True)
+    assert (report["outcome"], report["champion"], MOVED in report["drift"]) == (
+        "promoted",
+        champion,
+        True,
+    )
     eventually(lambda: {one["bundle"] for one in models(pipeline)["scorers"]} == {challenger}, 60)
     restored = send(pipeline, told.third)
     assert restored.final > missed.final + 0.3, "the challenger finds it"
@@ -90,14 +98,20 @@ def send(pipeline: Pipeline, traffic: pd.DataFrame) -> Found:
     scores = scored(pipeline)
     made = np.array([scores[name] for name in traffic["transaction_id"]])
     frauds = traffic["label"].to_numpy() == 1
-    return Found(average_precision(made[:, 0], frauds),
-                 average_precision(made[:, 1 + CARD.models.names.index("online")], frauds))
+    return Found(
+        average_precision(made[:, 0], frauds),
+        average_precision(made[:, 1 + CARD.models.names.index("online")], frauds),
+    )
 
 
 def scored(pipeline: Pipeline) -> dict[str, list[float]]:
     """Of each row the final score, then each detector's."""
-    with closing(sqlite3.connect(f"file:{pipeline.home / 'tidegate.db'}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT transaction_id, score, scores FROM transactions").fetchall()
+    with closing(
+        sqlite3.connect(f"file:{pipeline.home / 'tidegate.db'}?mode=ro", uri=True)
+    ) as connection:
+        rows = connection.execute(
+            "SELECT transaction_id, score, scores FROM transactions"
+        ).fetchall()
     return {name: [final, *np.frombuffer(parts, "<f8").tolist()] for name, final, parts in rows}
 
 
@@ -107,17 +121,33 @@ def learn(pipeline: Pipeline, traffic: pd.DataFrame) -> None:
     file = pipeline.home.parent / "verdicts.parquet"
     traffic[["transaction_id", "label"]].to_parquet(file)
     assert pipeline.run("feedback", str(file), timeout=300).returncode == 0
-    wanted = eventually(lambda: (online := models(pipeline)["online"]) and online["labels"] >= before + len(traffic)
-                        and online, 120, every=0.5)
+    wanted = eventually(
+        lambda: (
+            (online := models(pipeline)["online"])
+            and online["labels"] >= before + len(traffic)
+            and online
+        ),
+        120,
+        every=0.5,
+    )
     assert not wanted["frozen"]
-    eventually(lambda: re.search(rf"^tidegate_online_labels {float(wanted['labels'])}$", metrics(pipeline, "score"),
-                                 re.MULTILINE), 60)
+    eventually(
+        lambda: re.search(
+            rf"^tidegate_online_labels {float(wanted['labels'])}$",
+            metrics(pipeline, "score"),
+            re.MULTILINE,
+        ),
+        60,
+    )
 
 
 def psi(pipeline: Pipeline, column: str) -> float:
     """What persist's metrics say of an input; 0 while they say nothing."""
-    found = re.search(rf'^tidegate_drift_psi{{feature="{column}",kind="input"}} (\S+)$', metrics(pipeline, "persist"),
-                      re.MULTILINE)
+    found = re.search(
+        rf'^tidegate_drift_psi{{feature="{column}",kind="input"}} (\S+)$',
+        metrics(pipeline, "persist"),
+        re.MULTILINE,
+    )
     return float(found[1]) if found else 0.0
 
 
@@ -138,7 +168,9 @@ def models(pipeline: Pipeline) -> dict[str, Any]:
 def shown(pipeline: Pipeline, chromium: str, bundle: str, column: str, value: float) -> None:
     """The page names the bundle that scores, and how far the column has moved."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{pipeline.env['TIDEGATE_DASHBOARD_PORT']}/models")
         expect(page.locator("#champion-text")).to_have_text(f"{bundle}, used by 1 of 1 scorers")

@@ -1,4 +1,6 @@
-"""A retraining, a backtest and a shadow on rows and verdicts that went through the running pipeline."""
+"""A retraining, a backtest and a shadow on rows and verdicts that went through the running
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -66,25 +68,46 @@ def champion(pipeline: Pipeline) -> str:
     return next(str(row["bundle"]) for row in rows if row["champion"])
 
 
-def test_rows_and_verdicts_of_the_database_make_a_better_champion(pipeline: Pipeline, history: pd.DataFrame,
-                                                                  tmp_path: Path) -> None:
+def test_rows_and_verdicts_of_the_database_make_a_better_champion(
+    pipeline: Pipeline, history: pd.DataFrame, tmp_path: Path
+) -> None:
     mixed = history.assign(label=np.random.default_rng(1).permutation(history["label"]))
     mixed.to_parquet(tmp_path / "mixed.parquet")
-    assert pipeline.run("train", "--history", str(tmp_path / "mixed.parquet"), "--promote", timeout=300).returncode == 0
+    assert (
+        pipeline.run(
+            "train", "--history", str(tmp_path / "mixed.parquet"), "--promote", timeout=300
+        ).returncode
+        == 0
+    )
     poor = champion(pipeline)
     history.drop(columns="label").to_parquet(tmp_path / "rows.parquet")
     assert pipeline.run("send", str(tmp_path / "rows.parquet"), timeout=300).returncode == 0
-    verdicts = [{"transaction_id": name, "verdict": "fraud" if fraud else "legitimate", "label_id": f"l-{name}"}
-                for name, fraud in zip(history["transaction_id"], history["label"], strict=True)]
+    verdicts = [
+        {
+            "transaction_id": name,
+            "verdict": "fraud" if fraud else "legitimate",
+            "label_id": f"l-{name}",
+        }
+        for name, fraud in zip(history["transaction_id"], history["label"], strict=True)
+    ]
     for start in range(0, COUNT, 5000):
-        assert pipeline.post("/v1/feedback", verdicts[start:start + 5000])[0] == 202
+        assert pipeline.post("/v1/feedback", verdicts[start : start + 5000])[0] == 202
     eventually(lambda: pipeline.processed("learn") == COUNT, 120, every=1.0)
     found = retrain(pipeline, 0, "--since", "2000-01-01")
-    assert (found["outcome"], found["champion"], found["challenger"]) == ("promoted", poor, champion(pipeline))
-    assert found["challenger_metrics"]["average_precision"] > found["champion_metrics"]["average_precision"] + 0.1
+    assert (found["outcome"], found["champion"], found["challenger"]) == (
+        "promoted",
+        poor,
+        champion(pipeline),
+    )
+    assert (
+        found["challenger_metrics"]["average_precision"]
+        > found["champion_metrics"]["average_precision"] + 0.1
+    )
     status, switched = pipeline.post("/v1/models/rollback", {})
     assert (status, switched["champion"], switched["previous"]) == (202, poor, found["challenger"])
-    eventually(lambda: {one["bundle"] for one in pipeline.get("/v1/models")[1]["scorers"]} == {poor}, 20)
+    eventually(
+        lambda: {one["bundle"] for one in pipeline.get("/v1/models")[1]["scorers"]} == {poor}, 20
+    )
 
 
 def decided_again(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
@@ -98,25 +121,36 @@ def decided_again(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
 
 def test_a_candidate_decides_the_rows_and_the_raw_topic_again(pipeline: Pipeline) -> None:
     poor = champion(pipeline)
-    better = next(one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"])
+    better = next(
+        one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"]
+    )
     rows = decided_again(pipeline, "--bundle", better, "--since", "2000-01-01")
-    assert (rows["champion"]["name"], rows["candidate"]["name"]) == (f"as decided by {poor}", f"candidate {better}")
+    assert (rows["champion"]["name"], rows["candidate"]["name"]) == (
+        f"as decided by {poor}",
+        f"candidate {better}",
+    )
     topic = decided_again(pipeline, "--bundle", better, "--topic")
     assert topic["champion"]["name"] == f"champion {poor}"
     for found in (rows, topic):
         assert found["candidate"]["metrics"]["average_precision"] > (
-            found["champion"]["metrics"]["average_precision"] + 0.1)
+            found["champion"]["metrics"]["average_precision"] + 0.1
+        )
         assert found["disagreements"]["examples"]
-    stored = pipeline.get("/v1/transactions/" + rows["disagreements"]["examples"][0]["transaction_id"])[1]
+    stored = pipeline.get(
+        "/v1/transactions/" + rows["disagreements"]["examples"][0]["transaction_id"]
+    )[1]
     assert {name: stored[name] for name in ("decision", "score")} == {
-        name: rows["disagreements"]["examples"][0]["champion"][name] for name in ("decision", "score")}
+        name: rows["disagreements"]["examples"][0]["champion"][name]
+        for name in ("decision", "score")
+    }
     same = decided_again(pipeline, "--bundle", "champion", "--topic")
     assert same["disagreements"]["rows"] == 0
     assert champion(pipeline) == poor
 
 
-def test_a_file_serves_as_well_and_the_margin_is_kept_to(pipeline: Pipeline, history: pd.DataFrame,
-                                                         tmp_path: Path) -> None:
+def test_a_file_serves_as_well_and_the_margin_is_kept_to(
+    pipeline: Pipeline, history: pd.DataFrame, tmp_path: Path
+) -> None:
     before = champion(pipeline)
     history.to_csv(tmp_path / "new.csv", index=False)
     found = retrain(pipeline, 3, "--data", str(tmp_path / "new.csv"), "--margin", "0.99")
@@ -124,8 +158,9 @@ def test_a_file_serves_as_well_and_the_margin_is_kept_to(pipeline: Pipeline, his
     assert found["challenger"] != before
 
 
-def test_bad_data_changes_nothing_and_leaves_a_report(pipeline: Pipeline, history: pd.DataFrame,
-                                                      tmp_path: Path) -> None:
+def test_bad_data_changes_nothing_and_leaves_a_report(
+    pipeline: Pipeline, history: pd.DataFrame, tmp_path: Path
+) -> None:
     before, file = champion(pipeline), tmp_path / "bad.parquet"
     history.assign(amount=-1.0).to_parquet(file)
     found = retrain(pipeline, 65, "--data", str(file))
@@ -139,23 +174,38 @@ def test_bad_data_changes_nothing_and_leaves_a_report(pipeline: Pipeline, histor
     assert pipeline.run("retrain", "--data", str(tmp_path / "none.csv")).returncode == 78
 
 
-def test_a_shadow_scores_beside_the_champion_and_is_compared(pipeline: Pipeline, history: pd.DataFrame) -> None:
+def test_a_shadow_scores_beside_the_champion_and_is_compared(
+    pipeline: Pipeline, history: pd.DataFrame
+) -> None:
     before = champion(pipeline)
-    other = next(one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"])
+    other = next(
+        one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"]
+    )
     assert pipeline.run("models", "compare").returncode == 78
     assert pipeline.run("models", "shadow", other).returncode == 0
     row = {**history.drop(columns="label").iloc[0].to_dict(), "timestamp": "2026-01-31T12:00:00Z"}
-    row = {name: value.item() if isinstance(value, np.generic) else value for name, value in row.items()}
+    row = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in row.items()
+    }
     numbers = iter(range(1000))
 
     def shadowed() -> bool:
         name = f"beside-{next(numbers)}"
-        assert pipeline.post("/v1/transactions?wait_ms=5000", row | {"transaction_id": name})[0] == 200
-        found = eventually(lambda: (got := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and got[1], 20)
+        assert (
+            pipeline.post("/v1/transactions?wait_ms=5000", row | {"transaction_id": name})[0] == 200
+        )
+        found = eventually(
+            lambda: (got := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and got[1], 20
+        )
         return bool(found["bundle"] == before and "shadow" in found["scores"])
 
     eventually(shadowed, 20)
     found = json.loads(pipeline.run("models", "compare", "--json").stdout)
-    assert (found["shadow"], found["rows"] >= 1, 0 <= found["agreement"] <= 1) == (other, True, True)
+    assert (found["shadow"], found["rows"] >= 1, 0 <= found["agreement"] <= 1) == (
+        other,
+        True,
+        True,
+    )
     assert pipeline.run("models", "shadow", "--off").returncode == 0
     eventually(lambda: not shadowed(), 20)

@@ -32,7 +32,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 def scorers(pipeline: Pipeline) -> list[dict[str, Any]]:
     done = pipeline.run("status", "--json")
-    return [process for process in json.loads(done.stdout)["processes"] if process["stage"] == "score"]
+    return [
+        process for process in json.loads(done.stdout)["processes"] if process["stage"] == "score"
+    ]
 
 
 def test_three_score_without_loss_or_duplicates(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -42,7 +44,10 @@ def test_three_score_without_loss_or_duplicates(pipeline: Pipeline, tmp_path: Pa
     done = pipeline.run("send", str(file), "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (json.loads(done.stdout)["rows"], pipeline.rows()) == (COUNT, COUNT)
-    found = eventually(lambda: sum(one["processed"] for one in scorers(pipeline)) == COUNT and scorers(pipeline), 20)
+    found = eventually(
+        lambda: sum(one["processed"] for one in scorers(pipeline)) == COUNT and scorers(pipeline),
+        20,
+    )
     assert len(found) == 3
     assert all(one["processed"] > 0 for one in found)
     assigned = sorted(number for one in found for number in one["partitions"])
@@ -64,7 +69,9 @@ def learnt(pipeline: Pipeline) -> int:
     """The labels that a transaction posted now is scored with."""
     name = f"after-{time.monotonic_ns()}"
     pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))
-    _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    _, row = eventually(
+        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10
+    )
     return int(row["online_labels"])
 
 
@@ -72,9 +79,15 @@ def test_a_decision_is_replayed_and_a_changed_row_is_found_out(pipeline: Pipelin
     name = f"after-verdicts-{learnt(pipeline)}"  # scored by weights that have learnt
     assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
     eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 10)
-    assert answer(pipeline, "replay", name) == {"transaction_id": name, "same": True, "differences": []}
+    assert answer(pipeline, "replay", name) == {
+        "transaction_id": name,
+        "same": True,
+        "differences": [],
+    }
     with closing(sqlite3.connect(pipeline.home / "tidegate.db", timeout=30)) as database:
-        database.execute("UPDATE transactions SET score = score + 1e-12 WHERE transaction_id = ?", (name,))
+        database.execute(
+            "UPDATE transactions SET score = score + 1e-12 WHERE transaction_id = ?", (name,)
+        )
         database.commit()
     done = pipeline.run("replay", name, "--json")
     assert done.returncode == 1
@@ -86,22 +99,34 @@ def test_a_decision_is_replayed_and_a_changed_row_is_found_out(pipeline: Pipelin
 def test_a_row_that_lacks_a_score_gets_a_revision(pipeline: Pipeline) -> None:
     name = f"rescored-{learnt(pipeline)}"
     assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
-    _, whole = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    _, whole = eventually(
+        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10
+    )
     with closing(sqlite3.connect(pipeline.home / "tidegate.db", timeout=30)) as database:
-        (packed,) = database.execute("SELECT scores FROM transactions WHERE transaction_id = ?", (name,)).fetchone()
-        database.execute("UPDATE transactions SET scores = ? WHERE transaction_id = ?",
-                         (struct.pack("<d", math.nan) + packed[8:], name))
+        (packed,) = database.execute(
+            "SELECT scores FROM transactions WHERE transaction_id = ?", (name,)
+        ).fetchone()
+        database.execute(
+            "UPDATE transactions SET scores = ? WHERE transaction_id = ?",
+            (struct.pack("<d", math.nan) + packed[8:], name),
+        )
         database.commit()
     assert answer(pipeline, "rescore") == {"degraded": 1, "revised": 1, "failures": {}}
     _, row = pipeline.get(f"/v1/transactions/{name}")
     assert len(row["degraded"]) == 1
     assert {key: row["revision"][key] for key in ("score", "decision", "scores")} == {
-        "score": whole["score"], "decision": whole["decision"],
-        "scores": {detector: whole["scores"][detector] for detector in row["revision"]["scores"]}}
+        "score": whole["score"],
+        "decision": whole["decision"],
+        "scores": {detector: whole["scores"][detector] for detector in row["revision"]["scores"]},
+    }
 
 
 def test_a_promotion_and_its_rollback_reach_all_scorers(pipeline: Pipeline, tmp_path: Path) -> None:
-    (first,) = [row["bundle"] for row in json.loads(pipeline.run("models", "list", "--json").stdout) if row["champion"]]
+    (first,) = [
+        row["bundle"]
+        for row in json.loads(pipeline.run("models", "list", "--json").stdout)
+        if row["champion"]
+    ]
     history = tmp_path / "history.parquet"
     simulate_history(load_profile("card"), COUNT, seed=9).to_parquet(history)
     second = answer(pipeline, "train", "--history", str(history))["bundle"]
@@ -125,11 +150,20 @@ def answer(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
 def scored_by(pipeline: Pipeline) -> str:
     name = f"by-{time.monotonic_ns()}"
     assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
-    _, row = eventually(lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10)
+    _, row = eventually(
+        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10
+    )
     return str(row["bundle"])
 
 
 def transaction(name: str) -> dict[str, object]:
-    return {"transaction_id": name, "user_id": "user-1", "amount": 950.0, "merchant": "m-1",
-            "timestamp": "2026-01-31T02:00:00Z", "merchant_type": "gambling", "device_type": "desktop",
-            "location_match": False}
+    return {
+        "transaction_id": name,
+        "user_id": "user-1",
+        "amount": 950.0,
+        "merchant": "m-1",
+        "timestamp": "2026-01-31T02:00:00Z",
+        "merchant_type": "gambling",
+        "device_type": "desktop",
+        "location_match": False,
+    }

@@ -26,7 +26,9 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:
     made.stop()
 
 
-def test_it_makes_topics_tables_and_a_champion_from_a_given_folder(broker: EmbeddedKafka, tmp_path: Path) -> None:
+def test_it_makes_topics_tables_and_a_champion_from_a_given_folder(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
     folder, bundle = card_bundle()
     shutil.copytree(folder / bundle.hash, tmp_path / "models" / bundle.hash)
     pipeline = Pipeline(tmp_path / "home", env={"TIDEGATE_KAFKA": broker.address})

@@ -23,13 +23,22 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 
 def transaction(number: int) -> dict[str, object]:
-    return {"transaction_id": f"t-{number}", "user_id": f"user-{number % 5}", "amount": 12.5, "merchant": "m-1",
-            "timestamp": "2026-01-31T12:00:00Z", "merchant_type": "grocery", "device_type": "mobile",
-            "location_match": True}
+    return {
+        "transaction_id": f"t-{number}",
+        "user_id": f"user-{number % 5}",
+        "amount": 12.5,
+        "merchant": "m-1",
+        "timestamp": "2026-01-31T12:00:00Z",
+        "merchant_type": "grocery",
+        "device_type": "mobile",
+        "location_match": True,
+    }
 
 
 def post(pipeline: Pipeline, first: int, count: int) -> None:
-    status, answer = pipeline.post("/v1/transactions/batch", [transaction(first + i) for i in range(count)])
+    status, answer = pipeline.post(
+        "/v1/transactions/batch", [transaction(first + i) for i in range(count)]
+    )
     assert (status, answer["accepted"]) == (202, count)
 
 
@@ -52,7 +61,9 @@ def test_a_killed_stage_is_started_again_and_nothing_is_lost(pipeline: Pipeline)
 
 
 def test_status_names_every_process(pipeline: Pipeline) -> None:
-    done = eventually(lambda: (found := pipeline.run("status", "--json")).returncode == 0 and found, 30)
+    done = eventually(
+        lambda: (found := pipeline.run("status", "--json")).returncode == 0 and found, 30
+    )
     names = {process["process"] for process in json.loads(done.stdout)["processes"]}
     assert {"preprocess", "preprocess-2", "score", "persist", "label", "learn"} <= names
 
@@ -74,7 +85,11 @@ def test_a_taken_port_is_refused(pipeline: Pipeline, tmp_path: Path) -> None:
 def test_sigterm_drains_everything_and_the_next_start_goes_on(pipeline: Pipeline) -> None:
     rows, family = pipeline.rows(), pipeline.family()
     assert pipeline.stop(signal.SIGTERM) == 0
-    assert not [member for member in family if member.is_running() and member.status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        member
+        for member in family
+        if member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    ]
     pipeline.start(timeout=150)
     post(pipeline, 2000, 50)
     eventually(lambda: pipeline.rows() == rows + 50, 20)
@@ -86,8 +101,16 @@ def test_nothing_survives_a_killed_supervisor(pipeline: Pipeline) -> None:
     assert pipeline.process is not None
     pipeline.process.kill()
     pipeline.process.wait()
-    eventually(lambda: not [member for member in family if member.is_running()
-                            and member.status() != psutil.STATUS_ZOMBIE], 5)
+    eventually(
+        lambda: (
+            not [
+                member
+                for member in family
+                if member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+            ]
+        ),
+        5,
+    )
     rows = pipeline.rows()
     pipeline.start(timeout=150)
     post(pipeline, 3000, 50)

@@ -8,8 +8,8 @@ from typing import Protocol
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 
 Assigned = Callable[[list[TopicPartition]], Mapping[TopicPartition, int]]
-"""Called with the partitions just assigned; answers with the offset to start each from. A partition left out of the
-answer is assigned paused: seek and resume it when ready."""
+"""Called with the partitions just assigned; answers with the offset to start each from. A partition
+left out of the answer is assigned paused: seek and resume it when ready."""
 Revoked = Callable[[list[TopicPartition]], None]
 """Called with the partitions taken away or lost."""
 Delivered = Callable[[Exception | None], None]
@@ -28,7 +28,9 @@ class Consumer(Protocol):
         ...
 
     def poll(self, max_records: int, timeout: float) -> list[Batch]:
-        """Up to `max_records` records by partition; waits up to `timeout` s for the first one only."""
+        """Up to `max_records` records by partition; waits up to `timeout` s for the first one
+        only.
+        """
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
@@ -36,11 +38,15 @@ class Consumer(Protocol):
     def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The offset the next record will be read from (past aborted records and markers), None before the first."""
+        """The offset the next record will be read from (past aborted records and markers), None
+        before the first.
+        """
         ...
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The group's committed positions; a partition without one is left out. Raises Retry while unstable."""
+        """The group's committed positions; a partition without one is left out. Raises Retry while
+        unstable.
+        """
         ...
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
@@ -48,7 +54,9 @@ class Consumer(Protocol):
         ...
 
     def end(self, partition: TopicPartition) -> int | None:
-        """The end of the log as the last poll saw it, without asking the broker; None before the first."""
+        """The end of the log as the last poll saw it, without asking the broker; None before the
+        first.
+        """
         ...
 
     def partitions(self, topic: str) -> list[TopicPartition]:
@@ -59,14 +67,23 @@ class Consumer(Protocol):
 
 
 class TransactionalProducer(Protocol):
-    """Kafka transactions (KIP-98, KIP-447). Every call may raise Aborted (go back and try again) or Fenced."""
+    """Kafka transactions (KIP-98, KIP-447). Every call may raise Aborted (go back and try again) or
+    Fenced.
+    """
 
     def begin(self) -> None: ...
 
-    def produce(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None],
-                headers: Sequence[Headers | None] | None = None) -> None: ...
+    def produce(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None: ...
 
-    def send_offsets(self, consumer: Consumer, positions: Mapping[TopicPartition, Position]) -> None: ...
+    def send_offsets(
+        self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
+    ) -> None: ...
 
     def commit(self) -> None: ...
     def abort(self) -> None: ...
@@ -76,14 +93,27 @@ class TransactionalProducer(Protocol):
 class Producer(Protocol):
     """Idempotent, acks=all. Thread-safe."""
 
-    def produce(self, topic: str, key: bytes | None, value: bytes | None, on_delivery: Delivered,
-                headers: Headers | None = None) -> None:
-        """Raises Retry when the local queue is full; otherwise `on_delivery` is called exactly once, later."""
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        on_delivery: Delivered,
+        headers: Headers | None = None,
+    ) -> None:
+        """Raises Retry when the local queue is full; otherwise `on_delivery` is called exactly
+        once, later.
+        """
         ...
 
-    def produce_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]],
-                    on_delivery: Delivered) -> None:
-        """Many (key, value) without headers, at half the cost of `produce` for each; `on_delivery` once per record.
+    def produce_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        on_delivery: Delivered,
+    ) -> None:
+        """Many (key, value) without headers, at half the cost of `produce` for each; `on_delivery`
+        once per record.
 
         Raises Retry when the local queue is full; some of the records may be under way then.
         """

@@ -26,7 +26,8 @@ class Position(NamedTuple):
 class Batch:
     """Records of one partition in offset order, by column. All lists have one length.
 
-    `timestamps` are the broker's record timestamps in ms; `received_us` is the runner's clock at the poll.
+    `timestamps` are the broker's record timestamps in ms; `received_us` is the runner's clock at
+    the poll.
     """
 
     source: TopicPartition
@@ -48,5 +49,12 @@ class Batch:
     def part(self, start: int, stop: int) -> Batch:
         """The records `start` to `stop` (exclusive) by index, as a batch of their own."""
         cut = slice(start, stop)
-        return Batch(self.source, self.offsets[cut], self.keys[cut], self.values[cut], self.timestamps[cut],
-                     self.headers[cut], self.received_us)
+        return Batch(
+            self.source,
+            self.offsets[cut],
+            self.keys[cut],
+            self.values[cut],
+            self.timestamps[cut],
+            self.headers[cut],
+            self.received_us,
+        )

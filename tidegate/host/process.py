@@ -17,12 +17,16 @@ from tidegate.host.spawn import guarded
 
 Phase = Literal["waiting", "running", "backoff", "refused", "stopped"]
 _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.5, 30.0, 60.0
-"""Seconds: before the first restart, before the later ones, and until a process counts as steady again."""
+"""Seconds: before the first restart, before the later ones, and until a process counts as steady
+again.
+"""
 
 
 @dataclass(slots=True)
 class Child:
-    """A command under a name. `gated`: it waits for a line on its standard input before it begins its work."""
+    """A command under a name. `gated`: it waits for a line on its standard input before it begins
+    its work.
+    """
 
     name: str
     command: Sequence[str]
@@ -46,13 +50,19 @@ class Child:
         return self._process.pid if self._process and self.phase == "running" else None
 
     def start(self) -> None:
-        """Run the command. Call it from the main thread: the process dies with the thread that starts it."""
+        """Run the command. Call it from the main thread: the process dies with the thread that
+        starts it.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
-                guarded(self.command), stdin=subprocess.PIPE if self.gated else subprocess.DEVNULL, stdout=log,
-                stderr=log, env={**os.environ, **self.env, "TIDEGATE_RESTARTS": str(self.restarts)})
+                guarded(self.command),
+                stdin=subprocess.PIPE if self.gated else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.env, "TIDEGATE_RESTARTS": str(self.restarts)},
+            )
         self._since, self.phase, self.said = time.monotonic(), "running", ""
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         self._pid_file.write_text(f"{self._process.pid}\n")
@@ -114,7 +124,11 @@ class Child:
     def _last_words(self) -> str:
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
-            lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+            lines = [
+                line.strip()
+                for line in log.read().decode(errors="replace").splitlines()
+                if line.strip()
+            ]
         return lines[-1] if lines else "no word"
 
     def _rotate(self) -> None:

@@ -1,8 +1,8 @@
 """Start a command that cannot outlive its parent: `python -IS spawn.py PARENT COMMAND...` (Linux).
 
-The kernel kills the command when the parent's starting thread dies (PR_SET_PDEATHSIG survives exec), even by kill -9.
-It gets a process group of its own, so that a terminal's Ctrl-C reaches the supervisor alone. Standard library only:
-starting costs 20 ms.
+The kernel kills the command when the parent's starting thread dies (PR_SET_PDEATHSIG survives
+exec), even by kill -9. It gets a process group of its own, so that a terminal's Ctrl-C reaches the
+supervisor alone. Standard library only: starting costs 20 ms.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def main() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the kernel knew
         sys.exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore it, and so would we
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a shell's background jobs ignore it, and so would we
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is the purpose
 
 

@@ -1,4 +1,6 @@
-"""The small supervisor behind `tidegate up`: one process tree, started in order, kept up, drained in order."""
+"""The small supervisor behind `tidegate up`: one process tree, started in order, kept up, drained
+in order.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ Changed = Callable[[Child], None]
 
 
 class Supervisor:
-    """Keeps `children` running until a signal comes. Their order is the flow's; the broker, if any, comes first."""
+    """Keeps `children` running until a signal comes. Their order is the flow's; the broker, if any,
+    comes first.
+    """
 
     def __init__(self, children: Sequence[Child], broker: Child | None, changed: Changed) -> None:
         self.children = list(children)
@@ -41,7 +45,9 @@ class Supervisor:
         return ([self.broker] if self.broker else []) + self.children
 
     def install_signals(self) -> None:
-        """SIGINT, SIGTERM and SIGHUP end `run`, also where a shell started us with SIGINT ignored."""
+        """SIGINT, SIGTERM and SIGHUP end `run`, also where a shell started us with SIGINT
+        ignored.
+        """
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
@@ -63,7 +69,9 @@ class Supervisor:
             time.sleep(0.2)
 
     def drain(self) -> None:
-        """End everything: the entrances first, then stage by stage down the flow, then the broker."""
+        """End everything: the entrances first, then stage by stage down the flow, then the
+        broker.
+        """
         last = time.monotonic() + DRAIN_SECONDS - _KAFKA_SECONDS
         for child in self.children:
             child.ask()
@@ -93,8 +101,10 @@ def locked(home: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ConfigError(f"Tidegate already runs on {home.resolve()} (process {file.read().strip()}): "
-                              "stop it first, or choose another TIDEGATE_HOME") from None
+            raise ConfigError(
+                f"Tidegate already runs on {home.resolve()} (process {file.read().strip()}): "
+                "stop it first, or choose another TIDEGATE_HOME"
+            ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
@@ -116,19 +126,29 @@ def holder(home: Path) -> str:
 
 
 def check_ports(ports: dict[str, tuple[str, int]]) -> None:
-    """Raises ConfigError for a port that somebody listens on; `ports` maps a setting to host and port."""
+    """Raises ConfigError for a port that somebody listens on; `ports` maps a setting to host and
+    port.
+    """
     for setting, (host, port) in ports.items():
         for _ in range(10):  # the processes of a killed supervisor take a moment to go
             if bindable(port, host):
                 break
             time.sleep(0.1)
         else:
-            raise ConfigError(f"port {port} of {host} is taken: stop what listens there, or set {setting} to another")
+            raise ConfigError(
+                f"port {port} of {host} is taken: stop what listens there, or set {setting} to "
+                "another"
+            )
 
 
 def check_disk(home: Path) -> None:
-    """Raises ConfigError when the disk is (nearly) full: Kafka would stop in the middle of its work."""
+    """Raises ConfigError when the disk is (nearly) full: Kafka would stop in the middle of its
+    work.
+    """
     free = shutil.disk_usage(home).free
     if free < _FREE_BYTES:
-        raise ConfigError(f"only {free / 1e9:.2f} GB free on the disk of {home.resolve()}, at least 1 GB is needed: "
-                          "make room, or choose another TIDEGATE_HOME")
+        raise ConfigError(
+            f"only {free / 1e9:.2f} GB free on the disk of {home.resolve()}, at least 1 GB is "
+            "needed: "
+            "make room, or choose another TIDEGATE_HOME"
+        )

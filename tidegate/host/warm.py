@@ -1,7 +1,7 @@
 """Once for each machine: let a broker work, and keep what its Java learned (JEP 514, 515).
 
-A broker without that is slow for its first minutes, and its compiler takes half a core from the stages: the latency
-at 1,000 transactions/s is twice as long.
+A broker without that is slow for its first minutes, and its compiler takes half a core from the
+stages: the latency at 1,000 transactions/s is twice as long.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _VALUES = [bytes(500)] * 40
 
 
 def warm() -> None:
-    """Make the cache if there is none (25 s). Where that fails the broker goes without, and the log says why."""
+    """Make the cache if there is none (25 s). Where that fails the broker goes without, and the log
+    says why.
+    """
     cache = aot_cache()
     if cache.exists():
         return
@@ -69,7 +71,10 @@ class _Hop:
 
     def __init__(self, broker: KafkaBroker, source: str, target: str) -> None:
         self._target = target
-        self._consumer, self._producer = broker.consumer(f"warm-{source}"), broker.transactional_producer(source)
+        self._consumer, self._producer = (
+            broker.consumer(f"warm-{source}"),
+            broker.transactional_producer(source),
+        )
         self._consumer.subscribe(source, self._begin, lambda _: None)
 
     def run_once(self) -> None:
@@ -78,7 +83,9 @@ class _Hop:
             self._producer.begin()
             for batch in batches:
                 self._producer.produce(self._target, batch.keys, batch.values)
-            self._producer.send_offsets(self._consumer, {b.source: Position(b.offsets[-1] + 1) for b in batches})
+            self._producer.send_offsets(
+                self._consumer, {b.source: Position(b.offsets[-1] + 1) for b in batches}
+            )
             self._producer.commit()
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""One WSGI server for the ingest API and the dashboard: Granian, one worker process with blocking threads."""
+"""One WSGI server for the ingest API and the dashboard: Granian, one worker process with blocking
+threads.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,27 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(target: str, host: str, port: int, *, threads: int, drain: int) -> None:
-    """Serve the factory `MODULE:NAME` until SIGTERM or SIGINT; then finish what is under way, at most `drain` s.
+    """Serve the factory `MODULE:NAME` until SIGTERM or SIGINT; then finish what is under way, at
+    most `drain` s.
 
     `threads` is how many requests run at a time; four times as many may queue.
     """
     Granian(
-        target, address=host, port=port, interface=Interfaces.WSGI, factory=True, workers=1, http=HTTPModes.http1,
-        websockets=False, blocking_threads=threads, blocking_threads_idle_timeout=600, backpressure=4 * threads,
-        backlog=1024, log_level=LogLevels.warning, respawn_failed_workers=False, workers_kill_timeout=drain,
+        target,
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        factory=True,
+        workers=1,
+        http=HTTPModes.http1,
+        websockets=False,
+        blocking_threads=threads,
+        blocking_threads_idle_timeout=600,
+        backpressure=4 * threads,
+        backlog=1024,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=False,
+        workers_kill_timeout=drain,
     ).serve(target_loader=_load)
 
 

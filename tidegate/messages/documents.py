@@ -1,4 +1,6 @@
-"""The JSON documents that people and other systems meet: verdicts, labels, models and heartbeats, with their codecs."""
+"""The JSON documents that people and other systems meet: verdicts, labels, models and heartbeats,
+with their codecs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """A verdict joined with its row (topic transactions.labels): self-contained, so that a fold needs no look-up."""
+    """A verdict joined with its row (topic transactions.labels): self-contained, so that a fold
+    needs no look-up.
+    """
 
     transaction_id: str
     label_id: str
@@ -39,7 +43,9 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Rollback(msgspec.Struct, forbid_unknown_fields=True):
-    """The online weights become what they were before offset `rollback_to` (topic transactions.labels)."""
+    """The online weights become what they were before offset `rollback_to` (topic
+    transactions.labels).
+    """
 
     rollback_to: int
     profile: str
@@ -59,7 +65,8 @@ class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
 
 
 class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
-    """Scorers let this bundle score beside the champion, without deciding anything (topic models, key shadow).
+    """Scorers let this bundle score beside the champion, without deciding anything (topic models,
+    key shadow).
 
     `bundle` is empty when none is to do so any more.
     """
@@ -71,7 +78,8 @@ class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
 
 
 class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
-    """Scorers let this bundle decide for a share of the accounts, the same ones each time (topic models, key canary).
+    """Scorers let this bundle decide for a share of the accounts, the same ones each time (topic
+    models, key canary).
 
     `bundle` is empty when the champion is to decide for all again.
     """
@@ -84,7 +92,9 @@ class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
 
 
 class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
-    """The online model after all labels before offset `labels` (topic models, key online/<bundle>)."""
+    """The online model after all labels before offset `labels` (topic models, key
+    online/<bundle>).
+    """
 
     bundle: str
     labels: int
@@ -93,14 +103,18 @@ class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
     learnt: int
     published_us: int
     frozen: bool = False
-    """The online model lost against the training's weights: these are those, until a rollback or another bundle."""
+    """The online model lost against the training's weights: these are those, until a rollback or
+    another bundle.
+    """
 
 
 Kind = Literal["input", "derived", "score"]
 
 
 class Moved(msgspec.Struct, forbid_unknown_fields=True):
-    """How far a column is from the training: population stability index and Kolmogorov-Smirnov distance."""
+    """How far a column is from the training: population stability index and Kolmogorov-Smirnov
+    distance.
+    """
 
     name: str
     kind: Kind
@@ -109,7 +123,9 @@ class Moved(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Drift(msgspec.Struct, forbid_unknown_fields=True):
-    """The newest rows of a partition against what their bundle learnt from; the largest PSI first."""
+    """The newest rows of a partition against what their bundle learnt from; the largest PSI
+    first.
+    """
 
     bundle: str
     rows: int

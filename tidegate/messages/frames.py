@@ -1,7 +1,8 @@
 """Frames: how a transaction travels between the steps.
 
-A frame is a fixed row (a numpy record, little-endian, packed) and a tail of four variable parts - id, account,
-payload, reasons. A batch of frames is decoded by one `np.frombuffer`, so no Python loop touches a feature.
+A frame is a fixed row (a numpy record, little-endian, packed) and a tail of four variable parts -
+id, account, payload, reasons. A batch of frames is decoded by one `np.frombuffer`, so no Python
+loop touches a feature.
 """
 
 from __future__ import annotations
@@ -18,16 +19,28 @@ from tidegate.errors import Rejected, Stop
 
 MAGIC = 0x3146_4754  # "TGF1"
 SCORED_MAGIC = 0x3253_4754
-"""Scored frames: "TGS2". Those of the first version began as the others do, and had no place for a shadow's score."""
+"""Scored frames: "TGS2". Those of the first version began as the others do, and had no place for a
+shadow's score.
+"""
 NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
 Decision = Literal["approve", "review", "block"]
 STEP = np.dtype([("partition", "<i4"), ("offset", "<i8"), ("labels", "<i8"), ("time_us", "<i8")])
-"""What each keyed step leaves in a frame: its input's partition and offset, the next labels offset, the time in us."""
+"""What each keyed step leaves in a frame: its input's partition and offset, the next labels offset,
+the time in us.
+"""
 _HEAD: list[Any] = [
-    ("magic", "<u4"), ("profile", "S8"), ("id_len", "<u2"), ("account_len", "<u2"), ("payload_len", "<u4"),
-    ("reasons_len", "<u4"), ("body_hash", "V16"), ("event_us", "<i8"), ("ingest_us", "<i8"), ("amount_minor", "<i8"),
+    ("magic", "<u4"),
+    ("profile", "S8"),
+    ("id_len", "<u2"),
+    ("account_len", "<u2"),
+    ("payload_len", "<u4"),
+    ("reasons_len", "<u4"),
+    ("body_hash", "V16"),
+    ("event_us", "<i8"),
+    ("ingest_us", "<i8"),
+    ("amount_minor", "<i8"),
 ]
 _LENGTH_NAMES = ("id_len", "account_len", "payload_len", "reasons_len")
 _LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
@@ -35,7 +48,9 @@ _LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
 
 @dataclass(slots=True)
 class Frames:
-    """A batch of decoded frames: `rows` (n records of the layout's dtype, a writable copy) and the tails, by column."""
+    """A batch of decoded frames: `rows` (n records of the layout's dtype, a writable copy) and the
+    tails, by column.
+    """
 
     rows: NDArray[Any]
     ids: list[bytes]
@@ -46,8 +61,13 @@ class Frames:
     def take(self, index: NDArray[np.intp]) -> Frames:
         """The frames at `index`, in that order."""
         at = index.tolist()
-        return Frames(self.rows[index], *([column[i] for i in at]
-                                          for column in (self.ids, self.accounts, self.payloads, self.reasons)))
+        return Frames(
+            self.rows[index],
+            *(
+                [column[i] for i in at]
+                for column in (self.ids, self.accounts, self.payloads, self.reasons)
+            ),
+        )
 
 
 def _cut(rows: NDArray[Any]) -> list[bytes]:
@@ -58,7 +78,11 @@ def _cut(rows: NDArray[Any]) -> list[bytes]:
 
 def frame_profile(value: bytes | None) -> bytes | None:
     """The profile's hash (8 characters) that a frame carries; None for anything else."""
-    if value is None or len(value) < 12 or int.from_bytes(value[:4], "little") not in (MAGIC, SCORED_MAGIC):
+    if (
+        value is None
+        or len(value) < 12
+        or int.from_bytes(value[:4], "little") not in (MAGIC, SCORED_MAGIC)
+    ):
         return None
     return value[4:12]
 
@@ -66,21 +90,35 @@ def frame_profile(value: bytes | None) -> bytes | None:
 class FrameLayout:
     """The row of one profile.
 
-    Fields beyond the head: `steps` (one sub-record per keyed step: input partition, input offset, next labels offset,
-    time in us), `keys` (u8 hashes of the profile's hashed fields), `values` (f8: inputs and features, in the
-    profile's order); with `scores` > 0 also the scored part: the score of
-    each detector, and as the last one that of a shadow (NaN without one). Offsets not known yet are `NONE`.
+    Fields beyond the head: `steps` (one sub-record per keyed step: input partition, input offset,
+    next labels offset, time in us), `keys` (u8 hashes of the profile's hashed fields), `values`
+    (f8: inputs and features, in the profile's order); with `scores` > 0 also the scored part: the
+    score of each detector, and as the last one that of a shadow (NaN without one). Offsets not
+    known yet are `NONE`.
     """
 
-    def __init__(self, profile: bytes, *, steps: int, keys: int, values: int, scores: int = 0) -> None:
+    def __init__(
+        self, profile: bytes, *, steps: int, keys: int, values: int, scores: int = 0
+    ) -> None:
         self.profile = profile
         self._magic = SCORED_MAGIC if scores else MAGIC
         self._prefix = self._magic.to_bytes(4, "little") + profile.ljust(8, b"\0")
-        fields = [*_HEAD, ("steps", STEP, (steps,)), ("keys", "<u8", (keys,)), ("values", "<f8", (values,))]
+        fields = [
+            *_HEAD,
+            ("steps", STEP, (steps,)),
+            ("keys", "<u8", (keys,)),
+            ("values", "<f8", (values,)),
+        ]
         if scores:
             fields += [
-                ("features_partition", "<i4"), ("features_offset", "<i8"), ("scored_us", "<i8"), ("bundle", "S16"),
-                ("models_offset", "<i8"), ("online_labels", "<i8"), ("decision", "u1"), ("score", "<f8"),
+                ("features_partition", "<i4"),
+                ("features_offset", "<i8"),
+                ("scored_us", "<i8"),
+                ("bundle", "S16"),
+                ("models_offset", "<i8"),
+                ("online_labels", "<i8"),
+                ("decision", "u1"),
+                ("score", "<f8"),
                 ("scores", "<f8", (scores,)),
             ]
         self.dtype = np.dtype(fields)
@@ -119,19 +157,31 @@ class FrameLayout:
         size, rows = self.dtype.itemsize, self.rows(values)
         lengths = np.stack([rows[name].astype(np.int64) for name in _LENGTH_NAMES])
         ends = (size + np.cumsum(lengths, axis=0)).tolist()
-        return Frames(rows, [value[size:i] for value, i in zip(values, ends[0], strict=True)],
-                      *([value[i:j] for value, i, j in zip(values, before, after, strict=True)]
-                        for before, after in pairwise(ends)))
+        return Frames(
+            rows,
+            [value[size:i] for value, i in zip(values, ends[0], strict=True)],
+            *(
+                [value[i:j] for value, i, j in zip(values, before, after, strict=True)]
+                for before, after in pairwise(ends)
+            ),
+        )
 
     def check(self, value: bytes | None) -> Rejected | None:
-        """Why this message is not a frame of this layout, or None. Raises Stop for a frame of another profile."""
+        """Why this message is not a frame of this layout, or None. Raises Stop for a frame of
+        another profile.
+        """
         size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
-            return Rejected("not_a_frame", "the message is not a Tidegate frame; only Tidegate's own steps write here")
+            return Rejected(
+                "not_a_frame",
+                "the message is not a Tidegate frame; only Tidegate's own steps write here",
+            )
         if profile.rstrip(b"\0") != self.profile.rstrip(b"\0"):
             raise Stop(
-                f"this topic holds frames of profile {profile!r}, this process runs {self.profile!r}: "
-                "let the processes of the old profile drain it first, then start this one")
+                f"this topic holds frames of profile {profile!r}, this process runs "
+                f"{self.profile!r}: "
+                "let the processes of the old profile drain it first, then start this one"
+            )
         if value[:4] != self._prefix[:4]:
             return self._of_another_kind(value)
         if len(value) < size:
@@ -139,37 +189,52 @@ class FrameLayout:
         row = np.frombuffer(value[:size], self.dtype)[0]
         expected = size + sum(int(row[name]) for name in _LENGTH_NAMES)
         if len(value) != expected:
-            return Rejected("truncated_frame", f"{len(value)} bytes where the frame's lengths say {expected}")
+            return Rejected(
+                "truncated_frame", f"{len(value)} bytes where the frame's lengths say {expected}"
+            )
         return None
 
     def _of_another_kind(self, value: bytes) -> Rejected:
         """Raises Stop for a scored frame of versions that had no place for a shadow's score."""
         if self._magic == SCORED_MAGIC and len(value) >= _LENGTHS.itemsize:
-            head = np.frombuffer(value[:_LENGTHS.itemsize], _LENGTHS)[0]
-            if len(value) == self.dtype.itemsize - 8 + sum(int(head[name]) for name in _LENGTH_NAMES):
-                raise Stop("this topic holds frames of another version of Tidegate: let the processes of that version "
-                           "drain it first, then start this one")
-        return Rejected("not_a_frame", "the frame is one of another topic; only Tidegate's own steps write here")
+            head = np.frombuffer(value[: _LENGTHS.itemsize], _LENGTHS)[0]
+            if len(value) == self.dtype.itemsize - 8 + sum(
+                int(head[name]) for name in _LENGTH_NAMES
+            ):
+                raise Stop(
+                    "this topic holds frames of another version of Tidegate: let the processes of "
+                    "that version "
+                    "drain it first, then start this one"
+                )
+        return Rejected(
+            "not_a_frame", "the frame is one of another topic; only Tidegate's own steps write here"
+        )
 
     def good(self, values: Sequence[bytes | None]) -> tuple[list[int], list[tuple[int, Rejected]]]:
         """Indices of the frames that can be unpacked, and what is wrong with the others."""
         if self._all_good(values):
             return list(range(len(values))), []
-        faults = [(i, fault) for i, value in enumerate(values) if (fault := self.check(value)) is not None]
+        faults = [
+            (i, fault) for i, value in enumerate(values) if (fault := self.check(value)) is not None
+        ]
         bad = {i for i, _ in faults}
         return [i for i in range(len(values)) if i not in bad], faults
 
     def _all_good(self, values: Sequence[bytes | None]) -> bool:
-        """The same answer for a whole batch at a tenth of the price; False says only that one of them is not."""
+        """The same answer for a whole batch at a tenth of the price; False says only that one of
+        them is not.
+        """
         whole = [value for value in values if value is not None]
         sizes = np.fromiter(map(len, whole), np.int64, len(whole))
         if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
             return False
-        heads = np.frombuffer(b"".join([value[:_LENGTHS.itemsize] for value in whole]), _LENGTHS)
+        heads = np.frombuffer(b"".join([value[: _LENGTHS.itemsize] for value in whole]), _LENGTHS)
         tails = sum(heads[name].astype(np.int64) for name in _LENGTH_NAMES)
         same = heads["prefix"] == np.frombuffer(self._prefix, "V12")
         return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
 
     def ours(self, value: bytes) -> bool:
-        """True for a whole frame of this very layout: for readers that pass over everything else."""
+        """True for a whole frame of this very layout: for readers that pass over everything
+        else.
+        """
         return value[:12] == self._prefix and self.check(value) is None

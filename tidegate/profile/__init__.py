@@ -1,4 +1,6 @@
-"""Profiles: `load_profile("card")` gives everything the pipeline knows about one kind of transaction."""
+"""Profiles: `load_profile("card")` gives everything the pipeline knows about one kind of
+transaction.
+"""
 
 from tidegate.profile.profile import Profile, load_profile
 from tidegate.profile.spec import Feature, Field, History, ModelsSpec

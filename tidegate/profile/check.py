@@ -30,8 +30,22 @@ from tidegate.profile.spec import (
 from tidegate.profile.thresholds import Thresholds
 from tidegate.profile.thresholds import fault as threshold_fault
 
-_SECTIONS = frozenset({"id", "account", "time", "money", "entities", "label_delay", "fields", "features", "models",
-                       "exclude", "thresholds", "history"})
+_SECTIONS = frozenset(
+    {
+        "id",
+        "account",
+        "time",
+        "money",
+        "entities",
+        "label_delay",
+        "fields",
+        "features",
+        "models",
+        "exclude",
+        "thresholds",
+        "history",
+    }
+)
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
 _ROLES = {"id": "string", "account": "string", "time": "time", "money": "money"}
 _NUMERIC = frozenset({"money", "number", "integer", "bool", "category"})
@@ -61,7 +75,9 @@ def check(source: Source) -> Checked:
     document = source.document
     for name in document:
         if name not in _SECTIONS:
-            raise source.error((str(name),), f"no such section; there are {', '.join(sorted(_SECTIONS))}")
+            raise source.error(
+                (str(name),), f"no such section; there are {', '.join(sorted(_SECTIONS))}"
+            )
     for name in _REQUIRED:
         if name not in document:
             raise source.error((), f"section `{name}` is missing")
@@ -74,14 +90,25 @@ def check(source: Source) -> Checked:
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
     delay = source.read(document.get("label_delay", "7d"), Duration, ("label_delay",))
     return Checked(
-        id_field=roles["id"] or "", account=roles["account"], time_field=roles["time"], money_field=roles["money"],
-        fields=fields, entities=entities, hashed=tuple(dict.fromkeys((*entities, *distinct))), inputs=inputs,
-        computed=computed, label_delay_us=int(delay), models=_models(source, {*inputs, *computed}),
-        history=source.read(document["history"], History, ("history",)))
+        id_field=roles["id"] or "",
+        account=roles["account"],
+        time_field=roles["time"],
+        money_field=roles["money"],
+        fields=fields,
+        entities=entities,
+        hashed=tuple(dict.fromkeys((*entities, *distinct))),
+        inputs=inputs,
+        computed=computed,
+        label_delay_us=int(delay),
+        models=_models(source, {*inputs, *computed}),
+        history=source.read(document["history"], History, ("history",)),
+    )
 
 
 def _mapping(source: Source, value: Json, place: str) -> dict[str, Json]:
-    if not isinstance(value, dict) or not all(isinstance(key, str) and key.isidentifier() for key in value):
+    if not isinstance(value, dict) or not all(
+        isinstance(key, str) and key.isidentifier() for key in value
+    ):
         raise source.error((place,), "expected a mapping of names made of letters, digits and _")
     return value
 
@@ -92,8 +119,11 @@ def _fields(source: Source, section: Json) -> dict[str, Field]:
         field: Field = source.read(value, Field, ("fields", name))
         for option in value:
             if option not in OPTIONS[field.type] | {"type", "optional", "ignored"}:
-                raise source.error(("fields", name, option), f"a {field.type} field takes "
-                                   f"{', '.join(sorted(OPTIONS[field.type])) or 'no options'}")
+                raise source.error(
+                    ("fields", name, option),
+                    f"a {field.type} field takes "
+                    f"{', '.join(sorted(OPTIONS[field.type])) or 'no options'}",
+                )
         problem = _field_problem(field)
         if problem:
             raise source.error(("fields", name), problem)
@@ -143,7 +173,9 @@ def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[st
     document = source.document
     for name in entities:
         if name not in fields or fields[name].type != "string" or fields[name].optional:
-            raise source.error(("entities",), f"expected names of required string fields, got {name!r}")
+            raise source.error(
+                ("entities",), f"expected names of required string fields, got {name!r}"
+            )
     if len(entities) > 2 or len(set(entities)) != len(entities):
         raise source.error(("entities",), "expected at most two different fields")
     if (entities[0] if entities else None) != document.get("account"):
@@ -171,7 +203,9 @@ def _models(source: Source, columns: set[str]) -> ModelsSpec:
 
 
 def _served(source: Source, name: str, given: Settings) -> bool:
-    """Takes the setting `served` out of a model's settings: it is the pipeline's, not the model's."""
+    """Takes the setting `served` out of a model's settings: it is the pipeline's, not the
+    model's.
+    """
     served = given.pop("served", True)
     if not isinstance(served, bool):
         raise source.error(("models", name, "served"), f"expected true or false, got {served!r}")
@@ -184,14 +218,21 @@ def _check_columns(source: Source, settings: dict[str, Settings], seen: set[str]
             chosen = given.get(key)
             for one in chosen if isinstance(chosen, list) else []:
                 if one + suffix not in seen:
-                    raise source.error(("models", name, key), f"the models see no column {one + suffix}")
+                    raise source.error(
+                        ("models", name, key), f"the models see no column {one + suffix}"
+                    )
 
 
 class _Features:
     """Reads the features in order; each may use the columns before it."""
 
-    def __init__(self, source: Source, fields: dict[str, Field], entities: tuple[str, ...],
-                 inputs: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        fields: dict[str, Field],
+        entities: tuple[str, ...],
+        inputs: tuple[str, ...],
+    ) -> None:
         self.source, self.fields, self.entities, self.inputs = source, fields, entities, inputs
         self.steps = dict.fromkeys(inputs, 0)
         """The keyed step in which each column is known."""
@@ -203,7 +244,9 @@ class _Features:
             step = self._step(name, spec)
             for column in columns_of(name, spec):
                 if column in self.steps or column in self.fields:
-                    raise self.source.error(("features", name), f"there is a column {column} already")
+                    raise self.source.error(
+                        ("features", name), f"there is a column {column} already"
+                    )
                 self.steps[column] = step
                 features[column] = spec
         return features
@@ -214,14 +257,21 @@ class _Features:
         if not isinstance(spec, Keyed):
             return 0
         if spec.by not in self.entities:
-            raise self._error(name, "by", f"expected one of the entities {', '.join(self.entities)}, got {spec.by!r}")
+            raise self._error(
+                name,
+                "by",
+                f"expected one of the entities {', '.join(self.entities)}, got {spec.by!r}",
+            )
         step = self.entities.index(spec.by)
         self._source_column(name, spec, step)
         self._limits(name, spec)
         return step
 
     def _expression(self, name: str, spec: Expression) -> int:
-        columns = {column: self.fields[column].values if column in self.fields else [] for column in self.steps}
+        columns = {
+            column: self.fields[column].values if column in self.fields else []
+            for column in self.steps
+        }
         try:
             used = expression.names(expression.parse(spec.is_, columns))
         except ValueError as error:
@@ -240,14 +290,20 @@ class _Features:
         elif of not in self.steps:
             raise self._error(name, "of", f"expected a column known before this one, got {of!r}")
         elif isinstance(spec, FraudRun) and self.steps[of] == step and of not in self.inputs:
-            raise self._error(name, "of", f"expected an input, or a column of an earlier step than that by {spec.by}")
+            raise self._error(
+                name,
+                "of",
+                f"expected an input, or a column of an earlier step than that by {spec.by}",
+            )
         elif self.steps[of] > step:
             raise self._error(name, "of", f"{of!r} is only known after the step by {spec.by}")
 
     def _limits(self, name: str, spec: Keyed) -> None:
         window = getattr(spec, "window", None)
         if isinstance(spec, Windowed | Verdicted) and (window or 0) % pane_us(int(window or 1)):
-            raise self._error(name, "window", "expected whole days from 7d on, else a multiple of its panes")
+            raise self._error(
+                name, "window", "expected whole days from 7d on, else a multiple of its panes"
+            )
         if isinstance(window, int) and window > 90 * DAY:
             raise self._error(name, "window", "expected at most 90d")
         if isinstance(spec, Distinct) and not 2 <= spec.keep <= 64:

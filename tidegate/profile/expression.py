@@ -1,8 +1,9 @@
 """Safe arithmetic on columns: Python's grammar, a fixed list of operations, never `eval`.
 
-Allowed: names of earlier columns, numbers, True and False, `+ - * /`, comparisons, `and or not`, `a if test else b`,
-`log1p sqrt abs min max exp isnan`, and a category compared with one of its declared values in quotes. A missing
-operand makes arithmetic missing; comparisons with it are false; division by zero is missing.
+Allowed: names of earlier columns, numbers, True and False, `+ - * /`, comparisons, `and or not`, `a
+if test else b`, `log1p sqrt abs min max exp isnan`, and a category compared with one of its
+declared values in quotes. A missing operand makes arithmetic missing; comparisons with it are
+false; division by zero is missing.
 """
 
 from __future__ import annotations
@@ -11,12 +12,41 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-OPERATIONS = ("add", "sub", "mul", "div", "lt", "le", "eq", "ne", "and", "or", "not", "select", "log1p", "sqrt", "abs",
-              "min", "max", "exp", "isnan")
-_BINARY: dict[type[ast.operator], str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+OPERATIONS = (
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "lt",
+    "le",
+    "eq",
+    "ne",
+    "and",
+    "or",
+    "not",
+    "select",
+    "log1p",
+    "sqrt",
+    "abs",
+    "min",
+    "max",
+    "exp",
+    "isnan",
+)
+_BINARY: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+}
 _COMPARE: dict[type[ast.cmpop], tuple[str, bool]] = {
-    ast.Lt: ("lt", False), ast.LtE: ("le", False), ast.Gt: ("lt", True), ast.GtE: ("le", True),
-    ast.Eq: ("eq", False), ast.NotEq: ("ne", False)}
+    ast.Lt: ("lt", False),
+    ast.LtE: ("le", False),
+    ast.Gt: ("lt", True),
+    ast.GtE: ("le", True),
+    ast.Eq: ("eq", False),
+    ast.NotEq: ("ne", False),
+}
 _CALLS = {"log1p": 1, "sqrt": 1, "abs": 1, "exp": 1, "isnan": 1, "min": 2, "max": 2}
 
 
@@ -30,7 +60,9 @@ class Node(NamedTuple):
 
 
 def parse(text: str, columns: Mapping[str, Sequence[str]]) -> Node:
-    """The tree of an expression over `columns` (name to its category values, empty for numbers). Raises ValueError."""
+    """The tree of an expression over `columns` (name to its category values, empty for numbers).
+    Raises ValueError.
+    """
     if len(text) > 1000:
         raise ValueError("expected at most 1,000 characters")
     try:
@@ -51,8 +83,15 @@ class _Parser:
     def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
         self.columns = columns
         self.rules: dict[type[ast.expr], Callable[..., Node]] = {
-            ast.Name: self._name, ast.Constant: self._constant, ast.BinOp: self._binary, ast.UnaryOp: self._unary,
-            ast.BoolOp: self._logic, ast.Compare: self._compare, ast.IfExp: self._choice, ast.Call: self._call}
+            ast.Name: self._name,
+            ast.Constant: self._constant,
+            ast.BinOp: self._binary,
+            ast.UnaryOp: self._unary,
+            ast.BoolOp: self._logic,
+            ast.Compare: self._compare,
+            ast.IfExp: self._choice,
+            ast.Call: self._call,
+        }
 
     def node(self, tree: ast.expr) -> Node:
         rule = self.rules.get(type(tree))
@@ -113,5 +152,8 @@ class _Parser:
     def _call(self, tree: ast.Call) -> Node:
         name = tree.func.id if isinstance(tree.func, ast.Name) else ""
         if name not in _CALLS or tree.keywords or len(tree.args) != _CALLS[name]:
-            raise ValueError(f"{ast.unparse(tree)!r}: allowed are {', '.join(f'{k}/{n}' for k, n in _CALLS.items())}")
+            raise ValueError(
+                f"{ast.unparse(tree)!r}: allowed are "
+                f"{', '.join(f'{k}/{n}' for k, n in _CALLS.items())}"
+            )
         return Node(name, tuple(self.node(arg) for arg in tree.args))

@@ -1,4 +1,6 @@
-"""From declared fields to a strict msgspec struct, and from bad JSON to a complaint for each bad field."""
+"""From declared fields to a strict msgspec struct, and from bad JSON to a complaint for each bad
+field.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Fault(NamedTuple):
 
 def bounds(field: Field) -> tuple[float, float]:
     """The least and the greatest value a numeric field takes."""
-    low, high = {"money": (0.0, 10_000_000.0), "integer": (-_EXACT, _EXACT)}.get(field.type, (-1e12, 1e12))
+    low, high = {"money": (0.0, 10_000_000.0), "integer": (-_EXACT, _EXACT)}.get(
+        field.type, (-1e12, 1e12)
+    )
     return field.min if field.min is not None else low, field.max if field.max is not None else high
 
 
@@ -54,7 +58,11 @@ def json_type(field: Field) -> Json:
         case "vector":
             return Annotated[list[number], Meta(min_length=field.length, max_length=field.length)]
         case "category":
-            return Annotated[str, Meta(max_length=field.max_length)] if field.open else Literal[tuple(field.values)]
+            return (
+                Annotated[str, Meta(max_length=field.max_length)]
+                if field.open
+                else Literal[tuple(field.values)]
+            )
 
 
 def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[msgspec.Struct]:
@@ -66,8 +74,14 @@ def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[m
             optional.append((field.name, json_type(field) | None, None))
         else:
             required.append((field.name, json_type(field)))
-    return msgspec.defstruct(f"{name.title()}Transaction", [*required, *optional], kw_only=True,
-                             forbid_unknown_fields=True, omit_defaults=True, gc=False)
+    return msgspec.defstruct(
+        f"{name.title()}Transaction",
+        [*required, *optional],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+        gc=False,
+    )
 
 
 def time_us(value: datetime | float) -> int:
@@ -80,24 +94,39 @@ def time_us(value: datetime | float) -> int:
 
 
 def time_fault(field: Field, event_us: int, received_us: int) -> str:
-    """Why an event time is out of bounds, or "". `received_us` 0: unknown, the future is not checked."""
+    """Why an event time is out of bounds, or "". `received_us` 0: unknown, the future is not
+    checked.
+    """
     if event_us < field.not_before:
-        return f"expected a time from {datetime.fromtimestamp(field.not_before / SECOND, UTC).isoformat()} on"
+        return (
+            "expected a time from "
+            f"{datetime.fromtimestamp(field.not_before / SECOND, UTC).isoformat()} on"
+        )
     if received_us and event_us > received_us + field.max_ahead:
         return f"the time is more than {field.max_ahead // SECOND} s in the future"
     return ""
 
 
-def diagnose(raw: bytes, fields: Mapping[str, Field], id_field: str, received_us: int = 0) -> list[Fault]:
-    """All that is wrong with a message; slow, so only for messages that did not decode. Empty: nothing."""
+def diagnose(
+    raw: bytes, fields: Mapping[str, Field], id_field: str, received_us: int = 0
+) -> list[Fault]:
+    """All that is wrong with a message; slow, so only for messages that did not decode. Empty:
+    nothing.
+    """
     document, fault = _parse(raw)
     if fault is not None:
         return [fault]
     if not isinstance(document, dict):
         return [Fault("not_an_object", "", "expected a JSON object")]
-    faults = [Fault("unknown_field", name, "no such field in this profile") for name in document if name not in fields]
+    faults = [
+        Fault("unknown_field", name, "no such field in this profile")
+        for name in document
+        if name not in fields
+    ]
     for field in fields.values():
-        found = _field_fault(field, document.get(field.name), field.optional or field.name == id_field, received_us)
+        found = _field_fault(
+            field, document.get(field.name), field.optional or field.name == id_field, received_us
+        )
         if found is not None:
             faults.append(found)
     return faults

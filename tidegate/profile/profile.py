@@ -1,4 +1,6 @@
-"""A profile: what one's own transactions look like, which windows are kept, which models judge them."""
+"""A profile: what one's own transactions look like, which windows are kept, which models judge
+them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Profile:
-    """One loaded profile; immutable. Attributes are listed in the constructor, all derived from the file."""
+    """One loaded profile; immutable. Attributes are listed in the constructor, all derived from the
+    file.
+    """
 
     def __init__(self, path: Path, checked: Checked, content: Json) -> None:
         self.path = path
@@ -45,11 +49,15 @@ class Profile:
         self.decimals = self.fields[self.money_field].decimals if self.money_field else 2
         self.struct = make_struct(self.name, self.fields, self.id_field)
         self.decoder = msgspec.json.Decoder(self.struct)
-        self._checked_texts = [f for f in self.fields.values() if f.type in ("time", "money", "string")]
+        self._checked_texts = [
+            f for f in self.fields.values() if f.type in ("time", "money", "string")
+        ]
         self._checked_fields = [f for f in self._checked_texts if f.type != "string" or f.integers]
 
     def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
-        """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises Rejected."""
+        """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises
+        Rejected.
+        """
         try:
             tx: msgspec.Struct = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -66,12 +74,20 @@ class Profile:
         faults = diagnose(raw, self.fields, self.id_field, received_us)
         if not faults:
             return Rejected("invalid_json", otherwise)
-        detail = "; ".join(f"{fault.field}: {fault.message}" if fault.field else fault.message for fault in faults[:5])
+        detail = "; ".join(
+            f"{fault.field}: {fault.message}" if fault.field else fault.message
+            for fault in faults[:5]
+        )
         return Rejected(faults[0].reason, detail)
 
     def faults(self, raw: bytes, received_us: int = 0) -> list[tuple[str, str]]:
-        """All bad fields of a message with what was expected ("" is the message itself); empty when it is good."""
-        return [(fault.field, fault.message) for fault in diagnose(raw, self.fields, self.id_field, received_us)]
+        """All bad fields of a message with what was expected ("" is the message itself); empty when
+        it is good.
+        """
+        return [
+            (fault.field, fault.message)
+            for fault in diagnose(raw, self.fields, self.id_field, received_us)
+        ]
 
     def canonical(self, tx: msgspec.Struct) -> bytes:
         """Compact JSON in field order; equal transactions have equal canonical bytes."""
@@ -105,17 +121,26 @@ class Profile:
     @property
     def features_layout(self) -> FrameLayout:
         """The frame between the keyed steps, and before scoring."""
-        return FrameLayout(self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values))
+        return FrameLayout(
+            self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values)
+        )
 
     @property
     def scored_layout(self) -> FrameLayout:
         """The frame after scoring."""
-        return FrameLayout(self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values),
-                           scores=len(self.models.names) + 1)
+        return FrameLayout(
+            self.hash,
+            steps=self.steps,
+            keys=len(self.hashed),
+            values=len(self.values),
+            scores=len(self.models.names) + 1,
+        )
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Load `profiles/NAME.yaml` or the file at a path. Raises ConfigError with file, line, field and expectation."""
+    """Load `profiles/NAME.yaml` or the file at a path. Raises ConfigError with file, line, field
+    and expectation.
+    """
     path = _find(str(name_or_path))
     source = Source(path)
     return Profile(path, check(source), source.document)
@@ -129,4 +154,6 @@ def _find(name: str) -> Path:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
-    raise ConfigError(f"no profile {name!r}; there are {', '.join(known)}, or give the path of a file")
+    raise ConfigError(
+        f"no profile {name!r}; there are {', '.join(known)}, or give the path of a file"
+    )

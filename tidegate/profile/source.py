@@ -41,7 +41,9 @@ class Source:
             for key, value in node.value:
                 inner = (*place, str(key.value))
                 if inner in self.lines:
-                    raise ConfigError(f"{self.path}:{key.start_mark.line + 1}: {'.'.join(inner)}: named twice")
+                    raise ConfigError(
+                        f"{self.path}:{key.start_mark.line + 1}: {'.'.join(inner)}: named twice"
+                    )
                 self.lines[inner] = key.start_mark.line + 1
                 self._walk(value, inner)
         elif isinstance(node, yaml.SequenceNode):

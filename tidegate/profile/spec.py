@@ -1,4 +1,6 @@
-"""What a profile file may say: fields and features as plain structs, checked by msgspec while they are read."""
+"""What a profile file may say: fields and features as plain structs, checked by msgspec while they
+are read.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ FieldType = Literal["string", "money", "number", "integer", "bool", "category", 
 
 
 class Field(_Strict):
-    """One field of a transaction. `min` and `max` are inclusive; money and its bounds are in units, not minor units."""
+    """One field of a transaction. `min` and `max` are inclusive; money and its bounds are in units,
+    not minor units.
+    """
 
     type: FieldType
     name: str = ""
@@ -83,9 +87,13 @@ class Field(_Strict):
 
 
 OPTIONS: dict[str, frozenset[str]] = {
-    "string": frozenset({"max_length", "integers"}), "money": frozenset({"min", "max", "decimals"}),
-    "number": frozenset({"min", "max"}), "integer": frozenset({"min", "max"}), "bool": frozenset(),
-    "category": frozenset({"values", "open", "max_length"}), "time": frozenset({"not_before", "max_ahead"}),
+    "string": frozenset({"max_length", "integers"}),
+    "money": frozenset({"min", "max", "decimals"}),
+    "number": frozenset({"min", "max"}),
+    "integer": frozenset({"min", "max"}),
+    "bool": frozenset(),
+    "category": frozenset({"values", "open", "max_length"}),
+    "time": frozenset({"not_before", "max_ahead"}),
     "vector": frozenset({"length", "min", "max"}),
 }
 """Which options a field of a type takes, beside type, optional and ignored."""
@@ -138,7 +146,9 @@ class SinceLast(_Keyed, tag="since_last"):
 
 
 class Level(_Keyed, tag="level"):
-    """The value of `of` against the median of the entity's `last` values before it; missing before the third."""
+    """The value of `of` against the median of the entity's `last` values before it; missing before
+    the third.
+    """
 
     of: str
     last: int
@@ -146,7 +156,9 @@ class Level(_Keyed, tag="level"):
 
 
 class Recent(_Keyed, tag="recent"):
-    """The values of `of` at the entity's `last` newest transactions, this one first: NAME_0, NAME_1 and so on."""
+    """The values of `of` at the entity's `last` newest transactions, this one first: NAME_0, NAME_1
+    and so on.
+    """
 
     of: str
     last: int
@@ -175,11 +187,12 @@ class Verdicts(_Windowed, tag="verdicts"):
 
 
 class FraudRun(_Keyed, tag="fraud_run"):
-    """The frauds since the entity's newest legitimate transaction, among its `last` newest verdicts that matured.
+    """The frauds since the entity's newest legitimate transaction, among its `last` newest verdicts
+    that matured.
 
-    `count` of them; `age`: seconds since the first of them matured; `since_legitimate`: seconds since the newest
-    legitimate one matured, run or not; `least`: the smallest value that the column `of` had at these frauds. What is
-    not known is missing.
+    `count` of them; `age`: seconds since the first of them matured; `since_legitimate`: seconds
+    since the newest legitimate one matured, run or not; `least`: the smallest value that the column
+    `of` had at these frauds. What is not known is missing.
     """
 
     last: int
@@ -206,7 +219,9 @@ Feature = Keyed | Calendar | Expression
 
 
 class History(_Strict):
-    """How `train` gets its history: so many simulated transactions, or a file. What a file's verdicts look like."""
+    """How `train` gets its history: so many simulated transactions, or a file. What a file's
+    verdicts look like.
+    """
 
     simulate: int = 0
     file: str = ""
@@ -219,8 +234,8 @@ class History(_Strict):
 
 
 class ModelsSpec(_Strict):
-    """The models served in score order, the settings of each (of those not served too), the columns they never see,
-    and the thresholds.
+    """The models served in score order, the settings of each (of those not served too), the columns
+    they never see, and the thresholds.
     """
 
     names: list[str]

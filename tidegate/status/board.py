@@ -16,7 +16,9 @@ FRESH_US = 5_000_000
 
 
 class Board:
-    """The newest heartbeat of each process, and what is missing for every partition of every stage to be served."""
+    """The newest heartbeat of each process, and what is missing for every partition of every stage
+    to be served.
+    """
 
     def __init__(self, broker: Broker, inputs: Mapping[str, str]) -> None:
         self._broker, self._inputs = broker, dict(inputs)
@@ -56,20 +58,28 @@ class Board:
         return max(told, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
-        """The number of partitions that each stage has to serve; a stage whose topic does not exist is left out.
+        """The number of partitions that each stage has to serve; a stage whose topic does not exist
+        is left out.
 
         Raises Retry when the broker is away and the numbers are not known yet.
         """
         if len(self._partitions) < len(self._inputs):
             topics = self._broker.topic_ids(list(self._inputs.values()))
-            self._partitions = {stage: topics[topic][1] for stage, topic in self._inputs.items() if topic in topics}
+            self._partitions = {
+                stage: topics[topic][1] for stage, topic in self._inputs.items() if topic in topics
+            }
         return self._partitions
 
     def missing(self, now_us: int) -> list[str]:
-        """One sentence for each stage that does not serve all of its partitions; empty when everything is ready."""
+        """One sentence for each stage that does not serve all of its partitions; empty when
+        everything is ready.
+        """
         partitions = self.partitions()
         beats = self.processes(now_us)
-        faults = [self._fault(stage, topic, partitions.get(stage), beats) for stage, topic in self._inputs.items()]
+        faults = [
+            self._fault(stage, topic, partitions.get(stage), beats)
+            for stage, topic in self._inputs.items()
+        ]
         return [fault for fault in faults if fault]
 
     @staticmethod

@@ -1,4 +1,6 @@
-"""What a process tells the world: /metrics, /healthz and /readyz by HTTP, and a heartbeat on topic `status`."""
+"""What a process tells the world: /metrics, /healthz and /readyz by HTTP, and a heartbeat on topic
+`status`.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +26,44 @@ STATUS = "status"
 
 
 class Health:
-    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its models offset, and
-    `drift` for what a stage that watches it has to say.
+    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its
+    models offset, and `drift` for what a stage that watches it has to say.
     """
 
-    def __init__(self, process: str, stage: str, producer: Producer, progress: Callable[[], Progress], *,
-                 host: str = "127.0.0.1", port: int = 0, restarts: int = 0,
-                 models: Callable[[], tuple[str, int]] = lambda: ("", -1),
-                 drift: Callable[[], Drift | None] = lambda: None, every: float = 1.0) -> None:
+    def __init__(
+        self,
+        process: str,
+        stage: str,
+        producer: Producer,
+        progress: Callable[[], Progress],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        restarts: int = 0,
+        models: Callable[[], tuple[str, int]] = lambda: ("", -1),
+        drift: Callable[[], Drift | None] = lambda: None,
+        every: float = 1.0,
+    ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
-        self._progress, self._models, self._drift, self._restarts = progress, models, drift, restarts
+        self._progress, self._models, self._drift, self._restarts = (
+            progress,
+            models,
+            drift,
+            restarts,
+        )
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
         except OSError as error:
-            raise ConfigError(f"port {port} of {host}: {error.strerror}; set TIDEGATE_METRICS_PORT") from error
+            raise ConfigError(
+                f"port {port} of {host}: {error.strerror}; set TIDEGATE_METRICS_PORT"
+            ) from error
         self.port = self._server.server_port
         self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._server.serve_forever, name="health-http", daemon=True),
-                         threading.Thread(target=self._beat, name="heartbeat", daemon=True)]
+        self._threads = [
+            threading.Thread(target=self._server.serve_forever, name="health-http", daemon=True),
+            threading.Thread(target=self._beat, name="heartbeat", daemon=True),
+        ]
 
     def start(self) -> Health:
         for thread in self._threads:
@@ -63,11 +84,23 @@ class Health:
         """What the process says of itself now."""
         progress, (bundle, models_offset) = self._progress(), self._models()
         return Heartbeat(
-            process=self._process, stage=self._stage, pid=os.getpid(), host=platform.node(),
-            partitions=progress.partitions, restored=progress.restored, lag=progress.lag,
-            processed=progress.processed, rejected=progress.rejected, restarts=self._restarts, bundle=bundle,
-            models_offset=models_offset, metrics_port=self.port, time_us=now_us(), stopping=stopping,
-            drift=self._drift())
+            process=self._process,
+            stage=self._stage,
+            pid=os.getpid(),
+            host=platform.node(),
+            partitions=progress.partitions,
+            restored=progress.restored,
+            lag=progress.lag,
+            processed=progress.processed,
+            rejected=progress.rejected,
+            restarts=self._restarts,
+            bundle=bundle,
+            models_offset=models_offset,
+            metrics_port=self.port,
+            time_us=now_us(),
+            stopping=stopping,
+            drift=self._drift(),
+        )
 
     def _beat(self) -> None:
         while not self._stop.wait(self._every):
@@ -75,7 +108,9 @@ class Health:
 
     def _send(self, *, stopping: bool = False) -> None:
         try:
-            self._producer.produce(STATUS, self._process.encode(), encode(self.heartbeat(stopping=stopping)), _told)
+            self._producer.produce(
+                STATUS, self._process.encode(), encode(self.heartbeat(stopping=stopping)), _told
+            )
         except TidegateError as error:
             _told(error)
 

@@ -17,39 +17,58 @@ KEY = "tidegate-key"
 """Stage, topic, partition and offset in one: equal for two copies of one dead letter."""
 
 
-def dead_letters(stage: str, profile_hash: bytes, batch: Batch, rejects: Sequence[Reject], now_us: int) -> Emit:
+def dead_letters(
+    stage: str, profile_hash: bytes, batch: Batch, rejects: Sequence[Reject], now_us: int
+) -> Emit:
     """The dead letters of a batch.
 
-    Headers of the record stay; `tidegate-*` ones are set anew. A record that was put back carries its attempt; the
-    dead letter counts one more, so the first failure is attempt 1.
+    Headers of the record stay; `tidegate-*` ones are set anew. A record that was put back carries
+    its attempt; the dead letter counts one more, so the first failure is attempt 1.
     """
-    return Emit(TOPIC, [batch.keys[r.at] for r in rejects], [batch.values[r.at] for r in rejects],
-                [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects])
+    return Emit(
+        TOPIC,
+        [batch.keys[r.at] for r in rejects],
+        [batch.values[r.at] for r in rejects],
+        [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects],
+    )
 
 
 def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_us: int) -> Headers:
     topic, partition = batch.source
     offset, old = batch.offsets[reject.at], batch.headers[reject.at] or []
     told = {
-        "stage": stage, "reason": reject.reason, "detail": reject.detail[:1000], "exception": reject.exception,
-        "topic": topic, "partition": str(partition), "offset": str(offset), "time": str(now_us),
-        "attempt": str(attempt(old) + 1), "profile": profile_hash.decode("ascii"),
+        "stage": stage,
+        "reason": reject.reason,
+        "detail": reject.detail[:1000],
+        "exception": reject.exception,
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(offset),
+        "time": str(now_us),
+        "attempt": str(attempt(old) + 1),
+        "profile": profile_hash.decode("ascii"),
         "key": f"{stage}/{topic}/{partition}/{offset}",
     }
     kept = [(name, value) for name, value in old if not name.startswith(PREFIX)]
-    return kept + [(PREFIX + name, value.encode("utf-8", "replace")) for name, value in told.items()]
+    return kept + [
+        (PREFIX + name, value.encode("utf-8", "replace")) for name, value in told.items()
+    ]
 
 
 def attempt(headers: Headers | None) -> int:
-    """How often this record failed before: its header `tidegate-attempt`, 0 without one or with nonsense in it."""
+    """How often this record failed before: its header `tidegate-attempt`, 0 without one or with
+    nonsense in it.
+    """
     text = dict(headers or []).get(ATTEMPT) or b""
     return int(text) if text.isdigit() and len(text) < 10 else 0
 
 
 def deliver(producer: Producer, emit: Emit, timeout: float) -> None:
-    """Send by an idempotent producer and wait until all are durable; for sinks whose transaction is not Kafka's.
+    """Send by an idempotent producer and wait until all are durable; for sinks whose transaction is
+    not Kafka's.
 
-    Raises Retry when not all are within `timeout` s; a second try makes copies with the same `tidegate-key`.
+    Raises Retry when not all are within `timeout` s; a second try makes copies with the same
+    `tidegate-key`.
     """
     failures: list[Exception] = []
     missing = threading.Semaphore(0)

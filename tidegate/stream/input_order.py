@@ -1,7 +1,8 @@
 """The recorded order of a step's two inputs, kept in the note beside its committed position.
 
-A pair (i, s) says: before input offset i was processed, all side records before s had been absorbed. The note is
-`i:s` of the first pair and then `+i:s` increments, so 3,600 characters hold about 500 pairs.
+A pair (i, s) says: before input offset i was processed, all side records before s had been
+absorbed. The note is `i:s` of the first pair and then `+i:s` increments, so 3,600 characters hold
+about 500 pairs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from bisect import bisect_right
 from typing import NamedTuple
 
 FULL = 3600
-"""Length of a note in characters from which on no more is absorbed until a snapshot shortens it (Kafka takes 4,096)."""
+"""Length of a note in characters from which on no more is absorbed until a snapshot shortens it
+(Kafka takes 4,096).
+"""
 LONG = 2400
 """Length from which on a snapshot is due."""
 
@@ -45,4 +48,4 @@ def decode(note: str) -> list[Pair]:
 
 def after(pairs: list[Pair], side: int) -> list[Pair]:
     """The pairs that a state which has absorbed all before `side` still needs."""
-    return pairs[bisect_right(pairs, side, key=lambda pair: pair.side):]
+    return pairs[bisect_right(pairs, side, key=lambda pair: pair.side) :]

@@ -1,4 +1,6 @@
-"""What the runner knows of one partition: its state, how far it is, and how many of its records were rejects."""
+"""What the runner knows of one partition: its state, how far it is, and how many of its records
+were rejects.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,20 @@ class Breaker:
         self._rejects: deque[int] = deque()
 
     def check(self, batch: Batch, rejects: list[int], reasons: set[str]) -> None:
-        """Raises Stop when, with these offsets of a batch, `LIMIT` of some `WINDOW` records in a row are rejects."""
+        """Raises Stop when, with these offsets of a batch, `LIMIT` of some `WINDOW` records in a
+        row are rejects.
+        """
         found = [*self._rejects, *self._numbers(batch, rejects)]
-        if any(last - first < WINDOW for first, last in zip(found, found[LIMIT - 1:], strict=False)):
-            raise Stop(f"{LIMIT} of the last {WINDOW} records of {batch.source.topic}/{batch.source.partition} are "
-                       f"rejects ({', '.join(sorted(reasons))}): nothing of this batch was committed. Mend the "
-                       "producer or the profile, or redrive later, then start the stage again")
+        if any(
+            last - first < WINDOW for first, last in zip(found, found[LIMIT - 1 :], strict=False)
+        ):
+            raise Stop(
+                f"{LIMIT} of the last {WINDOW} records of "
+                f"{batch.source.topic}/{batch.source.partition} are "
+                f"rejects ({', '.join(sorted(reasons))}): nothing of this batch was committed. "
+                "Mend the "
+                "producer or the profile, or redrive later, then start the stage again"
+            )
 
     def count(self, batch: Batch, rejects: list[int]) -> None:
         """A batch is committed: one that is rewound comes again, and must not count twice."""
@@ -52,7 +62,9 @@ class Mark(NamedTuple):
 
 @dataclass(slots=True)
 class Part:
-    """One assigned partition. `offset` and `side` are the next to process; `pairs` is what the note must hold."""
+    """One assigned partition. `offset` and `side` are the next to process; `pairs` is what the note
+    must hold.
+    """
 
     source: TopicPartition
     state: State
@@ -63,7 +75,9 @@ class Part:
     breaker: Breaker = field(default_factory=Breaker)
 
     def saved(self, mark: Mark) -> None:
-        """A snapshot is durable: the note need not reach behind the older of the two that are kept."""
+        """A snapshot is durable: the note need not reach behind the older of the two that are
+        kept.
+        """
         self.kept = [*self.kept, mark][-2:]
         if len(self.kept) == 2:
             self.pairs = interleaving.after(self.pairs, self.kept[0].side)
@@ -87,7 +101,9 @@ class Step:
     @property
     def rejects(self) -> list[int]:
         """The offsets of the rejects."""
-        return [batch.offsets[reject.at] for batch, output in self.results for reject in output.rejects]
+        return [
+            batch.offsets[reject.at] for batch, output in self.results for reject in output.rejects
+        ]
 
     def commit(self) -> None:
         """The outputs are durable: go on from here."""

@@ -10,12 +10,14 @@ from tidegate.errors import TidegateError
 from tidegate.stream.stage import Output, Reject, Stage, State
 
 
-def process(stage: Stage[Any], state: State, batch: Batch,
-            prepare: Callable[[], None]) -> list[tuple[Batch, Output]]:
+def process(
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]
+) -> list[tuple[Batch, Output]]:
     """Begin, `prepare` (absorb the side input), and process; the state is left begun.
 
-    Records that make the stage raise are found by bisection, each on the state it met, and rejected as `exception`;
-    the others are processed as one batch. What the stage raises on purpose passes, with the state rolled back.
+    Records that make the stage raise are found by bisection, each on the state it met, and rejected
+    as `exception`; the others are processed as one batch. What the stage raises on purpose passes,
+    with the state rolled back.
     """
     poison: list[tuple[Batch, Output]] = []
     while len(batch):
@@ -31,7 +33,9 @@ def process(stage: Stage[Any], state: State, batch: Batch,
     return poison
 
 
-def _attempt(stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]) -> Output | Exception:
+def _attempt(
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]
+) -> Output | Exception:
     """The stage's output with the state begun, or its defect with the state rolled back."""
     state.begin()
     prepare()
@@ -45,8 +49,9 @@ def _attempt(stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[]
         return error
 
 
-def _first_poison(stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None],
-                  error: Exception) -> tuple[int, Exception]:
+def _first_poison(
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None], error: Exception
+) -> tuple[int, Exception]:
     """The index of the first record with which a prefix of the batch raises, and what it raises."""
     low, high = 0, len(batch) - 1
     while low < high:
@@ -62,5 +67,12 @@ def _first_poison(stage: Stage[Any], state: State, batch: Batch, prepare: Callab
 
 def _without(batch: Batch, at: int) -> Batch:
     head, tail = batch.part(0, at), batch.part(at + 1, len(batch))
-    return Batch(batch.source, head.offsets + tail.offsets, head.keys + tail.keys, head.values + tail.values,
-                 head.timestamps + tail.timestamps, head.headers + tail.headers, batch.received_us)
+    return Batch(
+        batch.source,
+        head.offsets + tail.offsets,
+        head.keys + tail.keys,
+        head.values + tail.values,
+        head.timestamps + tail.timestamps,
+        head.headers + tail.headers,
+        batch.received_us,
+    )

@@ -38,7 +38,9 @@ _COLLECT_EVERY = 5.0
 
 @dataclass(slots=True)
 class Progress:
-    """What a runner tells of itself; `restored` says that all assigned partitions are being served."""
+    """What a runner tells of itself; `restored` says that all assigned partitions are being
+    served.
+    """
 
     partitions: list[int]
     restored: bool = False
@@ -50,28 +52,54 @@ class Progress:
 class Runner:
     """Runs one stage as a member of the group `tidegate.STAGE`.
 
-    `instance`: stable name of this process for static membership, empty for a dynamic member. `batch`: most records
-    of one transaction. `snapshot_every`: records of a partition between two snapshots. `side_every`: seconds between
-    two times that a partition of a stateful stage absorbs side records (each costs a few characters of the note).
-    `clock` gives us. Raises ConfigError when a topic is missing, Retry when the broker does not answer.
+    `instance`: stable name of this process for static membership, empty for a dynamic member.
+    `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
+    snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
+    side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
+    when a topic is missing, Retry when the broker does not answer.
     """
 
-    def __init__(self, stage: Stage[Any], broker: Broker, sink: Sink, *, snapshots: Snapshots | None,
-                 instance: str = "", clock: Callable[[], int] = now_us, batch: int = 4000,
-                 snapshot_every: int = 200_000, side_every: float = 1.0, poll_seconds: float = 0.1,
-                 executor: Executor | None = None) -> None:
+    def __init__(
+        self,
+        stage: Stage[Any],
+        broker: Broker,
+        sink: Sink,
+        *,
+        snapshots: Snapshots | None,
+        instance: str = "",
+        clock: Callable[[], int] = now_us,
+        batch: int = 4000,
+        snapshot_every: int = 200_000,
+        side_every: float = 1.0,
+        poll_seconds: float = 0.1,
+        executor: Executor | None = None,
+    ) -> None:
         self._stage, self._sink, self._clock = stage, sink, clock
-        self._batch, self._side_us, self._poll_seconds = batch, int(side_every * _SECOND), poll_seconds
+        self._batch, self._side_us, self._poll_seconds = (
+            batch,
+            int(side_every * _SECOND),
+            poll_seconds,
+        )
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
         self._consumer = broker.consumer(f"tidegate.{stage.name}", instance=instance or None)
         self._readers = [broker.consumer(None)]
         self._log, self._feed = self._sides(broker)
-        self._restorer = Restorer(stage, self._readers[0], self._log, snapshots, partitions=partitions, tag=tag,
-                                  batch=batch)
+        self._restorer = Restorer(
+            stage,
+            self._readers[0],
+            self._log,
+            snapshots,
+            partitions=partitions,
+            tag=tag,
+            batch=batch,
+        )
         self._executor = executor or ThreadPoolExecutor(1, "snapshot")
-        self._snapshotter = Snapshotter(snapshots, stage.name, tag, self._executor, snapshot_every) \
-            if snapshots and stage.snapshot_tag else None
+        self._snapshotter = (
+            Snapshotter(snapshots, stage.name, tag, self._executor, snapshot_every)
+            if snapshots and stage.snapshot_tag
+            else None
+        )
         self._parts: dict[TopicPartition, Part] = {}
         self._pending: set[TopicPartition] = set()
         self._absorbed: dict[TopicPartition, int] = {}
@@ -89,12 +117,17 @@ class Runner:
         if not self._stage.snapshot_tag:
             return None, SideFeed(reader, sources, self._stage)
         if len(sources) != 1:
-            raise ConfigError(f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the order of "
-                              "labels is part of the state")
+            raise ConfigError(
+                f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the "
+                "order of "
+                "labels is part of the state"
+            )
         return SideLog(reader, sources[0]), None
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop`: then finish the batch, take snapshots, and leave. Raises Fenced, Stop and any defect."""
+        """Until `stop`: then finish the batch, take snapshots, and leave. Raises Fenced, Stop and
+        any defect.
+        """
         with _collecting_between_batches() as collect:
             try:
                 while not stop.is_set():
@@ -113,7 +146,11 @@ class Runner:
         if self._paused and self._clock() >= self._wait_until:
             self._resume()
         polled = self._consumer.poll(self._batch, self._poll_seconds)
-        batches = [batch for batch in polled if batch.source in self._parts and batch.source not in self._pending]
+        batches = [
+            batch
+            for batch in polled
+            if batch.source in self._parts and batch.source not in self._pending
+        ]
         committed = self._commit(batches) if batches else 0
         self._look()
         return committed
@@ -144,7 +181,9 @@ class Runner:
         metrics.READY.labels(self._stage.name).set(0)
 
     def _resume(self) -> None:
-        """Position what is assigned or was rewound, as the sink knows it, and go on. Waits longer after a failure."""
+        """Position what is assigned or was rewound, as the sink knows it, and go on. Waits longer
+        after a failure.
+        """
         started = time.monotonic()
         try:
             self._reposition(sorted(self._pending))
@@ -191,8 +230,11 @@ class Runner:
             for batch in batches:
                 batch.received_us = self._clock()
                 steps.append(self._step(self._parts[batch.source], batch))
-            self._sink.write([result for step in steps for result in step.results],
-                             {step.part.source: step.position for step in steps}, self._consumer)
+            self._sink.write(
+                [result for step in steps for result in step.results],
+                {step.part.source: step.position for step in steps},
+                self._consumer,
+            )
         except Retry as error:
             for step in steps:
                 step.part.state.rollback()
@@ -210,7 +252,9 @@ class Runner:
         side, pairs = self._side_for(part, batch)
         step = self._restorer.apply(part, batch, side, pairs)
         if rejects := step.rejects:
-            part.breaker.check(batch, rejects, {r.reason for _, output in step.results for r in output.rejects})
+            part.breaker.check(
+                batch, rejects, {r.reason for _, output in step.results for r in output.rejects}
+            )
         return step
 
     def _side_for(self, part: Part, batch: Batch) -> tuple[int, list[Pair]]:
@@ -218,8 +262,10 @@ class Runner:
         if self._log is None or self._log.end <= part.side:
             return part.side, part.pairs
         now = self._clock()
-        if now < self._absorbed.get(part.source, 0) + self._side_us \
-                or len(interleaving.encode(part.pairs)) > interleaving.FULL:
+        if (
+            now < self._absorbed.get(part.source, 0) + self._side_us
+            or len(interleaving.encode(part.pairs)) > interleaving.FULL
+        ):
             return part.side, part.pairs
         self._absorbed[part.source] = now
         return self._log.end, [*part.pairs, Pair(batch.offsets[0], self._log.end)]
@@ -263,7 +309,9 @@ class Runner:
 
 
 def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
-    """The input's number of partitions, and a word that changes with the cluster and the topics' incarnations."""
+    """The input's number of partitions, and a word that changes with the cluster and the topics'
+    incarnations.
+    """
     topics = [stage.input, *([stage.side] if stage.side else [])]
     ids = broker.topic_ids(topics)
     if missing := [topic for topic in topics if topic not in ids]:
@@ -274,7 +322,9 @@ def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
 
 @contextmanager
 def _collecting_between_batches() -> Iterator[Callable[[], None]]:
-    """The cyclic collector would fire while thousands of objects of a batch are alive; run it when they are gone."""
+    """The cyclic collector would fire while thousands of objects of a batch are alive; run it when
+    they are gone.
+    """
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -18,11 +18,13 @@ _POLL = 4000
 _PATIENCE = 60
 """Empty polls of 0.1 s in a row before a read is given up for now."""
 _HELD = 8 << 20
-"""Bytes of values held in memory. What is older is read from the log again: a label has 0.5 KB, a model 10 KB and more,
-so a count of records would bound nothing."""
+"""Bytes of values held in memory. What is older is read from the log again: a label has 0.5 KB, a
+model 10 KB and more, so a count of records would bound nothing."""
 
 
-def read_range(consumer: Consumer, source: TopicPartition, start: int, stop: int, size: int) -> Iterator[Batch]:
+def read_range(
+    consumer: Consumer, source: TopicPartition, start: int, stop: int, size: int
+) -> Iterator[Batch]:
     """The records of a partition with `start` <= offset < `stop`.
 
     Raises Retry when they do not come, Stop when the log ends before `stop`.
@@ -44,13 +46,20 @@ def read_range(consumer: Consumer, source: TopicPartition, start: int, stop: int
 def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
     end = consumer.bounds(source)[1]
     if end < stop:
-        raise Stop(f"{source.topic}/{source.partition} ends at {end}, before the committed offset {stop}: was the "
-                   "topic made anew? Reset the group's offsets (or the database's) if that was meant")
-    raise Retry(f"{source.topic}/{source.partition}: no records before offset {stop} within {_PATIENCE / 10:g} s")
+        raise Stop(
+            f"{source.topic}/{source.partition} ends at {end}, before the committed offset "
+            f"{stop}: was the "
+            "topic made anew? Reset the group's offsets (or the database's) if that was meant"
+        )
+    raise Retry(
+        f"{source.topic}/{source.partition}: no records before offset {stop} within "
+        f"{_PATIENCE / 10:g} s"
+    )
 
 
 class SideLog:
-    """The one partition of a stateful stage's side topic, followed to its end; the newest records are kept in memory.
+    """The one partition of a stateful stage's side topic, followed to its end; the newest records
+    are kept in memory.
 
     `end` is the offset after the last record known, `held` the bytes of values in memory.
     """
@@ -103,15 +112,21 @@ def _cut(batch: Batch, start: int, stop: int) -> Batch:
 
 
 class SideFeed:
-    """All partitions of a stateless stage's side topic, from the first record on, each batch absorbed once."""
+    """All partitions of a stateless stage's side topic, from the first record on, each batch
+    absorbed once.
+    """
 
-    def __init__(self, consumer: Consumer, sources: list[TopicPartition], stage: Stage[Any]) -> None:
+    def __init__(
+        self, consumer: Consumer, sources: list[TopicPartition], stage: Stage[Any]
+    ) -> None:
         self._consumer, self._stage, self._sources, self._assigned = consumer, stage, sources, False
 
     def follow(self) -> None:
         """Read to the present end. Raises Retry."""
         if not self._assigned:
-            self._consumer.assign({source: self._consumer.bounds(source)[0] for source in self._sources})
+            self._consumer.assign(
+                {source: self._consumer.bounds(source)[0] for source in self._sources}
+            )
             self._assigned = True
         ends = {source: self._consumer.bounds(source)[1] for source in self._sources}
         for _ in range(_PATIENCE):

@@ -1,4 +1,6 @@
-"""Where a stage's outputs go, together with the positions that they are made from: both or neither."""
+"""Where a stage's outputs go, together with the positions that they are made from: both or
+neither.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,23 @@ _LOG = logging.getLogger(__name__)
 class Sink(Protocol):
     """One atomic write of outputs and positions."""
 
-    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The position each partition goes on from; a partition never written is left out. May raise Retry, Stop."""
+    def positions(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        """The position each partition goes on from; a partition never written is left out. May
+        raise Retry, Stop.
+        """
         ...
 
-    def write(self, results: list[tuple[Batch, Output]], positions: dict[TopicPartition, Position],
-              consumer: Consumer) -> None:
-        """Write all or nothing. Raises Retry or Aborted (ask `positions` what happened) or Fenced (write no more)."""
+    def write(
+        self,
+        results: list[tuple[Batch, Output]],
+        positions: dict[TopicPartition, Position],
+        consumer: Consumer,
+    ) -> None:
+        """Write all or nothing. Raises Retry or Aborted (ask `positions` what happened) or Fenced
+        (write no more).
+        """
         ...
 
     def close(self) -> None: ...
@@ -33,22 +45,32 @@ class Sink(Protocol):
 class KafkaSink:
     """Emits, dead letters and positions in one Kafka transaction.
 
-    The transactional id is stable for stage and instance: a second process with the same pair fences this one.
-    `profile` is the profile's hash, for the dead letters; `clock` gives us.
+    The transactional id is stable for stage and instance: a second process with the same pair
+    fences this one. `profile` is the profile's hash, for the dead letters; `clock` gives us.
     """
 
-    def __init__(self, broker: Broker, stage: str, *, instance: str, profile: bytes, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, broker: Broker, stage: str, *, instance: str, profile: bytes, clock: Callable[[], int]
+    ) -> None:
         self._broker, self._stage, self._profile, self._clock = broker, stage, profile, clock
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
 
-    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The group's positions, after a transaction that an earlier process left open has ended."""
+    def positions(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        """The group's positions, after a transaction that an earlier process left open has
+        ended.
+        """
         self._ready()
         return consumer.committed(partitions)
 
-    def write(self, results: list[tuple[Batch, Output]], positions: dict[TopicPartition, Position],
-              consumer: Consumer) -> None:
+    def write(
+        self,
+        results: list[tuple[Batch, Output]],
+        positions: dict[TopicPartition, Position],
+        consumer: Consumer,
+    ) -> None:
         producer = self._ready()
         try:
             producer.begin()
@@ -56,7 +78,9 @@ class KafkaSink:
                 for emit in output.emits:
                     producer.produce(emit.topic, emit.keys, emit.values, emit.headers)
                 if output.rejects:
-                    dead = dead_letters(self._stage, self._profile, batch, output.rejects, self._clock())
+                    dead = dead_letters(
+                        self._stage, self._profile, batch, output.rejects, self._clock()
+                    )
                     producer.produce(dead.topic, dead.keys, dead.values, dead.headers)
             producer.send_offsets(consumer, positions)
             producer.commit()

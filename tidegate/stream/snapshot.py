@@ -1,7 +1,9 @@
-"""Snapshots: a partition's state at an offset of its log, as one file that executes nothing on loading.
+"""Snapshots: a partition's state at an offset of its log, as one file that executes nothing on
+loading.
 
-A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON (`offset`, `side`,
-and name, dtype, shape and place of each array), and the arrays' bytes, each at a multiple of 64.
+A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON
+(`offset`, `side`, and name, dtype, shape and place of each array), and the arrays' bytes, each at a
+multiple of 64.
 """
 
 from __future__ import annotations
@@ -40,13 +42,17 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """Snapshots under an fsspec URL that replicas may share: URL/stage/tag/partition/offset.snap."""
+    """Snapshots under an fsspec URL that replicas may share:
+    URL/stage/tag/partition/offset.snap.
+    """
 
     def __init__(self, url: str) -> None:
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
-        """Write one and remove all but the newest two. Raises OSError; a file is there in whole or not at all."""
+        """Write one and remove all but the newest two. Raises OSError; a file is there in whole or
+        not at all.
+        """
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
         name = f"{folder}/{snapshot.offset:020d}.snap"
@@ -62,7 +68,9 @@ class Snapshots:
         return self._offsets(self._folder(stage, tag, partition))
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
-        """Read one; its arrays are writable views of one buffer. Raises OSError, DamagedSnapshotError."""
+        """Read one; its arrays are writable views of one buffer. Raises OSError,
+        DamagedSnapshotError.
+        """
         name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
         buffer = bytearray(self._files.size(name))
         with self._files.open(name, "rb") as file:
@@ -82,11 +90,15 @@ class Snapshots:
         if not self._files.exists(folder):
             return []
         names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
-        return sorted((int(found[1]) for name in names if (found := _NAME.fullmatch(name))), reverse=True)
+        return sorted(
+            (int(found[1]) for name in names if (found := _NAME.fullmatch(name))), reverse=True
+        )
 
 
 def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
-    """The file's content in pieces; arrays are not copied if they are contiguous. Raises TypeError for objects."""
+    """The file's content in pieces; arrays are not copied if they are contiguous. Raises TypeError
+    for objects.
+    """
     entries: list[dict[str, Any]] = []
     bodies: list[bytes | memoryview] = []
     at = 0
@@ -94,10 +106,14 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds objects")
         body = np.ascontiguousarray(array)
-        entries.append({"name": name, "dtype": npy.dtype_to_descr(array.dtype), "shape": array.shape, "at": at})
+        entries.append(
+            {"name": name, "dtype": npy.dtype_to_descr(array.dtype), "shape": array.shape, "at": at}
+        )
         bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
         at += body.nbytes + -body.nbytes % _ALIGN
-    header = msgspec.json.encode({"offset": snapshot.offset, "side": snapshot.side, "arrays": entries})
+    header = msgspec.json.encode(
+        {"offset": snapshot.offset, "side": snapshot.side, "arrays": entries}
+    )
     header += b" " * (-(_START + len(header)) % _ALIGN)
     pieces: list[bytes | memoryview] = [len(header).to_bytes(4, "little"), header, *bodies]
     digest = hashlib.sha256()
@@ -110,17 +126,19 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
 def decode(buffer: bytearray) -> Snapshot:
     """The reverse of `encode`. Raises DamagedSnapshotError."""
     view = memoryview(buffer)
-    if len(view) < _START or view[:len(_MAGIC)] != _MAGIC:
+    if len(view) < _START or view[: len(_MAGIC)] != _MAGIC:
         raise DamagedSnapshotError("not a snapshot, or cut short")
-    if hashlib.sha256(view[_START - 4:]).digest() != view[len(_MAGIC):_START - 4]:
+    if hashlib.sha256(view[_START - 4 :]).digest() != view[len(_MAGIC) : _START - 4]:
         raise DamagedSnapshotError("its SHA-256 does not fit its content")
-    end = _START + int.from_bytes(view[_START - 4:_START], "little")
+    end = _START + int.from_bytes(view[_START - 4 : _START], "little")
     header = msgspec.json.decode(view[_START:end])
     arrays = {}
     for entry in header["arrays"]:
         dtype, shape = npy.descr_to_dtype(_tuples(entry["dtype"])), tuple(entry["shape"])
         count = int(np.prod(shape, dtype=np.int64))
-        arrays[entry["name"]] = np.frombuffer(buffer, dtype, count, end + entry["at"]).reshape(shape)
+        arrays[entry["name"]] = np.frombuffer(buffer, dtype, count, end + entry["at"]).reshape(
+            shape
+        )
     return Snapshot(header["offset"], header["side"], arrays)
 
 
@@ -132,8 +150,13 @@ def _tuples(descr: Any) -> Any:  # noqa: ANN401 - numpy's own description of a d
     """JSON knows no tuples; numpy's descriptions of records need them."""
     if isinstance(descr, str):
         return descr
-    return [tuple(_tuples(part) if at == 1 else tuple(part) if isinstance(part, list) else part
-                  for at, part in enumerate(cast("list[Any]", field))) for field in descr]
+    return [
+        tuple(
+            _tuples(part) if at == 1 else tuple(part) if isinstance(part, list) else part
+            for at, part in enumerate(cast("list[Any]", field))
+        )
+        for field in descr
+    ]
 
 
 def _fill(file: Any, buffer: bytearray) -> None:  # noqa: ANN401 - fsspec's files have no common type

@@ -1,4 +1,6 @@
-"""Takes snapshots while the stage goes on: a consistent copy at a committed offset, written by another thread."""
+"""Takes snapshots while the stage goes on: a consistent copy at a committed offset, written by
+another thread.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,31 @@ _LOG = logging.getLogger(__name__)
 
 
 class Snapshotter:
-    """At most one snapshot under way. A write that fails is logged and tried again when the next is due."""
+    """At most one snapshot under way. A write that fails is logged and tried again when the next is
+    due.
+    """
 
-    def __init__(self, snapshots: Snapshots, stage: str, tag: str, executor: Executor, every: int) -> None:
-        self._snapshots, self._stage, self._tag, self._executor, self._every = snapshots, stage, tag, executor, every
+    def __init__(
+        self, snapshots: Snapshots, stage: str, tag: str, executor: Executor, every: int
+    ) -> None:
+        self._snapshots, self._stage, self._tag, self._executor, self._every = (
+            snapshots,
+            stage,
+            tag,
+            executor,
+            every,
+        )
         self._running: tuple[Future[None], Part, Mark] | None = None
 
     def consider(self, part: Part) -> None:
         """Begin one if it is due and none is under way. The part's state must be committed."""
         self.harvest()
         since = part.offset - part.kept[-1].offset if part.kept else part.offset
-        noted = len(interleaving.encode(part.pairs)) > interleaving.LONG if len(part.pairs) > 100 else False
+        noted = (
+            len(interleaving.encode(part.pairs)) > interleaving.LONG
+            if len(part.pairs) > 100
+            else False
+        )
         if not self._running and (since >= self._every or noted):
             self._begin(part)
 
@@ -50,5 +66,7 @@ class Snapshotter:
 
     def _begin(self, part: Part) -> None:
         snapshot = Snapshot(part.offset, part.side, part.state.arrays())
-        future = self._executor.submit(self._snapshots.save, self._stage, self._tag, part.source.partition, snapshot)
+        future = self._executor.submit(
+            self._snapshots.save, self._stage, self._tag, part.source.partition, snapshot
+        )
         self._running = future, part, Mark(part.offset, part.side)

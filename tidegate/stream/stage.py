@@ -1,7 +1,7 @@
 """The contract between a stage (pure) and the runner (all I/O).
 
-A stage turns a `Batch` of one partition into an `Output`. It knows no Kafka, no clock and no environment, so the same
-stage runs on the real broker, on the in-memory broker and on a file.
+A stage turns a `Batch` of one partition into an `Output`. It knows no Kafka, no clock and no
+environment, so the same stage runs on the real broker, on the in-memory broker and on a file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Arrays = dict[str, np.ndarray]
 
 
 class Reject(NamedTuple):
-    """The record at index `at` of the batch goes to the dead letters: a stable word, and a sentence for people."""
+    """The record at index `at` of the batch goes to the dead letters: a stable word, and a sentence
+    for people.
+    """
 
     at: int
     reason: str
@@ -40,8 +42,9 @@ class Emit:
 class Output:
     """What a stage made of a batch.
 
-    `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause` asks the runner to
-    wait that many seconds before the next poll (a stage that put records back for later).
+    `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
+    asks the runner to wait that many seconds before the next poll (a stage that put records back
+    for later).
     """
 
     emits: list[Emit] = field(default_factory=list)
@@ -53,8 +56,8 @@ class Output:
 class State(Protocol):
     """The state of one partition: a fold of the log.
 
-    `begin` opens an undo log, `rollback` puts everything back bit for bit, `commit` forgets the undo log. A rollback
-    without `begin`, and a `begin` on top of an open one, are errors.
+    `begin` opens an undo log, `rollback` puts everything back bit for bit, `commit` forgets the
+    undo log. A rollback without `begin`, and a `begin` on top of an open one, are errors.
     """
 
     def begin(self) -> None: ...
@@ -95,11 +98,13 @@ class NoState:
 class Stage(Protocol[S]):
     """One step of the pipeline.
 
-    `name` is the consumer group's and the metrics' name; `input` the topic it consumes. `side` names a topic that the
-    runner reads in whole (all partitions, by assign) and hands to `absorb`, or is None. `snapshot_tag` changes whenever
-    stored states must not be used any more (profile hash, bundle); "" says that the stage keeps no state: then `absorb`
-    is called once for each side batch, with a `NoState`, instead of once for each partition's state. `reach` is of how
-    many offsets before a position the state there is made, 0 of all: what comes before need not be read again.
+    `name` is the consumer group's and the metrics' name; `input` the topic it consumes. `side`
+    names a topic that the runner reads in whole (all partitions, by assign) and hands to `absorb`,
+    or is None. `snapshot_tag` changes whenever stored states must not be used any more (profile
+    hash, bundle); "" says that the stage keeps no state: then `absorb` is called once for each side
+    batch, with a `NoState`, instead of once for each partition's state. `reach` is of how many
+    offsets before a position the state there is made, 0 of all: what comes before need not be read
+    again.
     """
 
     name: str
@@ -117,9 +122,13 @@ class Stage(Protocol[S]):
         ...
 
     def absorb(self, state: S, batch: Batch) -> None:
-        """Apply records of the side topic to one partition's state (called between begin and commit)."""
+        """Apply records of the side topic to one partition's state (called between begin and
+        commit).
+        """
         ...
 
     def process(self, state: S, batch: Batch) -> Output:
-        """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise Retry or Stop."""
+        """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise
+        Retry or Stop.
+        """
         ...

@@ -19,8 +19,15 @@ def upgrade() -> None:
     """Create everything."""
     postgres = op.get_bind().dialect.name == "postgresql"
     if postgres:
-        op.execute(sa.schema.CreateSequence(sa.Sequence("transactions_blocks", start=_BLOCK, increment=_BLOCK)))
-    _transactions(sa.Text(collation="C") if postgres else sa.Text(), sa.BigInteger() if postgres else sa.Integer())
+        op.execute(
+            sa.schema.CreateSequence(
+                sa.Sequence("transactions_blocks", start=_BLOCK, increment=_BLOCK)
+            )
+        )
+    _transactions(
+        sa.Text(collation="C") if postgres else sa.Text(),
+        sa.BigInteger() if postgres else sa.Integer(),
+    )
     op.create_table(
         "offsets",
         sa.Column("topic", sa.Text, nullable=False),
@@ -34,14 +41,25 @@ def upgrade() -> None:
     op.create_table(
         "profiles",
         sa.Column("hash", sa.Text, nullable=False),
-        *(sa.Column(name, sa.Text, nullable=False) for name in ("name", "value_names", "detectors", "entities")),
+        *(
+            sa.Column(name, sa.Text, nullable=False)
+            for name in ("name", "value_names", "detectors", "entities")
+        ),
         sa.PrimaryKeyConstraint("hash", name="pk_profiles"),
     )
 
 
 def _transactions(key: sa.Text, seq: sa.Integer) -> None:
-    longs = ("models_offset", "online_labels", "raw_offset", "features_offset", "ingested_us", "preprocessed_us",
-             "scored_us", "persisted_us")
+    longs = (
+        "models_offset",
+        "online_labels",
+        "raw_offset",
+        "features_offset",
+        "ingested_us",
+        "preprocessed_us",
+        "scored_us",
+        "persisted_us",
+    )
     op.create_table(
         "transactions",
         sa.Column("seq", seq, nullable=False),
@@ -56,12 +74,20 @@ def _transactions(key: sa.Text, seq: sa.Integer) -> None:
         *(sa.Column(name, sa.Text, nullable=False) for name in ("profile", "decision", "bundle")),
         sa.Column("body_hash", sa.LargeBinary, nullable=False),
         sa.Column("payload", sa.Text, nullable=False),
-        *(sa.Column(name, sa.LargeBinary, nullable=False) for name in ("features", "scores", "keys", "trace")),
+        *(
+            sa.Column(name, sa.LargeBinary, nullable=False)
+            for name in ("features", "scores", "keys", "trace")
+        ),
         sa.Column("reasons", sa.Text, nullable=True),
         sa.PrimaryKeyConstraint("seq", name="pk_transactions"),
         sa.UniqueConstraint("transaction_id", name="uq_transactions_transaction_id"),
     )
     op.create_index("ix_transactions_account", "transactions", ["account"])
     flagged = sa.text("decision <> 'approve'")
-    op.create_index("ix_transactions_flagged", "transactions", ["decision", "seq"], postgresql_where=flagged,
-                    sqlite_where=flagged)
+    op.create_index(
+        "ix_transactions_flagged",
+        "transactions",
+        ["decision", "seq"],
+        postgresql_where=flagged,
+        sqlite_where=flagged,
+    )

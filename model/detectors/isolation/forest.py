@@ -1,4 +1,6 @@
-"""Isolation forest (Liu, Ting and Zhou, ICDM 2008): unusual rows are alone after few random cuts. Needs no labels."""
+"""Isolation forest (Liu, Ting and Zhou, ICDM 2008): unusual rows are alone after few random cuts.
+Needs no labels.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,15 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @jit
-def _depths(x: Array, cut: Array, path: Array, column: NDArray[np.int32], right: NDArray[np.int32], starts: Index,
-            out: Array) -> None:
+def _depths(
+    x: Array,
+    cut: Array,
+    path: Array,
+    column: NDArray[np.int32],
+    right: NDArray[np.int32],
+    starts: Index,
+    out: Array,
+) -> None:
     """Adds each row's path length in all trees to `out` f8[n]."""
     for t in range(len(starts) - 1):
         for i in range(len(x)):
@@ -40,9 +49,18 @@ def _depths(x: Array, cut: Array, path: Array, column: NDArray[np.int32], right:
 
 
 @jit
-def _paths(x: Array, cut: Array, path: Array, column: NDArray[np.int32], right: NDArray[np.int32], starts: Index,
-           out: Array) -> None:
-    """Adds to `out` f8[n, columns] by how much each column's cuts changed the expected path length on the way."""
+def _paths(
+    x: Array,
+    cut: Array,
+    path: Array,
+    column: NDArray[np.int32],
+    right: NDArray[np.int32],
+    starts: Index,
+    out: Array,
+) -> None:
+    """Adds to `out` f8[n, columns] by how much each column's cuts changed the expected path length
+    on the way.
+    """
     for t in range(len(starts) - 1):
         for i in range(len(x)):
             at = starts[t]
@@ -65,27 +83,49 @@ class Inputs(NamedTuple):
 
 
 class IsolationForest:
-    """Log-odds of the rank, among the training rows, of how short a row's mean path through the trees is.
+    """Log-odds of the rank, among the training rows, of how short a row's mean path through the
+    trees is.
 
-    Cuts are drawn evenly between a column's extremes. So where only high values count, the trees see the root of their
-    distance to the median: else a few extreme rows would draw nearly all cuts to themselves.
+    Cuts are drawn evenly between a column's extremes. So where only high values count, the trees
+    see the root of their distance to the median: else a few extreme rows would draw nearly all cuts
+    to themselves.
     """
 
     name: ClassVar[str] = "isolation_forest"
     files: ClassVar[tuple[str, ...]] = ("isolation_forest.json", "isolation_forest.nodes")
     supervised: ClassVar[bool] = False
 
-    def __init__(self, features: tuple[str, ...], inputs: Inputs, nodes: Nodes, starts: Index, sample: int,
-                 ranks: Ranks) -> None:
+    def __init__(
+        self,
+        features: tuple[str, ...],
+        inputs: Inputs,
+        nodes: Nodes,
+        starts: Index,
+        sample: int,
+        ranks: Ranks,
+    ) -> None:
         self.features = features
-        self._inputs, self._nodes, self._starts, self._sample, self._ranks = inputs, nodes, starts, sample, ranks
+        self._inputs, self._nodes, self._starts, self._sample, self._ranks = (
+            inputs,
+            nodes,
+            starts,
+            sample,
+            ranks,
+        )
         self._unit = (len(starts) - 1) * expected(sample)
         self._cut, self._path, self._column, self._right = (
-            np.ascontiguousarray(nodes[name]) for name in ("cut", "path", "column", "right"))
+            np.ascontiguousarray(nodes[name]) for name in ("cut", "path", "column", "right")
+        )
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no labels
-            seed: int = 0) -> Self:
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],  # noqa: ARG003 - the port's argument
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,
+    ) -> Self:
         size = setting(cls.name, settings, {"trees": 100, "sample": 4096}, ["columns"])
         inputs, names = ordered(x, features)
         chosen = Chosen.fit(cls.name, inputs, names, settings)
@@ -96,7 +136,9 @@ class IsolationForest:
         return cls(names, seen, nodes, starts, sample, Ranks.fit(bare.unusual(rows)))
 
     def unusual(self, rows: Array) -> Array:
-        """Minus the mean path length f8[n] of `rows` as the trees see them, in units of what is expected of any row."""
+        """Minus the mean path length f8[n] of `rows` as the trees see them, in units of what is
+        expected of any row.
+        """
         out = np.zeros(len(rows))
         _depths(rows, self._cut, self._path, self._column, self._right, self._starts, out)
         return -out / self._unit
@@ -118,8 +160,16 @@ class IsolationForest:
 
     def save(self) -> Files:
         chosen, roots = self._inputs
-        file = _File(chosen.file(self.features), self._ranks.file(), self._sample, self._starts.tolist(), roots)
-        return dict(zip(self.files, (msgspec.json.encode(file), self._nodes.tobytes()), strict=True))
+        file = _File(
+            chosen.file(self.features),
+            self._ranks.file(),
+            self._sample,
+            self._starts.tolist(),
+            roots,
+        )
+        return dict(
+            zip(self.files, (msgspec.json.encode(file), self._nodes.tobytes()), strict=True)
+        )
 
     @classmethod
     def load(cls, files: Files, features: Sequence[str]) -> Self:
@@ -127,18 +177,31 @@ class IsolationForest:
         file = read_json(cls.files[0], text, _File)
         chosen = Chosen.load(file.inputs, features)
         if file.roots and not chosen.one_sided:
-            raise ConfigError(f"{cls.files[0]}: roots of columns that are not one-sided: fetch the bundle again")
+            raise ConfigError(
+                f"{cls.files[0]}: roots of columns that are not one-sided: fetch the bundle again"
+            )
         if len(content) % NODE.itemsize or file.sample < 2:
-            raise ConfigError(f"{cls.files[1]} holds no whole nodes, or of too few rows: fetch the bundle again")
+            raise ConfigError(
+                f"{cls.files[1]} holds no whole nodes, or of too few rows: fetch the bundle again"
+            )
         nodes, starts = np.frombuffer(content, NODE), np.array(file.starts, np.int64)
         _check(nodes, starts, len(chosen.at))
-        return cls(tuple(features), Inputs(chosen, file.roots), nodes, starts, file.sample, Ranks.load(file.ranks))
+        return cls(
+            tuple(features),
+            Inputs(chosen, file.roots),
+            nodes,
+            starts,
+            file.sample,
+            Ranks.load(file.ranks),
+        )
 
 
 def _check(nodes: Nodes, starts: Index, columns: int) -> None:
     """Raises ConfigError unless every way through the trees ends in a leaf of its tree."""
     if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(nodes) or np.any(np.diff(starts) < 1):
-        raise ConfigError("isolation_forest.json: the trees are not the nodes: fetch the bundle again")
+        raise ConfigError(
+            "isolation_forest.json: the trees are not the nodes: fetch the bundle again"
+        )
     tree = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
     place = np.arange(len(nodes)) - starts[tree]
     inner = nodes["column"] >= 0
@@ -146,4 +209,6 @@ def _check(nodes: Nodes, starts: Index, columns: int) -> None:
     strays = inner & ((nodes["right"] <= place) | (nodes["right"] > last) | (place == last))
     finite = np.isfinite(nodes["cut"]) & np.isfinite(nodes["path"])
     if strays.any() or not finite.all() or np.any(nodes["column"] >= columns):
-        raise ConfigError("isolation_forest.nodes: a way that leads nowhere: fetch the bundle again")
+        raise ConfigError(
+            "isolation_forest.nodes: a way that leads nowhere: fetch the bundle again"
+        )

@@ -1,4 +1,6 @@
-"""Grows isolation trees: random cuts of random columns until a row is alone (Liu, Ting and Zhou, ICDM 2008)."""
+"""Grows isolation trees: random cuts of random columns until a row is alone (Liu, Ting and Zhou,
+ICDM 2008).
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,17 @@ from model.jit import jit
 
 Nodes = NDArray[np.void]
 NODE = np.dtype([("cut", "<f8"), ("path", "<f8"), ("column", "<i4"), ("right", "<i4")])
-"""`value <= cut` goes to the next node, else to `right`; a leaf has the column -1. `path` is the mean length of the
-paths of the training rows that come by: a leaf's depth and what the unsplit rows in it would add."""
+"""`value <= cut` goes to the next node, else to `right`; a leaf has the column -1. `path` is the
+mean length of the paths of the training rows that come by: a leaf's depth and what the unsplit rows
+in it would add."""
 _EULER = 0.5772156649015329
 
 
 @jit
 def expected(n: int) -> float:
-    """The mean path length of an unsuccessful search in a binary tree of `n` rows: c(n) of the paper."""
+    """The mean path length of an unsuccessful search in a binary tree of `n` rows: c(n) of the
+    paper.
+    """
     if n <= 2:
         return max(n - 1.0, 0.0)
     return 2.0 * (math.log(n - 1.0) + _EULER) - 2.0 * (n - 1.0) / n
@@ -27,7 +32,9 @@ def expected(n: int) -> float:
 
 @jit
 def _cut(x: Array, rows: Index, chance: np.random.Generator) -> tuple[int, float]:
-    """A random one of the columns that vary in these rows, and a random place between its extremes; -1 for none."""
+    """A random one of the columns that vary in these rows, and a random place between its extremes;
+    -1 for none.
+    """
     columns = np.arange(x.shape[1])
     for left in range(len(columns), 0, -1):
         pick = chance.integers(0, left)
@@ -54,8 +61,16 @@ def _partition(x: Array, rows: Index, column: int, cut: float) -> int:
 
 
 @jit
-def _tree(x: Array, rows: Index, deepest: int, chance: np.random.Generator, cuts: Array, paths: Array, columns: Index,
-          rights: Index) -> int:
+def _tree(
+    x: Array,
+    rows: Index,
+    deepest: int,
+    chance: np.random.Generator,
+    cuts: Array,
+    paths: Array,
+    columns: Index,
+    rights: Index,
+) -> int:
     """One tree, parents before children and left before right; how many nodes it has."""
     weights = np.empty(2 * len(rows), np.int64)
     stack = [(0, len(rows), 0, -1)]
@@ -65,7 +80,9 @@ def _tree(x: Array, rows: Index, deepest: int, chance: np.random.Generator, cuts
         if parent >= 0:
             rights[parent] = at
         n = end - first
-        columns[at], cuts[at] = (-1, 0.0) if n <= 1 or depth >= deepest else _cut(x, rows[first:end], chance)
+        columns[at], cuts[at] = (
+            (-1, 0.0) if n <= 1 or depth >= deepest else _cut(x, rows[first:end], chance)
+        )
         rights[at], weights[at] = 0, n
         paths[at] = depth + expected(n)
         if columns[at] >= 0:
@@ -76,12 +93,16 @@ def _tree(x: Array, rows: Index, deepest: int, chance: np.random.Generator, cuts
     for node in range(at - 1, -1, -1):
         if columns[node] >= 0:
             left, right = node + 1, rights[node]
-            paths[node] = (paths[left] * weights[left] + paths[right] * weights[right]) / weights[node]
+            paths[node] = (paths[left] * weights[left] + paths[right] * weights[right]) / weights[
+                node
+            ]
     return at
 
 
 def grow(x: Array, trees: int, sample: int, seed: int) -> tuple[Nodes, Index]:
-    """`trees` trees, each of `sample` rows of `x` f8[n, c]: their nodes, and where each tree begins (and the end)."""
+    """`trees` trees, each of `sample` rows of `x` f8[n, c]: their nodes, and where each tree begins
+    (and the end).
+    """
     chance = np.random.default_rng(seed)
     grown = []
     deepest = math.ceil(math.log2(max(sample, 2)))

@@ -1,4 +1,6 @@
-"""Autoencoders: a row that cannot be put together again from a few numbers is unusual. They need no labels."""
+"""Autoencoders: a row that cannot be put together again from a few numbers is unusual. They need no
+labels.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,18 @@ from model.detectors.shared.rank_odds import Ranks, RanksFile
 from tidegate.errors import ConfigError
 
 _EXTREME = 0.98
-"""Share of the training rows, by distance from the centre, that are learnt from: frauds are among the others."""
+"""Share of the training rows, by distance from the centre, that are learnt from: frauds are among
+the others.
+"""
 _LEAST = 1e-6
 """Squared error that is none: below it the float32 of the graph decides."""
 _DEFAULTS = {"hidden": 16, "code": 3, "epochs": 20}
 
 
 class Inputs(NamedTuple):
-    """The columns that go into the graph, how they are scaled, and how many of them, the last ones, come out again."""
+    """The columns that go into the graph, how they are scaled, and how many of them, the last ones,
+    come out again.
+    """
 
     chosen: Chosen
     scaling: Scaling
@@ -55,26 +61,38 @@ class Autoencoder:
     most: ClassVar[int] = 100_000
     """Rows that it learns from."""
 
-    def __init__(self, features: tuple[str, ...], inputs: Inputs, graph: bytes, ranks: Ranks) -> None:
+    def __init__(
+        self, features: tuple[str, ...], inputs: Inputs, graph: bytes, ranks: Ranks
+    ) -> None:
         self.features = features
         self._inputs, self._content, self._ranks = inputs, graph, ranks
         self._graph = Graph(self.files[1], graph, len(inputs.chosen.at), inputs.written)
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,  # noqa: ARG003 no labels
-            seed: int = 0) -> Self:
-        size = {key: max(1, int(value)) for key, value in setting(cls.name, settings, _DEFAULTS, [cls.choice]).items()}
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],  # noqa: ARG003 - the port's argument
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,
+    ) -> Self:
+        size = {
+            key: max(1, int(value))
+            for key, value in setting(cls.name, settings, _DEFAULTS, [cls.choice]).items()
+        }
         rows, names = ordered(x, features)
         chosen, written = cls.choose(rows, names, settings)
         inputs = Inputs(chosen, Scaling.fit(chosen.take(rows)), written)
-        usual = _usual(inputs.of(rows), seed)[:cls.most]
+        usual = _usual(inputs.of(rows), seed)[: cls.most]
         graph = cls.train(usual, Size(written, size["hidden"], size["code"], size["epochs"]), seed)
         bare = cls(names, inputs, graph, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
         return cls(names, inputs, graph, Ranks.fit(_measure(bare._errors(rows))))
 
     @classmethod
     def choose(cls, x: Array, features: Sequence[str], settings: Settings) -> tuple[Chosen, int]:
-        """What it looks at among the columns of `x`, and how many of these, the last ones, it puts together again.
+        """What it looks at among the columns of `x`, and how many of these, the last ones, it puts
+        together again.
 
         Raises ConfigError for what is not there.
         """
@@ -91,13 +109,15 @@ class Autoencoder:
     def _errors(self, x: Array) -> Array:
         """Squared errors f8[n, written] of `x` f8[n, features]."""
         rows = self._inputs.of(x)
-        return (rows[:, -self._inputs.written:] - self._graph.run(rows)) ** 2
+        return (rows[:, -self._inputs.written :] - self._graph.run(rows)) ** 2
 
     def score(self, x: Array) -> Array:
         return self._ranks.log_odds(_measure(self._errors(x)))
 
     def contributions(self, x: Array) -> Array:
-        """The score in proportion to each column's part of the error; the base, that of the median row, is 0."""
+        """The score in proportion to each column's part of the error; the base, that of the median
+        row, is 0.
+        """
         errors = self._errors(x)
         shares = (errors + _LEAST) / (errors + _LEAST).sum(axis=1, keepdims=True)
         odds = self._ranks.log_odds(_measure(errors))
@@ -106,8 +126,12 @@ class Autoencoder:
 
     def save(self) -> Files:
         chosen, scaling, written = self._inputs
-        file = _File(chosen.file(self.features), scaling.file(), self._ranks.file(),
-                     written if written < len(chosen.at) else 0)
+        file = _File(
+            chosen.file(self.features),
+            scaling.file(),
+            self._ranks.file(),
+            written if written < len(chosen.at) else 0,
+        )
         return dict(zip(self.files, (msgspec.json.encode(file), self._content), strict=True))
 
     @classmethod
@@ -117,7 +141,9 @@ class Autoencoder:
         chosen = Chosen.load(file.inputs, features)
         width = len(chosen.at)
         if not 0 <= file.written <= width:
-            raise ConfigError(f"{cls.files[0]} writes {file.written} of {width} columns: fetch the bundle again")
+            raise ConfigError(
+                f"{cls.files[0]} writes {file.written} of {width} columns: fetch the bundle again"
+            )
         inputs = Inputs(chosen, Scaling.load(file.scaling, width), file.written or width)
         return cls(tuple(features), inputs, graph, Ranks.load(file.ranks))
 
@@ -137,7 +163,9 @@ class VariationalAutoencoder(Autoencoder):
 
 
 def _measure(errors: Array) -> Array:
-    """f8[n]: logarithm of the mean of each row; added column by column, so that batches change no bit."""
+    """f8[n]: logarithm of the mean of each row; added column by column, so that batches change no
+    bit.
+    """
     total = np.full(len(errors), _LEAST)
     for column in errors.T:
         total += column / errors.shape[1]
@@ -146,6 +174,6 @@ def _measure(errors: Array) -> Array:
 
 
 def _usual(rows: Array, seed: int) -> Array:
-    distance = (rows ** 2).sum(axis=1)
+    distance = (rows**2).sum(axis=1)
     usual = rows[distance <= np.quantile(distance, _EXTREME)]
     return np.random.default_rng(seed).permutation(usual)

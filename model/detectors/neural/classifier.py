@@ -27,14 +27,22 @@ class Classifier:
     files: ClassVar[tuple[str, ...]] = ("keras.json", "keras.tflite")
     supervised: ClassVar[bool] = True
 
-    def __init__(self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes) -> None:
+    def __init__(
+        self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes
+    ) -> None:
         self.features = features
         self._chosen, self._scaling, self._content = chosen, scaling, graph
         self._graph = Graph(self.files[1], graph, len(chosen.at), 1)
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
-            seed: int = 0) -> Self:
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,
+    ) -> Self:
         from model.detectors.neural.training import classifier
 
         size = setting(cls.name, settings, {"hidden": 32, "epochs": 10})
@@ -42,7 +50,9 @@ class Classifier:
         chosen = Chosen.fit(cls.name, inputs, names, {})
         rows = chosen.take(inputs)
         scaling = Scaling.fit(rows)
-        graph = classifier(scaling.apply(rows), y, max(1, int(size["hidden"])), max(1, int(size["epochs"])), seed)
+        graph = classifier(
+            scaling.apply(rows), y, max(1, int(size["hidden"])), max(1, int(size["epochs"])), seed
+        )
         return cls(names, chosen, scaling, graph)
 
     def _rows(self, x: Array) -> Array:
@@ -52,11 +62,14 @@ class Classifier:
         return self._graph.run(self._rows(x))[:, 0]
 
     def contributions(self, x: Array) -> Array:
-        """What each feature changes when a row is put together one by one from the mean row, in one order and in the
-        reverse: Shapley values from two permutations (Strumbelj and Kononenko 2014).
+        """What each feature changes when a row is put together one by one from the mean row, in one
+        order and in the reverse: Shapley values from two permutations (Strumbelj and Kononenko
+        2014).
         """
         rows = self._rows(x)
-        forth, back = (self._steps(rows, order) for order in (range(rows.shape[1]), range(rows.shape[1])[::-1]))
+        forth, back = (
+            self._steps(rows, order) for order in (range(rows.shape[1]), range(rows.shape[1])[::-1])
+        )
         shares = self._chosen.spread((forth + back) / 2, len(self.features))
         return np.column_stack([self._graph.run(np.zeros_like(rows))[:, 0], shares])
 

@@ -22,7 +22,9 @@ class ScalingFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Scaling(NamedTuple):
-    """Mean and standard deviation of sign(x) log(1 + |x|) in training: amounts and counts have long tails."""
+    """Mean and standard deviation of sign(x) log(1 + |x|) in training: amounts and counts have long
+    tails.
+    """
 
     center: Array
     scale: Array

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """Of an autoencoder: numbers it writes, of its hidden layers and of its code; passes over the rows."""
+    """Of an autoencoder: numbers it writes, of its hidden layers and of its code; passes over the
+    rows.
+    """
 
     width: int
     hidden: int

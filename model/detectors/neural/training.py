@@ -1,4 +1,6 @@
-"""Trains neural models with TensorFlow and hands them over as TFLite. Nothing that serves imports this."""
+"""Trains neural models with TensorFlow and hands them over as TFLite. Nothing that serves imports
+this.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ _BATCH = 256
 _WEIGHT = 0.02
 """Of the distance to the normal distribution, beside the mean squared error of a row."""
 _DECAY = 0.01
-"""Of an autoencoder's squared weights, beside the same: what it never saw, it shall not put together again either."""
+"""Of an autoencoder's squared weights, beside the same: what it never saw, it shall not put
+together again either.
+"""
 Untyped = Any
 """TensorFlow ships no types."""
 
@@ -38,41 +42,69 @@ def _fresh(seed: int) -> Untyped:
     return keras
 
 
-def _dense(keras: Untyped, sizes: list[int], last: str | None = None, decay: float = 0.0) -> list[Untyped]:
-    return [keras.layers.Dense(size, activation=last if k == len(sizes) - 1 else "tanh",
-                               kernel_regularizer=keras.regularizers.L2(decay)) for k, size in enumerate(sizes)]
+def _dense(
+    keras: Untyped, sizes: list[int], last: str | None = None, decay: float = 0.0
+) -> list[Untyped]:
+    return [
+        keras.layers.Dense(
+            size,
+            activation=last if k == len(sizes) - 1 else "tanh",
+            kernel_regularizer=keras.regularizers.L2(decay),
+        )
+        for k, size in enumerate(sizes)
+    ]
 
 
 def autoencoder(rows: Array, size: Size, seed: int) -> bytes:
-    """A graph that gives each row of `rows` f8[n, size.width] back through a narrow layer (least squares)."""
+    """A graph that gives each row of `rows` f8[n, size.width] back through a narrow layer (least
+    squares).
+    """
     keras = _fresh(seed)
-    model = keras.Sequential([keras.Input((size.width,)),
-                              *_dense(keras, [size.hidden, size.code, size.hidden, size.width], decay=_DECAY)])
+    model = keras.Sequential(
+        [
+            keras.Input((size.width,)),
+            *_dense(keras, [size.hidden, size.code, size.hidden, size.width], decay=_DECAY),
+        ]
+    )
     model.compile(keras.optimizers.Adam(0.003), "mse")
     _train(model, rows, rows, size.epochs)
     return _graph(model.layers)
 
 
 def recurrent(rows: Array, size: Size, seed: int) -> bytes:
-    """A graph that gives the newest step back of sequences, oldest first, in `rows` f8[n, steps * size.width].
+    """A graph that gives the newest step back of sequences, oldest first, in `rows` f8[n, steps *
+    size.width].
 
-    One LSTM reads a sequence into the code, another writes it from there, newest step first (Malhotra et al.,
-    *LSTM-based encoder-decoder for multi-sensor anomaly detection*, ICML workshop 2016). The graph stops after that.
+    One LSTM reads a sequence into the code, another writes it from there, newest step first
+    (Malhotra et al., *LSTM-based encoder-decoder for multi-sensor anomaly detection*, ICML
+    workshop 2016). The graph stops after that.
     """
     keras = _fresh(seed)
     steps = rows.shape[1] // size.width
-    reader, writer = (keras.layers.LSTM(size.hidden, unroll=True, return_sequences=every) for every in (False, True))
+    reader, writer = (
+        keras.layers.LSTM(size.hidden, unroll=True, return_sequences=every)
+        for every in (False, True)
+    )
     code, last = _dense(keras, [size.code], decay=_DECAY), _dense(keras, [size.width], decay=_DECAY)
-    model = keras.Sequential([keras.Input((rows.shape[1],)), keras.layers.Reshape((steps, size.width)), reader, *code,
-                              keras.layers.RepeatVector(steps), writer, *last])
+    model = keras.Sequential(
+        [
+            keras.Input((rows.shape[1],)),
+            keras.layers.Reshape((steps, size.width)),
+            reader,
+            *code,
+            keras.layers.RepeatVector(steps),
+            writer,
+            *last,
+        ]
+    )
     model.compile(keras.optimizers.Adam(0.003), "mse")
     _train(model, rows, rows.reshape(-1, steps, size.width)[:, ::-1], size.epochs)
     return _unrolled([part.get_weights() for part in (reader, *code, writer, *last)], steps)
 
 
 def variational(rows: Array, size: Size, seed: int) -> bytes:
-    """The same as `autoencoder`, trained with a code drawn at random (Kingma and Welling, ICLR 2014); the graph takes
-    its mean.
+    """The same as `autoencoder`, trained with a code drawn at random (Kingma and Welling, ICLR
+    2014); the graph takes its mean.
     """
     tf, keras = _tensorflow(), _fresh(seed)
     inputs, (encoder,) = keras.Input((size.width,)), _dense(keras, [size.hidden], "tanh", _DECAY)
@@ -90,7 +122,9 @@ def variational(rows: Array, size: Size, seed: int) -> bytes:
             center, spread = sides
             distance = -0.5 * tf.reduce_sum(1 + spread - center**2 - tf.exp(spread), axis=1)
             self.add_loss(_WEIGHT * tf.reduce_mean(distance))
-            return center + tf.exp(spread / 2) * keras.random.normal(tf.shape(center), seed=self.seeds)
+            return center + tf.exp(spread / 2) * keras.random.normal(
+                tf.shape(center), seed=self.seeds
+            )
 
     decoder = _dense(keras, [size.hidden, size.width], decay=_DECAY)
     drawn = Draw()([mean(encoded), keras.layers.Dense(size.code)(encoded)])
@@ -111,13 +145,21 @@ def classifier(rows: Array, y: NDArray[np.bool_], hidden: int, epochs: int, seed
 
 
 def _train(model: Untyped, rows: Array, target: Array, epochs: int) -> None:
-    model.fit(rows.astype(np.float32), target.astype(np.float32), batch_size=_BATCH, epochs=epochs, verbose=0)
+    model.fit(
+        rows.astype(np.float32),
+        target.astype(np.float32),
+        batch_size=_BATCH,
+        epochs=epochs,
+        verbose=0,
+    )
 
 
 def _graph(layers: list[Untyped]) -> bytes:
     """TFLite of dense layers, one after the other."""
     tf = _tensorflow()
-    weights = [(*layer.get_weights(), layer.activation is tf.keras.activations.tanh) for layer in layers]
+    weights = [
+        (*layer.get_weights(), layer.activation is tf.keras.activations.tanh) for layer in layers
+    ]
 
     def call(rows: Untyped) -> Untyped:
         for matrix, bias, bent in weights:
@@ -129,9 +171,11 @@ def _graph(layers: list[Untyped]) -> bytes:
 
 
 def _unrolled(weights: list[list[Untyped]], steps: int) -> bytes:
-    """TFLite of an LSTM that reads, a dense layer, one step of an LSTM that writes, and a dense layer.
+    """TFLite of an LSTM that reads, a dense layer, one step of an LSTM that writes, and a dense
+    layer.
 
-    No loops and no slices: each step read has a matrix of its own for the whole row, with zeros where other steps are.
+    No loops and no slices: each step read has a matrix of its own for the whole row, with zeros
+    where other steps are.
     """
     (read, again, bias), (code, code_bias), (write, _, write_bias), (last, last_bias) = weights
     tf, at = _tensorflow(), np.eye(steps, dtype=np.float32)
@@ -146,19 +190,23 @@ def _unrolled(weights: list[list[Untyped]], steps: int) -> bytes:
 
 def _gates(tf: Untyped, rows: Untyped, matrix: Untyped, bias: Untyped) -> list[Untyped]:
     """What goes into the input, forget, cell and output gate."""
-    return [tf.matmul(rows, part) + add
-            for part, add in zip(np.split(matrix, 4, axis=1), np.split(bias, 4), strict=True)]
+    return [
+        tf.matmul(rows, part) + add
+        for part, add in zip(np.split(matrix, 4, axis=1), np.split(bias, 4), strict=True)
+    ]
 
 
 def _lstm(tf: Untyped, steps: list[list[Untyped]], again: Untyped = None) -> Untyped:
-    """The hidden state after the last step (Hochreiter and Schmidhuber 1997; Gers et al. 2000), from what the inputs
-    send to the gates, and the matrix of the hidden state before.
+    """The hidden state after the last step (Hochreiter and Schmidhuber 1997; Gers et al. 2000),
+    from what the inputs send to the gates, and the matrix of the hidden state before.
     """
     state = cell = None
     for step in steps:
         if state is not None:
-            step = [gate + tf.matmul(state, part)
-                    for gate, part in zip(step, np.split(again, 4, axis=1), strict=True)]
+            step = [
+                gate + tf.matmul(state, part)
+                for gate, part in zip(step, np.split(again, 4, axis=1), strict=True)
+            ]
         enter, keep, value, leave = step
         new = tf.sigmoid(enter) * tf.tanh(value)
         cell = new if cell is None else tf.sigmoid(keep) * cell + new

@@ -16,7 +16,9 @@ _LIMIT = 1e150
 
 
 class ChosenFile(msgspec.Struct, forbid_unknown_fields=True):
-    """`Chosen` in a bundle: names of the columns, their medians, and whether only high values count."""
+    """`Chosen` in a bundle: names of the columns, their medians, and whether only high values
+    count.
+    """
 
     columns: list[str]
     medians: list[float]
@@ -26,9 +28,9 @@ class ChosenFile(msgspec.Struct, forbid_unknown_fields=True):
 class Chosen(NamedTuple):
     """Columns of `x` by place, and their medians in training. A missing value counts as the median.
 
-    The profile's setting `columns` names the columns in which a high value is suspicious, and a low one is not: what
-    lies below the median counts as the median, so no attention is spent on it. Without that setting all columns
-    count, on both sides.
+    The profile's setting `columns` names the columns in which a high value is suspicious, and a low
+    one is not: what lies below the median counts as the median, so no attention is spent on it.
+    Without that setting all columns count, on both sides.
     """
 
     at: Index
@@ -37,17 +39,29 @@ class Chosen(NamedTuple):
 
     @classmethod
     def fit(cls, name: str, x: Array, features: Sequence[str], settings: Settings) -> Self:
-        """The choice of `models.NAME.columns` among `features`. Raises ConfigError for a column that is not there."""
+        """The choice of `models.NAME.columns` among `features`. Raises ConfigError for a column
+        that is not there.
+        """
         given = settings.get("columns", [])
         if not isinstance(given, list) or not all(column in features for column in given):
-            raise ConfigError(f"models.{name}.columns: expected a list of columns that the models see, got {given!r}")
-        return cls.of(x, [features.index(column) for column in sorted(given or features)], one_sided=bool(given))
+            raise ConfigError(
+                f"models.{name}.columns: expected a list of columns that the models see, got "
+                f"{given!r}"
+            )
+        return cls.of(
+            x,
+            [features.index(column) for column in sorted(given or features)],
+            one_sided=bool(given),
+        )
 
     @classmethod
     def of(cls, x: Array, at: Sequence[int], *, one_sided: bool) -> Self:
         """The columns of `x` at the places `at`, in this order."""
         chosen = np.clip(x[:, at], -_LIMIT, _LIMIT)
-        medians = [np.median(known) if len(known := column[~np.isnan(column)]) else 0.0 for column in chosen.T]
+        medians = [
+            np.median(known) if len(known := column[~np.isnan(column)]) else 0.0
+            for column in chosen.T
+        ]
         return cls(np.array(at, np.int64), np.array(medians, np.float64), one_sided)
 
     def take(self, x: Array) -> Array:
@@ -57,11 +71,11 @@ class Chosen(NamedTuple):
         return np.ascontiguousarray(np.maximum(values, self.medians) if self.one_sided else values)
 
     def spread(self, shares: Array, features: int) -> Array:
-        """The shares f8[n, c] of the last c of the chosen columns at their places among all `features`; the others have
-        none.
+        """The shares f8[n, c] of the last c of the chosen columns at their places among all
+        `features`; the others have none.
         """
         out = np.zeros((len(shares), features))
-        out[:, self.at[-shares.shape[1]:]] = shares
+        out[:, self.at[-shares.shape[1] :]] = shares
         return out
 
     def file(self, features: Sequence[str]) -> ChosenFile:
@@ -72,6 +86,8 @@ class Chosen(NamedTuple):
     def load(cls, file: ChosenFile, features: Sequence[str]) -> Self:
         """Raises ConfigError when the columns are not the bundle's."""
         if not set(file.columns) <= set(features) or not 0 < len(file.columns) == len(file.medians):
-            raise ConfigError("columns: not those of the bundle, or without their medians: fetch the bundle again")
+            raise ConfigError(
+                "columns: not those of the bundle, or without their medians: fetch the bundle again"
+            )
         at = np.array([features.index(column) for column in file.columns], np.int64)
         return cls(at, np.array(file.medians, np.float64), file.one_sided)

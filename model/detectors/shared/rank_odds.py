@@ -32,10 +32,11 @@ def _interpolate(values: Array, measure: Array, odds: Array, out: Array) -> None
 
 
 class Ranks(NamedTuple):
-    """Log-odds of ranks by linear interpolation between knots, and on beyond them: a strictly increasing function.
+    """Log-odds of ranks by linear interpolation between knots, and on beyond them: a strictly
+    increasing function.
 
-    A row more unusual than 99% of those of training gets log(0.99 / 0.01). So the scores of all detectors without
-    labels can be compared, and averaged.
+    A row more unusual than 99% of those of training gets log(0.99 / 0.01). So the scores of all
+    detectors without labels can be compared, and averaged.
     """
 
     measure: Array
@@ -53,7 +54,10 @@ class Ranks(NamedTuple):
         if len(measure) == 1:
             return cls(np.array([measure[0], measure[0] + 1.0]), np.zeros(2))
         middle = len(measure) // 2
-        low, high = 2 * np.array([[measure[0], odds[0]], [measure[-1], odds[-1]]]) - [measure[middle], odds[middle]]
+        low, high = 2 * np.array([[measure[0], odds[0]], [measure[-1], odds[-1]]]) - [
+            measure[middle],
+            odds[middle],
+        ]
         return cls(np.r_[low[0], measure, high[0]], np.r_[low[1], odds, high[1]])
 
     def log_odds(self, values: Array) -> Array:
@@ -70,6 +74,12 @@ class Ranks(NamedTuple):
     def load(cls, file: RanksFile) -> Self:
         """Raises ConfigError when it is no increasing function."""
         measure, odds = np.array(file.measure, np.float64), np.array(file.odds, np.float64)
-        if not 2 <= len(measure) == len(odds) or np.any(np.diff(measure) <= 0) or np.any(np.diff(odds) < 0):
-            raise ConfigError("ranks: expected as many increasing measures as log-odds: fetch the bundle again")
+        if (
+            not 2 <= len(measure) == len(odds)
+            or np.any(np.diff(measure) <= 0)
+            or np.any(np.diff(odds) < 0)
+        ):
+            raise ConfigError(
+                "ranks: expected as many increasing measures as log-odds: fetch the bundle again"
+            )
         return cls(measure, odds)

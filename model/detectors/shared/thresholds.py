@@ -31,11 +31,21 @@ def _count(value: Array, threshold: Array, first: int, end: int, count: Index) -
 
 
 @jit
-def ranks(x: Array, at: int, n: int, feature: Index, missing: Index, first: Index, threshold: Array,
-          codes: NDArray[np.int32]) -> None:
-    """For each column and the rows `at` to `at + n` (n <= BLOCK): how many of its thresholds lie below the value.
+def ranks(
+    x: Array,
+    at: int,
+    n: int,
+    feature: Index,
+    missing: Index,
+    first: Index,
+    threshold: Array,
+    codes: NDArray[np.int32],
+) -> None:
+    """For each column and the rows `at` to `at + n` (n <= BLOCK): how many of its thresholds lie
+    below the value.
 
-    Column c is feature `feature[c]` of `x`, its thresholds `first[c]` to `first[c + 1]`; `codes` i4[columns, BLOCK].
+    Column c is feature `feature[c]` of `x`, its thresholds `first[c]` to `first[c + 1]`; `codes`
+    i4[columns, BLOCK].
     """
     value = np.zeros(BLOCK, np.float64)
     count = np.empty(BLOCK, np.int64)

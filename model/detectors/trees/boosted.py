@@ -1,4 +1,6 @@
-"""Gradient boosted trees: a package trains them, `model.detectors.trees.forest` serves them from a text."""
+"""Gradient boosted trees: a package trains them, `model.detectors.trees.forest` serves them from a
+text.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,11 @@ from tidegate.errors import ConfigError
 
 
 class Boosted(ABC):
-    """Trees of up to 32 leaves. All rows weigh the same: on the card simulator and on the handbook's data, weighting
-    frauds by the imbalance, or by its root, costs 0.02 to 0.05 of average precision, and the stack calibrates anyway.
-    It may learn from samples instead (`imbalance`); with several `bags`, each has trees of its own, and
-    the score is the mean of theirs (balanced bagging).
+    """Trees of up to 32 leaves. All rows weigh the same: on the card simulator and on the
+    handbook's data, weighting frauds by the imbalance, or by its root, costs 0.02 to 0.05 of
+    average precision, and the stack calibrates anyway. It may learn from samples instead
+    (`imbalance`); with several `bags`, each has trees of its own, and the score is the mean of
+    theirs (balanced bagging).
     """
 
     name: ClassVar[str]
@@ -32,21 +35,38 @@ class Boosted(ABC):
         self._forest = trees.parse(text, len(features))
 
     @classmethod
-    def fit(cls, x: Array, y: NDArray[np.bool_], features: Sequence[str], settings: Settings,
-            seed: int = 0) -> Self:
-        chosen = setting(cls.name, settings, {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0,
-                                              **imbalance.DEFAULTS})
+    def fit(
+        cls,
+        x: Array,
+        y: NDArray[np.bool_],
+        features: Sequence[str],
+        settings: Settings,
+        seed: int = 0,
+    ) -> Self:
+        chosen = setting(
+            cls.name,
+            settings,
+            {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0, **imbalance.DEFAULTS},
+        )
         if chosen["leaves"] > trees.LEAVES:
-            raise ConfigError(f"models.{cls.name}.leaves: at most {trees.LEAVES}, got {chosen['leaves']:g}")
+            raise ConfigError(
+                f"models.{cls.name}.leaves: at most {trees.LEAVES}, got {chosen['leaves']:g}"
+            )
         if chosen["columns"] > 1:
-            raise ConfigError(f"models.{cls.name}.columns: a share of at most 1, got {chosen['columns']:g}")
+            raise ConfigError(
+                f"models.{cls.name}.columns: a share of at most 1, got {chosen['columns']:g}"
+            )
         inputs, names = ordered(x, features)
-        return cls(cls._trained(imbalance.samples(cls.name, inputs, y, chosen, seed), chosen, seed), names)
+        return cls(
+            cls._trained(imbalance.samples(cls.name, inputs, y, chosen, seed), chosen, seed), names
+        )
 
     @staticmethod
     @abstractmethod
     def _trained(bags: Iterable[imbalance.Sample], chosen: Mapping[str, float], seed: int) -> str:
-        """All bags' trees as `trees.parse` reads them: a row's leaves add up to the mean of the bags' scores."""
+        """All bags' trees as `trees.parse` reads them: a row's leaves add up to the mean of the
+        bags' scores.
+        """
 
     @property
     def cuts(self) -> list[Array]:
@@ -67,4 +87,6 @@ class Boosted(ABC):
         try:
             return cls(files[cls.files[0]].decode("ascii"), tuple(features))
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{cls.files[0]} is not a text of trees ({error}): fetch the bundle again") from error
+            raise ConfigError(
+                f"{cls.files[0]} is not a text of trees ({error}): fetch the bundle again"
+            ) from error

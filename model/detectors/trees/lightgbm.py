@@ -26,18 +26,30 @@ class LightGBM(Boosted):
         import lightgbm  # 2 s and 100 MB (scikit-learn, pandas) that a scorer need not pay
 
         options = {
-            "objective": "binary", "num_leaves": max(2, int(chosen["leaves"])), "learning_rate": chosen["rate"],
+            "objective": "binary",
+            "num_leaves": max(2, int(chosen["leaves"])),
+            "learning_rate": chosen["rate"],
             "feature_fraction": chosen["columns"],
-            "min_data_in_leaf": 20, "max_bin": 127,
+            "min_data_in_leaf": 20,
+            "max_bin": 127,
             "lambda_l2": 1.0,
-            "deterministic": True, "force_row_wise": True, "verbose": -1,
-            "num_threads": 1,  # OpenMP waits by spinning: on a busy machine two threads take ten times as long as one
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbose": -1,
+            # OpenMP waits by spinning: on a busy machine two threads take ten times as long as one
+            "num_threads": 1,
         }
         texts = []
         for bag, sample in enumerate(bags):
-            data = lightgbm.Dataset(sample.x, sample.y.astype(np.float32), weight=sample.weights,
-                                    feature_name=[f"f{i}" for i in range(sample.x.shape[1])])
-            booster = lightgbm.train(options | {"seed": seed + bag}, data, num_boost_round=int(chosen["trees"]))
+            data = lightgbm.Dataset(
+                sample.x,
+                sample.y.astype(np.float32),
+                weight=sample.weights,
+                feature_name=[f"f{i}" for i in range(sample.x.shape[1])],
+            )
+            booster = lightgbm.train(
+                options | {"seed": seed + bag}, data, num_boost_round=int(chosen["trees"])
+            )
             _adjust(booster, sample.shift, 1 / int(chosen["bags"]))
             texts.append(booster.model_to_string())
         return _joined(texts)
@@ -52,12 +64,19 @@ def _adjust(booster: Untyped, shift: float, share: float) -> None:
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """One model whose score is the sum of theirs: all trees in one of LightGBM's texts, numbered anew."""
+    """One model whose score is the sum of theirs: all trees in one of LightGBM's texts, numbered
+    anew.
+    """
     if len(texts) == 1:
         return texts[0]
     head, tail = texts[0].split("Tree=0\n")[0], texts[0].split("end of trees")[1]
-    bodies = [tree.split("\n", 1)[1].strip() for text in texts
-              for tree in text.split("end of trees")[0].split("\nTree=")[1:]]
+    bodies = [
+        tree.split("\n", 1)[1].strip()
+        for text in texts
+        for tree in text.split("end of trees")[0].split("\nTree=")[1:]
+    ]
     numbered = [f"Tree={number}\n{body}\n\n\n" for number, body in enumerate(bodies)]
-    head = re.sub("tree_sizes=.*", "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered), head)
+    head = re.sub(
+        "tree_sizes=.*", "tree_sizes=" + " ".join(str(len(tree)) for tree in numbered), head
+    )
     return f"{head}{''.join(numbered)}end of trees{tail}"

@@ -1,4 +1,6 @@
-"""A challenger for a share of the accounts: `POST /v1/models/{bundle}/canary`, `GET` and `DELETE /v1/models/canary`."""
+"""A challenger for a share of the accounts: `POST /v1/models/{bundle}/canary`, `GET` and `DELETE
+/v1/models/canary`.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,17 @@ def compare() -> Response:
     except Retry as error:
         raise Problem("kafka_away", str(error)) from error
     if found is None:
-        raise Problem("not_found", "no bundle is a canary: POST /v1/models/{bundle}/canary names one")
+        raise Problem(
+            "not_found", "no bundle is a canary: POST /v1/models/{bundle}/canary names one"
+        )
     name, share, sides = found
-    return answer({"canary": name, "share": share, "bundles": {key: side._asdict() for key, side in sides.items()}})
+    return answer(
+        {
+            "canary": name,
+            "share": share,
+            "bundles": {key: side._asdict() for key, side in sides.items()},
+        }
+    )
 
 
 def _set(bundle: str, order: Start) -> Response:

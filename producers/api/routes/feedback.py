@@ -1,4 +1,6 @@
-"""`POST /v1/feedback`: what people say of transactions, with the transaction itself where it was never posted."""
+"""`POST /v1/feedback`: what people say of transactions, with the transaction itself where it was
+never posted.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
 
 
 class Feedback(msgspec.Struct, forbid_unknown_fields=True):
-    """A verdict on the transaction `transaction_id`, or on the whole `transaction` in the same body."""
+    """A verdict on the transaction `transaction_id`, or on the whole `transaction` in the same
+    body.
+    """
 
     verdict: Literal["fraud", "legitimate"]
     transaction_id: str = ""
@@ -38,21 +42,34 @@ _many = msgspec.json.Decoder(list[Feedback]).decode
 @blueprint.post("/v1/feedback")
 @measured("post_feedback")
 def post_feedback() -> Response:
-    """Make one verdict, or an array of them, durable: first the transactions that came along, then what is said."""
+    """Make one verdict, or an array of them, durable: first the transactions that came along, then
+    what is said.
+    """
     given = _read(body("application/json"))
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     now_us = time.time_ns() // 1000
     whole = _admit(given, key, now_us)
-    verdicts = [Verdict(whole[at].id if at in whole else one.transaction_id, one.verdict,
-                        one.label_id or (derived_id(f"{key}/{at}") if key else fresh_id()),
-                        one.source, one.note, one.given_us or now_us) for at, one in enumerate(given)]
+    verdicts = [
+        Verdict(
+            whole[at].id if at in whole else one.transaction_id,
+            one.verdict,
+            one.label_id or (derived_id(f"{key}/{at}") if key else fresh_id()),
+            one.source,
+            one.note,
+            one.given_us or now_us,
+        )
+        for at, one in enumerate(given)
+    ]
     told: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if whole:
         told["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
         here().ingest.publish(list(whole.values()), **told)
         ACKNOWLEDGED.inc(len(whole))
-    here().publisher.publish("transactions.feedback", [(verdict.transaction_id.encode(), encode(verdict))
-                                                       for verdict in verdicts], **told)
+    here().publisher.publish(
+        "transactions.feedback",
+        [(verdict.transaction_id.encode(), encode(verdict)) for verdict in verdicts],
+        **told,
+    )
     return answer({"accepted": len(verdicts), **told}, 202)
 
 
@@ -69,7 +86,11 @@ def _read(raw: bytes) -> list[Feedback]:
         raise Problem("invalid_json", str(error)) from error
     most = here().settings.max_batch
     if len(given) > most:
-        raise Problem("too_large", f"{len(given)} verdicts in one request, at most {most} are taken", limit=most)
+        raise Problem(
+            "too_large",
+            f"{len(given)} verdicts in one request, at most {most} are taken",
+            limit=most,
+        )
     if not given:
         raise Problem("empty", "there is no verdict in the body")
     if errors := [error for index, one in enumerate(given) for error in _faults(index, one)]:
@@ -78,15 +99,20 @@ def _read(raw: bytes) -> list[Feedback]:
 
 
 def _admit(given: list[Feedback], idempotency_key: str | None, now_us: int) -> dict[int, Admitted]:
-    """The whole transactions by index. Raises Problem, with the index, for the first that is refused."""
+    """The whole transactions by index. Raises Problem, with the index, for the first that is
+    refused.
+    """
     admitted: dict[int, Admitted] = {}
     hashes: dict[str, bytes] = {}
     for index, one in enumerate(given):
         if not one.transaction:
             continue
         try:
-            found = here().ingest.admit(bytes(one.transaction),
-                                        f"{idempotency_key}/{index}" if idempotency_key else None, now_us)
+            found = here().ingest.admit(
+                bytes(one.transaction),
+                f"{idempotency_key}/{index}" if idempotency_key else None,
+                now_us,
+            )
             if hashes.setdefault(found.id, found.hash) != found.hash:
                 raise conflict(found.id, "in this request before, with another body")
         except Problem as problem:
@@ -101,9 +127,17 @@ def _located(message: str) -> dict[str, Any]:
 
 
 def _faults(index: int, one: Feedback) -> list[dict[str, Any]]:
-    faults = [{"index": index, "field": name, "detail": f"{name} has more than {most} characters"}
-              for name, most in _LONGEST.items() if len(getattr(one, name)) > most]
+    faults = [
+        {"index": index, "field": name, "detail": f"{name} has more than {most} characters"}
+        for name, most in _LONGEST.items()
+        if len(getattr(one, name)) > most
+    ]
     if bool(one.transaction_id) == bool(one.transaction):
-        faults.append({"index": index, "field": "transaction_id",
-                       "detail": "give either the transaction_id or the whole transaction"})
+        faults.append(
+            {
+                "index": index,
+                "field": "transaction_id",
+                "detail": "give either the transaction_id or the whole transaction",
+            }
+        )
     return faults

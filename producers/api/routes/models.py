@@ -34,12 +34,19 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 @blueprint.get("/v1/models")
 @measured("list_models")
 def get_many() -> Response:
-    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the stream has drifted."""
+    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the
+    stream has drifted.
+    """
     current = _current()
     name = current.champion.bundle if current else None
-    return answer({"champion": name, "bundles": catalog.listing(_folder(), name or "", profile_hash()),
-                   "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
-                   "drift": here().board.drift(time.time_ns() // 1000)})
+    return answer(
+        {
+            "champion": name,
+            "bundles": catalog.listing(_folder(), name or "", profile_hash()),
+            "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
+            "drift": here().board.drift(time.time_ns() // 1000),
+        }
+    )
 
 
 @blueprint.get("/v1/models/<bundle>")
@@ -68,21 +75,33 @@ def rollback() -> Response:
     """Make the champion before this one the champion again."""
     order, current = read_order(), _current()
     if current is None or not current.champion.previous:
-        raise Problem("not_promotable", "there has been no champion before this one: nothing to go back to")
+        raise Problem(
+            "not_promotable", "there has been no champion before this one: nothing to go back to"
+        )
     return _switch(current.champion.previous, order)
 
 
 def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(_folder(), bundle, profile_hash())
-        promoted = registry.promote(here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS)
+        promoted = registry.promote(
+            here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS
+        )
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     behind = [beat.process for beat in _scorers() if beat.models_offset <= promoted.offset]
-    return answer({"champion": bundle, "previous": promoted.champion.previous, "offset": promoted.offset,
-                   "switching": behind}, 202, "/v1/models")
+    return answer(
+        {
+            "champion": bundle,
+            "previous": promoted.champion.previous,
+            "offset": promoted.offset,
+            "switching": behind,
+        },
+        202,
+        "/v1/models",
+    )
 
 
 def read_order() -> Order:
@@ -91,14 +110,17 @@ def read_order() -> Order:
 
 
 def order_of(kind: type[Kind]) -> Kind:
-    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send one unasked.
+    """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send
+    one unasked.
 
     Raises Problem 400, 415 or 422.
     """
     try:
         return msgspec.json.decode(body("application/json") or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise Problem("invalid", str(error), errors=[{"field": "body", "detail": str(error)}]) from error
+        raise Problem(
+            "invalid", str(error), errors=[{"field": "body", "detail": str(error)}]
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("invalid_json", str(error)) from error
 
@@ -112,7 +134,9 @@ def bundle_path(prefix: str) -> Path:
 
 
 def usable(prefix: str) -> str:
-    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score here."""
+    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score
+    here.
+    """
     path = bundle_path(prefix)
     try:
         return catalog.usable(_folder(), path.name, profile_hash()).hash
@@ -128,8 +152,11 @@ def _current() -> Promoted | None:
 
 
 def _scorers() -> list[Heartbeat]:
-    return [beat for beat in here().board.processes(time.time_ns() // 1000)
-            if beat.stage == "score" and not beat.stopping]
+    return [
+        beat
+        for beat in here().board.processes(time.time_ns() // 1000)
+        if beat.stage == "score" and not beat.stopping
+    ]
 
 
 def _folder() -> Path:

@@ -14,7 +14,10 @@ from producers.api.problems import PROBLEMS, Problem
 from tidegate.errors import Retry
 
 blueprint = Blueprint("ops", __name__, template_folder="../templates")
-_CSP = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_CSP = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 
 
 @blueprint.get("/healthz")
@@ -26,7 +29,9 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @measured("readyz")
 def readyz() -> Response:
-    """200 when every partition of every stage is assigned and restored; else 503 that names what is missing."""
+    """200 when every partition of every stage is assigned and restored; else 503 that names what is
+    missing.
+    """
     context = here()
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:
@@ -56,12 +61,20 @@ def index() -> Response:
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """The description of this API for this profile (OpenAPI 3.1)."""
-    return Response(msgspec.json.encode(description(here().profile, here().settings)), content_type="application/json")
+    return Response(
+        msgspec.json.encode(description(here().profile, here().settings)),
+        content_type="application/json",
+    )
 
 
 @blueprint.get("/docs")
 def docs() -> Response:
     """The same for people, without a script."""
-    page = render_template("docs.html", api=description(here().profile, here().settings), problems=PROBLEMS)
-    return Response(page, content_type="text/html; charset=utf-8",
-                    headers={"Content-Security-Policy": _CSP, "X-Content-Type-Options": "nosniff"})
+    page = render_template(
+        "docs.html", api=description(here().profile, here().settings), problems=PROBLEMS
+    )
+    return Response(
+        page,
+        content_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": _CSP, "X-Content-Type-Options": "nosniff"},
+    )

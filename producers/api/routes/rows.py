@@ -28,7 +28,9 @@ def get_one(transaction_id: str) -> Response:
         return answer(with_payload(row))
     if context.known.get(transaction_id.encode()) is not None:
         return answer({"transaction_id": transaction_id, "status": "accepted"}, 202)
-    raise Problem("not_found", f"no row {transaction_id}: it was never posted, or it is a dead letter")
+    raise Problem(
+        "not_found", f"no row {transaction_id}: it was never posted, or it is a dead letter"
+    )
 
 
 @blueprint.get("/v1/transactions")

@@ -1,4 +1,6 @@
-"""A challenger beside the champion by HTTP: `POST /v1/models/{bundle}/shadow`, `GET` and `DELETE /v1/models/shadow`."""
+"""A challenger beside the champion by HTTP: `POST /v1/models/{bundle}/shadow`, `GET` and `DELETE
+/v1/models/shadow`.
+"""
 
 from __future__ import annotations
 
@@ -37,17 +39,31 @@ def compare() -> Response:
     """How the shadow compares with the champion on the rows that both scored."""
     capacity, context = whole("capacity", request.args.get("capacity", "100"), 1, _MOST), here()
     try:
-        found = compare_shadow(context.profile, context.settings.db_url, context.broker,
-                               context.settings.bundles_dir, capacity)
+        found = compare_shadow(
+            context.profile,
+            context.settings.db_url,
+            context.broker,
+            context.settings.bundles_dir,
+            capacity,
+        )
     except ConfigError as error:
         raise Problem("not_found", str(error)) from error
     except Retry as error:
         raise Problem("kafka_away", str(error)) from error
     if found is None:
-        raise Problem("not_found", "no bundle scores beside the champion: POST /v1/models/{bundle}/shadow names one")
+        raise Problem(
+            "not_found",
+            "no bundle scores beside the champion: POST /v1/models/{bundle}/shadow names one",
+        )
     name, both = found
-    return answer({**both._asdict(), "shadow": name, "champion": both.champion._asdict(),
-                   "challenger": both.shadow._asdict()})
+    return answer(
+        {
+            **both._asdict(),
+            "shadow": name,
+            "champion": both.champion._asdict(),
+            "challenger": both.shadow._asdict(),
+        }
+    )
 
 
 def _set(bundle: str, by: str) -> Response:

@@ -30,7 +30,9 @@ def post_one() -> Response:
     context = here()
     raw = body(JSON)
     wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
-    one = context.ingest.admit(raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000)
+    one = context.ingest.admit(
+        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000
+    )
     retry = {"transaction_id": one.id}
     if wait_ms:
         return _publish_and_wait(one, wait_ms / 1000, retry)
@@ -40,8 +42,11 @@ def post_one() -> Response:
 
 
 def _accepted(transaction_id: str) -> Response:
-    return answer({"transaction_id": transaction_id, "status": "accepted"}, 202,
-                  f"/v1/transactions/{quote(transaction_id, safe='')}")
+    return answer(
+        {"transaction_id": transaction_id, "status": "accepted"},
+        202,
+        f"/v1/transactions/{quote(transaction_id, safe='')}",
+    )
 
 
 def _wait_ms() -> int:
@@ -67,7 +72,9 @@ def _publish_and_wait(one: Admitted, seconds: float, retry: dict[str, str]) -> R
 
 
 def _decision(one: Admitted, waiter: Waiter | None, deadline: float) -> dict[str, Any] | None:
-    """From the row of a known one, else from the topic; a repeat never passes there again, so the row is asked last."""
+    """From the row of a known one, else from the topic; a repeat never passes there again, so the
+    row is asked last.
+    """
     context = here()
     if one.known and (row := _row(one.id)) is not None:
         return row
@@ -79,7 +86,9 @@ def _decision(one: Admitted, waiter: Waiter | None, deadline: float) -> dict[str
 
 
 def _row(transaction_id: str) -> dict[str, Any] | None:
-    """The decision in the row; None also while the database is away, because the transaction is durable anyway."""
+    """The decision in the row; None also while the database is away, because the transaction is
+    durable anyway.
+    """
     try:
         row = here().store.get(transaction_id)
     except Retry:
@@ -93,9 +102,13 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
-    admitted, rejected = _admit_all(_items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY"))
+    admitted, rejected = _admit_all(
+        _items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    )
     generated = {str(index): one.id for index, one in admitted.items() if one.generated}
-    context.ingest.publish(list(admitted.values()), **({"generated_ids": generated} if generated else {}))
+    context.ingest.publish(
+        list(admitted.values()), **({"generated_ids": generated} if generated else {})
+    )
     ACKNOWLEDGED.inc(len(admitted))
     result: dict[str, Any] = {"accepted": len(admitted)}
     if generated:
@@ -107,10 +120,18 @@ def post_batch() -> Response:
 
 def _items(raw: bytes) -> list[bytes]:
     """The texts of the transactions in a body. Raises Problem 400, 413 or 422."""
-    items = [line for line in raw.split(b"\n") if line.strip()] if request.mimetype == NDJSON else _array(raw)
+    items = (
+        [line for line in raw.split(b"\n") if line.strip()]
+        if request.mimetype == NDJSON
+        else _array(raw)
+    )
     most = here().settings.max_batch
     if len(items) > most:
-        raise Problem("too_large", f"{len(items)} transactions in one request, at most {most} are taken", limit=most)
+        raise Problem(
+            "too_large",
+            f"{len(items)} transactions in one request, at most {most} are taken",
+            limit=most,
+        )
     if not items:
         raise Problem("empty", "there is no transaction in the body")
     return items
@@ -128,7 +149,9 @@ def _array(raw: bytes) -> list[bytes]:
 
 
 def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
-    """NaN and Infinity are no JSON, yet many clients write them: only their own transactions are to be refused."""
+    """NaN and Infinity are no JSON, yet many clients write them: only their own transactions are to
+    be refused.
+    """
     try:
         items = json.loads(raw)
     except RecursionError:
@@ -138,9 +161,13 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
     return [json.dumps(item).encode() for item in items]
 
 
-def _admit_all(items: list[bytes], idempotency_key: str | None,
-               ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
-    """The good ones by index, and what the bad ones are answered with. A repeated body is admitted once."""
+def _admit_all(
+    items: list[bytes],
+    idempotency_key: str | None,
+) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
+    """The good ones by index, and what the bad ones are answered with. A repeated body is admitted
+    once.
+    """
     admit, now_us = here().ingest.admit, time.time_ns() // 1000
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
@@ -152,8 +179,13 @@ def _admit_all(items: list[bytes], idempotency_key: str | None,
                 raise conflict(one.id, "in this batch before, with another body; the first stays")
             admitted[index] = one
         except Problem as problem:
-            rejected.append({"index": index, "id": problem.members.get("transaction_id") or _id_in(item),
-                             "problem": problem.document()})
+            rejected.append(
+                {
+                    "index": index,
+                    "id": problem.members.get("transaction_id") or _id_in(item),
+                    "problem": problem.document(),
+                }
+            )
     return admitted, rejected
 
 

@@ -1,4 +1,6 @@
-"""The whole pipeline on the broker in memory and an SQLite file: crash it anywhere, run it to its end, look at it."""
+"""The whole pipeline on the broker in memory and an SQLite file: crash it anywhere, run it to its
+end, look at it.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,26 @@ from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 from tidegate.stream.stage import Output, Stage, State
 
-TOPICS = {"transactions.raw": 2, "transactions.by-entity-2": 2, "transactions.features": 2, "transactions.scored": 2,
-          "transactions.alerts": 1, DLQ: 1, "transactions.quarantine": 1, "transactions.redriven": 1,
-          "transactions.feedback": 1, "transactions.labels": 1, "models": 1, "status": 1}
+TOPICS = {
+    "transactions.raw": 2,
+    "transactions.by-entity-2": 2,
+    "transactions.features": 2,
+    "transactions.scored": 2,
+    "transactions.alerts": 1,
+    DLQ: 1,
+    "transactions.quarantine": 1,
+    "transactions.redriven": 1,
+    "transactions.feedback": 1,
+    "transactions.labels": 1,
+    "models": 1,
+    "status": 1,
+}
 CHAIN = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
 STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
 NOW_MS = 1_790_000_000_000
-_TRANSACTIONAL = frozenset({"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"})
+_TRANSACTIONAL = frozenset(
+    {"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"}
+)
 PROFILE = load_profile("card")
 
 
@@ -60,12 +75,18 @@ class HookedSink:
         event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
         event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
 
-    def positions(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+    def positions(
+        self, consumer: Consumer, partitions: list[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
         with self._broker.call("sql.positions"):
             return self._sink.positions(consumer, partitions)
 
-    def write(self, results: list[tuple[Batch, Output]], positions: dict[TopicPartition, Position],
-              consumer: Consumer) -> None:
+    def write(
+        self,
+        results: list[tuple[Batch, Output]],
+        positions: dict[TopicPartition, Position],
+        consumer: Consumer,
+    ) -> None:
         with self._broker.call("sql.write"):
             self._sink.write(results, positions, consumer)
 
@@ -90,7 +111,9 @@ class Worker:
 
 @dataclass
 class Bench:
-    """`faults`: number of the I/O call (before and after are two) and kind: crash, rebuild, abort, expire or away."""
+    """`faults`: number of the I/O call (before and after are two) and kind: crash, rebuild, abort,
+    expire or away.
+    """
 
     home: Path
     faults: Mapping[int, str] = field(default_factory=dict)
@@ -110,12 +133,17 @@ class Bench:
         self.clock, self._faults = Clock(), dict(self.faults)
         self.clock.now = NOW_MS * 1000
         self._running: dict[tuple[str, int], Worker | None] = {
-            (name, at): None for name in CHAIN for at in range(self.workers.get(name, 1))}
+            (name, at): None for name in CHAIN for at in range(self.workers.get(name, 1))
+        }
         self._pairs: dict[TopicPartition, set[Pair]] = {}
-        self.put("models", b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0)))
+        self.put(
+            "models", b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0))
+        )
         self.broker.hook = self._hook
 
-    def put(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None) -> None:
+    def put(
+        self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None = None
+    ) -> None:
         """A record that is durable."""
         self.broker.append(topic, key, value, headers, None)
 
@@ -128,9 +156,12 @@ class Bench:
             store = Store(self.database, PROFILE)
             return LabelStage(PROFILE, store.lookup, wait_s=2.0), store
         makers: dict[str, Callable[[], Stage[Any]]] = {
-            "preprocess": lambda: PreprocessStage(PROFILE, 0), "preprocess-2": lambda: PreprocessStage(PROFILE, 1),
-            "score": lambda: ScoreStage(PROFILE, self.folder), "persist": lambda: Persist(PROFILE, self.folder),
-            "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker))}
+            "preprocess": lambda: PreprocessStage(PROFILE, 0),
+            "preprocess-2": lambda: PreprocessStage(PROFILE, 1),
+            "score": lambda: ScoreStage(PROFILE, self.folder),
+            "persist": lambda: Persist(PROFILE, self.folder),
+            "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker)),
+        }
         return makers[name](), None
 
     def start(self, name: str, at: int = 0) -> Worker:
@@ -138,16 +169,35 @@ class Bench:
         stage, store = self.stage(name)
         sink: Sink
         if name == "persist":
-            sink = HookedSink(SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock), self.broker)
+            sink = HookedSink(
+                SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock),
+                self.broker,
+            )
         elif name == "learn":
-            sink = WeightsSink(self.broker, self.bundle.hash, instance=str(at), profile=PROFILE.hash, clock=self.clock)
+            sink = WeightsSink(
+                self.broker,
+                self.bundle.hash,
+                instance=str(at),
+                profile=PROFILE.hash,
+                clock=self.clock,
+            )
         else:
-            sink = KafkaSink(self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock)
+            sink = KafkaSink(
+                self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock
+            )
         try:
             snapshots = HookedSnapshots(self.snapshots, self.broker, damaged=False)
-            runner = Runner(stage, self.broker, sink, snapshots=snapshots,
-                            clock=self.clock, batch=self.batch, snapshot_every=self.snapshot_every, side_every=0.0,
-                            executor=Inline())
+            runner = Runner(
+                stage,
+                self.broker,
+                sink,
+                snapshots=snapshots,
+                clock=self.clock,
+                batch=self.batch,
+                snapshot_every=self.snapshot_every,
+                side_every=0.0,
+                executor=Inline(),
+            )
         except BaseException:
             Worker(None, sink, store).die()  # type: ignore[arg-type]
             raise
@@ -188,25 +238,38 @@ class Bench:
 
     def quiet(self) -> bool:
         """Whether every record of every stage's input is behind a committed position."""
-        return all(not any(record.readable for record in self.broker.logs[source][position:])
-                   for name in CHAIN for source, position in self.positions(name).items())
+        return all(
+            not any(record.readable for record in self.broker.logs[source][position:])
+            for name in CHAIN
+            for source, position in self.positions(name).items()
+        )
 
     def positions(self, name: str) -> dict[TopicPartition, int]:
         topic = self.stage_input(name)
         sources = [source for source in self.broker.logs if source.topic == topic]
         if name == "persist":
             with self.read() as connection:
-                stored = {TopicPartition(row.topic, row.partition): row.next_offset
-                          for row in connection.execute(select(offsets))}
+                stored = {
+                    TopicPartition(row.topic, row.partition): row.next_offset
+                    for row in connection.execute(select(offsets))
+                }
             return {source: stored.get(source, 0) for source in sources}
         group = self.broker.groups.get(f"tidegate.{name}")
-        return {source: group.positions.get(source, Position(0)).offset if group else 0 for source in sources}
+        return {
+            source: group.positions.get(source, Position(0)).offset if group else 0
+            for source in sources
+        }
 
     @staticmethod
     def stage_input(name: str) -> str:
-        return {"preprocess": "transactions.raw", "preprocess-2": "transactions.by-entity-2",
-                "score": "transactions.features", "persist": "transactions.scored",
-                "label": "transactions.feedback", "learn": "transactions.labels"}[name]
+        return {
+            "preprocess": "transactions.raw",
+            "preprocess-2": "transactions.by-entity-2",
+            "score": "transactions.features",
+            "persist": "transactions.scored",
+            "label": "transactions.feedback",
+            "learn": "transactions.labels",
+        }[name]
 
     @contextmanager
     def read(self) -> Iterator[Any]:
@@ -223,7 +286,9 @@ class Bench:
         """The dead letters, one of each identity."""
         found: dict[str, DeadLetter] = {}
         for source, offset, record in self.broker.committed_records(DLQ):
-            batch = Batch(source, [offset], [record.key], [record.value], [record.timestamp], [record.headers])
+            batch = Batch(
+                source, [offset], [record.key], [record.value], [record.timestamp], [record.headers]
+            )
             letter = dead_letters(batch)[0]
             found.setdefault(letter.identity, letter)
         return list(found.values())
@@ -241,26 +306,47 @@ class Bench:
         return found
 
     def fold(self, name: str, source: TopicPartition) -> str:
-        """The digest of a fold of the log by this thread, record by record, in the recorded order."""
+        """The digest of a fold of the log by this thread, record by record, in the recorded
+        order.
+        """
         stage, _ = self.stage(name)
         pairs = sorted(self._pairs.get(source, ()))
         state, side = stage.new_state(source.partition, self.topics[source.topic]), 0
         for offset, record in enumerate(self.broker.logs[source]):
             for pair in [pair for pair in pairs if pair.offset == offset]:
-                self._apply(stage.absorb, state, TopicPartition(stage.side or "", 0), range(side, pair.side))
+                self._apply(
+                    stage.absorb, state, TopicPartition(stage.side or "", 0), range(side, pair.side)
+                )
                 side = pair.side
             if record.readable:
                 self._apply(stage.process, state, source, range(offset, offset + 1))
         return str(state.digest())
 
-    def _apply(self, step: Callable[[Any, Batch], object], state: State, source: TopicPartition,
-               span: range) -> None:
-        records = [(at, self.broker.logs[source][at]) for at in span if self.broker.logs[source][at].readable]
+    def _apply(
+        self,
+        step: Callable[[Any, Batch], object],
+        state: State,
+        source: TopicPartition,
+        span: range,
+    ) -> None:
+        records = [
+            (at, self.broker.logs[source][at])
+            for at in span
+            if self.broker.logs[source][at].readable
+        ]
         if records:
             state.begin()
-            step(state, Batch(source, [at for at, _ in records], [r.key for _, r in records],
-                              [r.value for _, r in records], [r.timestamp for _, r in records],
-                              [r.headers for _, r in records]))
+            step(
+                state,
+                Batch(
+                    source,
+                    [at for at, _ in records],
+                    [r.key for _, r in records],
+                    [r.value for _, r in records],
+                    [r.timestamp for _, r in records],
+                    [r.headers for _, r in records],
+                ),
+            )
             state.commit()
 
     def close(self) -> None:

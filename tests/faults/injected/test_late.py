@@ -1,4 +1,6 @@
-"""A late detector in the whole pipeline: its row says so, is replayed without it, and gets a revision with it."""
+"""A late detector in the whole pipeline: its row says so, is replayed without it, and gets a
+revision with it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,11 @@ class Limited(Bench):
     """No detector may take more than a second."""
 
     def stage(self, name: str) -> tuple[Stage[Any], Store | None]:
-        return (ScoreStage(PROFILE, self.folder, 1.0), None) if name == "score" else super().stage(name)
+        return (
+            (ScoreStage(PROFILE, self.folder, 1.0), None)
+            if name == "score"
+            else super().stage(name)
+        )
 
 
 @pytest.fixture
@@ -57,7 +63,8 @@ def test_its_row_says_so_and_a_rescore_is_a_revision(bench: Limited, gate: Gate)
     gate.close()
     rows = [decided(bench, store, number) for number in (2, 3)]
     assert [(row["degraded"], row["scores"]["lightgbm"], row["revision"]) for row in rows] == [
-        (["lightgbm"], None, None)] * 2
+        (["lightgbm"], None, None)
+    ] * 2
     gate.open()
     numbers = count(4)
     eventually(lambda: decided(bench, store, next(numbers))["degraded"] == [])
@@ -65,10 +72,16 @@ def test_its_row_says_so_and_a_rescore_is_a_revision(bench: Limited, gate: Gate)
     snapshots = Snapshots(bench.snapshots)
     replay = Replay(PROFILE, bench.broker, snapshots, bench.folder)
     assert [replay.differences(row) for row in rows] == [[], []]
-    logs, late = Logs(bench.broker, snapshots), read_degraded(bench.database, PROFILE.hash.decode(), 2)
+    logs, late = (
+        Logs(bench.broker, snapshots),
+        read_degraded(bench.database, PROFILE.hash.decode(), 2),
+    )
     found = rescore(PROFILE, late, logs, bench.folder, bench.clock)
     logs.close()
-    assert ([part.transaction_id for part in found.revisions[:2]], found.failures) == (["t2", "t3"], {})
+    assert ([part.transaction_id for part in found.revisions[:2]], found.failures) == (
+        ["t2", "t3"],
+        {},
+    )
     write_revisions(bench.database, found.revisions)
     for row in rows:
         again = store.get(row["transaction_id"])
@@ -77,7 +90,9 @@ def test_its_row_says_so_and_a_rescore_is_a_revision(bench: Limited, gate: Gate)
         whole = bench.bundle.score(values)
         assert again["revision"].pop("rescored_us")
         assert again.pop("revision") == {
-            "score": whole.final[0], "decision": DECISIONS[bench.bundle.decide(whole.final, np.array([100]))[0]],
-            "scores": dict(zip(PROFILE.models.names, whole.parts[0].tolist(), strict=True))}
+            "score": whole.final[0],
+            "decision": DECISIONS[bench.bundle.decide(whole.final, np.array([100]))[0]],
+            "scores": dict(zip(PROFILE.models.names, whole.parts[0].tolist(), strict=True)),
+        }
         assert again | {"revision": None} == row
     store.close()

@@ -1,6 +1,8 @@
-"""Crashes, time-outs, aborts and rebalances anywhere in the whole pipeline: rows = acknowledged - dead letters.
+"""Crashes, time-outs, aborts and rebalances anywhere in the whole pipeline: rows = acknowledged -
+dead letters.
 
-No transaction twice, and every state is the single-threaded fold of its own log, its inputs in the recorded order.
+No transaction twice, and every state is the single-threaded fold of its own log, its inputs in the
+recorded order.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ _INVALID = b'{"user_id": "u1", "amount": 1}'
 
 @dataclass(frozen=True)
 class Step:
-    """Something posted: `tx` (id, user, merchant, amount, seconds late), a record that is none, a verdict, or a
-    rollback of the learner.
+    """Something posted: `tx` (id, user, merchant, amount, seconds late), a record that is none, a
+    verdict, or a rollback of the learner.
     """
 
     id: int
@@ -40,22 +42,39 @@ class Step:
 
     @property
     def body(self) -> bytes:
-        return msgspec.json.encode({
-            "transaction_id": f"t{self.id}", "user_id": f"u{self.user}", "amount": self.amount, "is_online": False,
-            "merchant": f"m{self.merchant}", "timestamp": NOW_MS / 1000 - self.late_s, "merchant_type": "fuel",
-            "device_type": "pos", "location_match": True})
+        return msgspec.json.encode(
+            {
+                "transaction_id": f"t{self.id}",
+                "user_id": f"u{self.user}",
+                "amount": self.amount,
+                "is_online": False,
+                "merchant": f"m{self.merchant}",
+                "timestamp": NOW_MS / 1000 - self.late_s,
+                "merchant_type": "fuel",
+                "device_type": "pos",
+                "location_match": True,
+            }
+        )
 
     def post(self, bench: Bench) -> None:
         if self.kind == "tx":
             bench.post(self.body)
         elif self.kind == "rollback":
             end = len(bench.broker.logs[LABELS])
-            bench.put(LABELS.topic, b"rollback", encode(Rollback(min(end, self.id), PROFILE.hash.decode(), 0)))
+            bench.put(
+                LABELS.topic,
+                b"rollback",
+                encode(Rollback(min(end, self.id), PROFILE.hash.decode(), 0)),
+            )
         elif self.kind == "bad":
             bench.put("transactions.raw", f"u{self.user}".encode(), _INVALID)
         else:
             name = f"t{self.id}"
-            bench.put("transactions.feedback", name.encode(), encode(Verdict(name, "fraud", f"v{self.amount}-{name}")))
+            bench.put(
+                "transactions.feedback",
+                name.encode(),
+                encode(Verdict(name, "fraud", f"v{self.amount}-{name}")),
+            )
 
 
 def check(bench: Bench, steps: Sequence[Step]) -> None:
@@ -78,11 +97,16 @@ def check(bench: Bench, steps: Sequence[Step]) -> None:
 
 def check_labels(bench: Bench, steps: Sequence[Step], known: set[str]) -> None:
     """Each verdict is one label, or, when its row did not come in time, one dead letter."""
-    labels = Counter((record.key or b"").decode()
-                     for _, _, record in bench.broker.committed_records("transactions.labels")
-                     if record.key != b"rollback")
-    gone = Counter(transaction_id(PROFILE, letter) for letter in bench.dead()
-                   if letter.told["reason"] == "unknown_transaction")
+    labels = Counter(
+        (record.key or b"").decode()
+        for _, _, record in bench.broker.committed_records("transactions.labels")
+        if record.key != b"rollback"
+    )
+    gone = Counter(
+        transaction_id(PROFILE, letter)
+        for letter in bench.dead()
+        if letter.told["reason"] == "unknown_transaction"
+    )
     assert labels.keys() <= known
     assert labels + gone == Counter(f"t{step.id}" for step in steps if step.kind == "verdict")
 
@@ -96,7 +120,12 @@ def check_states(bench: Bench) -> None:
             assert digest == bench.fold(name, source), (name, source, bench.happened)
 
 
-def play(steps: Sequence[Step], faults: Mapping[int, str], order: Sequence[str] = CHAIN, **options: object) -> Bench:
+def play(
+    steps: Sequence[Step],
+    faults: Mapping[int, str],
+    order: Sequence[str] = CHAIN,
+    **options: object,
+) -> Bench:
     """Post, two at a time, while the stages run; then run to the end and check everything."""
     with tempfile.TemporaryDirectory() as home:
         bench = Bench(Path(home), faults, **options)  # type: ignore[arg-type]
@@ -115,13 +144,24 @@ def play(steps: Sequence[Step], faults: Mapping[int, str], order: Sequence[str] 
     return bench
 
 
-FIXED = (Step(1, user=1), Step(2, user=2, merchant=1), Step(1, user=1), Step(1, kind="verdict"),
-         Step(3, user=1, late_s=7200), Step(1, user=1, amount=9), Step(4, user=3, kind="bad"),
-         Step(5, user=2, merchant=1, late_s=90_000),
-         Step(2, user=5, merchant=2), Step(9, kind="verdict"), Step(5, kind="verdict", amount=2), Step(6, user=4),
-         Step(1, kind="rollback"), Step(6, kind="verdict"))
-"""A duplicate, a conflict on the same partition and one elsewhere, late ones, a bad one, verdicts known and unknown,
-a rollback of the learner."""
+FIXED = (
+    Step(1, user=1),
+    Step(2, user=2, merchant=1),
+    Step(1, user=1),
+    Step(1, kind="verdict"),
+    Step(3, user=1, late_s=7200),
+    Step(1, user=1, amount=9),
+    Step(4, user=3, kind="bad"),
+    Step(5, user=2, merchant=1, late_s=90_000),
+    Step(2, user=5, merchant=2),
+    Step(9, kind="verdict"),
+    Step(5, kind="verdict", amount=2),
+    Step(6, user=4),
+    Step(1, kind="rollback"),
+    Step(6, kind="verdict"),
+)
+"""A duplicate, a conflict on the same partition and one elsewhere, late ones, a bad one, verdicts
+known and unknown, a rollback of the learner."""
 
 
 def test_without_a_fault() -> None:
@@ -152,17 +192,34 @@ def test_other_faults_everywhere(kind: str) -> None:
 
 
 steps = st.builds(
-    Step, st.integers(0, 9), st.integers(0, 3), st.integers(0, 2), st.integers(1, 3),
+    Step,
+    st.integers(0, 9),
+    st.integers(0, 3),
+    st.integers(0, 2),
+    st.integers(1, 3),
     st.sampled_from([0, 0, 60, 4000, 200_000]),
-    st.sampled_from(["tx", "tx", "tx", "tx", "bad", "verdict", "verdict", "rollback"]))
+    st.sampled_from(["tx", "tx", "tx", "tx", "bad", "verdict", "verdict", "rollback"]),
+)
 kinds = st.sampled_from(["crash", "crash", "crash", "rebuild", "abort", "expire", "away"])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(steps, min_size=1, max_size=25),
-       st.dictionaries(st.integers(1, 900), kinds, max_size=8), st.integers(1, 6), st.sampled_from([2, 7, 1000]),
-       st.permutations(CHAIN), st.fixed_dictionaries({}, optional={
-           "preprocess": st.just(2), "preprocess-2": st.just(2), "score": st.just(3)}))
-def test_any_faults_with_any_events(posted: list[Step], faults: dict[int, str], batch: int, snapshot_every: int,
-                                    order: list[str], workers: dict[str, int]) -> None:
+@given(
+    st.lists(steps, min_size=1, max_size=25),
+    st.dictionaries(st.integers(1, 900), kinds, max_size=8),
+    st.integers(1, 6),
+    st.sampled_from([2, 7, 1000]),
+    st.permutations(CHAIN),
+    st.fixed_dictionaries(
+        {}, optional={"preprocess": st.just(2), "preprocess-2": st.just(2), "score": st.just(3)}
+    ),
+)
+def test_any_faults_with_any_events(
+    posted: list[Step],
+    faults: dict[int, str],
+    batch: int,
+    snapshot_every: int,
+    order: list[str],
+    workers: dict[str, int],
+) -> None:
     play(posted, faults, order, batch=batch, snapshot_every=snapshot_every, workers=workers)

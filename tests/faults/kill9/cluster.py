@@ -44,8 +44,14 @@ class Cluster:
         self.home.mkdir(parents=True, exist_ok=True)
         self.kafka = EmbeddedKafka(self.home, free_port())
         folder, self.bundle = card_bundle()
-        self.settings = Settings(home=self.home, db=self.database, kafka=self.kafka.address, port=free_port(),
-                                 bundles=str(folder), topics_file=ROOT / "topics.yaml")
+        self.settings = Settings(
+            home=self.home,
+            db=self.database,
+            kafka=self.kafka.address,
+            port=free_port(),
+            bundles=str(folder),
+            topics_file=ROOT / "topics.yaml",
+        )
         self.broker = KafkaBroker(self.settings)
         self.url = f"http://127.0.0.1:{self.settings.port}"
 
@@ -61,13 +67,27 @@ class Cluster:
     def launch(self, name: str) -> None:
         """Start the process of a stage; what it says goes to a file."""
         self.starts[name] = self.starts.get(name, 0) + 1
-        env = {**os.environ, "TIDEGATE_HOME": str(self.home), "TIDEGATE_DB": self.database, "TIDEGATE_INSTANCE": name,
-               "TIDEGATE_KAFKA": self.kafka.address, "TIDEGATE_PORT": str(self.settings.port),
-               "TIDEGATE_BUNDLES": self.settings.bundles, "TIDEGATE_PROFILE": "card", "TIDEGATE_SNAPSHOT_EVERY": "3000"}
+        env = {
+            **os.environ,
+            "TIDEGATE_HOME": str(self.home),
+            "TIDEGATE_DB": self.database,
+            "TIDEGATE_INSTANCE": name,
+            "TIDEGATE_KAFKA": self.kafka.address,
+            "TIDEGATE_PORT": str(self.settings.port),
+            "TIDEGATE_BUNDLES": self.settings.bundles,
+            "TIDEGATE_PROFILE": "card",
+            "TIDEGATE_SNAPSHOT_EVERY": "3000",
+        }
         command = [sys.executable, "-m", "cli", "run", name]
         with (self.home / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(guarded(command), cwd=ROOT, env=env, stdout=log, stderr=log,
-                                                    stdin=subprocess.DEVNULL)
+            self.processes[name] = subprocess.Popen(
+                guarded(command),
+                cwd=ROOT,
+                env=env,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
 
     def kill(self, name: str) -> None:
         """SIGKILL a process and start it again, as its supervisor would."""
@@ -76,7 +96,9 @@ class Cluster:
         self.launch(name)
 
     def tend(self) -> None:
-        """Start again what has died by itself. Fails for what says that a restart would not help."""
+        """Start again what has died by itself. Fails for what says that a restart would not
+        help.
+        """
         for name, process in self.processes.items():
             code = process.poll()
             assert code != EXIT_CONFIG, self.tail(name)
@@ -104,7 +126,9 @@ class Cluster:
 
 
 class Killer:
-    """Kills each stage `times` times at random moments, and the broker once in the middle; tends what dies."""
+    """Kills each stage `times` times at random moments, and the broker once in the middle; tends
+    what dies.
+    """
 
     def __init__(self, cluster: Cluster, times: int, seed: int) -> None:
         self._cluster, self._chance = cluster, random.Random(seed)

@@ -1,4 +1,6 @@
-"""A learner that is killed again and again: a forked process of the real stage, so that starting costs little."""
+"""A learner that is killed again and again: a forked process of the real stage, so that starting
+costs little.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def _compile() -> None:
     x = np.zeros((2, 1))
     learner = Learner(Online.fit(x, np.array([True, False]), ["x"], {}), {})
     learner.load_state(learner.new_state().arrays())
-    learner.fold(learner.new_state(), [Given(0, "l", "t", "test", True, 0), Given(1, "m", "t", "test", False, 0)], x)
+    learner.fold(
+        learner.new_state(),
+        [Given(0, "l", "t", "test", True, 0), Given(1, "m", "t", "test", False, 0)],
+        x,
+    )
 
 
 _compile()
@@ -50,9 +56,15 @@ def _learn(env: dict[str, str]) -> None:
 
 def start(cluster: Cluster) -> ForkServerProcess:
     """`tidegate run learn` on this cluster."""
-    env = {"TIDEGATE_HOME": str(cluster.home), "TIDEGATE_KAFKA": cluster.kafka.address, "TIDEGATE_INSTANCE": "learn",
-           "TIDEGATE_BUNDLES": cluster.settings.bundles, "TIDEGATE_PROFILE": "card", "TIDEGATE_SNAPSHOT_EVERY": "200",
-           "TIDEGATE_LOG_LEVEL": "error"}
+    env = {
+        "TIDEGATE_HOME": str(cluster.home),
+        "TIDEGATE_KAFKA": cluster.kafka.address,
+        "TIDEGATE_INSTANCE": "learn",
+        "TIDEGATE_BUNDLES": cluster.settings.bundles,
+        "TIDEGATE_PROFILE": "card",
+        "TIDEGATE_SNAPSHOT_EVERY": "200",
+        "TIDEGATE_LOG_LEVEL": "error",
+    }
     process = _CONTEXT.Process(target=_learn, args=(env,), daemon=True)
     process.start()
     return process
@@ -65,7 +77,9 @@ def kill(process: ForkServerProcess) -> None:
 
 
 class Verdicts(threading.Thread):
-    """Writes labels until `enough`: new ones, repeated ones, corrections, and now and then a rollback."""
+    """Writes labels until `enough`: new ones, repeated ones, corrections, and now and then a
+    rollback.
+    """
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
         super().__init__(name="verdicts")
@@ -89,11 +103,28 @@ class Verdicts(threading.Thread):
     def _record(self) -> bytes:
         profile = PROFILE.hash.decode()
         if self._chance.random() < 0.005:
-            return encode(Rollback(self._chance.randrange(self.written // 2 + 1), profile, 0, "test"))
+            return encode(
+                Rollback(self._chance.randrange(self.written // 2 + 1), profile, 0, "test")
+            )
         at = self._chance.randrange(self.written + 1)
         fraud = self._chance.random() < 0.3
-        return encode(Label(f"t{at}", f"t{at}-{fraud}-{self._chance.randrange(3)}", fraud, "test", profile, 1, 2, 3, [],
-                            self._values[at % 64], 0.5, "approve", []))
+        return encode(
+            Label(
+                f"t{at}",
+                f"t{at}-{fraud}-{self._chance.randrange(3)}",
+                fraud,
+                "test",
+                profile,
+                1,
+                2,
+                3,
+                [],
+                self._values[at % 64],
+                0.5,
+                "approve",
+                [],
+            )
+        )
 
 
 class Watch:
@@ -102,10 +133,16 @@ class Watch:
     def __init__(self, cluster: Cluster) -> None:
         self._came = threading.Condition()
         self._count = self.labels = 0
-        self._tail = Tail(cluster.broker, TOPIC, self._absorb, from_start=True, poll_seconds=0.02).start()
+        self._tail = Tail(
+            cluster.broker, TOPIC, self._absorb, from_start=True, poll_seconds=0.02
+        ).start()
 
     def _absorb(self, batch: Batch) -> None:
-        found = [message for message in map(model_message, batch.values) if isinstance(message, OnlineWeights)]
+        found = [
+            message
+            for message in map(model_message, batch.values)
+            if isinstance(message, OnlineWeights)
+        ]
         with self._came:
             self._count += len(found)
             self.labels = max([self.labels, *(message.labels for message in found)])
@@ -115,12 +152,18 @@ class Watch:
         """Until weights come that were not there. Fails when none come."""
         with self._came:
             before = self._count
-            assert self._came.wait_for(lambda: self._count > before, seconds), f"no weights within {seconds} s"
+            assert self._came.wait_for(lambda: self._count > before, seconds), (
+                f"no weights within {seconds} s"
+            )
 
     def reached(self, offset: int, seconds: float = 60.0) -> None:
-        """Until the weights of all labels before `offset` are there. Fails when they do not come."""
+        """Until the weights of all labels before `offset` are there. Fails when they do not
+        come.
+        """
         with self._came:
-            assert self._came.wait_for(lambda: self.labels >= offset, seconds), f"labels {self.labels} of {offset}"
+            assert self._came.wait_for(lambda: self.labels >= offset, seconds), (
+                f"labels {self.labels} of {offset}"
+            )
 
     def close(self) -> None:
         self._tail.close()

@@ -1,4 +1,6 @@
-"""Transactions and verdicts posted while everything is being killed; every post is repeated until acknowledged."""
+"""Transactions and verdicts posted while everything is being killed; every post is repeated until
+acknowledged.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,7 @@ class Load(threading.Thread):
             known = self._chance.sample(sorted(self.acknowledged), min(3, len(self.acknowledged)))
             lines += [self.acknowledged[key] for key in known]  # the same again
         for at in range(0, len(lines), 500):
-            status, answer = self._client.post_lines("/v1/transactions/batch", lines[at:at + 500])
+            status, answer = self._client.post_lines("/v1/transactions/batch", lines[at : at + 500])
             assert status == 202, answer
             assert "rejected" not in answer, answer
         self.acknowledged |= fresh

@@ -1,4 +1,5 @@
-"""kill -9 of each process at random moments under load, and of the broker: nothing lost, doubled or made up.
+"""kill -9 of each process at random moments under load, and of the broker: nothing lost, doubled or
+made up.
 
 TIDEGATE_TEST_KILLS says how often each process is killed (default 5).
 """
@@ -74,7 +75,9 @@ def test_nothing_is_lost_doubled_or_made_up(cluster: Cluster) -> None:
 
 
 def settle(cluster: Cluster, load: Load) -> None:
-    """Wait until each acknowledged transaction is a row, and each verdict a label or a dead letter."""
+    """Wait until each acknowledged transaction is a row, and each verdict a label or a dead
+    letter.
+    """
     store = Store(cluster.database, PROFILE)
 
     def lost() -> list[str]:
@@ -84,25 +87,36 @@ def settle(cluster: Cluster, load: Load) -> None:
     try:
         eventually(lambda: not lost(), 90, every=0.5)
     except AssertionError as error:
-        raise AssertionError(f"{len(lost())} of {len(load.acknowledged)} lost, such as {lost()[:3]}\n"
-                             + "\n".join(map(cluster.tail, cluster.stages))) from error
+        raise AssertionError(
+            f"{len(lost())} of {len(load.acknowledged)} lost, such as {lost()[:3]}\n"
+            + "\n".join(map(cluster.tail, cluster.stages))
+        ) from error
     finally:
         store.close()
-    eventually(lambda: labels(cluster).keys() | dead_verdicts(cluster).keys() >= load.verdicts, 60, every=0.5)
+    eventually(
+        lambda: labels(cluster).keys() | dead_verdicts(cluster).keys() >= load.verdicts,
+        60,
+        every=0.5,
+    )
 
 
 def labels(cluster: Cluster) -> Counter[str]:
     consumer = cluster.broker.consumer(None)
     try:
-        return Counter(decode_label(letter.value or b"").label_id
-                       for letter in read_all(consumer, "transactions.labels"))
+        return Counter(
+            decode_label(letter.value or b"").label_id
+            for letter in read_all(consumer, "transactions.labels")
+        )
     finally:
         consumer.close()
 
 
 def dead_verdicts(cluster: Cluster) -> Counter[str]:
-    return Counter(f"label-{transaction_id(PROFILE, letter)}" for letter in dead(cluster)
-                   if letter.told["reason"] == "unknown_transaction")
+    return Counter(
+        f"label-{transaction_id(PROFILE, letter)}"
+        for letter in dead(cluster)
+        if letter.told["reason"] == "unknown_transaction"
+    )
 
 
 def dead(cluster: Cluster) -> list:  # type: ignore[type-arg]
@@ -114,22 +128,32 @@ def dead(cluster: Cluster) -> list:  # type: ignore[type-arg]
 
 
 def check_rows(cluster: Cluster, load: Load) -> None:
-    """Rows are exactly what was acknowledged, with the bodies that were posted, and no dead letters."""
+    """Rows are exactly what was acknowledged, with the bodies that were posted, and no dead
+    letters.
+    """
     database = open_database(cluster.database, "read")
     with database.engine.connect() as connection:
-        rows = connection.execute(select(transactions.c.transaction_id, transactions.c.payload)).all()
+        rows = connection.execute(
+            select(transactions.c.transaction_id, transactions.c.payload)
+        ).all()
     database.close()
     assert len(rows) == len({row.transaction_id for row in rows}), "doubled"
     found = {row.transaction_id: row.payload.encode() for row in rows}
-    wanted = {key: PROFILE.canonical(PROFILE.decode(line)) for key, line in load.acknowledged.items()}
+    wanted = {
+        key: PROFILE.canonical(PROFILE.decode(line)) for key, line in load.acknowledged.items()
+    }
     assert found.keys() == wanted.keys(), "lost or made up"
     assert found == wanted
     assert {letter.told["reason"] for letter in dead(cluster)} <= {"unknown_transaction"}
 
 
 def check_windows(cluster: Cluster) -> None:
-    """The features in the rows are those of a single-threaded fold of each step's own log: nothing counted twice."""
-    verdicts = {name for name, spec in PROFILE.computed.items() if isinstance(spec, FraudRate | Verdicts)}
+    """The features in the rows are those of a single-threaded fold of each step's own log: nothing
+    counted twice.
+    """
+    verdicts = {
+        name for name, spec in PROFILE.computed.items() if isinstance(spec, FraudRate | Verdicts)
+    }
     columns = [at for at, name in enumerate(PROFILE.values) if name not in verdicts]
     wanted: dict[str, bytes] = {}
     for step, topic in enumerate(("transactions.raw", "transactions.by-entity-2")):
@@ -143,7 +167,9 @@ def check_windows(cluster: Cluster) -> None:
                     wanted[name.decode()] = values[columns].tobytes()
     database = open_database(cluster.database, "read")
     with database.engine.connect() as connection:
-        rows = connection.execute(select(transactions.c.transaction_id, transactions.c.features)).all()
+        rows = connection.execute(
+            select(transactions.c.transaction_id, transactions.c.features)
+        ).all()
     database.close()
     for row in rows:
         assert np.frombuffer(row.features, "<f8")[columns].tobytes() == wanted[row.transaction_id]
@@ -170,7 +196,9 @@ def partitions(cluster: Cluster, topic: str) -> list[Batch]:
 
 
 def check_labels(cluster: Cluster, load: Load) -> None:
-    """Every verdict is a label or a dead letter; a post repeated after a lost connection repeats the label's id."""
+    """Every verdict is a label or a dead letter; a post repeated after a lost connection repeats
+    the label's id.
+    """
     made = labels(cluster)
     assert made.keys() <= load.verdicts
     assert made.keys() | dead_verdicts(cluster).keys() == load.verdicts

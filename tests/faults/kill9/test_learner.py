@@ -1,4 +1,6 @@
-"""kill -9 of the learner at random moments: all weights it ever published are a single-threaded fold of the labels."""
+"""kill -9 of the learner at random moments: all weights it ever published are a single-threaded
+fold of the labels.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,12 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def published(cluster: Cluster) -> list[OnlineWeights]:
     """All weights there are, oldest first; the topic is not compacted so soon."""
-    return [message for batch in read_part(cluster.broker, TOPIC, 0) for message in map(model_message, batch.values)
-            if isinstance(message, OnlineWeights)]
+    return [
+        message
+        for batch in read_part(cluster.broker, TOPIC, 0)
+        for message in map(model_message, batch.values)
+        if isinstance(message, OnlineWeights)
+    ]
 
 
 def end(cluster: Cluster) -> int:

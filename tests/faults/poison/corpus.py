@@ -1,4 +1,6 @@
-"""Records that no stage may swallow, lose, or die of: where each is put, and what its dead letter says."""
+"""Records that no stage may swallow, lose, or die of: where each is put, and what its dead letter
+says.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,16 @@ import numpy as np
 from tests.faults.injected.bench import NOW_MS, PROFILE
 from tidegate.messages.frames import Frames
 
-GOOD = {"transaction_id": "good", "user_id": "u1", "amount": 12.5, "merchant": "m1", "timestamp": NOW_MS / 1000,
-        "merchant_type": "fuel", "device_type": "pos", "location_match": True}
+GOOD = {
+    "transaction_id": "good",
+    "user_id": "u1",
+    "amount": 12.5,
+    "merchant": "m1",
+    "timestamp": NOW_MS / 1000,
+    "merchant_type": "fuel",
+    "device_type": "pos",
+    "location_match": True,
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,9 @@ class Poison:
 
 def tx(**changes: object) -> bytes:
     """A good transaction but for the changes; a field set to None is left out."""
-    return msgspec.json.encode({name: value for name, value in {**GOOD, **changes}.items() if value is not None})
+    return msgspec.json.encode(
+        {name: value for name, value in {**GOOD, **changes}.items() if value is not None}
+    )
 
 
 def text(old: str, new: str, transaction_id: str) -> bytes:
@@ -45,8 +57,11 @@ def feedback(name: str, reason: str, value: bytes | None) -> Poison:
 
 
 def frame(name: str, topic: str, reason: str, value: bytes | None) -> Poison:
-    stages = {"transactions.by-entity-2": "preprocess-2", "transactions.features": "score",
-              "transactions.scored": "persist"}
+    stages = {
+        "transactions.by-entity-2": "preprocess-2",
+        "transactions.features": "score",
+        "transactions.scored": "persist",
+    }
     return Poison(name, topic, stages[topic], reason, value)
 
 
@@ -57,8 +72,9 @@ def features_frame() -> bytes:
     return PROFILE.features_layout.pack(Frames(rows, [b"framed"], [b"u1"], [b"{}"], [b""]))[0]
 
 
-def scored_frame(*, decision: int = 0, score: float = 0.5, payload: bytes = b"{}",
-                 transaction_id: bytes = b"x") -> bytes:
+def scored_frame(
+    *, decision: int = 0, score: float = 0.5, payload: bytes = b"{}", transaction_id: bytes = b"x"
+) -> bytes:
     """A whole scored frame."""
     rows = PROFILE.scored_layout.empty(1)
     rows["decision"], rows["score"] = decision, score
@@ -99,22 +115,42 @@ FRAMES = [
     frame("JSON where a frame is due", "transactions.by-entity-2", "not_a_frame", tx()),
     frame("null on by-entity-2", "transactions.by-entity-2", "not_a_frame", None),
     frame("cut frame", "transactions.by-entity-2", "truncated_frame", features_frame()[:-1]),
-    frame("frame with a tail", "transactions.features", "truncated_frame", features_frame() + b"more"),
+    frame(
+        "frame with a tail", "transactions.features", "truncated_frame", features_frame() + b"more"
+    ),
     frame("half a frame", "transactions.features", "truncated_frame", features_frame()[:40]),
     frame("empty on features", "transactions.features", "not_a_frame", b""),
     frame("features on scored", "transactions.scored", "not_a_frame", features_frame()),
     frame("no decision", "transactions.scored", "not_storable", scored_frame(decision=7)),
     frame("score NaN", "transactions.scored", "not_storable", scored_frame(score=float(np.nan))),
-    frame("payload not UTF-8", "transactions.scored", "not_storable", scored_frame(payload=b"\xff")),
+    frame(
+        "payload not UTF-8", "transactions.scored", "not_storable", scored_frame(payload=b"\xff")
+    ),
     frame("without an id", "transactions.scored", "not_storable", scored_frame(transaction_id=b"")),
 ]
 FEEDBACK = [
     feedback("null verdict", "empty", None),
     feedback("verdict no JSON", "invalid_json", b"fraud!"),
-    feedback("verdict not UTF-8", "invalid_utf8", b'{"transaction_id": "\xff", "verdict": "fraud"}'),
-    feedback("verdict of another kind", "wrong_type", b'{"transaction_id": "good", "verdict": "maybe"}'),
-    feedback("verdict without a transaction", "missing_field", b'{"transaction_id": "", "verdict": "fraud"}'),
-    feedback("unknown transaction", "unknown_transaction", b'{"transaction_id": "nobody", "verdict": "fraud"}'),
-    feedback("unknown field in a verdict", "wrong_type", b'{"transaction_id": "good", "verdict": "fraud", "x": 1}'),
+    feedback(
+        "verdict not UTF-8", "invalid_utf8", b'{"transaction_id": "\xff", "verdict": "fraud"}'
+    ),
+    feedback(
+        "verdict of another kind", "wrong_type", b'{"transaction_id": "good", "verdict": "maybe"}'
+    ),
+    feedback(
+        "verdict without a transaction",
+        "missing_field",
+        b'{"transaction_id": "", "verdict": "fraud"}',
+    ),
+    feedback(
+        "unknown transaction",
+        "unknown_transaction",
+        b'{"transaction_id": "nobody", "verdict": "fraud"}',
+    ),
+    feedback(
+        "unknown field in a verdict",
+        "wrong_type",
+        b'{"transaction_id": "good", "verdict": "fraud", "x": 1}',
+    ),
 ]
 CORPUS = RAW + FRAMES + FEEDBACK

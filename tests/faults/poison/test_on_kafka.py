@@ -1,4 +1,6 @@
-"""The corpus on a real Kafka, every stage a process: byte-identical dead letters, and a redrive that is repeated."""
+"""The corpus on a real Kafka, every stage a process: byte-identical dead letters, and a redrive
+that is repeated.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,18 @@ from tidegate.errors import Aborted
 
 Sent = tuple[str, bytes | None, bytes | None, Headers | None]
 """Topic, key, value, headers."""
-QUICK = [poison for poison in CORPUS if poison.reason != "unknown_transaction"]  # that one waits for half a minute
+QUICK = [
+    poison for poison in CORPUS if poison.reason != "unknown_transaction"
+]  # that one waits for half a minute
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path, f"sqlite:///{tmp_path / 'tidegate.db'}", [name for name in STAGES if name != "ingest"])
+    cluster = Cluster(
+        tmp_path,
+        f"sqlite:///{tmp_path / 'tidegate.db'}",
+        [name for name in STAGES if name != "ingest"],
+    )
     try:
         yield cluster.start()
     finally:
@@ -50,19 +58,44 @@ def put(cluster: Cluster, records: list[Sent]) -> None:
 
 
 def test_the_corpus(cluster: Cluster) -> None:
-    good: list[Sent] = [("transactions.raw", b"u%d" % (i % 9), tx(transaction_id=f"n{i}", user_id=f"u{i % 9}"), None)
-                        for i in range(3000)]
-    bad: list[Sent] = [(poison.topic, poison.key, poison.value, [("from", b"outside")]) for poison in QUICK]
+    good: list[Sent] = [
+        (
+            "transactions.raw",
+            b"u%d" % (i % 9),
+            tx(transaction_id=f"n{i}", user_id=f"u{i % 9}"),
+            None,
+        )
+        for i in range(3000)
+    ]
+    bad: list[Sent] = [
+        (poison.topic, poison.key, poison.value, [("from", b"outside")]) for poison in QUICK
+    ]
     step = len(good) // len(bad)
-    put(cluster, [record for i, poison in enumerate(bad) for record in [*good[i * step:(i + 1) * step], poison]]
-        + good[len(bad) * step:])
+    put(
+        cluster,
+        [
+            record
+            for i, poison in enumerate(bad)
+            for record in [*good[i * step : (i + 1) * step], poison]
+        ]
+        + good[len(bad) * step :],
+    )
     store = Store(cluster.database, PROFILE)
     eventually(lambda: store.count() == 3000, 60, every=0.3)
     eventually(lambda: len(read(cluster, "transactions.dlq")) >= len(bad), 30, every=0.5)
     letters = read(cluster, "transactions.dlq")
-    assert Counter((letter.key, letter.value, letter.told["topic"], letter.told["stage"], letter.told["reason"])
-                   for letter in letters) == Counter(
-        (poison.key, poison.value, poison.topic, poison.stage, poison.reason) for poison in QUICK)
+    assert Counter(
+        (
+            letter.key,
+            letter.value,
+            letter.told["topic"],
+            letter.told["stage"],
+            letter.told["reason"],
+        )
+        for letter in letters
+    ) == Counter(
+        (poison.key, poison.value, poison.topic, poison.stage, poison.reason) for poison in QUICK
+    )
     assert all(("from", b"outside") in letter.headers for letter in letters)
     check_redrive(cluster, len(bad))
     assert store.count() == 3000
@@ -71,7 +104,10 @@ def test_the_corpus(cluster: Cluster) -> None:
 
 
 def check_redrive(cluster: Cluster, bad: int) -> None:
-    """All go back and fail again; a redrive after a killed one, and one after that, change nothing."""
+    """All go back and fail again; a redrive after a killed one, and one after that, change
+    nothing.
+    """
+
     def killed() -> None:
         raise Aborted("killed before the commit")
 

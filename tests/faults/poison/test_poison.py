@@ -1,4 +1,6 @@
-"""Each poison ends in the dead letters, whole and explained; its neighbours pass; redrive puts it back once."""
+"""Each poison ends in the dead letters, whole and explained; its neighbours pass; redrive puts it
+back once.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,19 @@ from tests.faults.poison.corpus import CORPUS, RAW, Poison, tx
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Stop
 
-HEADERS = {"stage", "reason", "detail", "exception", "topic", "partition", "offset", "time", "attempt", "profile",
-           "key"}
+HEADERS = {
+    "stage",
+    "reason",
+    "detail",
+    "exception",
+    "topic",
+    "partition",
+    "offset",
+    "time",
+    "attempt",
+    "profile",
+    "key",
+}
 
 
 @pytest.fixture
@@ -39,7 +52,10 @@ def test_it_is_a_dead_letter_and_its_neighbours_pass(poison: Poison, bench: Benc
     assert (letter.key, letter.value) == (poison.key, poison.value), "untouched"
     assert letter.told.keys() == HEADERS
     assert (letter.told["stage"], letter.told["reason"], letter.told["topic"]) == (
-        poison.stage, poison.reason, poison.topic)
+        poison.stage,
+        poison.reason,
+        poison.topic,
+    )
     assert letter.told["attempt"] == "1"
     assert letter.told["profile"] == PROFILE.hash.decode()
     assert abs(int(letter.told["time"]) - NOW_MS * 1000) < 3_600_000_000
@@ -58,7 +74,9 @@ def test_the_whole_corpus_among_good_ones(tmp_path: Path, request: pytest.Fixtur
             bench.post(neighbour(number * 12 + extra))
         bench.put(poison.topic, poison.key, poison.value)
     bench.run()
-    assert Counter(letter.told["reason"] for letter in bench.dead()) == Counter(poison.reason for poison in CORPUS)
+    assert Counter(letter.told["reason"] for letter in bench.dead()) == Counter(
+        poison.reason for poison in CORPUS
+    )
     assert len(bench.rows()) == 12 * len(CORPUS)
     for name in ("preprocess", "preprocess-2"):
         for source, digest in bench.digests(name).items():
@@ -81,7 +99,10 @@ def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
     bench.put("transactions.feedback", b"n5", b'{"transaction_id": "n5", "verdict": "fraud"}')
     bench.put("transactions.raw", b"u1", b"nonsense")
     bench.run()
-    assert {letter.told["reason"] for letter in bench.dead()} == {"unknown_transaction", "invalid_json"}
+    assert {letter.told["reason"] for letter in bench.dead()} == {
+        "unknown_transaction",
+        "invalid_json",
+    }
     bench.post(neighbour(5))
     bench.run()
     for _ in range(2):
@@ -89,7 +110,9 @@ def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
         bench.run()
     labels = [record.key for _, _, record in bench.broker.committed_records("transactions.labels")]
     assert labels == [b"n5"], "redriving twice gives one label"
-    attempts = sorted(letter.attempt for letter in bench.dead() if letter.told["reason"] == "invalid_json")
+    attempts = sorted(
+        letter.attempt for letter in bench.dead() if letter.told["reason"] == "invalid_json"
+    )
     assert attempts == [1, 2, 3]
     for _ in range(3):
         redrive(bench.broker, PROFILE, Selection(), attempts=4)
@@ -100,7 +123,9 @@ def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
 
 def test_a_redriven_transaction_without_an_id_is_one_row(bench: Bench) -> None:
     """A dead letter of a stage that once knew less: the record is good now."""
-    bench.put("transactions.raw", b"u1", tx(transaction_id=None, timestamp=NOW_MS / 1000 + 2 * 86_400))
+    bench.put(
+        "transactions.raw", b"u1", tx(transaction_id=None, timestamp=NOW_MS / 1000 + 2 * 86_400)
+    )
     bench.run()
     [letter] = bench.dead()
     assert letter.told["reason"] == "bad_time"
@@ -111,7 +136,9 @@ def test_a_redriven_transaction_without_an_id_is_one_row(bench: Bench) -> None:
     assert len(bench.rows()) == 1
 
 
-def test_the_breaker_stops_a_stage_that_would_empty_its_topic(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_breaker_stops_a_stage_that_would_empty_its_topic(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     bench = Bench(tmp_path, batch=40, snapshot_every=10_000)
     request.addfinalizer(bench.close)
     for number in range(1000):
@@ -123,11 +150,15 @@ def test_the_breaker_stops_a_stage_that_would_empty_its_topic(tmp_path: Path, re
     assert sum(at.values()) < 900, "the rest of the topic is where it was"
 
 
-def test_a_share_below_a_tenth_goes_on_whatever_the_batch(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_share_below_a_tenth_goes_on_whatever_the_batch(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     bench = Bench(tmp_path, batch=4000, snapshot_every=10_000)
     request.addfinalizer(bench.close)
     for number in range(2600):
-        bench.put("transactions.raw", b"u1", RAW[2].value if number % 13 == 0 else neighbour(number))
+        bench.put(
+            "transactions.raw", b"u1", RAW[2].value if number % 13 == 0 else neighbour(number)
+        )
     bench.run()
     assert (len(bench.dead()), len(bench.rows())) == (200, 2400)
 

@@ -36,7 +36,9 @@ def test_the_final_score_is_a_probability(trained: Trained) -> None:
 
 def test_the_test_slice_is_not_what_was_learnt(trained: Trained) -> None:
     rows = slice(25_500, None)
-    again = average_precision(trained.bundle.score(trained.values[rows]).final, trained.labels[rows] == 1)
+    again = average_precision(
+        trained.bundle.score(trained.values[rows]).final, trained.labels[rows] == 1
+    )
     assert again == pytest.approx(trained.bundle.manifest.metrics["average_precision"])
     assert trained.bundle.manifest.training.rows == [20_400, 5_100, 4_500]
 
@@ -74,7 +76,9 @@ def test_loaded_again_it_gives_the_same_bits(trained: Trained) -> None:
 def test_one_by_one_gives_the_same_bits(trained: Trained) -> None:
     values = trained.values[:200]
     final = trained.bundle.score(values).final
-    np.testing.assert_array_equal([trained.bundle.score(values[i:i + 1]).final[0] for i in range(200)], final)
+    np.testing.assert_array_equal(
+        [trained.bundle.score(values[i : i + 1]).final[0] for i in range(200)], final
+    )
 
 
 def test_other_weights_change_the_online_part_only(trained: Trained) -> None:
@@ -88,17 +92,24 @@ def test_other_weights_change_the_online_part_only(trained: Trained) -> None:
 def test_contributions_add_up_to_the_final_score(trained: Trained) -> None:
     values = trained.values[:500]
     odds = trained.bundle.contributions(values).sum(axis=1)
-    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), trained.bundle.score(values).final, atol=1e-9)
+    np.testing.assert_allclose(
+        1 / (1 + np.exp(-odds)), trained.bundle.score(values).final, atol=1e-9
+    )
 
 
 def test_reasons_name_what_raised_the_score(trained: Trained) -> None:
     worst = np.argsort(-trained.bundle.score(trained.values).final)[:20]
-    for said in reasons(trained.bundle, trained.profile, trained.values[worst], np.zeros(20, np.int64)):
+    for said in reasons(
+        trained.bundle, trained.profile, trained.values[worst], np.zeros(20, np.int64)
+    ):
         assert 1 <= len(said) <= 5
         shares = [reason.contribution for reason in said]
         assert shares == sorted(shares, reverse=True)
         assert min(shares) > 0
-        assert all(reason.feature in trained.profile.features and reason.feature in reason.text for reason in said)
+        assert all(
+            reason.feature in trained.profile.features and reason.feature in reason.text
+            for reason in said
+        )
 
 
 def test_what_would_let_it_pass_lets_it_pass(trained: Trained) -> None:
@@ -106,25 +117,41 @@ def test_what_would_let_it_pass_lets_it_pass(trained: Trained) -> None:
     flagged = np.flatnonzero(bundle.score(trained.values).final >= 0.5)[:200]
     amounts = np.zeros(len(flagged), np.int64)
     found = 0
-    for i, said in zip(flagged, reasons(bundle, trained.profile, trained.values[flagged], amounts), strict=True):
+    for i, said in zip(
+        flagged, reasons(bundle, trained.profile, trained.values[flagged], amounts), strict=True
+    ):
         for reason in said:
-            limits = [limit for limit in (reason.pass_at_most, reason.pass_at_least) if limit is not None]
+            limits = [
+                limit for limit in (reason.pass_at_most, reason.pass_at_least) if limit is not None
+            ]
             for limit in limits:
-                row = trained.values[i:i + 1].copy()
+                row = trained.values[i : i + 1].copy()
                 row[0, names.index(reason.feature)] = limit
                 assert bundle.score(row).final[0] < 0.5
-                assert f"were at {'most' if reason.pass_at_most is not None else 'least'} {limit:.15g}" in reason.text
+                assert (
+                    f"were at {'most' if reason.pass_at_most is not None else 'least'} {limit:.15g}"
+                    in reason.text
+                )
                 found += 1
     assert found > len(flagged) / 4
 
 
 def test_categories_are_told_by_name_and_have_no_limit(trained: Trained) -> None:
     worst = np.argsort(-trained.bundle.score(trained.values).final)[:300]
-    said = [reason for part in reasons(trained.bundle, trained.profile, trained.values[worst], np.zeros(300, np.int64))
-            for reason in part if reason.feature == "merchant_type"]
+    said = [
+        reason
+        for part in reasons(
+            trained.bundle, trained.profile, trained.values[worst], np.zeros(300, np.int64)
+        )
+        for reason in part
+        if reason.feature == "merchant_type"
+    ]
     kinds = trained.profile.fields["merchant_type"].values
     assert said
-    assert all(reason.text.startswith(f"merchant_type = {kinds[int(reason.value or 0)]} ") for reason in said)
+    assert all(
+        reason.text.startswith(f"merchant_type = {kinds[int(reason.value or 0)]} ")
+        for reason in said
+    )
     assert all(reason.pass_at_most is reason.pass_at_least is None for reason in said)
 
 
@@ -141,8 +168,12 @@ def resealed(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "lightgbm.txt", "online.json", "ensemble.json"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "flipped", "pickle", "folder", "link"])
-def test_damage_is_refused_with_a_mend(trained: Trained, tmp_path: Path, file: str, damage: str) -> None:
+@pytest.mark.parametrize(
+    "damage", ["missing", "empty", "cut", "flipped", "pickle", "folder", "link"]
+)
+def test_damage_is_refused_with_a_mend(
+    trained: Trained, tmp_path: Path, file: str, damage: str
+) -> None:
     path = copied(trained.bundle, tmp_path)
     target, content = path / file, (path / file).read_bytes()
     target.unlink()
@@ -150,7 +181,7 @@ def test_damage_is_refused_with_a_mend(trained: Trained, tmp_path: Path, file: s
         case "empty":
             target.write_bytes(b"")
         case "cut":
-            target.write_bytes(content[:len(content) // 2])
+            target.write_bytes(content[: len(content) // 2])
         case "flipped":
             target.write_bytes(content[:-3] + bytes([content[-3] ^ 1]) + content[-2:])
         case "pickle":
@@ -173,12 +204,19 @@ def test_a_manifest_that_reaches_outside_is_refused(trained: Trained, tmp_path: 
         Bundle.load(resealed(path))
 
 
-@pytest.mark.parametrize(("field", "value", "message"), [
-    ("format", 1, "this version of Tidegate reads format 2"), ("detectors", ["pickled"], "no detector"),
-    ("features", ["nothing"], "among its values"), ("surprise", 1, "unknown field"),
-    ("thresholds", {}, "expected review <= block")])
-def test_a_manifest_of_another_kind_is_refused(trained: Trained, tmp_path: Path, field: str, value: object,
-                                               message: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("format", 1, "this version of Tidegate reads format 2"),
+        ("detectors", ["pickled"], "no detector"),
+        ("features", ["nothing"], "among its values"),
+        ("surprise", 1, "unknown field"),
+        ("thresholds", {}, "expected review <= block"),
+    ],
+)
+def test_a_manifest_of_another_kind_is_refused(
+    trained: Trained, tmp_path: Path, field: str, value: object, message: str
+) -> None:
     path = copied(trained.bundle, tmp_path)
     manifest = msgspec.json.decode((path / "manifest.json").read_bytes())
     manifest[field] = value
@@ -200,16 +238,24 @@ def test_the_stack_ignores_a_constant_part_and_never_turns_one_round() -> None:
     chance = np.random.default_rng(0)
     y = chance.random(2000) < 0.1
     good = np.where(y, 1.0, -1.0) + chance.normal(size=2000)
-    stack = Ensemble.fit(np.column_stack([good, np.full(2000, 3.0), -good + chance.normal(size=2000)]), y)
+    stack = Ensemble.fit(
+        np.column_stack([good, np.full(2000, 3.0), -good + chance.normal(size=2000)]), y
+    )
     assert stack.weights[0] > 0
     assert stack.weights[1] == stack.weights[2] == 0
-    assert stack.combine(np.column_stack([good, good, good])).mean() == pytest.approx(y.mean(), rel=0.05)
+    assert stack.combine(np.column_stack([good, good, good])).mean() == pytest.approx(
+        y.mean(), rel=0.05
+    )
 
 
-def test_a_bundle_of_before_the_fallbacks_still_loads_and_says_what_it_lacks(trained: Trained) -> None:
+def test_a_bundle_of_before_the_fallbacks_still_loads_and_says_what_it_lacks(
+    trained: Trained,
+) -> None:
     stack = trained.bundle.ensemble
     assert isinstance(stack, Ensemble)
-    old = Ensemble.load(msgspec.json.encode({"intercept": stack.intercept, "weights": stack.weights.tolist()}), 2)
+    old = Ensemble.load(
+        msgspec.json.encode({"intercept": stack.intercept, "weights": stack.weights.tolist()}), 2
+    )
     assert (old.intercept, old.weights.tolist()) == (stack.intercept, stack.weights.tolist())
     with pytest.raises(ConfigError, match="no stack without"):
         old.without((0,))
@@ -219,4 +265,6 @@ def test_a_bundle_of_before_the_fallbacks_still_loads_and_says_what_it_lacks(tra
 
 def test_a_stack_without_any_use_says_the_base_rate() -> None:
     y = np.arange(1000) % 100 == 0
-    assert Ensemble.fit(np.zeros((1000, 2)), y).combine(np.zeros((1, 2)))[0] == pytest.approx(0.01, rel=1e-3)
+    assert Ensemble.fit(np.zeros((1000, 2)), y).combine(np.zeros((1, 2)))[0] == pytest.approx(
+        0.01, rel=1e-3
+    )

@@ -1,4 +1,6 @@
-"""A corpus of damaged and malicious bundles of every detector: each is refused, in words, and the process lives on."""
+"""A corpus of damaged and malicious bundles of every detector: each is refused, in words, and the
+process lives on.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def bundle(everything: Trained, tmp_path: Path) -> Path:
 
 
 def sealed(bundle: Path, name: str, content: bytes) -> Path:
-    """The bundle with another file in it and every hash right, as somebody who means harm would make it."""
+    """The bundle with another file in it and every hash right, as somebody who means harm would
+    make it.
+    """
     (bundle / name).write_bytes(content)
     manifest = read_manifest(bundle)
     manifest.files[name] = hashlib.sha256(content).hexdigest()
@@ -69,8 +73,9 @@ def test_a_flipped_bit_is_a_wrong_hash(bundle: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
-def test_pickles_are_never_loaded(bundle: Path, tmp_path: Path, name: str,
-                                  dump: Callable[[object, IO[bytes]], object]) -> None:
+def test_pickles_are_never_loaded(
+    bundle: Path, tmp_path: Path, name: str, dump: Callable[[object, IO[bytes]], object]
+) -> None:
     mark, made = tmp_path / "harm", io.BytesIO()
     dump(Harm(mark), made)
     content = made.getvalue()
@@ -83,10 +88,12 @@ def test_pickles_are_never_loaded(bundle: Path, tmp_path: Path, name: str,
 def test_a_file_cut_short_is_refused(bundle: Path, name: str) -> None:
     content = (bundle / name).read_bytes()
     with pytest.raises(ConfigError, match="fetch the bundle again"):
-        Bundle.load(sealed(bundle, name, content[:len(content) // 2 + 1]))
+        Bundle.load(sealed(bundle, name, content[: len(content) // 2 + 1]))
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "online.json/../../x", "..", "", "x\0y"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "/etc/passwd", "online.json/../../x", "..", "", "x\0y"]
+)
 def test_a_manifest_that_names_other_files_is_refused(bundle: Path, name: str) -> None:
     manifest = read_manifest(bundle)
     manifest.files[name] = manifest.files.pop("online.json")
@@ -96,24 +103,48 @@ def test_a_manifest_that_names_other_files_is_refused(bundle: Path, name: str) -
         Bundle.load(bundle.rename(bundle.parent / hashlib.sha256(text).hexdigest()[:16]))
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("cut", np.nan), ("path", np.inf), ("column", 99), ("right", -5), ("right", 2**31 - 1), ("right", 0)])
-def test_isolation_trees_that_lead_elsewhere_are_refused(bundle: Path, field: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("cut", np.nan),
+        ("path", np.inf),
+        ("column", 99),
+        ("right", -5),
+        ("right", 2**31 - 1),
+        ("right", 0),
+    ],
+)
+def test_isolation_trees_that_lead_elsewhere_are_refused(
+    bundle: Path, field: str, value: float
+) -> None:
     nodes = np.frombuffer((bundle / "isolation_forest.nodes").read_bytes(), NODE).copy()
     nodes[field][0] = value
     with pytest.raises(ConfigError, match="leads nowhere"):
         Bundle.load(sealed(bundle, "isolation_forest.nodes", nodes.tobytes()))
 
 
-@pytest.mark.parametrize(("name", "path", "value"), [
-    ("isolation_forest.json", "starts", [0, 2**62]), ("isolation_forest.json", "starts", [0]),
-    ("isolation_forest.json", "starts", [0, 2**70]), ("isolation_forest.json", "roots", True),
-    ("isolation_forest.json", "sample", 1), ("isolation_forest.json", "sample", 2**70),
-    ("autoencoder.json", "inputs.columns", []), ("autoencoder.json", "inputs.columns", ["elsewhere"] * 8),
-    ("vae.json", "inputs.medians", [0.0]), ("keras.json", "scaling.scale", [0.0] * 8),
-    ("keras.json", "scaling.center", []), ("autoencoder.json", "ranks.measure", [1.0, 0.0]),
-    ("vae.json", "ranks.odds", []), ("online.json", "params", [0.0])])
-def test_numbers_that_do_not_fit_are_refused(bundle: Path, name: str, path: str, value: object) -> None:
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("isolation_forest.json", "starts", [0, 2**62]),
+        ("isolation_forest.json", "starts", [0]),
+        ("isolation_forest.json", "starts", [0, 2**70]),
+        ("isolation_forest.json", "roots", True),
+        ("isolation_forest.json", "sample", 1),
+        ("isolation_forest.json", "sample", 2**70),
+        ("autoencoder.json", "inputs.columns", []),
+        ("autoencoder.json", "inputs.columns", ["elsewhere"] * 8),
+        ("vae.json", "inputs.medians", [0.0]),
+        ("keras.json", "scaling.scale", [0.0] * 8),
+        ("keras.json", "scaling.center", []),
+        ("autoencoder.json", "ranks.measure", [1.0, 0.0]),
+        ("vae.json", "ranks.odds", []),
+        ("online.json", "params", [0.0]),
+    ],
+)
+def test_numbers_that_do_not_fit_are_refused(
+    bundle: Path, name: str, path: str, value: object
+) -> None:
     document = msgspec.json.decode((bundle / name).read_bytes())
     place = document
     *above, last = path.split(".")

@@ -1,4 +1,6 @@
-"""What a scoring process with every detector imports, how soon it scores, and what memory it takes."""
+"""What a scoring process with every detector imports, how soon it scores, and what memory it
+takes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ import pytest
 
 from tests.trained import Trained
 
-TRAINING = ("tensorflow", "keras", "lightgbm", "xgboost", "sklearn", "pandas", "imblearn", "pyarrow")
+TRAINING = (
+    "tensorflow",
+    "keras",
+    "lightgbm",
+    "xgboost",
+    "sklearn",
+    "pandas",
+    "imblearn",
+    "pyarrow",
+)
 SCORE = f"""
 import json, sys, time
 from pathlib import Path
@@ -27,18 +38,31 @@ stage = ScoreStage(profile, Path(bundles))
 champion = encode(Champion(bundle, profile.hash.decode(), 1))
 stage.absorb(NoState(), Batch(TopicPartition("models", 0), [0], [b""], [champion], [0], [None], 1))
 scores = stage.bundle.score(np.zeros((4000, len(profile.values)))).final
-print(json.dumps({{"loaded": [name for name in {TRAINING!r} if name in sys.modules], "scores": len(scores),
+loaded = [name for name in {TRAINING!r} if name in sys.modules]
+print(json.dumps({{"loaded": loaded, "scores": len(scores),
                   "seconds": time.process_time(), "mb": psutil.Process().memory_info().rss / 1e6}}))
 """
 
 
 @pytest.fixture(scope="module")
 def scorer(everything: Trained) -> dict[str, float]:
-    """The quicker of two processes after the first, which compiles the loops, once for each machine."""
-    command = [sys.executable, "-c", SCORE, str(everything.profile.path), str(everything.bundle.path.parent),
-               everything.bundle.hash]
-    found = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)]
-    return min((dict(json.loads(text)) for text in found[1:]), key=lambda one: float(one["seconds"]))
+    """The quicker of two processes after the first, which compiles the loops, once for each
+    machine.
+    """
+    command = [
+        sys.executable,
+        "-c",
+        SCORE,
+        str(everything.profile.path),
+        str(everything.bundle.path.parent),
+        everything.bundle.hash,
+    ]
+    found = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)
+    ]
+    return min(
+        (dict(json.loads(text)) for text in found[1:]), key=lambda one: float(one["seconds"])
+    )
 
 
 def test_it_imports_nothing_that_trains(scorer: dict[str, float]) -> None:

@@ -38,8 +38,16 @@ def fit(kind: type[Detector], x: Array, y: np.ndarray, features: Sequence[str] =
 def data(n: int, seed: int = 0) -> tuple[Array, np.ndarray]:
     """Columns of several kinds, missing values among them; a tenth of the rows are frauds."""
     chance = np.random.default_rng(seed)
-    x = np.column_stack([chance.normal(size=n), np.exp(chance.normal(size=n)), chance.integers(0, 5, n).astype(float),
-                         np.ones(n), np.full(n, np.nan), chance.normal(size=n)])
+    x = np.column_stack(
+        [
+            chance.normal(size=n),
+            np.exp(chance.normal(size=n)),
+            chance.integers(0, 5, n).astype(float),
+            np.ones(n),
+            np.full(n, np.nan),
+            chance.normal(size=n),
+        ]
+    )
     x[chance.random(n) < 0.2, 5] = np.nan
     signal = x[:, 0] * np.where(x[:, 2] > 2, 1, -1) + x[:, 1] + np.nan_to_num(x[:, 5], nan=1.0)
     return x, signal + chance.normal(size=n) > 4.0
@@ -80,7 +88,12 @@ def test_inputs_are_left_alone(detector: Detector) -> None:
 
 
 def test_missing_and_extreme_values_get_finite_scores(detector: Detector) -> None:
-    rows = np.array([[value] * len(NAMES) for value in (np.nan, 0.0, -0.0, 1e300, -1e300, np.inf, -np.inf, 5e-324)])
+    rows = np.array(
+        [
+            [value] * len(NAMES)
+            for value in (np.nan, 0.0, -0.0, 1e300, -1e300, np.inf, -np.inf, 5e-324)
+        ]
+    )
     assert np.isfinite(detector.score(rows)).all()
 
 
@@ -93,7 +106,9 @@ def test_saved_and_loaded_gives_the_same_bits(kind: type[Detector], detector: De
 
 def test_better_than_chance(detector: Detector) -> None:
     x, y = data(3000, 1)
-    assert auc(detector.score(columns(x, detector)), y) > (0.8 if detector.name in LABELLED else 0.7)
+    assert auc(detector.score(columns(x, detector)), y) > (
+        0.8 if detector.name in LABELLED else 0.7
+    )
 
 
 def test_calibrated_it_says_how_often_it_is_right(detector: Detector) -> None:
@@ -105,22 +120,30 @@ def test_calibrated_it_says_how_often_it_is_right(detector: Detector) -> None:
     assert p[tenths[-1]].mean() > 3 * outcome.mean()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(cuts=st.lists(st.integers(0, 300), max_size=6))
 def test_any_batches_give_the_same_bits(detector: Detector, cuts: list[int]) -> None:
     x = columns(data(300, 2)[0], detector)
     parts = np.split(x, sorted(cuts))
-    np.testing.assert_array_equal(np.concatenate([detector.score(part) for part in parts]), detector.score(x))
+    np.testing.assert_array_equal(
+        np.concatenate([detector.score(part) for part in parts]), detector.score(x)
+    )
 
 
 def test_one_by_one_gives_the_same_bits(detector: Detector) -> None:
     x = columns(data(300, 2)[0], detector)
-    np.testing.assert_array_equal([detector.score(x[i:i + 1])[0] for i in range(len(x))], detector.score(x))
+    np.testing.assert_array_equal(
+        [detector.score(x[i : i + 1])[0] for i in range(len(x))], detector.score(x)
+    )
 
 
 def test_contributions_add_up_to_the_score(detector: Detector) -> None:
     x = columns(data(1000, 3)[0], detector)
-    np.testing.assert_allclose(detector.contributions(x).sum(axis=1), detector.score(x), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(
+        detector.contributions(x).sum(axis=1), detector.score(x), rtol=0, atol=1e-9
+    )
 
 
 def test_wrong_settings_are_refused(kind: type[Detector]) -> None:
@@ -132,7 +155,9 @@ def test_wrong_settings_are_refused(kind: type[Detector]) -> None:
         kind.fit(*data(100), NAMES, {name: -1})
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\xff\xfe", b"{}", b"null", b"Tree=0\nnum_leaves=1\n", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\xff\xfe", b"{}", b"null", b"Tree=0\nnum_leaves=1\n", b"[" * 100_000]
+)
 def test_damaged_content_is_refused(kind: type[Detector], garbage: bytes) -> None:
     with pytest.raises(ConfigError):
         kind.load(dict.fromkeys(kind.files, garbage), NAMES)
@@ -155,10 +180,22 @@ def test_other_bytes_are_refused_or_give_numbers(kind: type[Detector], detector:
     assert refused > 10
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("left_child", "0"), ("left_child", "-1"), ("right_child", "99"), ("num_cat", "1"), ("split_feature", "9"),
-    ("num_leaves", "30"), ("num_leaves", "4000000000"), ("leaf_value", "nan"), ("decision_type", "1"),
-    ("threshold", "x"), ("leaf_count", "")])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("left_child", "0"),
+        ("left_child", "-1"),
+        ("right_child", "99"),
+        ("num_cat", "1"),
+        ("split_feature", "9"),
+        ("num_leaves", "30"),
+        ("num_leaves", "4000000000"),
+        ("leaf_value", "nan"),
+        ("decision_type", "1"),
+        ("threshold", "x"),
+        ("leaf_count", ""),
+    ],
+)
 @pytest.mark.parametrize("boosted", [LightGBM, XGBoost])
 def test_twisted_trees_are_refused(boosted: type[Boosted], field: str, value: str) -> None:
     text = boosted.fit(*data(4000), NAMES, {"trees": 2}).save()[boosted.files[0]].decode()
@@ -179,7 +216,9 @@ def test_trees_score_as_lightgbm_does_bit_for_bit(leaves: int, missing: bool) ->
     theirs = lightgbm.Booster(model_str=made.save()["lightgbm.txt"].decode())
     rows = columns(data(2000, 4)[0], made)
     rows[::7, 1] = np.nan
-    np.testing.assert_array_equal(made.score(rows), theirs.predict(rows, raw_score=True, num_threads=1))
+    np.testing.assert_array_equal(
+        made.score(rows), theirs.predict(rows, raw_score=True, num_threads=1)
+    )
 
 
 @pytest.mark.parametrize("boosted", [LightGBM, XGBoost])
@@ -199,7 +238,9 @@ def test_online_agrees_with_scikit_learn() -> None:
     slots = start.slots(columns(x, start)) - 2
     onehot = np.zeros((len(x), len(params) - 2))
     np.put_along_axis(onehot, slots.astype(np.int64), 1.0, axis=1)
-    theirs = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.01, alpha=1e-6, shuffle=False)
+    theirs = SGDClassifier(
+        loss="log_loss", learning_rate="constant", eta0=0.01, alpha=1e-6, shuffle=False
+    )
     theirs.partial_fit(onehot, y, classes=[False, True])
     np.testing.assert_allclose(params[2:] * params[1], theirs.coef_[0], rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(params[0], theirs.intercept_[0], rtol=1e-9)
@@ -227,5 +268,7 @@ def test_weights_of_another_model_are_refused() -> None:
 def test_metrics_are_scikit_learns() -> None:
     chance = np.random.default_rng(1)
     scores, y = np.round(chance.random(500), 2), chance.random(500) < 0.2
-    assert average_precision(scores, y) == pytest.approx(average_precision_score(y, scores), rel=1e-12)
+    assert average_precision(scores, y) == pytest.approx(
+        average_precision_score(y, scores), rel=1e-12
+    )
     assert auc(scores, y) == pytest.approx(roc_auc_score(y, scores), rel=1e-12)

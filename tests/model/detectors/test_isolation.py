@@ -21,19 +21,25 @@ def rows(n: int, seed: int = 0) -> Array:
 
 @pytest.fixture(scope="module")
 def forest() -> IsolationForest:
-    return IsolationForest.fit(rows(5000), np.zeros(5000, np.bool_), NAMES, {"trees": 200, "sample": 256})
+    return IsolationForest.fit(
+        rows(5000), np.zeros(5000, np.bool_), NAMES, {"trees": 200, "sample": 256}
+    )
 
 
 def test_it_agrees_with_scikit_learns(forest: IsolationForest) -> None:
     x = rows(2000, 1) * np.linspace(0.5, 4, 2000)[:, None]
-    theirs = Theirs(n_estimators=200, max_samples=256, random_state=0).fit(rows(5000)).score_samples(x)
+    theirs = (
+        Theirs(n_estimators=200, max_samples=256, random_state=0).fit(rows(5000)).score_samples(x)
+    )
     ours = -(2.0 ** forest.unusual(x))
     assert np.corrcoef(ours, theirs)[0, 1] > 0.99
     np.testing.assert_allclose(ours.mean(), theirs.mean(), atol=0.01)
 
 
 def test_scores_are_log_odds_of_the_rank_in_training(forest: IsolationForest) -> None:
-    shares = [(forest.score(rows(20_000, 2)) > np.log(p / (1 - p))).mean() for p in (0.5, 0.9, 0.99)]
+    shares = [
+        (forest.score(rows(20_000, 2)) > np.log(p / (1 - p))).mean() for p in (0.5, 0.9, 0.99)
+    ]
     np.testing.assert_allclose(shares, [0.5, 0.1, 0.01], rtol=0.2)
 
 
@@ -57,9 +63,18 @@ def test_columns_that_are_not_there_are_refused(columns: object) -> None:
         IsolationForest.fit(rows(100), np.zeros(100, np.bool_), NAMES, {"columns": columns})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("column", 3), ("column", 2**31 - 1), ("right", 0), ("right", -5), ("right", 2**31 - 1), ("cut", np.nan),
-    ("path", np.inf)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("column", 3),
+        ("column", 2**31 - 1),
+        ("right", 0),
+        ("right", -5),
+        ("right", 2**31 - 1),
+        ("cut", np.nan),
+        ("path", np.inf),
+    ],
+)
 def test_twisted_nodes_are_refused(forest: IsolationForest, field: str, value: float) -> None:
     files = dict(forest.save())
     nodes = np.frombuffer(files["isolation_forest.nodes"], NODE).copy()
@@ -69,7 +84,9 @@ def test_twisted_nodes_are_refused(forest: IsolationForest, field: str, value: f
 
 
 @pytest.mark.parametrize("starts", [[], [0], [0, 5], [0, 0], [-1, 10], [0, 2**40], [5, 2]])
-def test_trees_that_are_not_the_nodes_are_refused(forest: IsolationForest, starts: list[int]) -> None:
+def test_trees_that_are_not_the_nodes_are_refused(
+    forest: IsolationForest, starts: list[int]
+) -> None:
     files = dict(forest.save())
     file = msgspec.json.decode(files["isolation_forest.json"]) | {"starts": starts}
     with pytest.raises(ConfigError, match=r"not the nodes|is damaged"):

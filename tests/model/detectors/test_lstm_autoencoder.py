@@ -1,4 +1,6 @@
-"""The autoencoder of sequences: what it finds that no single transaction tells, and what it refuses."""
+"""The autoencoder of sequences: what it finds that no single transaction tells, and what it
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def trained() -> LstmAutoencoder:
 
 
 def test_what_is_usual_for_others_is_unusual_for_an_account(trained: LstmAutoencoder) -> None:
-    """The newest transactions of both halves are the same, so that nothing can be told from them alone."""
+    """The newest transactions of both halves are the same, so that nothing can be told from them
+    alone.
+    """
     fine = rows(2000, 1)
     fine = fine[(fine[:, [0, STEPS]] > np.exp(2.5)).all(axis=1)]
     broken = fine / np.where(np.arange(2 * STEPS) % STEPS, np.exp(2.5), 1.0)
@@ -38,7 +42,10 @@ def test_what_is_usual_for_others_is_unusual_for_an_account(trained: LstmAutoenc
 
 def test_the_newest_transaction_gets_the_blame(trained: LstmAutoencoder) -> None:
     shares = np.abs(trained.contributions(rows(300, 2))[:, 1:]).sum(axis=0)
-    assert {name for name, share in zip(trained.features, shares, strict=True) if share > 0} == {"amount_0", "gap_0"}
+    assert {name for name, share in zip(trained.features, shares, strict=True) if share > 0} == {
+        "amount_0",
+        "gap_0",
+    }
 
 
 def test_a_sequence_is_read_from_its_oldest_step(trained: LstmAutoencoder) -> None:
@@ -48,15 +55,19 @@ def test_a_sequence_is_read_from_its_oldest_step(trained: LstmAutoencoder) -> No
 
 
 @pytest.mark.parametrize("written", [-1, 3, 9])
-def test_a_graph_that_writes_something_else_is_refused(trained: LstmAutoencoder, written: int) -> None:
+def test_a_graph_that_writes_something_else_is_refused(
+    trained: LstmAutoencoder, written: int
+) -> None:
     files = trained.save()
     text = files["lstm_autoencoder.json"].replace(b'"written":2', b'"written":%d' % written)
     with pytest.raises(ConfigError, match="fetch the bundle again"):
         LstmAutoencoder.load({**files, "lstm_autoencoder.json": text}, trained.features)
 
 
-@pytest.mark.parametrize("series", [["nowhere"], ["amount", "other"], "amount", [["amount"]], ["amount_0"],
-                                    ["gap", "gap"]])
+@pytest.mark.parametrize(
+    "series",
+    [["nowhere"], ["amount", "other"], "amount", [["amount"]], ["amount_0"], ["gap", "gap"]],
+)
 def test_series_that_are_not_there_are_refused(series: object) -> None:
     names = [*NAMES[:-1], "other_0"]
     with pytest.raises(ConfigError, match=r"models\.lstm_autoencoder\.series"):

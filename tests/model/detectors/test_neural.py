@@ -57,13 +57,16 @@ def test_a_row_that_breaks_what_binds_the_columns_is_unusual(trained: Autoencode
 
 
 def test_scores_are_log_odds_of_the_rank_in_training(trained: Autoencoder) -> None:
-    shares = [(trained.score(rows(10_000, 2)) > np.log(p / (1 - p))).mean() for p in (0.5, 0.9, 0.99)]
+    shares = [
+        (trained.score(rows(10_000, 2)) > np.log(p / (1 - p))).mean() for p in (0.5, 0.9, 0.99)
+    ]
     np.testing.assert_allclose(shares, [0.5, 0.1, 0.01], rtol=0.4)
 
 
 @pytest.mark.parametrize("model", [Autoencoder, Classifier])
-def test_without_tensorflow_training_says_how_to_get_it(model: type[Autoencoder | Classifier],
-                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_tensorflow_training_says_how_to_get_it(
+    model: type[Autoencoder | Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ConfigError, match=r"make neural.*tidegate\[neural\]"):
         model.fit(rows(100), np.zeros(100, np.bool_), NAMES, {})
@@ -82,7 +85,9 @@ def test_what_is_no_graph_is_refused(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(("inputs", "outputs"), [(WIDTH + 1, WIDTH), (WIDTH, 1), (0, 0)])
-def test_a_graph_for_another_number_of_columns_is_refused(graph: bytes, inputs: int, outputs: int) -> None:
+def test_a_graph_for_another_number_of_columns_is_refused(
+    graph: bytes, inputs: int, outputs: int
+) -> None:
     with pytest.raises(ConfigError, match="maps"):
         Graph("other.tflite", graph, inputs, outputs)
 
@@ -91,8 +96,11 @@ def test_other_operations_are_refused() -> None:
     import tensorflow as tf
 
     flex = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
-    for content in (converted(tf.exp), converted(tf.math.lgamma, allow_custom_ops=True),
-                    converted(tf.math.lgamma, target_spec=tf.lite.TargetSpec(supported_ops=flex))):
+    for content in (
+        converted(tf.exp),
+        converted(tf.math.lgamma, allow_custom_ops=True),
+        converted(tf.math.lgamma, target_spec=tf.lite.TargetSpec(supported_ops=flex)),
+    ):
         with pytest.raises(ConfigError, match="only dense layers"):
             Graph("x.tflite", content, WIDTH, WIDTH)
 

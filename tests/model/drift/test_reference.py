@@ -26,7 +26,9 @@ def test_it_is_the_sum_over_bins() -> None:
     flags = np.array([[0.0]] * 50 + [[1.0]] * 50)
     moved = np.array([[0.0]] * 90 + [[1.0]] * 10)
     expected = 0.4 * np.log(0.9 / 0.5) + -0.4 * np.log(0.1 / 0.5)
-    assert psi(reference_of(["flag"], flags, flags[:, 0]), ["flag"], moved)["flag"] == pytest.approx(expected)
+    assert psi(reference_of(["flag"], flags, flags[:, 0]), ["flag"], moved)[
+        "flag"
+    ] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("broken", [X[:, 0] * 100, np.full(5000, np.nan), np.zeros(5000)])
@@ -47,7 +49,9 @@ def test_a_bundle_keeps_the_reference_of_its_training(trained: Trained) -> None:
     assert reference is not None
     features = list(trained.bundle.feature_names)
     assert list(reference.features) == features
-    rows = trained.values[:reference.rows, [trained.profile.values.index(name) for name in features]]
+    rows = trained.values[
+        : reference.rows, [trained.profile.values.index(name) for name in features]
+    ]
     assert max(psi(reference, features, rows).values()) < 0.01
 
 
@@ -61,7 +65,9 @@ def test_ks_is_the_largest_gap_between_the_distributions() -> None:
     assert grid.ks(grid.count(np.full((100, 1), np.nan)))[0] == 1.0
 
 
-def test_a_reference_is_what_the_manifest_says_or_an_error(trained: Trained, tmp_path: Path) -> None:
+def test_a_reference_is_what_the_manifest_says_or_an_error(
+    trained: Trained, tmp_path: Path
+) -> None:
     copy = tmp_path / trained.bundle.hash
     shutil.copytree(trained.bundle.path, copy)
     file = copy / "reference.json"

@@ -1,4 +1,6 @@
-"""The window over a stream: a fold of the last two blocks, whatever the batches were, and of one bundle only."""
+"""The window over a stream: a fold of the last two blocks, whatever the batches were, and of one
+bundle only.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1)), min_size=1, max
 
 
 @given(LOGS, st.data())
-def test_it_is_one_fold_however_the_log_is_cut(parts: list[tuple[int, int]], data: st.DataObject) -> None:
+def test_it_is_one_fold_however_the_log_is_cut(
+    parts: list[tuple[int, int]], data: st.DataObject
+) -> None:
     log = rows(parts)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(parts)), max_size=5)))
     assert folded(log, *cuts).digest() == folded(log, *range(1, len(parts))).digest()

@@ -6,8 +6,14 @@ from model.ensemble.levels import LEVELS, levels
 
 
 def test_whole_columns_are_tried_at_whole_numbers_and_others_at_short_ones() -> None:
-    found = levels([np.array([0.5000000001, 1.5, 3.5]), np.array([1.23456, 98.7654]), np.empty(0),
-                    np.array([1e-35, np.inf])])
+    found = levels(
+        [
+            np.array([0.5000000001, 1.5, 3.5]),
+            np.array([1.23456, 98.7654]),
+            np.empty(0),
+            np.array([1e-35, np.inf]),
+        ]
+    )
     assert found.shape == (4, LEVELS)
     assert found[0, :3].tolist() == [0, 1, 3]
     assert found[1, :2].tolist() == [1.23, 98.8]

@@ -37,8 +37,12 @@ def test_ranks_are_shares_of_the_reference() -> None:
 
 def test_units_do_not_matter_and_weights_do() -> None:
     rows = np.array([[9.0, 0.0], [-9.0, 1e9]])
-    assert RankAverage.fit(REFERENCE, [1.0, 1.0]).combine(rows) == pytest.approx([0.5, 0.5], abs=1e-3)
-    assert RankAverage.fit(REFERENCE, [3.0, 1.0]).combine(rows) == pytest.approx([0.75, 0.25], abs=1e-3)
+    assert RankAverage.fit(REFERENCE, [1.0, 1.0]).combine(rows) == pytest.approx(
+        [0.5, 0.5], abs=1e-3
+    )
+    assert RankAverage.fit(REFERENCE, [3.0, 1.0]).combine(rows) == pytest.approx(
+        [0.75, 0.25], abs=1e-3
+    )
 
 
 def test_equal_scores_share_their_rank() -> None:
@@ -68,9 +72,16 @@ def test_saved_and_loaded_it_is_the_same() -> None:
     np.testing.assert_array_equal(again.combine(REFERENCE), made.combine(REFERENCE))
 
 
-@pytest.mark.parametrize("damage", [
-    lambda text: text[:0], lambda text: text[:1] * 100_000, lambda text: text.replace(b"2.0", b"-2.0", 1),
-    lambda text: text.replace(b"[[", b"[[1e9,", 1), lambda text: text.replace(b"[[-", b"[[", 1)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:0],
+        lambda text: text[:1] * 100_000,
+        lambda text: text.replace(b"2.0", b"-2.0", 1),
+        lambda text: text.replace(b"[[", b"[[1e9,", 1),
+        lambda text: text.replace(b"[[-", b"[[", 1),
+    ],
+)
 def test_damaged_ranks_are_refused(damage: Callable[[bytes], bytes]) -> None:
     made = RankAverage.fit(REFERENCE, [2.0, 1.0]).save()
     with pytest.raises(ConfigError, match=r"ranks\.json"):
@@ -79,15 +90,21 @@ def test_damaged_ranks_are_refused(damage: Callable[[bytes], bytes]) -> None:
         RankAverage.load(made, 3)
 
 
-def profile(folder: Path, thresholds: str, models: str = "  distance: {weight: 2}\n  largest: {}") -> Profile:
+def profile(
+    folder: Path, thresholds: str, models: str = "  distance: {weight: 2}\n  largest: {}"
+) -> Profile:
     path = folder / "vector.yaml"
     path.write_text(TEXT.replace(MODELS, models).replace(THRESHOLDS, f"thresholds: {thresholds}"))
     return load_profile(path)
 
 
 @pytest.fixture
-def without_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], tuple[Bundle, Array, Array]]:
-    """Trains on a history in which nothing is known; gives the bundle, the columns, and what was known only to us."""
+def without_verdicts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[str], tuple[Bundle, Array, Array]]:
+    """Trains on a history in which nothing is known; gives the bundle, the columns, and what was
+    known only to us.
+    """
     for place in ("model.training.fit.known", "model.bundles.bundle.known"):
         monkeypatch.setattr(place, kinds)
     history = simulate_history(load_profile("vector"), 20_000)
@@ -103,23 +120,33 @@ def without_verdicts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callabl
 
 
 def test_contamination_is_the_share_that_is_flagged(
-        without_verdicts: Callable[[str], tuple[Bundle, Array, Array]]) -> None:
+    without_verdicts: Callable[[str], tuple[Bundle, Array, Array]],
+) -> None:
     bundle, values, truth = without_verdicts("{contamination: {review: 0.02, block: 0.005}}")
     made = bundle.decide(bundle.score(values).final, np.zeros(len(values), np.int64))
     assert (made > 0).mean() == pytest.approx(0.02, rel=0.3)
     assert (made == 2).mean() == pytest.approx(0.005, rel=0.4)
     assert auc(bundle.score(values).final, truth) > 0.8
-    assert set(bundle.manifest.files) == {"distance.json", "largest.json", "ranks.json", "reference.json"}
+    assert set(bundle.manifest.files) == {
+        "distance.json",
+        "largest.json",
+        "ranks.json",
+        "reference.json",
+    }
     assert set(bundle.manifest.metrics) == {"review_share", "block_share"}
 
 
-def test_an_appetite_is_a_share_then(without_verdicts: Callable[[str], tuple[Bundle, Array, Array]]) -> None:
+def test_an_appetite_is_a_share_then(
+    without_verdicts: Callable[[str], tuple[Bundle, Array, Array]],
+) -> None:
     bundle, values, _ = without_verdicts("{appetite: cautious}")
     made = bundle.decide(bundle.score(values).final, np.zeros(len(values), np.int64))
     assert (made > 0).mean() == pytest.approx(0.02, rel=0.3)
 
 
-def test_contributions_add_up_to_the_log_odds(without_verdicts: Callable[[str], tuple[Bundle, Array, Array]]) -> None:
+def test_contributions_add_up_to_the_log_odds(
+    without_verdicts: Callable[[str], tuple[Bundle, Array, Array]],
+) -> None:
     bundle, values, _ = without_verdicts("{appetite: balanced}")
     final, shares = bundle.score(values[:500]).final, bundle.contributions(values[:500])
     np.testing.assert_allclose(shares.sum(axis=1), np.log(final / (1 - final)), atol=1e-9)
@@ -127,7 +154,9 @@ def test_contributions_add_up_to_the_log_odds(without_verdicts: Callable[[str], 
     assert shares[:, 1:].max() > 1
 
 
-def test_a_cost_needs_probabilities(without_verdicts: Callable[[str], tuple[Bundle, Array, Array]]) -> None:
+def test_a_cost_needs_probabilities(
+    without_verdicts: Callable[[str], tuple[Bundle, Array, Array]],
+) -> None:
     with pytest.raises(ConfigError, match="needs probabilities"):
         without_verdicts("{cost: {review: 2, fraud: 100, block: 40}}")
 
@@ -144,5 +173,10 @@ def test_wrong_weights_are_refused(tmp_path: Path) -> None:
 def test_a_history_of_few_rows_is_refused(tmp_path: Path) -> None:
     history = simulate_history(load_profile("vector"), 500).drop(columns="label")
     with pytest.raises(ConfigError, match="100 transactions in each part"):
-        train(profile(tmp_path, "{appetite: balanced}"), history, np.full(500, -1, np.int8), tmp_path,
-              lambda _share, _what: None)
+        train(
+            profile(tmp_path, "{appetite: balanced}"),
+            history,
+            np.full(500, -1, np.int8),
+            tmp_path,
+            lambda _share, _what: None,
+        )

@@ -48,7 +48,9 @@ def test_reviews_that_never_pay_are_not_made(tmp_path: Path) -> None:
 
 
 def test_a_fraud_costs_its_amount(tmp_path: Path) -> None:
-    found = rule(resolve(profile(tmp_path, "{cost: {review: 2, fraud: amount, block: 40}}"), NOTHING))
+    found = rule(
+        resolve(profile(tmp_path, "{cost: {review: 2, fraud: amount, block: 40}}"), NOTHING)
+    )
     made = decide(found, np.full(5, 0.1), np.array([-500, 0, 1_000, 2_000, 500_000]))
     assert made.tolist() == [0, 0, 0, 1, 1]
     assert decide(found, np.array([0.96]), np.array([2_000]))[0] == 2
@@ -86,39 +88,71 @@ def test_two_numbers_stay_as_they_are(tmp_path: Path) -> None:
     assert resolve(profile(tmp_path, NUMBERS), NOTHING) == {"review": 0.5, "block": 0.9}
 
 
-@pytest.mark.parametrize(("thresholds", "message"), [
-    ("{}", "expected review and block, or one of"), ("{review: 0.5}", "0 < review <= block <= 1"),
-    ("{review: 0.5, block: 0.9, appetite: balanced}", "expected review and block, or one of"),
-    ("{appetite: balanced, capacity: {reviews_per_day: 5}}", "expected review and block, or one of"),
-    ("{appetite: greedy}", "thresholds.appetite: expected one of cautious, balanced, permissive, got 'greedy'"),
-    ("{cost: {review: 2, fraud: 0, block: 5}}", "expected positive numbers"),
-    ("{cost: {review: 2, fraud: sum, block: 5}}", "thresholds.cost.fraud"),
-    ("{cost: {review: 2, block: 5}}", "thresholds.cost: object missing required field `fraud`"),
-    ("{capacity: {reviews_per_day: 0}}", "at least 1 review a day"),
-    ("{capacity: {reviews_per_day: 5, block: 2}}", "0 < block <= 1")])
-def test_wrong_thresholds_name_file_line_and_expectation(tmp_path: Path, thresholds: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ("{}", "expected review and block, or one of"),
+        ("{review: 0.5}", "0 < review <= block <= 1"),
+        ("{review: 0.5, block: 0.9, appetite: balanced}", "expected review and block, or one of"),
+        (
+            "{appetite: balanced, capacity: {reviews_per_day: 5}}",
+            "expected review and block, or one of",
+        ),
+        (
+            "{appetite: greedy}",
+            "thresholds.appetite: expected one of cautious, balanced, permissive, got 'greedy'",
+        ),
+        ("{cost: {review: 2, fraud: 0, block: 5}}", "expected positive numbers"),
+        ("{cost: {review: 2, fraud: sum, block: 5}}", "thresholds.cost.fraud"),
+        ("{cost: {review: 2, block: 5}}", "thresholds.cost: object missing required field `fraud`"),
+        ("{capacity: {reviews_per_day: 0}}", "at least 1 review a day"),
+        ("{capacity: {reviews_per_day: 5, block: 2}}", "0 < block <= 1"),
+    ],
+)
+def test_wrong_thresholds_name_file_line_and_expectation(
+    tmp_path: Path, thresholds: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=r"mine\.yaml:\d+: thresholds") as caught:
         profile(tmp_path, thresholds)
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("thresholds", "message"), [
-    ("{capacity: {reviews_per_day: 5}}", "a profile without `time` has no days"),
-    ("{cost: {review: 2, fraud: amount, block: 5}}", "a profile without `money` knows no amount")])
-def test_what_a_profile_cannot_know_is_refused(tmp_path: Path, thresholds: str, message: str) -> None:
+@pytest.mark.parametrize(
+    ("thresholds", "message"),
+    [
+        ("{capacity: {reviews_per_day: 5}}", "a profile without `time` has no days"),
+        (
+            "{cost: {review: 2, fraud: amount, block: 5}}",
+            "a profile without `money` knows no amount",
+        ),
+    ],
+)
+def test_what_a_profile_cannot_know_is_refused(
+    tmp_path: Path, thresholds: str, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         profile(tmp_path, thresholds, VECTOR)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"review": 0.5}, {"review": 0.9, "block": 0.5}, {"review": float("nan"),
-                         "block": 0.5}, {"review_cost": -1.0, "block_cost": 2.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"review": 0.5},
+        {"review": 0.9, "block": 0.5},
+        {"review": float("nan"), "block": 0.5},
+        {"review_cost": -1.0, "block_cost": 2.0},
+    ],
+)
 def test_a_manifest_without_a_rule_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="expected review <= block"):
         rule(wrong)
 
 
 def test_training_keeps_the_rule_and_measures_it(tmp_path: Path) -> None:
-    mine = profile(tmp_path, "{capacity: {reviews_per_day: 3}}", Path("profiles/wallet.yaml").read_text())
+    mine = profile(
+        tmp_path, "{capacity: {reviews_per_day: 3}}", Path("profiles/wallet.yaml").read_text()
+    )
     mine.models.settings["lightgbm"] = {"trees": 4, "leaves": 7}
     history = simulate_history(load_profile("wallet"), 20_000)
     labels = history.pop("label").to_numpy("int8")

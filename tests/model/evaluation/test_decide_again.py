@@ -30,22 +30,37 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The folder of a bundle; nothing else is there, and no Kafka."""
-    for name, value in {"HOME": str(tmp_path / "home"), "PROFILE": "card", "KAFKA": "127.0.0.1:1"}.items():
+    for name, value in {
+        "HOME": str(tmp_path / "home"),
+        "PROFILE": "card",
+        "KAFKA": "127.0.0.1:1",
+    }.items():
         monkeypatch.setenv(f"TIDEGATE_{name}", value)
     folder, found = card_bundle()
     return str(folder / found.hash)
 
 
-def test_a_report_of_a_file_without_a_kafka(bundle: str, file: Path, tmp_path: Path,
-                                            capsys: pytest.CaptureFixture[str]) -> None:
-    options = {"bundle": bundle, "champion": bundle, "data": file, "thresholds": "review=0.05,block=0.1",
-               "report": tmp_path / "made" / "report"}
+def test_a_report_of_a_file_without_a_kafka(
+    bundle: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = {
+        "bundle": bundle,
+        "champion": bundle,
+        "data": file,
+        "thresholds": "review=0.05,block=0.1",
+        "report": tmp_path / "made" / "report",
+    }
     backtest(**options)  # type: ignore[arg-type] # by name
     said = capsys.readouterr().out
     assert "4,000 of 4,000 transactions decided" in said
     assert "report.html" in said
     assert sorted(path.name for path in (tmp_path / "made" / "report").iterdir()) == [
-        "calibration.png", "precision-recall.png", "report.html", "report.json", "roc.png"]
+        "calibration.png",
+        "precision-recall.png",
+        "report.html",
+        "report.json",
+        "roc.png",
+    ]
     for plot in (tmp_path / "made" / "report").glob("*.png"):
         assert plot.read_bytes().startswith(b"\x89PNG\r\n")
     found = json.loads((tmp_path / "made" / "report" / "report.json").read_text())
@@ -67,29 +82,56 @@ def check_page(page: str, found: dict[str, object]) -> None:
     assert str(found["profile"]) in page
 
 
-def test_json_for_scripts(bundle: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    backtest(bundle=bundle, champion=bundle, data=file, report=tmp_path, as_json=True, since="2025-01-05",
-             until="2025-01-08")
+def test_json_for_scripts(
+    bundle: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backtest(
+        bundle=bundle,
+        champion=bundle,
+        data=file,
+        report=tmp_path,
+        as_json=True,
+        since="2025-01-05",
+        until="2025-01-08",
+    )
     found = json.loads(capsys.readouterr().out)
     assert found == json.loads((tmp_path / "report.json").read_text())
-    days = {pd.Timestamp(found[name], unit="us").date().isoformat() for name in ("from_us", "to_us")}
+    days = {
+        pd.Timestamp(found[name], unit="us").date().isoformat() for name in ("from_us", "to_us")
+    }
     assert days == {"2025-01-05", "2025-01-07"}
     assert found["disagreements"]["rows"] == 0
     assert found["read"] == 4000
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"fold": ["2025-01-01"]}, "leave out --fold"), ({"topic": True}, "--data FILE or --topic"),
-    ({"champion": "none"}, "0 bundles in .* begin with 'none'"), ({"thresholds": "much"}, "expected numbers such as"),
-    ({"thresholds": "review=0.9,block=0.5"}, "expected review <= block"), ({"since": "soon"}, "expected a date"),
-    ({"since": "2025-01-03", "until": "2025-01-02"}, "does not lie before"),
-    ({"since": "2035-01-03"}, r"no transaction to decide among the 4,000 .* they are of 2025-01-01 to 2025-01-1"),
-    ({"label": "verdict"}, "has no column 'verdict'"), ({"data": Path("none.csv")}, r"none\.csv cannot be read"),
-    ({"profile": "wallet"}, "was trained for profile card"),
-])
-def test_what_cannot_be_done_is_named(bundle: str, file: Path, tmp_path: Path, options: dict[str, object],
-                                      message: str) -> None:
-    given = {"bundle": bundle, "champion": bundle, "data": file, "report": tmp_path / "report"} | options
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fold": ["2025-01-01"]}, "leave out --fold"),
+        ({"topic": True}, "--data FILE or --topic"),
+        ({"champion": "none"}, "0 bundles in .* begin with 'none'"),
+        ({"thresholds": "much"}, "expected numbers such as"),
+        ({"thresholds": "review=0.9,block=0.5"}, "expected review <= block"),
+        ({"since": "soon"}, "expected a date"),
+        ({"since": "2025-01-03", "until": "2025-01-02"}, "does not lie before"),
+        (
+            {"since": "2035-01-03"},
+            r"no transaction to decide among the 4,000 .* they are of 2025-01-01 to 2025-01-1",
+        ),
+        ({"label": "verdict"}, "has no column 'verdict'"),
+        ({"data": Path("none.csv")}, r"none\.csv cannot be read"),
+        ({"profile": "wallet"}, "was trained for profile card"),
+    ],
+)
+def test_what_cannot_be_done_is_named(
+    bundle: str, file: Path, tmp_path: Path, options: dict[str, object], message: str
+) -> None:
+    given = {
+        "bundle": bundle,
+        "champion": bundle,
+        "data": file,
+        "report": tmp_path / "report",
+    } | options
     with pytest.raises((ConfigError, Retry), match=message):
         backtest(**given)  # type: ignore[arg-type] # by name
     assert not (tmp_path / "report").exists()
@@ -108,4 +150,7 @@ def test_a_report_that_cannot_be_written_is_named(bundle: str, file: Path, tmp_p
 
 
 def test_thresholds_by_cost() -> None:
-    assert thresholds_of("review_cost=300, block_cost=5000") == {"review_cost": 300, "block_cost": 5000}
+    assert thresholds_of("review_cost=300, block_cost=5000") == {
+        "review_cost": 300,
+        "block_cost": 5000,
+    }

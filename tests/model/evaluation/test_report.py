@@ -24,14 +24,27 @@ OTHER = np.round(np.clip(SCORES + CHANCE.normal(0, 0.1, N), 0, 1), 3)
 
 def side(name: str, scores: np.ndarray, **changes: object) -> Side:
     decisions = (scores >= 0.4).astype(np.uint8) + (scores >= 0.7)
-    return Side(name, {"review": 0.4, "block": 0.7}, scores, decisions,  # type: ignore[arg-type] # by name
-                lambda at: [[f"{name} says so of row {row}"] for row in at], **changes)
+    return Side(
+        name,
+        {"review": 0.4, "block": 0.7},
+        scores,
+        decisions,  # type: ignore[arg-type] # by name
+        lambda at: [[f"{name} says so of row {row}"] for row in at],
+        **changes,
+    )
 
 
 def cases(labels: np.ndarray = LABELS, start: int = 0) -> Cases:
     log = Log(np.zeros((N, 1)), labels, np.arange(N) * (DAY // 200))
-    return Cases([f"t{row}" for row in range(N)], [f"u{row % 37}" for row in range(N)], np.arange(N) * 10, log,
-                 slice(start, N), "a test", N)
+    return Cases(
+        [f"t{row}" for row in range(N)],
+        [f"u{row % 37}" for row in range(N)],
+        np.arange(N) * 10,
+        log,
+        slice(start, N),
+        "a test",
+        N,
+    )
 
 
 KNOWN, FRAUD = LABELS >= 0, LABELS == 1
@@ -45,7 +58,9 @@ def test_curves_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(found.precision, precision[-2::-1])
     np.testing.assert_allclose(found.recall, recall[-2::-1])
     false, true, _ = sk.roc_curve(Y, S, drop_intermediate=False)
-    np.testing.assert_allclose(np.c_[found.false_positive_rate, found.recall], np.c_[false, true][1:])
+    np.testing.assert_allclose(
+        np.c_[found.false_positive_rate, found.recall], np.c_[false, true][1:]
+    )
 
 
 def test_thin_curves_keep_their_ends_and_their_shape() -> None:
@@ -63,8 +78,12 @@ def test_figures_are_those_of_scikit_learn() -> None:
     assert found.metrics["brier"] == pytest.approx(sk.brier_score_loss(Y, S))
     for one, least in ((found.at_review, 0.4), (found.at_block, 0.7)):
         (tn, fp), (fn, tp) = sk.confusion_matrix(Y, least <= S)
-        assert (one.flagged_frauds, one.flagged_legitimate, one.passed_frauds, one.passed_legitimate) == (
-            tp, fp, fn, tn)
+        assert (
+            one.flagged_frauds,
+            one.flagged_legitimate,
+            one.passed_frauds,
+            one.passed_legitimate,
+        ) == (tp, fp, fn, tn)
         assert one.precision == pytest.approx(sk.precision_score(Y, least <= S))
         assert one.recall == pytest.approx(sk.recall_score(Y, least <= S))
 
@@ -72,7 +91,9 @@ def test_figures_are_those_of_scikit_learn() -> None:
 def test_calibration_is_that_of_scikit_learn() -> None:
     off_the_edges = np.clip(S + 1e-6, 0, 0.999)
     frauds, score = calibration_curve(Y, off_the_edges, n_bins=10)
-    np.testing.assert_allclose([(one.frauds, one.score) for one in calibration(off_the_edges, Y)], np.c_[frauds, score])
+    np.testing.assert_allclose(
+        [(one.frauds, one.score) for one in calibration(off_the_edges, Y)], np.c_[frauds, score]
+    )
 
 
 def test_money_customers_and_reviews_are_counted() -> None:
@@ -83,14 +104,24 @@ def test_money_customers_and_reviews_are_counted() -> None:
     assert found.money.lost == pytest.approx(amounts[FRAUD & (SCORES < 0.4)].sum())
     blocked = np.flatnonzero((LABELS == 0) & (SCORES >= 0.7))
     assert found.money.turned_away == pytest.approx(amounts[blocked].sum())
-    assert (found.good_customers_blocked, found.good_transactions_blocked) == (len(set(blocked % 37)), len(blocked))
+    assert (found.good_customers_blocked, found.good_transactions_blocked) == (
+        len(set(blocked % 37)),
+        len(blocked),
+    )
     assert found.good_customers_blocked < found.good_transactions_blocked
-    top = np.concatenate([day * 200 + np.argsort(-SCORES[day * 200:day * 200 + 200], kind="stable")[:5]
-                          for day in range(N // 200)])
+    top = np.concatenate(
+        [
+            day * 200 + np.argsort(-SCORES[day * 200 : day * 200 + 200], kind="stable")[:5]
+            for day in range(N // 200)
+        ]
+    )
     assert (found.reviews.reviewed, found.reviews.frauds) == (len(top), FRAUD[top].sum())
     assert found.reviews.recall == pytest.approx(FRAUD[top].sum() / FRAUD.sum())
-    assert found.decisions == {"approve": (SCORES < 0.4).sum(), "review": ((SCORES >= 0.4) & (SCORES < 0.7)).sum(),
-                               "block": (SCORES >= 0.7).sum()}
+    assert found.decisions == {
+        "approve": (SCORES < 0.4).sum(),
+        "review": ((SCORES >= 0.4) & (SCORES < 0.7)).sum(),
+        "block": (SCORES >= 0.7).sum(),
+    }
 
 
 def report(labels: np.ndarray = LABELS, start: int = 0) -> Report:
@@ -118,25 +149,37 @@ def test_disagreements_are_counted_and_shown() -> None:
 
 def test_without_verdicts_only_decisions_are_compared() -> None:
     found = report(np.full(N, -1, np.int8))
-    assert (found.verdicts, found.candidate.metrics, found.candidate.curves, found.candidate.calibration) == (
-        0, {}, {}, [])
+    assert (
+        found.verdicts,
+        found.candidate.metrics,
+        found.candidate.curves,
+        found.candidate.calibration,
+    ) == (0, {}, {}, [])
     assert found.candidate.at_review.precision is found.candidate.reviews.recall is None
     assert found.disagreements.rows > 0
     assert "no verdict" in found.warnings[0]
 
 
 def test_what_is_doubtful_is_said() -> None:
-    failing = side("candidate", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")})
+    failing = side(
+        "candidate", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")}
+    )
     found = compare(CARD, cases(), side("champion", SCORES), failing, 5)
-    assert [words in warning for words, warning in zip(("12 of these", "trees, which failed: broken"), found.warnings,
-                                                       strict=True)] == [True, True]
+    assert [
+        words in warning
+        for words, warning in zip(
+            ("12 of these", "trees, which failed: broken"), found.warnings, strict=True
+        )
+    ] == [True, True]
     assert found.candidate.calibration == []
     assert "brier" not in found.candidate.metrics
 
 
 def test_a_profile_without_money_or_accounts() -> None:
     vector = load_profile("vector")
-    found = compare(vector, cases()._replace(accounts=[]), side("champion", SCORES), side("candidate", OTHER), 5)
+    found = compare(
+        vector, cases()._replace(accounts=[]), side("champion", SCORES), side("candidate", OTHER), 5
+    )
     assert found.candidate.money is None
     assert found.candidate.good_customers_blocked == found.candidate.good_transactions_blocked
     assert found.disagreements.examples[0].amount is None

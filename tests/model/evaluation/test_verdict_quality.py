@@ -1,18 +1,34 @@
-"""What verdicts say of decisions: unknown is not legitimate, and a sample of the approved tells of missed frauds."""
+"""What verdicts say of decisions: unknown is not legitimate, and a sample of the approved tells of
+missed frauds.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from model.evaluation.verdict_quality import FRAUD, LEGITIMATE, UNKNOWN, Decided, by_age, in_sample, recall
+from model.evaluation.verdict_quality import (
+    FRAUD,
+    LEGITIMATE,
+    UNKNOWN,
+    Decided,
+    by_age,
+    in_sample,
+    recall,
+)
 
 IDS = [f"t-{i}" for i in range(200_000)]
 
 
-def decided(days: list[float], flagged: list[int], verdict: list[int], sampled: list[int] | None = None) -> Decided:
-    return Decided(np.array(days, np.float64), np.array(flagged, np.bool_),
-                   np.array(sampled if sampled else [0] * len(days), np.bool_), np.array(verdict, np.int8))
+def decided(
+    days: list[float], flagged: list[int], verdict: list[int], sampled: list[int] | None = None
+) -> Decided:
+    return Decided(
+        np.array(days, np.float64),
+        np.array(flagged, np.bool_),
+        np.array(sampled if sampled else [0] * len(days), np.bool_),
+        np.array(verdict, np.int8),
+    )
 
 
 def test_the_sample_has_its_share_and_grows_with_it() -> None:
@@ -26,8 +42,13 @@ def test_the_sample_has_its_share_and_grows_with_it() -> None:
 
 
 def test_a_row_without_a_verdict_is_not_legitimate() -> None:
-    young, old = by_age(decided([0.5, 0.5, 0.5, 9, 9, 9, 9], [1, 1, 0, 1, 1, 1, 0],
-                                [UNKNOWN, UNKNOWN, UNKNOWN, FRAUD, LEGITIMATE, UNKNOWN, FRAUD]))
+    young, old = by_age(
+        decided(
+            [0.5, 0.5, 0.5, 9, 9, 9, 9],
+            [1, 1, 0, 1, 1, 1, 0],
+            [UNKNOWN, UNKNOWN, UNKNOWN, FRAUD, LEGITIMATE, UNKNOWN, FRAUD],
+        )
+    )
     assert young == (0, 3, 0, 0, 2, 0, 0, None)
     assert old == (7, 4, 3, 2, 3, 2, 1, 0.5)
 
@@ -49,12 +70,16 @@ def test_what_the_sample_missed_stands_for_all_that_was_approved() -> None:
 
 def test_complaints_outside_the_sample_do_not_pose_as_it() -> None:
     verdict = [FRAUD] * 4 + [LEGITIMATE] * 100 + [FRAUD] * 50
-    found = recall(decided([9] * 154, [1] * 4 + [0] * 150, verdict, sampled=[0] * 4 + [1] * 100 + [0] * 50))
+    found = recall(
+        decided([9] * 154, [1] * 4 + [0] * 150, verdict, sampled=[0] * 4 + [1] * 100 + [0] * 50)
+    )
     assert found is not None
     assert (found.estimate, found.high) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("verdict", [[UNKNOWN, LEGITIMATE], [FRAUD, UNKNOWN], [LEGITIMATE, LEGITIMATE]])
+@pytest.mark.parametrize(
+    "verdict", [[UNKNOWN, LEGITIMATE], [FRAUD, UNKNOWN], [LEGITIMATE, LEGITIMATE]]
+)
 def test_there_is_no_estimate_where_nothing_is_known(verdict: list[int]) -> None:
     assert recall(decided([9, 9], [1, 0], verdict, sampled=[0, 1])) is None
 
@@ -65,7 +90,9 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         fraud = chance.random(40_000) < 0.02
         flagged = np.where(fraud, chance.random(40_000) < 0.7, chance.random(40_000) < 0.01)
         sampled = chance.random(40_000) < 0.05
-        verdict = np.where(sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN).astype(np.int8)
+        verdict = np.where(
+            sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN
+        ).astype(np.int8)
         found = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
         assert found is not None
         held += found.low <= (fraud & flagged).sum() / fraud.sum() <= found.high

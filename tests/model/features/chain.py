@@ -1,4 +1,6 @@
-"""The keyed steps of a profile one after the other, without a broker; and labels as the label stage makes them."""
+"""The keyed steps of a profile one after the other, without a broker; and labels as the label stage
+makes them.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,22 @@ from tidegate.stream.stage import Output
 NOW_MS = 1_704_100_000_000
 
 
-def batch(values: Sequence[bytes | None], start: int = 0, topic: str = "transactions.raw",
-          keys: Sequence[bytes | None] | None = None) -> Batch:
+def batch(
+    values: Sequence[bytes | None],
+    start: int = 0,
+    topic: str = "transactions.raw",
+    keys: Sequence[bytes | None] | None = None,
+) -> Batch:
     n = len(values)
-    return Batch(TopicPartition(topic, 0), list(range(start, start + n)), list(keys or [None] * n), list(values),
-                 [NOW_MS] * n, [None] * n, NOW_MS * 1000)
+    return Batch(
+        TopicPartition(topic, 0),
+        list(range(start, start + n)),
+        list(keys or [None] * n),
+        list(values),
+        [NOW_MS] * n,
+        [None] * n,
+        NOW_MS * 1000,
+    )
 
 
 class Chain:
@@ -39,13 +52,17 @@ class Chain:
         self.states[number].commit()
         return output
 
-    def run(self, values: Sequence[bytes | None], start: int = 0) -> tuple[Frames, list[tuple[int, str]]]:
+    def run(
+        self, values: Sequence[bytes | None], start: int = 0
+    ) -> tuple[Frames, list[tuple[int, str]]]:
         output = self.step(0, batch(values, start))
         rejects = [(reject.at, reject.reason) for reject in output.rejects]
         for number in range(1, self.profile.steps):
             emit = output.emits[0]
             output = self.step(number, batch(emit.values, start, emit.topic, emit.keys))
-        frames = self.profile.features_layout.unpack([value or b"" for value in output.emits[0].values])
+        frames = self.profile.features_layout.unpack(
+            [value or b"" for value in output.emits[0].values]
+        )
         assert output.emits[0].topic == "transactions.features"
         assert list(output.emits[0].keys) == frames.ids
         return frames, rejects
@@ -54,7 +71,10 @@ class Chain:
         for stage, state in zip(self.stages, self.states, strict=True):
             if stage.side and labels:
                 state.begin()
-                stage.absorb(state, batch([msgspec.json.encode(label) for label in labels], start, stage.side))
+                stage.absorb(
+                    state,
+                    batch([msgspec.json.encode(label) for label in labels], start, stage.side),
+                )
                 state.commit()
 
 
@@ -62,10 +82,29 @@ def encode(records: Sequence[dict[str, Any]]) -> list[bytes]:
     return [msgspec.json.encode(record) for record in records]
 
 
-def label_of(profile: Profile, name: str, event_us: int, entities: list[str | None], *, fraud: bool,
-             values: Sequence[float] = ()) -> Label:
+def label_of(
+    profile: Profile,
+    name: str,
+    event_us: int,
+    entities: list[str | None],
+    *,
+    fraud: bool,
+    values: Sequence[float] = (),
+) -> Label:
     """What the label stage makes of a verdict; missing values are null in it."""
     carried = [None if np.isnan(value) else float(value) for value in values]
-    return Label(transaction_id=name, label_id="", fraud=fraud, source="test", profile=profile.hash.decode(),
-                 event_us=event_us, amount_minor=0, given_us=0, keys=[], values=carried, score=0.0, decision="approve",
-                 entities=entities)
+    return Label(
+        transaction_id=name,
+        label_id="",
+        fraud=fraud,
+        source="test",
+        profile=profile.hash.decode(),
+        event_us=event_us,
+        amount_minor=0,
+        given_us=0,
+        keys=[],
+        values=carried,
+        score=0.0,
+        decision="approve",
+        entities=entities,
+    )

@@ -1,4 +1,6 @@
-"""A backtest decides what the stream decided: the same features, scores, decisions and reasons, bit for bit."""
+"""A backtest decides what the stream decided: the same features, scores, decisions and reasons, bit
+for bit.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ from tidegate.stream.sink import KafkaSink, Sink
 CARD = load_profile("card")
 SCORED = "transactions.scored"
 N, CHUNK = 12_000, 500
-"""All older than what the bundle learnt, so no label moves its online weights; a chunk is shorter than the delay."""
+"""All older than what the bundle learnt, so no label moves its online weights; a chunk is shorter
+than the delay.
+"""
 NOW_MS = 1_767_225_600_000
 
 
@@ -77,24 +81,60 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
     folder, bundle = card_bundle()
     settings = Settings(home=tmp_path_factory.mktemp("stream"), bundles=str(folder))
     migrate(settings.db_url)
-    topics = (RAW, BY_ENTITY, FEATURES, LABELS, SCORED, "transactions.alerts", "transactions.dlq", "models")
+    topics = (
+        RAW,
+        BY_ENTITY,
+        FEATURES,
+        LABELS,
+        SCORED,
+        "transactions.alerts",
+        "transactions.dlq",
+        "models",
+    )
     broker = MemoryBroker(dict.fromkeys(topics, 1), time_ms=NOW_MS)
-    broker.append("models", b"champion", msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)), None, None)
-    stages = [PreprocessStage(CARD, 0), PreprocessStage(CARD, 1), ScoreStage(CARD, folder), Persist(CARD, folder)]
+    broker.append(
+        "models",
+        b"champion",
+        msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)),
+        None,
+        None,
+    )
+    stages = [
+        PreprocessStage(CARD, 0),
+        PreprocessStage(CARD, 1),
+        ScoreStage(CARD, folder),
+        Persist(CARD, folder),
+    ]
     clock = Clock()
-    sinks: list[Sink] = [KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
-                         for stage in stages[:3]]
+    sinks: list[Sink] = [
+        KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
+        for stage in stages[:3]
+    ]
     sinks.append(SqlSink(settings.db_url, broker, names_of(CARD), clock=clock))
-    runners = [Runner(stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline())
-               for stage, sink in zip(stages, sinks, strict=True)]
+    runners = [
+        Runner(
+            stage,
+            broker,
+            sink,
+            snapshots=None,
+            clock=clock,
+            batch=400,
+            side_every=0,
+            executor=Inline(),
+        )
+        for stage, sink in zip(stages, sinks, strict=True)
+    ]
     for chunk in Source(file, CARD).chunks(0, CHUNK):
         for line in chunk.lines:
             broker.append(RAW, b"one partition", line, None, None)
         for runner in runners:
             for _ in range(5):
                 runner.run_once()
-        values = [record.value or b"" for _, _, record in broker.committed_records(FEATURES)[chunk.first:]]
-        verdicts(broker, history.iloc[chunk.first:chunk.first + len(chunk.lines)], values)
+        values = [
+            record.value or b""
+            for _, _, record in broker.committed_records(FEATURES)[chunk.first :]
+        ]
+        verdicts(broker, history.iloc[chunk.first : chunk.first + len(chunk.lines)], values)
     found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
     for runner in runners:
         runner.close()
@@ -103,9 +143,17 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
 
 def verdicts(broker: MemoryBroker, part: pd.DataFrame, values: list[bytes]) -> None:
     rows = CARD.features_layout.rows(values)
-    for name, fraud, user, merchant, row in zip(part["transaction_id"], part["label"], part["user_id"],
-                                                part["merchant"], rows, strict=False):
-        label = label_of(CARD, name, int(row["event_us"]), [user, merchant], fraud=bool(fraud), values=row["values"])
+    for name, fraud, user, merchant, row in zip(
+        part["transaction_id"], part["label"], part["user_id"], part["merchant"], rows, strict=False
+    ):
+        label = label_of(
+            CARD,
+            name,
+            int(row["event_us"]),
+            [user, merchant],
+            fraud=bool(fraud),
+            values=row["values"],
+        )
         broker.append(LABELS, name.encode(), msgspec.json.encode(label), None, None)
 
 
@@ -118,7 +166,9 @@ def check(cases: Cases, stream: Frames) -> None:
     np.testing.assert_array_equal(side.decisions, stream.rows["decision"])
     flagged = np.flatnonzero(side.decisions).tolist()[:20]
     assert len(flagged) > 3
-    assert side.why(flagged) == [[one["text"] for one in json.loads(stream.reasons[row])] for row in flagged]
+    assert side.why(flagged) == [
+        [one["text"] for one in json.loads(stream.reasons[row])] for row in flagged
+    ]
 
 
 def test_a_file_is_decided_as_the_stream_did(stream: Stream, file: Path) -> None:
@@ -134,11 +184,15 @@ def test_the_rows_of_the_database_are_decided_as_the_stream_did(stream: Stream) 
     assert decided.scores.tobytes() == stream.frames.rows["score"].tobytes()
     np.testing.assert_array_equal(decided.decisions, stream.frames.rows["decision"])
     flagged = np.flatnonzero(decided.decisions).tolist()[:5]
-    assert decided.why(flagged) == [[one["text"] for one in json.loads(stream.frames.reasons[row])] for row in flagged]
+    assert decided.why(flagged) == [
+        [one["text"] for one in json.loads(stream.frames.reasons[row])] for row in flagged
+    ]
     assert decided.calibrated
     begin, end = (int(cases.log.times[at]) for at in (3000, 5000))
     part = from_database(CARD, stream.settings, stream.broker, Span(begin, end))[0]
-    assert part.ids == [name for name, time in zip(cases.ids, cases.log.times, strict=True) if begin <= time < end]
+    assert part.ids == [
+        name for name, time in zip(cases.ids, cases.log.times, strict=True) if begin <= time < end
+    ]
 
 
 def test_a_retraining_reads_the_newest_of_the_same_rows(stream: Stream) -> None:
@@ -149,7 +203,9 @@ def test_a_retraining_reads_the_newest_of_the_same_rows(stream: Stream) -> None:
     assert data.log.values.tobytes() == cases.log.values[newest].tobytes()
     np.testing.assert_array_equal(data.log.labels, cases.log.labels[newest])
     accounts = [name for name, new in zip(cases.accounts, newest, strict=True) if new]
-    assert [accounts.index(name) for name in accounts] == [data.groups.tolist().index(one) for one in data.groups]
+    assert [accounts.index(name) for name in accounts] == [
+        data.groups.tolist().index(one) for one in data.groups
+    ]
     assert data.source.startswith("database, ")
 
 
@@ -159,17 +215,34 @@ def test_the_raw_topic_is_decided_as_the_stream_did(stream: Stream) -> None:
     cases = from_topic(CARD, broker, Span(), silent)
     check(cases, stream.frames)
     assert ({source: len(log) for source, log in broker.logs.items()}, set(broker.groups)) == before
-    np.testing.assert_array_equal(np.bincount(cases.log.labels), np.bincount(simulate_history(
-        CARD, 20_000, 1)["label"][:N]))
+    np.testing.assert_array_equal(
+        np.bincount(cases.log.labels), np.bincount(simulate_history(CARD, 20_000, 1)["label"][:N])
+    )
 
 
-@pytest.mark.parametrize(("topic", "champion", "name"), [
-    (False, "", "as decided by {}"), (False, "champion", "champion {}"), (True, "", "champion {}")])
-def test_the_command_finds_nothing_else(stream: Stream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, topic: bool,
-                                        champion: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("topic", "champion", "name"),
+    [
+        (False, "", "as decided by {}"),
+        (False, "champion", "champion {}"),
+        (True, "", "champion {}"),
+    ],
+)
+def test_the_command_finds_nothing_else(
+    stream: Stream,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    topic: bool,
+    champion: str,
+    name: str,
+) -> None:
     monkeypatch.setattr("cli.candidate._broker", lambda _settings: stream.broker)
     settings = stream.settings.model_copy(update={"profile": "card"})
-    judge(settings, Order("champion", champion, "", None, topic, "", "", "", 10, tmp_path), as_json=False)
+    judge(
+        settings,
+        Order("champion", champion, "", None, topic, "", "", "", 10, tmp_path),
+        as_json=False,
+    )
     found = json.loads((tmp_path / "report.json").read_bytes())
     assert (found["rows"], found["verdicts"], found["disagreements"]["rows"]) == (N, N, 0)
     assert found["champion"]["name"] == name.format(card_bundle()[1].hash)
@@ -190,8 +263,12 @@ def test_a_span_decides_its_days_and_folds_all(file: Path) -> None:
 def test_labels_since_the_training_move_the_online_model(file: Path) -> None:
     """Each a label delay late."""
     bundle, cases = card_bundle()[1], from_file(CARD, file, "", Span(), silent)
-    manifest = msgspec.structs.replace(bundle.manifest, training=msgspec.structs.replace(
-        bundle.manifest.training, to_us=int(cases.log.times[4000])))
+    manifest = msgspec.structs.replace(
+        bundle.manifest,
+        training=msgspec.structs.replace(
+            bundle.manifest.training, to_us=int(cases.log.times[4000])
+        ),
+    )
     early = Bundle(bundle.path, bundle.hash, manifest, bundle.detectors, bundle.ensemble)
     frozen, learning = (decide_again(CARD, one, cases, silent) for one in (bundle, early))
     matured = int(np.searchsorted(cases.log.times, cases.log.times[4000] + CARD.label_delay_us))
@@ -200,14 +277,23 @@ def test_labels_since_the_training_move_the_online_model(file: Path) -> None:
     assert (frozen.seen, learning.seen) == (N, 4001)
 
 
-def test_a_verdict_on_a_late_transaction_counts_no_sooner_than_its_neighbours(history: pd.DataFrame) -> None:
+def test_a_verdict_on_a_late_transaction_counts_no_sooner_than_its_neighbours(
+    history: pd.DataFrame,
+) -> None:
     """It comes a month late, so that its own time plus the label delay is over long before it."""
     late = int(np.flatnonzero(history["merchant"] == history["merchant"].mode()[0])[20])
-    times = history["timestamp"].mask(np.arange(N) == late, history["timestamp"] - pd.Timedelta(days=30))
-    frame, labels = history.drop(columns="label").assign(timestamp=times), history["label"].to_numpy().copy()
+    times = history["timestamp"].mask(
+        np.arange(N) == late, history["timestamp"] - pd.Timedelta(days=30)
+    )
+    frame, labels = (
+        history.drop(columns="label").assign(timestamp=times),
+        history["label"].to_numpy().copy(),
+    )
     before = fold(CARD, frame, labels)
     labels[late] = 1 - labels[late]
-    changed = np.flatnonzero((fold(CARD, frame, labels) != before)[:, CARD.values.index("merchant_fraud_rate_30d")])
+    changed = np.flatnonzero(
+        (fold(CARD, frame, labels) != before)[:, CARD.values.index("merchant_fraud_rate_30d")]
+    )
     known = history["timestamp"].iloc[late] + pd.Timedelta(microseconds=CARD.label_delay_us)
     assert history["timestamp"].iloc[changed[0]] >= known
     assert (history["merchant"].iloc[changed] == history["merchant"].iloc[late]).all()

@@ -1,4 +1,6 @@
-"""Training and serving share one operator: the same features from the stream, from a file, and from a history."""
+"""Training and serving share one operator: the same features from the stream, from a file, and from
+a history.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +37,17 @@ def profile(request: pytest.FixtureRequest) -> Profile:
 
 @pytest.fixture(scope="module")
 def history(profile: Profile) -> pd.DataFrame:
-    """Transactions with a column `label`, stretched over the hundred days before `NOW_MS` so that verdicts mature."""
+    """Transactions with a column `label`, stretched over the hundred days before `NOW_MS` so that
+    verdicts mature.
+    """
     assert profile.time_field
     world = load_profile("handbook") if profile.name == "sequences" else profile
     frame = simulate_history(world, 12_000, seed=4)
     times = pd.to_datetime(frame[profile.time_field], utc=True)
     stretch = pd.Timedelta(days=100) / (times.iloc[-1] - times.iloc[0])
-    times = (pd.Timestamp(NOW_MS, unit="ms", tz="UTC") - (times.iloc[-1] - times) * stretch).dt.round("s")
+    times = (
+        pd.Timestamp(NOW_MS, unit="ms", tz="UTC") - (times.iloc[-1] - times) * stretch
+    ).dt.round("s")
     return frame.assign(**{profile.time_field: times.dt.strftime("%Y-%m-%dT%H:%M:%SZ")})
 
 
@@ -59,17 +65,27 @@ def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[lis
 
 
 def labels(profile: Profile, history: pd.DataFrame, start: int, values: Floats) -> list[Label]:
-    """The verdicts on the transactions from number `start` on, with the features they were judged by."""
-    part = history.iloc[start:start + len(values)]
+    """The verdicts on the transactions from number `start` on, with the features they were judged
+    by.
+    """
+    part = history.iloc[start : start + len(values)]
     times = pd.to_datetime(part[profile.time_field], utc=True).dt.as_unit("us").astype("int64")
     entities = part[list(profile.entities)].astype(str).to_numpy().tolist()
-    return [label_of(profile, str(name), int(time), keys, fraud=bool(fraud), values=row)
-            for name, time, keys, fraud, row in zip(part[profile.id_field], times, entities, part["label"], values,
-                                                    strict=True)]
+    return [
+        label_of(profile, str(name), int(time), keys, fraud=bool(fraud), values=row)
+        for name, time, keys, fraud, row in zip(
+            part[profile.id_field], times, entities, part["label"], values, strict=True
+        )
+    ]
 
 
-def through(profile: Profile, history: pd.DataFrame, folder: Path,
-            step: Callable[[list[bytes], int], Floats], label: Callable[[list[Label], int], None]) -> Floats:
+def through(
+    profile: Profile,
+    history: pd.DataFrame,
+    folder: Path,
+    step: Callable[[list[bytes], int], Floats],
+    label: Callable[[list[Label], int], None],
+) -> Floats:
     """The features of a file sent in parts, with the verdicts on each part after it."""
     parts, start = [], 0
     for part in lines(profile, history, folder):
@@ -79,8 +95,9 @@ def through(profile: Profile, history: pd.DataFrame, folder: Path,
     return np.concatenate(parts)
 
 
-def test_a_replayed_file_gives_the_features_of_the_history(profile: Profile, history: pd.DataFrame, folded: Floats,
-                                                           tmp_path: Path) -> None:
+def test_a_replayed_file_gives_the_features_of_the_history(
+    profile: Profile, history: pd.DataFrame, folded: Floats, tmp_path: Path
+) -> None:
     chain = Chain(profile)
 
     def step(part: list[bytes], start: int) -> Floats:
@@ -91,9 +108,12 @@ def test_a_replayed_file_gives_the_features_of_the_history(profile: Profile, his
     assert through(profile, history, tmp_path, step, chain.absorb).tobytes() == folded.tobytes()
 
 
-def test_the_stream_gives_the_features_of_the_history(profile: Profile, history: pd.DataFrame, folded: Floats,
-                                                      tmp_path: Path) -> None:
-    broker = MemoryBroker(dict.fromkeys((RAW, BY_ENTITY, FEATURES, LABELS, "transactions.dlq"), 1), time_ms=NOW_MS)
+def test_the_stream_gives_the_features_of_the_history(
+    profile: Profile, history: pd.DataFrame, folded: Floats, tmp_path: Path
+) -> None:
+    broker = MemoryBroker(
+        dict.fromkeys((RAW, BY_ENTITY, FEATURES, LABELS, "transactions.dlq"), 1), time_ms=NOW_MS
+    )
     runners = [runner(broker, profile, number) for number in range(profile.steps)]
 
     def step(part: list[bytes], start: int) -> Floats:
@@ -101,7 +121,9 @@ def test_the_stream_gives_the_features_of_the_history(profile: Profile, history:
             broker.append(RAW, b"one partition", line, None, None)
         for one in runners:
             assert sum(one.run_once() for _ in range(5)) == len(part)
-        values = [record.value or b"" for _, _, record in broker.committed_records(FEATURES)[start:]]
+        values = [
+            record.value or b"" for _, _, record in broker.committed_records(FEATURES)[start:]
+        ]
         return np.array(profile.features_layout.unpack(values).rows["values"])
 
     def label(found: list[Label], start: int) -> None:  # noqa: ARG001 - the log counts by itself
@@ -116,7 +138,9 @@ def test_the_stream_gives_the_features_of_the_history(profile: Profile, history:
 def runner(broker: MemoryBroker, profile: Profile, number: int) -> Runner:
     clock, stage = Clock(), PreprocessStage(profile, number)
     sink = KafkaSink(broker, stage.name, instance="0", profile=profile.hash, clock=clock)
-    return Runner(stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline())
+    return Runner(
+        stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline()
+    )
 
 
 def test_the_history_has_frauds_that_matter(profile: Profile, folded: Floats) -> None:

@@ -9,18 +9,32 @@ from hypothesis import strategies as st
 
 from model.features.plan import Plan
 from model.features.state import KeyedState
-from tests.model.features.support import CARD, HANDBOOK, HOUR_US, LABEL_EVERY, SEQUENCES, Log, fold, fold_batches
+from tests.model.features.support import (
+    CARD,
+    HANDBOOK,
+    HOUR_US,
+    LABEL_EVERY,
+    SEQUENCES,
+    Log,
+    fold,
+    fold_batches,
+)
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
-         for profile in (CARD, HANDBOOK, SEQUENCES) for step in range(profile.steps)]
+PLANS = [
+    pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
+    for profile in (CARD, HANDBOOK, SEQUENCES)
+    for step in range(profile.steps)
+]
 seeds = st.integers(0, 10_000)
 
 
 def equal(a: KeyedState, b: KeyedState) -> bool:
     ours, theirs = a.arrays(), b.arrays()
-    return a.digest() == b.digest() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    return a.digest() == b.digest() and all(
+        np.array_equal(ours[name], theirs[name]) for name in ours
+    )
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -85,13 +99,15 @@ def test_snapshot_goes_on_as_if_never_stopped(plan: Plan, seed: int, at: int) ->
 @pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=20, deadline=None)
 @given(seed=seeds, at=st.integers(1, 299), change=st.sampled_from(["changed", "added", "removed"]))
-def test_what_comes_later_changes_no_earlier_feature(plan: Plan, seed: int, at: int, change: str) -> None:
+def test_what_comes_later_changes_no_earlier_feature(
+    plan: Plan, seed: int, at: int, change: str
+) -> None:
     one, other = (Log(plan.profile, seed, 300) for _ in range(2))
     if change == "changed":
         other.values[at:] += 1
         other.hashes[at:] = 77
         other.times[at:] -= HOUR_US
-        other.frauds[-(-at // LABEL_EVERY):] ^= 1
+        other.frauds[-(-at // LABEL_EVERY) :] ^= 1
         other.matures[at:] += HOUR_US
     else:
         n = 200 if change == "removed" else 900
@@ -110,7 +126,7 @@ def test_ids_are_forgotten_by_generations_and_rollback_crosses_them() -> None:
     ids = np.stack([np.arange(1, 9001), np.arange(1, 9001), np.ones(9000)], axis=1).astype(np.int64)
     for part in range(0, 4000, 1000):
         state.begin()
-        assert not state.ids.remember(ids[part:part + 1000]).any()
+        assert not state.ids.remember(ids[part : part + 1000]).any()
         state.commit()
     before = state.digest()
     state.begin()

@@ -17,7 +17,17 @@ from model.features.plan import Plan
 from model.features.state import KeyedState
 from tests.model.features.support import CARD, HANDBOOK, HOUR_US, SEQUENCES, Log, fold_batches
 from tidegate.profile.check import pane_us
-from tidegate.profile.spec import Count, Distinct, FraudRate, FraudRun, Keyed, Mean, Recent, Sum, Verdicts
+from tidegate.profile.spec import (
+    Count,
+    Distinct,
+    FraudRate,
+    FraudRun,
+    Keyed,
+    Mean,
+    Recent,
+    Sum,
+    Verdicts,
+)
 
 seeds = st.integers(0, 10_000)
 ROUNDING = 0.01
@@ -26,8 +36,8 @@ ROUNDING = 0.01
 
 def earlier(log: Log, key: int, i: int, span_us: int) -> NDArray[np.intp]:
     """Indices up to `i` of the same entity, no older than `span_us`."""
-    same = log.hashes[:i + 1, key] == log.hashes[i, key]
-    return np.flatnonzero(same & (log.times[:i + 1] > log.times[i] - span_us))
+    same = log.hashes[: i + 1, key] == log.hashes[i, key]
+    return np.flatnonzero(same & (log.times[: i + 1] > log.times[i] - span_us))
 
 
 def total(log: Log, key: int, i: int, column: NDArray[np.float64], span_us: int) -> float:
@@ -35,7 +45,9 @@ def total(log: Log, key: int, i: int, column: NDArray[np.float64], span_us: int)
 
 
 def counted(values: NDArray[np.float64], plan: Plan, of: str) -> NDArray[np.float64]:
-    """A column as windows count it: money in minor units, the rest in ten-thousandths, at most 3 billion of these."""
+    """A column as windows count it: money in minor units, the rest in ten-thousandths, at most 3
+    billion of these.
+    """
     field = plan.profile.fields.get(of)
     limit = 3e9 / 10 ** (field.decimals if field is not None and field.type == "money" else 4)
     return np.asarray(values[:, plan.profile.values.index(of)].clip(-limit, limit))
@@ -46,8 +58,11 @@ def between(exact: Callable[[int], float], window: int, got: float) -> bool:
     return bounds[0] - ROUNDING <= got <= bounds[1] + ROUNDING
 
 
-PLANS = [pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
-         for profile in (CARD, HANDBOOK) for step in range(profile.steps)]
+PLANS = [
+    pytest.param(Plan(profile, step), id=f"{profile.name}-{step + 1}")
+    for profile in (CARD, HANDBOOK)
+    for step in range(profile.steps)
+]
 
 
 def mine(plan: Plan) -> Iterator[tuple[str, Keyed]]:
@@ -67,7 +82,9 @@ def test_counts_and_sums_lie_between_the_window_and_a_pane_more(plan: Plan, seed
         if isinstance(spec, Count | Sum):
             column = counted(values, plan, spec.of) if isinstance(spec, Sum) else np.ones(200)
             for i in range(200):
-                assert between(partial(total, log, plan.key, i, column), spec.window, values[i, names(name)]), (name, i)
+                assert between(
+                    partial(total, log, plan.key, i, column), spec.window, values[i, names(name)]
+                ), (name, i)
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -85,8 +102,16 @@ def test_a_window_holds_whole_panes(plan: Plan, seed: int) -> None:
             first = log.times[i] // pane - spec.window // pane
             seen = earlier(log, plan.key, i, 10**18)
             seen = seen[(log.times[seen] // pane >= first) & ~np.isnan(column[seen])]
-            expected = column[seen].sum() if isinstance(spec, Sum) else column[seen].mean() if len(seen) else np.nan
-            np.testing.assert_allclose(values[i, names(name)], expected, atol=ROUNDING, err_msg=f"{name} {i}")
+            expected = (
+                column[seen].sum()
+                if isinstance(spec, Sum)
+                else column[seen].mean()
+                if len(seen)
+                else np.nan
+            )
+            np.testing.assert_allclose(
+                values[i, names(name)], expected, atol=ROUNDING, err_msg=f"{name} {i}"
+            )
 
 
 @settings(max_examples=10, deadline=None)
@@ -103,7 +128,11 @@ def test_distinct_since_and_level_are_exact(seed: int) -> None:
         assert values[i, names("user_merchants_1d")] == len(set(log.hashes[near, 1].tolist()))
         before = earlier(log, 0, i, 10**18)[:-1]
         since = values[i, names("user_since_last")]
-        assert math.isnan(since) if not len(before) else since == (log.times[i] - log.times[before[-1]]) / 1e6
+        assert (
+            math.isnan(since)
+            if not len(before)
+            else since == (log.times[i] - log.times[before[-1]]) / 1e6
+        )
         ratio = values[i, names("user_amount_ratio")]
         if len(before) < 3:
             assert math.isnan(ratio)
@@ -112,13 +141,22 @@ def test_distinct_since_and_level_are_exact(seed: int) -> None:
             middle = np.median(last)
             assert ratio == amounts[i] / middle
             spread = max(1.4826 * float(np.median(np.abs(last - middle))), 0.05 * middle)
-            np.testing.assert_allclose(values[i, names("user_amount_zscore")], (amounts[i] - middle) / spread)
+            np.testing.assert_allclose(
+                values[i, names("user_amount_zscore")], (amounts[i] - middle) / spread
+            )
 
 
 @settings(max_examples=100, deadline=None)
-@given(values=st.lists(st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, math.inf, -math.inf, math.nan]),
-                       max_size=40), keep=st.integers(3, 9))
-def test_a_level_is_that_of_the_last_values_whatever_came_before(values: list[float], keep: int) -> None:
+@given(
+    values=st.lists(
+        st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, math.inf, -math.inf, math.nan]),
+        max_size=40,
+    ),
+    keep=st.integers(3, 9),
+)
+def test_a_level_is_that_of_the_last_values_whatever_came_before(
+    values: list[float], keep: int
+) -> None:
     row, out = np.zeros(2 + 2 * keep, np.int64), np.zeros(3)
     known: list[float] = []
     for value in values:
@@ -126,25 +164,33 @@ def test_a_level_is_that_of_the_last_values_whatever_came_before(values: list[fl
         last = known[-keep:]
         if len(last) >= 3 and np.isfinite(last).all():
             middle = np.median(last)
-            np.testing.assert_allclose(out[:2], [middle, 1.4826 * np.median(np.abs(last - middle))], atol=1e-9)
+            np.testing.assert_allclose(
+                out[:2], [middle, 1.4826 * np.median(np.abs(last - middle))], atol=1e-9
+            )
         elif len(last) < 3:
             assert np.isnan(out[:2]).all()
         known += [] if math.isnan(value) else [value]
 
 
-@pytest.mark.parametrize("plan", [Plan(SEQUENCES, step) for step in range(2)], ids=["account", "terminal"])
+@pytest.mark.parametrize(
+    "plan", [Plan(SEQUENCES, step) for step in range(2)], ids=["account", "terminal"]
+)
 @settings(max_examples=10, deadline=None)
 @given(seed=seeds)
 def test_recent_values_are_those_of_the_last_transactions(plan: Plan, seed: int) -> None:
     log = Log(SEQUENCES, seed, 200)
     values = fold_batches(KeyedState(plan), log, [seed % 200])
-    firsts = {name: spec for name, spec in mine(plan) if isinstance(spec, Recent) and name.endswith("_0")}
+    firsts = {
+        name: spec for name, spec in mine(plan) if isinstance(spec, Recent) and name.endswith("_0")
+    }
     assert len(firsts) >= 2
     for name, spec in firsts.items():
         column, at = values[:, SEQUENCES.values.index(spec.of)], SEQUENCES.values.index(name)
         for i in range(200):
             newest = column[earlier(log, plan.key, i, 10**18)][::-1][:8]
-            np.testing.assert_array_equal(values[i, at:at + 8], [*newest, *[np.nan] * (8 - len(newest))])
+            np.testing.assert_array_equal(
+                values[i, at : at + 8], [*newest, *[np.nan] * (8 - len(newest))]
+            )
 
 
 @settings(max_examples=10, deadline=None)
@@ -157,9 +203,13 @@ def test_mean_deviation_and_decay_match_numpy(seed: int) -> None:
     for i in range(200):
         seen = earlier(log, 0, i, 10**18)  # the log is shorter than the 7 days of the window
         np.testing.assert_allclose(values[i, names("user_mean_7d")], amounts[seen].mean())
-        np.testing.assert_allclose(values[i, names("user_deviation_7d")], amounts[seen].std(), atol=1e-6)
+        np.testing.assert_allclose(
+            values[i, names("user_deviation_7d")], amounts[seen].std(), atol=1e-6
+        )
         weights = 0.5 ** ((log.times[i] - log.times[seen]) / (6 * HOUR_US))
-        np.testing.assert_allclose(values[i, names("user_decayed_6h")], (amounts[seen] * weights).sum())
+        np.testing.assert_allclose(
+            values[i, names("user_decayed_6h")], (amounts[seen] * weights).sum()
+        )
 
 
 @settings(max_examples=10, deadline=None)
@@ -174,7 +224,9 @@ def test_verdicts_count_once_corrected_and_only_when_mature(seed: int) -> None:
         known = log.known(1, i)
         assert values[i, CARD.values.index("merchant_verdicts_30d")] == len(known)
         expected = (sum(known.values()) + rate.prior * rate.weight) / (len(known) + rate.weight)
-        np.testing.assert_allclose(values[i, CARD.values.index("merchant_fraud_rate_30d")], expected)
+        np.testing.assert_allclose(
+            values[i, CARD.values.index("merchant_fraud_rate_30d")], expected
+        )
 
 
 @settings(max_examples=10, deadline=None)
@@ -189,16 +241,20 @@ def test_verdicts_lose_weight_by_half_lives(seed: int) -> None:
     for i in range(400):
         verdicts, frauds = spec.weight, spec.prior * spec.weight
         for at, fraud in log.known(1, i).items():
-            weight = 0.5 ** ((log.times[i] // pane - log.matures[at] // pane) * pane / spec.half_life)
+            weight = 0.5 ** (
+                (log.times[i] // pane - log.matures[at] // pane) * pane / spec.half_life
+            )
             verdicts, frauds = verdicts + weight, frauds + weight * fraud
-        np.testing.assert_allclose(values[i, HANDBOOK.values.index("terminal_risk_decayed")], frauds / verdicts)
+        np.testing.assert_allclose(
+            values[i, HANDBOOK.values.index("terminal_risk_decayed")], frauds / verdicts
+        )
 
 
 def run_of_frauds(log: Log, plan: Plan, i: int, spec: FraudRun) -> float:
     """What `fraud_run` says, from a list of all verdicts."""
     known, time = log.known(plan.key, i), log.times[i]
     run: list[int] = []
-    for at in sorted(known, key=lambda at: int(log.matures[at]), reverse=True)[:spec.last]:
+    for at in sorted(known, key=lambda at: int(log.matures[at]), reverse=True)[: spec.last]:
         if not known[at]:
             break
         run.append(at)
@@ -206,14 +262,19 @@ def run_of_frauds(log: Log, plan: Plan, i: int, spec: FraudRun) -> float:
     if spec.of is not None:
         carried = log.values[run, HANDBOOK.values.index(spec.of)]
         return float("nan") if np.isnan(carried).all() else float(np.nanmin(carried))
-    return {"count": len(run), "age": (time - log.matures[run[-1]]) / 1e6 if run else np.nan,
-            "since_legitimate": (time - max(legitimate)) / 1e6 if legitimate else np.nan}[spec.give]
+    return {
+        "count": len(run),
+        "age": (time - log.matures[run[-1]]) / 1e6 if run else np.nan,
+        "since_legitimate": (time - max(legitimate)) / 1e6 if legitimate else np.nan,
+    }[spec.give]
 
 
 @pytest.mark.parametrize(("keys", "twice"), [(5, True), (1, False)])
 @settings(max_examples=6, deadline=None)
 @given(seed=seeds, share=st.sampled_from([0.3, 0.6, 0.97]))
-def test_the_run_of_frauds_since_the_last_legitimate(keys: int, twice: bool, seed: int, share: float) -> None:
+def test_the_run_of_frauds_since_the_last_legitimate(
+    keys: int, twice: bool, seed: int, share: float
+) -> None:
     """With corrections, and with more verdicts than are remembered."""
     log, plan = Log(HANDBOOK, seed, 400, keys=keys, twice=twice), Plan(HANDBOOK, 1)
     log.frauds = (np.random.default_rng(seed).random(len(log.frauds)) < share).astype(np.int64)
@@ -224,7 +285,10 @@ def test_the_run_of_frauds_since_the_last_legitimate(keys: int, twice: bool, see
     for i in range(400):
         for name, spec in specs.items():
             found = values[i, HANDBOOK.values.index(name)]
-            assert np.array_equal(found, run_of_frauds(log, plan, i, spec), equal_nan=True), (i, name)
+            assert np.array_equal(found, run_of_frauds(log, plan, i, spec), equal_nan=True), (
+                i,
+                name,
+            )
 
 
 def test_late_events_fall_into_their_own_pane() -> None:

@@ -25,22 +25,32 @@ def write(history: pd.DataFrame, path: Path, profile: Profile) -> Path:
 
 
 def pairs(source: Source, start: int, size: int) -> list[tuple[str, bytes]]:
-    return [pair for chunk in source.chunks(start, size) for pair in zip(chunk.ids, chunk.lines, strict=True)]
+    return [
+        pair
+        for chunk in source.chunks(start, size)
+        for pair in zip(chunk.ids, chunk.lines, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("name", ["card", "wallet", "handbook", "creditcard", "vector"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".jsonl"])
-def test_a_file_gives_the_transactions_it_was_made_of(name: str, suffix: str, tmp_path: Path) -> None:
+def test_a_file_gives_the_transactions_it_was_made_of(
+    name: str, suffix: str, tmp_path: Path
+) -> None:
     profile = load_profile(name)
     history = simulate_history(profile, 300, 5)
     if name == "vector" and suffix == ".csv":
-        history["data"] = history["data"].map(lambda cell: msgspec.json.encode(cell.tolist()).decode())
+        history["data"] = history["data"].map(
+            lambda cell: msgspec.json.encode(cell.tolist()).decode()
+        )
     lines = encode_rows(profile, simulate_history(profile, 300, 5))[1]
     wanted = [profile.canonical(profile.decode(line)) for line in lines]
     source = Source(write(history, tmp_path / f"file{suffix}", profile), profile)
     chunks = list(source.chunks(0, 128))
     got = [profile.decode(line) for chunk in chunks for line in chunk.lines]
-    assert [profile.event_us(tx) for tx in got] == [profile.event_us(profile.decode(line)) for line in wanted]
+    assert [profile.event_us(tx) for tx in got] == [
+        profile.event_us(profile.decode(line)) for line in wanted
+    ]
     if profile.time_field is None:
         assert [profile.canonical(tx) for tx in got] == wanted
     assert [profile.id_of(tx) for tx in got] == [key for chunk in chunks for key in chunk.ids]
@@ -56,8 +66,13 @@ def test_resuming_reads_the_same_rows(suffix: str, tmp_path: Path) -> None:
     if suffix == ".jsonl":
         with_ids = history.assign(transaction_id="x")
         lines = [msgspec.json.decode(line) for line in encode_rows(profile, with_ids)[1]]
-        path.write_bytes(b"".join(msgspec.json.encode({k: v for k, v in line.items() if k != "transaction_id"}) + b"\n"
-                                  for line in lines))
+        path.write_bytes(
+            b"".join(
+                msgspec.json.encode({k: v for k, v in line.items() if k != "transaction_id"})
+                + b"\n"
+                for line in lines
+            )
+        )
     else:
         write(history, path, profile)
     whole, rest = pairs(Source(path, profile), 0, 100), pairs(Source(path, profile), 237, 64)
@@ -73,7 +88,10 @@ def test_unknown_columns_are_named_and_left_out_missing_ones_refused(tmp_path: P
         for line in chunk.lines:
             profile.decode(line)
     assert source.unknown == ["colour"]
-    wrong = Source(write(history.drop(columns=["amount", "merchant"]), tmp_path / "b.parquet", profile), profile)
+    wrong = Source(
+        write(history.drop(columns=["amount", "merchant"]), tmp_path / "b.parquet", profile),
+        profile,
+    )
     with pytest.raises(ConfigError, match=r"amount, merchant.*the file has"):
         list(wrong.chunks(0, 10))
 

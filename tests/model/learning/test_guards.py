@@ -1,4 +1,6 @@
-"""The fold of labels by itself: corrections, clipped steps, quotas, and the contest with the frozen model."""
+"""The fold of labels by itself: corrections, clipped steps, quotas, and the contest with the frozen
+model.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,18 @@ def said(at: int, fraud: bool, label: str = "", source: str = "api", time_ms: in
     return Given(at, label or f"l{at}{fraud}", f"t{at}", source, fraud, time_ms)
 
 
-def folded(online: Online, rows: Array, given: list[Given], **options: int) -> tuple[LearnState, Counter[str]]:
+def folded(
+    online: Online, rows: Array, given: list[Given], **options: int
+) -> tuple[LearnState, Counter[str]]:
     learner = Learner(online, options)
     state = learner.new_state()
     at = [int(one.transaction_id[1:]) for one in given]
     return state, Counter(learner.fold(state, given, np.ascontiguousarray(rows[at])))
 
 
-def test_a_correction_takes_back_what_the_label_before_it_added(online: Online, rows: Array) -> None:
+def test_a_correction_takes_back_what_the_label_before_it_added(
+    online: Online, rows: Array
+) -> None:
     others = [said(at, at % 3 == 0) for at in range(10, 60)]
     corrected, outcomes = folded(online, rows, [said(1, fraud=True), said(1, fraud=False), *others])
     never, _ = folded(online, rows, [said(1, fraud=False), *others])
@@ -52,14 +58,18 @@ def test_a_correction_takes_back_what_the_label_before_it_added(online: Online, 
 
 
 def test_a_correction_of_a_correction_stands(online: Online, rows: Array) -> None:
-    thrice, outcomes = folded(online, rows, [said(1, True, "a"), said(1, False, "b"), said(1, True, "c")])
+    thrice, outcomes = folded(
+        online, rows, [said(1, True, "a"), said(1, False, "b"), said(1, True, "c")]
+    )
     once, _ = folded(online, rows, [said(1, fraud=True)])
     assert outcomes == {"learnt": 1, "corrected": 2}
     np.testing.assert_allclose(thrice.params, once.params, rtol=0, atol=1e-6)
 
 
 def test_saying_the_same_again_changes_no_weight(online: Online, rows: Array) -> None:
-    state, outcomes = folded(online, rows, [said(1, True), said(1, True), said(1, True, "again", "other source")])
+    state, outcomes = folded(
+        online, rows, [said(1, True), said(1, True), said(1, True, "again", "other source")]
+    )
     assert outcomes == {"learnt": 1, "duplicate": 1, "repeated": 1}
     assert state.params.tobytes() == folded(online, rows, [said(1, True)])[0].params.tobytes()
 
@@ -73,14 +83,17 @@ def test_no_label_moves_its_own_row_by_more_than_one(rows: Array, rate: float) -
         slots = wild.slots(rows)
         before = wild.margins(params, slots)
         for i in range(len(rows)):
-            own = wild.margins(params, slots[i:i + 1])[0]
+            own = wild.margins(params, slots[i : i + 1])[0]
             gain = wild.step(params, slots[i], fraud)
-            assert abs(wild.margins(params, slots[i:i + 1])[0] - own) <= 1.0 + 1e-2
+            assert abs(wild.margins(params, slots[i : i + 1])[0] - own) <= 1.0 + 1e-2
             assert abs(gain) <= min(rate, 1.0 / (1 + len(NAMES)))
         assert (wild.margins(params, slots) > before).all() == fraud
 
 
-@given(st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4 * HOUR_MS)), max_size=80), st.integers(1, 6))
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4 * HOUR_MS)), max_size=80),
+    st.integers(1, 6),
+)
 def test_a_source_has_its_quota_each_hour(labels: list[tuple[int, int]], hourly: int) -> None:
     quota, latest = Quota(hourly), 0
     counts: Counter[tuple[int, int]] = Counter()
@@ -101,7 +114,10 @@ def test_labels_over_the_quota_are_passed_over(online: Online, rows: Array) -> N
     flood = [said(at, True, source="flood", time_ms=at) for at in range(50)]
     state, outcomes = folded(online, rows, [*flood, said(60, False, source="bank")], hourly=20)
     assert outcomes == {"learnt": 21, "over_quota": 30}
-    assert state.params.tobytes() == folded(online, rows, [*flood[:20], said(60, False)])[0].params.tobytes()
+    assert (
+        state.params.tobytes()
+        == folded(online, rows, [*flood[:20], said(60, False)])[0].params.tobytes()
+    )
 
 
 def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
@@ -118,7 +134,9 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
     assert state.learned.contest.difference > 0
     assert learner.weights(state).tobytes() == wild.params.tobytes() != state.params.tobytes()
     again = learner.load_state(state.arrays())
-    assert learner.fold(again, given[2000:], np.ascontiguousarray(inputs[2000:])) == {"frozen": 1000}
+    assert learner.fold(again, given[2000:], np.ascontiguousarray(inputs[2000:])) == {
+        "frozen": 1000
+    }
     assert learner.weights(again).tobytes() == wild.params.tobytes()
 
 
@@ -135,8 +153,13 @@ def test_the_contest_is_rarely_lost_by_chance() -> None:
     for seed in range(40):
         chance, contest = np.random.default_rng(seed), Contest()
         fraud = chance.random(1500) < 0.3
-        online, frozen = (np.clip(fraud * 0.6 + 0.2 + chance.normal(0, 0.1, 1500), 0, 1) for _ in range(2))
-        lost += any(contest.judge(float(p), float(q), bool(y)) for p, q, y in zip(online, frozen, fraud, strict=True))
+        online, frozen = (
+            np.clip(fraud * 0.6 + 0.2 + chance.normal(0, 0.1, 1500), 0, 1) for _ in range(2)
+        )
+        lost += any(
+            contest.judge(float(p), float(q), bool(y))
+            for p, q, y in zip(online, frozen, fraud, strict=True)
+        )
     assert lost <= 2
 
 

@@ -50,8 +50,12 @@ def test_a_fold_is_its_weeks(history: tuple[pd.DataFrame, np.ndarray], result: R
     assert sorted(set(days[result.fold.test]))[::6] == ["05-16", "05-22"]
 
 
-def test_what_comes_later_changes_no_score(history: tuple[pd.DataFrame, np.ndarray], result: Result) -> None:
-    """Rows after the test week are gone, and what had not matured when its first day ended is turned round."""
+def test_what_comes_later_changes_no_score(
+    history: tuple[pd.DataFrame, np.ndarray], result: Result
+) -> None:
+    """Rows after the test week are gone, and what had not matured when its first day ended is
+    turned round.
+    """
     frame, labels = history
     end = int(np.searchsorted(times(frame), TEST + 7 * DAY_US))
     twisted = np.where(times(frame) > TEST - 6 * DAY_US, 1 - labels, labels).astype(np.int8)
@@ -61,26 +65,38 @@ def test_what_comes_later_changes_no_score(history: tuple[pd.DataFrame, np.ndarr
     assert not np.array_equal(again.scores, result.scores)
 
 
-def test_labels_that_have_matured_do_change_scores(history: tuple[pd.DataFrame, np.ndarray], result: Result) -> None:
+def test_labels_that_have_matured_do_change_scores(
+    history: tuple[pd.DataFrame, np.ndarray], result: Result
+) -> None:
     frame, labels = history
     week = (times(frame) > TEST - 9 * DAY_US) & (times(frame) < TEST - 8 * DAY_US)
-    assert not np.array_equal(run(frame, np.where(week, 1 - labels, labels).astype(np.int8)).scores, result.scores)
+    assert not np.array_equal(
+        run(frame, np.where(week, 1 - labels, labels).astype(np.int8)).scores, result.scores
+    )
 
 
 def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarray]) -> None:
-    """Labels of the week before the test mature in the test week: without terminal windows only it sees them."""
+    """Labels of the week before the test mature in the test week: without terminal windows only it
+    sees them.
+    """
     frame, labels = history
-    alone = frame.assign(TERMINAL_ID=np.arange(len(frame)))  # every verdict window sees one terminal's one transaction
+    alone = frame.assign(
+        TERMINAL_ID=np.arange(len(frame))
+    )  # every verdict window sees one terminal's one transaction
     learnt = (times(frame) >= TEST - 7 * DAY_US) & (times(frame) < TEST)
     without = np.where(learnt, -1, labels).astype(np.int8)
-    names = {name: [run(alone, one, names=[name]).scores for one in (labels, without)]
-             for name in ("lightgbm", "online")}
+    names = {
+        name: [run(alone, one, names=[name]).scores for one in (labels, without)]
+        for name in ("lightgbm", "online")
+    }
     np.testing.assert_array_equal(*names["lightgbm"])
     assert not np.array_equal(*names["online"])
 
 
 # TensorFlow trains keras as well
-@pytest.mark.parametrize("name", sorted(known().keys() - {"autoencoder", "lstm_autoencoder", "vae"}))
+@pytest.mark.parametrize(
+    "name", sorted(known().keys() - {"autoencoder", "lstm_autoencoder", "vae"})
+)
 def test_each_detector_alone(history: tuple[pd.DataFrame, np.ndarray], name: str) -> None:
     assert run(*history, names=[name]).report["auc"] > 0.6
 
@@ -90,44 +106,67 @@ def test_without_verdicts_no_feature_knows_one(history: tuple[pd.DataFrame, np.n
     frame, labels = history
     fewer = np.where(np.arange(len(labels)) % 3 == 0, 0, labels).astype(np.int8)
     for blind in (True, False):
-        scores = [run(frame, one, names=["isolation_forest"], blind=blind).scores for one in (labels, fewer)]
+        scores = [
+            run(frame, one, names=["isolation_forest"], blind=blind).scores
+            for one in (labels, fewer)
+        ]
         assert np.array_equal(*(np.argsort(one, kind="stable") for one in scores)) == blind
 
 
-def test_equal_seeds_give_equal_scores(history: tuple[pd.DataFrame, np.ndarray], result: Result) -> None:
+def test_equal_seeds_give_equal_scores(
+    history: tuple[pd.DataFrame, np.ndarray], result: Result
+) -> None:
     np.testing.assert_array_equal(run(*history).scores, result.scores)
 
 
-def test_a_verdict_of_a_split_counts_a_label_delay_later(history: tuple[pd.DataFrame, np.ndarray]) -> None:
+def test_a_verdict_of_a_split_counts_a_label_delay_later(
+    history: tuple[pd.DataFrame, np.ndarray],
+) -> None:
     frame, labels = history
     split = {"days": [], "split": 0.7}
     one = run(frame, labels, **split)
     assert one.fold.test == slice(28_000, 40_000)
-    assert times(frame)[one.fold.fit][-1] <= times(frame)[28_000] - 7 * DAY_US < times(frame)[one.fold.fit.stop]
-    late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(np.int8)
+    assert (
+        times(frame)[one.fold.fit][-1]
+        <= times(frame)[28_000] - 7 * DAY_US
+        < times(frame)[one.fold.fit.stop]
+    )
+    late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(
+        np.int8
+    )
     np.testing.assert_array_equal(run(frame, late, **split).scores, one.scores)
-    turned = np.where(np.arange(len(labels)) >= one.fold.fit.stop, 1 - labels, labels).astype(np.int8)
+    turned = np.where(np.arange(len(labels)) >= one.fold.fit.stop, 1 - labels, labels).astype(
+        np.int8
+    )
     changed = run(frame, turned, **split).scores != one.scores
     first = int(np.argmax(changed))
     assert changed.any()
     assert times(frame)[28_000 + first] >= times(frame)[one.fold.fit.stop] + 7 * DAY_US
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"days": ["2018-06-20"]}, "the data holds 2018-04-01 to 2018-05"),
-    ({"days": ["2017-06-20"]}, "tested on 2017-07-04 to 2017-07-10"),
-    ({"days": ["soon"]}, "expected a date"), ({"names": ["oracle"]}, "there is no 'oracle', only lightgbm"),
-    ({"days": [], "split": 1.5}, "between 0 and 1"), ({"days": [], "split": 0.0}, "between 0 and 1"),
-])
-def test_what_is_not_there_is_named(history: tuple[pd.DataFrame, np.ndarray], changes: dict[str, object],
-                                    message: str) -> None:
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"days": ["2018-06-20"]}, "the data holds 2018-04-01 to 2018-05"),
+        ({"days": ["2017-06-20"]}, "tested on 2017-07-04 to 2017-07-10"),
+        ({"days": ["soon"]}, "expected a date"),
+        ({"names": ["oracle"]}, "there is no 'oracle', only lightgbm"),
+        ({"days": [], "split": 1.5}, "between 0 and 1"),
+        ({"days": [], "split": 0.0}, "between 0 and 1"),
+    ],
+)
+def test_what_is_not_there_is_named(
+    history: tuple[pd.DataFrame, np.ndarray], changes: dict[str, object], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         run(*history, **changes)
 
 
 def test_too_few_frauds_to_learn_from_are_refused(history: tuple[pd.DataFrame, np.ndarray]) -> None:
     frame, labels = history
-    with pytest.raises(ConfigError, match=r"fold 2018-05-02: the first 80% of the rows .* hold 0 frauds"):
+    with pytest.raises(
+        ConfigError, match=r"fold 2018-05-02: the first 80% of the rows .* hold 0 frauds"
+    ):
         run(frame, np.minimum(labels, 0))
 
 
@@ -136,7 +175,11 @@ def test_a_longer_label_delay_moves_the_test_by_whole_days() -> None:
     assert dated_fold(PROFILE, days, "2018-04-08", 2).test == slice(21, 28)
     assert dated_fold(load_profile("card"), days, "2018-04-08", 1).fit == slice(7, 14)
     assert split_fold(PROFILE, days, 0.5) == ("split-0.5", slice(0, 24), slice(30, 60))
-    assert split_fold(load_profile("vector"), np.zeros(10, np.int64), 0.5) == ("split-0.5", slice(0, 5), slice(5, 10))
+    assert split_fold(load_profile("vector"), np.zeros(10, np.int64), 0.5) == (
+        "split-0.5",
+        slice(0, 5),
+        slice(5, 10),
+    )
 
 
 def test_the_report_counts_what_it_says() -> None:

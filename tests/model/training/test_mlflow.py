@@ -1,5 +1,5 @@
-"""What an MLflow server is asked, and one that is not there, or is something else. A real one gets a run in
-`make compose-test`.
+"""What an MLflow server is asked, and one that is not there, or is something else. A real one gets
+a run in `make compose-test`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ class _Recorder(BaseHTTPRequestHandler):
     kept: ClassVar[dict[str, bytes]] = {}
     answers: ClassVar[dict[str, object]] = {
         "experiments/get-by-name": {"experiment": {"experiment_id": "3"}},
-        "runs/create": {"run": {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/3/r1/artifacts"}}}}
+        "runs/create": {
+            "run": {"info": {"run_id": "r1", "artifact_uri": "mlflow-artifacts:/3/r1/artifacts"}}
+        },
+    }
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].removeprefix("/api/2.0/mlflow/")
@@ -78,8 +81,12 @@ def test_another_server(teapot: str) -> None:
         Tracker(teapot, "tidegate-card")
 
 
-def test_a_training_is_a_run_with_its_bundle_and_plots(recorder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                       capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_training_is_a_run_with_its_bundle_and_plots(
+    recorder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
     train(profile="vector", samples=6000, mlflow=recorder, as_json=True)
     bundle, kept = json.loads(capsys.readouterr().out), _Recorder.kept
@@ -87,9 +94,14 @@ def test_a_training_is_a_run_with_its_bundle_and_plots(recorder: str, tmp_path: 
     assert {one["key"]: one["value"] for one in told["metrics"]} == bundle["metrics"]
     assert {"key": "lightgbm.trees", "value": "100"} in told["params"]
     assert json.loads(kept["runs/update"])["status"] == "FINISHED"
-    artifacts = {path.partition("/3/r1/artifacts/")[2]: content for path, content in kept.items() if "/r1/" in path}
+    artifacts = {
+        path.partition("/3/r1/artifacts/")[2]: content
+        for path, content in kept.items()
+        if "/r1/" in path
+    }
     plots = {path: content for path, content in artifacts.items() if path.startswith("plots/")}
     assert plots.keys() == {"plots/precision-recall.png", "plots/roc.png", "plots/calibration.png"}
     assert all(content.startswith(b"\x89PNG") for content in plots.values())
     assert {path: content for path, content in artifacts.items() if path not in plots} == {
-        file.name: file.read_bytes() for file in Path(bundle["path"]).iterdir()}
+        file.name: file.read_bytes() for file in Path(bundle["path"]).iterdir()
+    }

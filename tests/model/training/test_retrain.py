@@ -11,7 +11,17 @@ from model.bundles.bundle import Bundle
 from model.bundles.manifest import MANIFEST
 from model.evaluation.metrics import Quality
 from model.history.fold import Log, event_times, fold
-from model.training.retrain import Check, Data, Limits, Report, checks_of, count_silence, mature, parts_of, retrain
+from model.training.retrain import (
+    Check,
+    Data,
+    Limits,
+    Report,
+    checks_of,
+    count_silence,
+    mature,
+    parts_of,
+    retrain,
+)
 from model.training.train import fit_bundle
 from producers.simulator.history import simulate_history
 from tests.trained import Trained
@@ -35,7 +45,9 @@ def poor(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     mixed = data.log._replace(labels=np.random.default_rng(3).permutation(data.log.labels))
     parts = parts_of(mixed, DELAY)
     test = np.arange(parts.test.start, parts.test.stop)
-    return fit_bundle(PROFILE, mixed, parts.learnt, test, "mixed", tmp_path_factory.mktemp("poor"), silent)
+    return fit_bundle(
+        PROFILE, mixed, parts.learnt, test, "mixed", tmp_path_factory.mktemp("poor"), silent
+    )
 
 
 def silent(_share: float, _what: str) -> None:
@@ -43,7 +55,15 @@ def silent(_share: float, _what: str) -> None:
 
 
 def run(champion: Bundle, data: Data, folder: Path, **limits: float) -> Report:
-    return retrain(PROFILE, champion, data, Limits(**limits), folder, Report("card", "test", champion.hash, 0), silent)
+    return retrain(
+        PROFILE,
+        champion,
+        data,
+        Limits(**limits),
+        folder,
+        Report("card", "test", champion.hash, 0),
+        silent,
+    )
 
 
 def faults(champion: Bundle, data: Data) -> list[str]:
@@ -65,13 +85,16 @@ def test_a_better_challenger_is_promoted(poor: Bundle, data: Data, tmp_path: Pat
     found = Report("card", "test", poor.hash, 0)
     retrain(PROFILE, poor, data, Limits(), tmp_path, found, silent, on_quality=told.append)
     assert found.outcome == "promoted", found.why
-    assert {one.name: one.metrics for one in told} == {"champion": found.champion_metrics,
-                                                       "challenger": found.challenger_metrics}
+    assert {one.name: one.metrics for one in told} == {
+        "champion": found.champion_metrics,
+        "challenger": found.challenger_metrics,
+    }
     assert all(one.curves and one.calibration for one in told)
     assert found.difference is not None
     assert found.difference.low > 0
-    assert found.challenger_metrics["average_precision"] - found.champion_metrics["average_precision"] == pytest.approx(
-        found.difference.point)
+    assert found.challenger_metrics["average_precision"] - found.champion_metrics[
+        "average_precision"
+    ] == pytest.approx(found.difference.point)
     assert Bundle.load(tmp_path / found.challenger).manifest.training.source == "test"
 
 
@@ -87,7 +110,9 @@ def test_as_good_is_not_better(poor: Bundle, data: Data, tmp_path: Path) -> None
     assert (found.outcome, found.difference) == ("kept", (0, 0, 0))
 
 
-def test_labels_that_have_not_matured_count_for_nothing(poor: Bundle, data: Data, tmp_path: Path) -> None:
+def test_labels_that_have_not_matured_count_for_nothing(
+    poor: Bundle, data: Data, tmp_path: Path
+) -> None:
     labels = data.log.labels.copy()
     end = mature(data.log, DELAY)
     labels[end:] = 1 - labels[end:]
@@ -114,11 +139,15 @@ def test_without_times_the_order_decides(trained: Trained) -> None:
 def test_good_data_passes_every_check(trained: Trained, data: Data) -> None:
     checks, moved = checks_of(PROFILE, trained.bundle, data, Limits())
     assert [check.name for check in checks if not check.ok] == []
-    assert {"rejected rows", "share of frauds", "drift of the inputs"} < {check.name for check in checks}
+    assert {"rejected rows", "share of frauds", "drift of the inputs"} < {
+        check.name for check in checks
+    }
     assert list(moved.values()) == sorted(moved.values(), reverse=True)
 
 
-def test_bad_data_stops_before_anything_is_trained(trained: Trained, data: Data, tmp_path: Path) -> None:
+def test_bad_data_stops_before_anything_is_trained(
+    trained: Trained, data: Data, tmp_path: Path
+) -> None:
     found = run(trained.bundle, with_column(data, "amount", 100.0), tmp_path)
     assert (found.outcome, found.challenger) == ("bad_data", "")
     assert "amount has a PSI of" in found.why
@@ -133,8 +162,12 @@ def test_each_fault_is_named(trained: Trained, data: Data) -> None:
     assert faults(bundle, with_labels(data, some)) == ["share of frauds"]
     assert faults(bundle, data._replace(read=31_000, rejected=1_000)) == ["rejected rows"]
     nothing = data._replace(log=Log(data.log.values[:0], data.log.labels[:0], data.log.times[:0]))
-    assert set(faults(bundle, nothing)) == {"verdicts to learn from", "verdicts for the stack",
-                                            "verdicts to compare on", "share of frauds"}
+    assert set(faults(bundle, nothing)) == {
+        "verdicts to learn from",
+        "verdicts for the stack",
+        "verdicts to compare on",
+        "share of frauds",
+    }
 
 
 def test_silence_means_legitimate_once_it_is_old_enough(data: Data) -> None:
@@ -146,7 +179,9 @@ def test_silence_means_legitimate_once_it_is_old_enough(data: Data) -> None:
     assert (labels != 0).all()
 
 
-def test_a_bundle_without_a_reference_is_compared_without_drift(trained: Trained, data: Data, tmp_path: Path) -> None:
+def test_a_bundle_without_a_reference_is_compared_without_drift(
+    trained: Trained, data: Data, tmp_path: Path
+) -> None:
     manifest, bundle = json.loads((trained.bundle.path / MANIFEST).read_text()), trained.bundle
     del manifest["files"]["reference.json"]
     text = json.dumps(manifest)

@@ -1,4 +1,6 @@
-"""Everything that is not a transaction gets an answer that says what is wrong, and nothing reaches the topic."""
+"""Everything that is not a transaction gets an answer that says what is wrong, and nothing reaches
+the topic.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,10 @@ def test_one(api: Server, name: str) -> None:
     answers = [api.post(path, body) for path in ("/v1/transactions", "/v1/transactions?wait_ms=0")]
     for answer in answers:
         problem = answer.json()
-        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), problem
+        assert (answer.status, answer.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        ), problem
         assert problem["status"] == status
         assert problem["title"]
         assert problem["detail"]
@@ -87,7 +92,8 @@ def test_in_a_batch_each_bad_one_is_answered(api: Server) -> None:
     answer = api.post("/v1/transactions/batch", text)
     assert answer.status == 422
     assert [(one["index"], one["problem"]["status"]) for one in answer.json()["rejected"]] == [
-        (index, BAD[name][1]) for index, name in enumerate(names)]
+        (index, BAD[name][1]) for index, name in enumerate(names)
+    ]
 
 
 def _is_json(body: bytes) -> bool:
@@ -98,7 +104,9 @@ def _is_json(body: bytes) -> bool:
     return 0 < len(body) < 100_000 and b"\\ud800" not in body
 
 
-@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/xml"])
+@pytest.mark.parametrize(
+    "kind", ["", "text/plain", "application/x-www-form-urlencoded", "application/xml"]
+)
 def test_other_content_types(api: Server, kind: str) -> None:
     assert api.post("/v1/transactions", raw(), kind).status == 415
     assert api.post("/v1/transactions/batch", raw(), kind).status == 415
@@ -109,20 +117,40 @@ def test_parameters_of_the_content_type(api: Server) -> None:
     assert api.post("/v1/transactions", raw(), f"{JSON}; charset=utf-8").status == 202
 
 
-@pytest.mark.parametrize("query", ["wait_ms=-1", "wait_ms=x", "wait_ms=1e3", "wait_ms=10001", "wait_ms=%C2%B2"])
+@pytest.mark.parametrize(
+    "query", ["wait_ms=-1", "wait_ms=x", "wait_ms=1e3", "wait_ms=10001", "wait_ms=%C2%B2"]
+)
 def test_wrong_waits(api: Server, query: str) -> None:
     answer = api.post(f"/v1/transactions?{query}", raw())
     assert (answer.status, answer.json()["errors"][0]["field"]) == (422, "wait_ms")
 
 
-@pytest.mark.parametrize("query", ["decision=maybe", "limit=0", "limit=501", "limit=x", "cursor=x", "cursor=-1",
-                                   "min_score=2", "min_score=nan", "since_us=now", "colour=red"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "decision=maybe",
+        "limit=0",
+        "limit=501",
+        "limit=x",
+        "cursor=x",
+        "cursor=-1",
+        "min_score=2",
+        "min_score=nan",
+        "since_us=now",
+        "colour=red",
+    ],
+)
 def test_wrong_filters(api: Server, query: str) -> None:
     answer = api.get(f"/v1/transactions?{query}")
     assert (answer.status, answer.json()["errors"][0]["field"]) == (422, query.partition("=")[0])
 
 
 def test_other_paths_and_methods(api: Server) -> None:
-    assert [(answer.status, answer.headers["content-type"]) for answer in (
-        api.get("/nothing"), api.ask("DELETE", "/v1/transactions"), api.get("/v1/transactions/nobody"))] == [
-        (status, "application/problem+json") for status in (404, 405, 404)]
+    assert [
+        (answer.status, answer.headers["content-type"])
+        for answer in (
+            api.get("/nothing"),
+            api.ask("DELETE", "/v1/transactions"),
+            api.get("/v1/transactions/nobody"),
+        )
+    ] == [(status, "application/problem+json") for status in (404, 405, 404)]

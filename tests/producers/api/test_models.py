@@ -19,8 +19,16 @@ from tidegate.settings import Settings
 
 PROFILE = load_profile("card")
 HASH = PROFILE.hash.decode()
-TOPICS = {"transactions.raw": 1, "transactions.by-entity-2": 1, "transactions.features": 1, "transactions.scored": 1,
-          "transactions.feedback": 1, "transactions.labels": 1, "status": 1, "models": 1}
+TOPICS = {
+    "transactions.raw": 1,
+    "transactions.by-entity-2": 1,
+    "transactions.features": 1,
+    "transactions.scored": 1,
+    "transactions.feedback": 1,
+    "transactions.labels": 1,
+    "status": 1,
+    "models": 1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +40,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundles(home: Path) -> list[Bundle]:
     frame = simulate_history(PROFILE, 20_000, seed=5)
     labels = frame.pop("label").to_numpy("int8")
-    return [train(PROFILE, frame, labels, home / "bundles", lambda _share, _what: None, seed) for seed in (0, 1)]
+    return [
+        train(PROFILE, frame, labels, home / "bundles", lambda _share, _what: None, seed)
+        for seed in (0, 1)
+    ]
 
 
 @pytest.fixture
@@ -51,26 +62,40 @@ def client(home: Path, broker: MemoryBroker) -> Iterator[FlaskClient]:
     store.close()
 
 
-def test_bundles_are_listed_with_the_champion(client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]) -> None:
+def test_bundles_are_listed_with_the_champion(
+    client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]
+) -> None:
     assert client.get("/v1/models").json["champion"] is None
     promote(broker, bundles[0].hash, HASH, by="test")
     found = client.get("/v1/models").json
     assert (found["champion"], found["scorers"], found["drift"]) == (bundles[0].hash, [], None)
     assert {one["bundle"]: one["champion"] for one in found["bundles"]} == {
-        bundles[0].hash: True, bundles[1].hash: False}
+        bundles[0].hash: True,
+        bundles[1].hash: False,
+    }
     one = client.get(f"/v1/models/{bundles[0].hash[:8]}").json
     assert (one["bundle"], one["champion"], one["profile_hash"]) == (bundles[0].hash, True, HASH)
     assert "average_precision" in one["metrics"]
 
 
-def test_a_promotion_and_its_rollback(client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]) -> None:
+def test_a_promotion_and_its_rollback(
+    client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]
+) -> None:
     first, second = (bundle.hash for bundle in bundles)
     promote(broker, first, HASH, by="test")
     answer = client.post(f"/v1/models/{second[:10]}/promote", json={"by": "ann"})
-    assert (answer.status_code, answer.json["champion"], answer.json["previous"]) == (202, second, first)
+    assert (answer.status_code, answer.json["champion"], answer.json["previous"]) == (
+        202,
+        second,
+        first,
+    )
     found = current_champion(broker, HASH)
     assert found is not None
-    assert (found.champion.bundle, found.champion.by, found.offset) == (second, "ann", answer.json["offset"])
+    assert (found.champion.bundle, found.champion.by, found.offset) == (
+        second,
+        "ann",
+        answer.json["offset"],
+    )
     assert client.post("/v1/models/rollback", json={}).json["champion"] == first
 
 
@@ -86,24 +111,34 @@ def test_what_cannot_be_is_a_problem(client: FlaskClient, broker: MemoryBroker, 
     assert current_champion(broker, HASH) is None
 
 
-@pytest.mark.parametrize(("data", "kind", "expected"), [
-    ("", "text/plain", (415, "unsupported_media_type")), ("{", "application/json", (400, "invalid_json")),
-    ('{"by": 1}', "application/json", (422, "invalid")), ('{"who": "x"}', "application/json", (422, "invalid")),
-])
-def test_only_a_json_order_is_taken(client: FlaskClient, bundles: list[Bundle], data: str, kind: str,
-                                    expected: tuple[int, str]) -> None:
+@pytest.mark.parametrize(
+    ("data", "kind", "expected"),
+    [
+        ("", "text/plain", (415, "unsupported_media_type")),
+        ("{", "application/json", (400, "invalid_json")),
+        ('{"by": 1}', "application/json", (422, "invalid")),
+        ('{"who": "x"}', "application/json", (422, "invalid")),
+    ],
+)
+def test_only_a_json_order_is_taken(
+    client: FlaskClient, bundles: list[Bundle], data: str, kind: str, expected: tuple[int, str]
+) -> None:
     answer = client.post(f"/v1/models/{bundles[0].hash}/promote", data=data, content_type=kind)
     assert problem(answer) == expected
     assert answer.content_type == "application/problem+json"
 
 
-def test_a_shadow_is_named_compared_and_taken_away(client: FlaskClient, broker: MemoryBroker,
-                                                   bundles: list[Bundle]) -> None:
+def test_a_shadow_is_named_compared_and_taken_away(
+    client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]
+) -> None:
     second = bundles[1].hash
     assert problem(client.get("/v1/models/shadow")) == (404, "not_found")
     answer = client.post(f"/v1/models/{second[:10]}/shadow", json={"by": "ann"})
     assert (answer.status_code, answer.json, answer.headers["Location"]) == (
-        202, {"shadow": second}, "/v1/models/shadow")
+        202,
+        {"shadow": second},
+        "/v1/models/shadow",
+    )
     found = current_shadow(broker, HASH)
     assert found is not None
     assert (found[0].bundle, found[0].by) == (second, "ann")
@@ -114,11 +149,16 @@ def test_a_shadow_is_named_compared_and_taken_away(client: FlaskClient, broker: 
     assert current_shadow(broker, HASH) is None
 
 
-def test_what_cannot_be_a_shadow_is_a_problem(client: FlaskClient, broker: MemoryBroker, home: Path) -> None:
+def test_what_cannot_be_a_shadow_is_a_problem(
+    client: FlaskClient, broker: MemoryBroker, home: Path
+) -> None:
     damaged = home / "bundles" / "0123456789abcdee"
     damaged.mkdir(parents=True)
     (damaged / "manifest.json").write_text("{}")
-    assert problem(client.post("/v1/models/0123456789abcdee/shadow", json={})) == (409, "not_promotable")
+    assert problem(client.post("/v1/models/0123456789abcdee/shadow", json={})) == (
+        409,
+        "not_promotable",
+    )
     assert problem(client.post("/v1/models/zz/shadow", json={})) == (404, "not_found")
     assert problem(client.delete("/v1/models/shadow")) == (415, "unsupported_media_type")
     for capacity in ("0", "many", "1" * 25):
@@ -131,8 +171,9 @@ def problem(answer: object) -> tuple[int, str]:
     return document["status"], document["type"].partition("#")[2]
 
 
-def test_a_canary_is_named_compared_and_taken_away(client: FlaskClient, broker: MemoryBroker,
-                                                   bundles: list[Bundle]) -> None:
+def test_a_canary_is_named_compared_and_taken_away(
+    client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]
+) -> None:
     second = bundles[1].hash
     assert problem(client.get("/v1/models/canary")) == (404, "not_found")
     answer = client.post(f"/v1/models/{second[:10]}/canary", json={"by": "ann", "share": 0.2})
@@ -145,7 +186,9 @@ def test_a_canary_is_named_compared_and_taken_away(client: FlaskClient, broker: 
     assert current_canary(broker, HASH) is None
 
 
-def test_what_cannot_be_a_canary_is_a_problem(client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]) -> None:
+def test_what_cannot_be_a_canary_is_a_problem(
+    client: FlaskClient, broker: MemoryBroker, bundles: list[Bundle]
+) -> None:
     path = f"/v1/models/{bundles[1].hash}/canary"
     for wrong in ({"share": 1.5}, {"share": "all"}, {"size": 1}):
         assert problem(client.post(path, json=wrong)) == (422, "invalid")

@@ -61,29 +61,57 @@ def test_delivery_reports() -> None:
 
 def beat(stage: str, partitions: list[int], time_us: int, **changes: object) -> bytes:
     beat: dict[str, Any] = {
-        "process": f"{stage}-{partitions}", "stage": stage, "pid": 1, "host": "h", "partitions": partitions,
-        "restored": True, "lag": 0, "processed": 0, "rejected": 0, "restarts": 0, "bundle": "", "models_offset": 0,
-        "metrics_port": 0, "time_us": time_us} | changes
+        "process": f"{stage}-{partitions}",
+        "stage": stage,
+        "pid": 1,
+        "host": "h",
+        "partitions": partitions,
+        "restored": True,
+        "lag": 0,
+        "processed": 0,
+        "rejected": 0,
+        "restarts": 0,
+        "bundle": "",
+        "models_offset": 0,
+        "metrics_port": 0,
+        "time_us": time_us,
+    } | changes
     return encode(Heartbeat(**beat))
 
 
 def status(*values: bytes | None, key: bytes = b"k") -> Batch:
     count = len(values)
-    return Batch(TopicPartition("status", 0), list(range(count)), [key] * count, list(values), [0] * count,
-                 [None] * count)
+    return Batch(
+        TopicPartition("status", 0),
+        list(range(count)),
+        [key] * count,
+        list(values),
+        [0] * count,
+        [None] * count,
+    )
 
 
 def test_the_board_names_what_is_missing() -> None:
     inputs = {"score": "features", "persist": "scored", "learn": "labels"}
     board = Board(MemoryBroker({"features": 3, "scored": 2}), inputs)
     now = 10 * FRESH_US
-    board.absorb(status(beat("score", [0], now), beat("score", [2], now), beat("persist", [0, 1], now), b"{}"))
-    assert board.missing(now) == ["score: partitions 1 not assigned and restored", "learn: topic labels does not exist"]
+    board.absorb(
+        status(
+            beat("score", [0], now), beat("score", [2], now), beat("persist", [0, 1], now), b"{}"
+        )
+    )
+    assert board.missing(now) == [
+        "score: partitions 1 not assigned and restored",
+        "learn: topic labels does not exist",
+    ]
     board.absorb(status(beat("score", [1], now)))
     assert board.missing(now) == ["learn: topic labels does not exist"]
     board.absorb(status(beat("score", [1], now, restored=False)))
     assert board.missing(now)[0] == "score: partitions 1 not assigned and restored"
-    assert board.missing(now + FRESH_US + 1)[:2] == ["score: no live process", "persist: no live process"]
+    assert board.missing(now + FRESH_US + 1)[:2] == [
+        "score: no live process",
+        "persist: no live process",
+    ]
     board.absorb(status(None, key=b"persist-[0, 1]"))
     assert "persist: no live process" in board.missing(now)
     assert [one.stage for one in board.processes(now)] == ["score"] * 3
@@ -102,14 +130,21 @@ def test_kafka_away_is_503_and_safe_to_retry(tmp_path: Path) -> None:
     app = build_app(settings, KafkaBroker(settings), store, profile, ack_seconds=0.4)
     try:
         client = app.test_client()
-        for path, body in (("/v1/transactions", transaction(None)), ("/v1/transactions/batch", [transaction(None)]),
-                           ("/v1/feedback", {"transaction_id": "x", "verdict": "fraud"})):
+        for path, body in (
+            ("/v1/transactions", transaction(None)),
+            ("/v1/transactions/batch", [transaction(None)]),
+            ("/v1/feedback", {"transaction_id": "x", "verdict": "fraud"}),
+        ):
             answer = client.post(path, json=body)
             problem = answer.get_json()
             assert (answer.status_code, problem["type"]) == (503, "/docs#not_durable"), path
             assert "safe to retry with the same id" in problem["detail"]
             assert answer.headers["Retry-After"] == "1"
-            assert problem.get("transaction_id") or problem.get("generated_ids") or problem.get("label_ids")
+            assert (
+                problem.get("transaction_id")
+                or problem.get("generated_ids")
+                or problem.get("label_ids")
+            )
         assert client.get("/readyz").status_code == 503
         assert client.get("/healthz").status_code == 200
     finally:

@@ -24,7 +24,13 @@ def records(broker: Broker, topic: str) -> list[tuple[bytes | None, Any]]:
 
         def all_read() -> bool:
             for batch in consumer.poll(1000, 0.2):
-                found.extend(zip(batch.keys, map(json.loads, (value or b"" for value in batch.values)), strict=True))
+                found.extend(
+                    zip(
+                        batch.keys,
+                        map(json.loads, (value or b"" for value in batch.values)),
+                        strict=True,
+                    )
+                )
             return len(found) >= left
 
         eventually(all_read)
@@ -34,8 +40,11 @@ def records(broker: Broker, topic: str) -> list[tuple[bytes | None, Any]]:
 
 
 def named(broker: Broker, transaction_id: str) -> list[tuple[bytes | None, Any]]:
-    return [(key, value) for key, value in records(broker, "transactions.raw")
-            if value["transaction_id"] == transaction_id]
+    return [
+        (key, value)
+        for key, value in records(broker, "transactions.raw")
+        if value["transaction_id"] == transaction_id
+    ]
 
 
 def fresh() -> str:
@@ -55,7 +64,11 @@ def test_202_means_on_the_topic(api: Server, broker: Broker) -> None:
 def test_a_repeat_is_accepted_and_another_body_is_a_conflict(api: Server, broker: Broker) -> None:
     body = transaction(fresh())
     reordered = dict(reversed(body.items()))
-    assert [api.post("/v1/transactions", each).status for each in (body, body, reordered)] == [202, 202, 202]
+    assert [api.post("/v1/transactions", each).status for each in (body, body, reordered)] == [
+        202,
+        202,
+        202,
+    ]
     refused = api.post("/v1/transactions", body | {"amount": 13})
     assert (refused.status, refused.json()["type"]) == (409, "/docs#conflicting_duplicate")
     assert len({json.dumps(value) for _, value in named(broker, body["transaction_id"])}) == 1
@@ -67,13 +80,19 @@ def test_a_missing_id_is_made_or_derived(api: Server, broker: Broker) -> None:
     assert made[0] < made[1], "generated ids sort by time"
     assert len(named(broker, made[0])) == 1
     key, body = fresh(), transaction(None)
-    derived = {api.post("/v1/transactions", body, Idempotency_Key=key).json()["transaction_id"] for _ in range(3)}
+    derived = {
+        api.post("/v1/transactions", body, Idempotency_Key=key).json()["transaction_id"]
+        for _ in range(3)
+    }
     assert len(derived) == 1
     assert len(named(broker, *derived)) == 1
     changed = api.post("/v1/transactions", body | {"amount": 1}, Idempotency_Key=key)
     assert changed.status == 409
     own = transaction(fresh())
-    assert api.post("/v1/transactions", own, Idempotency_Key=key).json()["transaction_id"] == own["transaction_id"]
+    assert (
+        api.post("/v1/transactions", own, Idempotency_Key=key).json()["transaction_id"]
+        == own["transaction_id"]
+    )
 
 
 def test_100_concurrent_posts_of_one_id(api: Server, broker: Broker) -> None:
@@ -88,31 +107,58 @@ def test_100_concurrent_posts_of_one_id(api: Server, broker: Broker) -> None:
 
 def test_a_batch_takes_the_good_and_names_the_bad(api: Server, broker: Broker) -> None:
     ids = [fresh() for _ in range(3)]
-    items = [transaction(ids[0]), transaction(fresh(), amount=-1), transaction(ids[1]), transaction(ids[1]),
-             transaction(ids[1], amount=7), "text", transaction(None, transaction_id=...), transaction(ids[2])]
+    items = [
+        transaction(ids[0]),
+        transaction(fresh(), amount=-1),
+        transaction(ids[1]),
+        transaction(ids[1]),
+        transaction(ids[1], amount=7),
+        "text",
+        transaction(None, transaction_id=...),
+        transaction(ids[2]),
+    ]
     answer = api.post("/v1/transactions/batch", items)
     result = answer.json()
     assert (answer.status, result["accepted"]) == (202, 5)
     assert list(result["generated_ids"]) == ["6"]
-    refused = {one["index"]: (one["id"], one["problem"]["status"], one["problem"].get("reason"))
-               for one in result["rejected"]}
-    assert refused == {1: (items[1]["transaction_id"], 422, "out_of_bounds"),  # type: ignore[index]
-                       4: (ids[1], 409, None), 5: (None, 422, "not_an_object")}
+    refused = {
+        one["index"]: (one["id"], one["problem"]["status"], one["problem"].get("reason"))
+        for one in result["rejected"]
+    }
+    assert refused == {
+        1: (items[1]["transaction_id"], 422, "out_of_bounds"),  # type: ignore[index]
+        4: (ids[1], 409, None),
+        5: (None, 422, "not_an_object"),
+    }
     assert all(named(broker, one) for one in [*ids, result["generated_ids"]["6"]])
 
 
 def test_a_batch_as_lines(api: Server, broker: Broker) -> None:
     ids = [fresh(), fresh()]
-    lines = b"\n".join([json.dumps(transaction(ids[0])).encode(), b"", b'{"user_id": "\xff"}', b'{"user_id',
-                        json.dumps(transaction(ids[1])).encode(), b""])
+    lines = b"\n".join(
+        [
+            json.dumps(transaction(ids[0])).encode(),
+            b"",
+            b'{"user_id": "\xff"}',
+            b'{"user_id',
+            json.dumps(transaction(ids[1])).encode(),
+            b"",
+        ]
+    )
     answer = api.post("/v1/transactions/batch", lines, "application/x-ndjson")
     assert answer.json()["accepted"] == 2
-    assert [(one["index"], one["problem"]["status"]) for one in answer.json()["rejected"]] == [(1, 400), (2, 400)]
+    assert [(one["index"], one["problem"]["status"]) for one in answer.json()["rejected"]] == [
+        (1, 400),
+        (2, 400),
+    ]
     assert all(named(broker, one) for one in ids)
 
 
 def test_nan_in_an_array_costs_only_its_own(api: Server) -> None:
-    text = f'[{json.dumps(transaction(fresh()))}, {json.dumps(transaction(fresh(), amount=float("nan")))}]'
+    text = (
+        f"[{json.dumps(transaction(fresh()))}, "
+        f"{json.dumps(transaction(fresh(), amount=float('nan')))}]"
+    )
     answer = api.post("/v1/transactions/batch", text)
     assert (answer.status, answer.json()["accepted"]) == (202, 1)
     assert answer.json()["rejected"][0]["problem"]["reason"] == "not_finite"
@@ -127,31 +173,55 @@ def test_nothing_good_is_422_and_too_many_is_413(api: Server) -> None:
 def test_verdicts(api: Server, broker: Broker) -> None:
     one = {"transaction_id": fresh(), "verdict": "fraud", "note": "called the customer"}
     many = [{"transaction_id": fresh(), "verdict": "legitimate", "label_id": "mine"}, one]
-    answers = [api.post("/v1/feedback", one, Idempotency_Key="k1"), api.post("/v1/feedback", one, Idempotency_Key="k1"),
-               api.post("/v1/feedback", many)]
-    assert [(answer.status, answer.json()["accepted"]) for answer in answers] == [(202, 1), (202, 1), (202, 2)]
+    answers = [
+        api.post("/v1/feedback", one, Idempotency_Key="k1"),
+        api.post("/v1/feedback", one, Idempotency_Key="k1"),
+        api.post("/v1/feedback", many),
+    ]
+    assert [(answer.status, answer.json()["accepted"]) for answer in answers] == [
+        (202, 1),
+        (202, 1),
+        (202, 2),
+    ]
     assert answers[0].json()["label_ids"] == answers[1].json()["label_ids"]
     assert answers[2].json()["label_ids"][0] == "mine"
-    found = [value for key, value in records(broker, "transactions.feedback") if key == one["transaction_id"].encode()]
+    found = [
+        value
+        for key, value in records(broker, "transactions.feedback")
+        if key == one["transaction_id"].encode()
+    ]
     given = {*answers[0].json()["label_ids"], answers[2].json()["label_ids"][1]}
     assert {value["label_id"] for value in found} == given
     assert all(value["given_us"] > 0 for value in found)
 
 
 def test_bad_verdicts(api: Server) -> None:
-    for body, status in (({"transaction_id": "x", "verdict": "maybe"}, 422), ({"verdict": "fraud"}, 422), ("{", 400),
-                         ({"transaction_id": "", "verdict": "fraud"}, 422), ([], 400), ("null", 422),
-                         ({"transaction_id": "x", "verdict": "fraud", "note": "n" * 2001}, 422), (b'"\xff"', 422)):
+    for body, status in (
+        ({"transaction_id": "x", "verdict": "maybe"}, 422),
+        ({"verdict": "fraud"}, 422),
+        ("{", 400),
+        ({"transaction_id": "", "verdict": "fraud"}, 422),
+        ([], 400),
+        ("null", 422),
+        ({"transaction_id": "x", "verdict": "fraud", "note": "n" * 2001}, 422),
+        (b'"\xff"', 422),
+    ):
         answer = api.post("/v1/feedback", body)
-        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json"), body
+        assert (answer.status, answer.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        ), body
     found = api.post("/v1/feedback", [{"transaction_id": "x", "verdict": "maybe"}]).json()
     assert found["errors"] == [{"field": "[0].verdict", "detail": "Invalid enum value 'maybe'"}]
 
 
 def test_a_whole_labelled_transaction(api: Server, broker: Broker) -> None:
     body, nameless = transaction(fresh()), transaction(None, transaction_id=..., user_id=fresh())
-    given = [{"transaction": body, "verdict": "fraud", "source": "bank"}, {"transaction": nameless, "verdict": "fraud"},
-             {"transaction_id": "posted-before", "verdict": "legitimate"}]
+    given = [
+        {"transaction": body, "verdict": "fraud", "source": "bank"},
+        {"transaction": nameless, "verdict": "fraud"},
+        {"transaction_id": "posted-before", "verdict": "legitimate"},
+    ]
     key = fresh()
     answers = [api.post("/v1/feedback", given, Idempotency_Key=key).json() for _ in range(2)]
     assert answers[0] == answers[1], "posting it again is the same transactions and labels"
@@ -162,7 +232,9 @@ def test_a_whole_labelled_transaction(api: Server, broker: Broker) -> None:
     said = {value["transaction_id"]: value for _, value in records(broker, "transactions.feedback")}
     assert [said[one]["label_id"] for one in ids] == answers[0]["label_ids"]
     assert (said[ids[0]]["verdict"], said[ids[0]]["source"]) == ("fraud", "bank")
-    alone = api.post("/v1/feedback", {"transaction": transaction(None, transaction_id=...), "verdict": "fraud"}).json()
+    alone = api.post(
+        "/v1/feedback", {"transaction": transaction(None, transaction_id=...), "verdict": "fraud"}
+    ).json()
     assert named(broker, alone["transaction_ids"][0])
 
 
@@ -170,12 +242,14 @@ def test_bad_labelled_transactions_are_refused_whole(api: Server, broker: Broker
     good, known = transaction(fresh()), transaction(fresh())
     assert api.post("/v1/transactions", known).status == 202
     for bad, status, where in (
-            ({"transaction": transaction(fresh(), amount=-1), "verdict": "fraud"}, 422, "index"),
-            ({"transaction": known | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
-            ({"transaction": good | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
-            ({"transaction": [], "verdict": "fraud"}, 422, "index"),
-            ({"transaction": good, "transaction_id": "x", "verdict": "fraud"}, 422, "errors"),
-            ({"verdict": "fraud"}, 422, "errors"), ({"transaction": good}, 422, "errors")):
+        ({"transaction": transaction(fresh(), amount=-1), "verdict": "fraud"}, 422, "index"),
+        ({"transaction": known | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
+        ({"transaction": good | {"amount": 9}, "verdict": "fraud"}, 409, "index"),
+        ({"transaction": [], "verdict": "fraud"}, 422, "index"),
+        ({"transaction": good, "transaction_id": "x", "verdict": "fraud"}, 422, "errors"),
+        ({"verdict": "fraud"}, 422, "errors"),
+        ({"transaction": good}, 422, "errors"),
+    ):
         answer = api.post("/v1/feedback", [{"transaction": good, "verdict": "fraud"}, bad])
         assert answer.status == status, bad
         assert answer.json()[where] if where == "errors" else answer.json()["index"] == 1

@@ -28,9 +28,15 @@ def test_the_decision_comes_in_time(api: Server, broker: KafkaBroker, card: Prof
     timer.join()
     assert answer.status == 200
     assert answer.json() == {
-        "transaction_id": body["transaction_id"], "status": "scored", "decision": "block", "score": 0.97,
-        "scores": dict.fromkeys(card.models.names, 0.97), "degraded": [],
-        "reasons": REASONS, "bundle": "00aa11bb22cc33dd"}
+        "transaction_id": body["transaction_id"],
+        "status": "scored",
+        "decision": "block",
+        "score": 0.97,
+        "scores": dict.fromkeys(card.models.names, 0.97),
+        "degraded": [],
+        "reasons": REASONS,
+        "bundle": "00aa11bb22cc33dd",
+    }
     other = api.post("/v1/transactions", body | {"amount": 1})
     assert other.status == 409
 
@@ -46,8 +52,12 @@ def test_the_decision_does_not_come(api: Server) -> None:
 def test_more_waiters_than_places_are_answered_at_once(api: Server) -> None:
     with ThreadPoolExecutor(70) as pool:
         start = time.monotonic()
-        waits = [pool.submit(lambda: api.post("/v1/transactions?wait_ms=4000", transaction(fresh())).status)
-                 for _ in range(70)]
+        waits = [
+            pool.submit(
+                lambda: api.post("/v1/transactions?wait_ms=4000", transaction(fresh())).status
+            )
+            for _ in range(70)
+        ]
         posts = [api.post("/v1/transactions", transaction(fresh())).status for _ in range(5)]
         taken = time.monotonic() - start
         assert {wait.result() for wait in waits} == {202}
@@ -55,12 +65,17 @@ def test_more_waiters_than_places_are_answered_at_once(api: Server) -> None:
     assert taken < 4, "those who do not wait are not held up by those who do"
 
 
-def test_what_another_worker_scored_is_known(api: Server, broker: KafkaBroker, card: Profile) -> None:
+def test_what_another_worker_scored_is_known(
+    api: Server, broker: KafkaBroker, card: Profile
+) -> None:
     body = transaction(fresh())
     produce(broker, "transactions.scored", scored(card, body))
 
     def refused() -> bool:
-        return api.post("/v1/transactions", transaction(body["transaction_id"], amount=77)).status == 409
+        return (
+            api.post("/v1/transactions", transaction(body["transaction_id"], amount=77)).status
+            == 409
+        )
 
     eventually(refused)
 
@@ -68,21 +83,42 @@ def test_what_another_worker_scored_is_known(api: Server, broker: KafkaBroker, c
 def test_rows(api: Server, broker: KafkaBroker, card: Profile, database: str) -> None:
     run = fresh()  # rows of one batch are numbered in the order of their ids
     bodies = [transaction(f"{run}-{i}", user_id="rows", amount=1 + i) for i in range(7)]
-    frames = [scored(card, body, "block" if i % 3 == 0 else "approve", 0.9 if i % 3 == 0 else 0.1,
-                     REASONS if i % 3 == 0 else ()) for i, body in enumerate(bodies)]
+    frames = [
+        scored(
+            card,
+            body,
+            "block" if i % 3 == 0 else "approve",
+            0.9 if i % 3 == 0 else 0.1,
+            REASONS if i % 3 == 0 else (),
+        )
+        for i, body in enumerate(bodies)
+    ]
     persist(database, broker, card, frames)
     found = api.get(f"/v1/transactions/{bodies[0]['transaction_id']}").json()
     assert found["payload"] == bodies[0]
     assert (found["decision"], found["reasons"], found["status"]) == ("block", REASONS, "scored")
     assert set(found["features"]) == set(card.values)
     assert set(found["scores"]) == set(card.models.names)
-    assert _pages(api, "account=rows&limit=3") == [body["transaction_id"] for body in reversed(bodies)]
-    assert _pages(api, "account=rows&decision=block") == [bodies[i]["transaction_id"] for i in (6, 3, 0)]
-    assert _pages(api, "account=rows&min_score=0.5&limit=1") == [bodies[i]["transaction_id"] for i in (6, 3, 0)]
+    assert _pages(api, "account=rows&limit=3") == [
+        body["transaction_id"] for body in reversed(bodies)
+    ]
+    assert _pages(api, "account=rows&decision=block") == [
+        bodies[i]["transaction_id"] for i in (6, 3, 0)
+    ]
+    assert _pages(api, "account=rows&min_score=0.5&limit=1") == [
+        bodies[i]["transaction_id"] for i in (6, 3, 0)
+    ]
     assert _pages(api, "account=rows&since_us=0&until_us=5") == []
-    for wait in ("1", "9000"):  # after the time, when this worker did not know it; at once, when it does
+    for wait in (
+        "1",
+        "9000",
+    ):  # after the time, when this worker did not know it; at once, when it does
         again = api.post(f"/v1/transactions?wait_ms={wait}", bodies[0])
-        assert (again.status, again.json()["decision"], again.json()["reasons"]) == (200, "block", REASONS)
+        assert (again.status, again.json()["decision"], again.json()["reasons"]) == (
+            200,
+            "block",
+            REASONS,
+        )
 
 
 def _pages(api: Server, query: str) -> list[str]:
@@ -118,7 +154,7 @@ def test_readiness(api: Server, broker: KafkaBroker) -> None:
 def test_documentation_needs_no_network(api: Server) -> None:
     page = api.get("/docs")
     assert page.status == 200
-    assert b"http" not in page.body.replace(b'http-equiv', b"")
+    assert b"http" not in page.body.replace(b"http-equiv", b"")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     spec = api.get("/openapi.json").json()
     assert spec["openapi"].startswith("3.1")
@@ -129,11 +165,17 @@ def test_documentation_needs_no_network(api: Server) -> None:
 
 def _refs(part: object) -> list[str]:
     if isinstance(part, dict):
-        return [part["$ref"]] if "$ref" in part else [ref for value in part.values() for ref in _refs(value)]
+        return (
+            [part["$ref"]]
+            if "$ref" in part
+            else [ref for value in part.values() for ref in _refs(value)]
+        )
     return [ref for value in part for ref in _refs(value)] if isinstance(part, list) else []
 
 
-@pytest.mark.parametrize("name", ["tidegate_http_requests_total", "tidegate_transactions_acknowledged_total"])
+@pytest.mark.parametrize(
+    "name", ["tidegate_http_requests_total", "tidegate_transactions_acknowledged_total"]
+)
 def test_metrics(api: Server, name: str) -> None:
     api.post("/v1/transactions", transaction(fresh()))
     assert f"\n{name}" in api.get("/metrics").body.decode()
@@ -141,4 +183,7 @@ def test_metrics(api: Server, name: str) -> None:
 
 def test_home_is_the_dashboard(api: Server) -> None:
     answer = api.get("/")
-    assert (answer.status, answer.headers["location"]) == (302, f"http://127.0.0.1:{api.env['TIDEGATE_DASHBOARD_PORT']}/")
+    assert (answer.status, answer.headers["location"]) == (
+        302,
+        f"http://127.0.0.1:{api.env['TIDEGATE_DASHBOARD_PORT']}/",
+    )

@@ -42,8 +42,10 @@ def file(profile: Profile, tmp_path: Path) -> Path:
 
 
 def raw_ids(api: Api, profile: Profile) -> list[str]:
-    return [str(profile.id_of(profile.decode(record.value or b"")))
-            for _, _, record in api.broker.committed_records("transactions.raw")]
+    return [
+        str(profile.id_of(profile.decode(record.value or b"")))
+        for _, _, record in api.broker.committed_records("transactions.raw")
+    ]
 
 
 def post(api: Api, profile: Profile, file: Path, home: Path, **options: float) -> Sent:
@@ -67,8 +69,9 @@ def test_limit_then_the_rest(api: Api, profile: Profile, file: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("fault", ["503", "drop before", "drop after"])
-def test_failures_are_tried_again_with_the_same_ids(api: Api, profile: Profile, file: Path, tmp_path: Path,
-                                                    fault: str) -> None:
+def test_failures_are_tried_again_with_the_same_ids(
+    api: Api, profile: Profile, file: Path, tmp_path: Path, fault: str
+) -> None:
     api.faults += ["", fault, fault, "", fault]
     assert post(api, profile, file, tmp_path).accepted == 2000
     assert api.posts > 7
@@ -88,7 +91,9 @@ def test_stopped_and_resumed(api: Api, profile: Profile, file: Path, tmp_path: P
     assert len(raw_ids(api, profile)) == 2000
 
 
-def test_killed_between_post_and_journal(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
+def test_killed_between_post_and_journal(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
     sender = Sender(Source(file, profile), Client(api.url), tmp_path, batch=300)
 
     def die(posted: int, _settled: int) -> None:
@@ -99,10 +104,14 @@ def test_killed_between_post_and_journal(api: Api, profile: Profile, file: Path,
         sender.run(None, die)
     again = post(api, profile, file, tmp_path)
     assert again.resumed_at < 1200
-    assert sorted(set(raw_ids(api, profile))) == sorted(simulate_history(profile, 2000, 4)["transaction_id"])
+    assert sorted(set(raw_ids(api, profile))) == sorted(
+        simulate_history(profile, 2000, 4)["transaction_id"]
+    )
 
 
-def test_refused_rows_are_named_and_the_others_go_on(api: Api, profile: Profile, tmp_path: Path) -> None:
+def test_refused_rows_are_named_and_the_others_go_on(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
     history = simulate_history(profile, 700, 4).astype({"location_match": object})
     history.loc[0, "amount"] = -5.0
     history.loc[421, "location_match"] = "perhaps"
@@ -110,9 +119,15 @@ def test_refused_rows_are_named_and_the_others_go_on(api: Api, profile: Profile,
     history.to_csv(path, index=False)
     sent = post(api, profile, path, tmp_path)
     assert (sent.accepted, sent.rejected) == (698, 2)
-    assert [(one.row, one.reason) for one in sent.first_rejections] == [(1, "out_of_bounds"), (422, "wrong_type")]
+    assert [(one.row, one.reason) for one in sent.first_rejections] == [
+        (1, "out_of_bounds"),
+        (422, "wrong_type"),
+    ]
     assert "location_match" in sent.first_rejections[1].detail
-    told = [msgspec.json.decode(line, type=Rejection) for line in Path(sent.rejections_file).read_bytes().splitlines()]
+    told = [
+        msgspec.json.decode(line, type=Rejection)
+        for line in Path(sent.rejections_file).read_bytes().splitlines()
+    ]
     assert [one.row for one in told] == [1, 422]
     assert post(api, profile, path, tmp_path).rejected == 2, "a second run still tells of them"
 
@@ -123,14 +138,23 @@ def test_it_paces(api: Api, profile: Profile, file: Path, tmp_path: Path) -> Non
     assert 0.7 < time.monotonic() - begin < 4
 
 
-def test_what_never_becomes_a_row_is_told(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
+def test_what_never_becomes_a_row_is_told(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(Retry, match="2,000 of 2,000 are neither rows nor dead letters"):
-        send(Source(file, profile), Client(api.url), tmp_path, broker=api.broker, existing=lambda _ids: set(),
-             patience=0.5)
+        send(
+            Source(file, profile),
+            Client(api.url),
+            tmp_path,
+            broker=api.broker,
+            existing=lambda _ids: set(),
+            patience=0.5,
+        )
 
 
-def test_another_database_behind_the_address_is_sent_all(api: Api, profile: Profile, file: Path,
-                                                         tmp_path: Path) -> None:
+def test_another_database_behind_the_address_is_sent_all(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
     for place, posted in (("a", 2000), ("a", 0), ("b", 2000)):
         assert send(Source(file, profile), Client(api.url), tmp_path, place=place).posted == posted
 
@@ -140,32 +164,58 @@ def test_nobody_there(profile: Profile, file: Path, tmp_path: Path) -> None:
         send(Source(file, profile), Client("http://127.0.0.1:9", patience=0.3), tmp_path)
 
 
-def test_an_answer_that_is_no_ingest_api(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
+def test_an_answer_that_is_no_ingest_api(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
     with pytest.raises(TidegateError, match="404"):
         send(Source(file, profile), Client(f"{api.url}/elsewhere"), tmp_path)
 
 
-def test_it_waits_until_all_are_rows_or_dead_letters(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
+def test_it_waits_until_all_are_rows_or_dead_letters(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
     rows: set[str] = set()
     result: list[Sent] = []
 
     def run() -> None:
-        result.append(send(Source(file, profile), Client(api.url), tmp_path, broker=api.broker,
-                           existing=lambda ids: rows.intersection(ids), batch=500))
+        result.append(
+            send(
+                Source(file, profile),
+                Client(api.url),
+                tmp_path,
+                broker=api.broker,
+                existing=lambda ids: rows.intersection(ids),
+                batch=500,
+            )
+        )
 
     thread = threading.Thread(target=run)
     thread.start()
     eventually(lambda: len(raw_ids(api, profile)) == 2000)
     records = api.broker.committed_records("transactions.raw")
     rows.update(raw_ids(api, profile)[3:])
-    for place, offset, record in records[:3] + records[:1]:  # a crash made a copy of the first dead letter
+    for place, offset, record in (
+        records[:3] + records[:1]
+    ):  # a crash made a copy of the first dead letter
         batch = Batch(place, [offset], [record.key], [record.value], [0], [None])
         emit = dead_letters("preprocess", profile.hash, batch, [Reject(0, "test", "for a test")], 0)
         assert thread.is_alive()
-        api.broker.producer().produce(emit.topic, emit.keys[0], emit.values[0], lambda _: None, (emit.headers or [])[0])
+        api.broker.producer().produce(
+            emit.topic, emit.keys[0], emit.values[0], lambda _: None, (emit.headers or [])[0]
+        )
     thread.join(20)
     assert (result[0].rows, result[0].dead_letters, result[0].distinct) == (1997, 3, 2000)
-    again = send(Source(file, profile), Client(api.url), tmp_path, broker=api.broker,
-                 existing=lambda ids: rows.intersection(ids))
-    assert (again.posted, again.rows, again.dead_letters) == (0, 1997, 3), "the journal knows where they begin"
-    assert TopicPartition("transactions.dlq", 0) in Sender(Source(file, profile), Client(api.url), tmp_path).dlq_since
+    again = send(
+        Source(file, profile),
+        Client(api.url),
+        tmp_path,
+        broker=api.broker,
+        existing=lambda ids: rows.intersection(ids),
+    )
+    assert (again.posted, again.rows, again.dead_letters) == (0, 1997, 3), (
+        "the journal knows where they begin"
+    )
+    assert (
+        TopicPartition("transactions.dlq", 0)
+        in Sender(Source(file, profile), Client(api.url), tmp_path).dlq_since
+    )

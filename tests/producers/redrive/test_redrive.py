@@ -24,11 +24,25 @@ class Letters:
     def __init__(self) -> None:
         self.broker = MemoryBroker(TOPICS)
 
-    def add(self, number: int, *, topic: str = "transactions.raw", stage: str = "preprocess",
-            reason: str = "invalid_json", failed_before: int = 0, profile: bytes = PROFILE.hash) -> None:
+    def add(
+        self,
+        number: int,
+        *,
+        topic: str = "transactions.raw",
+        stage: str = "preprocess",
+        reason: str = "invalid_json",
+        failed_before: int = 0,
+        profile: bytes = PROFILE.hash,
+    ) -> None:
         headers: Headers = [("trace", b"abc"), (ATTEMPT, str(failed_before).encode())]
-        batch = Batch(TopicPartition(topic, 0), [number], [f"key-{number}".encode()], [f"value-{number}".encode()], [0],
-                      [headers])
+        batch = Batch(
+            TopicPartition(topic, 0),
+            [number],
+            [f"key-{number}".encode()],
+            [f"value-{number}".encode()],
+            [0],
+            [headers],
+        )
         emit = dead_letters(stage, profile, batch, [Reject(0, reason, "detail")], 0)
         for key, value, extra in zip(emit.keys, emit.values, emit.headers or [], strict=True):
             self.broker.producer().produce(emit.topic, key, value, lambda _: None, extra)
@@ -56,10 +70,15 @@ def test_twice_gives_the_same_records(letters: Letters) -> None:
     again = letters.redrive()
     assert (again.redriven, again.before) == ({}, 20)
     assert letters.back() == values(*range(20))
-    [(_, _, record)] = [found for found in letters.broker.committed_records("transactions.raw")
-                        if found[2].value == b"value-7"]
+    [(_, _, record)] = [
+        found
+        for found in letters.broker.committed_records("transactions.raw")
+        if found[2].value == b"value-7"
+    ]
     assert record.key == b"key-7"
-    assert record.headers == [("trace", b"abc"), (ATTEMPT, b"1")], "a stage that fails again counts on from here"
+    assert record.headers == [("trace", b"abc"), (ATTEMPT, b"1")], (
+        "a stage that fails again counts on from here"
+    )
 
 
 def test_copies_of_one_dead_letter_go_back_once(letters: Letters) -> None:
@@ -76,8 +95,10 @@ def test_each_goes_to_the_topic_of_its_stage(letters: Letters) -> None:
     letters.add(2, topic="transactions.features", stage="score")
     letters.add(3, topic="transactions.feedback", stage="label", reason="unknown_transaction")
     letters.redrive()
-    assert [letters.back(topic) for topic in ("transactions.raw", "transactions.features", "transactions.feedback")] \
-        == [values(1), values(2), values(3)]
+    assert [
+        letters.back(topic)
+        for topic in ("transactions.raw", "transactions.features", "transactions.feedback")
+    ] == [values(1), values(2), values(3)]
 
 
 def test_filters_leave_the_others_for_later(letters: Letters) -> None:
@@ -88,9 +109,14 @@ def test_filters_leave_the_others_for_later(letters: Letters) -> None:
     assert letters.back() == values(2)
     letters.redrive(Selection(stage="score"))
     assert letters.back("transactions.features") == values(3)
-    [place] = [(at.partition, offset) for at, offset, record in letters.broker.committed_records(TOPIC)
-               if record.value == b"value-1"]
-    assert letters.redrive(Selection(places=frozenset({place})), dry_run=True).redriven == {"transactions.raw": 1}
+    [place] = [
+        (at.partition, offset)
+        for at, offset, record in letters.broker.committed_records(TOPIC)
+        if record.value == b"value-1"
+    ]
+    assert letters.redrive(Selection(places=frozenset({place})), dry_run=True).redriven == {
+        "transactions.raw": 1
+    }
     assert letters.back() == values(2), "a dry run writes nothing"
     letters.redrive(Selection(places=frozenset({place})))
     assert letters.back() == values(1, 2)

@@ -1,4 +1,6 @@
-"""Simulated histories: valid, repeatable, about 1% frauds, and not to be told apart by one threshold."""
+"""Simulated histories: valid, repeatable, about 1% frauds, and not to be told apart by one
+threshold.
+"""
 
 from __future__ import annotations
 
@@ -44,15 +46,21 @@ def test_card_scenarios_are_there() -> None:
     tiny = frauds[frauds["amount"] < 5].sort_values("timestamp")
     gaps = tiny.groupby("user_id")["timestamp"].diff().dt.total_seconds()
     assert (gaps < 120).sum() > 50, "card testing comes in bursts"
-    assert frauds.groupby("merchant")["user_id"].nunique().max() >= 5, "a compromised merchant hits many accounts"
+    assert frauds.groupby("merchant")["user_id"].nunique().max() >= 5, (
+        "a compromised merchant hits many accounts"
+    )
     assert (frauds["amount"] > 200).sum() > 20, "takeovers spend more"
-    assert (history[history["label"] == 0]["amount"] < 5).sum() > len(tiny), "small amounts are usual, too"
+    assert (history[history["label"] == 0]["amount"] < 5).sum() > len(tiny), (
+        "small amounts are usual, too"
+    )
 
 
 def test_wallet_balances_add_up_except_for_anomalies() -> None:
     history = simulate_history(load_profile("wallet"), 20_000, 1)
     sign = history["transaction_type"].map({"recarga": 1, "retiro": -1})
-    error = (history["balance_after"] - history["balance_before"] - sign * history["amount"]).abs() > 0.005
+    error = (
+        history["balance_after"] - history["balance_before"] - sign * history["amount"]
+    ).abs() > 0.005
     normal = history["label"] == 0
     assert not error[normal].any()
     assert (history.loc[normal, "balance_after"] >= 0).all()
@@ -71,7 +79,9 @@ def test_no_simulator_for_a_profile_of_ones_own() -> None:
 def test_live_traffic_keeps_rate_order_and_fraud_share(name: str) -> None:
     profile, begin = load_profile(name), 1_790_000_000_000_000
     traffic = Traffic(profile, 50.0, 1, begin)
-    events = [event for second in range(0, 600, 10) for event in traffic.until(begin + second * 1_000_000)]
+    events = [
+        event for second in range(0, 600, 10) for event in traffic.until(begin + second * 1_000_000)
+    ]
     assert 27_000 < len(events) < 33_000
     assert [event[0] for event in events] == sorted(event[0] for event in events)
     assert len({event[1] for event in events}) == len(events)

@@ -17,10 +17,14 @@ def test_traffic_and_verdicts(tmp_path: Path) -> None:
     profile = load_profile("card")
     with serve(profile, tmp_path) as api:
         done = Simulator(profile, Client(api.url), rate=400, label_delay=0.5).run(count=1200)
-        sent = {profile.id_of(profile.decode(record.value or b""))
-                for _, _, record in api.broker.committed_records("transactions.raw")}
-        verdicts = [decode_verdict(record.value or b"")
-                    for _, _, record in api.broker.committed_records("transactions.feedback")]
+        sent = {
+            profile.id_of(profile.decode(record.value or b""))
+            for _, _, record in api.broker.committed_records("transactions.raw")
+        }
+        verdicts = [
+            decode_verdict(record.value or b"")
+            for _, _, record in api.broker.committed_records("transactions.feedback")
+        ]
     assert (done.transactions, done.refused, len(sent)) == (1200, 0, 1200)
     assert 1.5 < done.seconds < 15, "at the rate asked for"
     assert len(verdicts) == done.verdicts > 0

@@ -56,7 +56,9 @@ class Admin:
             states = {name: future.result() for name, future in futures.items()}
         except KafkaException as exception:
             raise Retry(f"describe_topics: {exception}") from exception
-        return {name: (str(state.topic_id), len(state.partitions)) for name, state in states.items()}
+        return {
+            name: (str(state.topic_id), len(state.partitions)) for name, state in states.items()
+        }
 
     def states(self, topics: Sequence[str]) -> dict[str, TopicState]:
         """The whole of those that exist."""
@@ -70,13 +72,23 @@ class Admin:
             metadata = self._client.list_topics(timeout=_TIMEOUT).topics
         except KafkaException as exception:
             raise Retry(f"describe_configs: {exception}") from exception
-        return {name: TopicState(topic_id, partitions, len(metadata[name].partitions[0].replicas),
-                                 {entry.name: entry.value for entry in configs[name].values()})
-                for name, (topic_id, partitions) in ids.items()}
+        return {
+            name: TopicState(
+                topic_id,
+                partitions,
+                len(metadata[name].partitions[0].replicas),
+                {entry.name: entry.value for entry in configs[name].values()},
+            )
+            for name, (topic_id, partitions) in ids.items()
+        }
 
-    def create(self, name: str, partitions: int, replication: int, config: Mapping[str, str]) -> bool:
+    def create(
+        self, name: str, partitions: int, replication: int, config: Mapping[str, str]
+    ) -> bool:
         """Create one topic; False if it exists. Raises Retry with the cluster's reason."""
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=replication, config=dict(config))
+        topic = NewTopic(
+            name, num_partitions=partitions, replication_factor=replication, config=dict(config)
+        )
         try:
             self._client.create_topics([topic], request_timeout=_TIMEOUT)[name].result()
         except KafkaException as exception:

@@ -26,12 +26,15 @@ class KafkaBroker:
     def check(self, timeout: float = 10.0) -> None:
         """Raises ConfigError with the likely mend when the cluster does not answer in time.
 
-        For commands a person starts. A supervised process does without: it waits until the broker is back.
+        For commands a person starts. A supervised process does without: it waits until the broker
+        is back.
         """
         errors: list[KafkaError] = []
         admin = None
         try:
-            admin = AdminClient(config.client(self._settings, "tidegate-check") | {"error_cb": errors.append})
+            admin = AdminClient(
+                config.client(self._settings, "tidegate-check") | {"error_cb": errors.append}
+            )
             admin.list_topics(timeout=timeout)
         except KafkaException as exception:
             if admin is not None:
@@ -60,10 +63,16 @@ class KafkaBroker:
         return Admin(config.client(self._settings, "tidegate-admin"))
 
     def _why(self, errors: Sequence[KafkaError], exception: KafkaException) -> str:
-        told = {error.code(): error.str() for error in errors}  # one of each kind: it tried many times
+        told = {
+            error.code(): error.str() for error in errors
+        }  # one of each kind: it tried many times
         if len(told) > 1:
             told.pop(KafkaError._ALL_BROKERS_DOWN, None)
-        address, codes, said = self._settings.kafka_address, told.keys(), "; ".join(told.values()) or str(exception)
+        address, codes, said = (
+            self._settings.kafka_address,
+            told.keys(),
+            "; ".join(told.values()) or str(exception),
+        )
         if codes & {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
             mend = "check TIDEGATE_KAFKA_USER, TIDEGATE_KAFKA_PASSWORD and TIDEGATE_KAFKA_MECHANISM"
         elif KafkaError._SSL in codes or "ssl" in str(exception).lower():

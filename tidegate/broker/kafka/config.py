@@ -12,21 +12,35 @@ from tidegate.settings import Settings
 
 _log = logging.getLogger("tidegate.broker.kafka")
 
-FENCED = frozenset({
-    KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.FENCED_INSTANCE_ID,
-})
-DENIED = frozenset({
-    KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, KafkaError._SSL, KafkaError.UNSUPPORTED_SASL_MECHANISM,
-})
+FENCED = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.FENCED_INSTANCE_ID,
+    }
+)
+DENIED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError._SSL,
+        KafkaError.UNSUPPORTED_SASL_MECHANISM,
+    }
+)
 MAX_MESSAGE = 8_000_000
 """Largest message in bytes that a client sends; the topic's own limit may be lower."""
 TRANSACTION_MS = 10_000
 
 
 def client(settings: Settings, name: str) -> dict[str, Any]:
-    """What all clients share. The back-off times decide the latency: librdkafka's own cost 100 ms a commit."""
+    """What all clients share. The back-off times decide the latency: librdkafka's own cost 100 ms a
+    commit.
+    """
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_address,
         "client.id": name,
@@ -44,13 +58,18 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
     if settings.kafka_ca is not None:
         config["ssl.ca.location"] = str(settings.kafka_ca)
     if settings.kafka_security.startswith("SASL"):
-        config |= {"sasl.mechanism": settings.kafka_mechanism, "sasl.username": settings.kafka_user,
-                   "sasl.password": settings.kafka_password.get_secret_value()}
+        config |= {
+            "sasl.mechanism": settings.kafka_mechanism,
+            "sasl.username": settings.kafka_user,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+        }
     return config
 
 
 def consumer(settings: Settings, group: str, instance: str | None) -> dict[str, Any]:
-    """Committed records only, positions kept by us, eager assignment; the end of a partition is an event."""
+    """Committed records only, positions kept by us, eager assignment; the end of a partition is an
+    event.
+    """
     config = client(settings, group) | {
         "group.id": group,
         "enable.auto.commit": False,
@@ -73,7 +92,9 @@ def consumer(settings: Settings, group: str, instance: str | None) -> dict[str, 
 
 
 def producer(settings: Settings) -> dict[str, Any]:
-    """Idempotent, all replicas, Java's partitioner. 5 ms of linger halve the requests that single posts make."""
+    """Idempotent, all replicas, Java's partitioner. 5 ms of linger halve the requests that single
+    posts make.
+    """
     return client(settings, "tidegate-producer") | {
         "enable.idempotence": True,
         "acks": "all",
@@ -89,7 +110,8 @@ def producer(settings: Settings) -> dict[str, Any]:
 def transactional(settings: Settings, transactional_id: str) -> dict[str, Any]:
     """As `producer`; failures surface at the commit, so successes are not reported one by one.
 
-    The commit flushes whatever lingers, so waiting costs no latency, and a transaction is few requests.
+    The commit flushes whatever lingers, so waiting costs no latency, and a transaction is few
+    requests.
     """
     return producer(settings) | {
         "transactional.id": transactional_id,
@@ -108,8 +130,8 @@ def error_of(error: BaseException) -> KafkaError | None:
 def transaction_error(exception: KafkaException, call: str) -> TidegateError:
     """What to raise after a transactional call failed.
 
-    librdkafka lacks KIP-890, so an outcome that is not clear costs the producer: a new one with the same id first
-    ends what the old one left behind.
+    librdkafka lacks KIP-890, so an outcome that is not clear costs the producer: a new one with the
+    same id first ends what the old one left behind.
     """
     error = error_of(exception)
     if error is None:
@@ -117,7 +139,9 @@ def transaction_error(exception: KafkaException, call: str) -> TidegateError:
     if error.code() in FENCED:
         return Fenced(f"{call}: {error.str()}")
     if error.code() in DENIED:
-        return ConfigError(f"{call}: {error.str()}: check TIDEGATE_KAFKA_USER and the cluster's ACLs")
+        return ConfigError(
+            f"{call}: {error.str()}: check TIDEGATE_KAFKA_USER and the cluster's ACLs"
+        )
     return Aborted(f"{call}: {error.str()}", rebuild=not error.txn_requires_abort())
 
 
@@ -127,8 +151,15 @@ def consumer_error(error: KafkaError, call: str) -> TidegateError:
         return Fenced(f"{call}: {error.str()}")
     if error.code() in DENIED:
         return ConfigError(f"{call}: {error.str()}: check TIDEGATE_KAFKA_* and the cluster's ACLs")
-    if error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-        return Retry(f"{call}: {error.str()}: the broker is starting, or the topic is gone (`tidegate topics check`)")
+    if error.code() in (
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    ):
+        return Retry(
+            f"{call}: {error.str()}: the broker is starting, or the topic is gone (`tidegate "
+            "topics check`)"
+        )
     return Retry(f"{call}: {error.str()}")
 
 

@@ -20,8 +20,15 @@ _log = logging.getLogger("tidegate.broker.kafka")
 
 _TIMEOUT = 5.0
 _FIRST_TRY = 1.0
-_QUIET = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._MAX_POLL_EXCEEDED,
-                    KafkaError._RESOLVE, KafkaError._TIMED_OUT})
+_QUIET = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._TRANSPORT,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+    }
+)
 """Told as events while librdkafka mends them by itself."""
 
 _RECORDS = {type(None)}
@@ -74,7 +81,9 @@ class KafkaConsumer:
             return []
         messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
         ends: dict[TopicPartition, int] = {}
-        if {type(m.error()) for m in messages} != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
+        if {
+            type(m.error()) for m in messages
+        } != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
             messages, ends = _without_events(messages)
         groups = _by_partition(messages)
         if generation != self._generation:
@@ -82,12 +91,17 @@ class KafkaConsumer:
         batches = [_batch(source, group) for source, group in groups.items()]
         for batch in batches:
             self._positions[batch.source] = batch.next_offset
-        for source, end in ends.items():  # beyond the last record lies the marker of its transaction
+        for (
+            source,
+            end,
+        ) in ends.items():  # beyond the last record lies the marker of its transaction
             self._positions[source] = max(end, self._positions.get(source, 0))
         return batches
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
-        """A rebalance came between the records: forget them, and read again what is still (or again) ours."""
+        """A rebalance came between the records: forget them, and read again what is still (or
+        again) ours.
+        """
         for source in groups:
             if source in self._assigned and source in self._positions:
                 self.seek(source, self._positions[source])
@@ -101,7 +115,11 @@ class KafkaConsumer:
                 self.client.seek(ck.TopicPartition(*partition, offset))
             except KafkaException as exception:
                 error = error_of(exception)
-                if error is None or error.code() != KafkaError._STATE or time.monotonic() > deadline:
+                if (
+                    error is None
+                    or error.code() != KafkaError._STATE
+                    or time.monotonic() > deadline
+                ):
                     raise _translate(exception, "seek") from exception
                 threading.Event().wait(0.01)
             else:
@@ -130,7 +148,9 @@ class KafkaConsumer:
         return {_plain(a): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0}
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        """The client asks the leader that it remembers, which may be gone: so a failure makes it look again, once."""
+        """The client asks the leader that it remembers, which may be gone: so a failure makes it
+        look again, once.
+        """
         asked = ck.TopicPartition(*partition)
         try:
             return self.client.get_watermark_offsets(asked, _FIRST_TRY)
@@ -198,7 +218,9 @@ def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicP
         if error is None:
             records.append(message)
         elif error.code() == KafkaError._PARTITION_EOF:
-            ends[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
+            ends[TopicPartition(message.topic() or "", message.partition() or 0)] = (
+                message.offset() or 0
+            )
         elif error.code() not in _QUIET:
             raise consumer_error(error, "poll")
     return records, ends

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from tidegate.broker.ports import Consumer
 
 _CALL = 8.0
-"""Seconds a transactional call may take before its producer is given up; below the transaction's own 10 s."""
+"""Seconds a transactional call may take before its producer is given up; below the transaction's
+own 10 s.
+"""
 
 
 class KafkaTransactions:
-    """Implements the port `TransactionalProducer`. Making one ends what an older one of its id left open."""
+    """Implements the port `TransactionalProducer`. Making one ends what an older one of its id left
+    open.
+    """
 
     def __init__(self, config: dict[str, object]) -> None:
         self._client = ck.Producer(config)
@@ -36,8 +40,13 @@ class KafkaTransactions:
         with _translated("begin_transaction"):
             self._client.begin_transaction()
 
-    def produce(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None],
-                headers: Sequence[Headers | None] | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None:
         send = self._client.produce
         with _translated("produce"):
             if headers is None:
@@ -62,13 +71,19 @@ class KafkaTransactions:
                 return
         raise Aborted("the local queue stays full: the broker takes nothing", rebuild=True)
 
-    def send_offsets(self, consumer: Consumer, positions: Mapping[TopicPartition, Position]) -> None:
-        """The group's metadata is read afresh, so that a member of an older generation is refused (KIP-447)."""
+    def send_offsets(
+        self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
+    ) -> None:
+        """The group's metadata is read afresh, so that a member of an older generation is refused
+        (KIP-447).
+        """
         if not isinstance(consumer, KafkaConsumer):
             raise TypeError("offsets of a Kafka consumer travel in a Kafka transaction")
         offsets = [ck.TopicPartition(*p, at.offset, at.note) for p, at in positions.items()]
         with _translated("send_offsets_to_transaction"):
-            self._client.send_offsets_to_transaction(offsets, consumer.client.consumer_group_metadata(), _CALL)
+            self._client.send_offsets_to_transaction(
+                offsets, consumer.client.consumer_group_metadata(), _CALL
+            )
 
     def commit(self) -> None:
         with _translated("commit_transaction"):
@@ -79,7 +94,8 @@ class KafkaTransactions:
             self._client.abort_transaction(_CALL)
 
     def close(self) -> None:
-        """Throw away what was not committed: the broker aborts it when the id's next producer starts.
+        """Throw away what was not committed: the broker aborts it when the id's next producer
+        starts.
 
         The client's own close would try to abort, and wait for a broker that may be away.
         """
@@ -96,7 +112,9 @@ def _translated(call: str) -> Iterator[None]:
 
 
 class KafkaProducer:
-    """Implements `tidegate.broker.ports.Producer`. One thread serves the delivery reports; make it after a fork."""
+    """Implements `tidegate.broker.ports.Producer`. One thread serves the delivery reports; make it
+    after a fork.
+    """
 
     def __init__(self, config: dict[str, object]) -> None:
         self._client = ck.Producer(config)
@@ -104,8 +122,14 @@ class KafkaProducer:
         self._thread = threading.Thread(target=self._serve, name="kafka-delivery", daemon=True)
         self._thread.start()
 
-    def produce(self, topic: str, key: bytes | None, value: bytes | None,
-                on_delivery: Callable[[Exception | None], None], headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        on_delivery: Callable[[Exception | None], None],
+        headers: Headers | None = None,
+    ) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
             on_delivery(None if error is None else _undelivered(error))
 
@@ -116,8 +140,12 @@ class KafkaProducer:
         except KafkaException as exception:
             raise Retry(f"produce: {exception}") from exception
 
-    def produce_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]],
-                    on_delivery: Callable[[Exception | None], None]) -> None:
+    def produce_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        on_delivery: Callable[[Exception | None], None],
+    ) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
             on_delivery(None if error is None else _undelivered(error))
 

@@ -1,8 +1,10 @@
-"""A broker in memory, for tests of everything above it: transactions, fencing, eager rebalances, injected faults.
+"""A broker in memory, for tests of everything above it: transactions, fencing, eager rebalances,
+injected faults.
 
-It behaves as Kafka does in what the contract suite (tests/broker) asserts, and in no more. Single-threaded and
-deterministic: nothing happens between two calls. Set `hook` to be called with the name of every call and False before
-it, True after it; a hook that raises makes the call fail undone, or done but unknown.
+It behaves as Kafka does in what the contract suite (tests/broker) asserts, and in no more.
+Single-threaded and deterministic: nothing happens between two calls. Set `hook` to be called with
+the name of every call and False before it, True after it; a hook that raises makes the call fail
+undone, or done but unknown.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class MemoryBroker:
         self.logs |= {TopicPartition(topic, number): [] for number in range(partitions)}
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> MemoryConsumer:
-        return MemoryConsumer(self, self.groups.setdefault(group, Group()) if group else None, instance)
+        return MemoryConsumer(
+            self, self.groups.setdefault(group, Group()) if group else None, instance
+        )
 
     def transactional_producer(self, transactional_id: str) -> MemoryTransactions:
         with self.call("init_transactions"):
@@ -56,12 +60,21 @@ class MemoryBroker:
         return "memory"
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
-        return {topic: (f"id-of-{topic}", self._topics[topic]) for topic in topics if topic in self._topics}
+        return {
+            topic: (f"id-of-{topic}", self._topics[topic])
+            for topic in topics
+            if topic in self._topics
+        }
 
     def committed_records(self, topic: str) -> list[tuple[TopicPartition, int, Record]]:
         """All that a reader of committed records would see, by partition, with the offsets."""
-        return [(source, offset, record) for source in sorted(self.logs) if source.topic == topic
-                for offset, record in enumerate(self.logs[source][:self.stable(source)]) if record.readable]
+        return [
+            (source, offset, record)
+            for source in sorted(self.logs)
+            if source.topic == topic
+            for offset, record in enumerate(self.logs[source][: self.stable(source)])
+            if record.readable
+        ]
 
     def expire_members(self) -> None:
         """Every member of every group is dead or cut off, and its session runs out."""
@@ -69,14 +82,22 @@ class MemoryBroker:
             group.expire()
 
     def time_out_transactions(self) -> None:
-        """The coordinator aborts what is open, as after transaction.timeout.ms; its producers are fenced."""
+        """The coordinator aborts what is open, as after transaction.timeout.ms; its producers are
+        fenced.
+        """
         for transactional_id, transaction in self._open.items():
             self._epochs[transactional_id] += 1
             self.end(transaction, "aborted")
         self._open.clear()
 
-    def append(self, topic: str, key: bytes | None, value: bytes | None, headers: Headers | None,
-               transaction: Transaction | None) -> None:
+    def append(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        transaction: Transaction | None,
+    ) -> None:
         """Add one record to the partition of its key."""
         if topic not in self._topics:
             raise ConfigError(f"there is no topic {topic!r}")
@@ -95,9 +116,15 @@ class MemoryBroker:
             group.settle(transaction, positions if state == "committed" else {})
 
     def stable(self, source: TopicPartition) -> int:
-        """The last stable offset: that of the first record of an open transaction, or the log's end."""
+        """The last stable offset: that of the first record of an open transaction, or the log's
+        end.
+        """
         log = self.logs[source]
-        opened = (at for at, record in enumerate(log) if record.transaction and record.transaction.state == "open")
+        opened = (
+            at
+            for at, record in enumerate(log)
+            if record.transaction and record.transaction.state == "open"
+        )
         return next(opened, len(log)) if self._open else len(log)
 
     def check(self, transactional_id: str, epoch: int) -> None:
@@ -137,15 +164,24 @@ class MemoryTransactions:
         with self._call("begin"):
             self._broker.open(self._id)
 
-    def produce(self, topic: str, keys: Sequence[bytes | None], values: Sequence[bytes | None],
-                headers: Sequence[Headers | None] | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None:
         with self._call("produce"):
             for key, value, extra in zip(keys, values, headers or [None] * len(keys), strict=True):
                 self._broker.append(topic, key, value, extra, self._broker.open(self._id))
 
-    def send_offsets(self, consumer: Consumer, positions: Mapping[TopicPartition, Position]) -> None:
+    def send_offsets(
+        self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
+    ) -> None:
         if not isinstance(consumer, MemoryConsumer) or consumer.group is None:
-            raise TypeError("offsets of a member of a group in memory travel in a transaction in memory")
+            raise TypeError(
+                "offsets of a member of a group in memory travel in a transaction in memory"
+            )
         with self._call("send_offsets"):
             transaction = self._broker.open(self._id)
             consumer.group.promise(consumer, transaction, positions)
@@ -169,14 +205,24 @@ class MemoryProducer:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    def produce(self, topic: str, key: bytes | None, value: bytes | None, on_delivery: Delivered,
-                headers: Headers | None = None) -> None:
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        on_delivery: Delivered,
+        headers: Headers | None = None,
+    ) -> None:
         with self._broker.call("producer.produce"):
             self._broker.append(topic, key, value, headers, None)
         on_delivery(None)
 
-    def produce_all(self, topic: str, records: Sequence[tuple[bytes | None, bytes | None]],
-                    on_delivery: Delivered) -> None:
+    def produce_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        on_delivery: Delivered,
+    ) -> None:
         for key, value in records:
             self.produce(topic, key, value, on_delivery)
 
@@ -225,7 +271,12 @@ class MemoryConsumer:
             return batches
 
     def _read(self, source: TopicPartition, room: int) -> list[Batch]:
-        log, at, stable, batch = self._broker.logs[source], self._positions[source], self._broker.stable(source), None
+        log, at, stable, batch = (
+            self._broker.logs[source],
+            self._positions[source],
+            self._broker.stable(source),
+            None,
+        )
         self._seen.add(source)
         while at < stable and (batch is None or len(batch) < room):
             record = log[at]

@@ -1,4 +1,6 @@
-"""A consumer group in memory: eager rebalances step by step, and positions that wait for their transactions."""
+"""A consumer group in memory: eager rebalances step by step, and positions that wait for their
+transactions.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ class _Member:
 
 
 class Group:
-    """Members give up everything when somebody joins or leaves; the new assignment comes when all have polled."""
+    """Members give up everything when somebody joins or leaves; the new assignment comes when all
+    have polled.
+    """
 
     def __init__(self) -> None:
         self._known: dict[object, _Member] = {}
@@ -36,8 +40,14 @@ class Group:
         self.positions: dict[TopicPartition, Position] = {}
         self._promised: dict[object, list[TopicPartition]] = {}
 
-    def subscribe(self, consumer: object, instance: str | None, topic: list[TopicPartition], on_assign: Callback,
-                  on_revoke: Callback) -> None:
+    def subscribe(
+        self,
+        consumer: object,
+        instance: str | None,
+        topic: list[TopicPartition],
+        on_assign: Callback,
+        on_revoke: Callback,
+    ) -> None:
         """Make known; the consumer joins at its next poll."""
         self._known[consumer] = _Member(instance, topic, on_assign, on_revoke)
 
@@ -59,7 +69,11 @@ class Group:
         """A static member takes the place of the one that had its name."""
         if member.fenced:
             raise Fenced(f"another process is {member.instance} now")
-        for other in [m for m in self._members if member.instance and self._known[m].instance == member.instance]:
+        for other in [
+            m
+            for m in self._members
+            if member.instance and self._known[m].instance == member.instance
+        ]:
             self._members.remove(other)
             self._known[other].fenced = True
         self._members.append(consumer)
@@ -87,7 +101,7 @@ class Group:
         at, members = self._members.index(consumer), len(self._members)
         size, more = divmod(len(member.topic), members)
         start = at * size + min(at, more)
-        return member.topic[start:start + size + (at < more)]
+        return member.topic[start : start + size + (at < more)]
 
     def leave(self, consumer: object) -> None:
         """A member goes in good order."""
@@ -99,13 +113,19 @@ class Group:
             self._prepare()
 
     def expire(self) -> None:
-        """All sessions run out; a member that still lives notices at its next poll and joins again."""
+        """All sessions run out; a member that still lives notices at its next poll and joins
+        again.
+        """
         self._members.clear()
         self._joined.clear()
         self._preparing = False
 
-    def promise(self, consumer: object, transaction: object, positions: Mapping[TopicPartition, Position]) -> None:
-        """Positions that count when the transaction commits. Raises Aborted for who is no current member."""
+    def promise(
+        self, consumer: object, transaction: object, positions: Mapping[TopicPartition, Position]
+    ) -> None:
+        """Positions that count when the transaction commits. Raises Aborted for who is no current
+        member.
+        """
         member = self._known.get(consumer)
         if member is None or consumer not in self._members or member.generation != self._generation:
             raise Aborted("the group has gone on without this member")

@@ -19,7 +19,9 @@ class Transaction:
 
 @dataclass(slots=True)
 class Record:
-    """One entry of a log; a transaction's marker has no transaction of its own and is never read."""
+    """One entry of a log; a transaction's marker has no transaction of its own and is never
+    read.
+    """
 
     key: bytes | None
     value: bytes | None
@@ -30,4 +32,6 @@ class Record:
 
     @property
     def readable(self) -> bool:
-        return not self.marker and (self.transaction is None or self.transaction.state == "committed")
+        return not self.marker and (
+            self.transaction is None or self.transaction.state == "committed"
+        )
