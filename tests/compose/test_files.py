@@ -59,6 +59,6 @@ def test_prometheus_looks_at_every_stage() -> None:
 
 
 def test_the_slim_lock_is_a_part_of_the_lock() -> None:
-    slim, full = (set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
-                  for name in ("requirements-slim.lock", "requirements.lock"))
+    slim, full = (set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / f"requirements/{name}.lock").read_text(),
+                                 re.MULTILINE)) for name in ("slim", "base"))
     assert slim < full
