@@ -1,75 +1,79 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell scripts/python)
-BIN := .venv/bin
+VENV := .venv
+BIN := $(VENV)/bin
 ifdef PROFILE
 export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python scripts/install.py
 
-.PHONY: help up demo neural xgboost test compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
+.PHONY: help up demo neural xgboost test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
 .DELETE_ON_ERROR:
 
-up: .venv/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
+up: $(VENV)/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
 	@exec $(BIN)/tidegate up $(ARGS)
 
-demo: .venv/.installed ## the same with simulated customers, fraudsters and verdicts
+demo: $(VENV)/.installed ## the same with simulated customers, fraudsters and verdicts
 	@exec $(BIN)/tidegate up --simulate 50 $(ARGS)
 
-neural: .venv/.installed-neural ## install TensorFlow, to train neural models
+neural: $(VENV)/.installed-neural ## install TensorFlow, to train neural models
 
-xgboost: .venv/.installed-xgboost ## install XGBoost, to train with it
+xgboost: $(VENV)/.installed-xgboost ## install XGBoost, to train with it
 
-test: .venv/.installed-dev ## lint, types, import contracts and all tests; ARGS goes to pytest
+test: $(VENV)/.installed-dev ## lint, types, import contracts and all tests; ARGS goes to pytest
 	scripts/test-services
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-compose-test: .venv/.installed-dev ## the Compose files on a real Docker engine
+test-pythons: $(VENV)/.installed-dev ## a start and the nearest tests on every other Python here
+	scripts/test-pythons
+
+compose-test: $(VENV)/.installed-dev ## the Compose files on a real Docker engine
 	scripts/compose-test $(ARGS)
 
-airflow-test: .venv/.installed-dev .venv-airflow/.installed ## the DAG of deploy/airflow on a real Airflow, in a virtual environment of its own
+airflow-test: $(VENV)/.installed-dev .venv-airflow/.installed ## the DAG of deploy/airflow on a real Airflow, in a virtual environment of its own
 	$(BIN)/pytest tests/airflow/check_dag.py $(ARGS)
 
-bench: .venv/.installed-dev ## throughput and latency beside other ways to do it; QUICK=1 for a short run
+bench: $(VENV)/.installed-dev ## throughput and latency beside other ways to do it; QUICK=1 for a short run
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
 
-bench-detection: .venv/.installed-dev ## how much fraud the models find; DATA=FOLDER, REFEREE=FOLDER
+bench-detection: $(VENV)/.installed-dev ## how much fraud the models find; DATA=FOLDER, REFEREE=FOLDER
 	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
-bench-imbalance: .venv/.installed-dev ## ways to meet rare fraud; DATA=FOLDER, REFEREE=FOLDER
+bench-imbalance: $(VENV)/.installed-dev ## ways to meet rare fraud; DATA=FOLDER, REFEREE=FOLDER
 	@exec $(BIN)/python -m benchmarks.imbalance $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
-bench-features: .venv/.installed-dev ## features beside exact windows; DATA is a folder with the handbook's transactions
+bench-features: $(VENV)/.installed-dev ## features beside exact windows; DATA is a folder with the handbook's transactions
 	@exec $(BIN)/python -m benchmarks.features $(DATA)
 
-soak: .venv/.installed-dev ## hours of traffic under faults
+soak: $(VENV)/.installed-dev ## hours of traffic under faults
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove the virtual environments, not var/
-	rm -rf .venv .venv-airflow
+	rm -rf .venv .venv-*
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-.venv/bin/python:
-	$(or $(PYTHON),false) -m venv .venv
+$(BIN)/python:
+	$(or $(PYTHON),false) -m venv $(VENV)
 
-.venv/bin/uv: requirements/uv.lock | .venv/bin/python
+$(BIN)/uv: requirements/uv.lock | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
 # the package itself is installed editable, so only new dependencies make a new installation
-.venv/.installed: requirements/base.lock pyproject.toml .venv/bin/uv
+$(VENV)/.installed: requirements/base.lock pyproject.toml $(BIN)/uv
 	$(INSTALL) --require-hashes -r $<
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv/.installed-%: requirements/%.lock .venv/.installed
+$(VENV)/.installed-%: requirements/%.lock $(VENV)/.installed
 	$(INSTALL) --require-hashes -r $<
 	@touch $@
 
