@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 import tidegate.metrics  # noqa: F401 - registers them
 from tests.compose.panels import metrics_of_panels, metrics_of_rules
 from tests.compose.stack import ROOT, STAGES
-from tidegate.host.embedded import COORDINATES
+from tidegate.host.jars import COORDINATES
 from tidegate.settings import Settings
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
