@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tidegate.embedded import free_port
+from tidegate.host.embedded import free_port
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 900.0
