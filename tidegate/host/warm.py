@@ -103,7 +103,7 @@ class _Hop:
 
 def main() -> None:
     """Do it beside other work, until SIGTERM."""
-    os.nice(19)
+    os.setpriority(os.PRIO_PROCESS, 0, 19)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     warm()
 
