@@ -53,9 +53,10 @@ def _result(name: str, check: Check, settings: Settings) -> dict[str, object]:
 
 
 def _python(_settings: Settings) -> str:
-    if sys.version_info[:2] != (3, 11):
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
         raise ConfigError(
-            f"Python {sys.version.split()[0]}; install Python 3.11 and run `make up` again"
+            f"Python {sys.version.split()[0]}; install Python 3.11, 3.12 or 3.13 "
+            "and run `make up` again"
         )
     return f"Python {sys.version.split()[0]}, {os.cpu_count()} cores"
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from tidegate.profile import Profile
 
 app = typer.Typer(no_args_is_help=True, help="Check a profile.")
 File = Annotated[
@@ -24,6 +27,8 @@ def check(file: File, as_json: Json = False) -> None:
     """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field,
     expectation.
 
+    A file with its history is read as well.
+
     Example: [bold]tidegate profile check profiles/wallet.yaml[/bold]
     """
     from tidegate.profile import load_profile
@@ -37,9 +42,26 @@ def check(file: File, as_json: Json = False) -> None:
         "entities": list(profile.entities),
         "features": list(profile.features),
         "models": list(profile.models.names),
+        "history": _history(profile),
     }
     if as_json:
         print_json(facts)
         return
     for name, value in facts.items():
         typer.echo(f"{name:10} {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _history(profile: Profile) -> str:
+    """What there is to train on. Raises ConfigError when the file is not as the profile says."""
+    if not profile.history.file:
+        return f"{profile.history.simulate:,} simulated transactions"
+    path = profile.history_path
+    if not path.exists():
+        return f"{path} is not there: a first training needs it, or --history FILE"
+    from model.history.verdict_files import read_history
+
+    frame, labels = read_history(profile, path)
+    return (
+        f"{path}: {len(frame):,} transactions, {(labels >= 0).sum():,} of them with a verdict, "
+        f"{(labels == 1).sum():,} of these fraud"
+    )

@@ -110,7 +110,7 @@ def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[
 
         frame = simulate_history(profile, profile.history.simulate)
         return frame.drop(columns="label"), frame["label"].to_numpy("int8")
-    return read_history(profile, Path(profile.history.file), label)
+    return read_history(profile, profile.history_path, label)
 
 
 def _report(bundle: Bundle, folder: Path, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import yaml
 
+from tidegate import shipped
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,9 +73,11 @@ class Topic:
 
 
 def load_topics(path: Path, replication: int = 0) -> list[Topic]:
-    """Read the list; `replication` > 0 overrides all. Raises ConfigError with the file, the place
-    and the mend.
+    """Read the list; where there is none at `path`, the shipped one. `replication` > 0 overrides all.
+
+    Raises ConfigError with the file, the place and the mend.
     """
+    path = shipped.find(path)
     try:
         found = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
     except OSError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from tidegate import shipped
 from tidegate.errors import ConfigError, Rejected
 from tidegate.messages.frames import FrameLayout
 from tidegate.profile.check import Checked, check
@@ -119,6 +120,12 @@ class Profile:
         return time_us(getattr(tx, self.time_field)) if self.time_field else received_us
 
     @property
+    def history_path(self) -> Path:
+        """The file that `history.file` names: beside the profile, else in the working folder."""
+        beside, here = self.path.parent / self.history.file, Path(self.history.file)
+        return here if here.exists() and not beside.exists() else beside
+
+    @property
     def features_layout(self) -> FrameLayout:
         """The frame between the keyed steps, and before scoring."""
         return FrameLayout(
@@ -149,10 +156,10 @@ def load_profile(name_or_path: str | Path) -> Profile:
 def _find(name: str) -> Path:
     if "/" in name or name.endswith((".yaml", ".yml")):
         return Path(name)
-    folders = [Path("profiles"), Path(__file__).resolve().parents[2] / "profiles"]
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
+    path = shipped.find(Path("profiles") / f"{name}.yaml")
+    if path.is_file():
+        return path
+    folders = (Path("profiles"), shipped.FOLDER / "profiles")
     known = sorted({file.stem for folder in folders for file in folder.glob("*.yaml")})
     raise ConfigError(
         f"no profile {name!r}; there are {', '.join(known)}, or give the path of a file"

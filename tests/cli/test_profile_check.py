@@ -1,0 +1,62 @@
+"""`tidegate profile check` and the history that a profile names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli import app
+from producers.simulator.history import simulate_history
+from tidegate.errors import ConfigError
+from tidegate.profile import load_profile
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a profile whose history is payments.csv; the working folder is another one."""
+    card = load_profile("card").path.read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    profile = card.replace("history: {simulate: 60000}", "history: {file: payments.csv}")
+    (tmp_path / "mine/card.yaml").write_text(profile)
+    return tmp_path / "mine"
+
+
+def payments(path: Path) -> None:
+    """200 simulated transactions, the first 50 of them without a verdict."""
+    frame = simulate_history(load_profile("card"), 200)
+    frame["label"] = frame["label"].astype(object)
+    frame.loc[:49, "label"] = ""
+    frame.to_csv(path, index=False)
+
+
+def check(profile: str = "mine/card.yaml") -> Result:
+    return CliRunner().invoke(app, ["profile", "check", profile])
+
+
+def test_a_history_beside_the_profile_is_read(folder: Path) -> None:
+    payments(folder / "payments.csv")
+    assert "mine/payments.csv: 200 transactions, 150 of them with a verdict, " in check().output
+
+
+def test_a_history_in_the_working_folder_is_read(folder: Path) -> None:
+    payments(folder.parent / "payments.csv")
+    assert "history    payments.csv: 200 transactions" in check().output
+
+
+def test_a_history_without_a_column_is_told(folder: Path) -> None:
+    (folder / "payments.csv").write_text("user_id,label\nu-1,1\n")
+    error = check().exception
+    assert isinstance(error, ConfigError)
+    assert "no column 'amount'" in str(error)
+
+
+def test_a_history_that_is_not_there_is_told(folder: Path) -> None:
+    assert folder.exists()
+    assert "mine/payments.csv is not there: a first training needs it" in check().output
+
+
+def test_a_simulated_history_is_told() -> None:
+    assert "history    60,000 simulated transactions" in check("card").output
