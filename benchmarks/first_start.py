@@ -2,7 +2,8 @@
 
 Each run has a home folder of its own, so that the caches of pip, uv, Maven, the compiled loops and
 Kafka's Java are empty. Ready is when /readyz says so and a transaction has been answered with its
-decision. Prints a line a run and then one line of JSON.
+decision. CPU seconds are those of everything that the start began: on a busy machine they tell
+more. Prints a line a run and then one line of JSON.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ import argparse
 import http.client
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
+from typing import NamedTuple
 
 from tidegate.host.embedded import free_port
 
@@ -35,14 +39,21 @@ TRANSACTION = {
 }
 
 
-def start(checkout: Path, home: Path) -> float:
-    """Seconds from `make up` to the first decision."""
+class Start(NamedTuple):
+    """Seconds from `make up` to the first decision, and of all processors until the end."""
+
+    ready: float
+    cpu: float
+
+
+def start(checkout: Path, home: Path) -> Start:
+    """Run `make up` until it is ready, and end it."""
     ports = [free_port() for _ in range(3)]
     names = ("TIDEGATE_PORT", "TIDEGATE_DASHBOARD_PORT", "TIDEGATE_KAFKA_PORT")
     own = {"HOME": str(home), **dict(zip(names, map(str, ports), strict=True))}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
     log = home / "make.log"
-    begun = time.monotonic()
+    begun, used = time.monotonic(), cpu_seconds()
     with log.open("a") as output:
         make = subprocess.Popen(
             ["make", "up", f"PYTHON={base_python()}"],  # noqa: S607 - make is on the PATH
@@ -57,11 +68,18 @@ def start(checkout: Path, home: Path) -> float:
             if make.poll() is not None or time.monotonic() - begun > SECONDS:
                 sys.exit(f"{checkout} did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.05)
-        return time.monotonic() - begun
+        ready = time.monotonic() - begun
     finally:
         if make.poll() is None:
             os.killpg(make.pid, signal.SIGINT)
             make.wait()
+    return Start(ready, cpu_seconds() - used)
+
+
+def cpu_seconds() -> float:
+    """Of all processes that were started here and have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def base_python() -> str:
@@ -96,13 +114,13 @@ def git(*arguments: str) -> None:
     subprocess.run(["git", *arguments], check=True)  # noqa: S607 - git is on the PATH
 
 
-def measure(revision: str, folder: Path) -> tuple[float, float]:
+def measure(revision: str, folder: Path) -> dict[str, Start]:
     """The first start of a fresh clone, and the one after it."""
     checkout, home = folder / "tidegate", folder / "home"
     home.mkdir()
     git("clone", "--quiet", str(ROOT), str(checkout))
     git("-C", str(checkout), "checkout", "--quiet", revision)
-    return start(checkout, home), start(checkout, home)
+    return {"first": start(checkout, home), "later": start(checkout, home)}
 
 
 def main() -> None:
@@ -112,22 +130,21 @@ def main() -> None:
     parser.add_argument("after", help="another")
     parser.add_argument("--runs", type=int, default=3, help="of each (3)")
     options = parser.parse_args()
-    first: dict[str, list[float]] = {"before": [], "after": []}
-    later: dict[str, list[float]] = {"before": [], "after": []}
+    found: dict[str, list[Start]] = defaultdict(list)
     for _ in range(options.runs):
-        for name in first:
+        for name in ("before", "after"):
             with tempfile.TemporaryDirectory(prefix="tidegate-first-") as folder:
-                times = measure(getattr(options, name), Path(folder))
-            print(f"{name}: first {times[0]:.1f} s, later {times[1]:.1f} s", flush=True)
-            first[name].append(times[0])
-            later[name].append(times[1])
-    result = {
-        f"{what}_{name}": round(statistics.median(times[name]), 1)
-        for what, times in (("first", first), ("later", later))
-        for name in times
+                starts = measure(getattr(options, name), Path(folder))
+            for which, one in starts.items():
+                print(f"{name}, {which}: {one.ready:.1f} s, CPU {one.cpu:.1f} s", flush=True)
+                found[f"{which}_{name}"].append(one)
+    medians = {
+        f"{name}_{field}": round(statistics.median(values), 1)
+        for name, starts_of in found.items()
+        for field, values in zip(Start._fields, zip(*starts_of, strict=True), strict=True)
     }
-    ratio = result["first_after"] / result["first_before"]
-    print(json.dumps({**result, "ratio_first": round(ratio, 3)}))
+    ratio = medians["first_after_ready"] / medians["first_before_ready"]
+    print(json.dumps({**medians, "ratio_first": round(ratio, 3)}))
 
 
 if __name__ == "__main__":
