@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboard.app import create_app
 from dashboard.stream import STREAMS
 from tidegate.host.wsgi import serve as serve_wsgi
 from tidegate.settings import Settings
@@ -18,7 +19,7 @@ def serve(settings: Settings) -> None:
     there.
     """
     serve_wsgi(
-        "dashboard.app:create_app",
+        create_app,
         settings.host,
         settings.dashboard_port,
         threads=THREADS,

@@ -73,7 +73,7 @@ class Topic:
 
 
 def load_topics(path: Path, replication: int = 0) -> list[Topic]:
-    """Read the list; where there is none at `path`, the shipped one. `replication` > 0 overrides all.
+    """Read the list; the shipped one if `path` is not there. `replication` > 0 overrides all.
 
     Raises ConfigError with the file, the place and the mend.
     """

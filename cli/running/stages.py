@@ -88,6 +88,8 @@ SERVERS = {
     "retrain": "consumers.retraining.schedule",
 }
 RUNNABLE = (*MAKERS, *SERVERS)
+_EARLY = ("tidegate.stream.runner", "tidegate.broker.kafka", "tidegate.status.health")
+"""What every stage needs as well, imported while the gate is closed."""
 
 
 def run_stage(name: str, settings: Settings) -> None:
@@ -102,7 +104,8 @@ def run_stage(name: str, settings: Settings) -> None:
     stop_on_signals(stop)
     module = import_module(SERVERS[name] if name in SERVERS else MAKERS[name][0])
     if name not in SERVERS:
-        import_module("tidegate.stream.runner")
+        for early in _EARLY:
+            import_module(early)
     opened(stop)
     if stop.is_set():
         return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.bundles.bundle import Bundle
 from model.bundles.manifest import Manifest, read_manifest
 from tidegate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model.bundles.bundle import Bundle
 
 Change = tuple[object, object]
 
@@ -46,6 +48,8 @@ def find(folder: Path, prefix: str) -> Bundle:
             f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
             f"{names or 'none: run `tidegate train`'}"
         )
+    from model.bundles.bundle import Bundle  # with numba, 0.6 s: who lists bundles does without
+
     return Bundle.load(found[0])
 
 

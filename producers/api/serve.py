@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from producers.api.app import create_app
 from tidegate.host.wsgi import serve as serve_wsgi
 from tidegate.settings import Settings
 
@@ -18,6 +19,4 @@ def serve(settings: Settings) -> None:
     """Serve until SIGTERM. The worker reads its settings from the environment, so they must be
     there.
     """
-    serve_wsgi(
-        "producers.api.app:create_app", settings.host, settings.port, threads=THREADS, drain=DRAIN
-    )
+    serve_wsgi(create_app, settings.host, settings.port, threads=THREADS, drain=DRAIN)

@@ -9,23 +9,24 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module
+from functools import partial
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 _PR_SET_PDEATHSIG = 1
+CreateApp = Callable[[], Callable[..., object]]
 
 
-def serve(target: str, host: str, port: int, *, threads: int, drain: int) -> None:
-    """Serve the factory `MODULE:NAME` until SIGTERM or SIGINT; then finish what is under way, at
-    most `drain` s.
+def serve(create_app: CreateApp, host: str, port: int, *, threads: int, drain: int) -> None:
+    """Serve what `create_app` makes in the worker until SIGTERM or SIGINT.
 
-    `threads` is how many requests run at a time; four times as many may queue.
+    Then finish what is under way, at most `drain` s. `threads` is how many requests run at a time;
+    four times as many may queue.
     """
     Granian(
-        target,
+        f"{create_app.__module__}:{create_app.__name__}",
         address=host,
         port=port,
         interface=Interfaces.WSGI,
@@ -40,16 +41,14 @@ def serve(target: str, host: str, port: int, *, threads: int, drain: int) -> Non
         log_level=LogLevels.warning,
         respawn_failed_workers=False,
         workers_kill_timeout=drain,
-    ).serve(target_loader=_load)
+    ).serve(target_loader=partial(_load, create_app))
 
 
-def _load(target: str) -> Callable[..., object]:
+def _load(create_app: CreateApp, _target: str) -> Callable[..., object]:
     """In the worker: a worker must not outlive the process that the supervisor knows."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    module, _, name = target.partition(":")
-    factory: Callable[[], Callable[..., object]] = getattr(import_module(module), name)
-    application = factory()
+    application = create_app()
     gc.freeze()  # what was made until now stays; the collector would walk it again and again
     gc.set_threshold(20_000, 20, 50)
     return application
