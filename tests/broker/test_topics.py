@@ -146,6 +146,20 @@ def test_health_answers_and_beats() -> None:
     )
 
 
+def test_a_process_that_becomes_ready_says_so_at_once() -> None:
+    broker, progress = MemoryBroker({"status": 1}), Progress([0])
+    health = Health("p", "score", broker.producer(), lambda: progress, every=3600).start()
+
+    def restored() -> list[bool]:
+        beats = broker.committed_records("status")
+        return [decode_heartbeat(record.value or b"").restored for _, _, record in beats]
+
+    eventually(lambda: restored() == [False])
+    progress.restored = True
+    eventually(lambda: restored() == [False, True])
+    health.close()
+
+
 def test_logs_are_json_with_the_extras() -> None:
     record = logging.makeLogRecord(
         {

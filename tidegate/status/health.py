@@ -9,6 +9,7 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,8 @@ from tidegate.stream.runner import Progress
 
 _LOG = logging.getLogger(__name__)
 STATUS = "status"
+_GLANCE = 0.1
+"""Seconds between two looks at whether the process is ready."""
 
 
 class Health:
@@ -103,8 +106,13 @@ class Health:
         )
 
     def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            self._send()
+        """Every second, and at once when the process has become ready, or no longer is."""
+        ready, due = None, 0.0
+        while not self._stop.wait(_GLANCE):
+            restored = self._progress().restored
+            if restored != ready or time.monotonic() >= due:
+                ready, due = restored, time.monotonic() + self._every
+                self._send()
 
     def _send(self, *, stopping: bool = False) -> None:
         try:
