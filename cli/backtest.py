@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from cli.options import Db, Json, Kafka, Label, Profile, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    LabelOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+)
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
@@ -142,7 +150,7 @@ ReportFolder = Annotated[
 
 def backtest(
     data: Data = None,
-    profile: Profile = "",
+    profile: ProfileOption = "",
     fold: Folds = None,
     split: Split = 0.0,
     models: Models = None,
@@ -150,7 +158,7 @@ def backtest(
     weeks: Weeks = 8,
     seed: Seed = 0,
     without_verdicts: Blind = False,
-    label: Label = "",
+    label: LabelOption = "",
     bundle: Bundle = "",
     thresholds: Thresholds = "",
     champion: Champion = "",
@@ -159,9 +167,9 @@ def backtest(
     until: Until = "",
     capacity: Capacity = 100,
     report: ReportFolder = None,
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Train and score past weeks as if it were then: a label counts only once it is as old as the
     label delay.

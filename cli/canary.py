@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 Bundle = Annotated[str, typer.Argument(metavar="[HASH]", help="A bundle's hash, or how it begins.")]
@@ -30,10 +30,10 @@ def canary(
     bundle: Bundle = "",
     share: Share = 0.05,
     off: Off = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Let a bundle decide for a share of the accounts; without HASH, show what it and the champion
     decided since.
@@ -56,7 +56,7 @@ def canary(
 
 def _set(
     settings: Settings,
-    profile: LoadedProfile,
+    profile: Profile,
     broker: KafkaBroker,
     bundle: str,
     share: float,
@@ -74,9 +74,7 @@ def _set(
         typer.echo(f"canary: {found}, for {share:.1%} of the accounts" if found else "canary: none")
 
 
-def _compare(
-    settings: Settings, profile: LoadedProfile, broker: KafkaBroker, as_json: bool
-) -> None:
+def _compare(settings: Settings, profile: Profile, broker: KafkaBroker, as_json: bool) -> None:
     from db.comparison import compare_canary
 
     compared = compare_canary(profile, settings.db_url, broker)

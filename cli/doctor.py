@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -27,7 +27,12 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
+def doctor(
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Check Python, Java, disk, ports, Kafka, database, profile and topics; exit code 1 when one is
     bad.
 

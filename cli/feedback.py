@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Json, Label, Profile, print_json, settings_with
+from cli.options import JsonOption, LabelOption, ProfileOption, print_json, settings_with
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
@@ -26,11 +26,11 @@ Url = Annotated[
 
 def feedback(
     file: File,
-    label: Label = "",
+    label: LabelOption = "",
     source: Source = "file",
-    profile: Profile = "",
+    profile: ProfileOption = "",
     url: Url = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Post the verdicts of a file. Rows without one are passed over; the same file again changes
     nothing.

@@ -14,16 +14,16 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from tidegate.settings import Settings
 
-Profile = Annotated[
+ProfileOption = Annotated[
     str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")
 ]
-Kafka = Annotated[
+KafkaOption = Annotated[
     str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")
 ]
-Db = Annotated[
+DbOption = Annotated[
     str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")
 ]
-Label = Annotated[
+LabelOption = Annotated[
     str,
     typer.Option(
         "--label",
@@ -31,7 +31,7 @@ Label = Annotated[
         "`label`.",
     ),
 ]
-Mlflow = Annotated[
+MlflowOption = Annotated[
     str,
     typer.Option(
         "--mlflow",
@@ -39,7 +39,7 @@ Mlflow = Annotated[
         help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def settings_with(**options: str) -> Settings:

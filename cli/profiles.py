@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Json, print_json
+from cli.options import JsonOption, print_json
 
 app = typer.Typer(no_args_is_help=True, help="Check a profile.")
 File = Annotated[
@@ -20,7 +20,7 @@ def _group() -> None:
 
 
 @app.command()
-def check(file: File, as_json: Json = False) -> None:
+def check(file: File, as_json: JsonOption = False) -> None:
     """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field,
     expectation.
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from model.evaluation.verdict_quality import Decided, Line, Recall
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 Days = Annotated[
@@ -30,10 +30,10 @@ def register(app: typer.Typer) -> None:
 def quality(
     days: Days = 90.0,
     pending: Pending = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Show verdicts and precision by the age of the transactions, and recall, from a sample of the
     approved ones.
@@ -61,7 +61,7 @@ def quality(
         _show(lines, found)
 
 
-def _read(settings: Settings, profile: LoadedProfile, days: float) -> tuple[list[str], Decided]:
+def _read(settings: Settings, profile: Profile, days: float) -> tuple[list[str], Decided]:
     import numpy as np
 
     from db.store import Store

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 import typer
 
-from cli.options import Json, Kafka, Profile, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
 Reason = Annotated[
@@ -37,8 +37,8 @@ Attempts = Annotated[
 
 
 def redrive(
-    profile: Profile = "",
-    kafka: Kafka = "",
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
     reason: Reason = "",
     stage: StageName = "",
     since: Since = "",
@@ -48,7 +48,7 @@ def redrive(
     most: Most = 0,
     policy: Policy = "stop",
     attempts: Attempts = 5,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Put dead letters back to the topic of the stage that failed, each at most once.
 

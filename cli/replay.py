@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The transaction's id.")]
 
@@ -17,7 +17,11 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False
+    transaction_id: Id,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Compute a decision again from the log and compare it bit by bit; exit code 1 when something
     differs.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
@@ -20,7 +20,12 @@ def register(app: typer.Typer) -> None:
     app.command()(rescore)
 
 
-def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
+def rescore(
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
+) -> None:
     """Score rows that lack a detector's score again, as a revision beside each; no decision
     changes.
 

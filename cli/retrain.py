@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from cli.options import Db, Json, Kafka, Label, Mlflow, Profile, period, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    LabelOption,
+    MlflowOption,
+    ProfileOption,
+    period,
+    print_json,
+    settings_with,
+)
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
@@ -60,18 +70,18 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstr
 
 
 def retrain(
-    profile: Profile = "",
+    profile: ProfileOption = "",
     data: File = None,
-    label: Label = "",
+    label: LabelOption = "",
     since: Since = "",
     until: Until = "",
     unlabelled: Unlabelled = "",
     margin: Margin = "",
     seed: Seed = 0,
-    kafka: Kafka = "",
-    db: Db = "",
-    mlflow: Mlflow = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    mlflow: MlflowOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Check new data, train a challenger, and promote it only if it is better than the champion on
     mature labels.

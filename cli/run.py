@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Db, Kafka, Profile, settings_with
+from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError
 
 Stage = Annotated[
@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def run(stage: Stage, profile: Profile = "", kafka: Kafka = "", db: Db = "") -> None:
+def run(
+    stage: Stage, profile: ProfileOption = "", kafka: KafkaOption = "", db: DbOption = ""
+) -> None:
     """Run one stage in the foreground until SIGTERM. Start it as often as its topic has partitions.
 
     Exit code 78: a restart would not help; read the last line.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.host.gate import stop_on_signals
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ Restart = Annotated[
 
 def send(
     file: File,
-    profile: Profile = "",
+    profile: ProfileOption = "",
     url: Url = "",
     rate: Rate = 0.0,
     limit: Limit = 0,
     no_wait: NoWait = False,
     restart: Restart = False,
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Send a file, and wait until every transaction is a row or a dead letter. An interrupted run
     can be resumed.

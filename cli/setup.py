@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Kafka, Profile, settings_with
+from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 _SECONDS = 60.0
@@ -36,7 +36,9 @@ def register(app: typer.Typer) -> None:
     app.command()(setup)
 
 
-def setup(profile: Profile = "", kafka: Kafka = "", db: Db = "", models: Models = None) -> None:
+def setup(
+    profile: ProfileOption = "", kafka: KafkaOption = "", db: DbOption = "", models: Models = None
+) -> None:
     """Create topics and tables, and a first model if there is none; for clusters, where `tidegate
     up` does not run.
 
@@ -75,7 +77,7 @@ def _insist(what: str, step: Callable[[], None]) -> None:
             return
 
 
-def _first_bundle(settings: Settings, profile: LoadedProfile, models: Path | None) -> None:
+def _first_bundle(settings: Settings, profile: Profile, models: Path | None) -> None:
     from cli.running import steps as bootstrap
     from tidegate.host.spawn import tidegate
 
@@ -89,7 +91,7 @@ def _first_bundle(settings: Settings, profile: LoadedProfile, models: Path | Non
         raise ConfigError("training the first model failed: what it said stands above")
 
 
-def _given(models: Path, profile: LoadedProfile) -> Path | None:
+def _given(models: Path, profile: Profile) -> Path | None:
     """The bundle of this profile in a folder of bundles, if there is one."""
     for manifest in sorted(models.glob("*/manifest.json")):
         if json.loads(manifest.read_text())["profile_hash"] == profile.hash.decode():

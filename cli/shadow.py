@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 def shadow(
     bundle: Bundle = "",
     off: Off = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Let a bundle score the live stream beside the champion, without deciding anything.
 
@@ -58,10 +58,10 @@ def shadow(
 
 def compare(
     capacity: Capacity = 100,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Compare the shadow with the champion on the rows that both scored: agreement, and precision
     where verdicts are.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Json, Kafka, Profile, print_json, ranges, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, ranges, settings_with
 
 if TYPE_CHECKING:
     from tidegate.messages.documents import Heartbeat
@@ -17,7 +17,9 @@ def register(app: typer.Typer) -> None:
     app.command()(status)
 
 
-def status(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
+def status(
+    profile: ProfileOption = "", kafka: KafkaOption = "", as_json: JsonOption = False
+) -> None:
     """Show every process that gave a sign of life in the last 5 s. Exit code 1 unless every stage
     is ready.
 
