@@ -12,6 +12,7 @@ import typer
 from cli import (
     backtest,
     canary,
+    dead_letters,
     doctor,
     feedback,
     learner,
@@ -54,7 +55,7 @@ for data_command in (
     redrive.redrive,
 ):
     app.command()(data_command)
-for command in (doctor, replay, rescore, quality):
+for command in (dead_letters, doctor, replay, rescore, quality):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

@@ -26,6 +26,7 @@ COMMANDS = [
     ["backtest"],
     ["retrain"],
     ["redrive"],
+    ["dead-letters"],
     ["doctor"],
     ["replay"],
     ["rescore"],
