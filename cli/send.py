@@ -138,6 +138,7 @@ def _words(sent: Sent, interrupted: bool) -> str:
             f"{sent.rows:,} rows and {sent.dead_letters:,} dead letters of {sent.distinct:,} "
             "transactions"
         )
+    lines += [f"note: {remark}" for remark in sent.remarks]
     if sent.unknown_columns:
         lines.append(
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
