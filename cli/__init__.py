@@ -33,6 +33,7 @@ from cli import (
     train,
     up,
 )
+from cli.options import typeable
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(
@@ -69,14 +70,13 @@ def main() -> None:
     """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would
     not help.
     """
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # people get answers; processes set up their own logs
+    # people get answers; processes set up their own logs
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except (ConfigError, Stop) as error:
-        sys.stderr.write(f"tidegate: {error}\n")
+        sys.stderr.write(f"tidegate: {typeable(str(error))}\n")
         sys.exit(EXIT_CONFIG)
     except TidegateError as error:
-        sys.stderr.write(f"tidegate: {error}\n")
+        sys.stderr.write(f"tidegate: {typeable(str(error))}\n")
         sys.exit(1)

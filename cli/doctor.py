@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    typeable,
+)
 from tidegate.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -45,7 +53,7 @@ def doctor(
     else:
         for result in results:
             mark = typer.style("ok ", fg="green") if result["ok"] else typer.style("bad", fg="red")
-            typer.echo(f"{mark}  {result['check']:9} {result['says']}")
+            typer.echo(f"{mark}  {result['check']:9} {typeable(str(result['says']))}")
     if not all(result["ok"] for result in results):
         raise typer.Exit(1)
 

@@ -15,6 +15,7 @@ from cli.options import (
     ProfileOption,
     print_json,
     settings_with,
+    typeable,
 )
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
@@ -79,7 +80,7 @@ def feedback(
     if as_json:
         print_json(_facts(known, outcome))
     else:
-        typer.echo("\n".join(lines(known, outcome)))
+        typer.echo(typeable("\n".join(lines(known, outcome))))
         if interrupted:
             typer.echo("interrupted; the same command waits again")
     if interrupted or (outcome and (outcome.unknown or outcome.refused)):

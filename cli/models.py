@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with, typeable
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
@@ -46,7 +46,7 @@ def list_(
             f"{row['fault'] or _metrics(row['metrics'])}"
         )
     if not rows:
-        typer.echo("no bundle yet: run `tidegate train`")
+        typer.echo(typeable("no bundle yet: run `tidegate train`"))
 
 
 @app.command()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -96,3 +100,18 @@ def ranges(numbers: list[int]) -> str:
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, default=str))
+
+
+@cache
+def command_name() -> str:
+    """How this very command is typed here: `tidegate`, or its path where that is not on PATH."""
+    own = Path(sys.executable).parent / "tidegate"
+    on_path = shutil.which("tidegate")
+    if not own.exists() or (on_path and own.samefile(on_path)):
+        return "tidegate"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+
+
+def typeable(text: str) -> str:
+    """The text with every hint like `tidegate status` as it can be typed here."""
+    return text.replace("`tidegate ", f"`{command_name()} ")

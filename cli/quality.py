@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    typeable,
+)
 
 if TYPE_CHECKING:
     from model.evaluation.verdict_quality import Decided, Line, Recall
@@ -108,7 +116,7 @@ def _show(lines: list[Line], found: Recall | None) -> None:
     console = Console()
     console.print(table)
     console.print(
-        "recall: not known yet; `tidegate quality --pending` lists whom to review"
+        typeable("recall: not known yet; `tidegate quality --pending` lists whom to review")
         if found is None
         else f"recall {found.estimate:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}; "
         f"{found.reviewed:,} of the {found.sampled:,} approved transactions in the sample are "

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import http.client
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from cli.options import ranges
+from cli.options import command_name, ranges
 from cli.running.sample import curl_line
 from tidegate.host.process import Child
 
@@ -94,6 +95,11 @@ class Screen:
             f"http://{host}:{settings.dashboard_port} (dashboard)"
         )
         self._console.print("try:   " + curl_line(settings, self._profile), markup=False)
+        name = command_name()
+        self._console.print(f"look:  {name} status", markup=False)
+        if name != "tidegate":
+            activate = Path(name).with_name("activate")
+            self._console.print(f"       (plain tidegate after: source {activate})", markup=False)
 
     def _table(self, supervisor: Supervisor, beats: dict[str, Heartbeat]) -> Table:
         address = f"http://{self._settings.host}:{self._settings.port}"

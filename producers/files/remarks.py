@@ -58,7 +58,7 @@ class Remarks:
         if self.in_1970:
             said.append(
                 f"{self.in_1970:,} of {self.rows:,} rows have a {self._time} in 1970: a number is "
-                "taken for seconds since 1970-01-01; counted from elsewhere, or in another unit, it "
-                "makes windows and label delay wrong"
+                "taken for seconds since 1970-01-01; in another unit, or counted from elsewhere, "
+                "it makes windows and label delay wrong"
             )
         return said
