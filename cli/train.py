@@ -88,7 +88,7 @@ def train(
     check_installed(loaded.models.names)
     tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
     found: list[Quality] = []
-    with progress_bar("training") as progress:
+    with progress_bar("training", quiet=as_json) as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
         bundle = train_bundle(
             loaded, frame, labels, settings.bundles_dir, progress, seed, found.append

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from cli.running import steps as bootstrap
-from cli.running.handover import check_profile
+from cli.running.first_model import FirstModel
+from cli.running.handover import changes_profile, check_profile
 from cli.running.processes import broker_child, children
 from cli.running.screen import Screen
 from tidegate.errors import ConfigError, Retry
 from tidegate.host import jars
 from tidegate.host.embedded import aot_cache
+from tidegate.host.exits import Exits
 from tidegate.host.process import Child
-from tidegate.host.spawn import guarded, tidegate
+from tidegate.host.spawn import guarded
 from tidegate.host.supervisor import Supervisor, check_disk, check_ports, locked
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
@@ -42,8 +44,8 @@ class Launch:
         self.profile = load_profile(settings.profile)
         self.children = children(settings, self.profile, scales, simulate)
         self.warming = Child("warm-up", [sys.executable, "-m", "tidegate.host.warm"], settings.home)
-        self.training: subprocess.Popen[bytes] | None = None
         self.screen = Screen(settings, self.profile)
+        self.first_model = FirstModel(settings, self.profile, self.screen.note)
 
     def run(self) -> int:
         """Start, stay up until a signal, drain. Returns the exit code; raises ConfigError when
@@ -57,7 +59,13 @@ class Launch:
         with locked(home):
             check_disk(home)
             check_ports(self._ports())
-            supervisor = Supervisor(self.children, None, self.screen.changed)
+            exits = Exits(home)
+
+            def changed(child: Child) -> None:
+                self.screen.changed(child)
+                exits.note(child)
+
+            supervisor = Supervisor(self.children, None, changed)
             supervisor.install_signals()
             try:
                 self._start(supervisor)
@@ -67,6 +75,7 @@ class Launch:
             finally:
                 self.screen.close()
                 self.screen.note("stopping: entrances first, then stage by stage")
+                self.first_model.stop()
                 self.warming.ask()
                 supervisor.drain()
                 self.warming.end(time.monotonic())
@@ -86,7 +95,9 @@ class Launch:
         )
 
     def _start(self, supervisor: Supervisor) -> None:
-        self.training = self._train()
+        changed = changes_profile(self.settings, self.profile)
+        if not changed:
+            self.first_model.start()
         self._start_broker(supervisor)
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
@@ -99,25 +110,14 @@ class Launch:
         )
         self._when_up(supervisor, lambda: bootstrap.make_topics(self.settings))
         self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
-        self._await(supervisor, self._trained, _TRAINING_SECONDS, "training takes too long")
+        if changed:  # it may have been refused: only now is a training worth its time
+            self.first_model.start()
+        self._await(
+            supervisor, self.first_model.ready, _TRAINING_SECONDS, "training takes too long"
+        )
         self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
         for child in self.children:
             child.release()
-
-    def _train(self) -> subprocess.Popen[bytes] | None:
-        if bootstrap.has_bundle(self.settings, self.profile):
-            return None
-        self.screen.note("training the first model on the profile's history")
-        return subprocess.Popen(guarded(tidegate("train")))  # noqa: S603 - our own command
-
-    def _trained(self) -> bool:
-        """Whether there is a model. Raises ConfigError when training failed."""
-        if self.training is None:
-            return True
-        code = self.training.poll()
-        if code:
-            raise ConfigError(f"training the first model failed with exit code {code}")
-        return code == 0
 
     def _start_broker(self, supervisor: Supervisor) -> None:
         if self.settings.kafka:
@@ -184,7 +184,7 @@ class Launch:
             supervisor.watch()
             if supervisor.stopping:
                 raise _Interrupted
-            self._trained()  # a training that failed ends all waiting
+            self.first_model.ready()  # a training that failed ends all waiting
             broker = supervisor.broker
             if time.monotonic() > deadline:
                 raise Retry(
