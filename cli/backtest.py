@@ -185,7 +185,7 @@ def backtest(
     """
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     if bundle:
-        from cli.candidate import Order, judge
+        from cli.challenger import Order, judge
 
         if fold or split or models:
             raise ConfigError("--bundle trains nothing: leave out --fold, --split and --models")
