@@ -27,7 +27,7 @@ _READING, _DECIDING = 0.6, 0.95
 """Shares of the work after reading, and after deciding."""
 
 
-class Order(NamedTuple):
+class BundleBacktest(NamedTuple):
     """What is asked for, as the options say it."""
 
     bundle: str
@@ -42,51 +42,53 @@ class Order(NamedTuple):
     folder: Path
 
 
-def judge(settings: Settings, order: Order, as_json: bool) -> None:
+def decide_past(settings: Settings, asked: BundleBacktest, as_json: bool) -> None:
     """Decide, compare, and write the report. Raises ConfigError for what cannot be done, Retry for
     what is away.
     """
     import msgspec
 
+    from model.evaluation.html import write
+
+    if asked.data and asked.topic:
+        raise ConfigError("give --data FILE or --topic, or neither for the database's rows")
+    began = time.perf_counter()
+    with progress_bar("backtest", quiet=as_json) as progress:
+        report, transactions = _compare(settings, asked, progress)
+        seconds = time.perf_counter() - began
+        report.seconds = round(seconds, 1)
+        report.per_second = round(transactions / seconds)
+        write(asked.folder, report)
+    if as_json:
+        print_json(msgspec.to_builtins(report))
+    else:
+        _show(report, asked.folder)
+
+
+def _compare(settings: Settings, asked: BundleBacktest, progress: Progress) -> tuple[Report, int]:
+    """What challenger and champion decide of the same transactions, and how many these are with
+    those before them.
+    """
     from model.evaluation.cases import Span
     from model.evaluation.decide_again import decide_again
-    from model.evaluation.html import write
     from model.evaluation.report import compare
     from tidegate.profile import load_profile
 
-    if order.data and order.topic:
-        raise ConfigError("give --data FILE or --topic, or neither for the database's rows")
-    loaded, span, began = (
-        load_profile(settings.profile),
-        Span(*period(order.since, order.until)),
-        time.perf_counter(),
+    profile = load_profile(settings.profile)
+    span = Span(*period(asked.since, asked.until))
+    challenger = bundle_of(settings, profile, asked.bundle)
+    if asked.thresholds:
+        challenger = challenger.with_thresholds(thresholds_of(asked.thresholds))
+    cases, champion = _champion(settings, profile, asked, span, progress)
+    decided = decide_again(
+        profile,
+        challenger,
+        cases,
+        _share_of(progress, (_READING + _DECIDING) / 2, _DECIDING),
+        f"challenger {challenger.hash}",
     )
-    candidate = bundle_of(settings, loaded, order.bundle)
-    if order.thresholds:
-        candidate = candidate.with_thresholds(thresholds_of(order.thresholds))
-    other = (
-        bundle_of(settings, loaded, order.champion or "champion")
-        if (order.champion or order.data or order.topic)
-        else None
-    )
-    with progress_bar("backtest", quiet=as_json) as progress:
-        cases, champion = _champion(settings, loaded, order, span, other, progress)
-        made = decide_again(
-            loaded,
-            candidate,
-            cases,
-            _part(progress, (_READING + _DECIDING) / 2, _DECIDING),
-            f"candidate {candidate.hash}",
-        )
-        progress(_DECIDING, "report")
-        found = compare(loaded, cases, champion, made, order.capacity)
-        found.seconds = round(time.perf_counter() - began, 1)
-        found.per_second = round(len(cases.ids) / (time.perf_counter() - began))
-        write(order.folder, found)
-    if as_json:
-        print_json(msgspec.to_builtins(found))
-    else:
-        _show(found, order.folder)
+    progress(_DECIDING, "report")
+    return compare(profile, cases, champion, decided, asked.capacity), len(cases.ids)
 
 
 def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
@@ -106,13 +108,12 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
                 "--champion"
             )
         name = current.champion.bundle
-    found = (
-        Bundle.load(Path(name))
-        if (Path(name) / "manifest.json").is_file()
-        else find(settings.bundles_dir, name)
-    )
-    promotable(found, profile.hash.decode())
-    return found
+    if (Path(name) / "manifest.json").is_file():
+        bundle = Bundle.load(Path(name))
+    else:
+        bundle = find(settings.bundles_dir, name)
+    promotable(bundle, profile.hash.decode())
+    return bundle
 
 
 def thresholds_of(text: str) -> dict[str, float]:
@@ -139,39 +140,39 @@ def _broker(settings: Settings) -> KafkaBroker:
 def _champion(
     settings: Settings,
     profile: Profile,
-    order: Order,
+    asked: BundleBacktest,
     span: Span,
-    other: Bundle | None,
     progress: Progress,
 ) -> tuple[Cases, Side]:
-    """The transactions, and what the other bundle decides of them; without one, what was decided in
-    its time.
+    """The transactions, and what the champion decides of them: for rows of the database, unless a
+    champion is named, what was decided in its time.
     """
     from model.evaluation.decide_again import decide_again
 
-    if other is None:
+    if not (asked.champion or asked.data or asked.topic):
         cases, decided = _rows(settings, profile, span, progress)
         _check(cases)
         return cases, decided
-    cases = _read(settings, profile, order, span, _part(progress, 0.0, _READING))
+    champion = bundle_of(settings, profile, asked.champion or "champion")
+    cases = _read(settings, profile, asked, span, _share_of(progress, 0.0, _READING))
     _check(cases)
     return cases, decide_again(
         profile,
-        other,
+        champion,
         cases,
-        _part(progress, _READING, (_READING + _DECIDING) / 2),
-        f"champion {other.hash}",
+        _share_of(progress, _READING, (_READING + _DECIDING) / 2),
+        f"champion {champion.hash}",
     )
 
 
 def _read(
-    settings: Settings, profile: Profile, order: Order, span: Span, progress: Progress
+    settings: Settings, profile: Profile, asked: BundleBacktest, span: Span, progress: Progress
 ) -> Cases:
     from model.evaluation.cases import from_file, from_topic
 
-    if order.data:
-        return from_file(profile, order.data, order.label, span, progress)
-    if order.topic:
+    if asked.data:
+        return from_file(profile, asked.data, asked.label, span, progress)
+    if asked.topic:
         return from_topic(profile, _broker(settings), span, progress)
     return _rows(settings, profile, span, progress)[0]
 
@@ -185,7 +186,7 @@ def _rows(
     return from_database(profile, settings, _broker(settings), span)
 
 
-def _part(progress: Progress, start: float, end: float) -> Progress:
+def _share_of(progress: Progress, start: float, end: float) -> Progress:
     """Progress of a part of the work."""
     return lambda share, what: progress(start + (end - start) * share, what)
 
@@ -201,47 +202,44 @@ def _check(cases: Cases) -> None:
         )
 
 
-def _show(found: Report, folder: Path) -> None:
+def _show(report: Report, folder: Path) -> None:
     typer.echo(
-        f"{found.rows:,} of {found.read:,} transactions decided ({found.source}), "
-        f"{found.verdicts:,} verdicts, "
-        f"{found.frauds:,} frauds; {found.rejected:,} refused, {found.duplicates:,} sent again"
+        f"{report.rows:,} of {report.read:,} transactions decided ({report.source}), "
+        f"{report.verdicts:,} verdicts, {report.frauds:,} frauds; {report.rejected:,} refused, "
+        f"{report.duplicates:,} sent again"
     )
-    for side in (found.champion, found.candidate):
+    for side in (report.champion, report.candidate):
         typer.echo(f"{side.name}: {_words(side)}")
-    typer.echo(f"decided otherwise: {found.disagreements.rows:,}")
-    for warning in found.warnings:
+    typer.echo(f"decided otherwise: {report.disagreements.rows:,}")
+    for warning in report.warnings:
         typer.echo(f"note: {warning}")
     typer.echo(
-        f"report in {folder / 'report.html'}, {found.seconds:.0f} s, "
-        f"{found.per_second:,.0f} transactions a second"
+        f"report in {folder / 'report.html'}, {report.seconds:.0f} s, "
+        f"{report.per_second:,.0f} transactions a second"
     )
 
 
 def _words(side: Figures) -> str:
-    parts = (
-        [
-            f"average precision {side.metrics['average_precision']:.3f}, AUC "
-            f"{side.metrics['auc']:.3f}"
-        ]
-        if "auc" in side.metrics
-        else []
-    )
-    parts += [
-        f"{name} {_rates(one)}"
-        for name, one in (("flagged", side.at_review), ("blocked", side.at_block))
-    ]
+    """One line of figures, those that are known."""
+    words = []
+    if "auc" in side.metrics:
+        precision, auc = side.metrics["average_precision"], side.metrics["auc"]
+        words.append(f"average precision {precision:.3f}, AUC {auc:.3f}")
+    words.append(f"flagged {_rates(side.at_review)}")
+    words.append(f"blocked {_rates(side.at_block)}")
     if side.reviews.recall is not None:
-        parts.append(f"{side.reviews.per_day:,} reviews a day find {side.reviews.recall:.1%}")
+        words.append(f"{side.reviews.per_day:,} reviews a day find {side.reviews.recall:.1%}")
     if side.money:
-        parts.append(f"saved {side.money.saved:,.2f}, lost {side.money.lost:,.2f}")
-    return "; ".join([*parts, f"good customers blocked {side.good_customers_blocked:,}"])
+        words.append(f"saved {side.money.saved:,.2f}, lost {side.money.lost:,.2f}")
+    words.append(f"good customers blocked {side.good_customers_blocked:,}")
+    return "; ".join(words)
 
 
-def _rates(one: Confusion) -> str:
-    precision, recall = (
-        "unknown" if value is None else f"{value:.1%}" for value in (one.precision, one.recall)
-    )
-    return (
-        f"{one.flagged_frauds + one.flagged_legitimate:,} (precision {precision}, recall {recall})"
-    )
+def _rates(confusion: Confusion) -> str:
+    flagged = confusion.flagged_frauds + confusion.flagged_legitimate
+    precision, recall = _percent(confusion.precision), _percent(confusion.recall)
+    return f"{flagged:,} (precision {precision}, recall {recall})"
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{share:.1%}"
