@@ -1,5 +1,6 @@
-"""The `tidegate` command. Commands import what they need when they run, so that `--help` answers at
-once.
+"""The `tidegate` command.
+
+Commands import what they need when they run, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -67,8 +68,9 @@ app.add_typer(learner.app, name="learner")
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would
-    not help.
+    """Run a command; an error raised on purpose ends it with one clear line.
+
+    Exit code 78 means that a restart would not help.
     """
     # people get answers; processes set up their own logs
     logging.getLogger().addHandler(logging.NullHandler())

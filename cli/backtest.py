@@ -1,6 +1,4 @@
-"""`tidegate backtest`: what models would have scored then, or a finished bundle would have
-decided.
-"""
+"""`tidegate backtest`: what models would have scored, or a finished bundle decided, in the past."""
 
 from __future__ import annotations
 
@@ -163,8 +161,9 @@ def backtest(
     db: DbOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Train and score past weeks as if it were then: a label counts only once it is as old as the
-    label delay.
+    """Train and score past weeks as if it were then.
+
+    A label counts only once it is as old as the label delay.
 
     With --bundle nothing is trained: a finished bundle decides the transactions of a file (--data),
     of the raw topic (--topic) or the rows of the database, and a report compares it with the

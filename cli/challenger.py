@@ -43,8 +43,9 @@ class BundleBacktest(NamedTuple):
 
 
 def decide_past(settings: Settings, asked: BundleBacktest, as_json: bool) -> None:
-    """Decide, compare, and write the report. Raises ConfigError for what cannot be done, Retry for
-    what is away.
+    """Decide, compare, and write the report.
+
+    Raises ConfigError for what cannot be done, Retry for what is away.
     """
     import msgspec
 
@@ -66,8 +67,9 @@ def decide_past(settings: Settings, asked: BundleBacktest, as_json: bool) -> Non
 
 
 def _compare(settings: Settings, asked: BundleBacktest, progress: Progress) -> tuple[Report, int]:
-    """What challenger and champion decide of the same transactions, and how many these are with
-    those before them.
+    """What challenger and champion decide of the same transactions.
+
+    The number counts these transactions and those before them, which only fill windows.
     """
     from model.evaluation.cases import Span
     from model.evaluation.decide_again import decide_again
@@ -92,8 +94,9 @@ def _compare(settings: Settings, asked: BundleBacktest, progress: Progress) -> t
 
 
 def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
-    """A bundle by its hash, its folder, or as the champion. Raises ConfigError; Retry when Kafka is
-    asked and away.
+    """A bundle by its hash, by its folder, or as the champion.
+
+    Raises ConfigError when there is none, Retry when Kafka is asked and away.
     """
     from model.bundles.bundle import Bundle
     from model.bundles.catalog import find, promotable
@@ -144,8 +147,9 @@ def _champion(
     span: Span,
     progress: Progress,
 ) -> tuple[Cases, Side]:
-    """The transactions, and what the champion decides of them: for rows of the database, unless a
-    champion is named, what was decided in its time.
+    """The transactions, and what the champion decides of them.
+
+    Rows of the database were decided in their time; that counts unless a champion is named.
     """
     from model.evaluation.decide_again import decide_again
 

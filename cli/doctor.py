@@ -41,8 +41,9 @@ def doctor(
     db: DbOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check Python, Java, disk, ports, Kafka, database, profile and topics; exit code 1 when one is
-    bad.
+    """Check Python, Java, disk, ports, Kafka, database, profile and topics.
+
+    Exit code 1 when one is bad.
 
     Example: [bold]tidegate doctor --kafka broker-1:9092[/bold]
     """

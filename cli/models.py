@@ -40,7 +40,9 @@ def list_(
         print_json(rows)
         return
     for row in rows:
-        mark = "champion" if row["champion"] else "" if row["this_profile"] else "other profile"
+        mark = "" if row["this_profile"] else "other profile"
+        if row["champion"]:
+            mark = "champion"
         typer.echo(
             f"{row['bundle']}  {row['profile']:<12} {mark:<14} "
             f"{row['fault'] or _metrics(row['metrics'])}"
@@ -66,14 +68,16 @@ def show(bundle: Hash, profile: ProfileOption = "", as_json: JsonOption = False)
 
 
 @app.command()
-def diff(one: Hash, other: Hash, profile: ProfileOption = "", as_json: JsonOption = False) -> None:
+def diff(
+    first: Hash, second: Hash, profile: ProfileOption = "", as_json: JsonOption = False
+) -> None:
     """Show what differs between two bundles.
 
     Example: [bold]tidegate models diff 3f2a 91bc[/bold]
     """
     from model.bundles.catalog import differences
 
-    changes = differences(_find(profile, one).manifest, _find(profile, other).manifest)
+    changes = differences(_find(profile, first).manifest, _find(profile, second).manifest)
     if as_json:
         print_json(changes)
     else:
@@ -172,8 +176,9 @@ def _switch(
     wait: float,
     as_json: bool,
 ) -> None:
-    """Promote, and wait until every live scorer says that it scores with the bundle. Raises Retry
-    when one does not.
+    """Promote, and wait until every live scorer scores with the bundle.
+
+    Raises Retry when one does not.
     """
     from model.bundles.promotion import promote as promote_bundle
 
@@ -189,14 +194,10 @@ def _switch(
             }
         )
     else:
-        said = (
-            f"; {len(scorers)} scorers use it"
-            if scorers
-            else "; no scorer runs now"
-            if wait
-            else ""
-        )
-        typer.echo(f"champion: {bundle}{said}")
+        used = ""
+        if wait:
+            used = f"; {len(scorers)} scorers use it" if scorers else "; no scorer runs now"
+        typer.echo(f"champion: {bundle}{used}")
 
 
 def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: float) -> list[str]:

@@ -34,10 +34,10 @@ def run(
     Example: [bold]tidegate run score --kafka broker-1:9092 --db
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
-    from cli.running import stages as wiring
+    from cli.running import stages
 
-    if stage not in wiring.RUNNABLE:
+    if stage not in stages.RUNNABLE:
         raise ConfigError(
-            f"there is no stage {stage!r}: choose one of {', '.join(wiring.RUNNABLE)}"
+            f"there is no stage {stage!r}: choose one of {', '.join(stages.RUNNABLE)}"
         )
-    wiring.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))
+    stages.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))

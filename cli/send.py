@@ -42,8 +42,9 @@ def send(
     db: DbOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Send a file, and wait until every transaction is a row or a dead letter. An interrupted run
-    can be resumed.
+    """Send a file, and wait until every transaction is a row or a dead letter.
+
+    An interrupted run can be resumed.
 
     Exit code 1 when rows were refused or became dead letters.
 
@@ -146,7 +147,8 @@ def _words(sent: Sent, interrupted: bool) -> str:
     if sent.rejected:
         lines.append(f"{sent.rejected:,} rows refused, listed in {sent.rejections_file}, such as:")
         lines += [
-            f"  row {one.row}: {one.reason}: {one.detail}" for one in sent.first_rejections[:5]
+            f"  row {refused.row}: {refused.reason}: {refused.detail}"
+            for refused in sent.first_rejections[:5]
         ]
     if interrupted:
         lines.append("interrupted; the same command goes on from here")

@@ -63,8 +63,7 @@ def register(app: typer.Typer) -> None:
 def status(
     profile: ProfileOption = "", kafka: KafkaOption = "", as_json: JsonOption = False
 ) -> None:
-    """Show every process that gave a sign of life in the last 5 s, API and results page, and dead
-    letters that wait.
+    """Show every process that gave a sign of life in the last 5 s, and dead letters that wait.
 
     What is missing comes with its reason and the mend. Exit code 1 unless every stage is ready.
 

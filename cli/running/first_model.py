@@ -35,8 +35,9 @@ class FirstModel:
         self._started = True
 
     def ready(self) -> bool:
-        """Whether nothing is left to train. Raises ConfigError with the cause when training
-        failed.
+        """Whether nothing is left to train.
+
+        Raises ConfigError with the cause when training failed.
         """
         if not self._started:
             return True

@@ -27,8 +27,9 @@ def changes_profile(settings: Settings, profile: Profile) -> bool:
 
 
 def check_profile(settings: Settings, profile: Profile) -> None:
-    """Note the home folder's profile. Raises ConfigError when another one's records are still under
-    way.
+    """Note the home folder's profile.
+
+    Raises ConfigError when records of another profile are still under way.
     """
     if changes_profile(settings, profile) and (
         topics := under_way(KafkaBroker(settings), settings)
@@ -105,8 +106,9 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:
 def _any_record(
     consumer: Consumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
 ) -> bool:
-    """Whether there is a record between starts and ends: what lies there may be transaction markers
-    only.
+    """Whether there is a record between starts and ends.
+
+    What lies there may be transaction markers only.
     """
     consumer.assign(starts)
     deadline = time.monotonic() + _SECONDS

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cli.running import steps as bootstrap
+from cli.running import steps
 from cli.running.first_model import FirstModel
 from cli.running.handover import changes_profile, check_profile
 from cli.running.processes import broker_child, children
@@ -48,8 +48,9 @@ class Launch:
         self.first_model = FirstModel(settings, self.profile, self.screen.note)
 
     def run(self) -> int:
-        """Start, stay up until a signal, drain. Returns the exit code; raises ConfigError when
-        refused.
+        """Start, stay up until a signal, drain. Returns the exit code.
+
+        Raises ConfigError when the start is refused.
         """
         home = self.settings.home
         (home / "log").mkdir(parents=True, exist_ok=True)
@@ -101,21 +102,21 @@ class Launch:
         self._start_broker(supervisor)
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
-        bootstrap.migrate(self.settings)
+        steps.migrate(self.settings)
         self._await(
             supervisor,
-            lambda: bootstrap.broker_answers(self.settings),
+            lambda: steps.broker_answers(self.settings),
             _BROKER_SECONDS,
             "Kafka is not up",
         )
-        self._when_up(supervisor, lambda: bootstrap.make_topics(self.settings))
+        self._when_up(supervisor, lambda: steps.make_topics(self.settings))
         self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
         if changed:  # it may have been refused: only now is a training worth its time
             self.first_model.start()
         self._await(
             supervisor, self.first_model.ready, _TRAINING_SECONDS, "training takes too long"
         )
-        self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
+        self._when_up(supervisor, lambda: steps.promote_first(self.settings, self.profile))
         for child in self.children:
             child.release()
 
@@ -147,7 +148,7 @@ class Launch:
                 raise ConfigError(fetching.stderr.read().strip() if fetching.stderr else "")
 
     def _watch(self, supervisor: Supervisor) -> None:
-        with bootstrap.heartbeats(self.settings, self.profile) as beats:
+        with steps.heartbeats(self.settings, self.profile) as beats:
             self.screen.open()
             supervisor.run(lambda: self._tick(supervisor, beats()))
 

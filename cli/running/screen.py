@@ -42,9 +42,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
 
 
 class Screen:
-    """Notes, changes, and the table of processes. `beats` come from topic `status`, when Kafka
-    answers.
-    """
+    """Notes, changes, and the table of processes."""
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         self._settings, self._profile = settings, profile
@@ -112,18 +110,16 @@ class Screen:
 
 
 def _row(child: Child, beat: Heartbeat | None) -> list[str]:
-    state = child.phase
-    text: str = state
-    if beat and state == "running":
-        text = "ready" if beat.restored else "restoring"
-    figures = (
-        ["", "", "", ""]
-        if beat is None
-        else [ranges(beat.partitions), f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}"]
-    )
+    state: str = child.phase
+    figures = ["", "", "", ""]
+    if beat:
+        counts = (beat.lag, beat.processed, beat.rejected)
+        figures = [ranges(beat.partitions), *(f"{count:,}" for count in counts)]
+        if child.phase == "running":
+            state = "ready" if beat.restored else "restoring"
     return [
         child.name,
-        f"[{_COLOURS[state]}]{text}[/]",
+        f"[{_COLOURS[child.phase]}]{state}[/]",
         str(child.pid or ""),
         str(child.restarts),
         *figures,

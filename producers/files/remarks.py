@@ -1,6 +1,4 @@
-"""What the sender of a file should know of its rows before they mislead: made-up ids, and times in
-1970.
-"""
+"""What to tell the sender of a file about its rows: made-up ids, and times in 1970."""
 
 from __future__ import annotations
 
