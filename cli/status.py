@@ -84,7 +84,7 @@ def status(
     if as_json:
         _print_json(beats, missing, causes, servers, waiting)
     else:
-        _show(beats, servers, causes, waiting)
+        show(beats, servers, causes, waiting)
     if missing:
         raise typer.Exit(1)
 
@@ -168,9 +168,10 @@ def _print_json(
     )
 
 
-def _show(
+def show(
     beats: list[Heartbeat], servers: list[Server], causes: list[Cause], waiting: Waiting
 ) -> None:
+    """The processes as a table, below it the dead letters, and what is missing with its cause."""
     from rich.console import Console
     from rich.table import Table
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from cli.options import command_name
-from cli.status import explain, letters_line
+from cli.status import Cause, Server, explain, letters_line, show
 from producers.redrive.listing import Waiting
 from tests.support import eventually
 from tidegate.host.exits import Exits, read_exits
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor
+from tidegate.messages.documents import Heartbeat
 
 
 def supervised(home: Path, name: str, code: str) -> tuple[Supervisor, Child]:
@@ -71,3 +72,35 @@ def test_dead_letters_in_one_line() -> None:
         "dead letters that wait: at least 1,201 (1,200 invalid_json, 1 empty); "
         f"`{command_name()} dead-letters --waiting` lists them"
     )
+
+
+def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    beat = Heartbeat(
+        process="score",
+        stage="score",
+        pid=7,
+        host="here",
+        partitions=[0, 1, 3],
+        restored=True,
+        lag=1234,
+        processed=5678,
+        rejected=0,
+        restarts=0,
+        bundle="3f2a" * 4,
+        models_offset=1,
+        metrics_port=8001,
+        time_us=1,
+    )
+    servers = [Server("ingest", "http://127.0.0.1:5000/healthz", healthy=False)]
+    cause = Cause("label: no live process", "label gave up with exit code 78: no luck", "mend that")
+    show([beat], servers, [cause], Waiting())
+    lines = capsys.readouterr().out.splitlines()
+    words = [" ".join(line.split()) for line in lines]
+    assert words[1] == "score 7 0-1,3 yes 1,234 5,678 0 3f2a3f2a 8001"
+    assert words[2:] == [
+        "ingest no 5000",
+        "no dead letter waits",
+        "not ready label: no live process",
+        "why: label gave up with exit code 78: no luck",
+        "do: mend that",
+    ]
