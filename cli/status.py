@@ -72,14 +72,17 @@ def status(
     from producers.redrive.listing import waiting_letters
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.host.exits import read_exits
+    from tidegate.host.supervisor import holder
 
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
     beats, missing = _heartbeats(settings)
     servers = _servers(settings)
-    silent = [f"{name}: no answer at {address}" for name, address, ok in servers if not ok]
-    causes = explain([*missing, *silent], read_exits(settings.home), settings.home)
+    faults = list(missing)
+    if holder(settings.home):  # in a cluster the servers run elsewhere
+        faults += [f"{name}: no answer at {address}" for name, address, ok in servers if not ok]
+    causes = explain(faults, read_exits(settings.home), settings.home)
     waiting = waiting_letters(broker, _NEWEST_LETTERS)
     if as_json:
         _print_json(beats, missing, causes, servers, waiting)
