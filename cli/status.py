@@ -176,6 +176,7 @@ def show(
 ) -> None:
     """The processes as a table, below it the dead letters, and what is missing with its cause."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 1, 0, 0))  # fits into 80 columns
@@ -198,9 +199,9 @@ def show(
         table.add_row(server.name, "", "", "yes" if server.healthy else "no", *[""] * 4, port)
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(letters_line(waiting))
+    console.print(letters_line(waiting), markup=False)
     for cause in causes:
-        console.print(f"[red]not ready[/] {cause.fault}")
+        console.print(f"[red]not ready[/] {escape(cause.fault)}")
         console.print(f"          why: {cause.why}", markup=False)
         console.print(typeable(f"          do:  {cause.mend}"), markup=False)
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from cli.options import command_name, ranges
+from cli.options import command_name, ranges, typeable
 from cli.running.sample import curl_line
 from tidegate.host.process import Child
 
@@ -53,13 +54,16 @@ class Screen:
         self.ready = False
 
     def note(self, text: str) -> None:
-        """A line that stays."""
-        self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {text}")
+        """A line that stays. It may hold anything that a process has said."""
+        self._print(escape(typeable(text)))
+
+    def _print(self, markup: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {markup}")
 
     def changed(self, child: Child) -> None:
         """Tell of a process that ended or was started again."""
-        about = f": {child.said}" if child.said else ""
-        self.note(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
+        about = f": {escape(typeable(child.said))}" if child.said else ""
+        self._print(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
 
     def open(self) -> None:
         """Show the live table from now on, on a terminal."""
@@ -88,7 +92,7 @@ class Screen:
 
     def _greet(self) -> None:
         host, settings = self._settings.host, self._settings
-        self.note(
+        self._print(
             f"[green]ready[/]: http://{host}:{settings.port} (API, /docs), "
             f"http://{host}:{settings.dashboard_port} (dashboard)"
         )
@@ -123,7 +127,7 @@ def _row(child: Child, beat: Heartbeat | None) -> list[str]:
         str(child.pid or ""),
         str(child.restarts),
         *figures,
-        child.said[:80],
+        escape(child.said[:80]),
     ]
 
 
