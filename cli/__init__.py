@@ -1,5 +1,6 @@
-"""The `tidegate` command. Commands import what they need when they run, so that `--help` answers at
-once.
+"""The `tidegate` command.
+
+Commands import what they need when they run, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import typer
 from cli import (
     backtest,
     canary,
+    dead_letters,
     doctor,
     feedback,
     learner,
@@ -32,6 +34,7 @@ from cli import (
     train,
     up,
 )
+from cli.options import typeable
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
 
 app = typer.Typer(
@@ -54,7 +57,7 @@ for data_command in (
     redrive.redrive,
 ):
     app.command()(data_command)
-for command in (doctor, replay, rescore, quality):
+for command in (dead_letters, doctor, replay, rescore, quality):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
@@ -65,17 +68,17 @@ app.add_typer(learner.app, name="learner")
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end with one clear line; 78 means that a restart would
-    not help.
+    """Run a command; an error raised on purpose ends it with one clear line.
+
+    Exit code 78 means that a restart would not help.
     """
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # people get answers; processes set up their own logs
+    # people get answers; processes set up their own logs
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except (ConfigError, Stop) as error:
-        sys.stderr.write(f"tidegate: {error}\n")
+        sys.stderr.write(f"tidegate: {typeable(str(error))}\n")
         sys.exit(EXIT_CONFIG)
     except TidegateError as error:
-        sys.stderr.write(f"tidegate: {error}\n")
+        sys.stderr.write(f"tidegate: {typeable(str(error))}\n")
         sys.exit(1)

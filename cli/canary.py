@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 Bundle = Annotated[str, typer.Argument(metavar="[HASH]", help="A bundle's hash, or how it begins.")]
@@ -30,13 +30,14 @@ def canary(
     bundle: Bundle = "",
     share: Share = 0.05,
     off: Off = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Let a bundle decide for a share of the accounts; without HASH, show what it and the champion
-    decided since.
+    """Let a bundle decide for a share of the accounts.
+
+    Without HASH, show what the canary and the champion have decided since.
 
     Example: [bold]tidegate models canary 3f2a --share 0.1[/bold]
     """
@@ -56,7 +57,7 @@ def canary(
 
 def _set(
     settings: Settings,
-    profile: LoadedProfile,
+    profile: Profile,
     broker: KafkaBroker,
     bundle: str,
     share: float,
@@ -66,17 +67,17 @@ def _set(
     from model.bundles.promotion import set_canary
 
     name = profile.hash.decode()
-    found = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
-    set_canary(broker, found, name, share if found else 0.0, by="tidegate models canary")
+    chosen = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
+    set_canary(broker, chosen, name, share if chosen else 0.0, by="tidegate models canary")
     if as_json:
-        print_json({"canary": found or None, "share": share if found else 0.0})
+        print_json({"canary": chosen or None, "share": share if chosen else 0.0})
+    elif chosen:
+        typer.echo(f"canary: {chosen}, for {share:.1%} of the accounts")
     else:
-        typer.echo(f"canary: {found}, for {share:.1%} of the accounts" if found else "canary: none")
+        typer.echo("canary: none")
 
 
-def _compare(
-    settings: Settings, profile: LoadedProfile, broker: KafkaBroker, as_json: bool
-) -> None:
+def _compare(settings: Settings, profile: Profile, broker: KafkaBroker, as_json: bool) -> None:
     from db.comparison import compare_canary
 
     compared = compare_canary(profile, settings.db_url, broker)
@@ -90,15 +91,15 @@ def _compare(
             {
                 "canary": name,
                 "share": share,
-                "bundles": {key: side._asdict() for key, side in sides.items()},
+                "bundles": {bundle: side._asdict() for bundle, side in sides.items()},
             }
         )
         return
     typer.echo(f"{name} decides for {share:.1%} of the accounts")
-    for key, side in sides.items():
+    for bundle, side in sides.items():
         precision = "unknown" if side.precision is None else f"{side.precision:.1%}"
+        role = "canary" if bundle == name else ""
         typer.echo(
-            f"{key} {'canary' if key == name else '      '} {side.rows:,} rows, {side.flagged:,} "
-            "flagged; "
+            f"{bundle} {role:<6} {side.rows:,} rows, {side.flagged:,} flagged; "
             f"precision {precision}, from {side.verdicts:,} verdicts"
         )

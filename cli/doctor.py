@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    typeable,
+)
 from tidegate.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -27,9 +35,15 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
 
 
-def doctor(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
-    """Check Python, Java, disk, ports, Kafka, database, profile and topics; exit code 1 when one is
-    bad.
+def doctor(
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Check Python, Java, disk, ports, Kafka, database, profile and topics.
+
+    Exit code 1 when one is bad.
 
     Example: [bold]tidegate doctor --kafka broker-1:9092[/bold]
     """
@@ -40,7 +54,7 @@ def doctor(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json 
     else:
         for result in results:
             mark = typer.style("ok ", fg="green") if result["ok"] else typer.style("bad", fg="red")
-            typer.echo(f"{mark}  {result['check']:9} {result['says']}")
+            typer.echo(f"{mark}  {result['check']:9} {typeable(str(result['says']))}")
     if not all(result["ok"] for result in results):
         raise typer.Exit(1)
 

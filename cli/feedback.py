@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Json, Label, Profile, print_json, settings_with
+from cli.options import (
+    JsonOption,
+    KafkaOption,
+    LabelOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    typeable,
+)
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
+from tidegate.host.gate import stop_on_signals
+
+if TYPE_CHECKING:
+    from producers.client import Client
+    from producers.files.verdicts import Outcome
+    from tidegate.messages.documents import Verdict
+    from tidegate.settings import Settings
 
 File = Annotated[
     Path,
@@ -22,42 +37,116 @@ Source = Annotated[
 Url = Annotated[
     str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
 ]
+NoWait = Annotated[
+    bool,
+    typer.Option(
+        "--no-wait",
+        help="Return when all is acknowledged, not when each verdict has found its row.",
+    ),
+]
+_NAMED = 5
+"""So many unknown ids are printed."""
 
 
 def feedback(
     file: File,
-    label: Label = "",
+    label: LabelOption = "",
     source: Source = "file",
-    profile: Profile = "",
+    no_wait: NoWait = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
     url: Url = "",
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Post the verdicts of a file. Rows without one are passed over; the same file again changes
-    nothing.
+    """Post the verdicts of a file, and wait until each has found its row or is known to have none.
+
+    Rows without a verdict are passed over; the same file again changes nothing. A verdict waits 30
+    s for its row. Exit code 1 when a transaction is unknown or a verdict was refused.
 
     Example: [bold]tidegate feedback chargebacks.csv --label is_fraud[/bold]
     """
     from model.history.verdict_files import read_verdicts
     from producers.client import Client
-    from producers.files.verdicts import post_verdicts
-    from tidegate.messages.documents import Verdict
     from tidegate.profile import load_profile
 
-    settings = settings_with(profile=profile)
+    settings = settings_with(profile=profile, kafka=kafka)
     known = read_verdicts(load_profile(settings.profile), file, label)
     if not known:
         raise ConfigError(f"{file} holds no verdict")
+    client = Client(url or f"http://{settings.host}:{settings.port}")
+    stop_on_signals(client.stop)
+    outcome = _post(settings, client, _verdicts(file, source, known), wait=not no_wait)
+    interrupted = client.stop.is_set()
+    if as_json:
+        print_json(_facts(known, outcome))
+    else:
+        typer.echo(typeable("\n".join(lines(known, outcome))))
+        if interrupted:
+            typer.echo("interrupted; the same command waits again")
+    if interrupted or (outcome and (outcome.unknown or outcome.refused)):
+        raise typer.Exit(1)
+
+
+def _verdicts(file: Path, source: str, known: dict[str, bool]) -> list[Verdict]:
+    """Verdicts with label ids made of the file's digest: posted again they are the same."""
+    from tidegate.messages.documents import Verdict
+
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    verdicts = [
+    return [
         Verdict(name, "fraud" if fraud else "legitimate", f"{digest}-{name}", source)
         for name, fraud in known.items()
     ]
+
+
+def _post(
+    settings: Settings, client: Client, verdicts: list[Verdict], *, wait: bool
+) -> Outcome | None:
+    """What became of them; None when nobody waits for that."""
+    from producers.files.verdicts import FollowVerdicts, post_verdicts, wait_for_verdicts
+    from tidegate.broker.kafka import KafkaBroker
+
     with progress_bar("verdicts") as progress:
-        post_verdicts(Client(url or f"http://{settings.host}:{settings.port}"), verdicts, progress)
+        if not wait:
+            post_verdicts(client, verdicts, progress)
+            return None
+        broker = KafkaBroker(settings)
+        broker.check()
+        follow = FollowVerdicts(broker, verdicts)
+        try:
+            post_verdicts(client, verdicts, progress)
+            return wait_for_verdicts(follow, client.stop, progress)
+        finally:
+            follow.close()
+
+
+def _facts(known: dict[str, bool], outcome: Outcome | None) -> dict[str, Any]:
     frauds = sum(known.values())
-    if as_json:
-        print_json({"verdicts": len(known), "frauds": frauds, "legitimate": len(known) - frauds})
-    else:
-        typer.echo(
-            f"{len(known):,} verdicts: {frauds:,} frauds, {len(known) - frauds:,} legitimate"
+    return {
+        "verdicts": len(known),
+        "frauds": frauds,
+        "legitimate": len(known) - frauds,
+        "joined": outcome and outcome.joined,
+        "unknown": outcome and len(outcome.unknown),
+        "unknown_ids": outcome and outcome.unknown,
+        "refused": outcome and outcome.refused,
+    }
+
+
+def lines(known: dict[str, bool], outcome: Outcome | None) -> list[str]:
+    """The outcome for people; without one, what was posted."""
+    frauds = sum(known.values())
+    posted = f"{len(known):,} verdicts: {frauds:,} frauds, {len(known) - frauds:,} legitimate"
+    if outcome is None:
+        return [f"{posted}; posted, not waited for"]
+    shown = [posted, f"{outcome.joined:,} joined with their rows"]
+    if outcome.unknown:
+        more = ", ..." if len(outcome.unknown) > _NAMED else ""
+        shown.append(
+            f"{len(outcome.unknown):,} of unknown transactions, no rows have these ids: "
+            f"{', '.join(outcome.unknown[:_NAMED])}{more}"
         )
+        shown.append(
+            "send the transactions first, then `tidegate redrive --reason unknown_transaction`"
+        )
+    shown += [f"{count:,} refused: {reason}" for reason, count in outcome.refused.items()]
+    return shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Json, Kafka, Profile, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
@@ -32,7 +32,9 @@ def learner() -> None:
 
 
 @app.command()
-def rollback(to: To, profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
+def rollback(
+    to: To, profile: ProfileOption = "", kafka: KafkaOption = "", as_json: JsonOption = False
+) -> None:
     """Give the online model the weights it had before the label at OFFSET; later verdicts count
     from now on.
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Json, Kafka, Profile, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with, typeable
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.bundles.promotion import Promoted
     from tidegate.broker.kafka import KafkaBroker
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="List, compare, promote and roll back model bundles.")
@@ -25,7 +25,9 @@ Wait = Annotated[
 
 
 @app.command(name="list")
-def list_(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> None:
+def list_(
+    profile: ProfileOption = "", kafka: KafkaOption = "", as_json: JsonOption = False
+) -> None:
     """Show all bundles, newest first, and which one is the champion of the profile.
 
     Example: [bold]tidegate models list --json[/bold]
@@ -38,17 +40,19 @@ def list_(profile: Profile = "", kafka: Kafka = "", as_json: Json = False) -> No
         print_json(rows)
         return
     for row in rows:
-        mark = "champion" if row["champion"] else "" if row["this_profile"] else "other profile"
+        mark = "" if row["this_profile"] else "other profile"
+        if row["champion"]:
+            mark = "champion"
         typer.echo(
             f"{row['bundle']}  {row['profile']:<12} {mark:<14} "
             f"{row['fault'] or _metrics(row['metrics'])}"
         )
     if not rows:
-        typer.echo("no bundle yet: run `tidegate train`")
+        typer.echo(typeable("no bundle yet: run `tidegate train`"))
 
 
 @app.command()
-def show(bundle: Hash, profile: Profile = "", as_json: Json = False) -> None:
+def show(bundle: Hash, profile: ProfileOption = "", as_json: JsonOption = False) -> None:
     """Show what a bundle was trained on and how good it was.
 
     Example: [bold]tidegate models show 3f2a[/bold]
@@ -64,14 +68,16 @@ def show(bundle: Hash, profile: Profile = "", as_json: Json = False) -> None:
 
 
 @app.command()
-def diff(one: Hash, other: Hash, profile: Profile = "", as_json: Json = False) -> None:
+def diff(
+    first: Hash, second: Hash, profile: ProfileOption = "", as_json: JsonOption = False
+) -> None:
     """Show what differs between two bundles.
 
     Example: [bold]tidegate models diff 3f2a 91bc[/bold]
     """
     from model.bundles.catalog import differences
 
-    changes = differences(_find(profile, one).manifest, _find(profile, other).manifest)
+    changes = differences(_find(profile, first).manifest, _find(profile, second).manifest)
     if as_json:
         print_json(changes)
     else:
@@ -83,7 +89,11 @@ def diff(one: Hash, other: Hash, profile: Profile = "", as_json: Json = False) -
 
 @app.command()
 def promote(
-    bundle: Hash, profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False
+    bundle: Hash,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    wait: Wait = 30.0,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a bundle the champion: every scorer switches to it between two batches.
 
@@ -98,7 +108,10 @@ def promote(
 
 @app.command()
 def rollback(
-    profile: Profile = "", kafka: Kafka = "", wait: Wait = 30.0, as_json: Json = False
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    wait: Wait = 30.0,
+    as_json: JsonOption = False,
 ) -> None:
     """Make the champion before this one the champion again.
 
@@ -124,7 +137,7 @@ def rollback(
     )
 
 
-def _system(profile: str, kafka: str) -> tuple[Settings, LoadedProfile, KafkaBroker]:
+def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -140,7 +153,7 @@ def _find(profile: str, bundle: str) -> Bundle:
     return find(settings_with(profile=profile).bundles_dir, bundle)
 
 
-def _champion(broker: KafkaBroker, profile: LoadedProfile) -> str:
+def _champion(broker: KafkaBroker, profile: Profile) -> str:
     from model.bundles.promotion import current_champion
 
     current = current_champion(broker, profile.hash.decode())
@@ -157,14 +170,15 @@ def _metrics(metrics: object) -> str:
 
 def _switch(
     settings: Settings,
-    profile: LoadedProfile,
+    profile: Profile,
     broker: KafkaBroker,
     bundle: str,
     wait: float,
     as_json: bool,
 ) -> None:
-    """Promote, and wait until every live scorer says that it scores with the bundle. Raises Retry
-    when one does not.
+    """Promote, and wait until every live scorer scores with the bundle.
+
+    Raises Retry when one does not.
     """
     from model.bundles.promotion import promote as promote_bundle
 
@@ -180,19 +194,13 @@ def _switch(
             }
         )
     else:
-        said = (
-            f"; {len(scorers)} scorers use it"
-            if scorers
-            else "; no scorer runs now"
-            if wait
-            else ""
-        )
-        typer.echo(f"champion: {bundle}{said}")
+        used = ""
+        if wait:
+            used = f"; {len(scorers)} scorers use it" if scorers else "; no scorer runs now"
+        typer.echo(f"champion: {bundle}{used}")
 
 
-def _reported(
-    settings: Settings, profile: LoadedProfile, promoted: Promoted, wait: float
-) -> list[str]:
+def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: float) -> list[str]:
     """The live scorers, once all of them have absorbed the promotion."""
     from cli.running.steps import heartbeats
     from tidegate.errors import Retry

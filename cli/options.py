@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,16 +18,16 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from tidegate.settings import Settings
 
-Profile = Annotated[
+ProfileOption = Annotated[
     str, typer.Option("--profile", help="Name in profiles/, or a path. [TIDEGATE_PROFILE]")
 ]
-Kafka = Annotated[
+KafkaOption = Annotated[
     str, typer.Option("--kafka", metavar="HOST:PORT", help="A Kafka of your own. [TIDEGATE_KAFKA]")
 ]
-Db = Annotated[
+DbOption = Annotated[
     str, typer.Option("--db", metavar="URL", help="SQLAlchemy URL of the database. [TIDEGATE_DB]")
 ]
-Label = Annotated[
+LabelOption = Annotated[
     str,
     typer.Option(
         "--label",
@@ -31,7 +35,7 @@ Label = Annotated[
         "`label`.",
     ),
 ]
-Mlflow = Annotated[
+MlflowOption = Annotated[
     str,
     typer.Option(
         "--mlflow",
@@ -39,12 +43,13 @@ Mlflow = Annotated[
         help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
 def settings_with(**options: str) -> Settings:
-    """The settings, with options that are not empty put over them, here and in every process
-    started from here.
+    """The settings, overridden by the options that are not empty.
+
+    The options hold in every process started from here, too.
 
     Raises ConfigError naming the variable that is wrong.
     """
@@ -65,34 +70,52 @@ def settings_with(**options: str) -> Settings:
 
 
 def period(since: str, until: str) -> tuple[int | None, int | None]:
-    """First and last moment of the days, in us; None where nothing was said. Raises ConfigError."""
-    begin, end = (
-        int(_day(option, text).timestamp()) * 1_000_000 if text else None
-        for option, text in (("--since", since), ("--until", until))
-    )
+    """First and last moment of the days, in us; None where an option is empty.
+
+    Raises ConfigError for what is no date, and for a period that ends before it begins.
+    """
+    begin, end = _day_us("--since", since), _day_us("--until", until)
     if begin is not None and end is not None and begin >= end:
         raise ConfigError(f"--since {since} does not lie before --until {until}")
     return begin, end
 
 
-def _day(option: str, text: str) -> datetime:
+def _day_us(option: str, text: str) -> int | None:
+    if not text:
+        return None
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError as error:
         raise ConfigError(f"{option} {text!r}: expected a date such as 2026-01-31") from error
+    return int(day.timestamp()) * 1_000_000
 
 
 def ranges(numbers: list[int]) -> str:
     """Partitions for people: `0-2,5`."""
-    parts: list[list[int]] = []
+    runs: list[list[int]] = []
     for number in sorted(numbers):
-        if parts and parts[-1][1] == number - 1:
-            parts[-1][1] = number
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
         else:
-            parts.append([number, number])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+            runs.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
 def print_json(value: object) -> None:
     """One JSON document on standard output."""
     typer.echo(json.dumps(value, default=str))
+
+
+@cache
+def command_name() -> str:
+    """How this very command is typed here: `tidegate`, or its path where that is not on PATH."""
+    own = Path(sys.executable).parent / "tidegate"
+    on_path = shutil.which("tidegate")
+    if not own.exists() or (on_path and own.samefile(on_path)):
+        return "tidegate"
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
+
+
+def typeable(text: str) -> str:
+    """The text with every hint like `tidegate status` as it can be typed here."""
+    return text.replace("`tidegate ", f"`{command_name()} ")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Json, print_json
+from cli.options import JsonOption, print_json
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
@@ -23,7 +23,7 @@ def _group() -> None:
 
 
 @app.command()
-def check(file: File, as_json: Json = False) -> None:
+def check(file: File, as_json: JsonOption = False) -> None:
     """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field,
     expectation.
 

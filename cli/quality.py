@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    typeable,
+)
 
 if TYPE_CHECKING:
     from model.evaluation.verdict_quality import Decided, Line, Recall
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 Days = Annotated[
@@ -30,10 +38,10 @@ def register(app: typer.Typer) -> None:
 def quality(
     days: Days = 90.0,
     pending: Pending = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Show verdicts and precision by the age of the transactions, and recall, from a sample of the
     approved ones.
@@ -61,7 +69,7 @@ def quality(
         _show(lines, found)
 
 
-def _read(settings: Settings, profile: LoadedProfile, days: float) -> tuple[list[str], Decided]:
+def _read(settings: Settings, profile: Profile, days: float) -> tuple[list[str], Decided]:
     import numpy as np
 
     from db.store import Store
@@ -108,7 +116,7 @@ def _show(lines: list[Line], found: Recall | None) -> None:
     console = Console()
     console.print(table)
     console.print(
-        "recall: not known yet; `tidegate quality --pending` lists whom to review"
+        typeable("recall: not known yet; `tidegate quality --pending` lists whom to review")
         if found is None
         else f"recall {found.estimate:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}; "
         f"{found.reviewed:,} of the {found.sampled:,} approved transactions in the sample are "

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from cli.options import Json, Kafka, Profile, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
+if TYPE_CHECKING:
+    from producers.redrive.redrive import Summary
+
 Reason = Annotated[
-    str, typer.Option("--reason", help="Only those with this reason, like invalid_json.")
+    str,
+    typer.Option(
+        "--reason",
+        help="Only those with this reason, like invalid_json. Conflicting duplicates are put back "
+        "only if this names them (conflicting_duplicate): they fail again, as the first row stays.",
+    ),
 ]
 StageName = Annotated[str, typer.Option("--stage", help="Only those of this stage.")]
 Since = Annotated[
@@ -37,8 +45,8 @@ Attempts = Annotated[
 
 
 def redrive(
-    profile: Profile = "",
-    kafka: Kafka = "",
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
     reason: Reason = "",
     stage: StageName = "",
     since: Since = "",
@@ -48,9 +56,12 @@ def redrive(
     most: Most = 0,
     policy: Policy = "stop",
     attempts: Attempts = 5,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Put dead letters back to the topic of the stage that failed, each at most once.
+
+    One that failed too often goes to the quarantine topic; one that no stage could take is left or
+    given up, as --policy says. `tidegate dead-letters` lists them.
 
     Example: [bold]tidegate redrive --reason unknown_field --max 1000 --dry-run[/bold]
     """
@@ -79,12 +90,35 @@ def redrive(
         policy=cast(Policies, policy),
         attempts=attempts,
     )
-    facts = msgspec.to_builtins(summary)
     if as_json:
-        print_json(facts)
-        return
-    for name, value in facts.items():
-        typer.echo(f"{name.replace('_', ' '):14} {value if value != {} else 0}")
+        print_json(msgspec.to_builtins(summary))
+    else:
+        typer.echo("\n".join(lines(summary, attempts)))
+
+
+def lines(summary: Summary, attempts: int) -> list[str]:
+    """What became of the dead letters: a count and a sentence for each outcome that there was."""
+    sentences = {
+        f"back to {topic}, of the stage that failed": count
+        for topic, count in summary.redriven.items()
+    } | {
+        f"to the quarantine topic: failed {attempts} times or more": summary.quarantined,
+        "given up (--policy drop): no stage could take them": summary.dropped,
+        "left as they are (--policy reinsert): no stage could take them": summary.left,
+        "left out: conflicting duplicates, which would fail again, as the first row with an id "
+        "stays; --reason conflicting_duplicate takes them all the same": summary.conflicts,
+        "dealt with by an earlier redrive": summary.before,
+        "passed over: the options ask for others": summary.not_selected,
+    }
+    shown = [f"{count:>8,}  {sentence}" for sentence, count in sentences.items() if count]
+    if not any((summary.redriven, summary.quarantined, summary.dropped)):
+        shown = ["nothing to put back", *shown]
+    if summary.reasons:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.reasons.items())
+        shown.append(f"their reasons: {reasons}")
+    if summary.dry_run:
+        shown = ["this is what would be done; nothing was written (--dry-run)", *shown]
+    return shown
 
 
 def _time_us(text: str) -> int:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The transaction's id.")]
 
@@ -17,10 +17,15 @@ def register(app: typer.Typer) -> None:
 
 
 def replay(
-    transaction_id: Id, profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False
+    transaction_id: Id,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Compute a decision again from the log and compare it bit by bit; exit code 1 when something
-    differs.
+    """Compute a decision again from the log and compare it bit by bit.
+
+    Exit code 1 when something differs.
 
     Example: [bold]tidegate replay t-1[/bold]
     """
@@ -37,21 +42,21 @@ def replay(
     row = Store(settings.db_url, loaded).get(transaction_id)
     if row is None:
         raise ConfigError(f"there is no row of transaction {transaction_id!r}")
-    found = Replay(
+    differences = Replay(
         loaded, broker, Snapshots(settings.snapshots_url), settings.bundles_dir
     ).differences(row)
     if as_json:
         print_json(
             {
                 "transaction_id": transaction_id,
-                "same": not found,
-                "differences": [pair._asdict() for pair in found],
+                "same": not differences,
+                "differences": [pair._asdict() for pair in differences],
             }
         )
     else:
         typer.echo(
-            "\n".join(f"{pair.name}: {pair.was} in the row, {pair.now} now" for pair in found)
+            "\n".join(f"{pair.name}: {pair.was} in the row, {pair.now} now" for pair in differences)
             or f"{transaction_id}: score {row['score']:.6f} again, bit for bit"
         )
-    if found:
+    if differences:
         raise typer.Exit(1)

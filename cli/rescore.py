@@ -1,6 +1,4 @@
-"""`tidegate rescore`: what rows that were decided without a failed or late detector would have been
-with it.
-"""
+"""`tidegate rescore`: score rows again that were decided without a failed or late detector."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
@@ -20,9 +18,15 @@ def register(app: typer.Typer) -> None:
     app.command()(rescore)
 
 
-def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json = False) -> None:
-    """Score rows that lack a detector's score again, as a revision beside each; no decision
-    changes.
+def rescore(
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Score rows again that lack a detector's score.
+
+    The new score is a revision beside the row; no decision changes.
 
     Exit code 1 when a detector fails again.
 
@@ -44,7 +48,7 @@ def rescore(profile: Profile = "", kafka: Kafka = "", db: Db = "", as_json: Json
 
 def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
     from consumers.replay.logs import Logs
-    from consumers.replay.rescore import rescore as again
+    from consumers.replay.rescore import rescore as score_again
     from db.migrate import migrate
     from db.revisions import read_degraded, write_revisions
     from tidegate.broker.kafka import KafkaBroker
@@ -57,12 +61,14 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
     rows = read_degraded(settings.db_url, profile.hash.decode(), len(profile.models.names))
     logs = Logs(broker, Snapshots(settings.snapshots_url))
     try:
-        found = again(profile, rows, logs, settings.bundles_dir, lambda: time.time_ns() // 1000)
+        rescored = score_again(
+            profile, rows, logs, settings.bundles_dir, lambda: time.time_ns() // 1000
+        )
     finally:
         logs.close()
-    write_revisions(settings.db_url, found.revisions)
+    write_revisions(settings.db_url, rescored.revisions)
     return (
         len(rows),
-        len(found.revisions),
-        {name: str(error) for name, error in found.failures.items()},
+        len(rescored.revisions),
+        {name: str(error) for name, error in rescored.failures.items()},
     )

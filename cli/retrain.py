@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from cli.options import Db, Json, Kafka, Label, Mlflow, Profile, period, print_json, settings_with
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    LabelOption,
+    MlflowOption,
+    ProfileOption,
+    period,
+    print_json,
+    settings_with,
+)
 from cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
@@ -60,21 +70,22 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstr
 
 
 def retrain(
-    profile: Profile = "",
+    profile: ProfileOption = "",
     data: File = None,
-    label: Label = "",
+    label: LabelOption = "",
     since: Since = "",
     until: Until = "",
     unlabelled: Unlabelled = "",
     margin: Margin = "",
     seed: Seed = 0,
-    kafka: Kafka = "",
-    db: Db = "",
-    mlflow: Mlflow = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    mlflow: MlflowOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Check new data, train a challenger, and promote it only if it is better than the champion on
-    mature labels.
+    """Check new data, train a challenger, and promote it if it is better than the champion.
+
+    Both are compared on mature labels.
 
     Exit code 0: promoted; 3: the champion stays; 65: the data is bad, nothing was trained.
 
@@ -102,7 +113,7 @@ def retrain(
     tracker = tracker_of(settings, loaded)
     compared: list[Quality] = []
     with progress_bar("retraining", quiet=as_json) as progress:
-        found = attempt(
+        report = attempt(
             settings,
             loaded,
             broker,
@@ -111,31 +122,30 @@ def retrain(
             seed,
             compared.append,
         )
-    path = write(settings.home / "retrain", found)
-    if tracker and found.challenger:
-        track(tracker, settings, loaded, found, path, compared)
-    tell(settings.webhook, found)
-    show(found, path, as_json)
-    raise typer.Exit(EXITS[found.outcome])
+    path = write(settings.home / "retrain", report)
+    if tracker and report.challenger:
+        track(tracker, settings, loaded, report, path, compared)
+    tell(settings.webhook, report)
+    show(report, path, as_json)
+    raise typer.Exit(EXITS[report.outcome])
 
 
-def show(found: Report, path: Path, as_json: bool) -> None:
+def show(report: Report, path: Path, as_json: bool) -> None:
     """The report for people, or for a script."""
     from consumers.retraining.outcome import headline
 
     if as_json:
-        print_json(msgspec.to_builtins(found))
+        print_json(msgspec.to_builtins(report))
         return
-    for check in found.checks:
+    for check in report.checks:
         typer.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<24}{check.found}; {check.limit}")
-    moved = ", ".join(f"{name} {value:.2f}" for name, value in list(found.drift.items())[:5])
+    moved = ", ".join(f"{name} {value:.2f}" for name, value in list(report.drift.items())[:5])
     if moved:
         typer.echo(f"    {'moved most (PSI)':<24}{moved}")
-    if found.difference:
+    if report.difference:
         typer.echo(f"    {'':<24}{'champion':>10}{'challenger':>12}")
-        for name in (name for name in _METRICS if name in found.challenger_metrics):
-            typer.echo(
-                "    "
-                f"{name:<24}{found.champion_metrics[name]:>10.3f}{found.challenger_metrics[name]:>12.3f}"
-            )
-    typer.echo(f"{headline(found)}\nreport in {path}, {found.seconds:.0f} s")
+        for name in _METRICS:
+            if name in report.challenger_metrics:
+                champion, challenger = report.champion_metrics, report.challenger_metrics
+                typer.echo(f"    {name:<24}{champion[name]:>10.3f}{challenger[name]:>12.3f}")
+    typer.echo(f"{headline(report)}\nreport in {path}, {report.seconds:.0f} s")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Db, Kafka, Profile, settings_with
+from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError
 
 Stage = Annotated[
@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
 
 
-def run(stage: Stage, profile: Profile = "", kafka: Kafka = "", db: Db = "") -> None:
+def run(
+    stage: Stage, profile: ProfileOption = "", kafka: KafkaOption = "", db: DbOption = ""
+) -> None:
     """Run one stage in the foreground until SIGTERM. Start it as often as its topic has partitions.
 
     Exit code 78: a restart would not help; read the last line.
@@ -32,10 +34,10 @@ def run(stage: Stage, profile: Profile = "", kafka: Kafka = "", db: Db = "") -> 
     Example: [bold]tidegate run score --kafka broker-1:9092 --db
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
-    from cli.running import stages as wiring
+    from cli.running import stages
 
-    if stage not in wiring.RUNNABLE:
+    if stage not in stages.RUNNABLE:
         raise ConfigError(
-            f"there is no stage {stage!r}: choose one of {', '.join(wiring.RUNNABLE)}"
+            f"there is no stage {stage!r}: choose one of {', '.join(stages.RUNNABLE)}"
         )
-    wiring.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))
+    stages.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))

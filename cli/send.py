@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.host.gate import stop_on_signals
 
 if TYPE_CHECKING:
@@ -32,18 +32,19 @@ Restart = Annotated[
 
 def send(
     file: File,
-    profile: Profile = "",
+    profile: ProfileOption = "",
     url: Url = "",
     rate: Rate = 0.0,
     limit: Limit = 0,
     no_wait: NoWait = False,
     restart: Restart = False,
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Send a file, and wait until every transaction is a row or a dead letter. An interrupted run
-    can be resumed.
+    """Send a file, and wait until every transaction is a row or a dead letter.
+
+    An interrupted run can be resumed.
 
     Exit code 1 when rows were refused or became dead letters.
 
@@ -138,6 +139,7 @@ def _words(sent: Sent, interrupted: bool) -> str:
             f"{sent.rows:,} rows and {sent.dead_letters:,} dead letters of {sent.distinct:,} "
             "transactions"
         )
+    lines += [f"note: {remark}" for remark in sent.remarks]
     if sent.unknown_columns:
         lines.append(
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
@@ -145,7 +147,8 @@ def _words(sent: Sent, interrupted: bool) -> str:
     if sent.rejected:
         lines.append(f"{sent.rejected:,} rows refused, listed in {sent.rejections_file}, such as:")
         lines += [
-            f"  row {one.row}: {one.reason}: {one.detail}" for one in sent.first_rejections[:5]
+            f"  row {refused.row}: {refused.reason}: {refused.detail}"
+            for refused in sent.first_rejections[:5]
         ]
     if interrupted:
         lines.append("interrupted; the same command goes on from here")

@@ -1,6 +1,4 @@
-"""`tidegate setup`: everything the stages need before they start, done once and checked at every
-start.
-"""
+"""`tidegate setup`: what the stages need before they start, checked at every start."""
 
 from __future__ import annotations
 
@@ -13,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Kafka, Profile, settings_with
+from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
     from tidegate.settings import Settings
 
 _SECONDS = 60.0
@@ -36,30 +34,34 @@ def register(app: typer.Typer) -> None:
     app.command()(setup)
 
 
-def setup(profile: Profile = "", kafka: Kafka = "", db: Db = "", models: Models = None) -> None:
-    """Create topics and tables, and a first model if there is none; for clusters, where `tidegate
-    up` does not run.
+def setup(
+    profile: ProfileOption = "", kafka: KafkaOption = "", db: DbOption = "", models: Models = None
+) -> None:
+    """Create topics and tables, and a first model if there is none.
+
+    For clusters, where `tidegate up` does not run.
 
     Example: [bold]tidegate setup --kafka broker-1:9092 --db
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
-    from cli.running import steps as bootstrap
+    from cli.running import steps
     from cli.running.handover import check_profile
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     loaded = load_profile(settings.profile)
     settings.home.mkdir(parents=True, exist_ok=True)
-    _insist("migrations", lambda: bootstrap.migrate(settings))
-    _insist("topics", lambda: bootstrap.make_topics(settings))
+    _insist("migrations", lambda: steps.migrate(settings))
+    _insist("topics", lambda: steps.make_topics(settings))
     _insist("profile", lambda: check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
-    _insist("champion", lambda: bootstrap.promote_first(settings, loaded))
+    _insist("champion", lambda: steps.promote_first(settings, loaded))
 
 
 def _insist(what: str, step: Callable[[], None]) -> None:
-    """Do a step, again while something is still starting. Raises Retry when it is not there within
-    60 s.
+    """Do a step, and again while something is still starting.
+
+    Raises Retry after 60 s.
     """
     deadline = time.monotonic() + _SECONDS
     while True:
@@ -75,21 +77,21 @@ def _insist(what: str, step: Callable[[], None]) -> None:
             return
 
 
-def _first_bundle(settings: Settings, profile: LoadedProfile, models: Path | None) -> None:
-    from cli.running import steps as bootstrap
+def _first_bundle(settings: Settings, profile: Profile, models: Path | None) -> None:
+    from cli.running import steps
     from tidegate.host.spawn import tidegate
 
-    if bootstrap.has_bundle(settings, profile):
+    if steps.has_bundle(settings, profile):
         return
-    if models and (given := _given(models, profile)):
-        shutil.copytree(given, settings.bundles_dir / given.name)
-        typer.echo(f"model: {given.name} taken from {models}")
+    if models and (shipped := _shipped(models, profile)):
+        shutil.copytree(shipped, settings.bundles_dir / shipped.name)
+        typer.echo(f"model: {shipped.name} taken from {models}")
         return
     if subprocess.run(tidegate("train"), check=False).returncode:  # noqa: S603 - our own command
         raise ConfigError("training the first model failed: what it said stands above")
 
 
-def _given(models: Path, profile: LoadedProfile) -> Path | None:
+def _shipped(models: Path, profile: Profile) -> Path | None:
     """The bundle of this profile in a folder of bundles, if there is one."""
     for manifest in sorted(models.glob("*/manifest.json")):
         if json.loads(manifest.read_text())["profile_hash"] == profile.hash.decode():

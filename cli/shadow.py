@@ -1,6 +1,4 @@
-"""`tidegate models shadow` and `compare`: a challenger scores the live stream, decides nothing, and
-is looked at.
-"""
+"""`tidegate models shadow` and `compare`: a challenger scores the stream beside the champion."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Db, Json, Kafka, Profile, print_json, settings_with
+from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +28,9 @@ def register(app: typer.Typer) -> None:
 def shadow(
     bundle: Bundle = "",
     off: Off = False,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Let a bundle score the live stream beside the champion, without deciding anything.
 
@@ -48,23 +46,24 @@ def shadow(
     settings = settings_with(profile=profile, kafka=kafka)
     broker, name = KafkaBroker(settings), load_profile(settings.profile).hash.decode()
     broker.check()
-    found = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
-    set_shadow(broker, found, name, by="tidegate models shadow")
+    chosen = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
+    set_shadow(broker, chosen, name, by="tidegate models shadow")
     if as_json:
-        print_json({"shadow": found or None})
+        print_json({"shadow": chosen or None})
     else:
-        typer.echo(f"shadow: {found or 'none'}")
+        typer.echo(f"shadow: {chosen or 'none'}")
 
 
 def compare(
     capacity: Capacity = 100,
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
-    as_json: Json = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
-    """Compare the shadow with the champion on the rows that both scored: agreement, and precision
-    where verdicts are.
+    """Compare the shadow with the champion on the rows that both scored.
+
+    Shows how often they agree, and their precision where there are verdicts.
 
     Example: [bold]tidegate models compare --capacity 50[/bold]
     """
@@ -80,35 +79,32 @@ def compare(
         raise ConfigError(
             f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`"
         )
-    name, found = compared
+    name, comparison = compared
     if as_json:
         print_json(
             {
-                **found._asdict(),
+                **comparison._asdict(),
                 "shadow": name,
-                "champion": found.champion._asdict(),
-                "challenger": found.shadow._asdict(),
+                "champion": comparison.champion._asdict(),
+                "challenger": comparison.shadow._asdict(),
             }
         )
     else:
-        _show(name, found, capacity)
+        _show(name, comparison, capacity)
 
 
-def _show(name: str, found: Comparison, capacity: int) -> None:
-    if found.agreement is None:
+def _show(name: str, comparison: Comparison, capacity: int) -> None:
+    if comparison.agreement is None:
         typer.echo(f"{name} has scored no row yet")
         return
     typer.echo(
-        f"{name} and the champion decide {found.agreement:.2%} of {found.rows:,} rows alike; "
-        "flagged: "
-        f"{found.flagged_by_champion:,} by the champion, {found.flagged_by_shadow:,} by the "
-        "shadow, "
-        f"{found.flagged_by_both:,} by both"
+        f"{name} and the champion decide {comparison.agreement:.2%} of {comparison.rows:,} rows "
+        f"alike; flagged: {comparison.flagged_by_champion:,} by the champion, "
+        f"{comparison.flagged_by_shadow:,} by the shadow, {comparison.flagged_by_both:,} by both"
     )
-    for who, part in (("champion", found.champion), ("shadow", found.shadow)):
-        precision = "unknown" if part.precision is None else f"{part.precision:.1%}"
+    for role, top in (("champion", comparison.champion), ("shadow", comparison.shadow)):
+        precision = "unknown" if top.precision is None else f"{top.precision:.1%}"
         typer.echo(
-            f"{who:<9} {capacity:,} reviews a day: precision {precision}, from {part.verdicts:,} "
-            "verdicts on "
-            f"{part.reviewed:,} rows"
+            f"{role:<9} {capacity:,} reviews a day: precision {precision}, "
+            f"from {top.verdicts:,} verdicts on {top.reviewed:,} rows"
         )

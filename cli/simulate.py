@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Json, Profile, print_json, settings_with
+from cli.options import JsonOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.host.gate import opened, stop_on_signals
 
@@ -26,14 +26,14 @@ Seed = Annotated[
 
 
 def simulate(
-    profile: Profile = "",
+    profile: ProfileOption = "",
     url: Url = "",
     rate: Rate = 50.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
     label_delay: Delay = 10.0,
     seed: Seed = 1,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Post simulated transactions as they happen, frauds among them, and verdicts after a delay.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.options import Json, Kafka, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker
@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Create and verify the topics that 
 
 
 @app.command()
-def apply(kafka: Kafka = "", as_json: Json = False) -> None:
+def apply(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
     """Create the topics that are missing. What exists is left as it is.
 
     Example: [bold]tidegate topics apply --kafka broker-1:9092[/bold]
@@ -31,7 +31,7 @@ def apply(kafka: Kafka = "", as_json: Json = False) -> None:
 
 
 @app.command()
-def check(kafka: Kafka = "", as_json: Json = False) -> None:
+def check(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
     """Compare the cluster's topics with topics.yaml; exit code 1 when they differ.
 
     Example: [bold]tidegate topics check --json[/bold]

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import Json, Kafka, Label, Mlflow, Profile, print_json, settings_with
+from cli.options import (
+    JsonOption,
+    KafkaOption,
+    LabelOption,
+    MlflowOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+)
 from cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
     from model.bundles.bundle import Bundle
     from model.evaluation.metrics import Quality
-    from tidegate.profile import Profile as LoadedProfile
+    from tidegate.profile import Profile
 
 Promote = Annotated[
     bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")
@@ -51,16 +59,16 @@ Epochs = Annotated[
 
 
 def train(
-    profile: Profile = "",
+    profile: ProfileOption = "",
     history: History = None,
-    label: Label = "",
+    label: LabelOption = "",
     promote: Promote = False,
     seed: Seed = 0,
     samples: Samples = 0,
     epochs: Epochs = 0,
-    kafka: Kafka = "",
-    mlflow: Mlflow = "",
-    as_json: Json = False,
+    kafka: KafkaOption = "",
+    mlflow: MlflowOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Train the profile's models on the history it names, or on a file, through the operator that
     serves.
@@ -80,7 +88,7 @@ def train(
     check_installed(loaded.models.names)
     tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
     found: list[Quality] = []
-    with progress_bar("training") as progress:
+    with progress_bar("training", quiet=as_json) as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
         bundle = train_bundle(
             loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
@@ -101,7 +109,7 @@ def train(
         )
 
 
-def _history(profile: LoadedProfile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
+def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
     """The history that the profile names, and its labels: 1 fraud, 0 legitimate, -1 unknown."""
     from model.history.verdict_files import read_history
 

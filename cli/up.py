@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Db, Kafka, Profile, settings_with
+from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError
 
 Scale = Annotated[
@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    profile: Profile = "",
-    kafka: Kafka = "",
-    db: Db = "",
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
     scale: Scale = None,
     simulate: Simulate = 0.0,
 ) -> None:

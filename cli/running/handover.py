@@ -11,6 +11,8 @@ from tidegate.errors import ConfigError, Retry
 from tidegate.pipeline import stage_inputs
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tidegate.broker.ports import Broker, Consumer
     from tidegate.profile import Profile
     from tidegate.settings import Settings
@@ -18,21 +20,40 @@ if TYPE_CHECKING:
 _SECONDS = 20.0
 
 
+def changes_profile(settings: Settings, profile: Profile) -> bool:
+    """Whether the home folder has run another profile than this one."""
+    former = _former(settings)
+    return bool(former) and former != _named(profile)
+
+
 def check_profile(settings: Settings, profile: Profile) -> None:
-    """Note the home folder's profile. Raises ConfigError when another one's records are still under
-    way.
+    """Note the home folder's profile.
+
+    Raises ConfigError when records of another profile are still under way.
     """
-    note, mine = settings.home / "profile", f"{profile.name} {profile.hash.decode()}"
-    other = note.read_text().strip() if note.exists() else mine
-    if other != mine and (left := under_way(KafkaBroker(settings), settings)):
+    if changes_profile(settings, profile) and (
+        topics := under_way(KafkaBroker(settings), settings)
+    ):
         raise ConfigError(
-            f"{settings.home} ran profile {other}, now {mine} is asked for, and records of the "
-            "old one are under way "
-            f"in {', '.join(left)}: run the old profile until `tidegate status` shows no lag, or "
-            "choose another "
-            "TIDEGATE_HOME"
+            f"{settings.home} ran profile {_former(settings)}, now {_named(profile)} is asked for, "
+            f"and records of the old one are under way in {', '.join(topics)}: run the old profile "
+            "until `tidegate status` shows no lag, or choose another TIDEGATE_HOME"
         )
-    note.write_text(mine + "\n")
+    _note(settings).write_text(_named(profile) + "\n")
+
+
+def _note(settings: Settings) -> Path:
+    return settings.home / "profile"
+
+
+def _former(settings: Settings) -> str:
+    """Name and hash of the profile that ran here last, empty for none."""
+    note = _note(settings)
+    return note.read_text().strip() if note.exists() else ""
+
+
+def _named(profile: Profile) -> str:
+    return f"{profile.name} {profile.hash.decode()}"
 
 
 def under_way(broker: Broker, settings: Settings) -> list[str]:
@@ -85,8 +106,9 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:
 def _any_record(
     consumer: Consumer, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
 ) -> bool:
-    """Whether there is a record between starts and ends: what lies there may be transaction markers
-    only.
+    """Whether there is a record between starts and ends.
+
+    What lies there may be transaction markers only.
     """
     consumer.assign(starts)
     deadline = time.monotonic() + _SECONDS

@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from cli.running import steps as bootstrap
-from cli.running.handover import check_profile
+from cli.running import steps
+from cli.running.first_model import FirstModel
+from cli.running.handover import changes_profile, check_profile
 from cli.running.processes import broker_child, children
 from cli.running.screen import Screen
 from tidegate.errors import ConfigError, Retry
 from tidegate.host import jars
 from tidegate.host.embedded import aot_cache
+from tidegate.host.exits import Exits
 from tidegate.host.process import Child
-from tidegate.host.spawn import guarded, tidegate
+from tidegate.host.spawn import guarded
 from tidegate.host.supervisor import Supervisor, check_disk, check_ports, locked
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 _JARS_SECONDS = 600.0
 _BROKER_SECONDS = 180.0
 _TRAINING_SECONDS = 3600.0
+"""Its progress is on the screen; who finds it too long may end it."""
 
 
 class _Interrupted(Exception):
@@ -42,12 +45,13 @@ class Launch:
         self.profile = load_profile(settings.profile)
         self.children = children(settings, self.profile, scales, simulate)
         self.warming = Child("warm-up", [sys.executable, "-m", "tidegate.host.warm"], settings.home)
-        self.training: subprocess.Popen[bytes] | None = None
         self.screen = Screen(settings, self.profile)
+        self.first_model = FirstModel(settings, self.profile, self.screen.note)
 
     def run(self) -> int:
-        """Start, stay up until a signal, drain. Returns the exit code; raises ConfigError when
-        refused.
+        """Start, stay up until a signal, drain. Returns the exit code.
+
+        Raises ConfigError when the start is refused.
         """
         home = self.settings.home
         (home / "log").mkdir(parents=True, exist_ok=True)
@@ -57,7 +61,13 @@ class Launch:
         with locked(home):
             check_disk(home)
             check_ports(self._ports())
-            supervisor = Supervisor(self.children, None, self.screen.changed)
+            exits = Exits(home)
+
+            def changed(child: Child) -> None:
+                self.screen.changed(child)
+                exits.note(child)
+
+            supervisor = Supervisor(self.children, None, changed)
             supervisor.install_signals()
             try:
                 self._start(supervisor)
@@ -67,6 +77,7 @@ class Launch:
             finally:
                 self.screen.close()
                 self.screen.note("stopping: entrances first, then stage by stage")
+                self.first_model.stop()
                 self.warming.ask()
                 supervisor.drain()
                 self.warming.end(time.monotonic())
@@ -86,38 +97,29 @@ class Launch:
         )
 
     def _start(self, supervisor: Supervisor) -> None:
-        self.training = self._train()
+        changed = changes_profile(self.settings, self.profile)
+        if not changed:
+            self.first_model.start()
         self._start_broker(supervisor)
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
-        bootstrap.migrate(self.settings)
+        steps.migrate(self.settings)
         self._await(
             supervisor,
-            lambda: bootstrap.broker_answers(self.settings),
+            lambda: steps.broker_answers(self.settings),
             _BROKER_SECONDS,
             "Kafka is not up",
         )
-        self._when_up(supervisor, lambda: bootstrap.make_topics(self.settings))
+        self._when_up(supervisor, lambda: steps.make_topics(self.settings))
         self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
-        self._await(supervisor, self._trained, _TRAINING_SECONDS, "training takes too long")
-        self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
+        if changed:  # it may have been refused: only now is a training worth its time
+            self.first_model.start()
+        self._await(
+            supervisor, self.first_model.ready, _TRAINING_SECONDS, "training takes too long"
+        )
+        self._when_up(supervisor, lambda: steps.promote_first(self.settings, self.profile))
         for child in self.children:
             child.release()
-
-    def _train(self) -> subprocess.Popen[bytes] | None:
-        if bootstrap.has_bundle(self.settings, self.profile):
-            return None
-        self.screen.note("training the first model on the profile's history")
-        return subprocess.Popen(guarded(tidegate("train")))  # noqa: S603 - our own command
-
-    def _trained(self) -> bool:
-        """Whether there is a model. Raises ConfigError when training failed."""
-        if self.training is None:
-            return True
-        code = self.training.poll()
-        if code:
-            raise ConfigError(f"training the first model failed with exit code {code}")
-        return code == 0
 
     def _start_broker(self, supervisor: Supervisor) -> None:
         if self.settings.kafka:
@@ -147,7 +149,7 @@ class Launch:
                 raise ConfigError(fetching.stderr.read().strip() if fetching.stderr else "")
 
     def _watch(self, supervisor: Supervisor) -> None:
-        with bootstrap.heartbeats(self.settings, self.profile) as beats:
+        with steps.heartbeats(self.settings, self.profile) as beats:
             self.screen.open()
             supervisor.run(lambda: self._tick(supervisor, beats()))
 
@@ -184,10 +186,8 @@ class Launch:
             supervisor.watch()
             if supervisor.stopping:
                 raise _Interrupted
-            self._trained()  # a training that failed ends all waiting
-            broker = supervisor.broker
+            self.first_model.ready()  # a training that failed ends all waiting
             if time.monotonic() > deadline:
-                raise Retry(
-                    f"{complaint} after {seconds:.0f} s" + (f": see {broker.log}" if broker else "")
-                )
+                logs = self.settings.home / "log"
+                raise Retry(f"{complaint} after {seconds:.0f} s: see the logs in {logs}")
             time.sleep(0.05)

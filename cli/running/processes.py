@@ -32,8 +32,9 @@ def parse_scale(options: Sequence[str]) -> dict[str, int]:
 def children(
     settings: Settings, profile: Profile, scales: Mapping[str, int], simulate: float
 ) -> list[Child]:
-    """One child for each process; the first of a stage has the stage's name, so that its identity
-    never changes.
+    """One child for each process.
+
+    The first of a stage has the stage's name, so that its identity never changes.
 
     Raises ConfigError when persist is scaled on SQLite, which has one writer.
     """

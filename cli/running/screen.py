@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import http.client
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
-from cli.options import ranges
+from cli.options import command_name, ranges, typeable
 from cli.running.sample import curl_line
 from tidegate.host.process import Child
 
@@ -41,9 +43,7 @@ _COLUMNS: dict[str, Literal["left", "right"]] = {
 
 
 class Screen:
-    """Notes, changes, and the table of processes. `beats` come from topic `status`, when Kafka
-    answers.
-    """
+    """Notes, changes, and the table of processes."""
 
     def __init__(self, settings: Settings, profile: Profile) -> None:
         self._settings, self._profile = settings, profile
@@ -54,13 +54,16 @@ class Screen:
         self.ready = False
 
     def note(self, text: str) -> None:
-        """A line that stays."""
-        self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {text}")
+        """A line that stays. It may hold anything that a process has said."""
+        self._print(escape(typeable(text)))
+
+    def _print(self, markup: str) -> None:
+        self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/]  {markup}")
 
     def changed(self, child: Child) -> None:
         """Tell of a process that ended or was started again."""
-        about = f": {child.said}" if child.said else ""
-        self.note(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
+        about = f": {escape(typeable(child.said))}" if child.said else ""
+        self._print(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
 
     def open(self) -> None:
         """Show the live table from now on, on a terminal."""
@@ -89,11 +92,16 @@ class Screen:
 
     def _greet(self) -> None:
         host, settings = self._settings.host, self._settings
-        self.note(
+        self._print(
             f"[green]ready[/]: http://{host}:{settings.port} (API, /docs), "
             f"http://{host}:{settings.dashboard_port} (dashboard)"
         )
         self._console.print("try:   " + curl_line(settings, self._profile), markup=False)
+        name = command_name()
+        self._console.print(f"look:  {name} status", markup=False)
+        if name != "tidegate":
+            activate = Path(name).with_name("activate")
+            self._console.print(f"       (plain tidegate after: source {activate})", markup=False)
 
     def _table(self, supervisor: Supervisor, beats: dict[str, Heartbeat]) -> Table:
         address = f"http://{self._settings.host}:{self._settings.port}"
@@ -106,22 +114,20 @@ class Screen:
 
 
 def _row(child: Child, beat: Heartbeat | None) -> list[str]:
-    state = child.phase
-    text: str = state
-    if beat and state == "running":
-        text = "ready" if beat.restored else "restoring"
-    figures = (
-        ["", "", "", ""]
-        if beat is None
-        else [ranges(beat.partitions), f"{beat.lag:,}", f"{beat.processed:,}", f"{beat.rejected:,}"]
-    )
+    state: str = child.phase
+    figures = ["", "", "", ""]
+    if beat:
+        counts = (beat.lag, beat.processed, beat.rejected)
+        figures = [ranges(beat.partitions), *(f"{count:,}" for count in counts)]
+        if child.phase == "running":
+            state = "ready" if beat.restored else "restoring"
     return [
         child.name,
-        f"[{_COLOURS[state]}]{text}[/]",
+        f"[{_COLOURS[child.phase]}]{state}[/]",
         str(child.pid or ""),
         str(child.restarts),
         *figures,
-        child.said[:80],
+        escape(child.said[:80]),
     ]
 
 

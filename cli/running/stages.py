@@ -93,8 +93,9 @@ _EARLY = ("tidegate.stream.runner", "tidegate.broker.kafka", "tidegate.status.he
 
 
 def run_stage(name: str, settings: Settings) -> None:
-    """Run a stage or a server until SIGTERM. Raises ConfigError or Stop when a restart would not
-    help.
+    """Run a stage or a server until SIGTERM.
+
+    Raises ConfigError or Stop when a restart would not help.
     """
     process = (
         settings.instance or f"{name}-{platform.node()}-{os.getpid()}"
@@ -166,8 +167,9 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
 
 @contextmanager
 def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
-    """Stops the learner, and raises Superseded in the end, when another bundle than its own is
-    promoted.
+    """Stop the learner when another bundle than its own is promoted.
+
+    Raises Superseded in the end.
     """
     from consumers.learn import Superseded
     from model.bundles.promotion import TOPIC
@@ -190,9 +192,7 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
 
 
 def _model(stage: Stage[Any]) -> tuple[str, int]:
-    """The bundle in use, by scorer and learner, and the scorer's models offset; the other stages
-    use none.
-    """
+    """The bundle in use, and the scorer's offset on topic models; most stages use neither."""
     bundle = getattr(stage, "bundle", None)
     return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
 

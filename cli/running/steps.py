@@ -1,6 +1,4 @@
-"""The steps between an answering broker and open gates: topics, database, profile, first
-champion.
-"""
+"""The steps of a start between an answering broker and open gates."""
 
 from __future__ import annotations
 
@@ -34,8 +32,9 @@ def now_us() -> int:
 
 
 def broker_answers(settings: Settings) -> bool:
-    """Whether Kafka takes requests. Raises ConfigError with the mend when a Kafka elsewhere does
-    not.
+    """Whether Kafka takes requests.
+
+    Raises ConfigError with the mend when a Kafka elsewhere does not.
     """
     if settings.kafka:
         KafkaBroker(settings).check()
@@ -44,8 +43,9 @@ def broker_answers(settings: Settings) -> bool:
 
 
 def make_topics(settings: Settings) -> None:
-    """Create the topics that are missing. Raises ConfigError when one is not as topics.yaml
-    says.
+    """Create the topics that are missing.
+
+    Raises ConfigError when one is not as topics.yaml says.
     """
     broker, topics = KafkaBroker(settings), load_topics(settings.topics_file, settings.replication)
     deadline = time.monotonic() + _METADATA_SECONDS if apply_topics(broker, topics) else 0.0

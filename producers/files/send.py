@@ -17,6 +17,7 @@ import msgspec
 from model.history.readers import Chunk, Source
 from producers.client import Client
 from producers.files.follow import DLQ, Existing, Follow
+from producers.files.remarks import Remarks
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
@@ -64,6 +65,8 @@ class Sent:
     rejections_file: str = ""
     first_rejections: list[Rejection] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """Sentences on rows that are sent, but may not be what was meant."""
     resumed_at: int = 0
     seconds: float = 0.0
 
@@ -99,6 +102,7 @@ class Sender:
             restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16]
         )
         self._refused = self._read_rejections()
+        self._remarks = Remarks(source)
         self.stop = client.stop
         self.sent = Sent(
             resumed_at=self._journal.next,
@@ -154,11 +158,12 @@ class Sender:
         part.replace(self._journal_file)
 
     def run(self, follow: Follow | None, progress: Progress) -> Sent:
-        """Post what is left of the file. Raises ConfigError for a wrong file, Retry when the API
-        stays away.
+        """Post what is left of the file. Raises ConfigError for a wrong file, TidegateError for one
+        without rows, Retry when the API stays away.
         """
         begin, done = time.monotonic(), self._journal.next
         for number, chunk in enumerate(self._chunks()):
+            self._remarks.look(chunk)
             if chunk.first + len(chunk.ids) > done:
                 self._post(chunk)
                 if number % _SAVE_EVERY == 0:
@@ -169,7 +174,10 @@ class Sender:
             progress(self._journal.next, 0)
             if self.stop.is_set():
                 break
+        if not self._remarks.rows:
+            raise TidegateError(f"{self._source.path} has no rows: nothing was sent")
         self._save()
+        self.sent.remarks = self._remarks.sentences()
         self.sent.accepted, self.sent.seconds = self._journal.accepted, time.monotonic() - begin
         return self.sent
 

@@ -1,28 +1,154 @@
-"""Verdicts of a file posted through `/v1/feedback`."""
+"""Verdicts of a file posted through `/v1/feedback`, and watched until each is joined or refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
 
 from producers.client import Client
-from tidegate.errors import TidegateError
+from producers.files.follow import DLQ
+from producers.redrive.letters import dead_letters
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict, encode
 
+LABELS, FEEDBACK = "transactions.labels", "transactions.feedback"
+UNKNOWN = "unknown_transaction"
+"""The reason of the dead letter of a verdict whose transaction never became a row."""
 _BATCH = 1000
 
+Progress = Callable[[float, str], None]
+"""Called with the share done, and what is done."""
 
-def post_verdicts(
-    client: Client, verdicts: Sequence[Verdict], progress: Callable[[float, str], None]
-) -> None:
+
+class _Named(msgspec.Struct):
+    """What a label, and a verdict among the dead letters, are known by."""
+
+    label_id: str = ""
+
+
+_named = msgspec.json.Decoder(_Named).decode
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of verdicts: joined with their rows, of unknown transactions, or refused."""
+
+    joined: int = 0
+    unknown: list[str] = field(default_factory=list)
+    """Ids of transactions that are no rows, in the order in which that became known."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """How many were refused for another reason, by reason."""
+
+
+class FollowVerdicts:
+    """Watches the labels and the dead letters for verdicts that are posted after it is made.
+
+    Every verdict needs a label id of its own.
+    """
+
+    def __init__(self, broker: Broker, verdicts: Sequence[Verdict]) -> None:
+        self._waiting = {verdict.label_id: verdict.transaction_id for verdict in verdicts}
+        self.total = len(self._waiting)
+        self._joined = 0
+        self._unknown: list[str] = []
+        self._refused: Counter[str] = Counter()
+        self._consumer = broker.consumer(None)
+        self._consumer.assign(self._ends())
+
+    def _ends(self) -> Mapping[TopicPartition, int]:
+        return {
+            partition: self._consumer.bounds(partition)[1]
+            for topic in (LABELS, DLQ)
+            for partition in self._consumer.partitions(topic)
+        }
+
+    @property
+    def settled(self) -> int:
+        """Verdicts whose fate is known."""
+        return self.total - len(self._waiting)
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self._joined, list(self._unknown), dict(self._refused))
+
+    def poll(self, timeout: float = 0.2) -> bool:
+        """Look again; True when every verdict is settled."""
+        for batch in self._consumer.poll(5000, timeout):
+            if batch.source.topic == LABELS:
+                self._join(batch)
+            else:
+                self._refuse(batch)
+        return not self._waiting
+
+    def _join(self, batch: Batch) -> None:
+        for value in batch.values:
+            if self._waiting.pop(_label_id(value), None) is not None:
+                self._joined += 1
+
+    def _refuse(self, batch: Batch) -> None:
+        for letter in dead_letters(batch):
+            if letter.told.get("topic") != FEEDBACK:
+                continue
+            transaction_id = self._waiting.pop(_label_id(letter.value), None)
+            if transaction_id is None:
+                continue
+            reason = letter.told.get("reason", "")
+            if reason == UNKNOWN:
+                self._unknown.append(transaction_id)
+            else:
+                self._refused[reason] += 1
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _label_id(value: bytes | None) -> str:
+    try:
+        return _named(value or b"").label_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def post_verdicts(client: Client, verdicts: Sequence[Verdict], progress: Progress) -> None:
     """Post them in order. The label ids make it safe to do it again. Raises Retry when the API
     stays away.
     """
     for start in range(0, len(verdicts), _BATCH):
-        part = verdicts[start : start + _BATCH]
-        status, document = client.post("/v1/feedback", encode(part))
+        batch = verdicts[start : start + _BATCH]
+        status, document = client.post("/v1/feedback", encode(batch))
+        end = start + len(batch)
         if status != 202:
             raise TidegateError(
-                f"the API answered {status} for the verdicts {start + 1} to {start + len(part)}: "
+                f"the API answered {status} for the verdicts {start + 1} to {end}: "
                 f"{document.get('detail', document)}"
             )
-        progress((start + len(part)) / len(verdicts), f"{start + len(part):,} of {len(verdicts):,}")
+        progress(end / len(verdicts), f"posted {end:,} of {len(verdicts):,}")
+
+
+def wait_for_verdicts(
+    follow: FollowVerdicts, stop: threading.Event, progress: Progress, patience: float = 90.0
+) -> Outcome:
+    """Wait until all are settled, or `stop` is set. An unknown transaction takes the label stage
+    30 s to tell.
+
+    Raises Retry when for `patience` s none moved.
+    """
+    moved, settled = time.monotonic(), follow.settled
+    while not follow.poll() and not stop.is_set():
+        if follow.settled != settled:
+            moved, settled = time.monotonic(), follow.settled
+        elif time.monotonic() > moved + patience:
+            raise Retry(
+                f"{follow.total - settled:,} of {follow.total:,} verdicts are posted, but neither "
+                f"joined with their rows nor refused, and for {patience:.0f} s none moved: "
+                "`tidegate status` says why. The same command waits again"
+            )
+        progress(settled / follow.total, f"settled {settled:,} of {follow.total:,}")
+    return follow.outcome

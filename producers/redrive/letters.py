@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 
+from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Stop
 from tidegate.profile import Profile
-from tidegate.stream.dead_letters import PREFIX, attempt
+from tidegate.stream.dead_letters import PREFIX, TOPIC, attempt
 
 _FRAMES = {
     "transactions.scored": True,
@@ -64,6 +66,26 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
             )
         )
     return letters
+
+
+def identity_of(letter: DeadLetter) -> str:
+    """What marks go by; a record that no stage wrote goes by its place."""
+    return letter.identity or f"{TOPIC}/{letter.place[0]}/{letter.place[1]}"
+
+
+def read_all(consumer: Consumer, topic: str, newest: int = 0) -> Iterator[DeadLetter]:
+    """Every record of a topic up to its end as it is now, in order within each partition.
+
+    `newest` leaves out what lies more than so many offsets before the end (0: nothing).
+    """
+    for partition in consumer.partitions(topic):
+        first, end = consumer.bounds(partition)
+        if newest:
+            first = max(first, end - newest)
+        consumer.assign({partition: first})
+        while (consumer.position(partition) or first) < end:
+            for batch in consumer.poll(2000, 1.0):
+                yield from (letter for letter in dead_letters(batch) if letter.place[1] < end)
 
 
 def transaction_id(profile: Profile, letter: DeadLetter) -> str:

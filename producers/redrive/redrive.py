@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, dead_letters, transaction_id
+from producers.redrive.letters import DeadLetter, identity_of, read_all, transaction_id
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
@@ -25,6 +25,8 @@ from tidegate.profile import Profile
 from tidegate.stream.dead_letters import ATTEMPT, PREFIX, TOPIC
 
 QUARANTINE, MARKS = "transactions.quarantine", "transactions.redriven"
+CONFLICT = "conflicting_duplicate"
+"""The reason of a dead letter that would fail again: the first row with its id stays."""
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
 _INPUTS = (
@@ -54,6 +56,11 @@ class Selection:
     transaction: str = ""
     places: frozenset[tuple[int, int]] = frozenset()
     """Partition and offset on the dead-letter topic."""
+
+    @property
+    def takes_conflicts(self) -> bool:
+        """Whether conflicting duplicates are asked for, by their reason or their place."""
+        return self.reason == CONFLICT or bool(self.places)
 
     def takes(self, profile: Profile, letter: DeadLetter) -> bool:
         """Whether this one is meant."""
@@ -88,6 +95,8 @@ class Summary:
     before: int = 0
     """Dealt with by an earlier redrive."""
     not_selected: int = 0
+    conflicts: int = 0
+    """Conflicting duplicates, left out because they would fail again."""
     reasons: dict[str, int] = field(default_factory=dict)
     """The selected ones by reason."""
     dry_run: bool = False
@@ -111,7 +120,7 @@ class Plan:
         if self.action == "left":
             raise ValueError("what is left is not marked")
         return msgspec.json.encode(
-            Mark(_identity(self.letter), self.action, told, self.letter.attempt)
+            Mark(identity_of(self.letter), self.action, told, self.letter.attempt)
         )
 
 
@@ -203,12 +212,14 @@ class Redriver:
     def _selected(self) -> Iterator[DeadLetter]:
         """The ones meant that no redrive has dealt with, one of each identity."""
         for letter in read_all(self._consumer, TOPIC):
-            if _identity(letter) in self._done:
+            if identity_of(letter) in self._done:
                 self.summary.before += 1
             elif not self._selection.takes(self._profile, letter):
                 self.summary.not_selected += 1
+            elif letter.told.get("reason") == CONFLICT and not self._selection.takes_conflicts:
+                self.summary.conflicts += 1
             else:
-                self._done.add(_identity(letter))
+                self._done.add(identity_of(letter))
                 yield letter
 
     def _plans(self, letters: Iterable[DeadLetter]) -> Iterator[Plan]:
@@ -259,7 +270,7 @@ class Redriver:
                     [p.headers for p in sent],
                 )
             self._producer.produce(
-                MARKS, [_identity(p.letter).encode() for p in marked], [p.mark for p in marked]
+                MARKS, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]
             )
             self._producer.commit()
         self._count(plans)
@@ -275,18 +286,3 @@ class Redriver:
             summary.reasons[reason] = summary.reasons.get(reason, 0) + 1
             if plan.action == "redriven":
                 summary.redriven[plan.topic] = summary.redriven.get(plan.topic, 0) + 1
-
-
-def _identity(letter: DeadLetter) -> str:
-    """What marks go by; a record that no stage wrote goes by its place."""
-    return letter.identity or f"{TOPIC}/{letter.place[0]}/{letter.place[1]}"
-
-
-def read_all(consumer: Consumer, topic: str) -> Iterator[DeadLetter]:
-    """Every record of a topic up to its end as it is now, in order within each partition."""
-    for partition in consumer.partitions(topic):
-        first, end = consumer.bounds(partition)
-        consumer.assign({partition: first})
-        while (consumer.position(partition) or first) < end:
-            for batch in consumer.poll(2000, 1.0):
-                yield from (letter for letter in dead_letters(batch) if letter.place[1] < end)

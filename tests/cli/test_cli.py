@@ -26,6 +26,7 @@ COMMANDS = [
     ["backtest"],
     ["retrain"],
     ["redrive"],
+    ["dead-letters"],
     ["doctor"],
     ["replay"],
     ["rescore"],
@@ -113,6 +114,14 @@ def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
         "profile": True,
         "topics": False,
     }
+
+
+def test_hints_name_the_command_as_it_can_be_typed(tmp_path: Path) -> None:
+    here = Path(sys.executable).parent
+    hidden = tidegate("doctor", TIDEGATE_HOME=str(tmp_path), TIDEGATE_KAFKA="")
+    assert f"{here.name}/tidegate up` starts it" in hidden.stdout
+    on_path = tidegate("doctor", TIDEGATE_HOME=str(tmp_path), PATH=f"{here}:/usr/bin:/bin")
+    assert "`tidegate up` starts it" in on_path.stdout
 
 
 def test_profile_check_names_file_and_line(tmp_path: Path) -> None:

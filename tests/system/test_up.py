@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cli.options import command_name
 from cli.running.sample import sample
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
@@ -42,6 +43,12 @@ def post(pipeline: Pipeline, first: int, count: int) -> None:
     assert (status, answer["accepted"]) == (202, count)
 
 
+def test_it_says_how_to_go_on(pipeline: Pipeline) -> None:
+    printed = eventually(lambda: (text := pipeline.output.read_text()).count("look:") and text)
+    assert "training: " in printed, "the first training shows its progress"
+    assert f"look:  {command_name()} status" in printed
+
+
 def test_a_post_becomes_a_row(pipeline: Pipeline) -> None:
     before = pipeline.rows()
     post(pipeline, 0, 50)
@@ -64,8 +71,24 @@ def test_status_names_every_process(pipeline: Pipeline) -> None:
     done = eventually(
         lambda: (found := pipeline.run("status", "--json")).returncode == 0 and found, 30
     )
-    names = {process["process"] for process in json.loads(done.stdout)["processes"]}
+    told = json.loads(done.stdout)
+    names = {process["process"] for process in told["processes"]}
     assert {"preprocess", "preprocess-2", "score", "persist", "label", "learn"} <= names
+    servers = {server["name"]: server["healthy"] for server in told["servers"]}
+    assert servers == {"ingest": True, "dashboard": True}
+    assert (told["causes"], told["dead_letters"]["waiting"]) == ([], 0)
+
+
+def test_dead_letters_are_counted_and_listed(pipeline: Pipeline) -> None:
+    file = pipeline.home.parent / "verdicts.csv"
+    file.write_text("transaction_id,label\nt-7,1\nnobody,0\n")
+    done = pipeline.run("feedback", str(file))
+    assert done.returncode == 1
+    assert "1 joined with their rows\n1 of unknown transactions" in done.stdout
+    [letter] = json.loads(pipeline.run("dead-letters", "--json").stdout)
+    assert (letter["transaction_id"], letter["reason"]) == ("nobody", "unknown_transaction")
+    status = json.loads(pipeline.run("status", "--json").stdout)
+    assert status["dead_letters"]["reasons"] == {"unknown_transaction": 1}
 
 
 def test_a_second_up_on_the_same_home_is_refused(pipeline: Pipeline) -> None:

@@ -49,6 +49,11 @@ class Child:
     def pid(self) -> int | None:
         return self._process.pid if self._process and self.phase == "running" else None
 
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs. A signal's number is negative."""
+        return self._process.poll() if self._process else None
+
     def start(self) -> None:
         """Run the command. Call it from the main thread: the process dies with the thread that
         starts it.
@@ -112,7 +117,7 @@ class Child:
         if self._process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # what it left behind
-        self.said = f"{_how(code)}: {self._last_words()}"
+        self.said = f"{exit_words(code)}: {self.last_words()}"
         if code == EXIT_CONFIG:
             self.phase = "refused"
             return
@@ -121,7 +126,8 @@ class Child:
         self.phase, self._again = "backoff", now + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """The last line of its log."""
         with self.log.open("rb") as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
             lines = [
@@ -140,5 +146,6 @@ class Child:
         return self.home / "run" / f"{self.name}.pid"
 
 
-def _how(code: int) -> str:
+def exit_words(code: int) -> str:
+    """`exit code 1`, or the name of the signal."""
     return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

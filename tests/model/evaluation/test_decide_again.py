@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cli.backtest import backtest
-from cli.candidate import thresholds_of
+from cli.challenger import thresholds_of
 from producers.simulator.history import simulate_history
 from tests.faults.bundle import card_bundle
 from tidegate.errors import ConfigError, Retry

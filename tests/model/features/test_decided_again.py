@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cli.candidate import Order, judge
+from cli.challenger import BundleBacktest, decide_past
 from consumers.persist import Persist
 from consumers.preprocess import BY_ENTITY, FEATURES, LABELS, RAW, PreprocessStage
 from consumers.retraining import data as newdata
@@ -236,11 +236,11 @@ def test_the_command_finds_nothing_else(
     champion: str,
     name: str,
 ) -> None:
-    monkeypatch.setattr("cli.candidate._broker", lambda _settings: stream.broker)
+    monkeypatch.setattr("cli.challenger._broker", lambda _settings: stream.broker)
     settings = stream.settings.model_copy(update={"profile": "card"})
-    judge(
+    decide_past(
         settings,
-        Order("champion", champion, "", None, topic, "", "", "", 10, tmp_path),
+        BundleBacktest("champion", champion, "", None, topic, "", "", "", 10, tmp_path),
         as_json=False,
     )
     found = json.loads((tmp_path / "report.json").read_bytes())

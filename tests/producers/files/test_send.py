@@ -132,6 +132,27 @@ def test_refused_rows_are_named_and_the_others_go_on(
     assert post(api, profile, path, tmp_path).rejected == 2, "a second run still tells of them"
 
 
+def test_a_file_with_a_header_only_is_refused(
+    api: Api, profile: Profile, file: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "empty.csv"
+    simulate_history(profile, 10, 4).head(0).to_csv(path, index=False)
+    with pytest.raises(TidegateError, match=r"empty\.csv has no rows: nothing was sent"):
+        post(api, profile, path, tmp_path)
+    assert post(api, profile, file, tmp_path, limit=10).remarks == []
+
+
+def test_made_up_ids_and_times_in_1970_are_told(api: Api, profile: Profile, tmp_path: Path) -> None:
+    history = simulate_history(profile, 500, 4).astype({"transaction_id": object})
+    history.loc[:99, "transaction_id"] = None
+    history["timestamp"] = range(500)
+    path = tmp_path / "strange.csv"
+    history.to_csv(path, index=False)
+    ids, times = post(api, profile, path, tmp_path).remarks
+    assert ids.startswith("100 of 500 rows have no transaction_id: their ids are made of the file")
+    assert times.startswith("500 of 500 rows have a timestamp in 1970: a number is taken for seco")
+
+
 def test_it_paces(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
     begin = time.monotonic()
     post(api, profile, file, tmp_path, rate=1000, limit=1000)

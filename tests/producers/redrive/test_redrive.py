@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from producers.redrive.redrive import QUARANTINE, Selection, Summary, parse_place, redrive
+from producers.redrive.redrive import CONFLICT, QUARANTINE, Selection, Summary, parse_place, redrive
 from tests.producers.running_api import TOPICS
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
@@ -33,13 +33,14 @@ class Letters:
         reason: str = "invalid_json",
         failed_before: int = 0,
         profile: bytes = PROFILE.hash,
+        value: bytes = b"",
     ) -> None:
         headers: Headers = [("trace", b"abc"), (ATTEMPT, str(failed_before).encode())]
         batch = Batch(
             TopicPartition(topic, 0),
             [number],
             [f"key-{number}".encode()],
-            [f"value-{number}".encode()],
+            [value or f"value-{number}".encode()],
             [0],
             [headers],
         )
@@ -120,6 +121,16 @@ def test_filters_leave_the_others_for_later(letters: Letters) -> None:
     assert letters.back() == values(2), "a dry run writes nothing"
     letters.redrive(Selection(places=frozenset({place})))
     assert letters.back() == values(1, 2)
+
+
+def test_conflicts_go_back_only_if_they_are_asked_for(letters: Letters) -> None:
+    letters.add(1)
+    letters.add(2, topic="transactions.scored", stage="persist", reason=CONFLICT)
+    summary = letters.redrive()
+    assert (summary.redriven, summary.conflicts) == ({"transactions.raw": 1}, 1)
+    assert letters.back("transactions.scored") == []
+    summary = letters.redrive(Selection(reason=CONFLICT))
+    assert (summary.redriven, summary.conflicts) == ({"transactions.scored": 1}, 0)
 
 
 def test_at_most_so_many(letters: Letters) -> None:

@@ -1,0 +1,52 @@
+"""Dead letters listed for people: id, reason, and what became of each."""
+
+from __future__ import annotations
+
+from producers.redrive.listing import entries, waiting_letters
+from producers.redrive.redrive import Selection
+from tests.producers.redrive.test_redrive import PROFILE, Letters
+
+
+def test_each_is_listed_once_with_id_reason_and_what_a_redrive_did() -> None:
+    letters = Letters()
+    letters.add(1, topic="transactions.feedback", stage="label", reason="unknown_transaction")
+    for _copy in range(2):
+        letters.add(2)
+    letters.redrive(Selection(stage="label"))
+    listed = {entry.reason: entry for entry in entries(letters.broker, PROFILE)}
+    assert len(entries(letters.broker, PROFILE)) == 2
+    unread = listed["invalid_json"]
+    assert (unread.stage, unread.detail, unread.attempt) == ("preprocess", "detail", 1)
+    assert (unread.action, listed["unknown_transaction"].action) == ("", "redriven")
+    [waiting] = entries(letters.broker, PROFILE, waiting=True)
+    assert waiting == unread
+
+
+def test_the_id_is_that_of_the_transaction() -> None:
+    letters = Letters()
+    letters.add(3, value=b'{"transaction_id": "t-3"}', reason="missing_field")
+    assert [entry.transaction_id for entry in entries(letters.broker, PROFILE)] == ["t-3"]
+
+
+def test_the_newest_of_a_reason() -> None:
+    letters = Letters()
+    for number in range(10):
+        letters.add(number, reason="missing_field" if number % 2 else "invalid_json")
+    listed = entries(letters.broker, PROFILE, reason="missing_field", limit=3)
+    assert [entry.reason for entry in listed] == ["missing_field"] * 3
+    assert len(entries(letters.broker, PROFILE, reason="missing_field")) == 5
+
+
+def test_what_waits_is_counted_by_reason() -> None:
+    letters = Letters()
+    for number in range(12):
+        letters.add(number, reason="missing_field" if number < 2 else "invalid_json")
+    everything = waiting_letters(letters.broker, 100)
+    assert (everything.reasons, everything.complete) == (
+        {"invalid_json": 10, "missing_field": 2},
+        True,
+    )
+    newest = waiting_letters(letters.broker, 2)
+    assert (newest.count < 12, newest.complete) == (True, False)
+    letters.redrive(Selection(reason="invalid_json"))
+    assert waiting_letters(letters.broker, 100).reasons == {"missing_field": 2}
