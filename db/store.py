@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,6 @@ from tidegate.profile import Profile
 SHADOW = "shadow"
 """The name of a shadow's score among a row's scores."""
 _LOOKUP = 1000  # ids in one IN list
-_PART = 50_000  # rows held at once where all are read
 _FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "decision": transactions.c.decision.__eq__,
     "account": transactions.c.account.__eq__,
@@ -197,27 +196,6 @@ class Store:
         rows = self._rows(query.order_by(transactions.c.seq.desc()).limit(limit + 1))
         found = [_in_brief(row._mapping) for row in rows[:limit]]
         return found, str(found[-1]["seq"]) if len(rows) > limit else None
-
-    def decided(self, profile: str, days: float) -> Iterator[tuple[str, int, Decision]]:
-        """Id, event time in us and decision of a profile's (hash) rows, those within `days` of the
-        newest event time.
-
-        In the order of arrival. Reads the whole table.
-        """
-        mine = transactions.c.profile == profile
-        newest = self._rows(select(func.max(transactions.c.event_us).label("us")).where(mine))[0].us
-        columns = [
-            transactions.c[name] for name in ("seq", "transaction_id", "event_us", "decision")
-        ]
-        query = select(*columns).where(
-            mine, transactions.c.event_us > (newest or 0) - days * 86_400e6
-        )
-        last = -1
-        while rows := self._rows(
-            query.where(transactions.c.seq > last).order_by(transactions.c.seq).limit(_PART)
-        ):
-            last = rows[-1].seq
-            yield from ((row.transaction_id, row.event_us, row.decision) for row in rows)
 
     def close(self) -> None:
         """Close all connections."""

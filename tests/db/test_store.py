@@ -115,27 +115,6 @@ def test_a_look_up_of_many(writer: Writer, store: Store) -> None:
     assert store.lookup(ids).keys() == store.existing([*ids, "missing"]) == set(ids)
 
 
-def test_decisions_of_one_profile_by_event_time(
-    writer: Writer, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("db.store._PART", 2)
-    assert list(store.decided("abcd1234", 1)) == []
-    day_us = 86_400_000_000
-    writer.write(
-        *values(["old"], event_us=day_us),
-        *values(["a", "b", "c"], event_us=2 * day_us),
-        *values(["late"], event_us=day_us + 1, decision=2),
-    )
-    assert list(store.decided("abcd1234", 1)) == [
-        ("a", 2 * day_us, "approve"),
-        ("b", 2 * day_us, "approve"),
-        ("c", 2 * day_us, "approve"),
-        ("late", day_us + 1, "block"),
-    ]
-    assert len(list(store.decided("abcd1234", 2))) == 5
-    assert list(store.decided("ffff0000", 9)) == []
-
-
 def test_filters(writer: Writer, store: Store) -> None:
     writer.write(
         *values(["a"], event_us=10),

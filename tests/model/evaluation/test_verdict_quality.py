@@ -13,6 +13,7 @@ from model.evaluation.verdict_quality import (
     UNKNOWN,
     Decided,
     by_age,
+    decided_rows,
     in_sample,
     recall,
 )
@@ -97,3 +98,23 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         assert found is not None
         held += found.low <= (fraud & flagged).sum() / fraud.sum() <= found.high
     assert 182 <= held <= 199
+
+
+def test_rows_get_the_verdicts_and_the_age_that_they_have() -> None:
+    day_us = 86_400_000_000
+    rows = decided_rows(
+        ["a", "b", "c"],
+        np.array([0, day_us, 3 * day_us]),
+        np.array([True, False, False]),
+        {"a": True, "c": False, "another": True},
+        1.0,
+    )
+    assert rows.days.tolist() == [3.0, 2.0, 0.0]
+    assert rows.verdict.tolist() == [FRAUD, UNKNOWN, LEGITIMATE]
+    assert rows.sampled.all()
+
+
+def test_nothing_decided_gives_no_line_and_no_recall() -> None:
+    nothing = decided_rows([], np.zeros(0, np.int64), np.zeros(0, np.bool_), {}, 0.1)
+    assert by_age(nothing) == []
+    assert recall(nothing) is None
