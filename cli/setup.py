@@ -54,7 +54,14 @@ def setup(profile: Profile = "", kafka: Kafka = "", db: Db = "", models: Models 
     _insist("topics", lambda: bootstrap.make_topics(settings))
     _insist("profile", lambda: check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
-    _insist("champion", lambda: bootstrap.promote_first(settings, loaded))
+    _insist("champion", lambda: _first_champion(settings, loaded))
+
+
+def _first_champion(settings: Settings, profile: LoadedProfile) -> None:
+    from cli.running import steps as bootstrap
+
+    if warning := bootstrap.promote_first(settings, profile):
+        typer.echo(f"WARNING: {warning}", err=True)
 
 
 def _insist(what: str, step: Callable[[], None]) -> None:

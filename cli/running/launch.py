@@ -19,6 +19,7 @@ from tidegate.host.supervisor import Supervisor, check_disk, check_ports, locked
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 _BROKER_SECONDS = 180.0
 _TRAINING_SECONDS = 120.0
 
@@ -107,9 +108,14 @@ class Launch:
                 raise ConfigError(
                     f"training the first model failed with exit code {training.returncode}"
                 )
-        self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
+        self._when_up(supervisor, self._promote_first)
         for child in self.children:
             child.release()
+
+    def _promote_first(self) -> None:
+        if warning := bootstrap.promote_first(self.settings, self.profile):
+            _LOG.warning("%s", warning)
+            self.screen.note(f"[bold red]WARNING: {warning}[/]")
 
     def _train(self) -> subprocess.Popen[bytes] | None:
         if bootstrap.has_bundle(self.settings, self.profile):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
     from model.progress import Progress
     from model.training.mlflow import Tracker
-    from model.training.retrain import Data, Report
-    from model.training.train import OnQuality
+    from model.training.retrain import Report
+    from model.training.train import Data, OnQuality
     from tidegate.broker.ports import Broker
     from tidegate.profile import Profile
     from tidegate.settings import Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from model.bundles.bundle import Bundle
-from model.bundles.manifest import Manifest, read_manifest
+from model.bundles.manifest import Manifest, chance_warning, read_manifest
 from tidegate.errors import ConfigError
 
 Change = tuple[object, object]
@@ -26,6 +26,14 @@ def entries(folder: Path) -> list[Entry]:
     return sorted(
         found, key=lambda entry: (-entry.manifest.created_us if entry.manifest else 0, entry.hash)
     )
+
+
+def warning_of(folder: Path, bundle: str) -> str:
+    """What to say of a bundle (hash) that is no better than chance; empty for any other, and for
+    one that cannot be read.
+    """
+    manifest = _entry(folder / bundle).manifest
+    return chance_warning(manifest) if manifest else ""
 
 
 def _entry(path: Path) -> Entry:
@@ -59,8 +67,9 @@ def matches(folder: Path, prefix: str) -> list[Path]:
 
 
 def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, Any]]:
-    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics; whether
-    it is the champion, and whether it was trained for this version of the profile.
+    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics, a warning
+    when it is no better than chance; whether it is the champion, and whether it was trained for
+    this version of the profile.
     """
     return [
         {
@@ -71,6 +80,7 @@ def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, An
             "this_profile": bool(entry.manifest and entry.manifest.profile_hash == profile_hash),
             "created_us": entry.manifest.created_us if entry.manifest else 0,
             "metrics": entry.manifest.metrics if entry.manifest else {},
+            "warning": chance_warning(entry.manifest) if entry.manifest else "",
         }
         for entry in entries(folder)
     ]

@@ -18,6 +18,8 @@ MANIFEST = "manifest.json"
 """The file in a bundle's folder that names all others."""
 FORMAT = 2
 """Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
+_CHANCE = 0.5
+"""The AUC of scores that say nothing."""
 _LARGEST = 256 * 1024 * 1024
 
 
@@ -48,6 +50,23 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     files: dict[str, str]
     created_us: int
     format: int = FORMAT
+
+
+def chance_warning(manifest: Manifest) -> str:
+    """What to say of a bundle whose final score ranked the test slice no better than chance does:
+    the AUC's 95% interval reaches down to 0.5. Empty for a better one, and for one that was not
+    tested on verdicts.
+    """
+    metrics = manifest.metrics
+    if metrics.get("auc_low", metrics.get("auc", 1.0)) > _CHANCE:
+        return ""
+    auc = f"AUC {metrics['auc']:.3f}"
+    if "auc_low" in metrics:
+        auc += f", 95% between {metrics['auc_low']:.3f} and {metrics['auc_high']:.3f}"
+    return (
+        f"the model is no better than chance on its test slice ({auc}; chance gives 0.5): the "
+        f"{manifest.training.frauds[-1]:,} frauds there scored like other transactions"
+    )
 
 
 def read_manifest(path: Path) -> Manifest:

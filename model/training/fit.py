@@ -55,24 +55,26 @@ def fit_models(
     features, cut = sorted(profile.features), before_stack(len(x))
 
     def fit(rows: slice, first: float) -> list[Detector]:
-        found = []
-        for k, (name, kind) in enumerate(zip(names, kinds, strict=True)):
-            progress(first + 0.5 * k / len(names), f"{name} on {len(y[rows]):,} transactions")
+        detectors = []
+        for number, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+            progress(first + 0.5 * number / len(names), f"{name} on {len(y[rows]):,} transactions")
             settings = {
                 key: value
                 for key, value in profile.models.settings.get(name, {}).items()
                 if key != "weight"
             }
-            found.append(kind.fit(x[rows], y[rows], features, settings, seed))
-        return found
+            detectors.append(kind.fit(x[rows], y[rows], features, settings, seed))
+        return detectors
 
     before = fit(slice(cut), 0.0)
-    ensemble = _combiner(profile, names, _margins(before, x[cut:]), y[cut:])
-    return Fitted(fit(slice(None), 0.5), ensemble, ensemble.combine(_margins(before, held_out)))
+    ensemble = _combiner(profile, names, margins_of(before, x[cut:]), y[cut:])
+    return Fitted(fit(slice(None), 0.5), ensemble, ensemble.combine(margins_of(before, held_out)))
 
 
-def _margins(detectors: Sequence[Detector], x: Array) -> Array:
-    return np.column_stack([part.score(np.ascontiguousarray(x)) for part in detectors])
+def margins_of(detectors: Sequence[Detector], x: Array) -> Array:
+    """The detectors' scores f8[n, m] in log-odds of x f8[n, features]."""
+    rows = np.ascontiguousarray(x)
+    return np.column_stack([detector.score(rows) for detector in detectors])
 
 
 def _combiner(
@@ -83,15 +85,15 @@ def _combiner(
     """
     if y.any():
         return Ensemble.fit(margins, y)
-    given = [profile.models.settings.get(name, {}).get("weight", 1.0) for name in names]
-    weights = [
-        float(weight) for weight in given if isinstance(weight, int | float) and 0 < weight <= 1e6
+    weights = [profile.models.settings.get(name, {}).get("weight", 1.0) for name in names]
+    usable = [
+        float(weight) for weight in weights if isinstance(weight, int | float) and 0 < weight <= 1e6
     ]
-    if len(weights) < len(given):
+    if len(usable) < len(weights):
         raise ConfigError(
-            f"{profile.path}: models: expected positive numbers as weights, got {given}"
+            f"{profile.path}: models: expected positive numbers as weights, got {weights}"
         )
-    return RankAverage.fit(margins, weights)
+    return RankAverage.fit(margins, usable)
 
 
 def before_stack(n: int) -> int:
@@ -108,13 +110,10 @@ def kind_of(profile: Profile, name: str) -> type[Detector]:
 
 
 def require_both(y: NDArray[np.bool_], where: str) -> None:
-    """Raises ConfigError unless there are FEWEST frauds and others; `where` names rows and
-    place.
-    """
+    """Raises ConfigError unless there are `FEWEST` frauds and others; `where` names the rows."""
     frauds = int(y.sum())
     if frauds < FEWEST or len(y) - frauds < FEWEST:
         raise ConfigError(
             f"{where} hold {frauds} frauds of {len(y)}; training needs {FEWEST} frauds and "
-            f"{FEWEST} "
-            "others in each part: give a longer history"
+            f"{FEWEST} others in each part: give a longer history"
         )

@@ -25,7 +25,7 @@ from model.evaluation.metrics import quality
 from model.history.fold import Log
 from model.progress import Progress
 from model.training.fit import FEWEST, before_stack
-from model.training.train import OnQuality, Rows, fit_bundle
+from model.training.train import Data, Indices, OnQuality, fit_bundle
 from tidegate.profile import Profile
 
 Outcome = Literal["promoted", "kept", "bad_data"]
@@ -46,18 +46,6 @@ class Limits(NamedTuple):
     """
     psi: float = 1.0
     """Largest population stability index of an input."""
-
-
-class Data(NamedTuple):
-    """Rows in time order; `groups` i8[n]: whose they are (the account). `read`: rows before the
-    `rejected` went.
-    """
-
-    log: Log
-    groups: NDArray[np.int64]
-    source: str
-    read: int
-    rejected: int = 0
 
 
 class Check(msgspec.Struct):
@@ -96,7 +84,7 @@ class Report(msgspec.Struct):
 class Parts(NamedTuple):
     """Rows with a mature verdict to learn from, and the rows of the comparison."""
 
-    learnt: Rows
+    learnt: Indices
     test: slice
 
 
@@ -186,10 +174,9 @@ def retrain(
     judged = np.flatnonzero(log.labels[parts.test] >= 0) + parts.test.start
     challenger = fit_bundle(
         profile,
-        log,
+        data,
         parts.learnt,
         judged,
-        data.source,
         out_dir,
         lambda share, what: progress(0.7 * share, what),
         seed,

@@ -13,7 +13,6 @@ from model.evaluation.metrics import Quality
 from model.history.fold import Log, event_times, fold
 from model.training.retrain import (
     Check,
-    Data,
     Limits,
     Report,
     checks_of,
@@ -22,7 +21,7 @@ from model.training.retrain import (
     parts_of,
     retrain,
 )
-from model.training.train import fit_bundle
+from model.training.train import Data, fit_bundle
 from producers.simulator.history import simulate_history
 from tests.trained import Trained
 from tidegate.profile import load_profile
@@ -45,9 +44,8 @@ def poor(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     mixed = data.log._replace(labels=np.random.default_rng(3).permutation(data.log.labels))
     parts = parts_of(mixed, DELAY)
     test = np.arange(parts.test.start, parts.test.stop)
-    return fit_bundle(
-        PROFILE, mixed, parts.learnt, test, "mixed", tmp_path_factory.mktemp("poor"), silent
-    )
+    folder = tmp_path_factory.mktemp("poor")
+    return fit_bundle(PROFILE, data._replace(log=mixed), parts.learnt, test, folder, silent)
 
 
 def silent(_share: float, _what: str) -> None:
