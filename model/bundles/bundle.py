@@ -1,5 +1,6 @@
-"""A bundle: everything that scores, in one immutable folder named by its content. Nothing in it
-executes on loading.
+"""A bundle: everything that scores, in one immutable folder named by its content.
+
+Nothing in it executes on loading.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from model.detectors.base import Array, Detector
 from model.detectors.catalog import known
 from model.detectors.online import Online
 from model.detectors.trees.boosted import Boosted
-from model.drift import reference as drift
+from model.drift.reference import FILE as REFERENCE
 from model.drift.reference import Reference
 from model.ensemble.combiner import Combiner, sigmoid
 from model.ensemble.levels import levels
@@ -39,14 +40,14 @@ class Scores(NamedTuple):
     `failures` are the errors of detectors that were left out because of them.
     """
 
-    parts: Array
+    detectors: Array
     final: Array
     failures: Mapping[str, Exception]
 
 
-def score_of(part: Detector, inputs: Array) -> Array:
+def score_of(detector: Detector, inputs: Array) -> Array:
     """How a detector is made to score, when nothing limits it."""
-    return part.score(inputs)
+    return detector.score(inputs)
 
 
 class Bundle:
@@ -60,8 +61,11 @@ class Bundle:
         detectors: Sequence[Detector],
         ensemble: Combiner,
     ) -> None:
-        self.path, self.hash, self.manifest = path, bundle_hash, manifest
-        self.detectors, self.ensemble = tuple(detectors), ensemble
+        self.path = path
+        self.hash = bundle_hash
+        self.manifest = manifest
+        self.detectors = tuple(detectors)
+        self.ensemble = ensemble
         self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
         self.columns = np.array(
@@ -71,18 +75,20 @@ class Bundle:
     @cached_property
     def online(self) -> Online | None:
         """The detector that learns from verdicts, if the profile names one."""
-        return next((part for part in self.detectors if isinstance(part, Online)), None)
+        return next((found for found in self.detectors if isinstance(found, Online)), None)
 
     @cached_property
     def levels(self) -> Array:
         """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see
         `levels`.
         """
-        cuts = [part.cuts for part in self.detectors if isinstance(part, Boosted | Online)]
+        cuts = [
+            detector.cuts for detector in self.detectors if isinstance(detector, Boosted | Online)
+        ]
         return levels(
             [
-                np.concatenate([part[k] for part in cuts] or [np.empty(0)])
-                for k in range(len(self.feature_names))
+                np.concatenate([of_detector[feature] for of_detector in cuts] or [np.empty(0)])
+                for feature in range(len(self.feature_names))
             ]
         )
 
@@ -96,11 +102,11 @@ class Bundle:
         """
         if weights is None or self.online is None:
             return self
-        parts = [
-            part.with_params(weights) if isinstance(part, Online) else part
-            for part in self.detectors
+        detectors = [
+            detector.with_params(weights) if isinstance(detector, Online) else detector
+            for detector in self.detectors
         ]
-        return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
+        return Bundle(self.path, self.hash, self.manifest, detectors, self.ensemble)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Bundle:
         """The same bundle with another rule. Raises ConfigError for what is none."""
@@ -121,25 +127,27 @@ class Bundle:
         row. Raises its error when no detector is left: of several a Retry, after which one may be
         back.
         """
-        inputs, failures = self.inputs(values), dict[str, Exception]()
+        inputs = self.inputs(values)
         margins = np.full((len(inputs), len(self.detectors)), np.nan)
-        for k, part in enumerate(self.with_weights(weights).detectors):
-            if part.name not in without:
-                try:
-                    margins[:, k] = call(part, inputs)
-                except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
-                    failures[part.name] = error
+        failures: dict[str, Exception] = {}
+        for column, detector in enumerate(self.with_weights(weights).detectors):
+            if detector.name in without:
+                continue
+            try:
+                margins[:, column] = call(detector, inputs)
+            except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
+                failures[detector.name] = error
         if len(failures) == len(self.detectors):
-            raise min(failures.values(), key=lambda error: not isinstance(error, Retry))
+            raise _most_hopeful(failures.values())
         margins[~np.isfinite(margins)] = np.nan
-        final = (
-            self.ensemble.combine(margins)
-            if not np.isnan(margins).any()
-            else self._degraded(margins)
-        )
+        if np.isnan(margins).any():
+            final = self._degraded(margins)
+        else:
+            final = self.ensemble.combine(margins)
         return Scores(sigmoid(margins), final, failures)
 
     def _degraded(self, margins: Array) -> Array:
+        """The final scores f8[n], each from the detectors that its row has."""
         out = np.empty(len(margins))
         for rows, left_out in patterns(margins):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
@@ -152,20 +160,20 @@ class Bundle:
         """
         return decide(self.rule, scores, amount_minor)
 
-    def contributions(self, values: Array, parts: Array | None = None) -> Array:
+    def contributions(self, values: Array, scores: Array | None = None) -> Array:
         """f8[n, 1 + features]: base and each feature's share of the final score's log-odds.
 
-        `parts` as `score` gave them say which detectors were left out of which rows.
+        `scores` of the detectors, as `score` gave them, say which were left out of which rows.
         """
         inputs = self.inputs(values)
         out = np.empty((len(inputs), 1 + len(self.feature_names)))
-        for rows, left_out in patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
+        for rows, left_out in patterns(np.zeros((len(inputs), 1)) if scores is None else scores):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
             out[rows] = combiner.shares(
                 [
-                    part.contributions(inputs[rows])
-                    for k, part in enumerate(self.detectors)
-                    if k not in left_out
+                    detector.contributions(inputs[rows])
+                    for column, detector in enumerate(self.detectors)
+                    if column not in left_out
                 ]
             )
         return out
@@ -179,8 +187,7 @@ class Bundle:
         if manifest.format != FORMAT:
             raise ConfigError(
                 f"bundle {path} has format {manifest.format}, this version of Tidegate reads "
-                "format "
-                f"{FORMAT}: train a new one with `tidegate train --promote`"
+                f"format {FORMAT}: train a new one with `tidegate train --promote`"
             )
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
@@ -188,7 +195,7 @@ class Bundle:
         combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) - {drift.FILE} != expected or not known_columns:
+        if set(manifest.files) - {REFERENCE} != expected or not known_columns:
             raise damaged(
                 path,
                 f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
@@ -205,11 +212,19 @@ class Bundle:
         )
 
 
-def patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
-    """Rows of f8[n, m] that lack (NaN) the same parts, and the places of these."""
-    missing = np.isnan(parts)
+def _most_hopeful(errors: Collection[Exception]) -> Exception:
+    """A Retry if there is one: the only error that waiting may mend."""
+    for error in errors:
+        if isinstance(error, Retry):
+            return error
+    return next(iter(errors))
+
+
+def patterns(scores: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
+    """The rows of f8[n, m] that lack (NaN) the same detectors, and the columns of these."""
+    missing = np.isnan(scores)
     if not missing.any():
-        yield np.arange(len(parts)), ()
+        yield np.arange(len(scores)), ()
         return
     for pattern in np.unique(missing, axis=0):
         yield (
@@ -225,14 +240,12 @@ def save(
     ensemble: Combiner,
     reference: Reference | None = None,
 ) -> Bundle:
-    """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All
-    or nothing.
-    """
+    """Write a bundle below `folder`, all or nothing, and read it back. Sets `manifest.files`."""
     files = {ensemble.file: ensemble.save()}
-    for part in detectors:
-        files |= part.save()
+    for detector in detectors:
+        files |= detector.save()
     if reference is not None:
-        files[drift.FILE] = msgspec.json.encode(reference)
+        files[REFERENCE] = msgspec.json.encode(reference)
     manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     files[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     path = folder / hashlib.sha256(files[MANIFEST]).hexdigest()[:16]

@@ -22,10 +22,12 @@ class Entry(NamedTuple):
 
 def entries(folder: Path) -> list[Entry]:
     """All bundles below `folder`, newest first, damaged ones last."""
-    found = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
-    return sorted(
-        found, key=lambda entry: (-entry.manifest.created_us if entry.manifest else 0, entry.hash)
-    )
+    bundles = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
+    return sorted(bundles, key=_newest_first)
+
+
+def _newest_first(entry: Entry) -> tuple[int, str]:
+    return -entry.manifest.created_us if entry.manifest else 0, entry.hash
 
 
 def warning_of(folder: Path, bundle: str) -> str:
@@ -44,21 +46,22 @@ def _entry(path: Path) -> Entry:
 
 
 def find(folder: Path, prefix: str) -> Bundle:
-    """The one bundle whose hash begins so, read and checked. Raises ConfigError when there is none,
-    or several.
+    """The one bundle whose hash begins with `prefix`, read and checked.
+
+    Raises ConfigError when there is none, or several.
     """
-    found = matches(folder, prefix)
-    if len(found) != 1:
+    paths = matches(folder, prefix)
+    if len(paths) != 1:
         names = ", ".join(path.name for path in matches(folder, ""))
         raise ConfigError(
-            f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
+            f"{len(paths)} bundles in {folder} begin with {prefix!r}; there are "
             f"{names or 'none: run `tidegate train`'}"
         )
-    return Bundle.load(found[0])
+    return Bundle.load(paths[0])
 
 
 def matches(folder: Path, prefix: str) -> list[Path]:
-    """The bundles whose hash begins so."""
+    """The folders of the bundles whose hash begins with `prefix`."""
     return sorted(
         path.parent
         for path in folder.glob("*/manifest.json")
@@ -92,23 +95,23 @@ def promotable(bundle: Bundle, profile_hash: str) -> None:
         raise ConfigError(
             f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
             f"{bundle.manifest.profile_hash}, the profile in use is {profile_hash}: train one for "
-            "it "
-            "with `tidegate train`"
+            "it with `tidegate train`"
         )
 
 
 def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
-    """The one bundle whose hash begins so, if it may score for this version of the profile. Raises
-    ConfigError.
+    """The one bundle whose hash begins with `prefix`, if it may score for this version of the
+    profile. Raises ConfigError.
     """
-    found = find(folder, prefix)
-    promotable(found, profile_hash)
-    return found
+    bundle = find(folder, prefix)
+    promotable(bundle, profile_hash)
+    return bundle
 
 
-def differences(one: Manifest, other: Manifest) -> dict[str, Change]:
-    """What differs, by name: both sides, None where a side has no such thing."""
-    left, right = _facts(one), _facts(other)
+def differences(first: Manifest, second: Manifest) -> dict[str, Change]:
+    """What differs, by name: both values, None where a bundle has no such thing."""
+    left = _facts(first)
+    right = _facts(second)
     return {
         name: (left.get(name), right.get(name))
         for name in left | right

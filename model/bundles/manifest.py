@@ -1,5 +1,6 @@
-"""What a bundle's folder says of itself, and the check that its files are what it says. Imports no
-detector.
+"""What a bundle's folder says of itself, and the check that its files are what it says.
+
+It imports no detector, so that commands which only look at bundles start quickly.
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ def verified(path: Path, name: str, expected: str) -> bytes:
     expected one.
     """
     content = _read(path / name)
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
         raise damaged(
-            path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}..."
+            path, f"{name} has the SHA-256 {digest[:16]}..., the manifest says {expected[:16]}..."
         )
     return content
 
@@ -120,8 +121,6 @@ def read_reference(bundle: Path) -> Reference | None:
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """
     digest = read_manifest(bundle).files.get(REFERENCE)
-    return (
-        None
-        if digest is None
-        else read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)
-    )
+    if digest is None:
+        return None
+    return read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)

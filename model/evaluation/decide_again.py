@@ -118,6 +118,6 @@ def _explain(
         here = [row for row in at if part.start <= row < part.stop]
         if here:
             then, values = bundle.with_weights(params), cases.log.values[here]
-            said = reasons(then, profile, values, cases.amounts[here], then.score(values).parts)
+            said = reasons(then, profile, values, cases.amounts[here], then.score(values).detectors)
             found |= {row: [one.text for one in why] for row, why in zip(here, said, strict=True)}
     return [found[row] for row in at]

@@ -85,8 +85,8 @@ def test_other_weights_change_the_online_part_only(trained: Trained) -> None:
     assert trained.bundle.online is not None
     values, weights = trained.values[:100], trained.bundle.online.params + 0.1
     before, after = trained.bundle.score(values), trained.bundle.score(values, weights)
-    np.testing.assert_array_equal(before.parts[:, 0], after.parts[:, 0])
-    assert (before.parts[:, 1] != after.parts[:, 1]).all()
+    np.testing.assert_array_equal(before.detectors[:, 0], after.detectors[:, 0])
+    assert (before.detectors[:, 1] != after.detectors[:, 1]).all()
 
 
 def test_contributions_add_up_to_the_final_score(trained: Trained) -> None:
