@@ -15,7 +15,7 @@ from model.detectors.base import Array
 from model.detectors.online import Online
 from model.learning.adwin import Adwin
 from model.learning.guards import Contest, Quota
-from model.learning.learner import Given, Learner, LearnState
+from model.learning.learner import LabelRecord, Learner, LearnState
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
@@ -32,12 +32,14 @@ def rows(online: Online) -> Array:
     return columns(data(400, 7)[0], online)
 
 
-def said(at: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0) -> Given:
-    return Given(at, label or f"l{at}{fraud}", f"t{at}", source, fraud, time_ms)
+def said(
+    at: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0
+) -> LabelRecord:
+    return LabelRecord(at, label or f"l{at}{fraud}", f"t{at}", source, fraud, time_ms)
 
 
 def folded(
-    online: Online, rows: Array, given: list[Given], **options: int
+    online: Online, rows: Array, given: list[LabelRecord], **options: int
 ) -> tuple[LearnState, Counter[str]]:
     learner = Learner(online, options)
     state = learner.new_state()
@@ -125,7 +127,7 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
     wild.rate = 5.0  # it runs after every label
     x, y = data(3000, 8)
     inputs = columns(x, wild)
-    given = [Given(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    given = [LabelRecord(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
     learner = Learner(wild, {})
     state = learner.new_state()
     outcomes = learner.fold(state, given[:2000], inputs[:2000])
@@ -142,7 +144,7 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
 
 def test_a_model_that_learns_is_not_frozen(online: Online) -> None:
     x, y = data(3000, 9)
-    given = [Given(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    given = [LabelRecord(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
     learner = Learner(online, {})
     state = learner.new_state()
     assert learner.fold(state, given, columns(x, online)) == {"learnt": 3000}
