@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.drift.reference import Grid, reference_of
-from model.drift.window import Rows, WindowState, fold, reached, rows_of
+from model.drift.window import ScoredColumns, WindowState, fold, reached, rows_of
 from tidegate.errors import ConfigError
 
 CHANCE = np.random.default_rng(3)
@@ -21,18 +21,18 @@ GRID = Grid([REFERENCE.features["a"], REFERENCE.score])
 BUNDLES = (b"old", b"new")
 
 
-def rows(parts: list[tuple[int, int]]) -> Rows:
+def rows(parts: list[tuple[int, int]]) -> ScoredColumns:
     """A log of rows: how far each lies behind the one before, and by which bundle."""
     gaps, bundles = zip(*parts, strict=True)
     x = np.random.default_rng(len(parts)).normal(size=(len(parts), 2))
-    return Rows(np.cumsum(gaps), np.array([BUNDLES[one] for one in bundles], "S16"), x)
+    return ScoredColumns(np.cumsum(gaps), np.array([BUNDLES[one] for one in bundles], "S16"), x)
 
 
-def cut(log: Rows, start: int, stop: int) -> Rows:
-    return Rows(*(column[start:stop] for column in log))
+def cut(log: ScoredColumns, start: int, stop: int) -> ScoredColumns:
+    return ScoredColumns(*(column[start:stop] for column in log))
 
 
-def folded(log: Rows, *cuts: int) -> WindowState:
+def folded(log: ScoredColumns, *cuts: int) -> WindowState:
     """The state after the log in batches."""
     state = WindowState(2)
     for start, stop in zip([0, *cuts], [*cuts, len(log.offsets)], strict=True):
