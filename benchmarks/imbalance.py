@@ -20,7 +20,7 @@ import pandas as pd
 from benchmarks.detection import METRICS, Figures, Source, add_source, output, source_of
 from model.detectors.trees import imbalance
 from model.detectors.trees.lightgbm import LightGBM
-from model.evaluation.folds import Fold
+from model.evaluation.splits import Fold
 from model.history.fold import Log, event_times, fold
 from model.history.verdict_files import read_history
 from model.training.backtest import dated_fold

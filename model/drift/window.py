@@ -2,8 +2,8 @@
 
 A partition's offsets are cut into blocks of `WINDOW`. A state holds the counts of the block that is
 being filled and of the one before, so the figures rest on between one and two blocks. The state
-depends on no row before those two, and not on how the log is cut into batches. Where several bundles
-score, in a promotion or beside a canary, each has counts of its own.
+depends on no row before those two, and not on how the log is cut into batches. Where several
+bundles score, in a promotion or beside a canary, each has counts of its own.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from model.bundles.bundle import Bundle
 from model.bundles.reasons import reasons
 from model.detectors.base import Array
 from model.ensemble.thresholds import Amounts
-from model.evaluation.folds import Fold, learning
+from model.evaluation.splits import Fold, learning
 from model.history.fold import Log
 from model.progress import Progress
 from tidegate.profile import Profile

@@ -22,8 +22,8 @@ from model.bundles.bundle import save
 from model.bundles.manifest import Manifest, Training
 from model.detectors.base import Array
 from model.ensemble.thresholds import HeldOut, resolve
-from model.evaluation.folds import Fold, score_fold
 from model.evaluation.metrics import report
+from model.evaluation.splits import Fold, score_fold
 from model.history.fold import Labels, Log, Times, event_times
 from model.history.fold import fold as fold_history
 from model.progress import Progress

@@ -20,8 +20,8 @@ from model.bundles.bundle import Bundle
 from model.bundles.manifest import read_reference
 from model.drift.reference import psi
 from model.evaluation.confidence import Difference, difference
-from model.evaluation.folds import Fold, score_fold
 from model.evaluation.metrics import quality
+from model.evaluation.splits import Fold, score_fold
 from model.history.fold import Log
 from model.progress import Progress
 from model.training.fit import FEWEST, before_stack
