@@ -16,8 +16,8 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.evaluation.cases import Span
-    from model.evaluation.decide_again import Cases, Side
-    from model.evaluation.report import Confusion, Figures, Report
+    from model.evaluation.decide_again import Cases, DecidedCases
+    from model.evaluation.report import BacktestReport, Confusion, Figures
     from model.progress import Progress
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import Profile
@@ -143,7 +143,7 @@ def _champion(
     span: Span,
     other: Bundle | None,
     progress: Progress,
-) -> tuple[Cases, Side]:
+) -> tuple[Cases, DecidedCases]:
     """The transactions, and what the other bundle decides of them; without one, what was decided in
     its time.
     """
@@ -178,7 +178,7 @@ def _read(
 
 def _rows(
     settings: Settings, profile: Profile, span: Span, progress: Progress
-) -> tuple[Cases, Side]:
+) -> tuple[Cases, DecidedCases]:
     from db.decided import from_database
 
     progress(0.0, "reading the database")
@@ -201,13 +201,13 @@ def _check(cases: Cases) -> None:
         )
 
 
-def _show(found: Report, folder: Path) -> None:
+def _show(found: BacktestReport, folder: Path) -> None:
     typer.echo(
         f"{found.rows:,} of {found.read:,} transactions decided ({found.source}), "
         f"{found.verdicts:,} verdicts, "
         f"{found.frauds:,} frauds; {found.rejected:,} refused, {found.duplicates:,} sent again"
     )
-    for side in (found.champion, found.candidate):
+    for side in (found.champion, found.challenger):
         typer.echo(f"{side.name}: {_words(side)}")
     typer.echo(f"decided otherwise: {found.disagreements.rows:,}")
     for warning in found.warnings:

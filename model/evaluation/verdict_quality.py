@@ -1,4 +1,4 @@
-"""How good decisions were, by what is known of them: a row without a verdict is neither fraud nor
+"""How good decisions were, by the verdicts on them: a row without one is neither fraud nor
 legitimate.
 
 Verdicts come for what was sent to review and for what customers complain of, so those alone say

@@ -7,9 +7,10 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from model.evaluation.decide_again import Cases, Side
+from model.evaluation.decide_again import Cases, DecidedCases
+from model.evaluation.judged import judged
 from model.evaluation.metrics import calibration, curves, thinned
-from model.evaluation.report import Report, compare, figures, judged
+from model.evaluation.report import BacktestReport, compare, figures
 from model.history.fold import Log
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
@@ -22,9 +23,9 @@ SCORES = np.round(np.clip(0.3 * (LABELS == 1) + CHANCE.beta(1, 4, N), 0, 1), 3)
 OTHER = np.round(np.clip(SCORES + CHANCE.normal(0, 0.1, N), 0, 1), 3)
 
 
-def side(name: str, scores: np.ndarray, **changes: object) -> Side:
+def side(name: str, scores: np.ndarray, **changes: object) -> DecidedCases:
     decisions = (scores >= 0.4).astype(np.uint8) + (scores >= 0.7)
-    return Side(
+    return DecidedCases(
         name,
         {"review": 0.4, "block": 0.7},
         scores,
@@ -124,8 +125,8 @@ def test_money_customers_and_reviews_are_counted() -> None:
     }
 
 
-def report(labels: np.ndarray = LABELS, start: int = 0) -> Report:
-    sides = side("champion", SCORES[start:]), side("candidate", OTHER[start:])
+def report(labels: np.ndarray = LABELS, start: int = 0) -> BacktestReport:
+    sides = side("champion", SCORES[start:]), side("challenger", OTHER[start:])
     return compare(CARD, cases(labels, start), *sides, 5)
 
 
@@ -136,33 +137,33 @@ def test_disagreements_are_counted_and_shown() -> None:
     assert [list(line.values()) for line in found.disagreements.counts.values()] == table.tolist()
     assert found.disagreements.rows == (before != after).sum()
     assert len(found.disagreements.examples) == 10
-    gaps = [abs(one.champion.score - one.candidate.score) for one in found.disagreements.examples]
+    gaps = [abs(one.champion.score - one.challenger.score) for one in found.disagreements.examples]
     assert gaps == sorted(gaps, reverse=True)
     for one in found.disagreements.examples:
         row = int(one.transaction_id[1:])
         assert (row >= 1000, one.amount, one.account) == (True, row / 10, f"u{row % 37}")
-        assert (one.champion.score, one.candidate.score) == (SCORES[row], OTHER[row])
+        assert (one.champion.score, one.challenger.score) == (SCORES[row], OTHER[row])
         assert one.fraud is {-1: None, 0: False, 1: True}[LABELS[row]]
-        flagged = one.candidate.decision != "approve"
-        assert one.candidate.reasons == ([f"candidate says so of row {row}"] if flagged else [])
+        flagged = one.challenger.decision != "approve"
+        assert one.challenger.reasons == ([f"challenger says so of row {row}"] if flagged else [])
 
 
 def test_without_verdicts_only_decisions_are_compared() -> None:
     found = report(np.full(N, -1, np.int8))
     assert (
         found.verdicts,
-        found.candidate.metrics,
-        found.candidate.curves,
-        found.candidate.calibration,
+        found.challenger.metrics,
+        found.challenger.curves,
+        found.challenger.calibration,
     ) == (0, {}, {}, [])
-    assert found.candidate.at_review.precision is found.candidate.reviews.recall is None
+    assert found.challenger.at_review.precision is found.challenger.reviews.recall is None
     assert found.disagreements.rows > 0
     assert "no verdict" in found.warnings[0]
 
 
 def test_what_is_doubtful_is_said() -> None:
     failing = side(
-        "candidate", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")}
+        "challenger", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")}
     )
     found = compare(CARD, cases(), side("champion", SCORES), failing, 5)
     assert [
@@ -171,15 +172,19 @@ def test_what_is_doubtful_is_said() -> None:
             ("12 of these", "trees, which failed: broken"), found.warnings, strict=True
         )
     ] == [True, True]
-    assert found.candidate.calibration == []
-    assert "brier" not in found.candidate.metrics
+    assert found.challenger.calibration == []
+    assert "brier" not in found.challenger.metrics
 
 
 def test_a_profile_without_money_or_accounts() -> None:
     vector = load_profile("vector")
     found = compare(
-        vector, cases()._replace(accounts=[]), side("champion", SCORES), side("candidate", OTHER), 5
+        vector,
+        cases()._replace(accounts=[]),
+        side("champion", SCORES),
+        side("challenger", OTHER),
+        5,
     )
-    assert found.candidate.money is None
-    assert found.candidate.good_customers_blocked == found.candidate.good_transactions_blocked
+    assert found.challenger.money is None
+    assert found.challenger.good_customers_blocked == found.challenger.good_transactions_blocked
     assert found.disagreements.examples[0].amount is None

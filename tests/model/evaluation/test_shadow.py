@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.ensemble.thresholds import Fixed, decide
-from model.evaluation.shadow import Rows, compare
+from model.evaluation.shadow import ComparedRows, compare
 from tidegate.profile.spec import DAY
 
 TIMES = np.array([0, 1, 2, DAY, DAY + 1, DAY + 2], np.int64)
@@ -13,9 +13,9 @@ SHADOW = np.array([0.95, 0.1, 0.7, 0.2, 0.3, 0.9])
 LABELS = np.array([1, 0, 1, -1, 0, 1], np.int8)
 
 
-def rows(labels: NDArray[np.int8], n: int = 6) -> Rows:
+def rows(labels: NDArray[np.int8], n: int = 6) -> ComparedRows:
     made = (decide(Fixed(0.5, 0.9), scores, TIMES)[:n] for scores in (CHAMPION, SHADOW))
-    return Rows(TIMES[:n], CHAMPION[:n], SHADOW[:n], *made, labels[:n])
+    return ComparedRows(TIMES[:n], CHAMPION[:n], SHADOW[:n], *made, labels[:n])
 
 
 def test_agreement_is_on_decisions() -> None:
