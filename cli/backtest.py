@@ -17,7 +17,7 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from model.training.backtest import Result
+    from model.training.backtest import BacktestResult
 
 Data = Annotated[
     Path | None,
@@ -243,7 +243,7 @@ def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json:
             loaded,
             frame,
             labels,
-            folds.Plan(names, plan.fold, plan.split, plan.weeks, plan.seed, plan.blind),
+            folds.BacktestPlan(names, plan.fold, plan.split, plan.weeks, plan.seed, plan.blind),
             progress,
         )
     report = {
@@ -254,7 +254,7 @@ def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json:
         "seed": plan.seed,
         "weeks": None if plan.split else plan.weeks,
         "without_verdicts": plan.blind,
-        "folds": {one.fold.name: one.report for one in results},
+        "folds": {one.split.name: one.report for one in results},
         "mean": _mean([one.report for one in results]),
         "seconds": round(time.perf_counter() - began, 1),
         "scores": str(out),
@@ -274,15 +274,15 @@ def _check(plan: Plan, out: Path) -> None:
         raise ConfigError(f"--out {out}: a name that ends with .parquet or .csv is expected")
 
 
-def _table(ids: pd.Series, results: list[Result]) -> pd.DataFrame:
+def _table(ids: pd.Series, results: list[BacktestResult]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.concat(
         [
             pd.DataFrame(
                 {
-                    "fold": one.fold.name,
-                    "transaction_id": ids.iloc[one.fold.test],
+                    "fold": one.split.name,
+                    "transaction_id": ids.iloc[one.split.test],
                     "score": one.scores,
                 }
             )

@@ -14,7 +14,7 @@ from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
-    from model.training.retrain import Report
+    from model.training.retrain import RetrainingReport
 
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
@@ -119,7 +119,7 @@ def retrain(
     raise typer.Exit(EXITS[found.outcome])
 
 
-def show(found: Report, path: Path, as_json: bool) -> None:
+def show(found: RetrainingReport, path: Path, as_json: bool) -> None:
     """The report for people, or for a script."""
     from consumers.retraining.outcome import headline
 

@@ -1,6 +1,4 @@
-"""Fits detectors and their stack on labelled rows in time order: what training and backtests
-share.
-"""
+"""Fits detectors and their stack on labelled rows in time order, for training and backtests."""
 
 from __future__ import annotations
 
@@ -25,8 +23,8 @@ _BEFORE_STACK = 0.8
 
 
 class Fitted(NamedTuple):
-    """Detectors in score order, what makes one score of theirs, and the scores f8[m] of the rows
-    held out.
+    """Detectors in score order, what combines their scores, and the combined scores f8[m] of the
+    rows held out.
     """
 
     detectors: list[Detector]
@@ -46,13 +44,16 @@ def fit_models(
     """Fit the detectors `names` on `x` f8[n, len(profile.features)], columns in sorted order, and
     `y` bool[n].
 
-    The stack is fitted on the last fifth, from detectors that saw only what is before it, which
-    also score `held_out` f8[m, len(profile.features)], the rows of that time with a verdict or
-    without; then the detectors are fitted again on all of `x`, because the newest frauds teach
-    most. Raises ConfigError for an unknown name or a wrong setting.
+    1. Detectors are fitted on the first four fifths.
+    2. The stack is fitted on their scores of the last fifth. They also score `held_out` f8[m,
+       len(profile.features)], the rows of that time with a verdict or without.
+    3. The detectors are fitted again on all of `x`, because the newest frauds teach most.
+
+    Raises ConfigError for an unknown name or a wrong setting.
     """
     kinds = [kind_of(profile, name) for name in names]
-    features, cut = sorted(profile.features), before_stack(len(x))
+    features = sorted(profile.features)
+    cut = before_stack(len(x))
 
     def fit(rows: slice, first: float) -> list[Detector]:
         detectors = []
@@ -80,9 +81,7 @@ def margins_of(detectors: Sequence[Detector], x: Array) -> Array:
 def _combiner(
     profile: Profile, names: Sequence[str], margins: Array, y: NDArray[np.bool_]
 ) -> Combiner:
-    """A calibrated stack; where nobody has said what was fraud, a mean of ranks weighted by
-    `models.NAME.weight`.
-    """
+    """A calibrated stack; without verdicts a mean of ranks weighted by `models.NAME.weight`."""
     if y.any():
         return Ensemble.fit(margins, y)
     weights = [profile.models.settings.get(name, {}).get("weight", 1.0) for name in names]

@@ -77,7 +77,8 @@ def test_train_does_not_promote_it_and_says_how_to(by_chance: ByChance, tmp_path
     """No Kafka runs here: a promotion would fail in another way."""
     by_chance.history.to_parquet(tmp_path / "history.parquet")
     pipeline = Pipeline(tmp_path / "home", profile="vector")
-    done = pipeline.run("train", "--history", str(tmp_path / "history.parquet"), "--promote")
+    file = str(tmp_path / "history.parquet")
+    done = pipeline.run("train", "--history", file, "--promote", timeout=300)
     (path,) = (tmp_path / "home" / "bundles").iterdir()
     assert done.returncode == 3, done.stderr
     assert f"bundle {path.name}" in done.stdout

@@ -14,11 +14,11 @@ from model.history.fold import Log, event_times, fold
 from model.training.retrain import (
     Check,
     Limits,
-    Report,
+    RetrainingReport,
     checks_of,
     count_silence,
+    cut_mature,
     mature,
-    parts_of,
     retrain,
 )
 from model.training.train import Data, fit_bundle
@@ -42,7 +42,7 @@ def data() -> Data:
 def poor(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A champion that learnt verdicts of other transactions."""
     mixed = data.log._replace(labels=np.random.default_rng(3).permutation(data.log.labels))
-    parts = parts_of(mixed, DELAY)
+    parts = cut_mature(mixed, DELAY)
     test = np.arange(parts.test.start, parts.test.stop)
     folder = tmp_path_factory.mktemp("poor")
     return fit_bundle(PROFILE, data._replace(log=mixed), parts.learnt, test, folder, silent)
@@ -52,14 +52,14 @@ def silent(_share: float, _what: str) -> None:
     """Progress of no interest."""
 
 
-def run(champion: Bundle, data: Data, folder: Path, **limits: float) -> Report:
+def run(champion: Bundle, data: Data, folder: Path, **limits: float) -> RetrainingReport:
     return retrain(
         PROFILE,
         champion,
         data,
         Limits(**limits),
         folder,
-        Report("card", "test", champion.hash, 0),
+        RetrainingReport("card", "test", champion.hash, 0),
         silent,
     )
 
@@ -80,7 +80,7 @@ def with_labels(data: Data, labels: np.ndarray) -> Data:
 
 def test_a_better_challenger_is_promoted(poor: Bundle, data: Data, tmp_path: Path) -> None:
     told: list[Quality] = []
-    found = Report("card", "test", poor.hash, 0)
+    found = RetrainingReport("card", "test", poor.hash, 0)
     retrain(PROFILE, poor, data, Limits(), tmp_path, found, silent, on_quality=told.append)
     assert found.outcome == "promoted", found.why
     assert {one.name: one.metrics for one in told} == {
@@ -121,7 +121,7 @@ def test_labels_that_have_not_matured_count_for_nothing(
 
 
 def test_the_challenger_knows_what_was_known_when_the_comparison_begins(data: Data) -> None:
-    learnt, test = parts_of(data.log, DELAY)
+    learnt, test = cut_mature(data.log, DELAY)
     times = data.log.times
     assert times[learnt[-1]] + DELAY <= times[test.start] < times[learnt[-1] + 1] + DELAY
     assert times[test.stop - 1] + DELAY <= times[-1] < times[test.stop] + DELAY
@@ -130,7 +130,7 @@ def test_the_challenger_knows_what_was_known_when_the_comparison_begins(data: Da
 
 def test_without_times_the_order_decides(trained: Trained) -> None:
     log = Log(trained.values, trained.labels, np.zeros(len(trained.labels), np.int64))
-    learnt, test = parts_of(log, 0)
+    learnt, test = cut_mature(log, 0)
     assert (learnt[-1] + 1, test.stop) == (test.start, len(trained.labels))
 
 
