@@ -1,5 +1,5 @@
-"""Table `offsets`: where each partition goes on, guarded against a second writer and against
-another log.
+"""Table `offsets`: where each partition goes on, guarded against a second writer and another
+log.
 """
 
 from __future__ import annotations
@@ -40,20 +40,19 @@ def load(
 
 def _check(now: Origin, stored: Origin) -> None:
     differences = [
-        f"{what} {was} there, {is_} here"
-        for what, was, is_ in (
+        f"{what} {before} there, {after} here"
+        for what, before, after in (
             ("cluster", stored.cluster_id, now.cluster_id),
             ("topic id", stored.topic_id, now.topic_id),
             ("partitions", stored.partitions, now.partitions),
         )
-        if was != is_
+        if before != after
     ]
     if differences:
         raise Stop(
             f"the offsets in the database count another {now.topic} ({'; '.join(differences)}), "
-            "so going on "
-            "would lose or repeat transactions: use the Kafka that this database belongs to, or a "
-            "new database"
+            "so going on would lose or repeat transactions: use the Kafka that this database "
+            "belongs to, or a new database"
         )
 
 
@@ -71,18 +70,18 @@ def advance(
     for source in sorted(after.keys() - known):
         moved += _first(connection, origin, source, after[source].offset)
     if moved != len(after):
+        partitions = ", ".join(f"{source.topic}-{source.partition}" for source in sorted(after))
+        expected = ", ".join(str(before.get(source, 0)) for source in sorted(after))
         raise Fenced(
-            f"{', '.join(f'{s.topic}-{s.partition}' for s in sorted(after))}: not all are at the "
-            "offsets "
-            f"{', '.join(str(before.get(s, 0)) for s in sorted(after))} in the database: "
-            "another persist process writes them now"
+            f"{partitions}: not all are at the offsets {expected} in the database: another persist "
+            "process writes them now"
         )
 
 
 def _first(connection: Connection, origin: Origin, source: TopicPartition, offset: int) -> int:
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     return connection.execute(
-        make(offsets)
+        insert(offsets)
         .values(
             topic=source.topic,
             partition=source.partition,
