@@ -79,9 +79,9 @@ def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], N
     )
     producer.init_transactions(30)
     producer.begin_transaction()
-    for at, (key, value) in enumerate(messages):
+    for number, (key, value) in enumerate(messages):
         producer.produce(topic, value, key)
-        if at % 10_000 == 0:
+        if number % 10_000 == 0:
             producer.poll(0)
     producer.flush(120)
     return lambda: producer.commit_transaction(60)
@@ -97,7 +97,8 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
     preload(system.kafka.address, "transactions.raw", card_transactions(warm, "warm-", 7))()
     wait_rows(engine, warm)
     release = preload(system.kafka.address, "transactions.raw", card_transactions(n, "run-", 8))
-    before, released_us = system.usage(), time.time_ns() // 1000
+    before = system.usage()
+    released_us = time.time_ns() // 1000
     release()
     wait_rows(engine, warm + n)
     after = system.usage()

@@ -52,9 +52,9 @@ def _batches() -> Iterator[Batch]:
     for start in range(0, KEYS, CHUNK):
         own = [
             value.replace(b'"restore-', b'"r%d-' % start).replace(
-                b'"user_id":"', b'"user_id":"%d-%d-' % (start, at)
+                b'"user_id":"', b'"user_id":"%d-%d-' % (start, number)
             )
-            for at, value in enumerate(values)
+            for number, value in enumerate(values)
         ]
         yield Batch(
             SOURCE,

@@ -137,8 +137,9 @@ class System:
 def _usage(pid: int) -> Usage:
     """The process and its children (Granian's worker)."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    cpu = sum(one.cpu_times().user + one.cpu_times().system for one in family)
-    peak = sum(_peak_bytes(one.pid) for one in family)
+    times = [process.cpu_times() for process in family]
+    cpu = sum(time_of.user + time_of.system for time_of in times)
+    peak = sum(_peak_bytes(process.pid) for process in family)
     return Usage(cpu, peak)
 
 
