@@ -1,6 +1,4 @@
-"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and then as one line of
-JSON.
-"""
+"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and a line of JSON."""
 
 from __future__ import annotations
 

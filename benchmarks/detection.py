@@ -216,9 +216,7 @@ def judged(case: Case, seed: int, inputs: Inputs) -> dict[str, Figures]:
 
 
 def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
-    """AUC and AP of S-FFSD's last fifth; `transaction_id` is a row number, rows of label 2 are left
-    out.
-    """
+    """AUC and AP of S-FFSD's last fifth, without the rows of label 2; ids are row numbers."""
     start = int(len(data) * 0.8)
     if scores.transaction_id.tolist() != list(range(start, len(data))):
         sys.exit("bench-detection: the scores are not those of the last fifth of the rows")
@@ -236,9 +234,7 @@ def output(command: list[str]) -> str:
 
 
 def summary(judgements: list[dict[str, Figures]]) -> Figures:
-    """Each metric's mean, its standard deviation over folds (of their means over seeds), and over
-    seeds.
-    """
+    """Each metric's mean, and its standard deviations over folds (their means) and over seeds."""
     figures: Figures = {}
     folds = [name for name in judgements[0] if name != "mean"]
     for metric in judgements[0]["mean"]:

@@ -45,9 +45,7 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
 
 
 def with_every_detector(card: str) -> str:
-    """The card profile with all detectors, as large as they are by default, and with the sequences
-    for one of them.
-    """
+    """The card profile with all detectors at their default size, and sequences for one of them."""
     sequences = "".join(
         f"  {name}: {{op: recent, of: {of}, by: user_id, last: {_STEPS}}}\n"
         for name, of in _SERIES.items()

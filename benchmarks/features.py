@@ -28,9 +28,7 @@ _SLACK = 1e-6
 
 
 def main() -> int:
-    """Print the rate, and each window's share of rows that are exact; 1 when a window is out of its
-    bounds.
-    """
+    """Print the rate and how exact each window is; 1 when a window is out of its bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     folder = parser.parse_args().data

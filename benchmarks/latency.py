@@ -1,6 +1,4 @@
-"""From the moment a post was due to the commit of its row, and how many posts a second get a
-durable answer.
-"""
+"""From when a post was due to its row's commit, and how many posts a second are answered."""
 
 from __future__ import annotations
 

@@ -64,9 +64,7 @@ def card_transactions(n: int, prefix: str, seed: int) -> list[Message]:
 
 
 def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], None]:
-    """Write the messages in one open transaction; what it returns makes all of them readable at
-    once.
-    """
+    """Write the messages in one open transaction; the result makes all readable at once."""
     producer = Producer(
         {
             "bootstrap.servers": address,
@@ -88,9 +86,7 @@ def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], N
 
 
 def measure(system: System, settings: Settings, n: int) -> Rate:
-    """Rate and CPU of `n` preloaded transactions through all stages, which run and are warm
-    already.
-    """
+    """Rate and CPU of `n` preloaded transactions through all stages, which are warm already."""
     system.run_stages(settings)
     engine = sa.create_engine(settings.db_url)
     warm = max(FEWEST_WARM, n // 4)  # a quarter more, for the broker's own compiler

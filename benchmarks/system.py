@@ -1,6 +1,4 @@
-"""A whole Tidegate for measuring: its own Kafka, PostgreSQL and stage processes in a folder that is
-thrown away.
-"""
+"""A whole Tidegate for measuring: Kafka, PostgreSQL and stages in a folder that is thrown away."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ class Usage:
 
 @dataclass
 class System:
-    """Kafka, PostgreSQL and the processes of one profile; `start` what is needed, `close` ends
-    everything.
-    """
+    """Kafka, PostgreSQL and the processes of one profile: `start` what is needed, `close` all."""
 
     folder: Path
     profile: str = "card"

@@ -18,8 +18,7 @@ from tidegate.profile import Profile
 def compare_shadow(
     profile: Profile, url: str, broker: Broker, bundles: Path, capacity: int
 ) -> tuple[str, Comparison] | None:
-    """The shadow's hash and how it compares when `capacity` transactions a day are reviewed; None
-    without a shadow.
+    """The shadow's hash and how it compares at `capacity` reviews a day; None without a shadow.
 
     Raises ConfigError when its bundle is gone, Retry when database or Kafka are away.
     """
@@ -38,8 +37,8 @@ def compare_shadow(
 
 
 class DecidedSince(NamedTuple):
-    """What a bundle decided since the canary was named; precision among its flagged rows that have
-    a verdict.
+    """What a bundle decided since the canary was named; precision among flagged rows with a
+    verdict.
     """
 
     rows: int
@@ -52,7 +51,7 @@ class DecidedSince(NamedTuple):
 def compare_canary(
     profile: Profile, url: str, broker: Broker
 ) -> tuple[str, float, dict[str, DecidedSince]] | None:
-    """The canary's hash, its share of the accounts, and what each bundle decided; None without a
+    """The canary's hash, its share of the accounts, what each bundle decided; None without a
     canary.
 
     Each bundle has accounts of its own, so differences by chance shrink only with their number.

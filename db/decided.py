@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 def from_database(
     profile: Profile, settings: Settings, broker: Broker, span: Span
 ) -> tuple[Cases, DecidedCases]:
-    """A period's rows with the features they were scored with, the newest verdict on each, and what
-    was decided.
+    """A period's rows with the features and decisions of their time, and the newest verdicts.
 
     Raises Retry when database or Kafka are away.
     """
@@ -50,8 +49,7 @@ def ending(profile: Profile, url: str, span: Span) -> Span:
 
 
 def stored_rows(profile: Profile, url: str, broker: Broker, span: Span) -> tuple[Period, Log, str]:
-    """A span's rows, the log that they are with the newest verdicts, and words for what is not
-    among them.
+    """A span's rows, the log they make with the newest verdicts, and words for what is left out.
 
     Raises Retry when database or Kafka are away.
     """

@@ -16,8 +16,7 @@ _ROWS = 10_000
 
 
 class Decisions(NamedTuple):
-    """A profile's rows in the order of arrival: ids, event times i8[n] us, whether each was flagged
-    bool[n].
+    """A profile's rows in order of arrival: ids, event times i8[n] us, `flagged` bool[n].
 
     `others` counts the rows of these days that another profile, or another version of this one,
     wrote: they are not among them.
@@ -30,8 +29,9 @@ class Decisions(NamedTuple):
 
 
 def read_decisions(url: str, profile: str, days: float) -> Decisions:
-    """The rows of a profile (hash) within `days` of its newest event time; nothing from a database
-    that has no tables yet. Raises Retry.
+    """The rows of a profile (hash) within `days` of its newest event time.
+
+    Nothing from a database that has no tables yet. Raises Retry.
     """
     database = open_database(url, "read")
     try:

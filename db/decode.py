@@ -121,9 +121,7 @@ def _named(known: Sequence[str], values: list[float | None]) -> dict[str, float 
 
 
 def _scores(detectors: Sequence[str], values: list[float | None]) -> dict[str, float | None]:
-    """Each detector's score, and `shadow` where one scored too; rows of older versions have no
-    place for it.
-    """
+    """Each detector's score, and `shadow` where one scored too (rows of old versions cannot)."""
     if len(values) != len(detectors) + 1:
         return _named(detectors, values)
     scores = _named(detectors, values[:-1])

@@ -37,9 +37,8 @@ class Period(NamedTuple):
 
 
 class Shadowed(NamedTuple):
-    """Rows that a shadow scored too: ids, event times i8[n] us, amounts i8[n] in minor units, what
-    was decided u1[n] (places in `tidegate.messages.frames.DECISIONS`), final scores f8[n], the
-    shadow's f8[n].
+    """Rows that a shadow scored too: ids, event times i8[n] us, amounts i8[n] in minor units,
+    `decided` u1[n] (places in `tidegate.messages.frames.DECISIONS`), both final scores f8[n].
     """
 
     ids: list[str]
@@ -51,8 +50,7 @@ class Shadowed(NamedTuple):
 
 
 def read_shadowed(url: str, profile: str, models_offset: int, detectors: int) -> Shadowed:
-    """The rows of a profile (hash) that scorers wrote beyond that offset of the topic models, and
-    that a shadow scored too.
+    """A profile's (hash) rows that a shadow scored too, beyond that offset of the topic models.
 
     Raises Retry.
     """
@@ -88,8 +86,7 @@ def _shadow_score(packed: bytes, detectors: int) -> float | None:
 
 
 def read_decided(url: str, profile: str, models_offset: int) -> list[tuple[str, str, str]]:
-    """Id, bundle and decision of a profile's (hash) rows from scorers that had read beyond that
-    offset of models.
+    """Id, bundle and decision of a profile's (hash) rows beyond that offset of the topic models.
 
     Raises Retry.
     """

@@ -1,6 +1,4 @@
-"""Table `offsets`: where each partition goes on, guarded against a second writer and another
-log.
-"""
+"""Table `offsets`: where each partition goes on, guarded against a second writer or another log."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ class Origin:
 def load(
     connection: Connection, origin: Origin, sources: Sequence[TopicPartition]
 ) -> dict[TopicPartition, Position]:
-    """The stored positions of `sources`. Raises Stop when the topic's stored offsets count another
-    log.
+    """The stored positions of `sources`.
+
+    Raises Stop when the topic's stored offsets count another log.
     """
     rows = connection.execute(select(offsets).where(offsets.c.topic == origin.topic)).all()
     for row in rows:
@@ -62,8 +61,9 @@ def advance(
     before: Mapping[TopicPartition, int],
     after: Mapping[TopicPartition, Position],
 ) -> None:
-    """Move every partition of `after` from its offset in `before` (none: the first write). Raises
-    Fenced.
+    """Move every partition of `after` from its offset in `before` (none: the first write).
+
+    Raises Fenced.
     """
     known = [source for source in sorted(after) if source in before]
     moved = _move(connection, [(source, before[source], after[source].offset) for source in known])

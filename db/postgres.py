@@ -83,8 +83,9 @@ def _sizes(texts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False)
 
 
 def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: int) -> bytes:
-    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream (PostgreSQL manual,
-    COPY, File Formats).
+    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream.
+
+    The format is that of the PostgreSQL manual: COPY, File Formats.
     """
     rows = frames.rows
     block = np.empty(len(rows), _block_dtype(rows.dtype))

@@ -1,6 +1,4 @@
-"""What the persist stage hands to the database: scored frames, and where in their batch they
-stood.
-"""
+"""What the persist stage hands to the database: scored frames, and their places in the batch."""
 
 from __future__ import annotations
 
@@ -37,8 +35,7 @@ def merge(batches: Sequence[Frames]) -> Frames:
 
 
 def by_id(ids: Sequence[bytes]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the first frame of each id, in the ids' order, and of all later frames of an id
-    met before.
+    """Indices of the first frame of each id, in the ids' order, and of all later ones of these ids.
 
     Sorted rows touch each page of the index on ids once a batch, and two writers lock ids in one
     order.

@@ -1,5 +1,4 @@
-"""The sink of the persist stage: rows and the next offsets in one SQL transaction, so both or
-neither.
+"""The sink of the persist stage: rows and next offsets in one SQL transaction.
 
 guard and move the offsets ─► insert the rows ─► find conflicting duplicates ─► dead letters,
 durable ─► COMMIT
@@ -194,9 +193,7 @@ class _Rejects:
 
 
 def _conflicts(connection: Connection, frames: Frames, suspects: NDArray[np.intp]) -> list[int]:
-    """Those of `suspects` whose row in the database has another body. All of them have a row by
-    now.
-    """
+    """Those of `suspects`, which all have a row by now, whose row has another body."""
     wanted = sorted({frames.ids[frame].decode() for frame in suspects.tolist()})
     stored: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _LOOKUP):

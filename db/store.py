@@ -43,11 +43,10 @@ _BRIEF = (
 
 
 class Store:
-    """Read-only access, safe for many threads. Every method raises Retry while the database is
-    away.
+    """Read-only access, safe for many threads.
 
-    `profile` is the one that runs; rows of any other that ever wrote here are decoded by the names
-    it left.
+    Every method raises Retry while the database is away. `profile` is the one that runs; rows of
+    any other that ever wrote here are decoded by the names it left.
     """
 
     def __init__(self, url: str, profile: Profile | Names | None = None) -> None:

@@ -34,8 +34,7 @@ from tidegate.errors import ConfigError, Retry
 
 
 class Scores(NamedTuple):
-    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final
-    one f8[n].
+    """Probabilities: f8[n, m] of the detectors (uncalibrated; NaN: left out), and the final f8[n].
 
     `failures` are the errors of detectors that were left out because of them.
     """
@@ -75,13 +74,14 @@ class Bundle:
     @cached_property
     def online(self) -> Online | None:
         """The detector that learns from verdicts, if the profile names one."""
-        return next((found for found in self.detectors if isinstance(found, Online)), None)
+        for detector in self.detectors:
+            if isinstance(detector, Online):
+                return detector
+        return None
 
     @cached_property
     def levels(self) -> Array:
-        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see
-        `levels`.
-        """
+        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN."""
         cuts = [
             detector.cuts for detector in self.detectors if isinstance(detector, Boosted | Online)
         ]
@@ -97,8 +97,9 @@ class Bundle:
         return np.ascontiguousarray(values[:, self.columns])
 
     def with_weights(self, weights: Array | None) -> Bundle:
-        """The same bundle with other online weights (None: the training's). Raises ConfigError on
-        their number.
+        """The same bundle with other online weights (None: the training's).
+
+        Raises ConfigError when there is another number of weights.
         """
         if weights is None or self.online is None:
             return self
@@ -120,12 +121,11 @@ class Bundle:
         without: Collection[str] = (),
         call: Callable[[Detector, Array], Array] = score_of,
     ) -> Scores:
-        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors
-        out by name.
+        """Score `values` f8[n, len(profile.values)], NaN where missing.
 
-        A detector that raises is left out of all rows, one whose score is not finite out of that
-        row. Raises its error when no detector is left: of several a Retry, after which one may be
-        back.
+        Detectors named in `without` are left out. So is one that raises; one whose score is not
+        finite is left out of that row. Raises the error when no detector is left: of several a
+        Retry, after which one may be back.
         """
         inputs = self.inputs(values)
         margins = np.full((len(inputs), len(self.detectors)), np.nan)
@@ -155,9 +155,7 @@ class Bundle:
         return out
 
     def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
-        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor
-        units.
-        """
+        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and minor amounts i8[n]."""
         return decide(self.rule, scores, amount_minor)
 
     def contributions(self, values: Array, scores: Array | None = None) -> Array:
@@ -180,8 +178,9 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
-        """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the
-        folder's name says.
+        """Read a bundle.
+
+        Raises ConfigError when anything is missing, damaged or not what the folder's name says.
         """
         manifest = read_manifest(path)
         if manifest.format != FORMAT:

@@ -71,8 +71,9 @@ def chance_warning(manifest: Manifest) -> str:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's
-    name says.
+    """What a bundle's folder says of itself.
+
+    Raises ConfigError when that is not what the folder's name says.
     """
     content = _read(path / MANIFEST)
     digest = hashlib.sha256(content).hexdigest()[:16]
@@ -85,8 +86,9 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def verified(path: Path, name: str, expected: str) -> bytes:
-    """The content of the bundle's file `name`. Raises ConfigError when its SHA-256 is not the
-    expected one.
+    """The content of the bundle's file `name`.
+
+    Raises ConfigError when its SHA-256 is not the expected one.
     """
     content = _read(path / name)
     digest = hashlib.sha256(content).hexdigest()
@@ -115,8 +117,7 @@ def damaged(path: Path, problem: str) -> ConfigError:
 
 
 def read_reference(bundle: Path) -> Reference | None:
-    """What the bundle in this folder learnt from; None for one that was trained before bundles kept
-    it.
+    """What the bundle in this folder learnt from; None for one from before bundles kept it.
 
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """

@@ -27,9 +27,7 @@ class Promoted(NamedTuple):
 
 
 def model_message(value: bytes | None) -> ModelMessage | None:
-    """A record of the models topic; None for a tombstone or what only a newer version
-    understands.
-    """
+    """A record of the models topic; None for a tombstone or a message of a newer version."""
     try:
         return None if value is None else decode_model(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -101,8 +99,7 @@ def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
-    """Let a bundle decide for a share of a profile's (hash) accounts, or the champion for all
-    (empty).
+    """Let a bundle decide for a share of a profile's (hash) accounts; empty: for none.
 
     The message is durable when this returns. Raises Retry.
     """
@@ -111,8 +108,9 @@ def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: s
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
-    """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry
-    (after `timeout` s).
+    """The newest champion of a profile (hash), or None.
+
+    Raises ConfigError when there is no topic, Retry after `timeout` s.
     """
     newest = _newest(broker, Champion, profile, timeout)
     return None if newest is None else Promoted(*newest)
@@ -121,8 +119,9 @@ def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> 
 def current_shadow(
     broker: Broker, profile: str, *, timeout: float = 30.0
 ) -> tuple[Shadow, int] | None:
-    """The shadow of a profile (hash) and the offset of its message, or None. Raises as
-    `current_champion` does.
+    """The shadow of a profile (hash) and the offset of its message, or None.
+
+    Raises as `current_champion` does.
     """
     newest = _newest(broker, Shadow, profile, timeout)
     return newest if newest and newest[0].bundle else None
@@ -131,8 +130,9 @@ def current_shadow(
 def current_canary(
     broker: Broker, profile: str, *, timeout: float = 30.0
 ) -> tuple[Canary, int] | None:
-    """The canary of a profile (hash) and the offset of its message, or None. Raises as
-    `current_champion` does.
+    """The canary of a profile (hash) and the offset of its message, or None.
+
+    Raises as `current_champion` does.
     """
     newest = _newest(broker, Canary, profile, timeout)
     return newest if newest and newest[0].bundle else None

@@ -1,6 +1,4 @@
-"""Whole topics read at once: the labels so far, the verdicts in them, and the newest published
-weights of a bundle.
-"""
+"""Whole topics read at once: the verdicts in all labels, and the newest weights of a bundle."""
 
 from __future__ import annotations
 
@@ -25,6 +23,7 @@ def read_partition(
     broker: Broker, topic: str, start: int, stop: int | None = None
 ) -> Iterator[Batch]:
     """The records of a topic of one partition with `start` <= offset < `stop` (None: its end).
+
     Raises Retry, Stop.
     """
     consumer = broker.consumer(None)
@@ -56,15 +55,12 @@ def verdicts(broker: Broker) -> dict[str, bool]:
 
 
 def labels_of(ids: Sequence[str], frauds: Mapping[str, bool]) -> NDArray[np.int8]:
-    """The result of `verdicts` for these transactions: i1[n], 1 fraud, 0 legitimate, -1 without a
-    verdict.
-    """
+    """The verdicts on these transactions i1[n]: 1 fraud, 0 legitimate, -1 without one."""
     return np.fromiter((int(frauds.get(name, -1)) for name in ids), np.int8, len(ids))
 
 
 class WeightsSink(KafkaSink):
-    """Goes on from the newest weights published for `bundle`, whatever labels other bundles have
-    learnt.
+    """Goes on from the newest weights published for `bundle`, whatever other bundles have learnt.
 
     A bundle that nobody has learnt for yet is taken through all labels, publishing on the way,
     before it meets any new one.

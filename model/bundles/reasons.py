@@ -42,8 +42,8 @@ def reasons(
     amount_minor: Amounts,
     scores: Array | None = None,
 ) -> list[list[Reason]]:
-    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most,
-    strongest first.
+    """For each row of `values` f8[n, len(profile.values)] what raised its score most, strongest
+    first.
 
     `scores` are the detectors' f8[n, m] of these rows, NaN where one was left out.
     """

@@ -21,8 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Model(NamedTuple):
-    """A bundle with the online weights in use, and the offset on the labels topic up to which these
-    have learnt.
+    """A bundle with the online weights in use.
+
+    `online_labels` is the offset on the labels topic up to which these have learnt.
     """
 
     bundle: Bundle

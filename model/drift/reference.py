@@ -46,9 +46,7 @@ class Bins(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Reference(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The distribution of each feature in the history that a bundle learnt from, and of its score
-    in the test.
-    """
+    """How each feature was distributed in a bundle's history, and its score in the test."""
 
     rows: int
     features: dict[str, Bins]
@@ -107,9 +105,7 @@ def reference_of(features: Sequence[str], x: Array, scores: Array) -> Reference:
 
 
 def psi(reference: Reference, features: Sequence[str], x: Array) -> dict[str, float]:
-    """The PSI of each feature of x f8[n, len(features)] that the reference knows, the largest
-    first.
-    """
+    """The PSI of each feature of x f8[n, len(features)] that is in the reference, largest first."""
     known = [column for column, name in enumerate(features) if name in reference.features]
     names = [features[column] for column in known]
     grid = Grid([reference.features[name] for name in names])

@@ -34,9 +34,7 @@ class ScoredColumns(NamedTuple):
 
 
 class WindowState:
-    """A `State` of the stream: of each bundle the counts i8[2, columns, BINS] of the block before
-    and of this one.
-    """
+    """A `State` of the stream: each bundle's counts i8[2, columns, BINS] of the last two blocks."""
 
     def __init__(self, columns: int) -> None:
         self._shape = 2, columns, BINS

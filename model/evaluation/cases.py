@@ -1,6 +1,4 @@
-"""Past transactions to decide again: from a file, from the raw topic, or the rows of the
-database.
-"""
+"""Past transactions to decide again, from a file or from the raw topic."""
 
 from __future__ import annotations
 
@@ -69,8 +67,10 @@ class _Columns:
         order: NDArray[np.int64],
         place: Callable[[int], str],
     ) -> None:
-        """`row` and `order` i8[messages]: number in the source, and in the log; `place` names a
-        message without an id.
+        """Take a batch of messages.
+
+        `row` and `order` i8[messages] are their numbers in the source and in the log; `place` names
+        a message without an id.
         """
         names = map(attrgetter(self._profile.id_field), intake.txs)
         self.ids += [
@@ -164,8 +164,7 @@ def from_file(profile: Profile, path: Path, label: str, span: Span, progress: Pr
 
 
 def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress) -> Cases:
-    """What the raw topic still holds, in the order of the records' times, and the newest verdict on
-    each transaction.
+    """What the raw topic still holds, in the records' order of time, with the newest verdicts.
 
     Joins no group. Raises Retry when it cannot be read.
     """
@@ -189,8 +188,9 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
-    """All records of the raw topic up to its present end, and the share that is read. Raises
-    Retry.
+    """All records of the raw topic up to its present end, and the share that is read.
+
+    Raises Retry.
     """
     consumer = broker.consumer(None)
     try:

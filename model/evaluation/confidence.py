@@ -22,9 +22,7 @@ RESAMPLES = 1000
 
 
 class Difference(NamedTuple):
-    """Average precision of the second scores minus that of the first, and its interval at
-    `LEVEL`.
-    """
+    """Average precision of the second scores minus the first ones', and its interval at `LEVEL`."""
 
     point: float
     low: float

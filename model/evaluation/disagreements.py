@@ -21,9 +21,7 @@ class Opinion(msgspec.Struct):
 
 
 class Example(msgspec.Struct):
-    """A transaction that the two decide differently. `amount` in units; `fraud` None: no
-    verdict.
-    """
+    """A transaction that both decide differently; `amount` in units, `fraud` None: no verdict."""
 
     transaction_id: str
     account: str

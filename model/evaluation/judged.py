@@ -14,9 +14,7 @@ from tidegate.profile import Profile
 
 
 class Judged(NamedTuple):
-    """The rows that were decided, as arrays: times i8[n] us, amounts i8[n] in minor units, verdicts
-    i1[n], accounts.
-    """
+    """Decided rows: times i8[n] us, amounts i8[n] in minor units, verdicts i1[n], accounts."""
 
     times: NDArray[np.int64]
     amounts: NDArray[np.int64]

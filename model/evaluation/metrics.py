@@ -68,9 +68,7 @@ def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
 
 
 class Curves(NamedTuple):
-    """Points from the highest score down, one for each score there is: precision over recall, and
-    the ROC.
-    """
+    """Points of precision over recall and of the ROC, one for each score, from the highest down."""
 
     scores: Array
     recall: Array

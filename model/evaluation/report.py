@@ -23,8 +23,9 @@ Flags = NDArray[np.bool_]
 
 
 class Confusion(msgspec.Struct):
-    """Rows with a verdict by outcome; precision is None when none is flagged, recall when there is
-    no fraud.
+    """Rows with a verdict by outcome.
+
+    Precision is None when none is flagged, recall when there is no fraud.
     """
 
     flagged_frauds: int
@@ -49,9 +50,7 @@ class Reviews(msgspec.Struct):
 
 
 class Money(msgspec.Struct):
-    """In the money field's units: frauds sent to review or blocked, frauds approved, legitimate
-    ones blocked.
-    """
+    """In the money field's units: frauds flagged, frauds approved, legitimate ones blocked."""
 
     saved: float
     lost: float
@@ -146,9 +145,7 @@ def _warnings(challenger: DecidedCases, champion: DecidedCases, verdicts: int) -
 
 
 def figures(decided: DecidedCases, rows: Judged, capacity: int) -> Figures:
-    """All that is known of these decisions, and what `capacity` reviews a day would find by the
-    scores.
-    """
+    """All that is known of these decisions, and what `capacity` reviews a day would find."""
     known = rows.labels >= 0
     y = rows.labels[known] == 1
     ranking = quality(decided.name, decided.scores[known], y, calibrated=decided.calibrated)

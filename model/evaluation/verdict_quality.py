@@ -1,5 +1,4 @@
-"""How good decisions were, by the verdicts on them: a row without one is neither fraud nor
-legitimate.
+"""How good decisions were; a row without a verdict is neither fraud nor legitimate.
 
 Verdicts come for what was sent to review and for what customers complain of, so those alone say
 nothing of the frauds that nobody noticed. A small share of the approved rows, chosen by a hash of
@@ -28,9 +27,7 @@ Flags = NDArray[np.bool_]
 
 
 class Decided(NamedTuple):
-    """Decided rows: their age in days f8[n], whether each was flagged and is in the sample, its
-    verdict i1[n].
-    """
+    """Decided rows: age in days f8[n], whether flagged, whether in the sample, verdict i1[n]."""
 
     days: NDArray[np.float64]
     flagged: Flags
@@ -67,9 +64,7 @@ class Line(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Share of the frauds that were flagged, with its 95% interval, and how much of the sample it
-    rests on.
-    """
+    """Share of the frauds that were flagged, its 95% interval, and the sample that it rests on."""
 
     estimate: float
     low: float
@@ -90,17 +85,13 @@ class _Stratum(NamedTuple):
         return self.frauds + (self.rows - self.verdicts) * self.frauds / max(self.verdicts, 1)
 
     def draws(self, chance: np.random.Generator) -> NDArray[np.float64]:
-        """What their number could be as well: Jeffreys' posterior of the rate among those without a
-        verdict.
-        """
+        """What their number could be as well, by Jeffreys' posterior of the rate."""
         rate = chance.beta(self.frauds + 0.5, self.verdicts - self.frauds + 0.5, _DRAWS)
         return self.frauds + (self.rows - self.verdicts) * rate
 
 
 def in_sample(ids: Sequence[str], share: float) -> Flags:
-    """Whether each transaction is in the sample for review; a larger share contains the smaller
-    one's.
-    """
+    """Whether each transaction is in the sample for review; a larger share contains the smaller."""
     return hash64([name.encode() for name in ids], _SAMPLE_SEED) <= share * 2.0**64
 
 
@@ -119,8 +110,7 @@ def _line(days: int, decided: Decided, rows: Flags) -> Line:
 
 
 def recall(decided: Decided) -> Recall | None:
-    """Recall by stratified sampling: flagged rows, and approved ones of which the sample is
-    reviewed.
+    """Recall by stratified sampling: flagged rows, and approved ones with the sample reviewed.
 
     A row without a verdict counts as its stratum's rows with one do, so a sample is only as good as
     the share of it that is reviewed. None when a stratum that has rows has no verdict, or no fraud

@@ -42,12 +42,12 @@ def fold(
     labels: NDArray[np.integer] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Floats:
-    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's
-    fields.
+    """The matrix f8[n, profile.values] of a history in event order.
 
-    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the
-    label delay. Times are datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share
-    done. Raises ConfigError when a required column is missing.
+    Columns of the frame are the profile's fields. `labels` (1 fraud, 0 legitimate, -1 unknown), one
+    per row, become known at event time + the label delay. Times are datetimes (UTC), ISO texts or
+    epoch seconds. `progress` is told the share done. Raises ConfigError when a required column is
+    missing.
     """
     check_columns(profile, frame)
     return fold_columns(
@@ -166,8 +166,6 @@ def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]
 
 
 def _ids(labels: Ints) -> Ints:
-    """i8[n,3]: a row's number from 1 on, twice, and 1 + label (0: unknown), since each row is one
-    transaction.
-    """
+    """i8[n,3]: a row's number from 1 on, twice (each is a transaction), and 1 + its label."""
     rows = np.arange(1, len(labels) + 1)
     return np.stack([rows, rows, labels + 1], axis=1)

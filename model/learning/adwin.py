@@ -29,8 +29,9 @@ _SHAPE = (2, _ROWS, _PER_ROW + 1)
 
 @jit
 def _deviation(n: float, variance: float, width: float) -> float:
-    """How far chance moves a mean of `n` values in [0, 1]: Bernstein's bound at the confidence
-    delta / ln(width).
+    """How far chance moves a mean of `n` values in [0, 1].
+
+    It is Bernstein's bound at the confidence delta / ln(width).
     """
     log = math.log(2.0 * math.log(width) / _DELTA)
     return math.sqrt(2.0 / n * variance * log) + 2.0 / (3.0 * n) * log

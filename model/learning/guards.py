@@ -41,9 +41,7 @@ class Quota:
             raise ConfigError("quotas of another size")
 
     def admit(self, source: int, time_ms: int) -> bool:
-        """Whether a label of this source (a hash, not 0) recorded at `time_ms` may count. If so it
-        is counted.
-        """
+        """Count a label of this source (a hash, not 0) recorded at `time_ms`; False: over quota."""
         hour = time_ms // _HOUR_MS
         if hour > self._hour:
             self._hour = hour

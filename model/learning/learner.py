@@ -31,9 +31,7 @@ Outcome = Literal["learnt", "corrected", "repeated", "duplicate", "over_quota", 
 
 
 class LabelRecord(NamedTuple):
-    """A label on its log: the offset and the time in ms of its record, ids and source as they were
-    sent.
-    """
+    """A label on its log: ids and source as they were sent, offset and time (ms) of the record."""
 
     offset: int
     label_id: str
@@ -273,9 +271,7 @@ class Learner:
         return "learnt" if place is None else "corrected"
 
     def weights(self, state: LearnState) -> Array:
-        """What to score with: the learned weights, or the training's once the online model has
-        lost.
-        """
+        """What to score with: the learned weights, or the training's once the contest is lost."""
         return state.params if state.learned.frozen_at == NEVER else self._online.params
 
 

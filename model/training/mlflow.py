@@ -1,6 +1,4 @@
-"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks; no
-package is needed.
-"""
+"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks."""
 
 from __future__ import annotations
 
@@ -118,9 +116,7 @@ def training(
     qualities: Sequence[Quality],
     more: Sequence[Path] = (),
 ) -> Run:
-    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, its
-    files, and plots of the `qualities`.
-    """
+    """A bundle as a run: settings, history, test metrics, files, and plots of the `qualities`."""
     from model.evaluation.plots import plots  # matplotlib is slow to import
 
     manifest = bundle.manifest

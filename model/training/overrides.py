@@ -15,8 +15,8 @@ from tidegate.profile import Profile
 
 
 def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
-    """The profile with so many simulated transactions and passes of its neural models; 0 leaves
-    what it says.
+    """The profile with other numbers of simulated transactions and neural epochs; 0 changes
+    nothing.
 
     Raises ConfigError when the profile simulates nothing, or names no neural model.
     """

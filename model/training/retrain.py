@@ -115,9 +115,7 @@ def cut_mature(log: Log, label_delay_us: int) -> MatureRows:
 def checks_of(
     profile: Profile, champion: Bundle, data: Data, limits: Limits
 ) -> tuple[list[Check], dict[str, float]]:
-    """Every condition on the data, and how far the features of the comparison's rows have moved
-    (largest first).
-    """
+    """Every condition on the data, and how far each feature has moved, largest first."""
     log = data.log
     rows = cut_mature(log, profile.label_delay_us)
     cut = before_stack(len(rows.learnt))
@@ -232,9 +230,7 @@ def _decide(report: RetrainingReport, gap: Difference) -> None:
 
 
 def _scores(profile: Profile, bundle: Bundle, log: Log, test: slice) -> NDArray[np.float64]:
-    """What the bundle would have scored, its online model fed with the labels since its training as
-    they matured.
-    """
+    """What the bundle would have scored, its online model learning the labels as they mature."""
     if profile.time_field is None and not log.times.any():
         # An order without times: no label of the test matures in it.
         labels = log.labels.copy()

@@ -45,8 +45,7 @@ _FEWEST_ROWS = 100
 
 
 class Data(NamedTuple):
-    """Rows in time order; `groups` i8[n] says whose each is (the account), `source` where they come
-    from.
+    """Rows in time order; `groups` i8[n] says whose each is (the account), `source` their origin.
 
     `read` counts the rows before the `rejected` ones were left out.
     """
@@ -101,11 +100,10 @@ def fit_bundle(
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
 ) -> Bundle:
-    """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`; both have
-    verdicts.
+    """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`.
 
-    It keeps how each feature was distributed among all rows of the period it learnt from. Raises
-    ConfigError.
+    Both have verdicts. It keeps how each feature was distributed among all rows of the period it
+    learnt from. Raises ConfigError.
     """
     log = data.log
     features = sorted(profile.features)
@@ -158,9 +156,7 @@ def _groups(profile: Profile, frame: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def _slices(labels: NDArray[np.int8]) -> tuple[Indices, Indices]:
-    """Rows with a verdict, by time: those learnt from, and those of the test. Without frauds all
-    rows count.
-    """
+    """Rows with a verdict (all rows where none is fraud): those learnt from, and the test's."""
     rows = np.flatnonzero(labels >= 0) if (labels == 1).any() else np.arange(len(labels))
     cut = int(len(rows) * _BEFORE_TEST)
     return rows[:cut], rows[cut:]
@@ -226,9 +222,7 @@ def _ranking(
 
 
 def _decisions(decisions: NDArray[np.uint8], y: NDArray[np.bool_]) -> dict[str, float]:
-    """What is sent to review or blocked, and what is blocked: its share of all, recall and
-    precision.
-    """
+    """Share, recall and precision of what is flagged (review or block), and of what is blocked."""
     result: dict[str, float] = {}
     for least, name in enumerate(("review", "block"), 1):
         flagged = decisions >= least
