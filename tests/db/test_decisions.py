@@ -8,20 +8,20 @@ from tests.db.scored import NAMES, Writer, values
 DAY_US = 86_400_000_000
 
 
-def told(decisions: Decisions) -> list[tuple[str, int, bool]]:
+def rows_of(decisions: Decisions) -> list[tuple[str, int, bool]]:
     columns = decisions.ids, decisions.times.tolist(), decisions.flagged.tolist()
     return list(zip(*columns, strict=True))
 
 
 def test_decisions_of_one_profile_by_event_time(writer: Writer, url: str) -> None:
-    assert told(read_decisions(url, NAMES.hash, 1)) == []
+    assert rows_of(read_decisions(url, NAMES.hash, 1)) == []
     writer.write(
         *values(["old"], event_us=DAY_US),
         *values(["a", "b"], event_us=2 * DAY_US),
         *values(["late"], event_us=DAY_US + 1, decision=2),
     )
     decisions = read_decisions(url, NAMES.hash, 1)
-    assert told(decisions) == [
+    assert rows_of(decisions) == [
         ("a", 2 * DAY_US, False),
         ("b", 2 * DAY_US, False),
         ("late", DAY_US + 1, True),
@@ -33,12 +33,12 @@ def test_decisions_of_one_profile_by_event_time(writer: Writer, url: str) -> Non
 def test_rows_of_another_version_of_the_profile_are_counted_apart(writer: Writer, url: str) -> None:
     writer.write(*values(["a", "b"]))
     older = read_decisions(url, "ffff0000", 9)
-    assert (told(older), older.others) == ([], 2)
+    assert (rows_of(older), older.others) == ([], 2)
 
 
 def test_a_database_without_tables_holds_nothing(empty: str) -> None:
     decisions = read_decisions(empty, NAMES.hash, 1)
-    assert (told(decisions), decisions.others) == ([], 0)
+    assert (rows_of(decisions), decisions.others) == ([], 0)
     assert (decisions.times.shape, decisions.flagged.shape) == ((0,), (0,))
 
 

@@ -38,7 +38,7 @@ def test_two_of_the_same_kind_are_not_told_apart() -> None:
 
 def test_few_accounts_make_the_interval_wide() -> None:
     """The same rows ten times over are no more evidence than once."""
-    y, first, second = (np.tile(part[:400], 10) for part in (Y, POOR, GOOD))
+    y, first, second = (np.tile(column[:400], 10) for column in (Y, POOR, GOOD))
     together = difference(first, second, y, np.tile(np.arange(400), 10))
     alone = difference(first, second, y, np.arange(4000))
     assert together.high - together.low > 2 * (alone.high - alone.low)

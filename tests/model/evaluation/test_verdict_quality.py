@@ -62,20 +62,20 @@ def test_an_age_belongs_to_the_line_that_it_has_reached() -> None:
 def test_what_the_sample_missed_stands_for_all_that_was_approved() -> None:
     flagged = [1] * 10 + [0] * 1000
     verdict = [FRAUD] * 8 + [LEGITIMATE] * 2 + [FRAUD] + [LEGITIMATE] * 99 + [UNKNOWN] * 900
-    found = recall(decided([9] * 1010, flagged, verdict, sampled=[0] * 10 + [1] * 100 + [0] * 900))
-    assert found is not None
-    assert found.estimate == pytest.approx(8 / (8 + 1000 / 100))
-    assert found.low < found.estimate < found.high
-    assert (found.sampled, found.reviewed) == (100, 100)
+    result = recall(decided([9] * 1010, flagged, verdict, sampled=[0] * 10 + [1] * 100 + [0] * 900))
+    assert result is not None
+    assert result.estimate == pytest.approx(8 / (8 + 1000 / 100))
+    assert result.low < result.estimate < result.high
+    assert (result.sampled, result.reviewed) == (100, 100)
 
 
 def test_complaints_outside_the_sample_do_not_pose_as_it() -> None:
     verdict = [FRAUD] * 4 + [LEGITIMATE] * 100 + [FRAUD] * 50
-    found = recall(
+    result = recall(
         decided([9] * 154, [1] * 4 + [0] * 150, verdict, sampled=[0] * 4 + [1] * 100 + [0] * 50)
     )
-    assert found is not None
-    assert (found.estimate, found.high) == (1.0, 1.0)
+    assert result is not None
+    assert (result.estimate, result.high) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         verdict = np.where(
             sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN
         ).astype(np.int8)
-        found = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
-        assert found is not None
-        held += found.low <= (fraud & flagged).sum() / fraud.sum() <= found.high
+        result = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
+        assert result is not None
+        held += result.low <= (fraud & flagged).sum() / fraud.sum() <= result.high
     assert 182 <= held <= 199
 
 

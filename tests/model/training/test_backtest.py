@@ -94,7 +94,7 @@ def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarr
     learnt = (times(frame) >= TEST - 7 * DAY_US) & (times(frame) < TEST)
     without = np.where(learnt, -1, labels).astype(np.int8)
     names = {
-        name: [run(alone, one, names=[name]).scores for one in (labels, without)]
+        name: [run(alone, known_labels, names=[name]).scores for known_labels in (labels, without)]
         for name in ("lightgbm", "online")
     }
     np.testing.assert_array_equal(*names["lightgbm"])
@@ -115,10 +115,11 @@ def test_without_verdicts_no_feature_knows_one(history: tuple[pd.DataFrame, np.n
     fewer = np.where(np.arange(len(labels)) % 3 == 0, 0, labels).astype(np.int8)
     for blind in (True, False):
         scores = [
-            run(frame, one, names=["isolation_forest"], blind=blind).scores
-            for one in (labels, fewer)
+            run(frame, known_labels, names=["isolation_forest"], blind=blind).scores
+            for known_labels in (labels, fewer)
         ]
-        assert np.array_equal(*(np.argsort(one, kind="stable") for one in scores)) == blind
+        first, second = (np.argsort(column, kind="stable") for column in scores)
+        assert np.array_equal(first, second) == blind
 
 
 def test_equal_seeds_give_equal_scores(
@@ -132,24 +133,24 @@ def test_a_verdict_of_a_split_counts_a_label_delay_later(
 ) -> None:
     frame, labels = history
     split = {"days": [], "split": 0.7}
-    one = run(frame, labels, **split)
-    assert one.split.test == slice(28_000, 40_000)
+    result = run(frame, labels, **split)
+    assert result.split.test == slice(28_000, 40_000)
     assert (
-        times(frame)[one.split.fit][-1]
+        times(frame)[result.split.fit][-1]
         <= times(frame)[28_000] - 7 * DAY_US
-        < times(frame)[one.split.fit.stop]
+        < times(frame)[result.split.fit.stop]
     )
     late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(
         np.int8
     )
-    np.testing.assert_array_equal(run(frame, late, **split).scores, one.scores)
-    turned = np.where(np.arange(len(labels)) >= one.split.fit.stop, 1 - labels, labels).astype(
+    np.testing.assert_array_equal(run(frame, late, **split).scores, result.scores)
+    turned = np.where(np.arange(len(labels)) >= result.split.fit.stop, 1 - labels, labels).astype(
         np.int8
     )
-    changed = run(frame, turned, **split).scores != one.scores
+    changed = run(frame, turned, **split).scores != result.scores
     first = int(np.argmax(changed))
     assert changed.any()
-    assert times(frame)[28_000 + first] >= times(frame)[one.split.fit.stop] + 7 * DAY_US
+    assert times(frame)[28_000 + first] >= times(frame)[result.split.fit.stop] + 7 * DAY_US
 
 
 @pytest.mark.parametrize(
@@ -194,12 +195,12 @@ def test_the_report_counts_what_it_says() -> None:
     y = np.zeros(200, np.bool_)
     y[[0, 1, 50]] = True
     scores = np.linspace(0.99, 0.01, 200)
-    found = report(scores, y)
-    assert found["precision_top_1"] == 1.0
-    assert found["recall_top_5"] == pytest.approx(2 / 3)
-    assert found["average_precision"] == average_precision(scores, y)
-    assert found["auc"] == auc(scores, y)
-    assert found["brier"] == pytest.approx(np.mean((scores - y) ** 2))
+    result = report(scores, y)
+    assert result["precision_top_1"] == 1.0
+    assert result["recall_top_5"] == pytest.approx(2 / 3)
+    assert result["average_precision"] == average_precision(scores, y)
+    assert result["auc"] == auc(scores, y)
+    assert result["brier"] == pytest.approx(np.mean((scores - y) ** 2))
     perfect = report(y.astype(np.float64), y)
     assert (perfect["calibration_error"], perfect["brier"]) == (0, 0)
     assert report(np.full(200, 0.5), y)["calibration_error"] == pytest.approx(0.485)
