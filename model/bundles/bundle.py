@@ -5,7 +5,6 @@ Nothing in it executes on loading.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -18,13 +17,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundles.manifest import FORMAT, MANIFEST, Manifest, damaged, read_manifest, verified
+from model.bundles.manifest import (
+    FORMAT,
+    MANIFEST,
+    Manifest,
+    damaged,
+    digest_of,
+    hash_of,
+    read_manifest,
+    verified,
+)
 from model.detectors.base import Array, Detector
 from model.detectors.catalog import known
 from model.detectors.online import Online
 from model.detectors.trees.boosted import Boosted
-from model.drift.reference import FILE as REFERENCE
-from model.drift.reference import Reference
+from model.drift.reference import REFERENCE_FILE, Reference
 from model.ensemble.combiner import Combiner, sigmoid
 from model.ensemble.levels import levels
 from model.ensemble.rank_average import RankAverage
@@ -194,7 +201,7 @@ class Bundle:
         combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) - {REFERENCE} != expected or not known_columns:
+        if set(manifest.files) - {REFERENCE_FILE} != expected or not known_columns:
             raise damaged(
                 path,
                 f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
@@ -244,10 +251,10 @@ def save(
     for detector in detectors:
         files |= detector.save()
     if reference is not None:
-        files[REFERENCE] = msgspec.json.encode(reference)
-    manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        files[REFERENCE_FILE] = msgspec.json.encode(reference)
+    manifest.files = {name: digest_of(content) for name, content in files.items()}
     files[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    path = folder / hashlib.sha256(files[MANIFEST]).hexdigest()[:16]
+    path = folder / hash_of(files[MANIFEST])
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:

@@ -11,8 +11,7 @@ from pathlib import Path
 import msgspec
 
 from model.detectors.base import read_json
-from model.drift.reference import FILE as REFERENCE
-from model.drift.reference import Reference
+from model.drift.reference import REFERENCE_FILE, Reference
 from tidegate.errors import ConfigError
 
 MANIFEST = "manifest.json"
@@ -70,13 +69,23 @@ def chance_warning(manifest: Manifest) -> str:
     )
 
 
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of a bundle's file, as the manifest has it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_of(manifest: bytes) -> str:
+    """The hash of the bundle with this manifest.json: the name of its folder."""
+    return digest_of(manifest)[:16]
+
+
 def read_manifest(path: Path) -> Manifest:
     """What a bundle's folder says of itself.
 
     Raises ConfigError when that is not what the folder's name says.
     """
     content = _read(path / MANIFEST)
-    digest = hashlib.sha256(content).hexdigest()[:16]
+    digest = hash_of(content)
     if digest != path.name:
         raise damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
     try:
@@ -91,7 +100,7 @@ def verified(path: Path, name: str, expected: str) -> bytes:
     Raises ConfigError when its SHA-256 is not the expected one.
     """
     content = _read(path / name)
-    digest = hashlib.sha256(content).hexdigest()
+    digest = digest_of(content)
     if digest != expected:
         raise damaged(
             path, f"{name} has the SHA-256 {digest[:16]}..., the manifest says {expected[:16]}..."
@@ -121,7 +130,7 @@ def read_reference(bundle: Path) -> Reference | None:
 
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """
-    digest = read_manifest(bundle).files.get(REFERENCE)
+    digest = read_manifest(bundle).files.get(REFERENCE_FILE)
     if digest is None:
         return None
-    return read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)
+    return read_json(REFERENCE_FILE, verified(bundle, REFERENCE_FILE, digest), Reference)

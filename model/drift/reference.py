@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.detectors.base import Array
 
-FILE = "reference.json"
+REFERENCE_FILE = "reference.json"
 """The bundle's file with the reference of its training."""
 _CUTS = np.arange(1, 10) / 10
 _MISSING = len(_CUTS) + 1
