@@ -1,6 +1,4 @@
-"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and then as one line of
-JSON.
-"""
+"""`make bench`: every figure of docs/benchmarks.md from one run, as a table and a line of JSON."""
 
 from __future__ import annotations
 
@@ -75,7 +73,8 @@ def _every_detector(folder: Path, n: int) -> Rate:
     system = System(folder / "every-detector", str(profile))
     system.start()
     try:
-        prepare(settings := system.settings())
+        settings = system.settings()
+        prepare(settings)
         return measure(system, settings, n)
     finally:
         system.close()
@@ -133,8 +132,8 @@ def _say(what: str, work: Callable[[], R]) -> R:
 def _table(figures: Figures) -> None:
     for name, value in figures.items():
         if isinstance(value, dict):
-            for part, number in value.items():
-                sys.stdout.write(f"{name + '.' + part:42} {number:>12,}\n")
+            for key, number in value.items():
+                sys.stdout.write(f"{name + '.' + key:42} {number:>12,}\n")
         elif isinstance(value, int | float):
             sys.stdout.write(f"{name:42} {value:>12,}\n")
 

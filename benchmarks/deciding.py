@@ -53,8 +53,10 @@ def main() -> None:
 
 def _drift(watch: DriftWatch, profile: Profile, bundle: Bundle, values: Array) -> float:
     """Microseconds for each transaction of a batch that persist counts."""
-    rows, state = profile.scored_layout.empty(_ROWS), watch.new_state()
-    rows["values"], rows["bundle"] = values[:_ROWS], bundle.hash.encode()
+    state = watch.new_state()
+    rows = profile.scored_layout.empty(_ROWS)
+    rows["values"] = values[:_ROWS]
+    rows["bundle"] = bundle.hash.encode()
     offsets = np.arange(_ROWS)
     return _best(lambda: watch.fold(state, offsets, rows)) / _ROWS
 
@@ -62,12 +64,12 @@ def _drift(watch: DriftWatch, profile: Profile, bundle: Bundle, values: Array) -
 def _best(work: Callable[[], object]) -> float:
     """Microseconds of the fastest of five runs, after one that compiles."""
     work()
-    found = []
+    seconds = []
     for _ in range(5):
         start = time.perf_counter()
         work()
-        found.append(time.perf_counter() - start)
-    return min(found) * 1e6
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) * 1e6
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ UNSUPERVISED: Mapping[str, Mapping[str, Goal]] = {
 }
 
 
-class Source(NamedTuple):
+class Inputs(NamedTuple):
     """The folder with the data, and the referee's file."""
 
     data: Path
@@ -102,10 +102,11 @@ PUBLISHED: Mapping[str, Goal] = {
 
 
 def cases() -> list[Case]:
-    """The whole system, then each detector alone; those without labels on the book's one fold for
-    them.
+    """The whole system, then each detector alone.
+
+    Detectors that need no labels are tested on the book's one fold for them.
     """
-    found = [
+    lines = [
         Case("whole system", goal=Goal(0.880, 0.755, 0.310)),
         Case("whole system, one week", ("--weeks", "1"), goal=Goal(0.880, 0.740, 0.310)),
         Case(
@@ -117,7 +118,7 @@ def cases() -> list[Case]:
     for name in known():
         if name in UNSUPERVISED:
             profile = "sequences" if name == "lstm_autoencoder" else "handbook"
-            found += [
+            lines += [
                 Case(
                     f"{name}, {what}",
                     ("--models", name, "--weeks", "1", *WEEKS[what]),
@@ -128,25 +129,25 @@ def cases() -> list[Case]:
                 for what, goal in UNSUPERVISED[name].items()
             ]
         elif name != "online":
-            found.append(Case(name, ("--models", name)))
-    return [*found, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=0.74), profile="sffsd")]
+            lines.append(Case(name, ("--models", name)))
+    return [*lines, Case("S-FFSD, whole system", folds=(), goal=Goal(ap=0.74), profile="sffsd")]
 
 
 def main() -> None:
     """Run everything and print it: a table, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_source(parser)
+    add_inputs(parser)
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: %(default)s)")
     parser.add_argument("--only", default="", metavar="WORD", help="only the lines that contain it")
     arguments = parser.parse_args()
-    source = source_of(arguments)
+    inputs = inputs_of(arguments)
     chosen = [case for case in cases() if arguments.only in case.name]
-    found = {case.name: _measured(case, arguments.seeds, source) for case in chosen}
-    print_table(chosen, found)
-    print(json.dumps(found))
+    figures = {case.name: _measured(case, arguments.seeds, inputs) for case in chosen}
+    print_table(chosen, figures)
+    print(json.dumps(figures))
 
 
-def add_source(parser: argparse.ArgumentParser) -> None:
+def add_inputs(parser: argparse.ArgumentParser) -> None:
     """The options that say where the data and its referee are."""
     parser.add_argument(
         "--data",
@@ -162,31 +163,31 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def source_of(arguments: argparse.Namespace) -> Source:
+def inputs_of(arguments: argparse.Namespace) -> Inputs:
     """What they say. Ends the process when a file is not there."""
-    source = Source(arguments.data, arguments.referee)
-    for file in (source.card, source.sffsd, source.referee):
+    inputs = Inputs(arguments.data, arguments.referee)
+    for file in (inputs.card, inputs.sffsd, inputs.referee):
         if not file.is_file():
             sys.exit(
                 f"there is no {file}: say where the data is by DATA=FOLDER, and the referee by "
                 "REFEREE=FILE"
             )
-    return source
+    return inputs
 
 
-def _measured(case: Case, seeds: int, source: Source) -> Figures:
+def _measured(case: Case, seeds: int, inputs: Inputs) -> Figures:
     began = time.perf_counter()
-    found = summary([judged(case, seed, source) for seed in range(seeds)])
-    found["seconds"] = round((time.perf_counter() - began) / seeds, 1)
-    sys.stderr.write(f"{case.name}: {found['seconds']:.0f} s a seed\n")
-    return found
+    figures = summary([judged(case, seed, inputs) for seed in range(seeds)])
+    figures["seconds"] = round((time.perf_counter() - began) / seeds, 1)
+    sys.stderr.write(f"{case.name}: {figures['seconds']:.0f} s a seed\n")
+    return figures
 
 
-def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
+def judged(case: Case, seed: int, inputs: Inputs) -> dict[str, Figures]:
     """The metrics of the product's own scores for each fold, and their `mean`."""
     with tempfile.TemporaryDirectory(prefix="tidegate-detection-") as folder:
         out = Path(folder) / "scores.parquet"
-        data = source.card if case.folds else source.sffsd
+        data = inputs.card if case.folds else inputs.sffsd
         rows = [option for fold in case.folds for option in ("--fold", fold)] or ["--split", "0.8"]
         output(
             [
@@ -208,16 +209,14 @@ def judged(case: Case, seed: int, source: Source) -> dict[str, Figures]:
         )
         if not case.folds:
             return {"mean": split_judged(pd.read_parquet(out), pd.read_csv(data))}
-        judgement = json.loads(output(source.judging(out)))
+        judgement = json.loads(output(inputs.judging(out)))
     return {
         fold: {metric: figures[metric] for metric in METRICS} for fold, figures in judgement.items()
     }
 
 
 def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
-    """AUC and AP of S-FFSD's last fifth; `transaction_id` is a row number, rows of label 2 are left
-    out.
-    """
+    """AUC and AP of S-FFSD's last fifth, without the rows of label 2; ids are row numbers."""
     start = int(len(data) * 0.8)
     if scores.transaction_id.tolist() != list(range(start, len(data))):
         sys.exit("bench-detection: the scores are not those of the last fifth of the rows")
@@ -235,34 +234,34 @@ def output(command: list[str]) -> str:
 
 
 def summary(judgements: list[dict[str, Figures]]) -> Figures:
-    """Each metric's mean, its standard deviation over folds (of their means over seeds), and over
-    seeds.
-    """
-    found: Figures = {}
+    """Each metric's mean, and its standard deviations over folds (their means) and over seeds."""
+    figures: Figures = {}
     folds = [name for name in judgements[0] if name != "mean"]
     for metric in judgements[0]["mean"]:
-        by_seed = [one["mean"][metric] for one in judgements]
-        by_fold = [statistics.fmean(one[fold][metric] for one in judgements) for fold in folds]
-        found |= {
+        by_seed = [judgement["mean"][metric] for judgement in judgements]
+        by_fold = [
+            statistics.fmean(judgement[fold][metric] for judgement in judgements) for fold in folds
+        ]
+        figures |= {
             metric: statistics.fmean(by_seed),
             f"{metric}_folds": _spread(by_fold),
             f"{metric}_seeds": _spread(by_seed),
         }
-    return {name: round(value, 4) for name, value in found.items()}
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _spread(values: list[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def print_table(chosen: list[Case], found: Mapping[str, Figures]) -> None:
-    """Ours as mean (standard deviation over folds, over seeds), with goals in brackets; then what
-    is published.
+def print_table(chosen: list[Case], figures: Mapping[str, Figures]) -> None:
+    """Tidegate's figures as mean (standard deviation over folds, over seeds), with goals in
+    brackets; then what is published.
     """
     print(f"{'':34}" + "".join(f"{title:<30}" for title in ("AUC", "AP", "CP@100")))
     for case in chosen:
         cells = [
-            _cell(found[case.name], metric, goal)
+            _cell(figures[case.name], metric, goal)
             for metric, goal in zip(METRICS, case.goal, strict=True)
         ]
         print(f"{case.name:34}" + "".join(f"{cell:<30}" for cell in cells).rstrip())

@@ -19,7 +19,7 @@ _REPEATS = 5
 _Settings = dict[str, float | int | str | bool | list[str]]
 _STEPS = 8
 _SERIES = {"series0": "amount", "series1": "user_since_last"}
-"""The sequences that the LSTM autoencoder looks at, and of what they are."""
+"""The sequences that the LSTM autoencoder reads, and the values they consist of."""
 
 
 def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
@@ -28,24 +28,24 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     The best of a few runs over 20,000 rows. What training taught does not matter to the cost, so
     the rows are made up. `neural` includes the models that TensorFlow trains, which takes longer.
     """
-    width, chance = len(load_profile("card").features), np.random.default_rng(0)
+    width = len(load_profile("card").features)
+    chance = np.random.default_rng(0)
     x = np.exp(chance.normal(size=(ROWS, width)))
     y = x[:, 0] * x[:, 1] > 8.0
     features = [f"series{k // _STEPS}_{k % _STEPS}" for k in range(width)]
-    made = {
+    detectors = {
         name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name) | _once(name))
         for name, kind in known().items()
         if neural or name not in NEURAL
     }
     return {
-        name: round(min(_us(part, x) for _ in range(_REPEATS)), 2) for name, part in made.items()
+        name: round(min(_us(detector, x) for _ in range(_REPEATS)), 2)
+        for name, detector in detectors.items()
     }
 
 
 def with_every_detector(card: str) -> str:
-    """The card profile with all detectors, as large as they are by default, and with the sequences
-    for one of them.
-    """
+    """The card profile with all detectors at their default size, and sequences for one of them."""
     sequences = "".join(
         f"  {name}: {{op: recent, of: {of}, by: user_id, last: {_STEPS}}}\n"
         for name, of in _SERIES.items()
@@ -66,6 +66,6 @@ def _settings(name: str) -> _Settings:
 
 def _us(detector: Detector, x: Array) -> float:
     started = time.process_time()
-    for at in range(0, len(x), BATCH):
-        detector.score(x[at : at + BATCH])
+    for start in range(0, len(x), BATCH):
+        detector.score(x[start : start + BATCH])
     return (time.process_time() - started) / len(x) * 1e6

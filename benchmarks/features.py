@@ -28,9 +28,7 @@ _SLACK = 1e-6
 
 
 def main() -> int:
-    """Print the rate, and each window's share of rows that are exact; 1 when a window is out of its
-    bounds.
-    """
+    """Print the rate and how exact each window is; 1 when a window is out of its bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     folder = parser.parse_args().data
@@ -45,13 +43,14 @@ def main() -> int:
 def _timed(profile: Profile, frame: pd.DataFrame) -> Floats:
     labels = frame["TX_FRAUD"].to_numpy()
     fold(profile, frame[:5000], labels[:5000])  # compiles
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall_start = time.perf_counter()
+    cpu_start = time.process_time()
     values = fold(profile, frame, labels)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    wall = time.perf_counter() - wall_start
+    cpu = time.process_time() - cpu_start
     sys.stdout.write(
-        f"{len(frame):,} transactions, {len(profile.computed)} features: {len(frame) / wall:,.0f} "
-        "tx/s, "
-        f"{len(frame) / cpu:,.0f} per CPU second\n"
+        f"{len(frame):,} transactions, {len(profile.computed)} features: "
+        f"{len(frame) / wall:,.0f} tx/s, {len(frame) / cpu:,.0f} per CPU second\n"
     )
     return values
 
@@ -96,11 +95,11 @@ def _terminal(
     prior, weight = 0.01, 1.0
     low = (exact[1] + prior * weight) / (more[0] + weight)
     high = (more[1] + prior * weight) / (exact[0] + weight)
-    at_exact = (exact[1] + prior * weight) / (exact[0] + weight)
+    exact_risk = (exact[1] + prior * weight) / (exact[0] + weight)
     oracle = count, np.rint(count * week[f"TERMINAL_ID_RISK_{days}DAY_WINDOW"].to_numpy())
     same = np.array_equal(exact[0], oracle[0]) and np.array_equal(exact[1], oracle[1])
     inside = bool(((risk >= low - _SLACK) & (risk <= high + _SLACK)).all())
-    _print(f"terminal {days}d risk", same, inside, np.abs(risk - at_exact), at_exact)
+    _print(f"terminal {days}d risk", same, inside, np.abs(risk - exact_risk), exact_risk)
     return same and inside
 
 
@@ -109,15 +108,15 @@ def _report(
     oracle: tuple[Floats, Floats],
     exact: tuple[Floats, Floats],
     more: tuple[Floats, Floats],
-    got: tuple[Floats, Floats],
+    values: tuple[Floats, Floats],
 ) -> bool:
     ok = True
-    for what, told, low, high, found in zip(
-        ("count", "sum"), oracle, exact, more, got, strict=True
+    for what, expected, low, high, value in zip(
+        ("count", "sum"), oracle, exact, more, values, strict=True
     ):
-        same = bool(np.allclose(told, low, atol=0.01))
-        inside = bool(((found >= low - 0.01) & (found <= high + 0.01)).all())
-        _print(f"{name} {what}", same, inside, np.abs(found - low), low)
+        same = bool(np.allclose(expected, low, atol=0.01))
+        inside = bool(((value >= low - 0.01) & (value <= high + 0.01)).all())
+        _print(f"{name} {what}", same, inside, np.abs(value - low), low)
         ok = ok and same and inside
     return ok
 
@@ -126,8 +125,8 @@ def _print(name: str, same: bool, inside: bool, difference: Floats, exact: Float
     share = float(np.mean(difference <= 0.01 * np.maximum(np.abs(exact), _SLACK)))
     sys.stdout.write(
         f"{name:20} oracle {'agrees' if same else 'DIFFERS'}; "
-        f"{'all rows inside' if inside else 'ROWS OUTSIDE'}; {share:6.1%} of rows within 1% of "
-        "exact; "
+        f"{'all rows inside' if inside else 'ROWS OUTSIDE'}; "
+        f"{share:6.1%} of rows within 1% of exact; "
         f"mean difference {difference.mean():.4f} of {exact.mean():.4f}\n"
     )
 

@@ -1,8 +1,8 @@
 """`make bench-imbalance`: what each way to meet the imbalance does to LightGBM alone, on the
 handbook's data.
 
-The folds lie before the first test week of `make bench-detection`, and choose what the handbook's
-profile does. The features are folded once; the referee of the book's protocol judges.
+The weeks lie before the first test week of `make bench-detection`, and choose what the handbook's
+profile does. The features are computed once; the referee of the book's protocol judges.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.detection import METRICS, Figures, Source, add_source, output, source_of
+from benchmarks.detection import METRICS, Figures, Inputs, add_inputs, inputs_of, output
 from model.detectors.trees import imbalance
 from model.detectors.trees.lightgbm import LightGBM
-from model.evaluation.folds import Fold
+from model.evaluation.splits import Split
 from model.history.fold import Log, event_times, fold
 from model.history.verdict_files import read_history
-from model.training.backtest import dated_fold
+from model.training.backtest import split_by_week
 from tidegate.profile import Profile, load_profile
 
 FOLDS = ("2018-07-03",)
@@ -45,38 +45,38 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
 def main() -> None:
     """Run everything and print it: a table, then one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    add_source(parser)
-    source = source_of(parser.parse_args())
+    add_inputs(parser)
+    inputs = inputs_of(parser.parse_args())
     profile = load_profile("handbook")
-    frame, labels = read_history(profile, source.card)
+    frame, labels = read_history(profile, inputs.card)
     before = (frame["TX_DATETIME"] < END).to_numpy()
     frame, labels = frame[before], labels[before]
     log = Log(fold(profile, frame, labels), labels, event_times(profile, frame))
     ids = frame[profile.id_field].to_numpy()
-    found = {}
+    figures = {}
     print(f"{'':46}{'AUC':8}{'AP':8}{'CP@100':8}seconds a fit")
     for name, settings in VARIANTS.items():
-        found[name] = measured(profile, log, ids, settings, source)
+        figures[name] = measured(profile, log, ids, settings, inputs)
         print(
             f"{name:46}"
-            + "".join(f"{found[name][metric]:<8.3f}" for metric in (*METRICS, "seconds")),
+            + "".join(f"{figures[name][metric]:<8.3f}" for metric in (*METRICS, "seconds")),
             flush=True,
         )
-    print(json.dumps(found))
+    print(json.dumps(figures))
 
 
 def measured(
-    profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str, float], source: Source
+    profile: Profile, log: Log, ids: np.ndarray, settings: Mapping[str, float], inputs: Inputs
 ) -> Figures:
-    """The referee's mean over the folds, and the seconds that one fit took."""
+    """The referee's mean over the weeks, and the seconds that one fit took."""
     began = time.perf_counter()
-    folds = [dated_fold(profile, log.times, day, WEEKS) for day in FOLDS]
-    scores = [_scores(profile, log, ids, fold, settings) for fold in folds]
-    seconds = (time.perf_counter() - began) / len(folds)
+    splits = [split_by_week(profile, log.times, day, WEEKS) for day in FOLDS]
+    scores = [_scores(profile, log, ids, split, settings) for split in splits]
+    seconds = (time.perf_counter() - began) / len(splits)
     with tempfile.TemporaryDirectory(prefix="tidegate-imbalance-") as folder:
         out = Path(folder) / "scores.parquet"
         pd.concat(scores).to_parquet(out)
-        judgement = json.loads(output(source.judging(out)))
+        judgement = json.loads(output(inputs.judging(out)))
     return {
         **{metric: round(judgement["mean"][metric], 4) for metric in METRICS},
         "seconds": round(seconds, 1),
@@ -84,7 +84,7 @@ def measured(
 
 
 def _scores(
-    profile: Profile, log: Log, ids: np.ndarray, fold: Fold, settings: Mapping[str, float]
+    profile: Profile, log: Log, ids: np.ndarray, split: Split, settings: Mapping[str, float]
 ) -> pd.DataFrame:
     own = {
         key: value
@@ -93,16 +93,16 @@ def _scores(
     }
     columns = [profile.values.index(name) for name in profile.features]
     detector = LightGBM.fit(
-        log.values[fold.fit][:, columns],
-        log.labels[fold.fit] == 1,
+        log.values[split.fit][:, columns],
+        log.labels[split.fit] == 1,
         profile.features,
         {**own, **settings},
     )
-    x = log.values[fold.test][:, [profile.values.index(name) for name in detector.features]]
+    x = log.values[split.test][:, [profile.values.index(name) for name in detector.features]]
     return pd.DataFrame(
         {
-            "fold": fold.name,
-            "transaction_id": ids[fold.test],
+            "fold": split.name,
+            "transaction_id": ids[split.test],
             "score": detector.score(np.ascontiguousarray(x)),
         }
     )

@@ -1,6 +1,4 @@
-"""From the moment a post was due to the commit of its row, and how many posts a second get a
-durable answer.
-"""
+"""From when a post was due to its row's commit, and how many posts a second are answered."""
 
 from __future__ import annotations
 
@@ -28,12 +26,12 @@ def latency(system: System, settings: Settings, seconds: int) -> tuple[float, fl
     """
     url = ingest_address(system) + "/v1/transactions"
     _post(url, [value for _, value in card_transactions(3 * RATE, "warmer-", 11)])
-    made = [value for _, value in card_transactions(seconds * RATE, "lat-", 12)]
-    answered = _post(url, made)
-    commits = _commits(settings, len(made))
+    values = [value for _, value in card_transactions(seconds * RATE, "lat-", 12)]
+    answered = _post(url, values)
+    commits = _commits(settings, len(values))
     late = [
         commits[json.loads(value)["transaction_id"]] - answered.began_us - i * 1e6 / RATE
-        for i, value in enumerate(made)
+        for i, value in enumerate(values)
     ]
     p50, p99 = np.percentile(late, [50, 99]) / 1000
     return float(p50), float(p99)
@@ -58,12 +56,12 @@ def _commits(settings: Settings, count: int) -> dict[str, float]:
 
     def all_rows() -> dict[str, float]:
         with engine.connect() as connection:
-            found = {str(name): float(moment) for name, moment in connection.execute(query)}
-        return found if len(found) == count else {}
+            rows = {str(name): float(moment) for name, moment in connection.execute(query)}
+        return rows if len(rows) == count else {}
 
-    rows = eventually(all_rows, 60, every=1.0)
+    commits = eventually(all_rows, 60, every=1.0)
     engine.dispose()
-    return rows
+    return commits
 
 
 def single_posts(system: System, n: int) -> float:
@@ -79,8 +77,8 @@ def batch_posts(system: System, n: int) -> float:
     url = ingest_address(system) + "/v1/transactions/batch"
     values = [value for _, value in card_transactions(n, "batch-", 14)]
     requests = [
-        render(url, b"\n".join(values[at : at + BATCH]), "application/x-ndjson")
-        for at in range(0, n, BATCH)
+        render(url, b"\n".join(values[start : start + BATCH]), "application/x-ndjson")
+        for start in range(0, n, BATCH)
     ]
     return _accepted_rate(drive(url, requests, connections=4)) * BATCH
 
@@ -101,9 +99,7 @@ def ingest_address(system: System) -> str:
 
 
 def _answers(url: str) -> bool:
-    """Whether it answers by now: a refused connection is an answer too, `eventually` says when it
-    takes too long.
-    """
+    """Whether it answers by now."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address on loopback
             return bool(answer.status == 200)

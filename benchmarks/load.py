@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 def render(url: str, body: bytes, content_type: str = "application/json") -> bytes:
     """One HTTP/1.1 POST as bytes."""
-    parts = urlsplit(url)
+    address = urlsplit(url)
     head = (
-        f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: {content_type}\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
+        f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -52,8 +52,8 @@ def _complete(buffer: bytes) -> tuple[int, bytes] | None:
     if end < 0:
         return None
     head = buffer[:end].lower()
-    at = head.find(b"content-length:")
-    length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+    _, header, rest = head.partition(b"content-length:")
+    length = int(rest.split(b"\r\n", 1)[0]) if header else 0
     if len(buffer) < end + 4 + length:
         return None
     return int(buffer[9:12]), buffer[end + 4 + length :]
@@ -72,17 +72,21 @@ def drive(
 
     Raises TimeoutError when the answers do not come in `timeout` s.
     """
-    parts = urlsplit(url)
-    selector, pool, result = selectors.DefaultSelector(), [], LoadResult()
+    address = urlsplit(url)
+    selector = selectors.DefaultSelector()
+    pool = []
+    result = LoadResult()
     for _ in range(connections):
-        one = _Connection(
-            socket.create_connection((parts.hostname or "127.0.0.1", parts.port or 80))
+        connection = _Connection(
+            socket.create_connection((address.hostname or "127.0.0.1", address.port or 80))
         )
-        one.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        selector.register(one.socket, selectors.EVENT_READ, one)
-        pool.append(one)
+        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        selector.register(connection.socket, selectors.EVENT_READ, connection)
+        pool.append(connection)
     result.began_us = time.time_ns() // 1000
-    queue, answered, started = iter(requests), 0, time.perf_counter()
+    queue = iter(requests)
+    answered = 0
+    started = time.perf_counter()
     sent = _fill(pool, queue, 0, _due(rate, started, len(requests)))
     while answered < len(requests):
         if time.perf_counter() - started > timeout:
@@ -93,8 +97,8 @@ def drive(
             answered += _receive(key.data, result)
         sent = _fill(pool, queue, sent, _due(rate, started, len(requests)))
     result.seconds = time.perf_counter() - started
-    for one in pool:
-        one.socket.close()
+    for connection in pool:
+        connection.socket.close()
     selector.close()
     return result
 
@@ -104,24 +108,25 @@ def _due(rate: float | None, started: float, total: int) -> int:
 
 
 def _fill(pool: Sequence[_Connection], queue: Iterator[bytes], sent: int, due: int) -> int:
-    for one in pool:
+    for connection in pool:
         if sent >= due:
             break
-        if not one.busy and (request := next(queue, None)) is not None:
-            one.socket.sendall(request)
-            one.busy = True
+        if not connection.busy and (request := next(queue, None)) is not None:
+            connection.socket.sendall(request)
+            connection.busy = True
             sent += 1
     return sent
 
 
-def _receive(one: _Connection, result: LoadResult) -> int:
-    chunk = one.socket.recv(65536)
+def _receive(connection: _Connection, result: LoadResult) -> int:
+    chunk = connection.socket.recv(65536)
     if not chunk:
         raise ConnectionError("the server closed a connection")
-    one.buffer += chunk
-    if (whole := _complete(one.buffer)) is None:
+    connection.buffer += chunk
+    answer = _complete(connection.buffer)
+    if answer is None:
         return 0
-    status, one.buffer = whole
-    one.busy = False
+    status, connection.buffer = answer
+    connection.busy = False
     result.statuses[status] = result.statuses.get(status, 0) + 1
     return 1

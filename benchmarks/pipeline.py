@@ -64,9 +64,7 @@ def card_transactions(n: int, prefix: str, seed: int) -> list[Message]:
 
 
 def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], None]:
-    """Write the messages in one open transaction; what it returns makes all of them readable at
-    once.
-    """
+    """Write the messages in one open transaction; the result makes all readable at once."""
     producer = Producer(
         {
             "bootstrap.servers": address,
@@ -79,25 +77,24 @@ def preload(address: str, topic: str, messages: list[Message]) -> Callable[[], N
     )
     producer.init_transactions(30)
     producer.begin_transaction()
-    for at, (key, value) in enumerate(messages):
+    for number, (key, value) in enumerate(messages):
         producer.produce(topic, value, key)
-        if at % 10_000 == 0:
+        if number % 10_000 == 0:
             producer.poll(0)
     producer.flush(120)
     return lambda: producer.commit_transaction(60)
 
 
 def measure(system: System, settings: Settings, n: int) -> Rate:
-    """Rate and CPU of `n` preloaded transactions through all stages, which run and are warm
-    already.
-    """
+    """Rate and CPU of `n` preloaded transactions through all stages, which are warm already."""
     system.run_stages(settings)
     engine = sa.create_engine(settings.db_url)
     warm = max(FEWEST_WARM, n // 4)  # a quarter more, for the broker's own compiler
     preload(system.kafka.address, "transactions.raw", card_transactions(warm, "warm-", 7))()
     wait_rows(engine, warm)
     release = preload(system.kafka.address, "transactions.raw", card_transactions(n, "run-", 8))
-    before, released_us = system.usage(), time.time_ns() // 1000
+    before = system.usage()
+    released_us = time.time_ns() // 1000
     release()
     wait_rows(engine, warm + n)
     after = system.usage()

@@ -20,9 +20,7 @@ SOURCE = TopicPartition("transactions.raw", 0)
 
 
 def restore_seconds(folder: Path) -> float:
-    """Seconds from the snapshot file to a state of 1,000,000 accounts that would be saved as the
-    same arrays.
-    """
+    """Seconds from the snapshot file to an equal state of 1,000,000 accounts."""
     stage = PreprocessStage(load_profile("card"))
     state = stage.new_state(0, 1)
     for batch in _batches():
@@ -52,9 +50,9 @@ def _batches() -> Iterator[Batch]:
     for start in range(0, KEYS, CHUNK):
         own = [
             value.replace(b'"restore-', b'"r%d-' % start).replace(
-                b'"user_id":"', b'"user_id":"%d-%d-' % (start, at)
+                b'"user_id":"', b'"user_id":"%d-%d-' % (start, number)
             )
-            for at, value in enumerate(values)
+            for number, value in enumerate(values)
         ]
         yield Batch(
             SOURCE,

@@ -72,15 +72,15 @@ def _soak(system: System, minutes: int) -> list[dict[str, float]]:
     address = ingest_address(system)
     readings = []
     for minute in range(minutes):
-        made = card_transactions(A_MINUTE, f"soak{minute}-", 100 + minute)
-        ids = [json.loads(value)["transaction_id"] for _, value in made[::50]]
+        transactions = card_transactions(A_MINUTE, f"soak{minute}-", 100 + minute)
+        ids = [json.loads(value)["transaction_id"] for _, value in transactions[::50]]
         verdicts = [
             json.dumps({"transaction_id": name, "verdict": "legitimate"}).encode() for name in ids
         ]
         posts = [
             post
-            for at in range(0, A_MINUTE, 100)
-            for post in _posts(address, [value for _, value in made[at : at + 100]])
+            for start in range(0, A_MINUTE, 100)
+            for post in _posts(address, [value for _, value in transactions[start : start + 100]])
         ]
         drive(address, posts, connections=32, rate=len(posts) / 60)
         drive(

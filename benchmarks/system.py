@@ -1,6 +1,4 @@
-"""A whole Tidegate for measuring: its own Kafka, PostgreSQL and stage processes in a folder that is
-thrown away.
-"""
+"""A whole Tidegate for measuring: Kafka, PostgreSQL and stages in a folder that is thrown away."""
 
 from __future__ import annotations
 
@@ -37,9 +35,7 @@ class Usage:
 
 @dataclass
 class System:
-    """Kafka, PostgreSQL and the processes of one profile; `start` what is needed, `close` ends
-    everything.
-    """
+    """Kafka, PostgreSQL and the processes of one profile: `start` what is needed, `close` all."""
 
     folder: Path
     profile: str = "card"
@@ -137,8 +133,9 @@ class System:
 def _usage(pid: int) -> Usage:
     """The process and its children (Granian's worker)."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    cpu = sum(one.cpu_times().user + one.cpu_times().system for one in family)
-    peak = sum(_peak_bytes(one.pid) for one in family)
+    times = [process.cpu_times() for process in family]
+    cpu = sum(time_of.user + time_of.system for time_of in times)
+    peak = sum(_peak_bytes(process.pid) for process in family)
     return Usage(cpu, peak)
 
 

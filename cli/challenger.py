@@ -16,8 +16,8 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.evaluation.cases import Span
-    from model.evaluation.decide_again import Cases, Side
-    from model.evaluation.report import Confusion, Figures, Report
+    from model.evaluation.decide_again import Cases, DecidedCases
+    from model.evaluation.report import BacktestReport, Confusion, Figures
     from model.progress import Progress
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import Profile
@@ -66,7 +66,9 @@ def decide_past(settings: Settings, asked: BundleBacktest, as_json: bool) -> Non
         _show(report, asked.folder)
 
 
-def _compare(settings: Settings, asked: BundleBacktest, progress: Progress) -> tuple[Report, int]:
+def _compare(
+    settings: Settings, asked: BundleBacktest, progress: Progress
+) -> tuple[BacktestReport, int]:
     """What challenger and champion decide of the same transactions.
 
     The number counts these transactions and those before them, which only fill windows.
@@ -146,7 +148,7 @@ def _champion(
     asked: BundleBacktest,
     span: Span,
     progress: Progress,
-) -> tuple[Cases, Side]:
+) -> tuple[Cases, DecidedCases]:
     """The transactions, and what the champion decides of them.
 
     Rows of the database were decided in their time; that counts unless a champion is named.
@@ -183,7 +185,7 @@ def _read(
 
 def _rows(
     settings: Settings, profile: Profile, span: Span, progress: Progress
-) -> tuple[Cases, Side]:
+) -> tuple[Cases, DecidedCases]:
     from db.decided import from_database
 
     progress(0.0, "reading the database")
@@ -206,13 +208,13 @@ def _check(cases: Cases) -> None:
         )
 
 
-def _show(report: Report, folder: Path) -> None:
+def _show(report: BacktestReport, folder: Path) -> None:
     typer.echo(
         f"{report.rows:,} of {report.read:,} transactions decided ({report.source}), "
         f"{report.verdicts:,} verdicts, {report.frauds:,} frauds; {report.rejected:,} refused, "
         f"{report.duplicates:,} sent again"
     )
-    for side in (report.champion, report.candidate):
+    for side in (report.champion, report.challenger):
         typer.echo(f"{side.name}: {_words(side)}")
     typer.echo(f"decided otherwise: {report.disagreements.rows:,}")
     for warning in report.warnings:

@@ -87,13 +87,13 @@ def _published(broker: Broker, profile: str, after: int) -> OnlineWeights | None
     do not come.
     """
     from model.bundles.promotion import TOPIC, current_champion, model_message
-    from model.bundles.published import read_part
+    from model.bundles.published import read_partition
     from tidegate.messages.documents import OnlineWeights
 
     promoted, start = current_champion(broker, profile), 0
     deadline = time.monotonic() + _SECONDS
     while promoted and time.monotonic() < deadline:
-        for batch in read_part(broker, TOPIC, start):
+        for batch in read_partition(broker, TOPIC, start):
             for message in map(model_message, batch.values):
                 if (
                     isinstance(message, OnlineWeights)

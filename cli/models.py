@@ -47,6 +47,8 @@ def list_(
             f"{row['bundle']}  {row['profile']:<12} {mark:<14} "
             f"{row['fault'] or _metrics(row['metrics'])}"
         )
+        if row["warning"]:
+            typer.echo(f"{'':<18}WARNING: {row['warning']}")
     if not rows:
         typer.echo(typeable("no bundle yet: run `tidegate train`"))
 
@@ -59,12 +61,17 @@ def show(bundle: Hash, profile: ProfileOption = "", as_json: JsonOption = False)
     """
     import msgspec
 
-    manifest = msgspec.to_builtins(_find(profile, bundle).manifest)
+    from model.bundles.manifest import chance_warning
+
+    found = _find(profile, bundle).manifest
+    manifest = msgspec.to_builtins(found)
     if as_json:
         print_json(manifest)
         return
     for name, value in manifest.items():
         typer.echo(f"{name:<14}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+    if warning := chance_warning(found):
+        typer.echo(f"{'WARNING':<14}{warning}")
 
 
 @app.command()

@@ -15,7 +15,7 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from model.training.backtest import Result
+    from model.training.backtest import BacktestResult
 
 _PRINTED = (
     "auc",
@@ -53,7 +53,9 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
     names = names or list(profile.models.names)
     check_installed(names)
     began = time.perf_counter()
-    plan = backtest.Plan(names, asked.fold, asked.split, asked.weeks, asked.seed, asked.blind)
+    plan = backtest.BacktestPlan(
+        names, asked.fold, asked.split, asked.weeks, asked.seed, asked.blind
+    )
     with progress_bar("backtest", quiet=as_json) as progress:
         frame, labels = read_history(profile, asked.data, asked.label)
         results = backtest.backtest(profile, frame, labels, plan, progress)
@@ -65,7 +67,7 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
         "seed": asked.seed,
         "weeks": None if asked.split else asked.weeks,
         "without_verdicts": asked.blind,
-        "folds": {result.fold.name: result.report for result in results},
+        "folds": {result.split.name: result.report for result in results},
         "mean": _mean([result.report for result in results]),
         "seconds": round(time.perf_counter() - began, 1),
         "scores": str(asked.out),
@@ -85,15 +87,15 @@ def _check(asked: PastWeeks) -> None:
         raise ConfigError(f"--out {asked.out}: a name that ends with .parquet or .csv is expected")
 
 
-def _table(ids: pd.Series, results: list[Result]) -> pd.DataFrame:
+def _table(ids: pd.Series, results: list[BacktestResult]) -> pd.DataFrame:
     """One row for each transaction that was scored, with its period."""
     import pandas as pd
 
     tables = [
         pd.DataFrame(
             {
-                "fold": result.fold.name,
-                "transaction_id": ids.iloc[result.fold.test],
+                "fold": result.split.name,
+                "transaction_id": ids.iloc[result.split.test],
                 "score": result.scores,
             }
         )

@@ -17,6 +17,7 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
+    from db.decisions import Decisions
     from model.evaluation.verdict_quality import Decided, Line, Recall
     from tidegate.profile import Profile
     from tidegate.settings import Settings
@@ -52,46 +53,56 @@ def quality(
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, db=db)
-    ids, decided = _read(settings, load_profile(settings.profile), days)
+    loaded = load_profile(settings.profile)
+    decisions, decided = _read(settings, loaded, days)
     if pending:
         waiting = decided.sampled & ~decided.flagged & (decided.verdict == UNKNOWN)
-        names = [ids[at] for at in waiting.nonzero()[0]]
+        names = [decisions.ids[row] for row in waiting.nonzero()[0]]
         print_json(names) if as_json else typer.echo(
             "\n".join(names) or "no transaction of the sample waits"
         )
         return
-    lines, found = by_age(decided), recall(decided)
+    lines = by_age(decided)
+    estimate = recall(decided)
     if as_json:
         print_json(
-            {"ages": [line._asdict() for line in lines], "recall": found and found._asdict()}
+            {
+                "ages": [line._asdict() for line in lines],
+                "recall": estimate and estimate._asdict(),
+                "rows_of_other_versions": decisions.others,
+            }
         )
+        return
+    if lines:
+        _show(lines, estimate)
     else:
-        _show(lines, found)
+        typer.echo(f"no transaction of profile {loaded.name} is decided yet: send some")
+    if decisions.others:
+        typer.echo(
+            f"not counted: {decisions.others:,} rows of these days that other profiles, or older "
+            f"versions of profile {loaded.name}, decided"
+        )
 
 
-def _read(settings: Settings, profile: Profile, days: float) -> tuple[list[str], Decided]:
-    import numpy as np
-
-    from db.store import Store
+def _read(settings: Settings, profile: Profile, days: float) -> tuple[Decisions, Decided]:
+    from db.decisions import read_decisions
     from model.bundles.published import verdicts
-    from model.evaluation.verdict_quality import FRAUD, LEGITIMATE, UNKNOWN, Decided, in_sample
+    from model.evaluation.verdict_quality import decided_rows
     from tidegate.broker.kafka import KafkaBroker
 
-    broker, store = KafkaBroker(settings), Store(settings.db_url, profile)
+    broker = KafkaBroker(settings)
     broker.check()
-    rows, said = list(store.decided(profile.hash.decode(), days)), verdicts(broker)
-    store.close()
-    meaning = {None: UNKNOWN, False: LEGITIMATE, True: FRAUD}
-    ids, times = [row[0] for row in rows], np.array([row[1] for row in rows], np.float64)
-    return ids, Decided(
-        (times.max(initial=0.0) - times) / 86_400e6,
-        np.array([row[2] != "approve" for row in rows], np.bool_),
-        in_sample(ids, settings.review_sample),
-        np.array([meaning[said.get(name)] for name in ids], np.int8),
+    decisions = read_decisions(settings.db_url, profile.hash.decode(), days)
+    return decisions, decided_rows(
+        decisions.ids,
+        decisions.times,
+        decisions.flagged,
+        verdicts(broker),
+        settings.review_sample,
     )
 
 
-def _show(lines: list[Line], found: Recall | None) -> None:
+def _show(lines: list[Line], estimate: Recall | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -115,10 +126,14 @@ def _show(lines: list[Line], found: Recall | None) -> None:
         )
     console = Console()
     console.print(table)
+    if estimate is None:
+        console.print(
+            typeable("recall: not known yet; `tidegate quality --pending` lists whom to review")
+        )
+        return
     console.print(
-        typeable("recall: not known yet; `tidegate quality --pending` lists whom to review")
-        if found is None
-        else f"recall {found.estimate:.3f}, 95% interval {found.low:.3f} to {found.high:.3f}; "
-        f"{found.reviewed:,} of the {found.sampled:,} approved transactions in the sample are "
-        "reviewed"
+        f"recall {estimate.estimate:.3f}, "
+        f"95% interval {estimate.low:.3f} to {estimate.high:.3f}; "
+        f"{estimate.reviewed:,} of the {estimate.sampled:,} approved transactions in the sample "
+        "are reviewed"
     )

@@ -24,7 +24,7 @@ from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
-    from model.training.retrain import Report
+    from model.training.retrain import RetrainingReport
 
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
@@ -130,7 +130,7 @@ def retrain(
     raise typer.Exit(EXITS[report.outcome])
 
 
-def show(report: Report, path: Path, as_json: bool) -> None:
+def show(report: RetrainingReport, path: Path, as_json: bool) -> None:
     """The report for people, or for a script."""
     from consumers.retraining.outcome import headline
 

@@ -55,7 +55,14 @@ def setup(
     _insist("topics", lambda: steps.make_topics(settings))
     _insist("profile", lambda: check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
-    _insist("champion", lambda: steps.promote_first(settings, loaded))
+    _insist("champion", lambda: _first_champion(settings, loaded))
+
+
+def _first_champion(settings: Settings, profile: Profile) -> None:
+    from cli.running import steps
+
+    if warning := steps.promote_first(settings, profile):
+        typer.echo(f"WARNING: {warning}", err=True)
 
 
 def _insist(what: str, step: Callable[[], None]) -> None:

@@ -57,6 +57,9 @@ Epochs = Annotated[
     ),
 ]
 
+NOT_PROMOTED = 3
+"""The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
+
 
 def train(
     profile: ProfileOption = "",
@@ -71,11 +74,12 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train the profile's models on the history it names, or on a file, through the operator that
-    serves.
+    serves. A bundle that is no better than chance is not promoted (exit code 3).
 
     Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud
     --promote[/bold]
     """
+    from model.bundles.manifest import chance_warning
     from model.detectors.packages import check_installed
     from model.history.verdict_files import read_history
     from model.training.mlflow import tracker_of, training
@@ -93,20 +97,29 @@ def train(
         bundle = train_bundle(
             loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
         )
-    if promote:
+    warning = chance_warning(bundle.manifest)
+    promoted = promote and not warning
+    if promoted:
         from model.bundles.promotion import promote as promote_bundle
         from tidegate.broker.kafka import KafkaBroker
 
         promote_bundle(
             KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train"
         )
-    _report(bundle, settings.bundles_dir, as_json)
+    _report(bundle, settings.bundles_dir, warning, as_json)
     if tracker:
         tracker.record(
             training(
-                loaded, bundle, began, {"promoted": str(promote).lower(), "seed": str(seed)}, found
+                loaded, bundle, began, {"promoted": str(promoted).lower(), "seed": str(seed)}, found
             )
         )
+    if promote and not promoted:
+        typer.echo(
+            "tidegate: not promoted. Look for a mistake in the history or its verdicts; to let the "
+            f"model score nevertheless: `tidegate models promote {bundle.hash}`",
+            err=True,
+        )
+        raise typer.Exit(NOT_PROMOTED)
 
 
 def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
@@ -121,12 +134,21 @@ def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int
     return read_history(profile, profile.history_path, label)
 
 
-def _report(bundle: Bundle, folder: Path, as_json: bool) -> None:
+def _report(bundle: Bundle, folder: Path, warning: str, as_json: bool) -> None:
     metrics = bundle.manifest.metrics
     if as_json:
-        print_json({"bundle": bundle.hash, "path": str(folder / bundle.hash), "metrics": metrics})
+        print_json(
+            {
+                "bundle": bundle.hash,
+                "path": str(folder / bundle.hash),
+                "metrics": metrics,
+                "warning": warning,
+            }
+        )
         return
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
     typer.echo(
         "on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
     )
+    if warning:
+        typer.echo(f"WARNING: {warning}", err=True)

@@ -14,7 +14,7 @@ from prometheus_client import Gauge
 
 from model.bundles.manifest import read_reference
 from model.drift.reference import Grid
-from model.drift.window import WINDOW, Rows, WindowState, fold, reached, rows_of
+from model.drift.window import WINDOW, ScoredColumns, WindowState, fold, reached, rows_of
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
@@ -22,9 +22,9 @@ from tidegate.profile import Profile
 
 _LOG = logging.getLogger(__name__)
 FEWEST = 500
-"""Rows before anything is said: with fewer, chance alone moves the shares of the bins."""
+"""ScoredColumns before anything is said: with fewer, chance alone moves the shares of the bins."""
 _STEP = 500
-"""Rows between two times that something is said."""
+"""ScoredColumns between two times that something is said."""
 _TOLD = 12
 """A heartbeat carries so many columns that are computed, and so many others: those that moved
 most.
@@ -60,7 +60,7 @@ class DriftWatch:
         offsets, rows = offsets[first:], rows[first:]
         x = np.empty((len(rows), len(self._names)))
         x[:, :-1], x[:, -1] = rows["values"], rows["score"]
-        fold(state, Rows(offsets, rows["bundle"], x), self._grid)
+        fold(state, ScoredColumns(offsets, rows["bundle"], x), self._grid)
         if _mark(state) != before:
             self._tell(state)
 

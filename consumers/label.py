@@ -21,7 +21,7 @@ from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, NoState, Output, Reject
 
 if TYPE_CHECKING:
-    from db.store import ScoredRow
+    from db.decode import ScoredRow
 
     Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
 

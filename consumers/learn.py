@@ -11,7 +11,7 @@ import numpy as np
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import TOPIC, model_message, online_key
 from model.detectors.base import Array
-from model.learning.learner import NEVER, Given, Learned, Learner, LearnState
+from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import (
@@ -41,7 +41,7 @@ class Superseded(TidegateError):
 class _Run(NamedTuple):
     """Labels between two rollbacks, and the columns of their rows."""
 
-    given: list[Given]
+    given: list[LabelRecord]
     values: list[list[float | None]]
 
 
@@ -143,7 +143,7 @@ class LearnStage:
                 continue
             elif isinstance(found, Label):
                 run.given.append(
-                    Given(
+                    LabelRecord(
                         batch.offsets[at],
                         found.label_id,
                         found.transaction_id,

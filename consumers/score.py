@@ -157,7 +157,7 @@ class ScoreStage:
         bundle = model.bundle
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
         scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
-        rows["score"], rows["scores"][:, :-1] = scores.final, scores.parts
+        rows["score"], rows["scores"][:, :-1] = scores.final, scores.detectors
         self._tell_degraded(bundle, scores)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
         rows["scores"][:, -1] = self._beside(rows, decisions)
@@ -205,9 +205,9 @@ class ScoreStage:
 
     def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
         """Count and log what was decided without a detector."""
-        if np.isnan(scores.parts).any():
+        if np.isnan(scores.detectors).any():
             for part, count in zip(
-                bundle.detectors, np.isnan(scores.parts).sum(axis=0).tolist(), strict=True
+                bundle.detectors, np.isnan(scores.detectors).sum(axis=0).tolist(), strict=True
             ):
                 DEGRADED.labels(part.name).inc(count)
         self._log_left_out(bundle, scores.failures)

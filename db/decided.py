@@ -1,12 +1,10 @@
-"""Rows of the database as a backtest reads them: decided transactions, with the newest verdict on
-each.
-"""
+"""Decided transactions of the database as a backtest reads them, with their newest verdicts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from model.evaluation.decide_again import Cases, Side
+from model.evaluation.decide_again import Cases, DecidedCases
 from model.history.fold import Log
 
 if TYPE_CHECKING:
@@ -19,59 +17,56 @@ if TYPE_CHECKING:
 
 def from_database(
     profile: Profile, settings: Settings, broker: Broker, span: Span
-) -> tuple[Cases, Side]:
-    """A period's rows with the features they were scored with, the newest verdict on each, and what
-    was decided.
+) -> tuple[Cases, DecidedCases]:
+    """A period's rows with the features and decisions of their time, and the newest verdicts.
 
     Raises Retry when database or Kafka are away.
     """
     span = ending(profile, settings.db_url, span)
-    found, log, without = stored_rows(profile, settings.db_url, broker, span)
+    period, log, without = stored_rows(profile, settings.db_url, broker, span)
     source = f"database{without}"
-    accounts = [account or "" for account in found.accounts] if profile.account else []
+    accounts = [account or "" for account in period.accounts] if profile.account else []
     cases = Cases(
-        found.ids, accounts, found.amounts, log, span.rows(log.times), source, len(found.ids)
+        period.ids, accounts, period.amounts, log, span.rows(log.times), source, len(period.ids)
     )
-    return cases, Side(
-        f"as decided by {', '.join(found.bundles)}",
+    return cases, DecidedCases(
+        f"as decided by {', '.join(period.bundles)}",
         {},
-        found.scores,
-        found.decided,
-        lambda at: _stored(settings, profile, [found.ids[row] for row in at]),
-        _calibrated(settings, found.bundles),
+        period.scores,
+        period.decided,
+        lambda rows: _stored_reasons(settings, profile, [period.ids[row] for row in rows]),
+        _calibrated(settings, period.bundles),
     )
 
 
 def ending(profile: Profile, url: str, span: Span) -> Span:
-    """The span, ending behind the newest row where nothing was said. Raises Retry."""
+    """The span; where its end is open it ends after the newest row. Raises Retry."""
     from db.history import newest_us
 
-    return (
-        span
-        if span.until_us is not None
-        else span._replace(until_us=newest_us(url, profile.hash.decode()) + 1)
-    )
+    if span.until_us is not None:
+        return span
+    return span._replace(until_us=newest_us(url, profile.hash.decode()) + 1)
 
 
 def stored_rows(profile: Profile, url: str, broker: Broker, span: Span) -> tuple[Period, Log, str]:
-    """A span's rows, the log that they are with the newest verdicts, and words for what is not
-    among them.
+    """A span's rows, the log they make with the newest verdicts, and words for what is left out.
 
     Raises Retry when database or Kafka are away.
     """
     from db.history import read_period
     from model.bundles.published import labels_of, verdicts
 
-    found = read_period(
+    period = read_period(
         url, profile.hash.decode(), len(profile.values), span.since_us or 0, span.until_us or 0
     )
-    without = (
-        f", without {found.others:,} rows of other versions of the profile" if found.others else ""
-    )
-    return found, Log(found.values, labels_of(found.ids, verdicts(broker)), found.times), without
+    without = ""
+    if period.others:
+        without = f", without {period.others:,} rows of other versions of the profile"
+    labels = labels_of(period.ids, verdicts(broker))
+    return period, Log(period.values, labels, period.times), without
 
 
-def _stored(settings: Settings, profile: Profile, ids: list[str]) -> list[list[str]]:
+def _stored_reasons(settings: Settings, profile: Profile, ids: list[str]) -> list[list[str]]:
     """The reasons in the rows."""
     from db.store import Store
 
@@ -82,9 +77,7 @@ def _stored(settings: Settings, profile: Profile, ids: list[str]) -> list[list[s
 
 
 def _calibrated(settings: Settings, bundles: list[str]) -> bool:
-    """Whether the scores of all these bundles are probabilities; of one that is gone nothing is
-    known.
-    """
+    """Whether the scores of all these bundles are known to be probabilities."""
     from model.bundles.catalog import find, matches
 
     return all(

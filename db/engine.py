@@ -89,8 +89,9 @@ def parse_url(url: str) -> URL:
 
 
 def open_database(url: str, access: Access = "write") -> Database:
-    """Open without connecting yet; `read` refuses to change anything. Raises ConfigError for a
-    wrong URL.
+    """Open without connecting yet; `read` refuses to change anything.
+
+    Raises ConfigError for a wrong URL.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
@@ -107,7 +108,7 @@ def open_database(url: str, access: Access = "write") -> Database:
 
 
 def _prepare_sqlite(engine: Engine, access: Access) -> None:
-    """Transactions that we begin ourselves: pysqlite's own do not start before the first write, and
+    """Begin transactions ourselves: pysqlite's own do not start before the first write, and are
     never IMMEDIATE.
     """
     pragmas = [
@@ -133,8 +134,9 @@ def _prepare_sqlite(engine: Engine, access: Access) -> None:
 
 @contextmanager
 def retrying(database: Database) -> Iterator[None]:
-    """Turn errors that pass by themselves (server away, disk full, locked) into Retry; others are
-    defects.
+    """Turn errors that pass by themselves (server away, disk full, locked) into Retry.
+
+    Any other error of a driver is a defect, and passes through.
     """
     try:
         yield
@@ -144,6 +146,17 @@ def retrying(database: Database) -> Iterator[None]:
             raise
         database.engine.dispose()
         raise Retry(f"the database {database.name} is away: {str(cause).strip()}") from error
+
+
+@contextmanager
+def reading(url: str) -> Iterator[Connection]:
+    """A connection that changes nothing, closed with its database afterwards. Raises Retry."""
+    database = open_database(url, "read")
+    try:
+        with retrying(database), database.engine.connect() as connection:
+            yield connection
+    finally:
+        database.close()
 
 
 def is_away(error: BaseException | None) -> bool:

@@ -19,10 +19,10 @@ _ADVISORY_LOCK = 0x7469_6465  # "tide"
 
 
 def migrate(url: str) -> None:
-    """Create or upgrade the tables. Any number of processes may do so at once; the second finds
-    nothing left to do.
+    """Create or upgrade the tables.
 
-    Raises Retry when the database is away, Stop when a newer Tidegate has written it.
+    Any number of processes may do so at once; the second finds nothing left to do. Raises Retry
+    when the database is away, Stop when a newer Tidegate has written it.
     """
     database = open_database(url)
     try:
@@ -59,9 +59,10 @@ def _alone(database: Database) -> Iterator[Connection]:
 
 
 def _prepare_file(database: Database) -> None:
-    """Both are stored in the file; the page size only while it is empty. Inserting into pages of 8
-    KiB took a seventh less CPU than into the default of 4 (16.5 and 19.1 us a row, medians of 5
-    runs).
+    """Both are stored in the file; the page size only while it is empty.
+
+    Inserting into pages of 8 KiB took a seventh less CPU than into the default of 4 (16.5 and 19.1
+    us a row, medians of 5 runs).
     """
     raw = database.engine.raw_connection()
     try:

@@ -1,6 +1,4 @@
-"""The names behind the packed columns: a row stays readable when its profile is no longer the one
-that runs.
-"""
+"""The names behind the packed columns: they keep the rows of profiles that run no more readable."""
 
 from __future__ import annotations
 
@@ -37,9 +35,9 @@ def names_of(profile: Profile) -> Names:
 
 def save(connection: Connection, names: Names) -> None:
     """Write them unless they are there; two processes may do so at once."""
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        make(profiles)
+        insert(profiles)
         .values(
             hash=names.hash,
             name=names.name,
@@ -59,5 +57,7 @@ def load(connection: Connection, profile: str) -> Names | None:
     return Names(
         row.hash,
         row.name,
-        *(tuple(json.loads(part)) for part in (row.value_names, row.detectors, row.entities)),
+        tuple(json.loads(row.value_names)),
+        tuple(json.loads(row.detectors)),
+        tuple(json.loads(row.entities)),
     )

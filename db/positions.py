@@ -1,6 +1,4 @@
-"""Table `offsets`: where each partition goes on, guarded against a second writer and against
-another log.
-"""
+"""Table `offsets`: where each partition goes on, guarded against a second writer or another log."""
 
 from __future__ import annotations
 
@@ -28,8 +26,9 @@ class Origin:
 def load(
     connection: Connection, origin: Origin, sources: Sequence[TopicPartition]
 ) -> dict[TopicPartition, Position]:
-    """The stored positions of `sources`. Raises Stop when the topic's stored offsets count another
-    log.
+    """The stored positions of `sources`.
+
+    Raises Stop when the topic's stored offsets count another log.
     """
     rows = connection.execute(select(offsets).where(offsets.c.topic == origin.topic)).all()
     for row in rows:
@@ -40,20 +39,19 @@ def load(
 
 def _check(now: Origin, stored: Origin) -> None:
     differences = [
-        f"{what} {was} there, {is_} here"
-        for what, was, is_ in (
+        f"{what} {before} there, {after} here"
+        for what, before, after in (
             ("cluster", stored.cluster_id, now.cluster_id),
             ("topic id", stored.topic_id, now.topic_id),
             ("partitions", stored.partitions, now.partitions),
         )
-        if was != is_
+        if before != after
     ]
     if differences:
         raise Stop(
             f"the offsets in the database count another {now.topic} ({'; '.join(differences)}), "
-            "so going on "
-            "would lose or repeat transactions: use the Kafka that this database belongs to, or a "
-            "new database"
+            "so going on would lose or repeat transactions: use the Kafka that this database "
+            "belongs to, or a new database"
         )
 
 
@@ -63,26 +61,27 @@ def advance(
     before: Mapping[TopicPartition, int],
     after: Mapping[TopicPartition, Position],
 ) -> None:
-    """Move every partition of `after` from its offset in `before` (none: the first write). Raises
-    Fenced.
+    """Move every partition of `after` from its offset in `before` (none: the first write).
+
+    Raises Fenced.
     """
     known = [source for source in sorted(after) if source in before]
     moved = _move(connection, [(source, before[source], after[source].offset) for source in known])
     for source in sorted(after.keys() - known):
         moved += _first(connection, origin, source, after[source].offset)
     if moved != len(after):
+        partitions = ", ".join(f"{source.topic}-{source.partition}" for source in sorted(after))
+        expected = ", ".join(str(before.get(source, 0)) for source in sorted(after))
         raise Fenced(
-            f"{', '.join(f'{s.topic}-{s.partition}' for s in sorted(after))}: not all are at the "
-            "offsets "
-            f"{', '.join(str(before.get(s, 0)) for s in sorted(after))} in the database: "
-            "another persist process writes them now"
+            f"{partitions}: not all are at the offsets {expected} in the database: another persist "
+            "process writes them now"
         )
 
 
 def _first(connection: Connection, origin: Origin, source: TopicPartition, offset: int) -> int:
-    make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     return connection.execute(
-        make(offsets)
+        insert(offsets)
         .values(
             topic=source.topic,
             partition=source.partition,

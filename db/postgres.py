@@ -73,18 +73,19 @@ def copied_columns(row: np.dtype[Any]) -> list[str]:
     return [*(name for name, _ in _fixed(row)), *_VARIABLE]
 
 
-def _sizes(parts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False) -> list[bytes]:
-    """Each part's length field; an empty part of a nullable column is NULL."""
+def _sizes(texts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False) -> list[bytes]:
+    """Each text's length field; an empty text of a nullable column is NULL."""
     sizes = lengths.astype(_INT)
     if nullable:
         sizes[sizes == 0] = -1
     packed = sizes.tobytes()
-    return [packed[at : at + 4] for at in range(0, 4 * len(parts), 4)]
+    return [packed[start : start + 4] for start in range(0, 4 * len(texts), 4)]
 
 
 def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: int) -> bytes:
-    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream (PostgreSQL manual,
-    COPY, File Formats).
+    """The frames `order`, numbered from `seq` on, as one COPY BINARY stream.
+
+    The format is that of the PostgreSQL manual: COPY, File Formats.
     """
     rows = frames.rows
     block = np.empty(len(rows), _block_dtype(rows.dtype))
@@ -96,11 +97,12 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
     block["seq_size"] = 8
     block["seq"][order] = np.arange(seq, seq + len(order))
     block["first_size"] = rows["id_len"]
-    packed, size = block.tobytes(), block.dtype.itemsize
+    packed = block.tobytes()
+    size = block.dtype.itemsize
     bundles = {name: len(name).to_bytes(4, "big") + name for name in set(rows["bundle"].tolist())}
-    parts = list(
+    fields = list(
         zip(
-            [packed[at : at + size] for at in range(0, len(packed), size)],
+            [packed[start : start + size] for start in range(0, len(packed), size)],
             frames.ids,
             _sizes(frames.accounts, rows["account_len"], nullable=True),
             frames.accounts,
@@ -113,7 +115,9 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
             strict=True,
         )
     )
-    return b"".join((_HEADER, *chain.from_iterable([parts[i] for i in order.tolist()]), _TRAILER))
+    return b"".join(
+        (_HEADER, *chain.from_iterable([fields[row] for row in order.tolist()]), _TRAILER)
+    )
 
 
 class PostgresWriter:
@@ -122,8 +126,9 @@ class PostgresWriter:
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
     ) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction; whether that
-        was all of them.
+        """Insert the frames `order` that are not there yet, in the open transaction.
+
+        True when that was all of them.
         """
         seq: int = connection.scalar(select(blocks.next_value()))  # type: ignore[assignment] # never NULL
         block = copy_block(frames, order, seq, persisted_us)

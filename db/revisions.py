@@ -1,6 +1,4 @@
-"""Rows that were decided without a failed or late detector, and what they would have been with
-it.
-"""
+"""Rows that were decided without a failed or late detector, and their revisions with it."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import exists, func, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.engine import open_database, retrying
+from db.engine import open_database, reading, retrying
 from db.tables import revisions, transactions
 from tidegate.messages.frames import Decision
 
@@ -43,11 +41,10 @@ class Revision(NamedTuple):
 
 def read_degraded(url: str, profile: str, detectors: int) -> list[DegradedRow]:
     """A profile's (hash) rows that lack a detector's score and have no revision, oldest first.
-    Raises Retry.
 
-    The database looks at all rows, and gives those.
+    The database looks at all rows. Raises Retry.
     """
-    table, database = transactions.c, open_database(url, "read")
+    table = transactions.c
     lacks = or_(
         *(func.substr(table.scores, 8 * place + 8, 1).in_(_NO_NUMBER) for place in range(detectors))
     )
@@ -58,24 +55,21 @@ def read_degraded(url: str, profile: str, detectors: int) -> list[DegradedRow]:
         .order_by(table.seq)
         .execution_options(yield_per=_ROWS)
     )
-    try:
-        with retrying(database), database.engine.connect() as connection:
-            return [DegradedRow(*row) for row in connection.execute(query)]
-    finally:
-        database.close()
+    with reading(url) as connection:
+        return [DegradedRow(*row) for row in connection.execute(query)]
 
 
-def write_revisions(url: str, found: Sequence[Revision]) -> None:
-    """Write them in one transaction; those that are there already stay as they are. Raises
-    Retry.
+def write_revisions(url: str, rescored: Sequence[Revision]) -> None:
+    """Write them in one transaction; those that are there already stay as they are.
+
+    Raises Retry.
     """
     database = open_database(url)
-    make = postgresql.insert if database.file is None else sqlite.insert
+    insert = postgresql.insert if database.file is None else sqlite.insert
+    statement = insert(revisions).on_conflict_do_nothing()
     try:
         with retrying(database), database.engine.begin() as connection:
-            if found:
-                connection.execute(
-                    make(revisions).on_conflict_do_nothing(), [part._asdict() for part in found]
-                )
+            if rescored:
+                connection.execute(statement, [revision._asdict() for revision in rescored])
     finally:
         database.close()

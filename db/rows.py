@@ -1,6 +1,4 @@
-"""What the persist stage hands to the database: decoded scored frames, and where in their batch
-they stood.
-"""
+"""What the persist stage hands to the database: scored frames, and their places in the batch."""
 
 from __future__ import annotations
 
@@ -17,30 +15,27 @@ from tidegate.messages.frames import Frames
 
 @dataclass(slots=True)
 class ScoredRows:
-    """Scored frames of one batch; `at[i]` is the index in that batch of the record that frame `i`
-    came from.
-    """
+    """Scored frames of one batch; frame `i` came from the record at `indexes[i]` of that batch."""
 
     frames: Frames
-    at: Sequence[int]
+    indexes: Sequence[int]
 
 
-def merge(parts: Sequence[Frames]) -> Frames:
-    """The frames of several batches of one layout as one. `parts` must not be empty."""
-    if len(parts) == 1:
-        return parts[0]
+def merge(batches: Sequence[Frames]) -> Frames:
+    """The frames of one or more batches of one layout as one."""
+    if len(batches) == 1:
+        return batches[0]
     return Frames(
-        np.concatenate([part.rows for part in parts]),
-        *(
-            list(chain.from_iterable(getattr(part, name) for part in parts))
-            for name in ("ids", "accounts", "payloads", "reasons")
-        ),
+        np.concatenate([frames.rows for frames in batches]),
+        list(chain.from_iterable(frames.ids for frames in batches)),
+        list(chain.from_iterable(frames.accounts for frames in batches)),
+        list(chain.from_iterable(frames.payloads for frames in batches)),
+        list(chain.from_iterable(frames.reasons for frames in batches)),
     )
 
 
 def by_id(ids: Sequence[bytes]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Indices of the first frame of each id, in the ids' order, and of all later frames of an id
-    met before.
+    """Indices of the first frame of each id, in the ids' order, and of all later ones of these ids.
 
     Sorted rows touch each page of the index on ids once a batch, and two writers lock ids in one
     order.
@@ -48,9 +43,9 @@ def by_id(ids: Sequence[bytes]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     packed = np.array(ids, dtype=bytes)
     order = np.argsort(packed, kind="stable")
     ordered = packed[order]
-    again = np.zeros(len(order), dtype=bool)
-    again[1:] = ordered[1:] == ordered[:-1]
-    return order[~again], order[again]
+    repeated = np.zeros(len(order), dtype=bool)
+    repeated[1:] = ordered[1:] == ordered[:-1]
+    return order[~repeated], order[repeated]
 
 
 def fixed_columns(rows: NDArray[Any], persisted_us: int) -> dict[str, Any]:

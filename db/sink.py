@@ -1,5 +1,4 @@
-"""The sink of the persist stage: rows and the next offsets in one SQL transaction, so both or
-neither.
+"""The sink of the persist stage: rows and next offsets in one SQL transaction.
 
 guard and move the offsets ─► insert the rows ─► find conflicting duplicates ─► dead letters,
 durable ─► COMMIT
@@ -69,8 +68,11 @@ class SqlSink:
         self._database = open_database(url)
         file = self._database.file
         self._writer: Writer = PostgresWriter() if file is None else SqliteWriter(file)
-        self._broker, self._profile, self._clock = broker, profile, clock
-        self._stage, self._topic = stage, topic
+        self._broker = broker
+        self._profile = profile
+        self._clock = clock
+        self._stage = stage
+        self._topic = topic
         self._producer = broker.producer()
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
@@ -78,8 +80,8 @@ class SqlSink:
     def positions(
         self, consumer: Consumer, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Position]:
-        """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
-        another log.
+        """The positions in the database. Raises Retry when it or the broker is away, Stop when it
+        belongs to another log.
         """
         del consumer
         self._origin = self._identify()
@@ -137,31 +139,29 @@ class SqlSink:
         now: int,
     ) -> Frames | None:
         """Insert the rows of all batches; add conflicting duplicates to `rejects`."""
-        parts = [
-            (i, output.rows)
-            for i, (_, output) in enumerate(results)
+        scored = [
+            (number, output.rows)
+            for number, (_, output) in enumerate(results)
             if isinstance(output.rows, ScoredRows)
         ]
-        origins = [(i, at) for i, rows in parts for at in rows.at]
+        origins = [(number, index) for number, rows in scored for index in rows.indexes]
         if not origins:
             return None
-        frames = merge([rows.frames for _, rows in parts])
-        first, again = by_id(frames.ids)
+        frames = merge([rows.frames for _, rows in scored])
+        first, repeated = by_id(frames.ids)
         complete = self._writer.insert(connection, frames, first, now)
-        if not complete or len(again):
-            suspects = again if complete else np.concatenate([first, again])
-            for at in _conflicts(connection, frames, suspects):
-                rejects.add(*origins[at], frames.ids[at])
+        if not complete or len(repeated):
+            suspects = repeated if complete else np.concatenate([first, repeated])
+            for frame in _conflicts(connection, frames, suspects):
+                rejects.add(*origins[frame], frames.ids[frame])
         return frames
 
     def _bury(self, rejects: _Rejects, now: int) -> None:
         """Make the dead letters durable."""
-        for batch, found in rejects.by_batch():
-            deliver(
-                self._producer,
-                dead_letters(self._stage, self._profile.hash.encode(), batch, found, now),
-                _DELIVERY_SECONDS,
-            )
+        profile = self._profile.hash.encode()
+        for batch, rejected in rejects.by_batch():
+            letters = dead_letters(self._stage, profile, batch, rejected, now)
+            deliver(self._producer, letters, _DELIVERY_SECONDS)
 
 
 class _Rejects:
@@ -170,16 +170,14 @@ class _Rejects:
     def __init__(self, results: list[tuple[Batch, Output]]) -> None:
         self._results = results
         self.conflicts = 0
-        self._found: dict[int, list[Reject]] = {
-            i: list(output.rejects) for i, (_, output) in enumerate(results)
-        }
+        self._rejects: list[list[Reject]] = [list(output.rejects) for _, output in results]
 
-    def add(self, result: int, at: int, transaction_id: bytes) -> None:
-        """The record at index `at` of batch `result` conflicts with the row that is there."""
+    def add(self, number: int, index: int, transaction_id: bytes) -> None:
+        """The record at `index` of batch `number` conflicts with the row that is there."""
         self.conflicts += 1
-        self._found[result].append(
+        self._rejects[number].append(
             Reject(
-                at,
+                index,
                 _CONFLICT,
                 f"transaction {transaction_id.decode()} is already a row, with another body",
             )
@@ -187,14 +185,16 @@ class _Rejects:
 
     def by_batch(self) -> list[tuple[Batch, list[Reject]]]:
         """The batches that have any."""
-        return [(self._results[i][0], found) for i, found in self._found.items() if found]
+        return [
+            (batch, rejects)
+            for (batch, _), rejects in zip(self._results, self._rejects, strict=True)
+            if rejects
+        ]
 
 
 def _conflicts(connection: Connection, frames: Frames, suspects: NDArray[np.intp]) -> list[int]:
-    """Those of `suspects` whose row in the database has another body. All of them have a row by
-    now.
-    """
-    wanted = sorted({frames.ids[at].decode() for at in suspects.tolist()})
+    """Those of `suspects`, which all have a row by now, whose row has another body."""
+    wanted = sorted({frames.ids[frame].decode() for frame in suspects.tolist()})
     stored: dict[bytes, bytes] = {}
     for start in range(0, len(wanted), _LOOKUP):
         query = select(transactions.c.transaction_id, transactions.c.body_hash).where(
@@ -202,7 +202,7 @@ def _conflicts(connection: Connection, frames: Frames, suspects: NDArray[np.intp
         )
         stored.update((row[0].encode(), row[1]) for row in connection.execute(query))
     return [
-        at
-        for at in suspects.tolist()
-        if stored[frames.ids[at]] != frames.rows["body_hash"][at].tobytes()
+        frame
+        for frame in suspects.tolist()
+        if stored[frames.ids[frame]] != frames.rows["body_hash"][frame].tobytes()
     ]

@@ -56,8 +56,9 @@ _INSERT = (
 
 
 class SqliteWriter:
-    """Inserts frames; holds the database's one writer's place until `close`. Raises Stop when it is
-    taken.
+    """Inserts frames; holds the place of the database's one writer until `close`.
+
+    Raises Stop when another process holds it.
     """
 
     def __init__(self, file: Path) -> None:
@@ -65,21 +66,22 @@ class SqliteWriter:
         if not self._lock.acquire(wait=False):
             raise Stop(
                 f"another persist process writes to {file}: SQLite has one writer. Stop that one, "
-                "or run on "
-                "PostgreSQL (--db postgresql://...), which takes as many as there are partitions"
+                "or run on PostgreSQL (--db postgresql://...), which takes as many as there are "
+                "partitions"
             )
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
     ) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction; whether that
-        was all of them.
+        """Insert the frames `order` that are not there yet, in the open transaction.
+
+        True when that was all of them.
         """
         driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
         cursor = driver.cursor()
         try:
             rows = list(_tuples(frames, persisted_us))
-            cursor.executemany(_INSERT, [rows[i] for i in order.tolist()])
+            cursor.executemany(_INSERT, [rows[row] for row in order.tolist()])
             return cursor.rowcount == len(order)
         finally:
             cursor.close()
@@ -94,11 +96,11 @@ def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
     rows = frames.rows
     fixed = fixed_columns(rows, persisted_us)
     numbers = [fixed[name].tolist() for name in _NUMBERS]
-    parts = [_pieces(fixed[name]) for name in _BYTES]
+    packed = [_pieces(fixed[name]) for name in _BYTES]
     bundles = {name: name.decode() for name in set(rows["bundle"].tolist())}
     return zip(
         *numbers,
-        *parts,
+        *packed,
         map(bytes.decode, frames.ids),
         _texts(frames.accounts),
         map(bytes.decode, frames.payloads),
@@ -113,13 +115,12 @@ def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
 
 def _pieces(column: NDArray[Any]) -> list[bytes]:
     """The bytes of each row of a column."""
-    packed, size = column.tobytes(), column.dtype.itemsize * column[0].size
-    return (
-        [packed[at : at + size] for at in range(0, size * len(column), size)]
-        if size
-        else [b""] * len(column)
-    )
+    size = column.dtype.itemsize * column[0].size
+    if not size:
+        return [b""] * len(column)
+    packed = column.tobytes()
+    return [packed[start : start + size] for start in range(0, size * len(column), size)]
 
 
-def _texts(parts: list[bytes]) -> list[str | None]:
-    return [part.decode() if part else None for part in parts]
+def _texts(column: list[bytes]) -> list[str | None]:
+    return [text.decode() if text else None for text in column]

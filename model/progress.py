@@ -1,8 +1,8 @@
-"""How long-running work tells how far it has come."""
+"""How long-running work reports its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[float, str], None]
-"""Told the share done and what is done next."""
+"""Called with the share that is done, and with what is done next."""

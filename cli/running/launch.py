@@ -27,6 +27,7 @@ from tidegate.settings import Settings
 if TYPE_CHECKING:
     from tidegate.messages.documents import Heartbeat
 
+_LOG = logging.getLogger(__name__)
 _JARS_SECONDS = 600.0
 _BROKER_SECONDS = 180.0
 _TRAINING_SECONDS = 3600.0
@@ -117,9 +118,14 @@ class Launch:
         self._await(
             supervisor, self.first_model.ready, _TRAINING_SECONDS, "training takes too long"
         )
-        self._when_up(supervisor, lambda: steps.promote_first(self.settings, self.profile))
+        self._when_up(supervisor, self._promote_first)
         for child in self.children:
             child.release()
+
+    def _promote_first(self) -> None:
+        if warning := steps.promote_first(self.settings, self.profile):
+            _LOG.warning("%s", warning)
+            self.screen.note(f"[bold red]WARNING: {warning}[/]")
 
     def _start_broker(self, supervisor: Supervisor) -> None:
         if self.settings.kafka:

@@ -80,19 +80,26 @@ def bundle_of(settings: Settings, profile: Profile) -> str | None:
     return mine[-1].parent.name if mine else None
 
 
-def promote_first(settings: Settings, profile: Profile) -> None:
-    """Make the newest bundle the champion on topic models, unless this profile has one already."""
+def promote_first(settings: Settings, profile: Profile) -> str:
+    """Make the newest bundle the champion on topic models, unless this profile has one already.
+
+    A system needs some champion, so one that is no better than chance becomes it too: the result
+    warns of such a champion, and is empty for any other.
+    """
+    from model.bundles.catalog import warning_of
     from model.bundles.promotion import current_champion, promote
 
     broker = KafkaBroker(settings)
-    if current_champion(broker, profile.hash.decode()):
-        return
+    current = current_champion(broker, profile.hash.decode())
+    if current:
+        return warning_of(settings.bundles_dir, current.champion.bundle)
     bundle = bundle_of(settings, profile)
     if bundle is None:
         raise ConfigError(
             f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`"
         )
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
+    return warning_of(settings.bundles_dir, bundle)
 
 
 class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings, profile) as beats`

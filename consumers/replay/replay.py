@@ -72,7 +72,7 @@ class Replay:
         decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [
             *found,
-            *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
+            *_compare(row["scores"], self._profile.models.names, scores.detectors[0]),
             *_compare({"score": row["score"]}, ["score"], scores.final),
             *_compare(
                 {"decision": float(DECISIONS.index(row["decision"]))},

@@ -61,7 +61,7 @@ def _score(bundle: Bundle, rows: list[DegradedRow], found: Rescored, now_us: int
             now_us,
             float(scores.final[k]),
             cast("Decision", DECISIONS[decisions[k]]),
-            scores.parts[k].astype("<f8").tobytes(),
+            scores.detectors[k].astype("<f8").tobytes(),
         )
-        for k in np.flatnonzero(~np.isnan(scores.parts).any(axis=1))
+        for k in np.flatnonzero(~np.isnan(scores.detectors).any(axis=1))
     )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
     from model.progress import Progress
     from model.training.mlflow import Tracker
-    from model.training.retrain import Data, Report
-    from model.training.train import OnQuality
+    from model.training.retrain import RetrainingReport
+    from model.training.train import Data, OnQuality
     from tidegate.broker.ports import Broker
     from tidegate.profile import Profile
     from tidegate.settings import Settings
@@ -28,7 +28,7 @@ def track(
     tracker: Tracker,
     settings: Settings,
     profile: Profile,
-    found: Report,
+    found: RetrainingReport,
     report: Path,
     compared: Sequence[Quality],
 ) -> None:
@@ -85,13 +85,13 @@ def attempt(
     progress: Progress,
     seed: int,
     on_quality: OnQuality,
-) -> Report:
+) -> RetrainingReport:
     """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no
     error of the command.
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
-    from model.training.retrain import Check, Limits, Report
+    from model.training.retrain import Check, Limits, RetrainingReport
     from model.training.retrain import retrain as run
 
     name = profile.hash.decode()
@@ -102,7 +102,7 @@ def attempt(
             "--promote`"
         )
     champion, began = find(settings.bundles_dir, current.champion.bundle), time.time_ns()
-    found = Report(f"{profile.name} {name}", "", champion.hash, began // 1000)
+    found = RetrainingReport(f"{profile.name} {name}", "", champion.hash, began // 1000)
     try:
         data = read()
     except ConfigError as error:
@@ -120,7 +120,7 @@ def attempt(
     return found
 
 
-def _promote(broker: Broker, profile: str, found: Report) -> None:
+def _promote(broker: Broker, profile: str, found: RetrainingReport) -> None:
     """Promote the challenger, unless another champion than the one it beat has come meanwhile."""
     from model.bundles.promotion import current_champion, promote
 

@@ -12,7 +12,7 @@ import pandas as pd
 from db.decided import ending, stored_rows
 from model.evaluation.cases import Span
 from model.evaluation.cases import from_file as read_file
-from model.training.retrain import Data
+from model.training.train import Data
 from tidegate.clock import day_of
 from tidegate.profile.spec import DAY
 

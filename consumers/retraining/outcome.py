@@ -14,14 +14,14 @@ from tidegate.http import ask
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model.training.retrain import Report
+    from model.training.retrain import RetrainingReport
 
 EXITS = {"promoted": 0, "kept": 3, "bad_data": 65}
 """65 is sysexits.h EX_DATAERR."""
 _LOG = logging.getLogger(__name__)
 
 
-def write(folder: Path, found: Report) -> Path:
+def write(folder: Path, found: RetrainingReport) -> Path:
     """The report as JSON in a new file named by its start."""
     moment = datetime.fromtimestamp(found.started_us / 1e6, UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}.json"
@@ -30,7 +30,7 @@ def write(folder: Path, found: Report) -> Path:
     return path
 
 
-def headline(found: Report) -> str:
+def headline(found: RetrainingReport) -> str:
     """The outcome in a sentence."""
     stays = f"{found.champion} stays the champion"
     said = {
@@ -41,7 +41,7 @@ def headline(found: Report) -> str:
     return f"{found.profile}: {said[found.outcome]}: {found.why}"
 
 
-def tell(url: str, found: Report) -> None:
+def tell(url: str, found: RetrainingReport) -> None:
     """POST the outcome to `url`, if there is one: `text` for people (chats take it), and the
     report.
 

@@ -1,3 +1,1 @@
-"""What scores and who is champion: immutable bundles, the catalog, promotions and published
-weights.
-"""
+"""What scores and who is champion: bundles, the catalog, promotions and published weights."""

@@ -1,10 +1,10 @@
-"""A bundle: everything that scores, in one immutable folder named by its content. Nothing in it
-executes on loading.
+"""A bundle: everything that scores, in one immutable folder named by its content.
+
+Nothing in it executes on loading.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -17,13 +17,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundles.manifest import FORMAT, MANIFEST, Manifest, damaged, read_manifest, verified
+from model.bundles.manifest import (
+    FORMAT,
+    MANIFEST,
+    Manifest,
+    damaged,
+    digest_of,
+    hash_of,
+    read_manifest,
+    verified,
+)
 from model.detectors.base import Array, Detector
 from model.detectors.catalog import known
 from model.detectors.online import Online
 from model.detectors.trees.boosted import Boosted
-from model.drift import reference as drift
-from model.drift.reference import Reference
+from model.drift.reference import REFERENCE_FILE, Reference
 from model.ensemble.combiner import Combiner, sigmoid
 from model.ensemble.levels import levels
 from model.ensemble.rank_average import RankAverage
@@ -33,20 +41,19 @@ from tidegate.errors import ConfigError, Retry
 
 
 class Scores(NamedTuple):
-    """Probabilities: of each detector f8[n, m] (uncalibrated; NaN: it was left out), and the final
-    one f8[n].
+    """Probabilities: f8[n, m] of the detectors (uncalibrated; NaN: left out), and the final f8[n].
 
     `failures` are the errors of detectors that were left out because of them.
     """
 
-    parts: Array
+    detectors: Array
     final: Array
     failures: Mapping[str, Exception]
 
 
-def score_of(part: Detector, inputs: Array) -> Array:
+def score_of(detector: Detector, inputs: Array) -> Array:
     """How a detector is made to score, when nothing limits it."""
-    return part.score(inputs)
+    return detector.score(inputs)
 
 
 class Bundle:
@@ -60,8 +67,11 @@ class Bundle:
         detectors: Sequence[Detector],
         ensemble: Combiner,
     ) -> None:
-        self.path, self.hash, self.manifest = path, bundle_hash, manifest
-        self.detectors, self.ensemble = tuple(detectors), ensemble
+        self.path = path
+        self.hash = bundle_hash
+        self.manifest = manifest
+        self.detectors = tuple(detectors)
+        self.ensemble = ensemble
         self.rule = rule(manifest.thresholds)
         self.feature_names = tuple(manifest.features)
         self.columns = np.array(
@@ -71,18 +81,21 @@ class Bundle:
     @cached_property
     def online(self) -> Online | None:
         """The detector that learns from verdicts, if the profile names one."""
-        return next((part for part in self.detectors if isinstance(part, Online)), None)
+        for detector in self.detectors:
+            if isinstance(detector, Online):
+                return detector
+        return None
 
     @cached_property
     def levels(self) -> Array:
-        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN: see
-        `levels`.
-        """
-        cuts = [part.cuts for part in self.detectors if isinstance(part, Boosted | Online)]
+        """Values of each feature worth trying f8[features, LEVELS], ascending, padded with NaN."""
+        cuts = [
+            detector.cuts for detector in self.detectors if isinstance(detector, Boosted | Online)
+        ]
         return levels(
             [
-                np.concatenate([part[k] for part in cuts] or [np.empty(0)])
-                for k in range(len(self.feature_names))
+                np.concatenate([of_detector[feature] for of_detector in cuts] or [np.empty(0)])
+                for feature in range(len(self.feature_names))
             ]
         )
 
@@ -91,16 +104,17 @@ class Bundle:
         return np.ascontiguousarray(values[:, self.columns])
 
     def with_weights(self, weights: Array | None) -> Bundle:
-        """The same bundle with other online weights (None: the training's). Raises ConfigError on
-        their number.
+        """The same bundle with other online weights (None: the training's).
+
+        Raises ConfigError when there is another number of weights.
         """
         if weights is None or self.online is None:
             return self
-        parts = [
-            part.with_params(weights) if isinstance(part, Online) else part
-            for part in self.detectors
+        detectors = [
+            detector.with_params(weights) if isinstance(detector, Online) else detector
+            for detector in self.detectors
         ]
-        return Bundle(self.path, self.hash, self.manifest, parts, self.ensemble)
+        return Bundle(self.path, self.hash, self.manifest, detectors, self.ensemble)
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Bundle:
         """The same bundle with another rule. Raises ConfigError for what is none."""
@@ -114,32 +128,33 @@ class Bundle:
         without: Collection[str] = (),
         call: Callable[[Detector, Array], Array] = score_of,
     ) -> Scores:
-        """Score `values` f8[n, len(profile.values)], NaN where missing; `without` leaves detectors
-        out by name.
+        """Score `values` f8[n, len(profile.values)], NaN where missing.
 
-        A detector that raises is left out of all rows, one whose score is not finite out of that
-        row. Raises its error when no detector is left: of several a Retry, after which one may be
-        back.
+        Detectors named in `without` are left out. So is one that raises; one whose score is not
+        finite is left out of that row. Raises the error when no detector is left: of several a
+        Retry, after which one may be back.
         """
-        inputs, failures = self.inputs(values), dict[str, Exception]()
+        inputs = self.inputs(values)
         margins = np.full((len(inputs), len(self.detectors)), np.nan)
-        for k, part in enumerate(self.with_weights(weights).detectors):
-            if part.name not in without:
-                try:
-                    margins[:, k] = call(part, inputs)
-                except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
-                    failures[part.name] = error
+        failures: dict[str, Exception] = {}
+        for column, detector in enumerate(self.with_weights(weights).detectors):
+            if detector.name in without:
+                continue
+            try:
+                margins[:, column] = call(detector, inputs)
+            except Exception as error:  # noqa: BLE001 whatever it is, the others can decide; the caller tells
+                failures[detector.name] = error
         if len(failures) == len(self.detectors):
-            raise min(failures.values(), key=lambda error: not isinstance(error, Retry))
+            raise _most_hopeful(failures.values())
         margins[~np.isfinite(margins)] = np.nan
-        final = (
-            self.ensemble.combine(margins)
-            if not np.isnan(margins).any()
-            else self._degraded(margins)
-        )
+        if np.isnan(margins).any():
+            final = self._degraded(margins)
+        else:
+            final = self.ensemble.combine(margins)
         return Scores(sigmoid(margins), final, failures)
 
     def _degraded(self, margins: Array) -> Array:
+        """The final scores f8[n], each from the detectors that its row has."""
         out = np.empty(len(margins))
         for rows, left_out in patterns(margins):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
@@ -147,40 +162,38 @@ class Bundle:
         return out
 
     def decide(self, scores: Array, amount_minor: Amounts) -> NDArray[np.uint8]:
-        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and amounts i8[n] in minor
-        units.
-        """
+        """Places in `frames.DECISIONS` u1[n] for final scores f8[n] and minor amounts i8[n]."""
         return decide(self.rule, scores, amount_minor)
 
-    def contributions(self, values: Array, parts: Array | None = None) -> Array:
+    def contributions(self, values: Array, scores: Array | None = None) -> Array:
         """f8[n, 1 + features]: base and each feature's share of the final score's log-odds.
 
-        `parts` as `score` gave them say which detectors were left out of which rows.
+        `scores` of the detectors, as `score` gave them, say which were left out of which rows.
         """
         inputs = self.inputs(values)
         out = np.empty((len(inputs), 1 + len(self.feature_names)))
-        for rows, left_out in patterns(np.zeros((len(inputs), 1)) if parts is None else parts):
+        for rows, left_out in patterns(np.zeros((len(inputs), 1)) if scores is None else scores):
             combiner = self.ensemble.without(left_out) if left_out else self.ensemble
             out[rows] = combiner.shares(
                 [
-                    part.contributions(inputs[rows])
-                    for k, part in enumerate(self.detectors)
-                    if k not in left_out
+                    detector.contributions(inputs[rows])
+                    for column, detector in enumerate(self.detectors)
+                    if column not in left_out
                 ]
             )
         return out
 
     @classmethod
     def load(cls, path: Path) -> Bundle:
-        """Read a bundle. Raises ConfigError when anything is missing, damaged or not what the
-        folder's name says.
+        """Read a bundle.
+
+        Raises ConfigError when anything is missing, damaged or not what the folder's name says.
         """
         manifest = read_manifest(path)
         if manifest.format != FORMAT:
             raise ConfigError(
                 f"bundle {path} has format {manifest.format}, this version of Tidegate reads "
-                "format "
-                f"{FORMAT}: train a new one with `tidegate train --promote`"
+                f"format {FORMAT}: train a new one with `tidegate train --promote`"
             )
         kinds = known()
         if unknown := [name for name in manifest.detectors if name not in kinds]:
@@ -188,7 +201,7 @@ class Bundle:
         combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) - {drift.FILE} != expected or not known_columns:
+        if set(manifest.files) - {REFERENCE_FILE} != expected or not known_columns:
             raise damaged(
                 path,
                 f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
@@ -205,11 +218,19 @@ class Bundle:
         )
 
 
-def patterns(parts: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
-    """Rows of f8[n, m] that lack (NaN) the same parts, and the places of these."""
-    missing = np.isnan(parts)
+def _most_hopeful(errors: Collection[Exception]) -> Exception:
+    """A Retry if there is one: the only error that waiting may mend."""
+    for error in errors:
+        if isinstance(error, Retry):
+            return error
+    return next(iter(errors))
+
+
+def patterns(scores: Array) -> Iterator[tuple[NDArray[np.intp], tuple[int, ...]]]:
+    """The rows of f8[n, m] that lack (NaN) the same detectors, and the columns of these."""
+    missing = np.isnan(scores)
     if not missing.any():
-        yield np.arange(len(parts)), ()
+        yield np.arange(len(scores)), ()
         return
     for pattern in np.unique(missing, axis=0):
         yield (
@@ -225,17 +246,15 @@ def save(
     ensemble: Combiner,
     reference: Reference | None = None,
 ) -> Bundle:
-    """Write a bundle below `folder` (files and manifest.files are set here) and read it back. All
-    or nothing.
-    """
+    """Write a bundle below `folder`, all or nothing, and read it back. Sets `manifest.files`."""
     files = {ensemble.file: ensemble.save()}
-    for part in detectors:
-        files |= part.save()
+    for detector in detectors:
+        files |= detector.save()
     if reference is not None:
-        files[drift.FILE] = msgspec.json.encode(reference)
-    manifest.files = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        files[REFERENCE_FILE] = msgspec.json.encode(reference)
+    manifest.files = {name: digest_of(content) for name, content in files.items()}
     files[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    path = folder / hashlib.sha256(files[MANIFEST]).hexdigest()[:16]
+    path = folder / hash_of(files[MANIFEST])
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:

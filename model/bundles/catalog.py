@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from model.bundles.manifest import Manifest, read_manifest
+from model.bundles.manifest import Manifest, chance_warning, read_manifest
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,10 +24,20 @@ class Entry(NamedTuple):
 
 def entries(folder: Path) -> list[Entry]:
     """All bundles below `folder`, newest first, damaged ones last."""
-    found = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
-    return sorted(
-        found, key=lambda entry: (-entry.manifest.created_us if entry.manifest else 0, entry.hash)
-    )
+    bundles = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
+    return sorted(bundles, key=_newest_first)
+
+
+def _newest_first(entry: Entry) -> tuple[int, str]:
+    return -entry.manifest.created_us if entry.manifest else 0, entry.hash
+
+
+def warning_of(folder: Path, bundle: str) -> str:
+    """What to say of a bundle (hash) that is no better than chance; empty for any other, and for
+    one that cannot be read.
+    """
+    manifest = _entry(folder / bundle).manifest
+    return chance_warning(manifest) if manifest else ""
 
 
 def _entry(path: Path) -> Entry:
@@ -38,23 +48,24 @@ def _entry(path: Path) -> Entry:
 
 
 def find(folder: Path, prefix: str) -> Bundle:
-    """The one bundle whose hash begins so, read and checked. Raises ConfigError when there is none,
-    or several.
+    """The one bundle whose hash begins with `prefix`, read and checked.
+
+    Raises ConfigError when there is none, or several.
     """
-    found = matches(folder, prefix)
-    if len(found) != 1:
+    paths = matches(folder, prefix)
+    if len(paths) != 1:
         names = ", ".join(path.name for path in matches(folder, ""))
         raise ConfigError(
-            f"{len(found)} bundles in {folder} begin with {prefix!r}; there are "
+            f"{len(paths)} bundles in {folder} begin with {prefix!r}; there are "
             f"{names or 'none: run `tidegate train`'}"
         )
     from model.bundles.bundle import Bundle  # with numba, 0.6 s: who lists bundles does without
 
-    return Bundle.load(found[0])
+    return Bundle.load(paths[0])
 
 
 def matches(folder: Path, prefix: str) -> list[Path]:
-    """The bundles whose hash begins so."""
+    """The folders of the bundles whose hash begins with `prefix`."""
     return sorted(
         path.parent
         for path in folder.glob("*/manifest.json")
@@ -63,8 +74,9 @@ def matches(folder: Path, prefix: str) -> list[Path]:
 
 
 def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, Any]]:
-    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics; whether
-    it is the champion, and whether it was trained for this version of the profile.
+    """All bundles, newest first: hash, what is wrong with it, profile, creation, metrics, a warning
+    when it is no better than chance; whether it is the champion, and whether it was trained for
+    this version of the profile.
     """
     return [
         {
@@ -75,6 +87,7 @@ def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, An
             "this_profile": bool(entry.manifest and entry.manifest.profile_hash == profile_hash),
             "created_us": entry.manifest.created_us if entry.manifest else 0,
             "metrics": entry.manifest.metrics if entry.manifest else {},
+            "warning": chance_warning(entry.manifest) if entry.manifest else "",
         }
         for entry in entries(folder)
     ]
@@ -86,23 +99,23 @@ def promotable(bundle: Bundle, profile_hash: str) -> None:
         raise ConfigError(
             f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
             f"{bundle.manifest.profile_hash}, the profile in use is {profile_hash}: train one for "
-            "it "
-            "with `tidegate train`"
+            "it with `tidegate train`"
         )
 
 
 def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
-    """The one bundle whose hash begins so, if it may score for this version of the profile. Raises
-    ConfigError.
+    """The one bundle whose hash begins with `prefix`, if it may score for this version of the
+    profile. Raises ConfigError.
     """
-    found = find(folder, prefix)
-    promotable(found, profile_hash)
-    return found
+    bundle = find(folder, prefix)
+    promotable(bundle, profile_hash)
+    return bundle
 
 
-def differences(one: Manifest, other: Manifest) -> dict[str, Change]:
-    """What differs, by name: both sides, None where a side has no such thing."""
-    left, right = _facts(one), _facts(other)
+def differences(first: Manifest, second: Manifest) -> dict[str, Change]:
+    """What differs, by name: both values, None where a bundle has no such thing."""
+    left = _facts(first)
+    right = _facts(second)
     return {
         name: (left.get(name), right.get(name))
         for name in left | right

@@ -1,5 +1,6 @@
-"""What a bundle's folder says of itself, and the check that its files are what it says. Imports no
-detector.
+"""What a bundle's folder says of itself, and the check that its files are what it says.
+
+It imports no detector, so that commands which only look at bundles start quickly.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from pathlib import Path
 import msgspec
 
 from model.detectors.base import read_json
-from model.drift.reference import FILE as REFERENCE
-from model.drift.reference import Reference
+from model.drift.reference import REFERENCE_FILE, Reference
 from tidegate.errors import ConfigError
 
 MANIFEST = "manifest.json"
 """The file in a bundle's folder that names all others."""
 FORMAT = 2
 """Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
+_CHANCE = 0.5
+"""The AUC of scores that say nothing."""
 _LARGEST = 256 * 1024 * 1024
 
 
@@ -50,12 +52,40 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     format: int = FORMAT
 
 
+def chance_warning(manifest: Manifest) -> str:
+    """What to say of a bundle whose final score ranked the test slice no better than chance does:
+    the AUC's 95% interval reaches down to 0.5. Empty for a better one, and for one that was not
+    tested on verdicts.
+    """
+    metrics = manifest.metrics
+    if metrics.get("auc_low", metrics.get("auc", 1.0)) > _CHANCE:
+        return ""
+    auc = f"AUC {metrics['auc']:.3f}"
+    if "auc_low" in metrics:
+        auc += f", 95% between {metrics['auc_low']:.3f} and {metrics['auc_high']:.3f}"
+    return (
+        f"the model is no better than chance on its test slice ({auc}; chance gives 0.5): the "
+        f"{manifest.training.frauds[-1]:,} frauds there scored like other transactions"
+    )
+
+
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of a bundle's file, as the manifest has it."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def hash_of(manifest: bytes) -> str:
+    """The hash of the bundle with this manifest.json: the name of its folder."""
+    return digest_of(manifest)[:16]
+
+
 def read_manifest(path: Path) -> Manifest:
-    """What a bundle's folder says of itself. Raises ConfigError when that is not what the folder's
-    name says.
+    """What a bundle's folder says of itself.
+
+    Raises ConfigError when that is not what the folder's name says.
     """
     content = _read(path / MANIFEST)
-    digest = hashlib.sha256(content).hexdigest()[:16]
+    digest = hash_of(content)
     if digest != path.name:
         raise damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
     try:
@@ -65,14 +95,15 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def verified(path: Path, name: str, expected: str) -> bytes:
-    """The content of the bundle's file `name`. Raises ConfigError when its SHA-256 is not the
-    expected one.
+    """The content of the bundle's file `name`.
+
+    Raises ConfigError when its SHA-256 is not the expected one.
     """
     content = _read(path / name)
-    found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    digest = digest_of(content)
+    if digest != expected:
         raise damaged(
-            path, f"{name} has the SHA-256 {found[:16]}..., the manifest says {expected[:16]}..."
+            path, f"{name} has the SHA-256 {digest[:16]}..., the manifest says {expected[:16]}..."
         )
     return content
 
@@ -95,14 +126,11 @@ def damaged(path: Path, problem: str) -> ConfigError:
 
 
 def read_reference(bundle: Path) -> Reference | None:
-    """What the bundle in this folder learnt from; None for one that was trained before bundles kept
-    it.
+    """What the bundle in this folder learnt from; None for one from before bundles kept it.
 
     Raises ConfigError when it cannot be read, or is not what the manifest says.
     """
-    digest = read_manifest(bundle).files.get(REFERENCE)
-    return (
-        None
-        if digest is None
-        else read_json(REFERENCE, verified(bundle, REFERENCE, digest), Reference)
-    )
+    digest = read_manifest(bundle).files.get(REFERENCE_FILE)
+    if digest is None:
+        return None
+    return read_json(REFERENCE_FILE, verified(bundle, REFERENCE_FILE, digest), Reference)

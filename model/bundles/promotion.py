@@ -1,5 +1,6 @@
-"""The champion: which bundle scores. It is a message on the compacted topic `models`, so every
-scorer sees the same.
+"""Which bundle is champion, shadow or canary.
+
+Each is a message on the compacted topic `models`, so that every scorer sees the same.
 """
 
 from __future__ import annotations
@@ -26,9 +27,7 @@ class Promoted(NamedTuple):
 
 
 def model_message(value: bytes | None) -> ModelMessage | None:
-    """A record of the models topic; None for a tombstone or what only a newer version
-    understands.
-    """
+    """A record of the models topic; None for a tombstone or a message of a newer version."""
     try:
         return None if value is None else decode_model(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -43,10 +42,9 @@ def online_key(bundle: str) -> bytes:
 def promote(
     broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0
 ) -> Promoted:
-    """Make a bundle the champion of its profile (hash); returns when the message is durable. Raises
-    Retry.
+    """Make a bundle the champion of its profile (hash); the message is durable when this returns.
 
-    A bundle that is the champion already stays so, without a new message.
+    A bundle that is the champion already stays so, without a new message. Raises Retry.
     """
     current = current_champion(broker, profile, timeout=timeout)
     if current is not None and current.champion.bundle == bundle:
@@ -92,49 +90,52 @@ def write(
 
 
 def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
-    """Let a bundle score beside the champion of a profile (hash), or none (empty); durable then.
-    Raises Retry.
+    """Let a bundle score beside the champion of a profile (hash), or none (empty).
+
+    The message is durable when this returns. Raises Retry.
     """
     shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
     write(broker, TOPIC, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
-    """Let a bundle decide for a share of a profile's (hash) accounts, or the champion for all
-    (empty); durable then.
+    """Let a bundle decide for a share of a profile's (hash) accounts; empty: for none.
 
-    Raises Retry.
+    The message is durable when this returns. Raises Retry.
     """
     canary = Canary(bundle, profile, share, time.time_ns() // 1000, by)
     write(broker, TOPIC, b"canary", encode(canary), what=f"the canary {bundle or '(none)'}")
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
-    """The newest champion of a profile (hash), or None. Raises ConfigError (no topic) or Retry
-    (after `timeout` s).
+    """The newest champion of a profile (hash), or None.
+
+    Raises ConfigError when there is no topic, Retry after `timeout` s.
     """
-    found = _newest(broker, Champion, profile, timeout)
-    return None if found is None else Promoted(*found)
+    newest = _newest(broker, Champion, profile, timeout)
+    return None if newest is None else Promoted(*newest)
 
 
 def current_shadow(
     broker: Broker, profile: str, *, timeout: float = 30.0
 ) -> tuple[Shadow, int] | None:
-    """The shadow of a profile (hash) and the offset of its message, or None. Raises as
-    `current_champion` does.
+    """The shadow of a profile (hash) and the offset of its message, or None.
+
+    Raises as `current_champion` does.
     """
-    found = _newest(broker, Shadow, profile, timeout)
-    return found if found and found[0].bundle else None
+    newest = _newest(broker, Shadow, profile, timeout)
+    return newest if newest and newest[0].bundle else None
 
 
 def current_canary(
     broker: Broker, profile: str, *, timeout: float = 30.0
 ) -> tuple[Canary, int] | None:
-    """The canary of a profile (hash) and the offset of its message, or None. Raises as
-    `current_champion` does.
+    """The canary of a profile (hash) and the offset of its message, or None.
+
+    Raises as `current_champion` does.
     """
-    found = _newest(broker, Canary, profile, timeout)
-    return found if found and found[0].bundle else None
+    newest = _newest(broker, Canary, profile, timeout)
+    return newest if newest and newest[0].bundle else None
 
 
 def _newest(
@@ -147,8 +148,8 @@ def _newest(
         consumer.assign({source: first})
         newest: tuple[Message, int] | None = None
         deadline = time.monotonic() + timeout
-        at: int | None = first
-        while (at if at is not None else first) < end:
+        position = first
+        while position < end:
             if time.monotonic() > deadline:
                 raise Retry(
                     f"the topic {TOPIC} could not be read up to offset {end} within {timeout:g} s"
@@ -158,7 +159,7 @@ def _newest(
                     message = model_message(value)
                     if isinstance(message, kind) and message.profile == profile:
                         newest = message, offset
-            at = consumer.position(source)
+            position = consumer.position(source) or first
         return newest
     finally:
         consumer.close()

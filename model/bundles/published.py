@@ -1,6 +1,4 @@
-"""Whole topics read at once: labels of long ago, what they say, and how far the weights of a bundle
-are published.
-"""
+"""Whole topics read at once: the verdicts in all labels, and the newest weights of a bundle."""
 
 from __future__ import annotations
 
@@ -21,50 +19,51 @@ LABELS = "transactions.labels"
 _POLL = 4000
 
 
-def read_part(broker: Broker, topic: str, start: int, stop: int | None = None) -> Iterator[Batch]:
+def read_partition(
+    broker: Broker, topic: str, start: int, stop: int | None = None
+) -> Iterator[Batch]:
     """The records of a topic of one partition with `start` <= offset < `stop` (None: its end).
+
     Raises Retry, Stop.
     """
     consumer = broker.consumer(None)
     try:
         (source,) = consumer.partitions(topic)
         first, end = consumer.bounds(source)
-        yield from read_range(
-            consumer, source, max(first, start), end if stop is None else stop, _POLL
-        )
+        last = end if stop is None else stop
+        yield from read_range(consumer, source, max(first, start), last, _POLL)
     finally:
         consumer.close()
 
 
 def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:
     """A reader of the labels with `start` <= offset < `stop`; reading raises Retry."""
-    return lambda start, stop: read_part(broker, LABELS, start, stop)
+    return lambda start, stop: read_partition(broker, LABELS, start, stop)
 
 
 def verdicts(broker: Broker) -> dict[str, bool]:
     """Whether each transaction with a label is a fraud, by the last label on it. Raises Retry."""
-    said: dict[str, bool] = {}
-    for batch in read_part(broker, LABELS, 0):
+    frauds: dict[str, bool] = {}
+    for batch in read_partition(broker, LABELS, 0):
         for value in batch.values:
             try:
                 label = decode_label(value or b"")
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue  # a rollback, or what the learner makes a dead letter
-            said[label.transaction_id] = label.fraud
-    return said
+            frauds[label.transaction_id] = label.fraud
+    return frauds
 
 
-def labels_of(ids: Sequence[str], said: Mapping[str, bool]) -> NDArray[np.int8]:
-    """What `verdicts` says of transactions: i8[n], 1 fraud, 0 legitimate, -1 without a verdict."""
-    return np.fromiter((int(said.get(name, -1)) for name in ids), np.int8, len(ids))
+def labels_of(ids: Sequence[str], frauds: Mapping[str, bool]) -> NDArray[np.int8]:
+    """The verdicts on these transactions i1[n]: 1 fraud, 0 legitimate, -1 without one."""
+    return np.fromiter((int(frauds.get(name, -1)) for name in ids), np.int8, len(ids))
 
 
 class WeightsSink(KafkaSink):
-    """Goes on from the newest weights published for `bundle`, whatever labels other bundles have
-    learnt.
+    """Goes on from the newest weights published for `bundle`, whatever other bundles have learnt.
 
-    So a bundle that was never learnt for is taken through all labels, publishing on the way, before
-    any new one comes.
+    A bundle that nobody has learnt for yet is taken through all labels, publishing on the way,
+    before it meets any new one.
     """
 
     def __init__(
@@ -77,20 +76,20 @@ class WeightsSink(KafkaSink):
         clock: Callable[[], int],
     ) -> None:
         super().__init__(broker, "learn", instance=instance, profile=profile, clock=clock)
-        self._bundle, self._next, self._labels = bundle, 0, -1
+        self._bundle = bundle
+        self._next = 0
+        self._labels = -1
 
     def positions(
         self, consumer: Consumer, partitions: list[TopicPartition]
     ) -> dict[TopicPartition, Position]:
         super().positions(consumer, partitions)  # an earlier process's transaction has ended
-        for batch in read_part(self._broker, TOPIC, self._next):
+        for batch in read_partition(self._broker, TOPIC, self._next):
             for value in batch.values:
                 message = model_message(value)
                 if isinstance(message, OnlineWeights) and message.bundle == self._bundle:
                     self._labels = message.labels
             self._next = batch.next_offset
-        return (
-            {}
-            if self._labels < 0
-            else {partition: Position(self._labels) for partition in partitions}
-        )
+        if self._labels < 0:
+            return {}
+        return {partition: Position(self._labels) for partition in partitions}

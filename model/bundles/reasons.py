@@ -15,15 +15,13 @@ from tidegate.profile import Profile
 
 _MOST = 5
 _TRIED = 3
-"""Of the strongest reasons, those for which a value is sought that would have let the transaction
-pass.
-"""
+"""The strongest reasons, for which a value is sought that would have let the transaction pass."""
 _LEAST = 0.05
 """Log-odds that a reason must add to be named."""
 
 
 class Reason(msgspec.Struct, omit_defaults=True):
-    """One feature's part in a score; `contribution` in log-odds, `value` None where it is missing.
+    """One feature's share of a score; `contribution` in log-odds, `value` None where it is missing.
 
     `pass_at_most` or `pass_at_least`: with the feature there, and all else as it was, it would have
     passed.
@@ -42,39 +40,40 @@ def reasons(
     profile: Profile,
     values: Array,
     amount_minor: Amounts,
-    parts: Array | None = None,
+    scores: Array | None = None,
 ) -> list[list[Reason]]:
-    """For each row of `values` f8[n, len(profile.values)] the features that raised its score most,
-    strongest first.
+    """For each row of `values` f8[n, len(profile.values)] what raised its score most, strongest
+    first.
 
-    `parts` are the detectors' scores f8[n, m] of these rows, NaN where one was left out.
+    `scores` are the detectors' f8[n, m] of these rows, NaN where one was left out.
     """
-    inputs, shares = bundle.inputs(values), bundle.contributions(values, parts)[:, 1:]
-    order = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
-    found = [
+    inputs = bundle.inputs(values)
+    shares = bundle.contributions(values, scores)[:, 1:]
+    strongest = np.argsort(-shares, axis=1, kind="stable")[:, :_MOST]
+    result = [
         [
-            _reason(profile, bundle.feature_names[k], inputs[i, k], shares[i, k])
-            for k in row
-            if shares[i, k] >= _LEAST
+            _reason(profile, bundle.feature_names[k], inputs[row, k], shares[row, k])
+            for k in features
+            if shares[row, k] >= _LEAST
         ]
-        for i, row in enumerate(order)
+        for row, features in enumerate(strongest)
     ]
-    limits = passing(bundle, values, amount_minor, order[:, :_TRIED], parts)
-    for row, most, least in zip(found, limits.at_most, limits.at_least, strict=True):
-        for reason, high, low in zip(row, most, least, strict=False):
+    limits = passing(bundle, values, amount_minor, strongest[:, :_TRIED], scores)
+    for reasons_of_row, most, least in zip(result, limits.at_most, limits.at_least, strict=True):
+        for reason, high, low in zip(reasons_of_row, most, least, strict=False):
             _add_passing(profile, reason, high, low)
-    return found
+    return result
 
 
 def _reason(profile: Profile, feature: str, value: float, share: float) -> Reason:
     missing = math.isnan(value)
-    said = f"{feature} is missing" if missing else f"{feature} = {_word(profile, feature, value)}"
+    fact = f"{feature} is missing" if missing else f"{feature} = {_word(profile, feature, value)}"
     odds = math.exp(min(share, 20.0))
     return Reason(
         feature,
         None if missing else float(value),
         round(float(share), 4),
-        f"{said} multiplies the odds by {odds:.2g}",
+        f"{fact} multiplies the odds by {odds:.2g}",
     )
 
 

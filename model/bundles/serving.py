@@ -1,6 +1,4 @@
-"""Which bundles score, by the messages of the topic `models`: the champion, its shadow, and a
-canary.
-"""
+"""Which bundles score, by the messages of topic `models`: champion, shadow and canary."""
 
 from __future__ import annotations
 
@@ -23,8 +21,9 @@ _LOG = logging.getLogger(__name__)
 
 
 class Model(NamedTuple):
-    """A bundle with the online weights in use, and the offset on the labels topic up to which these
-    have learnt.
+    """A bundle with the online weights in use.
+
+    `online_labels` is the offset on the labels topic up to which these have learnt.
     """
 
     bundle: Bundle
@@ -67,19 +66,22 @@ class Serving:
                 champion = message
             else:
                 beside[type(message)] = message
-        if champion is not None and (
-            self._trained is None or self._trained.hash != champion.bundle
-        ):
-            self._trained = self._load(champion.bundle)
-            _LOG.info("scoring with bundle %s", champion.bundle)
-            MODEL_INFO.clear()
+        if champion is not None:
+            self._promote(champion.bundle)
         for message in beside.values():
-            self._beside(message)
+            self._load_beside(message)
         self.offset = max(self.offset, batch.next_offset)
         self._switch()
 
-    def _beside(self, message: Shadow | Canary) -> None:
-        """One that cannot be loaded is left out: the champion is there, so nothing stops."""
+    def _promote(self, bundle: str) -> None:
+        if self._trained is not None and self._trained.hash == bundle:
+            return
+        self._trained = self._load(bundle)
+        _LOG.info("scoring with bundle %s", bundle)
+        MODEL_INFO.clear()
+
+    def _load_beside(self, message: Shadow | Canary) -> None:
+        """A shadow or canary that cannot be loaded is left out: the champion still decides."""
         bundle = None
         try:
             bundle = self._load(message.bundle) if message.bundle else None
@@ -94,8 +96,10 @@ class Serving:
         if self._trained is None:
             return
         self.champion = self._in_use(self._trained)
-        other = self._canary is not None and self._canary.hash != self._trained.hash
-        self.canary = self._in_use(self._canary) if self._canary and other else None
+        if self._canary is None or self._canary.hash == self._trained.hash:
+            self.canary = None
+        else:
+            self.canary = self._in_use(self._canary)
         MODEL_INFO.labels(self._trained.hash).set(self.offset)
         ONLINE_LABELS.set(max(self.champion.online_labels, 0))
 
@@ -103,26 +107,21 @@ class Serving:
         online = self._weights.get(bundle.hash)
         if online is None:
             return Model(bundle, NONE)
-        return Model(
-            bundle.with_weights(np.frombuffer(online.weights, "<f8").astype(np.float64)),
-            online.labels,
-        )
+        weights = np.frombuffer(online.weights, "<f8").astype(np.float64)
+        return Model(bundle.with_weights(weights), online.labels)
 
     def _load(self, name: str) -> Bundle:
         if Path(name).name != name:
             raise ConfigError(
-                f"the champion {name!r} on the topic models is no bundle's hash: promote another "
-                "one"
+                f"the champion {name!r} on the topic models is no bundle's hash: promote another"
             )
         bundle = Bundle.load(self._folder / name)
-        wanted = (list(self._profile.values), self._profile.models.names)
-        if (bundle.manifest.values, bundle.manifest.detectors) != wanted:
+        expected = (list(self._profile.values), self._profile.models.names)
+        if (bundle.manifest.values, bundle.manifest.detectors) != expected:
             raise ConfigError(
                 f"bundle {bundle.path}: trained for other columns or models than "
-                f"{self._profile.path} "
-                "has; train one with `tidegate train`"
+                f"{self._profile.path} has; train one with `tidegate train`"
             )
-        bundle.score(
-            np.full((1, len(self._profile.values)), np.nan)
-        )  # compiles the loops: no batch is to wait for it
+        # Compiles the loops, so that no batch has to wait for it.
+        bundle.score(np.full((1, len(self._profile.values)), np.nan))
         return bundle

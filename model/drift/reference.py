@@ -1,5 +1,5 @@
-"""How far data has moved from what a bundle learnt from: of each feature the population stability
-index and the Kolmogorov-Smirnov distance.
+"""How far data has moved from what a bundle learnt from: the population stability index and the
+Kolmogorov-Smirnov distance of each feature.
 
 PSI = sum over bins of (share now - share then) * ln(share now / share then). By convention below
 0.1 nothing has changed, above 0.25 something has (Siddiqi, Credit Risk Scorecards, 2006); at 1
@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from model.detectors.base import Array
 
-FILE = "reference.json"
+REFERENCE_FILE = "reference.json"
 """The bundle's file with the reference of its training."""
 _CUTS = np.arange(1, 10) / 10
 _MISSING = len(_CUTS) + 1
 BINS = _MISSING + 1
-"""Columns of a count: the bins between the edges, as many as there are at most, and missing
-values.
-"""
+"""Columns of a count: as many bins between the edges as there can be, and one of missing values."""
 _LEAST = 1e-4
 """An empty bin counts as this share."""
 _CACHED = 1000
@@ -35,8 +33,8 @@ Counts = NDArray[np.int64]
 
 
 class Bins(msgspec.Struct, forbid_unknown_fields=True):
-    """One feature then: `edges` f8[k], and the shares of the k + 1 bins between them and of missing
-    values.
+    """One feature in training: `edges` f8[k], the shares of the k + 1 bins between them, and last
+    the share of missing values.
     """
 
     edges: list[float]
@@ -48,9 +46,7 @@ class Bins(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Reference(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """The distribution of each feature in the history that a bundle learnt from, and of its score
-    in the test.
-    """
+    """How each feature was distributed in a bundle's history, and its score in the test."""
 
     rows: int
     features: dict[str, Bins]
@@ -59,45 +55,46 @@ class Reference(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Grid:
-    """The bins of several columns, and how they were filled then; None is a column of which nothing
-    is known.
+    """The bins of several columns, and how they were filled in training. None stands for a column
+    of which nothing is known.
     """
 
     def __init__(self, columns: Sequence[Bins | None]) -> None:
         self._edges = np.full((len(_CUTS), 1, len(columns)), np.nan)
         self._then = np.full((len(columns), BINS), np.nan)
-        for at, bins in enumerate(columns):
+        for column, bins in enumerate(columns):
             if bins is not None:
-                self._edges[: len(bins.edges), 0, at] = bins.edges
-                self._then[at] = 0.0
-                self._then[at, : len(bins.edges) + 1], self._then[at, _MISSING] = (
-                    bins.shares[:-1],
-                    bins.shares[-1],
-                )
+                self._edges[: len(bins.edges), 0, column] = bins.edges
+                self._then[column] = 0.0
+                self._then[column, : len(bins.edges) + 1] = bins.shares[:-1]
+                self._then[column, _MISSING] = bins.shares[-1]
 
     def count(self, x: Array) -> Counts:
         """How many of x f8[n, columns] are in each bin: i8[columns, BINS]."""
-        places, total = np.arange(x.shape[1]) * BINS, np.zeros(x.shape[1] * BINS, np.int64)
-        for part in (x[start : start + _CACHED] for start in range(0, len(x), _CACHED)):
-            above = part >= self._edges  # no value is at or above an edge that is NaN
+        first_bins = np.arange(x.shape[1]) * BINS
+        total = np.zeros(x.shape[1] * BINS, np.int64)
+        for start in range(0, len(x), _CACHED):
+            rows = x[start : start + _CACHED]
+            above = rows >= self._edges  # no value is at or above an edge that is NaN
             bins = above.view(np.uint8).sum(axis=0, dtype=np.uint8)
-            bins[np.isnan(part)] = _MISSING
-            total += np.bincount(np.add(bins, places, dtype=np.intp).ravel(), minlength=len(total))
+            bins[np.isnan(rows)] = _MISSING
+            places = np.add(bins, first_bins, dtype=np.intp).ravel()
+            total += np.bincount(places, minlength=len(total))
         return total.reshape(-1, BINS)
 
     def psi(self, counts: Counts) -> Array:
         """The PSI f8[columns] of what was counted."""
-        then, now = (
-            np.maximum(self._then, _LEAST),
-            np.maximum(counts / max(1, counts[0].sum()), _LEAST),
-        )
+        then = np.maximum(self._then, _LEAST)
+        now = np.maximum(counts / max(1, counts[0].sum()), _LEAST)
         return np.asarray(((now - then) * np.log(now / then)).sum(axis=1))
 
     def ks(self, counts: Counts) -> Array:
-        """The KS f8[columns] among values that are not missing; 1 where there were some, and all
-        are missing now.
+        """The KS f8[columns] among values that are not missing.
+
+        It is 1 where the reference has such values and all are missing now.
         """
-        then, now = _cumulative(self._then), _cumulative(counts)
+        then = _cumulative(self._then)
+        now = _cumulative(counts)
         return np.asarray(np.abs(now - then).max(axis=1))
 
 
@@ -108,15 +105,12 @@ def reference_of(features: Sequence[str], x: Array, scores: Array) -> Reference:
 
 
 def psi(reference: Reference, features: Sequence[str], x: Array) -> dict[str, float]:
-    """The PSI of each feature of x f8[n, len(features)] that the reference knows, the largest
-    first.
-    """
-    known = [at for at, name in enumerate(features) if name in reference.features]
-    grid = Grid([reference.features[features[at]] for at in known])
-    found = dict(
-        zip((features[at] for at in known), grid.psi(grid.count(x[:, known])).tolist(), strict=True)
-    )
-    return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+    """The PSI of each feature of x f8[n, len(features)] that is in the reference, largest first."""
+    known = [column for column, name in enumerate(features) if name in reference.features]
+    names = [features[column] for column in known]
+    grid = Grid([reference.features[name] for name in names])
+    moved = dict(zip(names, grid.psi(grid.count(x[:, known])).tolist(), strict=True))
+    return dict(sorted(moved.items(), key=lambda pair: -pair[1]))
 
 
 def _bins(column: Array) -> Bins:
@@ -134,8 +128,9 @@ def _shares(edges: NDArray[np.float64], column: Array) -> Array:
 
 
 def _cumulative(counts: NDArray[np.int64] | Array) -> Array:
-    """The cumulative distribution f8[columns, BINS - 1] at the bins' upper edges; zeros where all
-    is missing.
+    """The cumulative distribution f8[columns, BINS - 1] at the bins' upper edges.
+
+    It is zero where all values are missing.
     """
     summed = np.cumsum(counts[:, :_MISSING], axis=1)
     whole = summed[:, -1:]

@@ -1,9 +1,9 @@
 """The newest rows of a stream, counted in the bins of the bundle that scored them.
 
-A partition's offsets are cut into blocks of `WINDOW`; a state holds the counts of the block that is
-being filled and of the one before, so between one and two blocks speak. It depends on no row before
-those two, and not on how the log is cut into batches. Where several bundles score, in a promotion
-or beside a canary, each has counts of its own.
+A partition's offsets are cut into blocks of `WINDOW`. A state holds the counts of the block that is
+being filled and of the one before, so the figures rest on between one and two blocks. The state
+depends on no row before those two, and not on how the log is cut into batches. Where several
+bundles score, in a promotion or beside a canary, each has counts of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WINDOW = 1024
 """Offsets of a block. The PSI of n rows that have not moved is about 9 / n in ten bins."""
 
 
-class Rows(NamedTuple):
+class ScoredColumns(NamedTuple):
     """Scored rows of one partition: offsets i8[n], bundles S16[n], columns f8[n, columns]."""
 
     offsets: NDArray[np.int64]
@@ -34,9 +34,7 @@ class Rows(NamedTuple):
 
 
 class WindowState:
-    """A `State` of the stream: of each bundle the counts i8[2, columns, BINS] of the block before
-    and of this one.
-    """
+    """A `State` of the stream: each bundle's counts i8[2, columns, BINS] of the last two blocks."""
 
     def __init__(self, columns: int) -> None:
         self._shape = 2, columns, BINS
@@ -46,7 +44,7 @@ class WindowState:
 
     @property
     def bundle(self) -> bytes:
-        """The bundle that speaks, which scored most of these rows; empty without rows."""
+        """The bundle that scored most of these rows, whose drift is told; empty without rows."""
         return max(self.counts, key=lambda name: (rows_of(self.counts[name]), name), default=b"")
 
     def begin(self) -> None:
@@ -85,7 +83,8 @@ class WindowState:
 
     def digest(self) -> str:
         content = b"".join(
-            part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values()
+            array.astype(array.dtype.newbyteorder("<")).tobytes()
+            for array in self.arrays().values()
         )
         return hashlib.sha256(content).hexdigest()
 
@@ -105,17 +104,20 @@ class WindowState:
 
 
 def rows_of(counts: Counts) -> int:
-    """How many rows some counts [..., columns, BINS] are of."""
+    """How many rows were counted in counts i8[..., columns, BINS]."""
     return int(counts[..., 0, :].sum())
 
 
 def reached(offsets: NDArray[np.int64], window: int = WINDOW) -> int:
-    """Of ascending offsets, the place of the first that the state after all of them depends on."""
+    """The index of the first of these ascending offsets that the state after them depends on."""
     return int(np.searchsorted(offsets, (offsets[-1] // window - 1) * window))
 
 
 def fold(
-    state: WindowState, rows: Rows, grid_of: Callable[[bytes], Grid | None], window: int = WINDOW
+    state: WindowState,
+    rows: ScoredColumns,
+    grid_of: Callable[[bytes], Grid | None],
+    window: int = WINDOW,
 ) -> None:
     """Count rows. Those of a bundle without a grid are passed over."""
     blocks = rows.offsets // window

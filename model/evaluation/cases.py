@@ -1,6 +1,4 @@
-"""Past transactions to decide again: from a file, from the raw topic, or the rows of the
-database.
-"""
+"""Past transactions to decide again, from a file or from the raw topic."""
 
 from __future__ import annotations
 
@@ -36,7 +34,7 @@ _READ = 0.6
 
 
 class Span(NamedTuple):
-    """The rows to decide: `since_us` <= event time < `until_us`; None where nothing was said."""
+    """The rows to decide: `since_us` <= event time < `until_us`; None leaves that end open."""
 
     since_us: int | None = None
     until_us: int | None = None
@@ -48,18 +46,19 @@ class Span(NamedTuple):
         return slice(first, max(first, stop))
 
 
-class _Taken:
+class _Columns:
     """Transactions as columns, batch by batch; `order` is what the log is sorted by."""
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
         self.ids: list[str] = []
         self.accounts: list[str] = []
-        self.read = self.rejected = 0
-        numbers, hashes = np.empty(0, np.int64), np.empty((0, len(profile.hashed)), np.uint64)
-        self._columns = [
-            (numbers, numbers, numbers, numbers, hashes, np.empty((0, len(profile.values))))
-        ]
+        self.read = 0
+        self.rejected = 0
+        numbers = np.empty(0, np.int64)
+        hashes = np.empty((0, len(profile.hashed)), np.uint64)
+        values = np.empty((0, len(profile.values)))
+        self._batches = [(numbers, numbers, numbers, numbers, hashes, values)]
 
     def add(
         self,
@@ -68,20 +67,22 @@ class _Taken:
         order: NDArray[np.int64],
         place: Callable[[int], str],
     ) -> None:
-        """`row` and `order` i8[messages]: number in the source, and in the log; `place` names one
-        without an id.
+        """Take a batch of messages.
+
+        `row` and `order` i8[messages] are their numbers in the source and in the log; `place` names
+        a message without an id.
         """
         names = map(attrgetter(self._profile.id_field), intake.txs)
         self.ids += [
-            place(at) if name is None else str(name)
-            for at, name in zip(intake.at, names, strict=True)
+            place(index) if name is None else str(name)
+            for index, name in zip(intake.at, names, strict=True)
         ]
         columns = intake.columns
         if self._profile.account:
             self.accounts += [text.decode() for text in columns.texts[self._profile.account]]
         self.read += len(row)
         self.rejected += len(intake.rejects)
-        self._columns.append(
+        self._batches.append(
             (
                 row[intake.at],
                 order[intake.at],
@@ -99,32 +100,31 @@ class _Taken:
         source: str,
         progress: Progress,
     ) -> Cases:
-        """In the order of the log, of several with the same id the first, with features."""
+        """In the order of the log, with features; of several with the same id the first."""
         rows, order, times, amounts, hashes, values = map(
-            np.concatenate, zip(*self._columns, strict=True)
+            np.concatenate, zip(*self._batches, strict=True)
         )
-        self._columns.clear()
+        self._batches.clear()
         kept = np.argsort(order, kind="stable")
         kept = kept[~pd.Series(self.ids).iloc[kept].duplicated().to_numpy()]
         if not np.array_equal(kept, np.arange(len(order))):
             rows, times, amounts, hashes, values = (
-                part[kept] for part in (rows, times, amounts, hashes, values)
+                column[kept] for column in (rows, times, amounts, hashes, values)
             )
-        ids, accounts = (
-            [column[at] for at in kept] if column else [] for column in (self.ids, self.accounts)
-        )
-        said = labels(ids, rows)
+        ids = [self.ids[index] for index in kept]
+        accounts = [self.accounts[index] for index in kept] if self.accounts else []
+        known = labels(ids, rows)
         fold_columns(
             self._profile,
             times,
             hashes,
             values,
-            said,
+            known,
             lambda share: progress(
                 _READ + (1 - _READ) * share, f"features of {len(ids):,} transactions"
             ),
         )
-        log = Log(values, said, np.maximum.accumulate(times))
+        log = Log(values, known, np.maximum.accumulate(times))
         return Cases(
             ids,
             accounts,
@@ -139,60 +139,58 @@ class _Taken:
 
 
 def from_file(profile: Profile, path: Path, label: str, span: Span, progress: Progress) -> Cases:
-    """The rows of a file that the API would take, by event time, through the serving operator; all
-    fill windows.
+    """The rows of a file that the API would take, by event time, through the serving operator.
 
-    Raises ConfigError when the file cannot be read, or lacks a column.
+    Rows outside the span fill windows. Raises ConfigError when the file cannot be read, or lacks a
+    column.
     """
     from model.history.readers import Source
 
-    labels, taken, source = (
-        read_labels(profile, path, label),
-        _Taken(profile),
-        Source(path, profile),
-    )
-    for chunk in source.chunks(0, _ROWS):
+    labels = read_labels(profile, path, label)
+    columns = _Columns(profile)
+    for chunk in Source(path, profile).chunks(0, _ROWS):
         intake = take(profile, chunk.lines, np.zeros(len(chunk.lines), np.int64))
         row = chunk.first + np.arange(len(chunk.lines))
         order = np.zeros(len(row), np.int64)
         order[intake.at] = intake.columns.times
-        taken.add(intake, row, order, lambda at, chunk=chunk: chunk.ids[at])  # type: ignore[misc] # bound early
-        progress(_READ * taken.read / max(1, len(labels)), f"reading, {taken.read:,} so far")
-    if taken.read != len(labels):
+        columns.add(intake, row, order, lambda index, chunk=chunk: chunk.ids[index])  # type: ignore[misc] # bound early
+        progress(_READ * columns.read / max(1, len(labels)), f"reading, {columns.read:,} so far")
+    if columns.read != len(labels):
         raise ConfigError(
-            f"{path}: {taken.read} transactions and {len(labels)} verdicts: is there a broken line?"
+            f"{path}: {columns.read} transactions and {len(labels)} verdicts: is there a broken "
+            "line?"
         )
-    return taken.cases(lambda _ids, rows: labels[rows], span, str(path), progress)
+    return columns.cases(lambda _ids, rows: labels[rows], span, str(path), progress)
 
 
 def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress) -> Cases:
-    """What the raw topic still holds, in the order of the records' times, and the newest verdict on
-    each transaction.
+    """What the raw topic still holds, in the records' order of time, with the newest verdicts.
 
     Joins no group. Raises Retry when it cannot be read.
     """
     from model.bundles.published import labels_of, verdicts
 
-    taken = _Taken(profile)
+    columns = _Columns(profile)
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
         intake = take(profile, [value or b"" for value in batch.values], received)
-        taken.add(
+        columns.add(
             intake,
             np.array(batch.offsets),
             received,
-            lambda at, batch=batch: (  # type: ignore[misc] # bound early
-                f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at]}"
+            lambda index, batch=batch: (  # type: ignore[misc] # bound early
+                f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[index]}"
             ),
         )
-        progress(_READ * share, f"reading, {taken.read:,} so far")
-    said = verdicts(broker)
-    return taken.cases(lambda ids, _rows: labels_of(ids, said), span, f"topic {_RAW}", progress)
+        progress(_READ * share, f"reading, {columns.read:,} so far")
+    frauds = verdicts(broker)
+    return columns.cases(lambda ids, _rows: labels_of(ids, frauds), span, f"topic {_RAW}", progress)
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
-    """All records of the raw topic up to its present end, and the share that is read. Raises
-    Retry.
+    """All records of the raw topic up to its present end, and the share that is read.
+
+    Raises Retry.
     """
     consumer = broker.consumer(None)
     try:

@@ -1,5 +1,5 @@
-"""A bundle on past transactions: what it would have decided, by the code that decides, away from
-the live state.
+"""What a bundle would have decided of past transactions, by the code that decides, away from the
+live state.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from model.bundles.bundle import Bundle
 from model.bundles.reasons import reasons
 from model.detectors.base import Array
 from model.ensemble.thresholds import Amounts
-from model.evaluation.folds import Fold, learning
+from model.evaluation.splits import Split, learning
 from model.history.fold import Log
 from model.progress import Progress
 from tidegate.profile import Profile
 
 Decisions = NDArray[np.uint8]
-_TOLD = 50_000
+_REPORTED = 50_000
+"""Rows between two reports of progress."""
 
 
 class Cases(NamedTuple):
@@ -45,9 +46,9 @@ class Cases(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two that are compared: final scores f8[n] and decisions u1[n] (places in
-    DECISIONS) of the rows.
+class DecidedCases:
+    """Past transactions as `name` decides them: final scores f8[n] and decisions u1[n] (places in
+    DECISIONS).
 
     `calibrated`: whether the scores are probabilities. `seen`: rows from the time that its models
     learnt from. `failures`: errors of detectors that were left out. `why` gives reasons in words
@@ -66,32 +67,34 @@ class Side:
 
 def decide_again(
     profile: Profile, bundle: Bundle, cases: Cases, progress: Progress, name: str = ""
-) -> Side:
+) -> DecidedCases:
     """Score and decide the rows. The online model goes on learning from the labels since its
     training.
 
-    Each label counts once it is a label delay old, as in a backtest of folds.
+    Each label counts once it is a label delay old, as in a backtest that trains.
     """
-    log, rows = cases.log, cases.rows
-    fold = Fold(bundle.hash, slice(0, _learnt(bundle, log)), rows)
-    scores, failures = np.empty(rows.stop - rows.start), dict[str, Exception]()
-    for part, params in learning(profile, bundle, fold, log):
-        found = bundle.score(log.values[part], params)
-        scores[part.start - rows.start : part.stop - rows.start] = found.final
-        failures |= found.failures
-        if part.start % _TOLD < part.stop - part.start:
+    log = cases.log
+    test = cases.rows
+    split = Split(bundle.hash, slice(0, _learnt(bundle, log)), test)
+    final = np.empty(test.stop - test.start)
+    failures: dict[str, Exception] = {}
+    for rows, params in learning(profile, bundle, split, log):
+        scores = bundle.score(log.values[rows], params)
+        final[rows.start - test.start : rows.stop - test.start] = scores.final
+        failures |= scores.failures
+        if rows.start % _REPORTED < rows.stop - rows.start:
             progress(
-                (part.stop - rows.start) / len(scores),
-                f"{bundle.hash[:8]} decides {len(scores):,} transactions",
+                (rows.stop - test.start) / len(final),
+                f"{bundle.hash[:8]} decides {len(final):,} transactions",
             )
-    return Side(
+    return DecidedCases(
         name or bundle.hash,
         bundle.manifest.thresholds,
-        scores,
-        bundle.decide(scores, cases.amounts[rows]),
-        lambda at: _explain(profile, bundle, fold, cases, at),
+        final,
+        bundle.decide(final, cases.amounts[test]),
+        lambda rows: _explain(profile, bundle, split, cases, rows),
         bundle.ensemble.calibrated,
-        _seen(bundle, log.times[rows]),
+        _seen(bundle, log.times[test]),
         failures,
     )
 
@@ -103,21 +106,25 @@ def _learnt(bundle: Bundle, log: Log) -> int:
 
 def _seen(bundle: Bundle, times: NDArray[np.int64]) -> int:
     """Rows within the training's range; 0 where the log has no times."""
+    if not times.any():
+        return 0
     training = bundle.manifest.training
-    return (
-        int(((times >= training.from_us) & (times <= training.to_us)).sum()) if times.any() else 0
-    )
+    return int(((times >= training.from_us) & (times <= training.to_us)).sum())
 
 
 def _explain(
-    profile: Profile, bundle: Bundle, fold: Fold, cases: Cases, at: list[int]
+    profile: Profile, bundle: Bundle, split: Split, cases: Cases, rows: list[int]
 ) -> list[list[str]]:
     """The reasons of rows in words, by the online weights that scored each."""
-    found: dict[int, list[str]] = {}
-    for part, params in learning(profile, bundle, fold, cases.log):
-        here = [row for row in at if part.start <= row < part.stop]
-        if here:
-            then, values = bundle.with_weights(params), cases.log.values[here]
-            said = reasons(then, profile, values, cases.amounts[here], then.score(values).parts)
-            found |= {row: [one.text for one in why] for row, why in zip(here, said, strict=True)}
-    return [found[row] for row in at]
+    texts: dict[int, list[str]] = {}
+    for step, params in learning(profile, bundle, split, cases.log):
+        in_step = [row for row in rows if step.start <= row < step.stop]
+        if not in_step:
+            continue
+        then = bundle.with_weights(params)
+        values = cases.log.values[in_step]
+        scores = then.score(values).detectors
+        why = reasons(then, profile, values, cases.amounts[in_step], scores)
+        for row, reasons_of_row in zip(in_step, why, strict=True):
+            texts[row] = [reason.text for reason in reasons_of_row]
+    return [texts[row] for row in rows]

@@ -17,17 +17,18 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from model.evaluation.report import Report
+    from model.evaluation.report import BacktestReport
 
 
-def write(folder: Path, found: Report) -> None:
-    """Write report.json, report.html and the plots; files of an earlier report are replaced. Raises
-    ConfigError.
+def write(folder: Path, report: BacktestReport) -> None:
+    """Write report.json, report.html and the plots; files of an earlier report are replaced.
+
+    Raises ConfigError when the folder cannot be written.
     """
-    drawn = plots([found.champion, found.candidate])
-    files = {f"{name}.png": content for name, content in drawn.items()}
-    files["report.json"] = msgspec.json.format(msgspec.json.encode(found), indent=1)
-    files["report.html"] = page(found, drawn).encode()
+    images = plots([report.champion, report.challenger])
+    files = {f"{name}.png": content for name, content in images.items()}
+    files["report.json"] = msgspec.json.format(msgspec.json.encode(report), indent=1)
+    files["report.html"] = page(report, images).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -38,7 +39,7 @@ def write(folder: Path, found: Report) -> None:
         ) from error
 
 
-def page(found: Report, drawn: dict[str, bytes]) -> str:
+def page(report: BacktestReport, images: dict[str, bytes]) -> str:
     """The HTML. Ids, accounts and reasons are other people's text: everything is escaped."""
     pages = Environment(
         loader=PackageLoader("model.evaluation"),
@@ -48,11 +49,11 @@ def page(found: Report, drawn: dict[str, bytes]) -> str:
         lstrip_blocks=True,
     )
     pages.filters |= {"share": _share, "moment": _moment, "number": _number}
-    images = {
+    embedded = {
         name: "data:image/png;base64," + base64.b64encode(content).decode()
-        for name, content in drawn.items()
+        for name, content in images.items()
     }
-    return pages.get_template("report.html").render(found=found, images=images)
+    return pages.get_template("report.html").render(report=report, images=embedded)
 
 
 def _share(value: float | None) -> str:
@@ -60,7 +61,9 @@ def _share(value: float | None) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def _moment(us: int) -> str:

@@ -14,8 +14,9 @@ _POINTS = 200
 
 
 def average_precision(scores: Array, y: NDArray[np.bool_]) -> float:
-    """Area under precision over recall by steps; equal scores are one step (as scikit-learn's). NaN
-    without frauds.
+    """Area under precision over recall by steps, as scikit-learn's: equal scores are one step.
+
+    NaN without frauds.
     """
     hits, ends = _steps(scores, y)
     recall = np.diff(hits, prepend=0) / y.sum()
@@ -39,9 +40,7 @@ def metrics(prefix: str, scores: Array, y: NDArray[np.bool_]) -> dict[str, float
 
 
 def _steps(scores: Array, y: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frauds, and rows, among those that score at least each distinct score, from the highest
-    down.
-    """
+    """Frauds, and rows, that score at least each distinct score, from the highest down."""
     order = np.argsort(-scores, kind="stable")
     last = np.r_[np.flatnonzero(np.diff(scores[order])), len(scores) - 1]
     return np.cumsum(y[order], dtype=np.int64)[last], last + 1
@@ -55,23 +54,21 @@ def report(scores: Array, y: NDArray[np.bool_]) -> dict[str, float]:
     calibration: `brier`, `calibration_error` (the mean gap between score and share of frauds over
     ten bins of scores, weighted by rows).
     """
-    found = {"rows": len(y), "frauds": int(y.sum()), "base_rate": float(y.mean())}
+    result = {"rows": len(y), "frauds": int(y.sum()), "base_rate": float(y.mean())}
     if 0 < y.sum() < len(y):
-        found |= metrics("", scores, y)
+        result |= metrics("", scores, y)
         for percent in (1, 5):
             top = y[np.argsort(-scores, kind="stable")[: max(1, len(y) * percent // 100)]]
-            found |= {
+            result |= {
                 f"precision_top_{percent}": float(top.mean()),
                 f"recall_top_{percent}": float(top.sum() / y.sum()),
             }
     error = float(np.mean((scores - y) ** 2))
-    return found | {"brier": error, "calibration_error": _calibration_error(scores, y)}
+    return result | {"brier": error, "calibration_error": _calibration_error(scores, y)}
 
 
 class Curves(NamedTuple):
-    """Points from the highest score down, one for each score there is: precision over recall, and
-    the ROC.
-    """
+    """Points of precision over recall and of the ROC, one for each score, from the highest down."""
 
     scores: Array
     recall: Array
@@ -91,9 +88,7 @@ def curves(scores: Array, y: NDArray[np.bool_]) -> Curves:
 
 
 class Bin(NamedTuple):
-    """Rows whose scores lie in one tenth of [0, 1], their mean score, and the share of frauds among
-    them.
-    """
+    """Rows whose scores lie in one tenth of [0, 1], their mean score, and their share of frauds."""
 
     rows: int
     score: float
@@ -112,8 +107,8 @@ def calibration(scores: Array, y: NDArray[np.bool_]) -> list[Bin]:
 
 def _bins(scores: Array, y: NDArray[np.bool_]) -> Array:
     """f8[3, 10]: rows, sum of scores and frauds of each tenth."""
-    at = np.minimum((scores * 10).astype(np.intp), 9)
-    return np.array([np.bincount(at, part, 10) for part in (np.ones(len(y)), scores, y)])
+    tenth = np.minimum((scores * 10).astype(np.intp), 9)
+    return np.array([np.bincount(tenth, weights, 10) for weights in (np.ones(len(y)), scores, y)])
 
 
 def _calibration_error(scores: Array, y: NDArray[np.bool_]) -> float:
@@ -138,33 +133,24 @@ class Quality(msgspec.Struct):
 def quality(name: str, scores: Array, y: NDArray[np.bool_], *, calibrated: bool) -> Quality:
     """Of scores f8[n] and outcomes bool[n]; `calibrated` says that they are probabilities."""
     both = bool(y.any() and not y.all())
-    found = report(scores, y) if len(y) else {}
+    figures = report(scores, y) if len(y) else {}
     if not calibrated:
-        found = {
-            key: value for key, value in found.items() if key not in ("brier", "calibration_error")
-        }
+        figures.pop("brier", None)
+        figures.pop("calibration_error", None)
     return Quality(
         name,
-        found,
+        figures,
         calibration(scores, y) if calibrated and len(y) else [],
         thinned(curves(scores, y)) if both else {},
     )
 
 
-def thinned(found: Curves) -> dict[str, list[float]]:
+def thinned(points: Curves) -> dict[str, list[float]]:
     """Some hundreds of the points, evenly along recall and along the rate of false positives; both
     ends are kept.
     """
     grid = np.linspace(0.0, 1.0, _POINTS)
-    at = np.unique(
-        np.concatenate(
-            [
-                [0],
-                *(
-                    np.searchsorted(axis, grid)
-                    for axis in (found.recall, found.false_positive_rate)
-                ),
-            ]
-        )
-    )
-    return {name: column[at].tolist() for name, column in found._asdict().items()}
+    by_recall = np.searchsorted(points.recall, grid)
+    by_rate = np.searchsorted(points.false_positive_rate, grid)
+    kept = np.unique(np.concatenate([[0], by_recall, by_rate]))
+    return {name: column[kept].tolist() for name, column in points._asdict().items()}

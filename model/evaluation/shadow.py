@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 Decisions = NDArray[np.uint8]
 
 
-class Rows(NamedTuple):
+class ComparedRows(NamedTuple):
     """Rows that both scored: event time i8[n] us, both scores f8[n], what each decides u1[n]
     (places in `tidegate.messages.frames.DECISIONS`), the verdict i1[n] (-1: none yet).
     """
@@ -27,8 +27,8 @@ class Rows(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """When the highest scores of each day are reviewed: those with a verdict, the frauds among
-    them, their share.
+    """What reviewing the highest scores of each day finds: reviewed rows, those of them with a
+    verdict, the frauds among these, and the share of frauds.
     """
 
     reviewed: int
@@ -51,22 +51,19 @@ class Comparison(NamedTuple):
     shadow: Capacity
 
 
-def compare(rows: Rows, capacity: int) -> Comparison:
+def compare(rows: ComparedRows, capacity: int) -> Comparison:
     """Compare by decisions and by `capacity` reviews a day."""
-    ours, theirs = rows.decided, rows.would_decide
-    agreement = float((ours == theirs).mean()) if len(ours) else None
-    champion, shadow = (
-        reviews(rows.times, rows.labels, scores, capacity)
-        for scores in (rows.champion, rows.shadow)
-    )
+    by_champion = rows.decided > 0
+    by_shadow = rows.would_decide > 0
+    agree = rows.decided == rows.would_decide
     return Comparison(
-        len(ours),
-        agreement,
-        int((ours > 0).sum()),
-        int((theirs > 0).sum()),
-        int(((ours > 0) & (theirs > 0)).sum()),
-        champion,
-        shadow,
+        len(agree),
+        float(agree.mean()) if len(agree) else None,
+        int(by_champion.sum()),
+        int(by_shadow.sum()),
+        int((by_champion & by_shadow).sum()),
+        reviews(rows.times, rows.labels, rows.champion, capacity),
+        reviews(rows.times, rows.labels, rows.shadow, capacity),
     )
 
 
@@ -74,12 +71,12 @@ def reviews(
     times: NDArray[np.int64], labels: NDArray[np.int8], scores: Floats, capacity: int
 ) -> Capacity:
     """What the `capacity` highest scores of each day (UTC) would find; `times`, `labels` and
-    `scores` as in `Rows`.
+    `scores` as in `ComparedRows`.
     """
     days = times // DAY
     order = np.lexsort((-scores, days))
     begins = np.searchsorted(days[order], days[order], side="left")
     reviewed = order[np.arange(len(order)) - begins < capacity]
-    known = labels[reviewed] >= 0
-    verdicts, frauds = int(known.sum()), int((labels[reviewed] == 1).sum())
+    verdicts = int((labels[reviewed] >= 0).sum())
+    frauds = int((labels[reviewed] == 1).sum())
     return Capacity(len(reviewed), verdicts, frauds, frauds / verdicts if verdicts else None)

@@ -1,5 +1,4 @@
-"""How good decisions were, by what is known of them: a row without a verdict is neither fraud nor
-legitimate.
+"""How good decisions were; a row without a verdict is neither fraud nor legitimate.
 
 Verdicts come for what was sent to review and for what customers complain of, so those alone say
 nothing of the frauds that nobody noticed. A small share of the approved rows, chosen by a hash of
@@ -8,13 +7,14 @@ the id, is reviewed whatever the score: from it the missed frauds are estimated,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.hashing import hash64
+from tidegate.profile.spec import DAY
 
 UNKNOWN, LEGITIMATE, FRAUD = -1, 0, 1
 AGES = (0, 1, 7, 30)
@@ -27,14 +27,27 @@ Flags = NDArray[np.bool_]
 
 
 class Decided(NamedTuple):
-    """Decided rows: their age in days f8[n], whether each was flagged and is in the sample, its
-    verdict i1[n].
-    """
+    """Decided rows: age in days f8[n], whether flagged, whether in the sample, verdict i1[n]."""
 
     days: NDArray[np.float64]
     flagged: Flags
     sampled: Flags
     verdict: NDArray[np.int8]
+
+
+def decided_rows(
+    ids: Sequence[str],
+    times: NDArray[np.int64],
+    flagged: Flags,
+    verdicts: Mapping[str, bool],
+    sample: float,
+) -> Decided:
+    """Rows with event times i8[n] us and the verdicts on some of them (True: fraud), their age
+    counted from the newest; `sample` is the share of the rows that is reviewed whatever the score.
+    """
+    verdict = np.fromiter((int(verdicts.get(name, UNKNOWN)) for name in ids), np.int8, len(ids))
+    days = (times.max(initial=0) - times) / DAY
+    return Decided(days, flagged, in_sample(ids, sample), verdict)
 
 
 class Line(NamedTuple):
@@ -51,9 +64,7 @@ class Line(NamedTuple):
 
 
 class Recall(NamedTuple):
-    """Share of the frauds that were flagged, with its 95% interval, and how much of the sample it
-    rests on.
-    """
+    """Share of the frauds that were flagged, its 95% interval, and the sample that it rests on."""
 
     estimate: float
     low: float
@@ -74,37 +85,32 @@ class _Stratum(NamedTuple):
         return self.frauds + (self.rows - self.verdicts) * self.frauds / max(self.verdicts, 1)
 
     def draws(self, chance: np.random.Generator) -> NDArray[np.float64]:
-        """What their number could be as well: Jeffreys' posterior of the rate among those without a
-        verdict.
-        """
+        """What their number could be as well, by Jeffreys' posterior of the rate."""
         rate = chance.beta(self.frauds + 0.5, self.verdicts - self.frauds + 0.5, _DRAWS)
         return self.frauds + (self.rows - self.verdicts) * rate
 
 
 def in_sample(ids: Sequence[str], share: float) -> Flags:
-    """Whether each transaction is in the sample for review; a larger share contains the smaller
-    one's.
-    """
+    """Whether each transaction is in the sample for review; a larger share contains the smaller."""
     return hash64([name.encode() for name in ids], _SAMPLE_SEED) <= share * 2.0**64
 
 
 def by_age(decided: Decided) -> list[Line]:
     """One line for each age in `AGES`, without those that have no rows."""
-    which = np.searchsorted(AGES, decided.days, side="right") - 1
-    lines = [_line(days, decided, which == at) for at, days in enumerate(AGES)]
+    group = np.searchsorted(AGES, decided.days, side="right") - 1
+    lines = [_line(days, decided, group == index) for index, days in enumerate(AGES)]
     return [line for line in lines if line.rows]
 
 
-def _line(days: int, decided: Decided, here: Flags) -> Line:
-    fraud, known = decided.verdict == FRAUD, decided.verdict != UNKNOWN
-    every, flagged = _stratum(here, known, fraud), _stratum(here & decided.flagged, known, fraud)
+def _line(days: int, decided: Decided, rows: Flags) -> Line:
+    every = _stratum(decided, rows)
+    flagged = _stratum(decided, rows & decided.flagged)
     precision = flagged.frauds / flagged.verdicts if flagged.verdicts else None
     return Line(days, *every, *flagged, precision)
 
 
 def recall(decided: Decided) -> Recall | None:
-    """Recall by stratified sampling: flagged rows, and approved ones of which the sample is
-    reviewed.
+    """Recall by stratified sampling: flagged rows, and approved ones with the sample reviewed.
 
     A row without a verdict counts as its stratum's rows with one do, so a sample is only as good as
     the share of it that is reviewed. None when a stratum that has rows has no verdict, or no fraud
@@ -112,16 +118,11 @@ def recall(decided: Decided) -> Recall | None:
     Interval Estimation for a Binomial Proportion, 2001), drawn with a fixed seed; it reaches 1 when
     the sample holds no fraud.
     """
-    fraud, known = decided.verdict == FRAUD, decided.verdict != UNKNOWN
-    flagged, sample = (
-        _stratum(part, known, fraud)
-        for part in (decided.flagged, ~decided.flagged & decided.sampled)
-    )
+    flagged = _stratum(decided, decided.flagged)
+    sample = _stratum(decided, ~decided.flagged & decided.sampled)
     approved = sample._replace(rows=int((~decided.flagged).sum()))
-    if (
-        any(part.rows and not part.verdicts for part in (flagged, approved))
-        or not flagged.frauds + approved.frauds
-    ):
+    without_verdict = any(stratum.rows and not stratum.verdicts for stratum in (flagged, approved))
+    if without_verdict or not flagged.frauds + approved.frauds:
         return None
     chance = np.random.default_rng(0)
     caught, missed = flagged.draws(chance), approved.draws(chance)
@@ -136,5 +137,7 @@ def recall(decided: Decided) -> Recall | None:
     )
 
 
-def _stratum(here: Flags, known: Flags, fraud: Flags) -> _Stratum:
-    return _Stratum(int(here.sum()), int((here & known).sum()), int((here & fraud).sum()))
+def _stratum(decided: Decided, rows: Flags) -> _Stratum:
+    known = rows & (decided.verdict != UNKNOWN)
+    frauds = rows & (decided.verdict == FRAUD)
+    return _Stratum(int(rows.sum()), int(known.sum()), int(frauds.sum()))

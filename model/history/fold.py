@@ -1,6 +1,4 @@
-"""Folds a history through the very operator that serves, so that training sees what scoring will
-see.
-"""
+"""The fold of a history through the operator that serves: training sees what scoring will see."""
 
 from __future__ import annotations
 
@@ -29,8 +27,8 @@ _CHUNK = 100_000
 
 
 class Log(NamedTuple):
-    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (-1: never known),
-    `times` i8[n] us.
+    """Rows in log order: `values` f8[n, len(profile.values)], `labels` i1[n] (1 fraud, 0
+    legitimate, -1 never known), `times` i8[n] us.
     """
 
     values: Floats
@@ -44,12 +42,12 @@ def fold(
     labels: NDArray[np.integer] | None = None,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Floats:
-    """The matrix f8[n, profile.values] of a history in event order; columns are the profile's
-    fields.
+    """The matrix f8[n, profile.values] of a history in event order.
 
-    `labels` (1 fraud, 0 legitimate, -1 unknown), one per row, become known at event time + the
-    label delay. Times are datetimes (UTC), ISO texts or epoch seconds. `progress` is told the share
-    done. Raises ConfigError when a required column is missing.
+    Columns of the frame are the profile's fields. `labels` (1 fraud, 0 legitimate, -1 unknown), one
+    per row, become known at event time + the label delay. Times are datetimes (UTC), ISO texts or
+    epoch seconds. `progress` is told the share done. Raises ConfigError when a required column is
+    missing.
     """
     check_columns(profile, frame)
     return fold_columns(
@@ -75,7 +73,8 @@ def fold_columns(
     `times` i8[n] us and `hashed` u8[n, profile.hashed] in the order of the log; `labels` as `fold`
     takes them: that of a late transaction becomes known no sooner than those before it in the log.
     """
-    n, hashes = len(times), hashed.view(np.int64)
+    n = len(times)
+    hashes = hashed.view(np.int64)
     known_us = np.maximum.accumulate(times) + profile.label_delay_us
     ids = None if labels is None else _ids(np.asarray(labels, np.int64))
     for step in range(profile.steps):
@@ -83,14 +82,14 @@ def fold_columns(
         state = KeyedState(plan)
         keys = np.ascontiguousarray(hashes[:, plan.key]) if plan.key >= 0 else times
         for start in range(0, n, _CHUNK):
-            part = slice(start, start + _CHUNK)
+            rows = slice(start, start + _CHUNK)
             state.begin()
             if ids is not None and len(plan.verdicts):
-                known = np.flatnonzero(ids[part, 2] > 0) + start
+                known = np.flatnonzero(ids[rows, 2] > 0) + start
                 state.absorb(
                     ids[known], keys[known], known_us[known], values[known[:, None], plan.carried]
                 )
-            state.fold(keys[part], hashes[part], times[part], values[part])
+            state.fold(keys[rows], hashes[rows], times[rows], values[rows])
             state.commit()
             progress((step + start / n) / profile.steps)
     return values
@@ -125,14 +124,15 @@ def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
 def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
     """f8[n, profile.values] with the inputs filled in, the rest missing."""
     values = np.full((len(frame), len(profile.values)), np.nan)
-    at = 0
+    column = 0
     for field in profile.fields.values():
         if field.name not in profile.inputs and field.type != "vector":
             continue
         width = field.length if field.type == "vector" else 1
         if field.name in frame:
-            values[:, at : at + width] = _numbers(field, frame[field.name]).reshape(-1, width)
-        at += width
+            filled = _numbers(field, frame[field.name]).reshape(-1, width)
+            values[:, column : column + width] = filled
+        column += width
     return values
 
 
@@ -146,9 +146,7 @@ def _numbers(field: Field, column: pd.Series) -> Floats:
 
 
 def minor_units(profile: Profile, values: Floats) -> Ints:
-    """The amounts i8[n] in minor units of rows of `values`; zeros where the profile has no
-    money.
-    """
+    """The amounts i8[n] in minor units of rows of `values`; zeros without a money field."""
     if profile.money_field is None:
         return np.zeros(len(values), np.int64)
     column = values[:, profile.values.index(profile.money_field)]
@@ -162,14 +160,12 @@ def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]
     for number, name in enumerate(profile.hashed):
         if name in frame:
             codes, uniques = pd.factorize(frame[name])
-            found = np.append(hash64([str(value).encode() for value in uniques]), np.uint64(0))
-            hashes[:, number] = found[codes]
+            distinct = hash64([str(value).encode() for value in uniques])
+            hashes[:, number] = np.append(distinct, np.uint64(0))[codes]  # code -1: missing
     return hashes
 
 
 def _ids(labels: Ints) -> Ints:
-    """i8[n,3]: a row's number from 1 on, twice, and 1 + label (0: unknown): each row is one
-    transaction.
-    """
+    """i8[n,3]: a row's number from 1 on, twice (each is a transaction), and 1 + its label."""
     rows = np.arange(1, len(labels) + 1)
     return np.stack([rows, rows, labels + 1], axis=1)

@@ -40,8 +40,9 @@ def read_history(
 
 
 def read_verdicts(profile: Profile, path: Path, label: str = "") -> dict[str, bool]:
-    """Whether each transaction with a verdict is a fraud, by id; of several rows the last. Raises
-    ConfigError.
+    """Whether each transaction with a verdict is a fraud, by id; of several rows the last counts.
+
+    Raises ConfigError.
     """
     frame = _read(path)
     if profile.id_field not in frame:
@@ -50,9 +51,9 @@ def read_verdicts(profile: Profile, path: Path, label: str = "") -> dict[str, bo
         )
     labels = _verdicts(profile, frame, path, label)
     return {
-        str(name): said == 1
-        for name, said in zip(frame[profile.id_field], labels, strict=True)
-        if said >= 0
+        str(name): label == 1
+        for name, label in zip(frame[profile.id_field], labels, strict=True)
+        if label >= 0
     }
 
 
@@ -66,8 +67,8 @@ def _verdicts(profile: Profile, frame: pd.DataFrame, path: Path, label: str) -> 
     if name not in frame:
         raise ConfigError(
             f"the history {path} has no column {name!r}; its columns are "
-            f"{', '.join(frame.columns)}: "
-            "name the one with the verdicts by --label, or by history.label of the profile"
+            f"{', '.join(frame.columns)}: name the one with the verdicts by --label, or by "
+            "history.label of the profile"
         )
     return _labels(profile, frame.pop(name), f"the history {path}, column {name!r}")
 
@@ -99,13 +100,12 @@ def _labels(profile: Profile, column: pd.Series, where: str) -> NDArray[np.int8]
         profile.history.legitimate: 0,
         profile.history.fraud: 1,
     }
-    found = column.map(meanings).where(column.notna(), -1)
-    if found.isna().any():
-        strange = ", ".join(map(repr, column[found.isna()].unique()[:5].tolist()))
+    labels = column.map(meanings).where(column.notna(), -1)
+    if labels.isna().any():
+        strange = ", ".join(map(repr, column[labels.isna()].unique()[:5].tolist()))
         expected = ", ".join(map(repr, meanings))
         raise ConfigError(
             f"{where} holds {strange}, expected {expected} or nothing: say under history of the "
-            "profile "
-            "what it holds for `fraud`, `legitimate` and `unknown`"
+            "profile what it holds for `fraud`, `legitimate` and `unknown`"
         )
-    return found.to_numpy().astype(np.int8)
+    return labels.to_numpy().astype(np.int8)

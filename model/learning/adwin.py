@@ -29,8 +29,9 @@ _SHAPE = (2, _ROWS, _PER_ROW + 1)
 
 @jit
 def _deviation(n: float, variance: float, width: float) -> float:
-    """How far chance moves a mean of `n` values in [0, 1]: Bernstein's bound at the confidence
-    delta / ln(width).
+    """How far chance moves a mean of `n` values in [0, 1].
+
+    It is Bernstein's bound at the confidence delta / ln(width).
     """
     log = math.log(2.0 * math.log(width) / _DELTA)
     return math.sqrt(2.0 / n * variance * log) + 2.0 / (3.0 * n) * log
@@ -41,10 +42,10 @@ def _totals(sums: Floats, counts: Ints) -> tuple[float, float, float]:
     """Width, mean and variance of the window."""
     n = total = squares = 0.0
     for row in range(_ROWS - 1, -1, -1):
-        for at in range(counts[row]):
+        for column in range(counts[row]):
             n += 2.0**row
-            total += sums[0, row, at]
-            squares += sums[1, row, at]
+            total += sums[0, row, column]
+            squares += sums[1, row, column]
     mean = total / max(n, 1.0)
     return n, mean, max(squares / max(n, 1.0) - mean * mean, 0.0)
 
@@ -68,15 +69,13 @@ def _insert(sums: Floats, counts: Ints, value: float) -> None:
 
 @jit
 def _changed(sums: Floats, counts: Ints) -> bool:
-    """Whether some split into an older and a newer part has means further apart than chance
-    explains.
-    """
+    """Whether the means before and after some cut are further apart than chance explains."""
     n, mean, variance = _totals(sums, counts)
     old = total = 0.0
     for row in range(_ROWS - 1, -1, -1):
-        for at in range(counts[row]):
+        for column in range(counts[row]):
             old += 2.0**row
-            total += sums[0, row, at]
+            total += sums[0, row, column]
             new = n - old
             if old < _FEWEST or new < _FEWEST:
                 continue
@@ -129,7 +128,7 @@ class Adwin:
         return float(_totals(self._sums, self._counts)[1])
 
     def bound(self) -> float:
-        """How far chance may have moved the mean."""
+        """How far chance may have moved the mean; 1 while there are too few values to say."""
         n, _, variance = _totals(self._sums, self._counts)
         return float(_deviation(n, variance, n)) if n > math.e else 1.0
 
@@ -142,8 +141,12 @@ class Adwin:
     @classmethod
     def load(cls, arrays: Arrays) -> Adwin:
         """What `arrays` gave. Raises ConfigError, KeyError."""
-        made, sums, counts = cls(), arrays["adwin_sums"], arrays["adwin_counts"]
+        sums = arrays["adwin_sums"]
+        counts = arrays["adwin_counts"]
         if sums.shape != _SHAPE or counts.shape != (_ROWS + 1,):
             raise ConfigError("a window of another size")
-        made._sums, made._counts, made.seen = sums.copy(), counts[:-1].copy(), int(counts[-1])
-        return made
+        window = cls()
+        window._sums = sums.copy()
+        window._counts = counts[:-1].copy()
+        window.seen = int(counts[-1])
+        return window

@@ -1,7 +1,8 @@
-"""What keeps verdicts from doing harm: a limit for each source, and a contest of the online with
-the frozen model.
+"""What keeps verdicts from doing harm: a limit for each source, and a contest between the online
+and the frozen model.
 
-Both are part of the fold of the labels, so they know no clock but the log's and no chance.
+Both are part of the fold of the labels: they know no clock but the log's, and nothing in them is
+random.
 """
 
 from __future__ import annotations
@@ -32,27 +33,26 @@ class Quota:
         counts: NDArray[np.int64] | None = None,
         hour: int = 0,
     ) -> None:
-        self._hourly, self._hour = hourly, hour
+        self._hourly = hourly
+        self._hour = hour
         self._names = np.zeros(_SOURCES, np.uint64) if names is None else names.copy()
         self._counts = np.zeros(_SOURCES, np.int64) if counts is None else counts.copy()
         if self._names.shape != (_SOURCES,) or self._counts.shape != (_SOURCES,):
             raise ConfigError("quotas of another size")
 
     def admit(self, source: int, time_ms: int) -> bool:
-        """Whether a label of this source (a hash, not 0) recorded at `time_ms` may count; counts it
-        if so.
-        """
+        """Count a label of this source (a hash, not 0) recorded at `time_ms`; False: over quota."""
         hour = time_ms // _HOUR_MS
         if hour > self._hour:
             self._hour = hour
             self._names[:] = 0
             self._counts[:] = 0
-        places = np.flatnonzero((self._names == source) | (self._names == 0))
-        at = int(places[0]) if len(places) else _SOURCES - 1
-        self._names[at] = self._names[at] or source
-        if self._counts[at] >= self._hourly:
+        slots = np.flatnonzero((self._names == source) | (self._names == 0))
+        slot = int(slots[0]) if len(slots) else _SOURCES - 1
+        self._names[slot] = self._names[slot] or source
+        if self._counts[slot] >= self._hourly:
             return False
-        self._counts[at] += 1
+        self._counts[slot] += 1
         return True
 
     def copy(self) -> Quota:
@@ -74,11 +74,11 @@ class Quota:
 
 
 class Contest:
-    """Online against frozen model, each judged on a label before it is learnt (prequentially), by
-    squared error.
+    """The online against the frozen model: both are judged on each label before it is learnt
+    (prequentially), by squared error.
 
-    ADWIN keeps the difference over as long as it has been what it is; the online model loses when
-    the mean difference speaks against it by more than chance explains.
+    ADWIN keeps the differences since they last changed. The online model loses when their mean
+    speaks against it by more than chance explains.
     """
 
     def __init__(self, window: Adwin | None = None) -> None:
@@ -94,8 +94,9 @@ class Contest:
 
     @property
     def difference(self) -> float:
-        """Mean squared error of the online model less the frozen one's, over the window; negative
-        is better.
+        """Mean squared error of the online model less the frozen one's, over the window.
+
+        Below zero the online model is the better one.
         """
         return 2.0 * self._window.mean - 1.0 if self._window.seen else 0.0
 

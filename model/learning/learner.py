@@ -1,8 +1,8 @@
 """The fold of labels into online weights: what one label does to a state.
 
-A label whose id is among the last 65,536 changes nothing, and so does one that repeats what was
-said of its transaction. One that says the opposite takes back what the label before it had added to
-the weights (as it was added, without the decay since), and is then learnt like any other.
+A label whose id is among the last 65,536 changes nothing, and neither does one that repeats the
+verdict on its transaction. One with the opposite verdict takes back what the label before it had
+added to the weights (as it was added, without the decay since), and is then learnt like any other.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -30,10 +30,8 @@ NEVER = -1
 Outcome = Literal["learnt", "corrected", "repeated", "duplicate", "over_quota", "frozen"]
 
 
-class Given(NamedTuple):
-    """A label as the fold needs it; ids and source as they were given, the time of its record in
-    ms.
-    """
+class LabelRecord(NamedTuple):
+    """A label on its log: ids and source as they were sent, offset and time (ms) of the record."""
 
     offset: int
     label_id: str
@@ -68,15 +66,28 @@ class Learned:
 
     def remember(self, label: int, transaction: int, step: float, fraud: bool) -> tuple[int, Any]:
         """Put an entry in place of the oldest; its place, and what was there."""
-        at = self.remembered % RECENT
-        before = self.entries[at].copy()
+        place = self.remembered % RECENT
+        before = self.entries[place].copy()
         self.labels.pop(int(before["label"]), None)
-        if self.transactions.get(int(before["transaction"])) == at:
+        if self.transactions.get(int(before["transaction"])) == place:
             del self.transactions[int(before["transaction"])]
-        self.entries[at] = label, transaction, step, fraud
-        self.labels[label] = self.transactions[transaction] = at
+        self.entries[place] = label, transaction, step, fraud
+        self.labels[label] = place
+        self.transactions[transaction] = place
         self.remembered += 1
-        return at, before
+        return place, before
+
+
+class _Before(NamedTuple):
+    """What `LearnState.begin` keeps of what was learned, to go back to."""
+
+    learned: Learned
+    params: Array
+    learnt: int
+    remembered: int
+    frozen_at: int
+    quota: Quota
+    contest: Contest
 
 
 class LearnState:
@@ -86,8 +97,8 @@ class LearnState:
         self.learned = learned
         self.rollbacks: list[tuple[int, int]] = []
         """Each rollback's own offset, and the one it went back to."""
-        self._before: tuple[Learned, Array, int, int, int, Quota, Contest] | None = None
-        self._entries: list[tuple[int, Any]] = []
+        self._before: _Before | None = None
+        self._overwritten: list[tuple[int, Any]] = []
         self._rolled = 0
 
     @property
@@ -98,7 +109,7 @@ class LearnState:
         if self._before is not None:
             raise RuntimeError("begin on top of an open begin")
         now = self.learned
-        self._before = (
+        self._before = _Before(
             now,
             now.params.copy(),
             now.learnt,
@@ -107,24 +118,31 @@ class LearnState:
             now.quota.copy(),
             now.contest.copy(),
         )
-        self._entries, self._rolled = [], len(self.rollbacks)
+        self._overwritten = []
+        self._rolled = len(self.rollbacks)
 
     def rollback(self) -> None:
         if self._before is None:
             raise RuntimeError("rollback without begin")
-        then = self._before[0]
-        _, then.params, then.learnt, then.remembered, then.frozen_at, then.quota, then.contest = (
-            self._before
-        )
-        for at, before in reversed(self._entries):
-            then.entries[at] = before
-        if self._entries:
-            then.index()
+        before = self._before
+        learned = before.learned
+        learned.params = before.params
+        learned.learnt = before.learnt
+        learned.remembered = before.remembered
+        learned.frozen_at = before.frozen_at
+        learned.quota = before.quota
+        learned.contest = before.contest
+        for place, entry in reversed(self._overwritten):
+            learned.entries[place] = entry
+        if self._overwritten:
+            learned.index()
         del self.rollbacks[self._rolled :]
-        self.learned, self._before, self._entries = then, None, []
+        self.learned = learned
+        self.commit()
 
     def commit(self) -> None:
-        self._before, self._entries = None, []
+        self._before = None
+        self._overwritten = []
 
     def rewind(self, learned: Learned, offset: int, to: int) -> None:
         """Go on from what had been learned before offset `to`, as the record at `offset` says."""
@@ -134,17 +152,19 @@ class LearnState:
     def counted_before(self, offset: int) -> list[tuple[int, int]]:
         """The ranges of offsets whose labels made what was learned before `offset`, in order."""
         ranges: list[tuple[int, int]] = []
-        for at, to in reversed(self.rollbacks):
-            if at < offset:
-                ranges.append((at + 1, offset))
+        for own_offset, to in reversed(self.rollbacks):
+            if own_offset < offset:
+                ranges.append((own_offset + 1, offset))
                 offset = to
-        return [*reversed([*ranges, (0, offset)])]
+        ranges.append((0, offset))
+        ranges.reverse()
+        return ranges
 
     def remember(self, *entry: Any) -> None:  # noqa: ANN401 - as `Learned.remember` takes it
         """As `Learned.remember`; a rollback forgets it again."""
-        place = self.learned.remember(*entry)
-        if self._before is not None and self._before[0] is self.learned:
-            self._entries.append(place)
+        overwritten = self.learned.remember(*entry)
+        if self._before is not None and self._before.learned is self.learned:
+            self._overwritten.append(overwritten)
 
     def arrays(self) -> Arrays:
         now = self.learned
@@ -159,7 +179,8 @@ class LearnState:
 
     def digest(self) -> str:
         content = b"".join(
-            part.astype(part.dtype.newbyteorder("<")).tobytes() for part in self.arrays().values()
+            array.astype(array.dtype.newbyteorder("<")).tobytes()
+            for array in self.arrays().values()
         )
         return hashlib.sha256(content).hexdigest()
 
@@ -168,7 +189,8 @@ class Learner:
     """The fold for one bundle's online model and the settings that the profile gives it."""
 
     def __init__(self, online: Online, settings: Mapping[str, Any]) -> None:
-        self._online, self._hourly = online, int(settings.get("hourly", HOURLY))
+        self._online = online
+        self._hourly = int(settings.get("hourly", HOURLY))
 
     def new_state(self) -> LearnState:
         """Nothing learned yet: the weights of the training."""
@@ -184,8 +206,9 @@ class Learner:
                 own["entries"].reshape(RECENT).astype(ENTRY),
             )
             learned.learnt, learned.remembered, learned.frozen_at = own["counts"].tolist()
-            rollbacks = [(int(at), int(to)) for at, to in own["rollbacks"].tolist()]
-            learned.quota, learned.contest = Quota.load(self._hourly, own), Contest.load(own)
+            rollbacks = [(int(offset), int(to)) for offset, to in own["rollbacks"].tolist()]
+            learned.quota = Quota.load(self._hourly, own)
+            learned.contest = Contest.load(own)
         except (ConfigError, KeyError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"the learner's snapshot does not fit ({error}): delete it, it is rebuilt"
@@ -195,63 +218,66 @@ class Learner:
         state.rollbacks = rollbacks
         return state
 
-    def fold(self, state: LearnState, given: Sequence[Given], x: Array) -> Counter[Outcome]:
-        """Fold labels in order; `x` f8[n, features] are the columns of their rows. How many had
-        which outcome.
+    def fold(self, state: LearnState, labels: Sequence[LabelRecord], x: Array) -> Counter[Outcome]:
+        """Fold labels in order; `x` f8[n, features] are the columns of their rows.
+
+        The result says how many labels had which outcome.
         """
         slots = self._online.slots(x)
         frozen = self._online.margins(self._online.params, slots)
-        labels, transactions, sources = (
-            hash64([text.encode() for text in column]).tolist()
-            for column in zip(
-                *((one.label_id, one.transaction_id, one.source) for one in given), strict=True
-            )
+        hashes = zip(
+            _hashes(label.label_id for label in labels),
+            _hashes(label.transaction_id for label in labels),
+            _hashes(label.source for label in labels),
+            strict=True,
         )
         outcomes: Counter[Outcome] = Counter()
-        for i, one in enumerate(given):
-            outcomes[
-                self._fold(
-                    state, one, (labels[i], transactions[i], sources[i]), slots[i], float(frozen[i])
-                )
-            ] += 1
+        for row, (label, hashed) in enumerate(zip(labels, hashes, strict=True)):
+            outcomes[self._fold(state, label, hashed, slots[row], float(frozen[row]))] += 1
         return outcomes
 
     def _fold(
         self,
         state: LearnState,
-        one: Given,
+        label: LabelRecord,
         hashes: tuple[int, int, int],
-        row: NDArray[np.int32],
+        slots: NDArray[np.int32],
         frozen: float,
     ) -> Outcome:
-        now, (label, transaction, source) = state.learned, hashes
-        if label in now.labels:
+        now = state.learned
+        label_hash, transaction, source = hashes
+        if label_hash in now.labels:
             return "duplicate"
         if now.frozen_at != NEVER:
             return "frozen"
-        if not now.quota.admit(source, one.time_ms):
+        if not now.quota.admit(source, label.time_ms):
             return "over_quota"
-        before = now.transactions.get(transaction)
-        if before is None:
-            online = float(self._online.margins(now.params, row[None])[0])
-            if now.contest.judge(_probability(online), _probability(frozen), one.fraud):
-                now.frozen_at = one.offset
+        place = now.transactions.get(transaction)
+        if place is None:
+            online = float(self._online.margins(now.params, slots[None])[0])
+            if now.contest.judge(_probability(online), _probability(frozen), label.fraud):
+                now.frozen_at = label.offset
                 return "frozen"
-        elif (said := now.entries[before])["fraud"] == one.fraud:
-            state.remember(label, transaction, float(said["step"]), one.fraud)
-            return "repeated"
         else:
-            self._online.take_back(now.params, row, float(said["step"]))
-        step = self._online.step(now.params, row, one.fraud)
-        state.remember(label, transaction, step, one.fraud)
+            before = now.entries[place]
+            step = float(before["step"])
+            if before["fraud"] == label.fraud:
+                state.remember(label_hash, transaction, step, label.fraud)
+                return "repeated"
+            self._online.take_back(now.params, slots, step)
+        step = self._online.step(now.params, slots, label.fraud)
+        state.remember(label_hash, transaction, step, label.fraud)
         now.learnt += 1
-        return "learnt" if before is None else "corrected"
+        return "learnt" if place is None else "corrected"
 
     def weights(self, state: LearnState) -> Array:
-        """What to score with: the learned weights, or the training's once the online model has
-        lost.
-        """
+        """What to score with: the learned weights, or the training's once the contest is lost."""
         return state.params if state.learned.frozen_at == NEVER else self._online.params
+
+
+def _hashes(texts: Iterable[str]) -> list[int]:
+    hashes: list[int] = hash64([text.encode() for text in texts]).tolist()
+    return hashes
 
 
 def _probability(margin: float) -> float:

@@ -1,6 +1,4 @@
-"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks; no
-package is needed.
-"""
+"""Runs for an MLflow server, over its REST API (2.0), which every server since 1.28 speaks."""
 
 from __future__ import annotations
 
@@ -39,20 +37,18 @@ class Run(NamedTuple):
 
 
 class Tracker:
-    """An experiment of an MLflow server. Every method raises ConfigError for a refusal, Retry when
-    nobody answers.
+    """An experiment of an MLflow server.
+
+    Every method raises ConfigError for a refusal, and Retry when nobody answers.
     """
 
     def __init__(self, url: str, experiment: str) -> None:
         self._url = url.rstrip("/")
-        found = self._find(experiment)
-        self._experiment = (
-            found or self._call("experiments/create", name=experiment)["experiment_id"]
-        )
+        self._experiment = self._find(experiment) or self._create(experiment)
 
     def record(self, run: Run) -> str:
         """Store a run that has ended; its id."""
-        made = self._call(
+        created = self._call(
             "runs/create",
             experiment_id=self._experiment,
             run_name=run.name,
@@ -62,7 +58,7 @@ class Tracker:
         now = time.time_ns() // 1_000_000
         self._call(
             "runs/log-batch",
-            run_id=made["run_id"],
+            run_id=created["run_id"],
             params=[{"key": key, "value": str(value)[:_TEXT]} for key, value in run.params.items()],
             metrics=[
                 {"key": key, "value": value, "timestamp": now, "step": 0}
@@ -71,11 +67,11 @@ class Tracker:
             ],
         )
         for path in run.files:
-            self._upload(made["artifact_uri"], path.name, path.read_bytes())
+            self._upload(created["artifact_uri"], path.name, path.read_bytes())
         for name, content in run.images.items():
-            self._upload(made["artifact_uri"], name, content)
-        self._call("runs/update", run_id=made["run_id"], status="FINISHED", end_time=now)
-        return str(made["run_id"])
+            self._upload(created["artifact_uri"], name, content)
+        self._call("runs/update", run_id=created["run_id"], status="FINISHED", end_time=now)
+        return str(created["run_id"])
 
     def _find(self, experiment: str) -> str | None:
         by_name = f"experiments/get-by-name?experiment_name={quote(experiment)}"
@@ -85,6 +81,9 @@ class Tracker:
             return None
         return str(_document(answer.status, answer.body)["experiment"]["experiment_id"])
 
+    def _create(self, experiment: str) -> str:
+        return str(self._call("experiments/create", name=experiment)["experiment_id"])
+
     def _call(self, method: str, **arguments: object) -> Any:  # noqa: ANN401 - a JSON document
         answer = ask(
             SETTING, "POST", f"{self._url}/api/2.0/mlflow/{method}", msgspec.json.encode(arguments)
@@ -93,13 +92,13 @@ class Tracker:
 
     def _upload(self, folder: str, name: str, content: bytes) -> None:
         """By way of the server, which is what it offers unless it was started without."""
-        parts = urlsplit(folder)
-        if parts.scheme != "mlflow-artifacts":
+        address = urlsplit(folder)
+        if address.scheme != "mlflow-artifacts":
             raise ConfigError(
                 f"{SETTING}: this server keeps files at {folder} itself: start it with "
                 "--serve-artifacts"
             )
-        url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts{quote(parts.path)}/{quote(name)}"
+        url = f"{self._url}/api/2.0/mlflow-artifacts/artifacts{quote(address.path)}/{quote(name)}"
         answer = ask(SETTING, "PUT", url, content, "application/octet-stream")
         _document(answer.status, answer.body)
 
@@ -114,15 +113,14 @@ def training(
     bundle: Bundle,
     started_us: int,
     tags: Mapping[str, str],
-    judged: Sequence[Quality],
+    qualities: Sequence[Quality],
     more: Sequence[Path] = (),
 ) -> Run:
-    """A bundle as a run: the profile's settings, the history, the metrics on the test slice, its
-    files, and plots of what was `judged`.
-    """
+    """A bundle as a run: settings, history, test metrics, files, and plots of the `qualities`."""
     from model.evaluation.plots import plots  # matplotlib is slow to import
 
-    manifest, history = bundle.manifest, bundle.manifest.training
+    manifest = bundle.manifest
+    history = manifest.training
     params = {
         "profile": profile.name,
         "profile_hash": manifest.profile_hash,
@@ -141,7 +139,7 @@ def training(
         manifest.metrics,
         {"bundle": bundle.hash, **tags},
         [*files, *more],
-        {f"plots/{name}.png": image for name, image in plots(judged).items()},
+        {f"plots/{name}.png": image for name, image in plots(qualities).items()},
     )
 
 

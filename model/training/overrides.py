@@ -1,5 +1,6 @@
-"""What a command may change in a profile for one training: nothing that serving depends on, so the
-hash stays.
+"""What a command may change in a profile for one training.
+
+Serving depends on nothing of it, so the profile's hash stays.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from tidegate.profile import Profile
 
 
 def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
-    """The profile with so many simulated transactions and passes of its neural models; 0 leaves
-    what it says.
+    """The profile with other numbers of simulated transactions and neural epochs; 0 changes
+    nothing.
 
     Raises ConfigError when the profile simulates nothing, or names no neural model.
     """
-    models, history = profile.models, profile.history
+    models = profile.models
+    history = profile.history
     if samples:
         if not history.simulate:
             raise ConfigError(
                 f"--samples: {profile.path} trains on {history.file or 'no history'}, not on "
-                "simulated "
-                "transactions"
+                "simulated transactions"
             )
         history = msgspec.structs.replace(history, simulate=samples)
     if epochs:
@@ -38,5 +39,6 @@ def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
         settings = {name: {**models.settings[name], "epochs": epochs} for name in neural}
         models = msgspec.structs.replace(models, settings={**models.settings, **settings})
     changed = copy.copy(profile)
-    changed.models, changed.history = models, history
+    changed.models = models
+    changed.history = history
     return changed

@@ -20,12 +20,12 @@ from model.bundles.bundle import Bundle
 from model.bundles.manifest import read_reference
 from model.drift.reference import psi
 from model.evaluation.confidence import Difference, difference
-from model.evaluation.folds import Fold, score_fold
 from model.evaluation.metrics import quality
+from model.evaluation.splits import Split, score_split
 from model.history.fold import Log
 from model.progress import Progress
 from model.training.fit import FEWEST, before_stack
-from model.training.train import OnQuality, Rows, fit_bundle
+from model.training.train import Data, Indices, OnQuality, fit_bundle
 from tidegate.profile import Profile
 
 Outcome = Literal["promoted", "kept", "bad_data"]
@@ -41,23 +41,9 @@ class Limits(NamedTuple):
     rejected: float = 0.01
     """Largest share of rows that the API would refuse."""
     label_rate: float = 5.0
-    """How many times the champion's share of frauds among the verdicts may be exceeded or
-    undercut.
-    """
+    """By which factor the share of frauds may lie above or below the champion's."""
     psi: float = 1.0
     """Largest population stability index of an input."""
-
-
-class Data(NamedTuple):
-    """Rows in time order; `groups` i8[n]: whose they are (the account). `read`: rows before the
-    `rejected` went.
-    """
-
-    log: Log
-    groups: NDArray[np.int64]
-    source: str
-    read: int
-    rejected: int = 0
 
 
 class Check(msgspec.Struct):
@@ -69,7 +55,7 @@ class Check(msgspec.Struct):
     limit: str
 
 
-class Report(msgspec.Struct):
+class RetrainingReport(msgspec.Struct):
     """What a retraining found and did. Times in us; metrics as `model.evaluation.metrics.report`
     names them.
     """
@@ -93,20 +79,18 @@ class Report(msgspec.Struct):
     seconds: float = 0.0
 
 
-class Parts(NamedTuple):
+class MatureRows(NamedTuple):
     """Rows with a mature verdict to learn from, and the rows of the comparison."""
 
-    learnt: Rows
+    learnt: Indices
     test: slice
 
 
 def mature(log: Log, label_delay_us: int) -> int:
     """How many rows are at least a label delay older than the newest."""
-    return (
-        int(np.searchsorted(log.times, log.times[-1] - label_delay_us, side="right"))
-        if len(log.times)
-        else 0
-    )
+    if not len(log.times):
+        return 0
+    return int(np.searchsorted(log.times, log.times[-1] - label_delay_us, side="right"))
 
 
 def count_silence(log: Log, label_delay_us: int) -> Log:
@@ -117,44 +101,41 @@ def count_silence(log: Log, label_delay_us: int) -> Log:
     return log._replace(labels=labels)
 
 
-def parts_of(log: Log, label_delay_us: int) -> Parts:
+def cut_mature(log: Log, label_delay_us: int) -> MatureRows:
     """Cut the mature part of a log for learning and comparing."""
     end = mature(log, label_delay_us)
     verdicts = np.flatnonzero(log.labels[:end] >= 0)
     if not len(verdicts):
-        return Parts(verdicts, slice(end, end))
+        return MatureRows(verdicts, slice(end, end))
     start = int(verdicts[int(len(verdicts) * _BEFORE_TEST)])
     known = (log.times[verdicts] + label_delay_us <= log.times[start]) & (verdicts < start)
-    return Parts(verdicts[known], slice(start, end))
+    return MatureRows(verdicts[known], slice(start, end))
 
 
 def checks_of(
     profile: Profile, champion: Bundle, data: Data, limits: Limits
 ) -> tuple[list[Check], dict[str, float]]:
-    """Every condition on the data, and how far the features of the comparison's rows have moved
-    (largest first).
-    """
-    log, parts = data.log, parts_of(data.log, profile.label_delay_us)
-    cut = before_stack(len(parts.learnt))
-    checks = [_share("rejected rows", data.rejected, data.read, limits.rejected)]
-    checks += [
-        _both(f"verdicts {what}", log.labels[rows])
-        for what, rows in (
-            ("to learn from", parts.learnt[:cut]),
-            ("for the stack", parts.learnt[cut:]),
-            ("to compare on", np.arange(parts.test.start, parts.test.stop)),
-        )
+    """Every condition on the data, and how far each feature has moved, largest first."""
+    log = data.log
+    rows = cut_mature(log, profile.label_delay_us)
+    cut = before_stack(len(rows.learnt))
+    compared = np.arange(rows.test.start, rows.test.stop)
+    checks = [
+        _share("rejected rows", data.rejected, data.read, limits.rejected),
+        _both("verdicts to learn from", log.labels[rows.learnt[:cut]]),
+        _both("verdicts for the stack", log.labels[rows.learnt[cut:]]),
+        _both("verdicts to compare on", log.labels[compared]),
+        _rate(champion, log.labels[rows.learnt], limits.label_rate),
     ]
-    checks.append(_rate(champion, log.labels[parts.learnt], limits.label_rate))
-    features = list(champion.feature_names)
-    reference, rows = read_reference(champion.path), log.values[parts.test]
-    if reference is None or not len(rows):
+    reference = read_reference(champion.path)
+    if reference is None or not len(compared):
         return checks, {}
-    moved = psi(reference, features, rows[:, [profile.values.index(name) for name in features]])
-    return [
-        *checks,
-        _moved({name: moved[name] for name in moved if name in profile.inputs}, limits.psi),
-    ], moved
+    features = list(champion.feature_names)
+    columns = [profile.values.index(name) for name in features]
+    moved = psi(reference, features, log.values[rows.test][:, columns])
+    inputs = {name: moved[name] for name in moved if name in profile.inputs}
+    checks.append(_moved(inputs, limits.psi))
+    return checks, moved
 
 
 def retrain(
@@ -163,93 +144,111 @@ def retrain(
     data: Data,
     limits: Limits,
     out_dir: Path,
-    found: Report,
+    report: RetrainingReport,
     progress: Progress,
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
-) -> Report:
-    """Check, train, compare; fills in `found` and returns it. Outcome `promoted` says that the
+) -> RetrainingReport:
+    """Check, train, compare; fills in `report` and returns it. Outcome `promoted` says that the
     challenger should be.
 
     `on_quality` is told how good the champion, and then the challenger, was in the comparison.
     Raises ConfigError for a wrong model setting.
     """
-    found.checks, moved = checks_of(profile, champion, data, limits)
-    found.drift, found.margin = dict(list(moved.items())[:_SHOWN]), limits.margin
-    if bad := [check for check in found.checks if not check.ok]:
-        found.outcome = "bad_data"
-        found.why = "; ".join(
-            f"{check.name}: {check.found}, expected {check.limit}" for check in bad
+    report.checks, moved = checks_of(profile, champion, data, limits)
+    report.drift = dict(list(moved.items())[:_SHOWN])
+    report.margin = limits.margin
+    if failed := [check for check in report.checks if not check.ok]:
+        report.outcome = "bad_data"
+        report.why = "; ".join(
+            f"{check.name}: {check.found}, expected {check.limit}" for check in failed
         )
-        return found
-    log, parts = data.log, parts_of(data.log, profile.label_delay_us)
-    judged = np.flatnonzero(log.labels[parts.test] >= 0) + parts.test.start
+        return report
+    log = data.log
+    learnt, test = cut_mature(log, profile.label_delay_us)
+    judged = np.flatnonzero(log.labels[test] >= 0) + test.start
     challenger = fit_bundle(
         profile,
-        log,
-        parts.learnt,
+        data,
+        learnt,
         judged,
-        data.source,
         out_dir,
         lambda share, what: progress(0.7 * share, what),
         seed,
     )
-    found.challenger = challenger.hash
-    found.test_from_us, found.test_to_us = (
-        int(log.times[parts.test.start]),
-        int(log.times[parts.test.stop - 1]),
-    )
+    report.challenger = challenger.hash
+    report.test_from_us = int(log.times[test.start])
+    report.test_to_us = int(log.times[test.stop - 1])
     progress(0.7, f"comparing on {len(judged):,} verdicts")
-    old, new = (
-        _scores(profile, bundle, log, parts.test)[judged - parts.test.start]
-        for bundle in (champion, challenger)
+    scored = _score_both(profile, champion, challenger, data, test)
+    champion_quality = quality(
+        "champion", scored.champion, scored.y, calibrated=champion.ensemble.calibrated
     )
-    y = log.labels[judged] == 1
-    sides = [
-        quality(name, scores, y, calibrated=bundle.ensemble.calibrated)
-        for name, scores, bundle in (("champion", old, champion), ("challenger", new, challenger))
-    ]
-    found.champion_metrics, found.challenger_metrics = (side.metrics for side in sides)
-    for side in sides:
-        on_quality(side)
+    challenger_quality = quality(
+        "challenger", scored.challenger, scored.y, calibrated=challenger.ensemble.calibrated
+    )
+    report.champion_metrics = champion_quality.metrics
+    report.challenger_metrics = challenger_quality.metrics
+    on_quality(champion_quality)
+    on_quality(challenger_quality)
     progress(0.9, "bootstrap")
-    return _decided(found, difference(old, new, y, data.groups[judged], seed))
+    _decide(report, difference(*scored, seed))
+    return report
 
 
-def _decided(found: Report, gap: Difference) -> Report:
-    found.difference = gap
-    better = gap.low > found.margin
-    found.outcome = "promoted" if better else "kept"
-    found.why = (
-        f"average precision differs by {gap.point:+.4f}, 95% between {gap.low:+.4f} and "
-        f"{gap.high:+.4f}; "
-        f"the lower end is {'above' if better else 'not above'} the margin {found.margin:g}"
+class _Scored(NamedTuple):
+    """The rows of the comparison that have a verdict: both scores f8[n], outcome and account."""
+
+    champion: NDArray[np.float64]
+    challenger: NDArray[np.float64]
+    y: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+
+
+def _score_both(
+    profile: Profile, champion: Bundle, challenger: Bundle, data: Data, test: slice
+) -> _Scored:
+    labels = data.log.labels[test]
+    known = labels >= 0
+    return _Scored(
+        _scores(profile, champion, data.log, test)[known],
+        _scores(profile, challenger, data.log, test)[known],
+        labels[known] == 1,
+        data.groups[test][known],
     )
-    return found
+
+
+def _decide(report: RetrainingReport, gap: Difference) -> None:
+    report.difference = gap
+    better = gap.low > report.margin
+    report.outcome = "promoted" if better else "kept"
+    report.why = (
+        f"average precision differs by {gap.point:+.4f}, 95% between {gap.low:+.4f} and "
+        f"{gap.high:+.4f}; the lower end is {'above' if better else 'not above'} the margin "
+        f"{report.margin:g}"
+    )
 
 
 def _scores(profile: Profile, bundle: Bundle, log: Log, test: slice) -> NDArray[np.float64]:
-    """What the bundle would have scored, its online model fed with the labels since its training as
-    they matured.
-    """
-    if (
-        profile.time_field is None and not log.times.any()
-    ):  # an order without times: no label of the test matures in it
-        hidden = log.labels.copy()
-        hidden[test] = -1
-        return score_fold(
-            profile, bundle, Fold("test", slice(0, test.start), test), log._replace(labels=hidden)
-        )
-    learnt = int(np.searchsorted(log.times, bundle.manifest.training.to_us, side="right"))
-    return score_fold(profile, bundle, Fold("test", slice(0, learnt), test), log)
+    """What the bundle would have scored, its online model learning the labels as they mature."""
+    if profile.time_field is None and not log.times.any():
+        # An order without times: no label of the test matures in it.
+        labels = log.labels.copy()
+        labels[test] = -1
+        learnt = test.start
+        log = log._replace(labels=labels)
+    else:
+        learnt = int(np.searchsorted(log.times, bundle.manifest.training.to_us, side="right"))
+    return score_split(profile, bundle, Split("test", slice(0, learnt), test), log)
 
 
-def _share(name: str, part: int, whole: int, limit: float) -> Check:
-    return Check(name, part <= limit * whole, f"{part:,} of {whole:,}", f"at most {limit:.1%}")
+def _share(name: str, count: int, whole: int, limit: float) -> Check:
+    return Check(name, count <= limit * whole, f"{count:,} of {whole:,}", f"at most {limit:.1%}")
 
 
 def _both(name: str, labels: NDArray[np.int8]) -> Check:
-    frauds, others = int((labels == 1).sum()), int((labels == 0).sum())
+    frauds = int((labels == 1).sum())
+    others = int((labels == 0).sum())
     return Check(
         name,
         min(frauds, others) >= FEWEST,

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.persist import Persist
-from db.comparison import Side, compare_canary
+from db.comparison import DecidedSince, compare_canary
 from db.migrate import migrate
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import promote, set_canary
@@ -158,7 +158,7 @@ def test_what_both_decided_is_compared(
         mine = [at for name, at in flagged if name == bundle]
         frauds = sum(at % 2 == 0 for at in mine)
         count = int((rows["bundle"] == bundle.encode()).sum())
-        assert side == Side(
+        assert side == DecidedSince(
             count, len(mine), len(mine), frauds, frauds / len(mine) if mine else None
         )
     assert set(compared[2]) == {trained.bundle.hash, other.hash}

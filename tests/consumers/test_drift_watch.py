@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from consumers.drift_watch import FEWEST
 from consumers.persist import Persist
 from model.bundles.manifest import MANIFEST, Manifest, Training
-from model.drift.reference import FILE, reference_of
+from model.drift.reference import REFERENCE_FILE, reference_of
 from model.drift.window import WINDOW, WindowState, rows_of
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.messages.frames import Frames
@@ -35,7 +35,10 @@ def score_of(values: np.ndarray) -> np.ndarray:
 
 def manifest(created_us: int) -> bytes:
     """Of a bundle that holds no more than the drift asks for."""
-    training, files = Training("", 0, 0, [], []), {FILE: hashlib.sha256(REFERENCE).hexdigest()}
+    training, files = (
+        Training("", 0, 0, [], []),
+        {REFERENCE_FILE: hashlib.sha256(REFERENCE).hexdigest()},
+    )
     return msgspec.json.encode(
         Manifest("card", "", [], [], [], {}, training, {}, files, created_us)
     )
@@ -58,7 +61,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles")
     for name, content in MANIFESTS.items():
         (folder / name).mkdir()
-        (folder / name / FILE).write_bytes(REFERENCE)
+        (folder / name / REFERENCE_FILE).write_bytes(REFERENCE)
         (folder / name / MANIFEST).write_bytes(content)
     return folder
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.label import FIRST_SEEN, LabelStage
-from db.store import ScoredRow
+from db.decode import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.documents import Label, Verdict, decode_label, encode

@@ -84,7 +84,7 @@ def test_labels_move_scores_their_way(trained: Trained, stage: LearnStage) -> No
     state = folded(stage, batch(*[label(trained, 0, f"l{i}", fraud=True) for i in range(200)]))
     values = trained.values[:1]
     before, after = trained.bundle.score(values), trained.bundle.score(values, state.params)
-    assert after.parts[0, 1] > before.parts[0, 1]
+    assert after.detectors[0, 1] > before.detectors[0, 1]
     assert after.final[0] >= before.final[0]
 
 

@@ -109,7 +109,7 @@ def test_each_degraded_row_gets_a_revision_and_stays_as_it_is(
                 "score": whole.final[k],
                 "decision": DECISIONS[decided[k]],
                 "scores": dict(
-                    zip(trained.profile.models.names, whole.parts[k].tolist(), strict=True)
+                    zip(trained.profile.models.names, whole.detectors[k].tolist(), strict=True)
                 ),
             }
             assert row | {"revision": None} == before[i]

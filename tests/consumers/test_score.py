@@ -105,7 +105,7 @@ def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
     )
     expected = trained.bundle.score(trained.values[:2000])
     np.testing.assert_array_equal(frames.rows["score"], expected.final)
-    np.testing.assert_array_equal(frames.rows["scores"][:, :-1], expected.parts)
+    np.testing.assert_array_equal(frames.rows["scores"][:, :-1], expected.detectors)
     assert np.isnan(frames.rows["scores"][:, -1]).all()
     np.testing.assert_array_equal(frames.rows["features_offset"], batch.offsets)
     for name, value in {
@@ -365,7 +365,7 @@ def test_a_score_that_is_no_number_is_left_out_of_its_row(trained: Trained) -> N
 def test_contributions_add_up_without_a_detector_too(trained: Trained) -> None:
     values = trained.values[:200]
     scores = trained.bundle.score(values, without=["lightgbm"])
-    odds = trained.bundle.contributions(values, scores.parts).sum(axis=1)
+    odds = trained.bundle.contributions(values, scores.detectors).sum(axis=1)
     np.testing.assert_allclose(odds, np.log(scores.final / (1 - scores.final)), atol=1e-9)
 
 

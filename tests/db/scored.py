@@ -104,11 +104,11 @@ class Writer:
         """The next messages of one partition, through the stage into the database."""
         self.write_all({partition: list(messages)})
 
-    def write_all(self, messages: dict[int, list[bytes | None]]) -> None:
+    def write_all(self, by_partition: dict[int, list[bytes | None]]) -> None:
         """The next messages of several partitions, in one transaction."""
         results = [
-            _process(TopicPartition(TOPIC, partition), self.at(partition), part)
-            for partition, part in messages.items()
+            _process(TopicPartition(TOPIC, partition), self.at(partition), messages)
+            for partition, messages in by_partition.items()
         ]
         after = {batch.source: Position(batch.next_offset) for batch, _ in results}
         self.sink.write(results, after, self.consumer)
@@ -127,14 +127,23 @@ class Writer:
         return [dict(record.headers or [])["tidegate-reason"].decode() for record in self.dead()]
 
 
-def _process(source: TopicPartition, start: int, part: list[bytes | None]) -> tuple[Batch, Output]:
-    batch = batch_of(part, source=source, start=start)
+def _process(
+    source: TopicPartition, start: int, messages: list[bytes | None]
+) -> tuple[Batch, Output]:
+    batch = batch_of(messages, source=source, start=start)
     return batch, STAGE.process(STAGE.new_state(0, 1), batch)
 
 
-def batch_of(part: list[bytes | None], source: TopicPartition = SOURCE, start: int = 0) -> Batch:
+def batch_of(
+    messages: list[bytes | None], source: TopicPartition = SOURCE, start: int = 0
+) -> Batch:
     """Messages as a batch from offset `start` on."""
-    count = len(part)
+    count = len(messages)
     return Batch(
-        source, list(range(start, start + count)), [None] * count, part, [0] * count, [None] * count
+        source,
+        list(range(start, start + count)),
+        [None] * count,
+        messages,
+        [0] * count,
+        [None] * count,
     )

@@ -22,10 +22,10 @@ from tidegate.errors import Retry
 def server() -> Iterator[Postgres]:
     """A server that this test may stop."""
     folder = Path(tempfile.mkdtemp(prefix="tidegate-pg-"))
-    made = new_server(folder)
-    made.start()
-    yield made
-    made.stop()
+    server = new_server(folder)
+    server.start()
+    yield server
+    server.stop()
     shutil.rmtree(folder)
 
 

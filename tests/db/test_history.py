@@ -35,7 +35,7 @@ def test_rows_that_a_shadow_scored_too(writer: Writer, url: str, store: Store) -
     before.rows["models_offset"], before.rows["scores"][:, -1] = [4, 6], [0.9, np.nan]
     plain.rows["models_offset"], beside.rows["models_offset"] = 6, 6
     plain.rows["scores"][:, -1], beside.rows["scores"][:, -1] = np.nan, 0.625
-    writer.write(*(value for part in (before, plain, beside) for value in LAYOUT.pack(part)))
+    writer.write(*(value for batch in (before, plain, beside) for value in LAYOUT.pack(batch)))
     rows = read_shadowed(url, NAMES.hash, 4, 2)
     assert (rows.ids, rows.times.tolist(), rows.champion.tolist(), rows.shadow.tolist()) == (
         ["beside"],

@@ -14,14 +14,14 @@ BOUNDS = (0.001, 0.5, 1, 10)
 
 @given(st.lists(st.floats(-1, 20) | st.sampled_from(BOUNDS)))
 def test_it_agrees_with_prometheus_client(values: list[float]) -> None:
-    mine, theirs = CollectorRegistry(), CollectorRegistry()
-    batch = BatchHistogram("h", "told", BOUNDS, registry=mine)
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    batch = BatchHistogram("h", "told", BOUNDS, registry=ours)
     single = Histogram("h", "told", buckets=BOUNDS, registry=theirs)
     observe_many(batch, np.array(values[:3]))
     observe_many(batch, np.array(values[3:]))
     for value in values:
         single.observe(value)
-    assert _lines(mine) == _lines(theirs)
+    assert _lines(ours) == _lines(theirs)
 
 
 def _lines(registry: CollectorRegistry) -> list[str]:

@@ -55,9 +55,9 @@ def test_a_row_without_account_and_reasons(writer: Writer, store: Store) -> None
 
 
 def test_a_detector_without_a_score_was_left_out(writer: Writer, store: Store) -> None:
-    made = frames(["a"])
-    made.rows["scores"][:, :2] = [np.nan, 0.5]
-    writer.write(*LAYOUT.pack(made))
+    scored = frames(["a"])
+    scored.rows["scores"][:, :2] = [np.nan, 0.5]
+    writer.write(*LAYOUT.pack(scored))
     row = store.get("a")
     assert row is not None
     assert (row["degraded"], row["scores"]) == (["trees"], {"trees": None, "online": 0.5})
@@ -73,13 +73,13 @@ def test_rows_that_lack_a_score_are_found_whatever_the_others_are(writer: Writer
         "f": (0.5, 1e-300),
         "g": (-np.nan, 1.0),
     }
-    made = frames(list(scores))
-    made.rows["scores"][:, :2] = list(scores.values())
-    writer.write(*LAYOUT.pack(made))
+    scored = frames(list(scores))
+    scored.rows["scores"][:, :2] = list(scores.values())
+    writer.write(*LAYOUT.pack(scored))
     write_revisions(url, [Revision("g", 1, 0.5, "approve", b"")])
-    found = read_degraded(url, NAMES.hash, 2)
-    assert [row.transaction_id for row in found] == ["b", "d", "e"]
-    assert found[0].features == np.array([1.5, np.nan], "<f8").tobytes()
+    degraded = read_degraded(url, NAMES.hash, 2)
+    assert [row.transaction_id for row in degraded] == ["b", "d", "e"]
+    assert degraded[0].features == np.array([1.5, np.nan], "<f8").tobytes()
     assert read_degraded(url, "ffff0000", 2) == []
 
 
@@ -113,27 +113,6 @@ def test_a_look_up_of_many(writer: Writer, store: Store) -> None:
     ids = [f"t{i}" for i in range(2_500)]
     writer.write(*values(ids))
     assert store.lookup(ids).keys() == store.existing([*ids, "missing"]) == set(ids)
-
-
-def test_decisions_of_one_profile_by_event_time(
-    writer: Writer, store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("db.store._PART", 2)
-    assert list(store.decided("abcd1234", 1)) == []
-    day_us = 86_400_000_000
-    writer.write(
-        *values(["old"], event_us=day_us),
-        *values(["a", "b", "c"], event_us=2 * day_us),
-        *values(["late"], event_us=day_us + 1, decision=2),
-    )
-    assert list(store.decided("abcd1234", 1)) == [
-        ("a", 2 * day_us, "approve"),
-        ("b", 2 * day_us, "approve"),
-        ("c", 2 * day_us, "approve"),
-        ("late", day_us + 1, "block"),
-    ]
-    assert len(list(store.decided("abcd1234", 2))) == 5
-    assert list(store.decided("ffff0000", 9)) == []
 
 
 def test_filters(writer: Writer, store: Store) -> None:

@@ -73,13 +73,11 @@ def test_rows_and_verdicts_of_the_database_make_a_better_champion(
 ) -> None:
     mixed = history.assign(label=np.random.default_rng(1).permutation(history["label"]))
     mixed.to_parquet(tmp_path / "mixed.parquet")
-    assert (
-        pipeline.run(
-            "train", "--history", str(tmp_path / "mixed.parquet"), "--promote", timeout=300
-        ).returncode
-        == 0
+    done = pipeline.run(
+        "train", "--history", str(tmp_path / "mixed.parquet"), "--json", timeout=300
     )
-    poor = champion(pipeline)
+    poor = json.loads(done.stdout)["bundle"]
+    assert pipeline.run("models", "promote", poor).returncode == 0
     history.drop(columns="label").to_parquet(tmp_path / "rows.parquet")
     assert pipeline.run("send", str(tmp_path / "rows.parquet"), timeout=300).returncode == 0
     verdicts = [

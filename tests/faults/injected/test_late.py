@@ -92,7 +92,7 @@ def test_its_row_says_so_and_a_rescore_is_a_revision(bench: Limited, gate: Gate)
         assert again.pop("revision") == {
             "score": whole.final[0],
             "decision": DECISIONS[bench.bundle.decide(whole.final, np.array([100]))[0]],
-            "scores": dict(zip(PROFILE.models.names, whole.parts[0].tolist(), strict=True)),
+            "scores": dict(zip(PROFILE.models.names, whole.detectors[0].tolist(), strict=True)),
         }
         assert again | {"revision": None} == row
     store.close()

@@ -20,7 +20,7 @@ import tidegate.stream.runner
 from cli.running.stages import run_stage
 from model.bundles.promotion import TOPIC, model_message
 from model.detectors.online import Online
-from model.learning.learner import Given, Learner
+from model.learning.learner import LabelRecord, Learner
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
@@ -41,7 +41,7 @@ def _compile() -> None:
     learner.load_state(learner.new_state().arrays())
     learner.fold(
         learner.new_state(),
-        [Given(0, "l", "t", "test", True, 0), Given(1, "m", "t", "test", False, 0)],
+        [LabelRecord(0, "l", "t", "test", True, 0), LabelRecord(1, "m", "t", "test", False, 0)],
         x,
     )
 

@@ -13,7 +13,7 @@ import pytest
 
 from consumers.learn import LearnStage
 from model.bundles.promotion import TOPIC, model_message
-from model.bundles.published import label_history, read_part
+from model.bundles.published import label_history, read_partition
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tests.faults.kill9.learner import LABELS, Verdicts, Watch, kill, start
 from tidegate.broker.records import Batch
@@ -39,14 +39,14 @@ def published(cluster: Cluster) -> list[OnlineWeights]:
     """All weights there are, oldest first; the topic is not compacted so soon."""
     return [
         message
-        for batch in read_part(cluster.broker, TOPIC, 0)
+        for batch in read_partition(cluster.broker, TOPIC, 0)
         for message in map(model_message, batch.values)
         if isinstance(message, OnlineWeights)
     ]
 
 
 def end(cluster: Cluster) -> int:
-    batches = list(read_part(cluster.broker, LABELS, 0))
+    batches = list(read_partition(cluster.broker, LABELS, 0))
     return batches[-1].next_offset if batches else 0
 
 
@@ -87,7 +87,7 @@ def check(cluster: Cluster, weights: list[OnlineWeights], last: int) -> None:
     state, done = stage.new_state(0, 1), 0
     for message in weights:
         assert message.labels > done, "no label is learnt twice"
-        for batch in read_part(cluster.broker, LABELS, done, message.labels):
+        for batch in read_partition(cluster.broker, LABELS, done, message.labels):
             fold(stage, state, batch)
         done = message.labels
         assert message.weights == state.params.astype("<f8").tobytes()

@@ -21,10 +21,10 @@ from tidegate.profile import load_profile
 
 
 def test_training_finds_fraud_far_better_than_chance(trained: Trained) -> None:
-    found = trained.bundle.manifest.metrics
-    assert found["average_precision"] > 20 * found["base_rate"]
-    assert found["auc"] > 0.85
-    assert 0 < found["review_share"] < 0.05
+    metrics = trained.bundle.manifest.metrics
+    assert metrics["average_precision"] > 20 * metrics["base_rate"]
+    assert metrics["auc"] > 0.85
+    assert 0 < metrics["review_share"] < 0.05
 
 
 def test_the_final_score_is_a_probability(trained: Trained) -> None:
@@ -85,8 +85,8 @@ def test_other_weights_change_the_online_part_only(trained: Trained) -> None:
     assert trained.bundle.online is not None
     values, weights = trained.values[:100], trained.bundle.online.params + 0.1
     before, after = trained.bundle.score(values), trained.bundle.score(values, weights)
-    np.testing.assert_array_equal(before.parts[:, 0], after.parts[:, 0])
-    assert (before.parts[:, 1] != after.parts[:, 1]).all()
+    np.testing.assert_array_equal(before.detectors[:, 0], after.detectors[:, 0])
+    assert (before.detectors[:, 1] != after.detectors[:, 1]).all()
 
 
 def test_contributions_add_up_to_the_final_score(trained: Trained) -> None:
@@ -99,16 +99,16 @@ def test_contributions_add_up_to_the_final_score(trained: Trained) -> None:
 
 def test_reasons_name_what_raised_the_score(trained: Trained) -> None:
     worst = np.argsort(-trained.bundle.score(trained.values).final)[:20]
-    for said in reasons(
+    for row_reasons in reasons(
         trained.bundle, trained.profile, trained.values[worst], np.zeros(20, np.int64)
     ):
-        assert 1 <= len(said) <= 5
-        shares = [reason.contribution for reason in said]
+        assert 1 <= len(row_reasons) <= 5
+        shares = [reason.contribution for reason in row_reasons]
         assert shares == sorted(shares, reverse=True)
         assert min(shares) > 0
         assert all(
             reason.feature in trained.profile.features and reason.feature in reason.text
-            for reason in said
+            for reason in row_reasons
         )
 
 
@@ -116,11 +116,11 @@ def test_what_would_let_it_pass_lets_it_pass(trained: Trained) -> None:
     bundle, names = trained.bundle, trained.profile.values
     flagged = np.flatnonzero(bundle.score(trained.values).final >= 0.5)[:200]
     amounts = np.zeros(len(flagged), np.int64)
-    found = 0
-    for i, said in zip(
+    passing = 0
+    for i, row_reasons in zip(
         flagged, reasons(bundle, trained.profile, trained.values[flagged], amounts), strict=True
     ):
-        for reason in said:
+        for reason in row_reasons:
             limits = [
                 limit for limit in (reason.pass_at_most, reason.pass_at_least) if limit is not None
             ]
@@ -132,27 +132,27 @@ def test_what_would_let_it_pass_lets_it_pass(trained: Trained) -> None:
                     f"were at {'most' if reason.pass_at_most is not None else 'least'} {limit:.15g}"
                     in reason.text
                 )
-                found += 1
-    assert found > len(flagged) / 4
+                passing += 1
+    assert passing > len(flagged) / 4
 
 
 def test_categories_are_told_by_name_and_have_no_limit(trained: Trained) -> None:
     worst = np.argsort(-trained.bundle.score(trained.values).final)[:300]
-    said = [
+    flat = [
         reason
-        for part in reasons(
+        for row_reasons in reasons(
             trained.bundle, trained.profile, trained.values[worst], np.zeros(300, np.int64)
         )
-        for reason in part
+        for reason in row_reasons
         if reason.feature == "merchant_type"
     ]
     kinds = trained.profile.fields["merchant_type"].values
-    assert said
+    assert flat
     assert all(
         reason.text.startswith(f"merchant_type = {kinds[int(reason.value or 0)]} ")
-        for reason in said
+        for reason in flat
     )
-    assert all(reason.pass_at_most is reason.pass_at_least is None for reason in said)
+    assert all(reason.pass_at_most is reason.pass_at_least is None for reason in flat)
 
 
 def copied(bundle: Bundle, folder: Path) -> Path:

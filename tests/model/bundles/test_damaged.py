@@ -58,7 +58,7 @@ def test_all_of_them_load_and_score(everything: Trained, bundle: Path) -> None:
     values = everything.values[:500]
     again = Bundle.load(bundle)
     np.testing.assert_array_equal(again.score(values).final, everything.bundle.score(values).final)
-    assert [part.name for part in again.detectors] == everything.profile.models.names
+    assert [detector.name for detector in again.detectors] == everything.profile.models.names
     assert set(everything.profile.models.names) == set(known())
 
 
@@ -76,9 +76,9 @@ def test_a_flipped_bit_is_a_wrong_hash(bundle: Path, name: str) -> None:
 def test_pickles_are_never_loaded(
     bundle: Path, tmp_path: Path, name: str, dump: Callable[[object, IO[bytes]], object]
 ) -> None:
-    mark, made = tmp_path / "harm", io.BytesIO()
-    dump(Harm(mark), made)
-    content = made.getvalue()
+    mark, pickled = tmp_path / "harm", io.BytesIO()
+    dump(Harm(mark), pickled)
+    content = pickled.getvalue()
     with pytest.raises(ConfigError, match="fetch the bundle again"):
         Bundle.load(sealed(bundle, name, content))
     assert not mark.exists()

@@ -17,9 +17,9 @@ def test_the_newest_promotion_of_the_profile_is_the_champion() -> None:
     assert current_champion(log, "aaaa") is None
     for bundle, profile in (("one", "aaaa"), ("two", "aaaa"), ("three", "bbbb")):
         promote(log, bundle, profile, by="test")
-    found = current_champion(log, "aaaa")
-    assert found is not None
-    assert (found.champion.bundle, found.champion.by, found.offset) == ("two", "test", 1)
+    current = current_champion(log, "aaaa")
+    assert current is not None
+    assert (current.champion.bundle, current.champion.by, current.offset) == ("two", "test", 1)
 
 
 def test_a_promotion_names_the_champion_before_it_and_is_made_once() -> None:
@@ -39,9 +39,9 @@ def test_what_is_no_promotion_is_passed_over() -> None:
     for value in (None, b"{", encode(OnlineWeights("one", 1, b"", 1, 1))):
         producer.produce("models", online_key("one"), value, lambda _fault: None)
     producer.flush(1.0)
-    found = current_champion(log, "aaaa")
-    assert found is not None
-    assert found.champion.bundle == "one"
+    current = current_champion(log, "aaaa")
+    assert current is not None
+    assert current.champion.bundle == "one"
 
 
 def test_without_the_topic_it_says_so() -> None:

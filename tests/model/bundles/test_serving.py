@@ -57,11 +57,12 @@ def scorer(everything: Trained) -> dict[str, float]:
         str(everything.bundle.path.parent),
         everything.bundle.hash,
     ]
-    found = [
+    outputs = [
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(3)
     ]
     return min(
-        (dict(json.loads(text)) for text in found[1:]), key=lambda one: float(one["seconds"])
+        (dict(json.loads(text)) for text in outputs[1:]),
+        key=lambda output: float(output["seconds"]),
     )
 
 

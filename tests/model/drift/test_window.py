@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.drift.reference import Grid, reference_of
-from model.drift.window import Rows, WindowState, fold, reached, rows_of
+from model.drift.window import ScoredColumns, WindowState, fold, reached, rows_of
 from tidegate.errors import ConfigError
 
 CHANCE = np.random.default_rng(3)
@@ -21,18 +21,20 @@ GRID = Grid([REFERENCE.features["a"], REFERENCE.score])
 BUNDLES = (b"old", b"new")
 
 
-def rows(parts: list[tuple[int, int]]) -> Rows:
+def rows(steps: list[tuple[int, int]]) -> ScoredColumns:
     """A log of rows: how far each lies behind the one before, and by which bundle."""
-    gaps, bundles = zip(*parts, strict=True)
-    x = np.random.default_rng(len(parts)).normal(size=(len(parts), 2))
-    return Rows(np.cumsum(gaps), np.array([BUNDLES[one] for one in bundles], "S16"), x)
+    gaps, bundles = zip(*steps, strict=True)
+    x = np.random.default_rng(len(steps)).normal(size=(len(steps), 2))
+    return ScoredColumns(
+        np.cumsum(gaps), np.array([BUNDLES[bundle] for bundle in bundles], "S16"), x
+    )
 
 
-def cut(log: Rows, start: int, stop: int) -> Rows:
-    return Rows(*(column[start:stop] for column in log))
+def cut(log: ScoredColumns, start: int, stop: int) -> ScoredColumns:
+    return ScoredColumns(*(column[start:stop] for column in log))
 
 
-def folded(log: Rows, *cuts: int) -> WindowState:
+def folded(log: ScoredColumns, *cuts: int) -> WindowState:
     """The state after the log in batches."""
     state = WindowState(2)
     for start, stop in zip([0, *cuts], [*cuts, len(log.offsets)], strict=True):
@@ -48,20 +50,20 @@ LOGS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 1)), min_size=1, max
 
 @given(LOGS, st.data())
 def test_it_is_one_fold_however_the_log_is_cut(
-    parts: list[tuple[int, int]], data: st.DataObject
+    steps: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    log = rows(parts)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(parts)), max_size=5)))
-    assert folded(log, *cuts).digest() == folded(log, *range(1, len(parts))).digest()
+    log = rows(steps)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(steps)), max_size=5)))
+    assert folded(log, *cuts).digest() == folded(log, *range(1, len(steps))).digest()
 
 
 @given(LOGS)
-def test_only_the_last_two_blocks_count(parts: list[tuple[int, int]]) -> None:
-    log = rows(parts)
+def test_only_the_last_two_blocks_count(steps: list[tuple[int, int]]) -> None:
+    log = rows(steps)
     first = int(np.searchsorted(log.offsets, log.offsets[-1] + 1 - 2 * BLOCK))
     needed = reached(log.offsets, BLOCK)
     assert needed >= first
-    for short in (cut(log, first, len(parts)), cut(log, needed, len(parts))):
+    for short in (cut(log, first, len(steps)), cut(log, needed, len(steps))):
         assert folded(short).digest() == folded(log).digest()
 
 

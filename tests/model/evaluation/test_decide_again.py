@@ -36,8 +36,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "KAFKA": "127.0.0.1:1",
     }.items():
         monkeypatch.setenv(f"TIDEGATE_{name}", value)
-    folder, found = card_bundle()
-    return str(folder / found.hash)
+    folder, bundle = card_bundle()
+    return str(folder / bundle.hash)
 
 
 def test_a_report_of_a_file_without_a_kafka(
@@ -48,38 +48,38 @@ def test_a_report_of_a_file_without_a_kafka(
         "champion": bundle,
         "data": file,
         "thresholds": "review=0.05,block=0.1",
-        "report": tmp_path / "made" / "report",
+        "report": tmp_path / "new" / "report",
     }
     backtest(**options)  # type: ignore[arg-type] # by name
-    said = capsys.readouterr().out
-    assert "4,000 of 4,000 transactions decided" in said
-    assert "report.html" in said
-    assert sorted(path.name for path in (tmp_path / "made" / "report").iterdir()) == [
+    printed = capsys.readouterr().out
+    assert "4,000 of 4,000 transactions decided" in printed
+    assert "report.html" in printed
+    assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == [
         "calibration.png",
         "precision-recall.png",
         "report.html",
         "report.json",
         "roc.png",
     ]
-    for plot in (tmp_path / "made" / "report").glob("*.png"):
+    for plot in (tmp_path / "new" / "report").glob("*.png"):
         assert plot.read_bytes().startswith(b"\x89PNG\r\n")
-    found = json.loads((tmp_path / "made" / "report" / "report.json").read_text())
-    assert found["candidate"]["thresholds"] == {"review": 0.05, "block": 0.1}
-    assert found["candidate"]["metrics"] == found["champion"]["metrics"]
-    counts = found["disagreements"]["counts"]
+    report = json.loads((tmp_path / "new" / "report" / "report.json").read_text())
+    assert report["candidate"]["thresholds"] == {"review": 0.05, "block": 0.1}
+    assert report["candidate"]["metrics"] == report["champion"]["metrics"]
+    counts = report["disagreements"]["counts"]
     assert counts["approve"]["review"] + counts["approve"]["block"] > 0
-    assert sum(sum(line.values()) for line in counts.values()) == found["rows"] == 4000
-    check_page((tmp_path / "made" / "report" / "report.html").read_text(), found)
+    assert sum(sum(line.values()) for line in counts.values()) == report["rows"] == 4000
+    check_page((tmp_path / "new" / "report" / "report.html").read_text(), report)
 
 
-def check_page(page: str, found: dict[str, object]) -> None:
+def check_page(page: str, report: dict[str, object]) -> None:
     """It needs nothing from elsewhere, and what others wrote is text."""
     assert EVIL not in page
     assert "&lt;script&gt;" in page
     assert page.count("data:image/png;base64,") == 3
     assert not re.search(r"(src|href)=\"(?!data:)", page)
     assert "multiplies the odds" in page
-    assert str(found["profile"]) in page
+    assert str(report["profile"]) in page
 
 
 def test_json_for_scripts(
@@ -94,14 +94,14 @@ def test_json_for_scripts(
         since="2025-01-05",
         until="2025-01-08",
     )
-    found = json.loads(capsys.readouterr().out)
-    assert found == json.loads((tmp_path / "report.json").read_text())
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((tmp_path / "report.json").read_text())
     days = {
-        pd.Timestamp(found[name], unit="us").date().isoformat() for name in ("from_us", "to_us")
+        pd.Timestamp(report[name], unit="us").date().isoformat() for name in ("from_us", "to_us")
     }
     assert days == {"2025-01-05", "2025-01-07"}
-    assert found["disagreements"]["rows"] == 0
-    assert found["read"] == 4000
+    assert report["disagreements"]["rows"] == 0
+    assert report["read"] == 4000
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_json_for_scripts(
 def test_what_cannot_be_done_is_named(
     bundle: str, file: Path, tmp_path: Path, options: dict[str, object], message: str
 ) -> None:
-    given = {
+    options = {
         "bundle": bundle,
         "champion": bundle,
         "data": file,
         "report": tmp_path / "report",
     } | options
     with pytest.raises((ConfigError, Retry), match=message):
-        backtest(**given)  # type: ignore[arg-type] # by name
+        backtest(**options)  # type: ignore[arg-type] # by name
     assert not (tmp_path / "report").exists()
 
 

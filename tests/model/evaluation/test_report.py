@@ -7,9 +7,10 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from model.evaluation.decide_again import Cases, Side
+from model.evaluation.decide_again import Cases, DecidedCases
+from model.evaluation.judged import judged
 from model.evaluation.metrics import calibration, curves, thinned
-from model.evaluation.report import Report, compare, figures, judged
+from model.evaluation.report import BacktestReport, compare, figures
 from model.history.fold import Log
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
@@ -22,14 +23,14 @@ SCORES = np.round(np.clip(0.3 * (LABELS == 1) + CHANCE.beta(1, 4, N), 0, 1), 3)
 OTHER = np.round(np.clip(SCORES + CHANCE.normal(0, 0.1, N), 0, 1), 3)
 
 
-def side(name: str, scores: np.ndarray, **changes: object) -> Side:
+def decided(name: str, scores: np.ndarray, **changes: object) -> DecidedCases:
     decisions = (scores >= 0.4).astype(np.uint8) + (scores >= 0.7)
-    return Side(
+    return DecidedCases(
         name,
         {"review": 0.4, "block": 0.7},
         scores,
         decisions,  # type: ignore[arg-type] # by name
-        lambda at: [[f"{name} says so of row {row}"] for row in at],
+        lambda rows: [[f"{name} says so of row {row}"] for row in rows],
         **changes,
     )
 
@@ -52,14 +53,14 @@ Y, S = FRAUD[KNOWN], SCORES[KNOWN]
 
 
 def test_curves_are_those_of_scikit_learn() -> None:
-    found = curves(S, Y)
+    result = curves(S, Y)
     precision, recall, scores = sk.precision_recall_curve(Y, S)
-    np.testing.assert_allclose(found.scores, scores[::-1])
-    np.testing.assert_allclose(found.precision, precision[-2::-1])
-    np.testing.assert_allclose(found.recall, recall[-2::-1])
+    np.testing.assert_allclose(result.scores, scores[::-1])
+    np.testing.assert_allclose(result.precision, precision[-2::-1])
+    np.testing.assert_allclose(result.recall, recall[-2::-1])
     false, true, _ = sk.roc_curve(Y, S, drop_intermediate=False)
     np.testing.assert_allclose(
-        np.c_[found.false_positive_rate, found.recall], np.c_[false, true][1:]
+        np.c_[result.false_positive_rate, result.recall], np.c_[false, true][1:]
     )
 
 
@@ -72,114 +73,124 @@ def test_thin_curves_keep_their_ends_and_their_shape() -> None:
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
-    found = figures(side("one", SCORES), judged(CARD, cases()), 5)
-    assert found.metrics["average_precision"] == pytest.approx(sk.average_precision_score(Y, S))
-    assert found.metrics["auc"] == pytest.approx(sk.roc_auc_score(Y, S))
-    assert found.metrics["brier"] == pytest.approx(sk.brier_score_loss(Y, S))
-    for one, least in ((found.at_review, 0.4), (found.at_block, 0.7)):
+    result = figures(decided("one", SCORES), judged(CARD, cases()), 5)
+    assert result.metrics["average_precision"] == pytest.approx(sk.average_precision_score(Y, S))
+    assert result.metrics["auc"] == pytest.approx(sk.roc_auc_score(Y, S))
+    assert result.metrics["brier"] == pytest.approx(sk.brier_score_loss(Y, S))
+    for confusion, least in ((result.at_review, 0.4), (result.at_block, 0.7)):
         (tn, fp), (fn, tp) = sk.confusion_matrix(Y, least <= S)
         assert (
-            one.flagged_frauds,
-            one.flagged_legitimate,
-            one.passed_frauds,
-            one.passed_legitimate,
+            confusion.flagged_frauds,
+            confusion.flagged_legitimate,
+            confusion.passed_frauds,
+            confusion.passed_legitimate,
         ) == (tp, fp, fn, tn)
-        assert one.precision == pytest.approx(sk.precision_score(Y, least <= S))
-        assert one.recall == pytest.approx(sk.recall_score(Y, least <= S))
+        assert confusion.precision == pytest.approx(sk.precision_score(Y, least <= S))
+        assert confusion.recall == pytest.approx(sk.recall_score(Y, least <= S))
 
 
 def test_calibration_is_that_of_scikit_learn() -> None:
     off_the_edges = np.clip(S + 1e-6, 0, 0.999)
     frauds, score = calibration_curve(Y, off_the_edges, n_bins=10)
     np.testing.assert_allclose(
-        [(one.frauds, one.score) for one in calibration(off_the_edges, Y)], np.c_[frauds, score]
+        [(tenth.frauds, tenth.score) for tenth in calibration(off_the_edges, Y)],
+        np.c_[frauds, score],
     )
 
 
 def test_money_customers_and_reviews_are_counted() -> None:
-    found = figures(side("one", SCORES), judged(CARD, cases()), 5)
+    result = figures(decided("one", SCORES), judged(CARD, cases()), 5)
     amounts = np.arange(N) / 10
-    assert found.money is not None
-    assert found.money.saved == pytest.approx(amounts[FRAUD & (SCORES >= 0.4)].sum())
-    assert found.money.lost == pytest.approx(amounts[FRAUD & (SCORES < 0.4)].sum())
+    assert result.money is not None
+    assert result.money.saved == pytest.approx(amounts[FRAUD & (SCORES >= 0.4)].sum())
+    assert result.money.lost == pytest.approx(amounts[FRAUD & (SCORES < 0.4)].sum())
     blocked = np.flatnonzero((LABELS == 0) & (SCORES >= 0.7))
-    assert found.money.turned_away == pytest.approx(amounts[blocked].sum())
-    assert (found.good_customers_blocked, found.good_transactions_blocked) == (
+    assert result.money.turned_away == pytest.approx(amounts[blocked].sum())
+    assert (result.good_customers_blocked, result.good_transactions_blocked) == (
         len(set(blocked % 37)),
         len(blocked),
     )
-    assert found.good_customers_blocked < found.good_transactions_blocked
+    assert result.good_customers_blocked < result.good_transactions_blocked
     top = np.concatenate(
         [
             day * 200 + np.argsort(-SCORES[day * 200 : day * 200 + 200], kind="stable")[:5]
             for day in range(N // 200)
         ]
     )
-    assert (found.reviews.reviewed, found.reviews.frauds) == (len(top), FRAUD[top].sum())
-    assert found.reviews.recall == pytest.approx(FRAUD[top].sum() / FRAUD.sum())
-    assert found.decisions == {
+    assert (result.reviews.reviewed, result.reviews.frauds) == (len(top), FRAUD[top].sum())
+    assert result.reviews.recall == pytest.approx(FRAUD[top].sum() / FRAUD.sum())
+    assert result.decisions == {
         "approve": (SCORES < 0.4).sum(),
         "review": ((SCORES >= 0.4) & (SCORES < 0.7)).sum(),
         "block": (SCORES >= 0.7).sum(),
     }
 
 
-def report(labels: np.ndarray = LABELS, start: int = 0) -> Report:
-    sides = side("champion", SCORES[start:]), side("candidate", OTHER[start:])
-    return compare(CARD, cases(labels, start), *sides, 5)
+def report(labels: np.ndarray = LABELS, start: int = 0) -> BacktestReport:
+    both = decided("champion", SCORES[start:]), decided("challenger", OTHER[start:])
+    return compare(CARD, cases(labels, start), *both, 5)
 
 
 def test_disagreements_are_counted_and_shown() -> None:
-    found = report(start=1000)
-    before, after = side("", SCORES[1000:]).decisions, side("", OTHER[1000:]).decisions
+    result = report(start=1000)
+    before, after = decided("", SCORES[1000:]).decisions, decided("", OTHER[1000:]).decisions
     table = sk.confusion_matrix(before, after)
-    assert [list(line.values()) for line in found.disagreements.counts.values()] == table.tolist()
-    assert found.disagreements.rows == (before != after).sum()
-    assert len(found.disagreements.examples) == 10
-    gaps = [abs(one.champion.score - one.candidate.score) for one in found.disagreements.examples]
+    assert [list(line.values()) for line in result.disagreements.counts.values()] == table.tolist()
+    assert result.disagreements.rows == (before != after).sum()
+    assert len(result.disagreements.examples) == 10
+    gaps = [
+        abs(example.champion.score - example.challenger.score)
+        for example in result.disagreements.examples
+    ]
     assert gaps == sorted(gaps, reverse=True)
-    for one in found.disagreements.examples:
-        row = int(one.transaction_id[1:])
-        assert (row >= 1000, one.amount, one.account) == (True, row / 10, f"u{row % 37}")
-        assert (one.champion.score, one.candidate.score) == (SCORES[row], OTHER[row])
-        assert one.fraud is {-1: None, 0: False, 1: True}[LABELS[row]]
-        flagged = one.candidate.decision != "approve"
-        assert one.candidate.reasons == ([f"candidate says so of row {row}"] if flagged else [])
+    for example in result.disagreements.examples:
+        row = int(example.transaction_id[1:])
+        assert (row >= 1000, example.amount, example.account) == (True, row / 10, f"u{row % 37}")
+        assert (example.champion.score, example.challenger.score) == (SCORES[row], OTHER[row])
+        assert example.fraud is {-1: None, 0: False, 1: True}[LABELS[row]]
+        flagged = example.challenger.decision != "approve"
+        assert example.challenger.reasons == (
+            [f"challenger says so of row {row}"] if flagged else []
+        )
 
 
 def test_without_verdicts_only_decisions_are_compared() -> None:
-    found = report(np.full(N, -1, np.int8))
+    result = report(np.full(N, -1, np.int8))
     assert (
-        found.verdicts,
-        found.candidate.metrics,
-        found.candidate.curves,
-        found.candidate.calibration,
+        result.verdicts,
+        result.challenger.metrics,
+        result.challenger.curves,
+        result.challenger.calibration,
     ) == (0, {}, {}, [])
-    assert found.candidate.at_review.precision is found.candidate.reviews.recall is None
-    assert found.disagreements.rows > 0
-    assert "no verdict" in found.warnings[0]
+    assert result.challenger.at_review.precision is result.challenger.reviews.recall is None
+    assert result.disagreements.rows > 0
+    assert "no verdict" in result.warnings[0]
 
 
 def test_what_is_doubtful_is_said() -> None:
-    failing = side(
-        "candidate", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")}
+    failing = decided(
+        "challenger", OTHER, seen=12, calibrated=False, failures={"trees": ValueError("broken")}
     )
-    found = compare(CARD, cases(), side("champion", SCORES), failing, 5)
+    result = compare(CARD, cases(), decided("champion", SCORES), failing, 5)
     assert [
         words in warning
         for words, warning in zip(
-            ("12 of these", "trees, which failed: broken"), found.warnings, strict=True
+            ("12 of these", "trees, which failed: broken"), result.warnings, strict=True
         )
     ] == [True, True]
-    assert found.candidate.calibration == []
-    assert "brier" not in found.candidate.metrics
+    assert result.challenger.calibration == []
+    assert "brier" not in result.challenger.metrics
 
 
 def test_a_profile_without_money_or_accounts() -> None:
     vector = load_profile("vector")
-    found = compare(
-        vector, cases()._replace(accounts=[]), side("champion", SCORES), side("candidate", OTHER), 5
+    result = compare(
+        vector,
+        cases()._replace(accounts=[]),
+        decided("champion", SCORES),
+        decided("challenger", OTHER),
+        5,
     )
-    assert found.candidate.money is None
-    assert found.candidate.good_customers_blocked == found.candidate.good_transactions_blocked
-    assert found.disagreements.examples[0].amount is None
+    assert result.challenger.money is None
+    assert result.challenger.good_customers_blocked == result.challenger.good_transactions_blocked
+    assert result.disagreements.examples[0].amount is None

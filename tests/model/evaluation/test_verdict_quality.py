@@ -13,6 +13,7 @@ from model.evaluation.verdict_quality import (
     UNKNOWN,
     Decided,
     by_age,
+    decided_rows,
     in_sample,
     recall,
 )
@@ -61,20 +62,20 @@ def test_an_age_belongs_to_the_line_that_it_has_reached() -> None:
 def test_what_the_sample_missed_stands_for_all_that_was_approved() -> None:
     flagged = [1] * 10 + [0] * 1000
     verdict = [FRAUD] * 8 + [LEGITIMATE] * 2 + [FRAUD] + [LEGITIMATE] * 99 + [UNKNOWN] * 900
-    found = recall(decided([9] * 1010, flagged, verdict, sampled=[0] * 10 + [1] * 100 + [0] * 900))
-    assert found is not None
-    assert found.estimate == pytest.approx(8 / (8 + 1000 / 100))
-    assert found.low < found.estimate < found.high
-    assert (found.sampled, found.reviewed) == (100, 100)
+    result = recall(decided([9] * 1010, flagged, verdict, sampled=[0] * 10 + [1] * 100 + [0] * 900))
+    assert result is not None
+    assert result.estimate == pytest.approx(8 / (8 + 1000 / 100))
+    assert result.low < result.estimate < result.high
+    assert (result.sampled, result.reviewed) == (100, 100)
 
 
 def test_complaints_outside_the_sample_do_not_pose_as_it() -> None:
     verdict = [FRAUD] * 4 + [LEGITIMATE] * 100 + [FRAUD] * 50
-    found = recall(
+    result = recall(
         decided([9] * 154, [1] * 4 + [0] * 150, verdict, sampled=[0] * 4 + [1] * 100 + [0] * 50)
     )
-    assert found is not None
-    assert (found.estimate, found.high) == (1.0, 1.0)
+    assert result is not None
+    assert (result.estimate, result.high) == (1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,27 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         verdict = np.where(
             sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN
         ).astype(np.int8)
-        found = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
-        assert found is not None
-        held += found.low <= (fraud & flagged).sum() / fraud.sum() <= found.high
+        result = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
+        assert result is not None
+        held += result.low <= (fraud & flagged).sum() / fraud.sum() <= result.high
     assert 182 <= held <= 199
+
+
+def test_rows_get_the_verdicts_and_the_age_that_they_have() -> None:
+    day_us = 86_400_000_000
+    rows = decided_rows(
+        ["a", "b", "c"],
+        np.array([0, day_us, 3 * day_us]),
+        np.array([True, False, False]),
+        {"a": True, "c": False, "another": True},
+        1.0,
+    )
+    assert rows.days.tolist() == [3.0, 2.0, 0.0]
+    assert rows.verdict.tolist() == [FRAUD, UNKNOWN, LEGITIMATE]
+    assert rows.sampled.all()
+
+
+def test_nothing_decided_gives_no_line_and_no_recall() -> None:
+    nothing = decided_rows([], np.zeros(0, np.int64), np.zeros(0, np.bool_), {}, 0.1)
+    assert by_age(nothing) == []
+    assert recall(nothing) is None

@@ -15,7 +15,7 @@ from model.detectors.base import Array
 from model.detectors.online import Online
 from model.learning.adwin import Adwin
 from model.learning.guards import Contest, Quota
-from model.learning.learner import Given, Learner, LearnState
+from model.learning.learner import LabelRecord, Learner, LearnState
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
@@ -32,26 +32,30 @@ def rows(online: Online) -> Array:
     return columns(data(400, 7)[0], online)
 
 
-def said(at: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0) -> Given:
-    return Given(at, label or f"l{at}{fraud}", f"t{at}", source, fraud, time_ms)
+def label_at(
+    number: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0
+) -> LabelRecord:
+    return LabelRecord(number, label or f"l{number}{fraud}", f"t{number}", source, fraud, time_ms)
 
 
 def folded(
-    online: Online, rows: Array, given: list[Given], **options: int
+    online: Online, rows: Array, labels: list[LabelRecord], **options: int
 ) -> tuple[LearnState, Counter[str]]:
     learner = Learner(online, options)
     state = learner.new_state()
-    at = [int(one.transaction_id[1:]) for one in given]
-    return state, Counter(learner.fold(state, given, np.ascontiguousarray(rows[at])))
+    numbers = [int(label.transaction_id[1:]) for label in labels]
+    return state, Counter(learner.fold(state, labels, np.ascontiguousarray(rows[numbers])))
 
 
 def test_a_correction_takes_back_what_the_label_before_it_added(
     online: Online, rows: Array
 ) -> None:
-    others = [said(at, at % 3 == 0) for at in range(10, 60)]
-    corrected, outcomes = folded(online, rows, [said(1, fraud=True), said(1, fraud=False), *others])
-    never, _ = folded(online, rows, [said(1, fraud=False), *others])
-    wrong, _ = folded(online, rows, [said(1, fraud=True), *others])
+    others = [label_at(number, number % 3 == 0) for number in range(10, 60)]
+    corrected, outcomes = folded(
+        online, rows, [label_at(1, fraud=True), label_at(1, fraud=False), *others]
+    )
+    never, _ = folded(online, rows, [label_at(1, fraud=False), *others])
+    wrong, _ = folded(online, rows, [label_at(1, fraud=True), *others])
     assert outcomes == {"learnt": 51, "corrected": 1}
     off = np.abs(corrected.params - never.params).max()
     assert off < 1e-6 < np.abs(wrong.params - never.params).max()
@@ -59,19 +63,21 @@ def test_a_correction_takes_back_what_the_label_before_it_added(
 
 def test_a_correction_of_a_correction_stands(online: Online, rows: Array) -> None:
     thrice, outcomes = folded(
-        online, rows, [said(1, True, "a"), said(1, False, "b"), said(1, True, "c")]
+        online, rows, [label_at(1, True, "a"), label_at(1, False, "b"), label_at(1, True, "c")]
     )
-    once, _ = folded(online, rows, [said(1, fraud=True)])
+    once, _ = folded(online, rows, [label_at(1, fraud=True)])
     assert outcomes == {"learnt": 1, "corrected": 2}
     np.testing.assert_allclose(thrice.params, once.params, rtol=0, atol=1e-6)
 
 
 def test_saying_the_same_again_changes_no_weight(online: Online, rows: Array) -> None:
     state, outcomes = folded(
-        online, rows, [said(1, True), said(1, True), said(1, True, "again", "other source")]
+        online,
+        rows,
+        [label_at(1, True), label_at(1, True), label_at(1, True, "again", "other source")],
     )
     assert outcomes == {"learnt": 1, "duplicate": 1, "repeated": 1}
-    assert state.params.tobytes() == folded(online, rows, [said(1, True)])[0].params.tobytes()
+    assert state.params.tobytes() == folded(online, rows, [label_at(1, True)])[0].params.tobytes()
 
 
 @pytest.mark.parametrize("rate", [0.01, 1.0, 1000.0])
@@ -111,12 +117,12 @@ def test_new_names_buy_no_new_quota() -> None:
 
 
 def test_labels_over_the_quota_are_passed_over(online: Online, rows: Array) -> None:
-    flood = [said(at, True, source="flood", time_ms=at) for at in range(50)]
-    state, outcomes = folded(online, rows, [*flood, said(60, False, source="bank")], hourly=20)
+    flood = [label_at(number, True, source="flood", time_ms=number) for number in range(50)]
+    state, outcomes = folded(online, rows, [*flood, label_at(60, False, source="bank")], hourly=20)
     assert outcomes == {"learnt": 21, "over_quota": 30}
     assert (
         state.params.tobytes()
-        == folded(online, rows, [*flood[:20], said(60, False)])[0].params.tobytes()
+        == folded(online, rows, [*flood[:20], label_at(60, False)])[0].params.tobytes()
     )
 
 
@@ -125,16 +131,16 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
     wild.rate = 5.0  # it runs after every label
     x, y = data(3000, 8)
     inputs = columns(x, wild)
-    given = [Given(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    labels = [LabelRecord(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
     learner = Learner(wild, {})
     state = learner.new_state()
-    outcomes = learner.fold(state, given[:2000], inputs[:2000])
+    outcomes = learner.fold(state, labels[:2000], inputs[:2000])
     lost_at = state.learned.frozen_at
     assert outcomes == {"learnt": lost_at - 100, "frozen": 2100 - lost_at}
     assert state.learned.contest.difference > 0
     assert learner.weights(state).tobytes() == wild.params.tobytes() != state.params.tobytes()
     again = learner.load_state(state.arrays())
-    assert learner.fold(again, given[2000:], np.ascontiguousarray(inputs[2000:])) == {
+    assert learner.fold(again, labels[2000:], np.ascontiguousarray(inputs[2000:])) == {
         "frozen": 1000
     }
     assert learner.weights(again).tobytes() == wild.params.tobytes()
@@ -142,10 +148,10 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
 
 def test_a_model_that_learns_is_not_frozen(online: Online) -> None:
     x, y = data(3000, 9)
-    given = [Given(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    labels = [LabelRecord(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
     learner = Learner(online, {})
     state = learner.new_state()
-    assert learner.fold(state, given, columns(x, online)) == {"learnt": 3000}
+    assert learner.fold(state, labels, columns(x, online)) == {"learnt": 3000}
 
 
 def test_the_contest_is_rarely_lost_by_chance() -> None:

@@ -7,7 +7,13 @@ import pytest
 from model.detectors.catalog import known
 from model.evaluation.metrics import auc, average_precision, report
 from model.history.fold import event_times
-from model.training.backtest import Plan, Result, backtest, dated_fold, split_fold
+from model.training.backtest import (
+    BacktestPlan,
+    BacktestResult,
+    backtest,
+    split_by_share,
+    split_by_week,
+)
 from producers.simulator.history import simulate_history
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
@@ -24,13 +30,13 @@ def history() -> tuple[pd.DataFrame, np.ndarray]:
     return frame, frame.pop("label").to_numpy("int8")
 
 
-def run(frame: pd.DataFrame, labels: np.ndarray, **changes: object) -> Result:
-    plan = Plan(PROFILE.models.names, [FOLD], weeks=3)._replace(**changes)
+def run(frame: pd.DataFrame, labels: np.ndarray, **changes: object) -> BacktestResult:
+    plan = BacktestPlan(PROFILE.models.names, [FOLD], weeks=3)._replace(**changes)
     return backtest(PROFILE, frame, labels, plan, lambda _share, _what: None)[0]
 
 
 @pytest.fixture(scope="module")
-def result(history: tuple[pd.DataFrame, np.ndarray]) -> Result:
+def result(history: tuple[pd.DataFrame, np.ndarray]) -> BacktestResult:
     return run(*history)
 
 
@@ -38,20 +44,22 @@ def times(frame: pd.DataFrame) -> np.ndarray:
     return event_times(PROFILE, frame)
 
 
-def test_it_finds_fraud(result: Result) -> None:
+def test_it_finds_fraud(result: BacktestResult) -> None:
     assert result.report["auc"] > 0.75
     assert result.report["average_precision"] > 10 * result.report["base_rate"]
     assert ((result.scores > 0) & (result.scores < 1)).all()
 
 
-def test_a_fold_is_its_weeks(history: tuple[pd.DataFrame, np.ndarray], result: Result) -> None:
+def test_a_fold_is_its_weeks(
+    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
+) -> None:
     days = history[0]["TX_DATETIME"].dt.strftime("%m-%d")
-    assert sorted(set(days[result.fold.fit]))[::20] == ["04-18", "05-08"]
-    assert sorted(set(days[result.fold.test]))[::6] == ["05-16", "05-22"]
+    assert sorted(set(days[result.split.fit]))[::20] == ["04-18", "05-08"]
+    assert sorted(set(days[result.split.test]))[::6] == ["05-16", "05-22"]
 
 
 def test_what_comes_later_changes_no_score(
-    history: tuple[pd.DataFrame, np.ndarray], result: Result
+    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
 ) -> None:
     """Rows after the test week are gone, and what had not matured when its first day ended is
     turned round.
@@ -60,13 +68,13 @@ def test_what_comes_later_changes_no_score(
     end = int(np.searchsorted(times(frame), TEST + 7 * DAY_US))
     twisted = np.where(times(frame) > TEST - 6 * DAY_US, 1 - labels, labels).astype(np.int8)
     again = run(frame.iloc[:end], twisted[:end])
-    early = int(np.searchsorted(times(frame), TEST + DAY_US)) - result.fold.test.start
+    early = int(np.searchsorted(times(frame), TEST + DAY_US)) - result.split.test.start
     np.testing.assert_array_equal(again.scores[:early], result.scores[:early])
     assert not np.array_equal(again.scores, result.scores)
 
 
 def test_labels_that_have_matured_do_change_scores(
-    history: tuple[pd.DataFrame, np.ndarray], result: Result
+    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
 ) -> None:
     frame, labels = history
     week = (times(frame) > TEST - 9 * DAY_US) & (times(frame) < TEST - 8 * DAY_US)
@@ -86,7 +94,7 @@ def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarr
     learnt = (times(frame) >= TEST - 7 * DAY_US) & (times(frame) < TEST)
     without = np.where(learnt, -1, labels).astype(np.int8)
     names = {
-        name: [run(alone, one, names=[name]).scores for one in (labels, without)]
+        name: [run(alone, known_labels, names=[name]).scores for known_labels in (labels, without)]
         for name in ("lightgbm", "online")
     }
     np.testing.assert_array_equal(*names["lightgbm"])
@@ -107,14 +115,15 @@ def test_without_verdicts_no_feature_knows_one(history: tuple[pd.DataFrame, np.n
     fewer = np.where(np.arange(len(labels)) % 3 == 0, 0, labels).astype(np.int8)
     for blind in (True, False):
         scores = [
-            run(frame, one, names=["isolation_forest"], blind=blind).scores
-            for one in (labels, fewer)
+            run(frame, known_labels, names=["isolation_forest"], blind=blind).scores
+            for known_labels in (labels, fewer)
         ]
-        assert np.array_equal(*(np.argsort(one, kind="stable") for one in scores)) == blind
+        first, second = (np.argsort(column, kind="stable") for column in scores)
+        assert np.array_equal(first, second) == blind
 
 
 def test_equal_seeds_give_equal_scores(
-    history: tuple[pd.DataFrame, np.ndarray], result: Result
+    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
 ) -> None:
     np.testing.assert_array_equal(run(*history).scores, result.scores)
 
@@ -124,24 +133,24 @@ def test_a_verdict_of_a_split_counts_a_label_delay_later(
 ) -> None:
     frame, labels = history
     split = {"days": [], "split": 0.7}
-    one = run(frame, labels, **split)
-    assert one.fold.test == slice(28_000, 40_000)
+    result = run(frame, labels, **split)
+    assert result.split.test == slice(28_000, 40_000)
     assert (
-        times(frame)[one.fold.fit][-1]
+        times(frame)[result.split.fit][-1]
         <= times(frame)[28_000] - 7 * DAY_US
-        < times(frame)[one.fold.fit.stop]
+        < times(frame)[result.split.fit.stop]
     )
     late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(
         np.int8
     )
-    np.testing.assert_array_equal(run(frame, late, **split).scores, one.scores)
-    turned = np.where(np.arange(len(labels)) >= one.fold.fit.stop, 1 - labels, labels).astype(
+    np.testing.assert_array_equal(run(frame, late, **split).scores, result.scores)
+    turned = np.where(np.arange(len(labels)) >= result.split.fit.stop, 1 - labels, labels).astype(
         np.int8
     )
-    changed = run(frame, turned, **split).scores != one.scores
+    changed = run(frame, turned, **split).scores != result.scores
     first = int(np.argmax(changed))
     assert changed.any()
-    assert times(frame)[28_000 + first] >= times(frame)[one.fold.fit.stop] + 7 * DAY_US
+    assert times(frame)[28_000 + first] >= times(frame)[result.split.fit.stop] + 7 * DAY_US
 
 
 @pytest.mark.parametrize(
@@ -172,10 +181,10 @@ def test_too_few_frauds_to_learn_from_are_refused(history: tuple[pd.DataFrame, n
 
 def test_a_longer_label_delay_moves_the_test_by_whole_days() -> None:
     days = np.arange(60) * DAY_US + int(pd.Timestamp("2018-04-01").value) // 1000
-    assert dated_fold(PROFILE, days, "2018-04-08", 2).test == slice(21, 28)
-    assert dated_fold(load_profile("card"), days, "2018-04-08", 1).fit == slice(7, 14)
-    assert split_fold(PROFILE, days, 0.5) == ("split-0.5", slice(0, 24), slice(30, 60))
-    assert split_fold(load_profile("vector"), np.zeros(10, np.int64), 0.5) == (
+    assert split_by_week(PROFILE, days, "2018-04-08", 2).test == slice(21, 28)
+    assert split_by_week(load_profile("card"), days, "2018-04-08", 1).fit == slice(7, 14)
+    assert split_by_share(PROFILE, days, 0.5) == ("split-0.5", slice(0, 24), slice(30, 60))
+    assert split_by_share(load_profile("vector"), np.zeros(10, np.int64), 0.5) == (
         "split-0.5",
         slice(0, 5),
         slice(5, 10),
@@ -186,12 +195,12 @@ def test_the_report_counts_what_it_says() -> None:
     y = np.zeros(200, np.bool_)
     y[[0, 1, 50]] = True
     scores = np.linspace(0.99, 0.01, 200)
-    found = report(scores, y)
-    assert found["precision_top_1"] == 1.0
-    assert found["recall_top_5"] == pytest.approx(2 / 3)
-    assert found["average_precision"] == average_precision(scores, y)
-    assert found["auc"] == auc(scores, y)
-    assert found["brier"] == pytest.approx(np.mean((scores - y) ** 2))
+    result = report(scores, y)
+    assert result["precision_top_1"] == 1.0
+    assert result["recall_top_5"] == pytest.approx(2 / 3)
+    assert result["average_precision"] == average_precision(scores, y)
+    assert result["auc"] == auc(scores, y)
+    assert result["brier"] == pytest.approx(np.mean((scores - y) ** 2))
     perfect = report(y.astype(np.float64), y)
     assert (perfect["calibration_error"], perfect["brier"]) == (0, 0)
     assert report(np.full(200, 0.5), y)["calibration_error"] == pytest.approx(0.485)

@@ -90,9 +90,9 @@ def test_a_training_is_a_run_with_its_bundle_and_plots(
     monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
     train(profile="vector", samples=6000, mlflow=recorder, as_json=True)
     bundle, kept = json.loads(capsys.readouterr().out), _Recorder.kept
-    told = json.loads(kept["runs/log-batch"])
-    assert {one["key"]: one["value"] for one in told["metrics"]} == bundle["metrics"]
-    assert {"key": "lightgbm.trees", "value": "100"} in told["params"]
+    batch = json.loads(kept["runs/log-batch"])
+    assert {metric["key"]: metric["value"] for metric in batch["metrics"]} == bundle["metrics"]
+    assert {"key": "lightgbm.trees", "value": "100"} in batch["params"]
     assert json.loads(kept["runs/update"])["status"] == "FINISHED"
     artifacts = {
         path.partition("/3/r1/artifacts/")[2]: content

@@ -13,16 +13,15 @@ from model.evaluation.metrics import Quality
 from model.history.fold import Log, event_times, fold
 from model.training.retrain import (
     Check,
-    Data,
     Limits,
-    Report,
+    RetrainingReport,
     checks_of,
     count_silence,
+    cut_mature,
     mature,
-    parts_of,
     retrain,
 )
-from model.training.train import fit_bundle
+from model.training.train import Data, fit_bundle
 from producers.simulator.history import simulate_history
 from tests.trained import Trained
 from tidegate.profile import load_profile
@@ -43,25 +42,24 @@ def data() -> Data:
 def poor(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A champion that learnt verdicts of other transactions."""
     mixed = data.log._replace(labels=np.random.default_rng(3).permutation(data.log.labels))
-    parts = parts_of(mixed, DELAY)
-    test = np.arange(parts.test.start, parts.test.stop)
-    return fit_bundle(
-        PROFILE, mixed, parts.learnt, test, "mixed", tmp_path_factory.mktemp("poor"), silent
-    )
+    rows = cut_mature(mixed, DELAY)
+    test = np.arange(rows.test.start, rows.test.stop)
+    folder = tmp_path_factory.mktemp("poor")
+    return fit_bundle(PROFILE, data._replace(log=mixed), rows.learnt, test, folder, silent)
 
 
 def silent(_share: float, _what: str) -> None:
     """Progress of no interest."""
 
 
-def run(champion: Bundle, data: Data, folder: Path, **limits: float) -> Report:
+def run(champion: Bundle, data: Data, folder: Path, **limits: float) -> RetrainingReport:
     return retrain(
         PROFILE,
         champion,
         data,
         Limits(**limits),
         folder,
-        Report("card", "test", champion.hash, 0),
+        RetrainingReport("card", "test", champion.hash, 0),
         silent,
     )
 
@@ -81,33 +79,33 @@ def with_labels(data: Data, labels: np.ndarray) -> Data:
 
 
 def test_a_better_challenger_is_promoted(poor: Bundle, data: Data, tmp_path: Path) -> None:
-    told: list[Quality] = []
-    found = Report("card", "test", poor.hash, 0)
-    retrain(PROFILE, poor, data, Limits(), tmp_path, found, silent, on_quality=told.append)
-    assert found.outcome == "promoted", found.why
-    assert {one.name: one.metrics for one in told} == {
-        "champion": found.champion_metrics,
-        "challenger": found.challenger_metrics,
+    qualities: list[Quality] = []
+    report = RetrainingReport("card", "test", poor.hash, 0)
+    retrain(PROFILE, poor, data, Limits(), tmp_path, report, silent, on_quality=qualities.append)
+    assert report.outcome == "promoted", report.why
+    assert {quality.name: quality.metrics for quality in qualities} == {
+        "champion": report.champion_metrics,
+        "challenger": report.challenger_metrics,
     }
-    assert all(one.curves and one.calibration for one in told)
-    assert found.difference is not None
-    assert found.difference.low > 0
-    assert found.challenger_metrics["average_precision"] - found.champion_metrics[
+    assert all(quality.curves and quality.calibration for quality in qualities)
+    assert report.difference is not None
+    assert report.difference.low > 0
+    assert report.challenger_metrics["average_precision"] - report.champion_metrics[
         "average_precision"
-    ] == pytest.approx(found.difference.point)
-    assert Bundle.load(tmp_path / found.challenger).manifest.training.source == "test"
+    ] == pytest.approx(report.difference.point)
+    assert Bundle.load(tmp_path / report.challenger).manifest.training.source == "test"
 
 
 def test_the_margin_keeps_the_champion(poor: Bundle, data: Data, tmp_path: Path) -> None:
-    found = run(poor, data, tmp_path, margin=0.99)
-    assert (found.outcome, "0.99" in found.why) == ("kept", True)
+    report = run(poor, data, tmp_path, margin=0.99)
+    assert (report.outcome, "0.99" in report.why) == ("kept", True)
 
 
 def test_as_good_is_not_better(poor: Bundle, data: Data, tmp_path: Path) -> None:
     """A challenger against its own twin."""
     first = run(poor, data, tmp_path)
-    found = run(Bundle.load(tmp_path / first.challenger), data, tmp_path)
-    assert (found.outcome, found.difference) == ("kept", (0, 0, 0))
+    report = run(Bundle.load(tmp_path / first.challenger), data, tmp_path)
+    assert (report.outcome, report.difference) == ("kept", (0, 0, 0))
 
 
 def test_labels_that_have_not_matured_count_for_nothing(
@@ -117,13 +115,13 @@ def test_labels_that_have_not_matured_count_for_nothing(
     end = mature(data.log, DELAY)
     labels[end:] = 1 - labels[end:]
     assert end < len(labels)
-    one, other = run(poor, data, tmp_path), run(poor, with_labels(data, labels), tmp_path)
-    assert one.challenger_metrics == other.challenger_metrics
-    assert one.difference == other.difference
+    first, second = run(poor, data, tmp_path), run(poor, with_labels(data, labels), tmp_path)
+    assert first.challenger_metrics == second.challenger_metrics
+    assert first.difference == second.difference
 
 
 def test_the_challenger_knows_what_was_known_when_the_comparison_begins(data: Data) -> None:
-    learnt, test = parts_of(data.log, DELAY)
+    learnt, test = cut_mature(data.log, DELAY)
     times = data.log.times
     assert times[learnt[-1]] + DELAY <= times[test.start] < times[learnt[-1] + 1] + DELAY
     assert times[test.stop - 1] + DELAY <= times[-1] < times[test.stop] + DELAY
@@ -132,7 +130,7 @@ def test_the_challenger_knows_what_was_known_when_the_comparison_begins(data: Da
 
 def test_without_times_the_order_decides(trained: Trained) -> None:
     log = Log(trained.values, trained.labels, np.zeros(len(trained.labels), np.int64))
-    learnt, test = parts_of(log, 0)
+    learnt, test = cut_mature(log, 0)
     assert (learnt[-1] + 1, test.stop) == (test.start, len(trained.labels))
 
 
@@ -148,9 +146,9 @@ def test_good_data_passes_every_check(trained: Trained, data: Data) -> None:
 def test_bad_data_stops_before_anything_is_trained(
     trained: Trained, data: Data, tmp_path: Path
 ) -> None:
-    found = run(trained.bundle, with_column(data, "amount", 100.0), tmp_path)
-    assert (found.outcome, found.challenger) == ("bad_data", "")
-    assert "amount has a PSI of" in found.why
+    report = run(trained.bundle, with_column(data, "amount", 100.0), tmp_path)
+    assert (report.outcome, report.challenger) == ("bad_data", "")
+    assert "amount has a PSI of" in report.why
     assert list(tmp_path.iterdir()) == []
 
 
