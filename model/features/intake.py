@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.fields import MAX_BYTES
+from tidegate.profile.decoding import MAX_BYTES
 
 
 class Intake(NamedTuple):

@@ -17,16 +17,9 @@ import pyarrow.parquet as pq
 
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
+from tidegate.profile.field import Cells
 
 _LABELS = ("label", "is_fraud", "fraud")
-_ARROW = {
-    "string": pa.string(),
-    "category": pa.string(),
-    "money": pa.float64(),
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "bool": pa.bool_(),
-}
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _encode = msgspec.json.Encoder().encode
 
@@ -164,18 +157,14 @@ class Source:
         ]
 
     def _column(self, table: pa.RecordBatch, name: str) -> list[Any] | None:
-        kind = self.profile.fields[name].type
+        spec = self.profile.fields[name]
         if name in table.schema.names:
-            return convert(table.column(name), kind)
-        if kind == "vector" and f"{name}_0" in table.schema.names:
-            wide = [part for part in table.schema.names if part.rpartition("_")[0] == name]
-            wide.sort(key=lambda part: int(part.rpartition("_")[2]))
-            return [
-                list(row)
-                for row in zip(
-                    *(convert(table.column(part), "number") for part in wide), strict=True
-                )
-            ]
+            return convert(table.column(name), spec.cells)
+        if spec.is_list and f"{name}_0" in table.schema.names:
+            wide = [column for column in table.schema.names if column.rpartition("_")[0] == name]
+            wide.sort(key=lambda column: int(column.rpartition("_")[2]))
+            numbers = [convert(table.column(column), "double") for column in wide]
+            return [list(row) for row in zip(*numbers, strict=True)]
         return None
 
     def _chunk(self, first: int, records: list[dict[str, Any]]) -> Chunk:
@@ -217,21 +206,21 @@ class Source:
         return chunk
 
 
-def convert(column: pa.Array, kind: str) -> list[Any]:
-    """A column as the profile's type; cells that do not fit stay as they are, so that the API names
+def convert(column: pa.Array, cells: Cells) -> list[Any]:
+    """A file's column as JSON values. Cells that do not fit stay as they are, so that the API names
     them.
     """
-    if kind == "time":
+    if cells == "time":
         return _times(column)
-    if kind == "vector":
+    if cells == "json":
         return [_loose(cell) if isinstance(cell, str) else cell for cell in column.to_pylist()]
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:
-        column = column.cast(_ARROW[kind])
+        column = column.cast(pa.type_for_alias(cells))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return [
-            _BOOLS.get(str(cell).lower(), cell) if kind == "bool" else _loose(cell)
+            _BOOLS.get(str(cell).lower(), cell) if cells == "bool" else _loose(cell)
             for cell in column.to_pylist()
         ]
     if pa.types.is_floating(column.type):

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from producers.client import Client
-from producers.simulator.history import encode_rows, make_world, to_frame
+from producers.simulator.catalog import Scale, simulation_of
+from producers.simulator.history import encode_rows, to_frame
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict
 from tidegate.profile import Profile
@@ -44,18 +45,13 @@ class Traffic:
     """
 
     def __init__(self, profile: Profile, rate: float, seed: int, now_us: int) -> None:
-        accounts, merchants = (
-            int(np.clip(rate * 20_000, 2000, 1_000_000)),
-            int(np.clip(rate * 1000, 400, 50_000)),
-        )
-        self._world = make_world(
-            profile,
-            seed,
-            accounts=accounts,
-            merchants=merchants,
+        scale = Scale(
+            accounts=int(np.clip(rate * 20_000, 2000, 1_000_000)),
+            merchants=int(np.clip(rate * 1000, 400, 50_000)),
             begin_us=now_us,
             drift_us=_DRIFT_US,
         )
+        self._world = simulation_of(profile).world(profile, seed, scale)
         self._profile, self._rate = profile, rate
         self._begin_us = self._horizon_us = now_us
         self._pending: list[Event] = []

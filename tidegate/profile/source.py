@@ -81,6 +81,15 @@ class Source:
         return self.error((*place, *steps), text)
 
 
+def mapping(source: Source, value: Json, place: str) -> dict[str, Json]:
+    """The section `place`, whose keys are names. Raises ConfigError."""
+    if not isinstance(value, dict) or not all(
+        isinstance(key, str) and key.isidentifier() for key in value
+    ):
+        raise source.error((place,), "expected a mapping of names made of letters, digits and _")
+    return value
+
+
 def _tags(kind: Json) -> list[str]:
     return [str(option.__struct_config__.tag) for option in getattr(kind, "__args__", (kind,))]
 

@@ -1,5 +1,5 @@
-"""What a profile file may say: fields and features as plain structs, checked by msgspec while they
-are read.
+"""What a profile may say of features, history and models: plain structs that msgspec checks while
+it reads them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECON
 DAY = _UNITS["d"]
 Json = Any
 """What YAML or JSON held: nothing is known of it before it is converted."""
-MONEY_LIMIT = 3_000_000_000
-"""Largest amount in minor units: its square still fits 63 bits."""
 
 
 class Duration(int):
@@ -56,47 +54,6 @@ def hook(kind: type, value: Json) -> Json:
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Refuses what it does not know."""
-
-
-FieldType = Literal["string", "money", "number", "integer", "bool", "category", "time", "vector"]
-
-
-class Field(_Strict):
-    """One field of a transaction. `min` and `max` are inclusive; money and its bounds are in units,
-    not minor units.
-    """
-
-    type: FieldType
-    name: str = ""
-    optional: bool = False
-    ignored: bool = False
-    """Accepted and kept in the payload, but never an input of features or models."""
-    min: float | None = None
-    max: float | None = None
-    max_length: int = 128
-    integers: bool = False
-    """A string field that also takes whole numbers."""
-    values: list[str] = []
-    open: bool = False
-    """A category that takes undeclared values, all with the code `len(values)`."""
-    decimals: int = 2
-    not_before: Instant = Instant(0)
-    max_ahead: Duration = Duration(DAY)
-    """How far after the record's own (ingest) time an event may claim to be."""
-    length: int = 0
-
-
-OPTIONS: dict[str, frozenset[str]] = {
-    "string": frozenset({"max_length", "integers"}),
-    "money": frozenset({"min", "max", "decimals"}),
-    "number": frozenset({"min", "max"}),
-    "integer": frozenset({"min", "max"}),
-    "bool": frozenset(),
-    "category": frozenset({"values", "open", "max_length"}),
-    "time": frozenset({"not_before", "max_ahead"}),
-    "vector": frozenset({"length", "min", "max"}),
-}
-"""Which options a field of a type takes, beside type, optional and ignored."""
 
 
 class _Feature(_Strict, tag_field="op"):
@@ -216,6 +173,18 @@ Windowed = Count | Sum | Mean | Deviation
 Verdicted = FraudRate | Verdicts
 Keyed = Windowed | Distinct | SinceLast | Level | Recent | DecayedSum | Verdicted | FraudRun
 Feature = Keyed | Calendar | Expression
+
+
+def columns_of(name: str, spec: Feature) -> list[str]:
+    """The columns that the feature `name` computes; they share its specification."""
+    return [f"{name}_{back}" for back in range(spec.last)] if isinstance(spec, Recent) else [name]
+
+
+def pane_us(window_us: int) -> int:
+    """The width of a window's panes: a day from 7 d on, 1/24 from 1 d on, else 1/12."""
+    if window_us >= 7 * DAY:
+        return DAY
+    return window_us // 24 if window_us >= DAY else window_us // 12
 
 
 class History(_Strict):
