@@ -41,7 +41,7 @@ def plain(message: str) -> str:
     message = _SIZED.sub(_sized, message)
     message = _EXPECTED.sub(lambda match: f"expected {_either(match[1])}", message)
     message = _GOT.sub(lambda match: f"got {_either(match[1])}", message)
-    message = message.replace("object contains unknown field", "there is no field")
+    message = message.replace("object contains unknown field", "unknown field")
     return message.replace("object missing required field", "missing field")
 
 
@@ -57,4 +57,5 @@ def _sized(match: re.Match[str]) -> str:
 
 def _either(types: str) -> str:
     """Types in the way of `str | int` as words."""
-    return " or ".join(_TYPES.get(name, name) for name in types.split(" | "))
+    *words, last = [_TYPES.get(name, name) for name in types.split(" | ")]
+    return f"{', '.join(words)} or {last}" if words else last
