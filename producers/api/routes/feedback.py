@@ -16,6 +16,7 @@ from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from tidegate.messages.documents import Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
+from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
@@ -79,7 +80,8 @@ def _read(raw: bytes) -> list[Feedback]:
     except RecursionError:
         raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise Problem("invalid", str(error), errors=[_located(str(error))]) from error
+        fault = _located(str(error))
+        raise Problem("invalid", fault["detail"], errors=[fault]) from error
     except UnicodeDecodeError as error:
         raise Problem("invalid_utf8", str(error)) from error
     except msgspec.DecodeError as error:
@@ -88,7 +90,7 @@ def _read(raw: bytes) -> list[Feedback]:
     if len(given) > most:
         raise Problem(
             "too_large",
-            f"{len(given)} verdicts in one request, at most {most} are taken",
+            f"{count(len(given), 'verdict')} in one request, at most {most:,} are taken",
             limit=most,
         )
     if not given:
@@ -122,8 +124,10 @@ def _admit(given: list[Feedback], idempotency_key: str | None, now_us: int) -> d
 
 
 def _located(message: str) -> dict[str, Any]:
-    detail, _, path = message.partition(" - at `$")
-    return {"field": path.strip(".`"), "detail": detail}
+    """What msgspec complains of: the field, and what is wrong with it."""
+    complaint, _, path = message.partition(" - at `$")
+    field, detail = path.strip(".`"), plain(complaint)
+    return {"field": field, "detail": f"{field}: {detail}" if field else detail}
 
 
 def _faults(index: int, one: Feedback) -> list[dict[str, Any]]:

@@ -13,9 +13,10 @@ from model.bundles import catalog
 from model.bundles import promotion as registry
 from model.bundles.manifest import read_manifest
 from producers.api.context import answer, body, here, measured
-from producers.api.problems import Problem
+from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Heartbeat
+from tidegate.words import count, plain
 
 if TYPE_CHECKING:
     from model.bundles.promotion import Promoted
@@ -118,9 +119,7 @@ def order_of(kind: type[Kind]) -> Kind:
     try:
         return msgspec.json.decode(body("application/json") or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(
-            "invalid", str(error), errors=[{"field": "body", "detail": str(error)}]
-        ) from error
+        raise invalid("body", plain(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("invalid_json", str(error)) from error
 
@@ -129,7 +128,8 @@ def bundle_path(prefix: str) -> Path:
     """The one bundle whose hash begins so. Raises Problem 404."""
     found = catalog.matches(_folder(), prefix)
     if len(found) != 1:
-        raise Problem("not_found", f"{len(found)} bundles begin with {prefix!r}")
+        bundles = count(len(found), "bundle")
+        raise Problem("not_found", f"{bundles} with a hash that begins with {prefix!r}")
     return found[0]
 
 

@@ -17,6 +17,7 @@ from producers.api.problems import Problem, invalid
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
+from tidegate.words import count, plain
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 blueprint = Blueprint("transactions", __name__)
@@ -129,7 +130,7 @@ def _items(raw: bytes) -> list[bytes]:
     if len(items) > most:
         raise Problem(
             "too_large",
-            f"{len(items)} transactions in one request, at most {most} are taken",
+            f"{count(len(items), 'transaction')} in one request, at most {most:,} are taken",
             limit=most,
         )
     if not items:
@@ -143,7 +144,8 @@ def _array(raw: bytes) -> list[bytes]:
     except RecursionError:
         raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise Problem("invalid", f"send an array of transactions: {error}", errors=[]) from error
+        complaint = f"send an array of transactions: {plain(str(error))}"
+        raise Problem("invalid", complaint, errors=[]) from error
     except msgspec.DecodeError as error:
         return _lenient(raw, error)
 
