@@ -20,6 +20,7 @@ _LENGTHS = {">=": "at least ", "<=": "at most ", "": ""}
 _EXPECTED = re.compile(r"expected `([\w |]+)`", re.IGNORECASE)
 _BOUNDED = re.compile(r"expected `(int|float)` ([<>]=) (\S+)", re.IGNORECASE)
 _SIZED = re.compile(r"expected `(str|array)` of length (?:([<>]=) )?(\d+)", re.IGNORECASE)
+_ENUM = re.compile(r"invalid enum value ('.*')")
 _GOT = re.compile(r"got `(\w+)`")
 
 
@@ -34,15 +35,23 @@ def plain(message: str) -> str:
     """A message of msgspec's validation, without the names that Python gives to types.
 
     ``Expected `float` >= 0.0`` becomes `expected a number of at least 0`, and
-    ``Expected `str`, got `int` `` becomes `expected a text, got a whole number`.
+    ``Expected `str`, got `int` `` becomes `expected a text, got a whole number`. Where it names a
+    place inside, that stands first: `[0].note: expected a text, got null`.
     """
-    message = message[:1].lower() + message[1:]
+    message, _, path = message.partition(" - at `$")
+    words = _plain(message[:1].lower() + message[1:])
+    place = path.strip(".`")
+    return f"{place}: {words}" if place else words
+
+
+def _plain(message: str) -> str:
     message = _BOUNDED.sub(_bounded, message)
     message = _SIZED.sub(_sized, message)
     message = _EXPECTED.sub(lambda match: f"expected {_either(match[1])}", message)
     message = _GOT.sub(lambda match: f"got {_either(match[1])}", message)
     message = message.replace("object contains unknown field", "unknown field")
-    return message.replace("object missing required field", "missing field")
+    message = message.replace("object missing required field", "missing field")
+    return _ENUM.sub(r"\1 is none of the values that are taken", message)
 
 
 def _bounded(match: re.Match[str]) -> str:

@@ -44,6 +44,8 @@ def test_things_are_counted_as_people_do(number: int, noun: str, words: str) -> 
         (True, datetime | int | None, "expected a whole number, a time or null, got true or false"),
         ({"colour": 1, "weight": 2}, Parcel, "unknown field `colour`"),
         ({}, Parcel, "missing field `weight`"),
+        ("b", Literal["a"], "'b' is none of the values that are taken"),
+        ([{"weight": None}], list[Parcel], "[0].weight: expected a whole number, got null"),
     ],
 )
 def test_msgspec_speaks_plainly(value: object, kind: type, words: str) -> None:

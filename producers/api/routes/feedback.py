@@ -81,7 +81,7 @@ def _read(raw: bytes) -> list[Feedback]:
         raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
         fault = _located(str(error))
-        raise Problem("invalid", fault["detail"], errors=[fault]) from error
+        raise Problem("invalid", plain(str(error)), errors=[fault]) from error
     except UnicodeDecodeError as error:
         raise Problem("invalid_utf8", str(error)) from error
     except msgspec.DecodeError as error:
@@ -126,8 +126,7 @@ def _admit(given: list[Feedback], idempotency_key: str | None, now_us: int) -> d
 def _located(message: str) -> dict[str, Any]:
     """What msgspec complains of: the field, and what is wrong with it."""
     complaint, _, path = message.partition(" - at `$")
-    field, detail = path.strip(".`"), plain(complaint)
-    return {"field": field, "detail": f"{field}: {detail}" if field else detail}
+    return {"field": path.strip(".`"), "detail": plain(complaint)}
 
 
 def _faults(index: int, one: Feedback) -> list[dict[str, Any]]:
