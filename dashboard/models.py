@@ -11,6 +11,7 @@ import msgspec
 from flask import Blueprint, Response, render_template
 
 from dashboard.context import here
+from dashboard.drift import drift
 from model.bundles import catalog
 from tidegate.messages.documents import OnlineWeights
 
@@ -45,7 +46,7 @@ def state() -> Response:
     body = {
         "champion": champion,
         "online": weights and _online(weights),
-        "drift": context.board.drift(now_us),
+        "drift": drift(context, now_us),
         "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in scorers],
         "bundles": bundles[:_NEWEST],
     }

@@ -18,6 +18,7 @@ from tidegate.profile import Profile
 
 SHADOW = "shadow"
 """The name of a shadow's score among a row's scores."""
+_ENDS = 21  # rows at either end of the table that say when the stream began, and where it is
 _LOOKUP = 1000  # ids in one IN list
 _PART = 50_000  # rows held at once where all are read
 _FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
@@ -159,6 +160,19 @@ class Store:
             row.rows
             for row in self._rows(select(func.count().label("rows")).select_from(transactions))
         )
+
+    def age_us(self) -> int:
+        """Event time from the first rows to the newest, in us; 0 without rows.
+
+        The medians of a few rows at either end: one clock that is wrong does not make it.
+        """
+        seq = transactions.c.seq
+        query = select(transactions.c.event_us).limit(_ENDS)
+        first, newest = (
+            [row.event_us for row in self._rows(query.order_by(order))]
+            for order in (seq, seq.desc())
+        )
+        return max(0, int(np.median(newest) - np.median(first))) if first else 0
 
     def lookup(self, ids: Sequence[str]) -> dict[str, ScoredRow]:
         """The rows of these transactions by id; those without a row are left out."""

@@ -23,19 +23,38 @@ function meter(share, kind) {
   return svg;
 }
 
-function moved(one) {
+function column(drifted) {
   const row = document.createElement("tr"), psi = element("td", "");
-  row.dataset.name = one.name;
-  psi.append(meter(one.psi, one.psi > FAR ? "block" : one.psi > NEAR ? "review" : "approve"), one.psi.toFixed(3));
-  row.append(element("td", one.name), element("td", one.kind, "soft"), psi, element("td", one.ks.toFixed(3), "right"));
+  row.dataset.name = drifted.name;
+  psi.append(meter(drifted.psi, level(drifted)), drifted.psi.toFixed(3));
+  if (drifted.left_us) psi.append(element("span", `, full in ${span(drifted.left_us)}`, "soft"));
+  row.append(element("td", drifted.name), element("td", drifted.kind, "soft"), psi, element("td", drifted.ks.toFixed(3), "right"));
   return row;
 }
 
+function level(drifted) {
+  if (drifted.left_us) return "filling";
+  return drifted.psi > FAR ? "block" : drifted.psi > NEAR ? "review" : "approve";
+}
+
+function span(us) {
+  const minutes = Math.ceil(us / 60e6);
+  if (minutes < 120) return `${minutes} min`;
+  return minutes < 2880 ? `${Math.ceil(minutes / 60)} h` : `${Math.ceil(minutes / 1440)} days`;
+}
+
 function drift(found) {
-  by("drift").replaceChildren(...(found ? found.moved.map(moved) : []));
-  by("drift-text").textContent = found
-    ? `${whole.format(found.rows)} newest rows against the training of ${found.bundle}`
-    : "Too few rows of this model yet";
+  by("drift").replaceChildren(...[...found.moved, ...found.filling].map(column));
+  by("drift-text").textContent = drift_text(found);
+}
+
+function drift_text(found) {
+  if (found.trouble) return `Not known: ${found.trouble}`;
+  if (!found.bundle) return "Too few rows of this model yet";
+  const text = `${whole.format(found.rows)} newest rows against the training of ${found.bundle}`;
+  if (!found.filling.length) return text;
+  const last = Math.max(...found.filling.map((drifted) => drifted.left_us));
+  return `${text}. Windows are still filling, the last of them for ${span(last)}: what they hold is less than in training`;
 }
 
 function online(found) {
