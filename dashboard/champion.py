@@ -34,6 +34,6 @@ class Registry:
     def now(self) -> tuple[Champion | None, OnlineWeights | None]:
         """The champion, and its newest weights; None where there is none."""
         with self._lock:
-            return self._champion, self._weights.get(
-                self._champion.bundle
-            ) if self._champion else None
+            if self._champion is None:
+                return None, None
+            return self._champion, self._weights.get(self._champion.bundle)

@@ -8,7 +8,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import msgspec
 from model.history.readers import Chunk, Source
 from producers.client import Client
 from producers.files.follow import DLQ, Existing, Follow
+from producers.files.journal import Journal, Rejection, Sent
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
@@ -27,45 +27,6 @@ _MOST_BYTES = 4_000_000
 
 Progress = Callable[[int, int], None]
 """Called with rows posted, and rows settled (rows of the database or dead letters)."""
-
-
-class Journal(msgspec.Struct):
-    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it
-    stopped.
-    """
-
-    target: str
-    """A digest of where it was sent to; a journal of another place is not this one's."""
-    next: int = 0
-    accepted: int = 0
-    dlq: dict[int, int] = {}
-    """Where the dead letters of this file begin: offset by partition."""
-
-
-class Rejection(msgspec.Struct):
-    """A row that the API refused. `row` counts from 1, without a header."""
-
-    row: int
-    id: str | None
-    reason: str
-    detail: str
-
-
-@dataclass(slots=True)
-class Sent:
-    """What became of a file. `rows` and `dead_letters` are None when nobody waited for them."""
-
-    posted: int = 0
-    accepted: int = 0
-    distinct: int = 0
-    rows: int | None = None
-    dead_letters: int | None = None
-    rejected: int = 0
-    rejections_file: str = ""
-    first_rejections: list[Rejection] = field(default_factory=list)
-    unknown_columns: list[str] = field(default_factory=list)
-    resumed_at: int = 0
-    seconds: float = 0.0
 
 
 class Sender:

@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from db.comparison import compare_canary
-from model.bundles import promotion as registry
+from model.bundles import promotion
 from producers.api.context import answer, here, measured
 from producers.api.problems import Problem
 from producers.api.routes.models import order_of, profile_hash, usable
@@ -65,7 +65,7 @@ def compare() -> Response:
 
 def _set(bundle: str, order: Start) -> Response:
     try:
-        registry.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
+        promotion.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"canary": bundle or None, "share": order.share}, 202, "/v1/models/canary")

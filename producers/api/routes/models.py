@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from flask import Blueprint, Response
 
-from model.bundles import catalog
-from model.bundles import promotion as registry
+from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
 from producers.api.context import answer, body, here, measured
 from producers.api.problems import Problem, invalid
@@ -85,7 +84,7 @@ def rollback() -> Response:
 def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(_folder(), bundle, profile_hash())
-        promoted = registry.promote(
+        promoted = promotion.promote(
             here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS
         )
     except ConfigError as error:
@@ -146,7 +145,7 @@ def usable(prefix: str) -> str:
 
 def _current() -> Promoted | None:
     try:
-        return registry.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
+        return promotion.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
 
