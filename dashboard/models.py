@@ -1,6 +1,4 @@
-"""The page of the models: which one decides, what it has learnt since, and how far the stream has
-drifted from it.
-"""
+"""The page of the models: the champion, what it has learnt since, and the drift from it."""
 
 from __future__ import annotations
 
@@ -28,9 +26,7 @@ def page() -> str:
 
 @blueprint.get("/models.json")
 def state() -> Response:
-    """Champion, scorers, online model, drift, and the newest bundles with what their tests
-    found.
-    """
+    """Champion, scorers, online model, drift, and the newest bundles with their test metrics."""
     context, now_us = here(), time.time_ns() // 1000
     champion, weights = context.registry.now()
     scorers = [

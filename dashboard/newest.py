@@ -1,6 +1,4 @@
-"""What the live page shows: counters and the newest decisions, folded from the tail of the scored
-topic.
-"""
+"""What the live page shows: counters and the newest decisions, from the scored topic's tail."""
 
 from __future__ import annotations
 
@@ -105,9 +103,7 @@ class Live:
             }
 
     def newer(self, than: int, decision: str | None, most: int) -> tuple[int, list[dict[str, Any]]]:
-        """The last number given out, and at most `most` newest rows with greater numbers, oldest
-        first.
-        """
+        """The last number given out, and at most `most` newest rows after `than`, oldest first."""
         with self._lock:
             rings = self._rows if decision is None else [self._rows[DECISIONS.index(decision)]]
             rows = sorted(
@@ -117,9 +113,7 @@ class Live:
             return self._seen, [row for _, row in rows[-most:]]
 
     def counters(self) -> dict[str, Any]:
-        """Decisions since the start, the rate of each of the last seconds (oldest first), delays in
-        ms.
-        """
+        """Decisions since the start, the rates of the last seconds (oldest first), delays in ms."""
         now = int(self._clock())
         with self._lock:
             delays = np.array(self._delays)

@@ -52,9 +52,7 @@ def rows() -> Response:
 
 @blueprint.get("/transactions/<path:transaction_id>")
 def transaction(transaction_id: str) -> tuple[str, int] | str:
-    """One transaction: what was posted, what was computed, what was decided, and how long it
-    took.
-    """
+    """One transaction: its body, features and decision, and how long each step took."""
     context = here()
     row = context.store.get(transaction_id)
     if row is None:

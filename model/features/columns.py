@@ -1,6 +1,4 @@
-"""From decoded transactions to columns: times, numbers, hashes. The one place where JSON values
-become numbers.
-"""
+"""Decoded transactions as columns of times, numbers and hashes: where JSON becomes numbers."""
 
 from __future__ import annotations
 
@@ -108,9 +106,7 @@ def minor_units(field: Field, column: Floats) -> Ints:
 
 
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
-    """One field's JSON values as f8[n] (lists as f8[n, length]); missing ones are NaN. Raises
-    Unfit.
-    """
+    """One field's JSON values as f8[n] (lists as f8[n, length]), NaN if missing. Raises Unfit."""
     result = np.array(column if field.is_number else field.numbers(column), np.float64)
     if not isinstance(field, Money):
         return result

@@ -27,8 +27,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def create_app() -> Flask:
-    """The application of one worker, as the settings say. Called in the worker: its clients are
-    made after the fork.
+    """The application of one worker, as the settings say.
+
+    Called in the worker, because its clients must be made after the fork.
     """
     from tidegate.broker.kafka import KafkaBroker  # librdkafka is loaded where it is used
 

@@ -21,8 +21,9 @@ def content(schema: Json, *types: str) -> Json:
 
 
 def operation(summary: str, answers: dict[str, str | Json], *problems: int) -> Json:
-    """An operation with its answers by status, each a description or a whole response, and the
-    statuses of its problems.
+    """An operation with its answers by status, and the statuses of its problems.
+
+    An answer is a description or a whole response.
     """
     responses: Json = {
         status: {"description": response} if isinstance(response, str) else response

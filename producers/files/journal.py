@@ -8,9 +8,7 @@ import msgspec
 
 
 class Journal(msgspec.Struct):
-    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it
-    stopped.
-    """
+    """How far a file was sent: kept in `var/send`, so that an interrupted `send` can go on."""
 
     target: str
     """A digest of where it was sent to; a journal of another place is not this one's."""

@@ -48,9 +48,7 @@ class Simulation:
     world: Callable[[Profile, int, Scale], World]
     """The population for a profile, a seed and a scale."""
     fields: Callable[[Profile, Columns, int], dict[str, Any]]
-    """The world's columns as fields; times are counted from the given us on where they are
-    numbers.
-    """
+    """The world's columns as fields. Where times are numbers, they count from the given us."""
     begin_us: int = HISTORY_BEGIN_US
     accounts: Callable[[int], int] = lambda n: max(60, n // 80)
     merchants: Callable[[int], int] = lambda n: max(40, n // 400)

@@ -57,9 +57,7 @@ def to_frame(profile: Profile, columns: Columns, begin_us: int, prefix: str) -> 
 
 
 def encode_rows(profile: Profile, frame: pd.DataFrame) -> tuple[list[str], list[bytes]]:
-    """Ids and JSON texts of a frame's rows; columns that are not fields of the profile (the label)
-    are left out.
-    """
+    """Ids and JSON texts of a frame's rows, without columns that the profile does not know."""
     columns = {
         name: _json_values(field, frame[name])
         for name, field in profile.fields.items()

@@ -1,6 +1,4 @@
-"""Profiles: `load_profile("card")` gives everything the pipeline knows about one kind of
-transaction.
-"""
+"""Profiles: what the pipeline knows about one kind of transaction."""
 
 from tidegate.profile.field import Field
 from tidegate.profile.profile import Profile, load_profile

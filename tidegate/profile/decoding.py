@@ -1,6 +1,4 @@
-"""From declared fields to a strict msgspec struct, and from bad JSON to a complaint for each bad
-field.
-"""
+"""A strict msgspec struct of the declared fields, and what is wrong with JSON that does not fit."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[m
 def diagnose(
     raw: bytes, fields: Mapping[str, Field], id_field: str, received_us: int = 0
 ) -> list[Fault]:
-    """All that is wrong with a message; slow, so only for messages that did not decode. Empty:
-    nothing.
-    """
+    """All faults of a message, none if it is good. Slow: for messages that did not decode."""
     document, fault = _parse(raw)
     if fault is not None:
         return [fault]
@@ -127,9 +123,7 @@ def _misfit(field: Field, message: str) -> Fault:
 
 
 def value_fault(field: Field, value: Json, received_us: int = 0) -> Fault | None:
-    """What is wrong with a value that msgspec has accepted: money in texts, times, control
-    characters.
-    """
+    """The fault of a value that msgspec has accepted, if it has one."""
     fault = field.fault(value, received_us)
     if fault is None:
         return None

@@ -15,9 +15,7 @@ Cells = Literal["string", "double", "int64", "bool", "time", "json"]
 
 
 class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A field; the base of all types. What a type does not say is as here: a value that is kept,
-    and fills no column.
-    """
+    """The base of all types: a value that is kept, and fills no column unless its type says so."""
 
     type: ClassVar[str]
     """The type's name in a profile."""
@@ -53,8 +51,9 @@ class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return False
 
     def fault(self, value: Json, received_us: int) -> tuple[str, str] | None:  # noqa: ARG002 - some types need them
-        """Reason and message where a value is bad in a way that msgspec cannot see. `received_us`
-        is the time of ingest, 0 if unknown.
+        """Reason and message where a value is bad in a way that msgspec cannot see.
+
+        `received_us` is the time of ingest, 0 if unknown.
         """
         return None
 
@@ -75,7 +74,5 @@ class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         return 4
 
     def example(self, chance: float, time_us: int) -> Json:
-        """A good value as JSON; `chance` in [0, 1) says which one, `time_us` the time of the
-        event.
-        """
+        """A good value as JSON: `chance` in [0, 1) says which one, `time_us` when the event was."""
         raise NotImplementedError

@@ -109,9 +109,7 @@ class Integer(Number):
 
 
 class Money(Number):
-    """An amount, as a number or as a text of one. It and its bounds are in units, not in minor
-    units.
-    """
+    """An amount as a number or a text; it and its bounds are in units, not in minor units."""
 
     type = "money"
     widest = (0.0, 10_000_000.0)

@@ -1,6 +1,4 @@
-"""A profile: what one's own transactions look like, which windows are kept, which models judge
-them.
-"""
+"""A profile: one's own transactions, the windows kept of them, and the models that judge them."""
 
 from __future__ import annotations
 
@@ -24,9 +22,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Profile:
-    """One loaded profile; immutable. Attributes are listed in the constructor, all derived from the
-    file.
-    """
+    """One loaded profile; immutable. All attributes are derived from the file."""
 
     def __init__(self, path: Path, checked: Checked, content: Json) -> None:
         self.path = path
@@ -59,8 +55,9 @@ class Profile:
         ]
 
     def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
-        """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises
-        Rejected.
+        """The transaction in `raw`. Raises Rejected.
+
+        `received_us` (0: unknown) bounds times in the future.
         """
         try:
             tx: msgspec.Struct = self.decoder.decode(raw)
@@ -85,8 +82,9 @@ class Profile:
         return Rejected(faults[0].reason, detail)
 
     def faults(self, raw: bytes, received_us: int = 0) -> list[tuple[str, str]]:
-        """All bad fields of a message with what was expected ("" is the message itself); empty when
-        it is good.
+        """All bad fields of a message and what was expected of each; empty if the message is good.
+
+        The field "" is the message itself.
         """
         return [
             (fault.field, fault.message)
@@ -152,8 +150,9 @@ def _places(fields: Mapping[str, Field], inputs: Sequence[str]) -> list[tuple[Fi
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Load `profiles/NAME.yaml` or the file at a path. Raises ConfigError with file, line, field
-    and expectation.
+    """Load `profiles/NAME.yaml`, or the file at a path.
+
+    Raises ConfigError with file, line, field and expectation.
     """
     path = _find(str(name_or_path))
     source = Source(path)

@@ -1,6 +1,4 @@
-"""What a profile may say of features, history and models: plain structs that msgspec checks while
-it reads them.
-"""
+"""What a profile may say of features, history and models, as structs that msgspec checks."""
 
 from __future__ import annotations
 
@@ -103,8 +101,9 @@ class SinceLast(_Keyed, tag="since_last"):
 
 
 class Level(_Keyed, tag="level"):
-    """The value of `of` against the median of the entity's `last` values before it; missing before
-    the third.
+    """The value of `of` against the median of the entity's `last` values before it.
+
+    Missing before the third.
     """
 
     of: str
@@ -113,8 +112,9 @@ class Level(_Keyed, tag="level"):
 
 
 class Recent(_Keyed, tag="recent"):
-    """The values of `of` at the entity's `last` newest transactions, this one first: NAME_0, NAME_1
-    and so on.
+    """The values of `of` at the entity's `last` newest transactions, this one first.
+
+    The columns are NAME_0, NAME_1 and so on.
     """
 
     of: str
@@ -188,9 +188,7 @@ def pane_us(window_us: int) -> int:
 
 
 class History(_Strict):
-    """How `train` gets its history: so many simulated transactions, or a file. What a file's
-    verdicts look like.
-    """
+    """Where `train` gets its history: so many simulated transactions, or a file with verdicts."""
 
     simulate: int = 0
     file: str = ""
@@ -203,9 +201,7 @@ class History(_Strict):
 
 
 class ModelsSpec(_Strict):
-    """The models served in score order, the settings of each (of those not served too), the columns
-    they never see, and the thresholds.
-    """
+    """The models served in score order, all models' settings, excluded columns, thresholds."""
 
     names: list[str]
     settings: dict[str, dict[str, float | int | str | bool | list[str]]]

@@ -1,6 +1,4 @@
-"""A challenger for a share of the accounts: `POST /v1/models/{bundle}/canary`, `GET` and `DELETE
-/v1/models/canary`.
-"""
+"""`/v1/models/{bundle}/canary` and `/v1/models/canary`: a challenger for some accounts."""
 
 from __future__ import annotations
 

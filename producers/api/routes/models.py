@@ -34,9 +34,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 @blueprint.get("/v1/models")
 @measured("list_models")
 def get_many() -> Response:
-    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the
-    stream has drifted.
-    """
+    """All bundles, newest first, the champion, each scorer's bundle, and the stream's drift."""
     current = _current()
     name = current.champion.bundle if current else None
     return answer(
@@ -133,8 +131,9 @@ def bundle_path(prefix: str) -> Path:
 
 
 def usable(prefix: str) -> str:
-    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score
-    here.
+    """The hash of the one bundle that begins so.
+
+    Raises Problem 404, and 409 when the bundle may not score here.
     """
     path = bundle_path(prefix)
     try:

@@ -1,6 +1,4 @@
-"""A challenger beside the champion by HTTP: `POST /v1/models/{bundle}/shadow`, `GET` and `DELETE
-/v1/models/shadow`.
-"""
+"""`/v1/models/{bundle}/shadow` and `/v1/models/shadow`: a challenger beside the champion."""
 
 from __future__ import annotations
 
