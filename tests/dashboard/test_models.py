@@ -72,7 +72,7 @@ def test_the_models_page(page: Page, site: Site) -> None:
     ]
     heartbeats(site.broker, {"score": 1})
     heartbeats(site.broker, {"persist": 1}, drift=Drift(BUNDLE, 4321, moved))
-    expect(page.locator("#champion-text")).to_have_text(f"{BUNDLE}, used by 1 of 1 scorers")
+    expect(page.locator("#champion-text")).to_have_text(f"{BUNDLE}, used by 1 of 1 scorer")
     expect(page.locator("#drift-text")).to_contain_text("4,321 newest rows")
     assert page.locator("#drift tr").evaluate_all(
         "all => all.map(one => one.innerText.split('\\t').join(' '))"
