@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from model.history.fold import fold
 from tidegate.profile import Profile, load_profile
-from tidegate.profile.check import pane_us
-from tidegate.profile.spec import DAY
+from tidegate.profile.spec import DAY, pane_us
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

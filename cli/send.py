@@ -11,7 +11,8 @@ from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_
 from tidegate.host.gate import stop_on_signals
 
 if TYPE_CHECKING:
-    from producers.files.send import Progress, Sent
+    from producers.files.journal import Sent
+    from producers.files.send import Progress
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines.")]
 Url = Annotated[

@@ -5,6 +5,8 @@ bundle learnt from.
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tidegate.errors import ConfigError
 from tidegate.messages.documents import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
 from tidegate.profile import Profile
+from tidegate.profile.look_back import look_back
 
 _LOG = logging.getLogger(__name__)
 FEWEST = 500
@@ -28,6 +31,10 @@ _STEP = 500
 _TOLD = 12
 """A heartbeat carries so many columns that are computed, and so many others: those that moved
 most.
+"""
+_OF_EACH_SPAN = 2
+"""So many computed columns of each length of look-back are among them, so that windows that are
+still filling do not crowd out those that are full.
 """
 
 
@@ -46,9 +53,14 @@ class DriftWatch:
             *((name, "input" if name in profile.inputs else "derived") for name in profile.values),
             ("score", "score"),
         ]
+        self._profile = profile
         self._bundles, self._grids = bundles, dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         self.told: Drift | None = None
+
+    @cached_property
+    def _look_back(self) -> dict[str, int]:
+        return look_back(self._profile)
 
     def new_state(self) -> WindowState:
         """No rows yet."""
@@ -105,12 +117,20 @@ class DriftWatch:
         for one in moved:
             self._set(one)
         moved.sort(key=lambda one: -one.psi)
-        others, derived = (
-            [one for one in moved if (one.kind == "derived") is computed]
-            for computed in (False, True)
-        )
-        told = sorted([*others[:_TOLD], *derived[:_TOLD]], key=lambda one: -one.psi)
+        others = [one for one in moved if one.kind != "derived"][:_TOLD]
+        derived = self._most_moved([one for one in moved if one.kind == "derived"])
+        told = sorted([*others, *derived], key=lambda one: -one.psi)
         self.told = Drift(bundle.decode(), rows_of(counts), told)
+
+    def _most_moved(self, derived: list[Moved]) -> list[Moved]:
+        """The computed columns to tell of, from all of them in the order of their PSI."""
+        told, of_span = [], Counter[int]()
+        for place, one in enumerate(derived):
+            span = self._look_back[one.name]
+            of_span[span] += 1
+            if place < _TOLD or of_span[span] <= _OF_EACH_SPAN:
+                told.append(one)
+        return told
 
     def _set(self, one: Moved) -> None:
         """Finding a gauge by its labels takes longer than all else that is done for a column."""

@@ -19,6 +19,7 @@ from tidegate.broker.records import Batch, Headers
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, NoState, Output, Reject
+from tidegate.words import plain
 
 if TYPE_CHECKING:
     from db.decode import ScoredRow
@@ -139,7 +140,7 @@ def _read(value: bytes | None, at: int) -> Verdict | Reject:
     try:
         verdict = decode_verdict(value)
     except msgspec.ValidationError as error:
-        return Reject(at, "wrong_type", str(error))
+        return Reject(at, "wrong_type", plain(str(error)))
     except UnicodeDecodeError as error:
         return Reject(at, "invalid_utf8", str(error))
     except (msgspec.DecodeError, RecursionError) as error:

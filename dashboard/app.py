@@ -33,9 +33,7 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard.models import blueprint as models
-    from dashboard.stream import blueprint as stream
-    from dashboard.views import blueprint as views
+    from dashboard import models, stream, views
 
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
@@ -48,9 +46,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     app.extensions[KEY] = Context(
         settings, profile, store, broker.producer(), live, board, registry, tails
     )
-    app.register_blueprint(views)
-    app.register_blueprint(stream)
-    app.register_blueprint(models)
+    for routes in (views, stream, models):
+        app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
     return app

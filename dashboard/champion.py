@@ -1,6 +1,4 @@
-"""Which bundle is the champion and what its online model has learnt, folded from the topic
-models.
-"""
+"""The champion and what its online model has learnt, folded from the topic models."""
 
 from __future__ import annotations
 
@@ -12,9 +10,7 @@ from tidegate.messages.documents import Champion, OnlineWeights
 
 
 class Registry:
-    """The newest champion of a profile (hash), and the newest weights of each bundle.
-    Thread-safe.
-    """
+    """The newest champion of a profile (hash) and each bundle's newest weights. Thread-safe."""
 
     def __init__(self, profile: str) -> None:
         self._profile, self._lock = profile, threading.Lock()
@@ -34,6 +30,6 @@ class Registry:
     def now(self) -> tuple[Champion | None, OnlineWeights | None]:
         """The champion, and its newest weights; None where there is none."""
         with self._lock:
-            return self._champion, self._weights.get(
-                self._champion.bundle
-            ) if self._champion else None
+            if self._champion is None:
+                return None, None
+            return self._champion, self._weights.get(self._champion.bundle)

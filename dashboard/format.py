@@ -1,6 +1,4 @@
-"""From rows to what a page shows: amounts in units, times as text, bars as shares of their
-longest.
-"""
+"""Rows as a page shows them: amounts in units, times as text, bars as shares of the longest."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ Row = Mapping[str, Any]
 
 
 def amount(profile: Profile, minor: int) -> str:
-    """Minor units as units, with thin spaces between thousands; "" where the profile has no
-    money.
-    """
+    """Minor units as units, with thin spaces between thousands; "" for a profile without money."""
     if profile.money_field is None:
         return ""
     return f"{minor / 10**profile.decimals:,.{profile.decimals}f}".replace(",", "\u2009")
@@ -84,9 +80,7 @@ def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> l
 
 
 def passing(reason: Row) -> str:
-    """What the reason's feature would have to be for the transaction to pass; "" when no single
-    value does it.
-    """
+    """What a reason's feature would have to be for the transaction to pass; "" if nothing helps."""
     for side, words in (("pass_at_most", "at most"), ("pass_at_least", "at least")):
         if reason.get(side) is not None:
             return f"{reason['feature']} were {words} {reason[side]:.15g}"
@@ -94,9 +88,7 @@ def passing(reason: Row) -> str:
 
 
 def limits(bundles: Path, row: Row) -> Fixed | None:
-    """From which scores this transaction was to be reviewed and blocked; None where its bundle is
-    not at hand.
-    """
+    """The scores from which a transaction was reviewed and blocked; None without its bundle."""
     try:
         manifest = read_manifest(bundles / row["bundle"])
     except ConfigError:

@@ -1,6 +1,4 @@
-"""The page of the models: which one decides, what it has learnt since, and how far the stream has
-drifted from it.
-"""
+"""The page of the models: the champion, what it has learnt since, and the drift from it."""
 
 from __future__ import annotations
 
@@ -11,6 +9,7 @@ import msgspec
 from flask import Blueprint, Response, render_template
 
 from dashboard.context import here
+from dashboard.drift import drift
 from model.bundles import catalog
 from tidegate.messages.documents import OnlineWeights
 
@@ -27,9 +26,7 @@ def page() -> str:
 
 @blueprint.get("/models.json")
 def state() -> Response:
-    """Champion, scorers, online model, drift, and the newest bundles with what their tests
-    found.
-    """
+    """Champion, scorers, online model, drift, and the newest bundles with their test metrics."""
     context, now_us = here(), time.time_ns() // 1000
     champion, weights = context.registry.now()
     scorers = [
@@ -45,7 +42,7 @@ def state() -> Response:
     body = {
         "champion": champion,
         "online": weights and _online(weights),
-        "drift": context.board.drift(now_us),
+        "drift": drift(context, now_us),
         "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in scorers],
         "bundles": bundles[:_NEWEST],
     }

@@ -1,13 +1,13 @@
-"""What the live page shows: counters and the newest decisions, folded from the tail of the scored
-topic.
-"""
+"""What the live page shows: counters and the newest decisions, from the scored topic's tail."""
 
 from __future__ import annotations
 
+import heapq
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -55,32 +55,21 @@ class Live:
         delays = (fixed["scored_us"] - fixed["ingest_us"])[-_SAMPLE:] / 1000
         with self._lock:
             self._count(np.bincount(decisions, minlength=len(DECISIONS)), delays.tolist())
-            for at, row in sorted(
-                (pair for part in newest for pair in part), key=lambda pair: pair[0]
-            ):
-                self._rows[DECISIONS.index(row["decision"])].append((self._seen + at + 1, row))
+            for place, row in heapq.merge(*newest, key=itemgetter(0)):
+                self._rows[DECISIONS.index(row["decision"])].append((self._seen + place + 1, row))
             self._seen += len(values)
 
     def _newest(
-        self, values: Sequence[bytes], at: NDArray[np.intp]
+        self, values: Sequence[bytes], index: NDArray[np.intp]
     ) -> list[tuple[int, dict[str, Any]]]:
-        if not len(at):
+        """The rows at `index`, each with its place among the values."""
+        if not len(index):
             return []
-        index = at.tolist()
-        frames = self._layout.unpack([values[i] for i in index])
-        return [
-            (
-                i,
-                self._row(
-                    frames.rows[n],
-                    frames.ids[n],
-                    frames.accounts[n],
-                    frames.payloads[n],
-                    frames.reasons[n],
-                ),
-            )
-            for n, i in enumerate(index)
-        ]
+        places = index.tolist()
+        frames = self._layout.unpack([values[place] for place in places])
+        columns = (frames.rows, frames.ids, frames.accounts, frames.payloads, frames.reasons)
+        rows = [self._row(*parts) for parts in zip(*columns, strict=True)]
+        return list(zip(places, rows, strict=True))
 
     def _row(
         self,
@@ -110,13 +99,11 @@ class Live:
         self._per_second[second] = self._per_second.get(second, 0) + int(counts.sum())
         if len(self._per_second) > 2 * SECONDS:
             self._per_second = {
-                at: n for at, n in self._per_second.items() if at > second - SECONDS
+                past: count for past, count in self._per_second.items() if past > second - SECONDS
             }
 
     def newer(self, than: int, decision: str | None, most: int) -> tuple[int, list[dict[str, Any]]]:
-        """The last number given out, and at most `most` newest rows with greater numbers, oldest
-        first.
-        """
+        """The last number given out, and at most `most` newest rows after `than`, oldest first."""
         with self._lock:
             rings = self._rows if decision is None else [self._rows[DECISIONS.index(decision)]]
             rows = sorted(
@@ -126,13 +113,11 @@ class Live:
             return self._seen, [row for _, row in rows[-most:]]
 
     def counters(self) -> dict[str, Any]:
-        """Decisions since the start, the rate of each of the last seconds (oldest first), delays in
-        ms.
-        """
+        """Decisions since the start, the rates of the last seconds (oldest first), delays in ms."""
         now = int(self._clock())
         with self._lock:
             delays = np.array(self._delays)
-            history = [self._per_second.get(at, 0) for at in range(now - SECONDS, now)]
+            history = [self._per_second.get(past, 0) for past in range(now - SECONDS, now)]
             counts = dict(zip(DECISIONS, self._counts, strict=True))
         median, late = np.percentile(delays, (50, 99)).tolist() if len(delays) else (None, None)
         return {

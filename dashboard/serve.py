@@ -15,9 +15,7 @@ DRAIN = 1
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM. The worker reads its settings from the environment, so they must be
-    there.
-    """
+    """Serve until SIGTERM. The worker reads its settings from the environment."""
     serve_wsgi(
         create_app,
         settings.host,

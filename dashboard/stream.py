@@ -25,9 +25,7 @@ _slots = threading.BoundedSemaphore(STREAMS)
 
 @blueprint.get("/events")
 def events() -> Response:
-    """Counters and new rows, until the client goes; `?decision=` sends rows of one decision
-    only.
-    """
+    """Counters and new rows until the client goes; `?decision=` sends rows of one decision."""
     decision = request.args.get("decision")
     if not _slots.acquire(blocking=False):
         return Response(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 
-from dashboard import format as present
 from dashboard.context import Context, health, here
+from dashboard.format import amount, bars, duration, limits, line, moment, number, passing, timeline
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.messages.frames import DECISIONS
@@ -40,8 +40,9 @@ def rows() -> Response:
     cursor = request.args.get("cursor")
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         abort(400)
-    found, following = context.store.list({"decision": decision} if decision else {}, cursor, PAGE)
-    body = {"rows": [present.line(context.profile, row) for row in found], "next": following}
+    filters = {"decision": decision} if decision else {}
+    page, following = context.store.list(filters, cursor, PAGE)
+    body = {"rows": [line(context.profile, row) for row in page], "next": following}
     return Response(
         msgspec.json.encode(body),
         content_type="application/json",
@@ -51,9 +52,7 @@ def rows() -> Response:
 
 @blueprint.get("/transactions/<path:transaction_id>")
 def transaction(transaction_id: str) -> tuple[str, int] | str:
-    """One transaction: what was posted, what was computed, what was decided, and how long it
-    took.
-    """
+    """One transaction: its body, features and decision, and how long each step took."""
     context = here()
     row = context.store.get(transaction_id)
     if row is None:
@@ -76,19 +75,18 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "said": request.args.get("said"),
-        "amount": present.amount(profile, row["amount_minor"]),
+        "amount": amount(profile, row["amount_minor"]),
         "payload": msgspec.json.decode(row["payload"]),
-        "features": [(name, present.number(value)) for name, value in row["features"].items()],
+        "features": [(name, number(value)) for name, value in row["features"].items()],
         "values": {
-            reason["feature"]: present.number(reason.get("value"))
-            for reason in row["reasons"] or []
+            reason["feature"]: number(reason.get("value")) for reason in row["reasons"] or []
         },
-        "reasons": present.bars(reasons),
-        "passing": [text for reason in row["reasons"] or [] if (text := present.passing(reason))],
-        "models": present.bars(
+        "reasons": bars(reasons),
+        "passing": [text for reason in row["reasons"] or [] if (text := passing(reason))],
+        "models": bars(
             [(name, score) for name, score in row["scores"].items() if score is not None], 1.0
         ),
-        "stages": present.timeline(
+        "stages": timeline(
             [
                 ("ingest", row["ingested_us"]),
                 *steps,
@@ -96,35 +94,33 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
                 ("persist", row["persisted_us"]),
             ]
         ),
-        "whole": present.duration(row["persisted_us"] - row["ingested_us"]),
-        "moment": present.moment,
-        "thresholds": present.limits(context.settings.bundles_dir, row),
+        "whole": duration(row["persisted_us"] - row["ingested_us"]),
+        "moment": moment,
+        "thresholds": limits(context.settings.bundles_dir, row),
     }
 
 
 @blueprint.post("/transactions/<path:transaction_id>/verdict")
 def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
-    """Publish what a person says of this transaction; durable before the page comes back."""
+    """Publish a person's verdict on this transaction; it is durable before the page comes back."""
     if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
         abort(403)
-    said = request.form.get("verdict")
-    if said not in ("fraud", "legitimate"):
+    choice = request.form.get("verdict")
+    if choice not in ("fraud", "legitimate"):
         abort(400)
-    label = Verdict(
+    given = Verdict(
         transaction_id,
-        "fraud" if said == "fraud" else "legitimate",
+        "fraud" if choice == "fraud" else "legitimate",
         label_id=str(uuid.uuid4()),
         source="dashboard",
         given_us=time.time_ns() // 1000,
     )
-    durable = _publish(here(), label)
-    return redirect(
-        url_for(".transaction", transaction_id=transaction_id, said=said if durable else "failed"),
-        303,
-    )
+    said = choice if _publish(here(), given) else "failed"
+    return redirect(url_for(".transaction", transaction_id=transaction_id, said=said), 303)
 
 
-def _publish(context: Context, label: Verdict) -> bool:
+def _publish(context: Context, given: Verdict) -> bool:
+    """Whether Kafka has acknowledged the verdict in time."""
     done = threading.Event()
     errors: list[Exception] = []
 
@@ -135,7 +131,7 @@ def _publish(context: Context, label: Verdict) -> bool:
 
     try:
         context.producer.produce(
-            "transactions.feedback", label.transaction_id.encode(), encode(label), delivered
+            "transactions.feedback", given.transaction_id.encode(), encode(given), delivered
         )
     except Retry:
         return False
@@ -158,22 +154,19 @@ def pipeline_state() -> Response:
     for beat in beats:
         lag[beat.stage] += beat.lag
     try:
-        wanted = context.board.partitions()
+        partitions = context.board.partitions()
     except Retry:
-        wanted = {}
+        partitions = {}
+    served: defaultdict[str, set[int]] = defaultdict(set)
+    for beat in beats:
+        if beat.restored and not beat.stopping:
+            served[beat.stage].update(beat.partitions)
     stages = [
         {
             "name": name,
-            "partitions": wanted.get(name, 0),
+            "partitions": partitions.get(name, 0),
             "lag": lag[name],
-            "served": len(
-                {
-                    partition
-                    for beat in beats
-                    if beat.stage == name and beat.restored and not beat.stopping
-                    for partition in beat.partitions
-                }
-            ),
+            "served": len(served[name]),
         }
         for name in context.board.stages
     ]

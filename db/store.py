@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from db import names
@@ -14,6 +15,7 @@ from db.names import Names, names_of
 from db.tables import revisions, transactions
 from tidegate.profile import Profile
 
+_ENDS = 21  # rows at either end of the table that say when the stream began, and where it is
 _LOOKUP = 1000  # ids in one IN list
 _FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "decision": transactions.c.decision.__eq__,
@@ -105,6 +107,19 @@ class Store:
         """All rows."""
         (row,) = self._rows(select(func.count().label("rows")).select_from(transactions))
         return int(row.rows)
+
+    def age_us(self) -> int:
+        """Event time from the first rows to the newest, in us; 0 without rows.
+
+        The medians of a few rows at either end: one clock that is wrong does not make it.
+        """
+        seq = transactions.c.seq
+        query = select(transactions.c.event_us).limit(_ENDS)
+        first, newest = (
+            [row.event_us for row in self._rows(query.order_by(order))]
+            for order in (seq, seq.desc())
+        )
+        return max(0, int(np.median(newest) - np.median(first))) if first else 0
 
     def lookup(self, ids: Sequence[str]) -> dict[str, ScoredRow]:
         """The rows of these transactions by id; those without a row are left out."""

@@ -1,3 +1,1 @@
-"""What brings transactions in: the HTTP API, the simulator, file sending, redriving of dead
-letters.
-"""
+"""What brings transactions in: the HTTP API, the simulator, files, and redriven dead letters."""

@@ -18,9 +18,7 @@ _AGAIN = (429, 502, 503, 504)
 
 
 class Client:
-    """Posts to one address. Not thread-safe. `patience`: seconds a request may fail before it gives
-    up.
-    """
+    """Posts to one address. Not thread-safe. `patience`: how many seconds a request may fail."""
 
     def __init__(self, url: str, *, patience: float = 120.0, timeout: float = 30.0) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")

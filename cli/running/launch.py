@@ -125,7 +125,7 @@ class Launch:
     def _promote_first(self) -> None:
         if warning := steps.promote_first(self.settings, self.profile):
             _LOG.warning("%s", warning)
-            self.screen.note(f"[bold red]WARNING: {warning}[/]")
+            self.screen.note(f"WARNING: {warning}")
 
     def _start_broker(self, supervisor: Supervisor) -> None:
         if self.settings.kafka:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from tidegate.clock import now_us
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
@@ -23,27 +23,9 @@ def curl_line(settings: Settings, profile: Profile) -> str:
 
 def sample(profile: Profile) -> dict[str, Any]:
     """The required fields, less the id, with plausible values."""
+    now = now_us()
     return {
-        name: _value(name, field)
+        name: field.example(0.0, now)
         for name, field in profile.fields.items()
         if not field.optional and not field.ignored and name != profile.id_field
     }
-
-
-def _value(name: str, field: Any) -> Any:  # noqa: ANN401 - whatever JSON the field takes
-    makers: dict[str, Callable[[], Any]] = {
-        "string": lambda: f"{name}-1",
-        "category": lambda: (field.values or ["other"])[0],
-        "bool": lambda: True,
-        "time": lambda: datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "vector": lambda: [0.0] * field.length,
-        "integer": lambda: int(_within(field, 1)),
-        "money": lambda: _within(field, 12.5),
-        "number": lambda: _within(field, 1.0),
-    }
-    return makers[field.type]()
-
-
-def _within(field: Any, wished: float) -> float:  # noqa: ANN401 - as above
-    low = wished if field.min is None else max(wished, field.min)
-    return low if field.max is None else min(low, field.max)

@@ -4,18 +4,18 @@ const by = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en");
 
 function element(name, text, classes) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (classes) made.className = classes;
-  return made;
+  const node = document.createElement(name);
+  node.textContent = text;
+  if (classes) node.className = classes;
+  return node;
 }
 
-function stage(found) {
-  const good = found.partitions > 0 && found.served === found.partitions;
+function stage(state) {
+  const good = state.partitions > 0 && state.served === state.partitions;
   const card = element("div", "", `stage ${good ? "ok" : "bad"}`);
   const title = element("b", "");
-  title.append(element("span", "", "dot"), found.name);
-  card.append(title, element("small", `${found.served} of ${found.partitions} partitions`), element("small", `lag ${whole.format(found.lag)}`));
+  title.append(element("span", "", "dot"), state.name);
+  card.append(title, element("small", `${state.served} of ${state.partitions} partition${state.partitions === 1 ? "" : "s"}`), element("small", `lag ${whole.format(state.lag)}`));
   return card;
 }
 
@@ -37,15 +37,15 @@ function process(beat) {
 async function ask() {
   const answer = await fetch("/pipeline.json").catch(() => null);
   const good = answer && answer.ok;
-  const found = good ? await answer.json() : { stages: [], processes: [], missing: [], ready: false };
+  const state = good ? await answer.json() : { stages: [], processes: [], missing: [], ready: false };
   if (good) {
-    by("stages").replaceChildren(...found.stages.map(stage));
-    by("processes").replaceChildren(...found.processes.map(process));
-    by("missing").replaceChildren(...found.missing.map((text) => element("li", text)));
-    by("empty").hidden = found.processes.length > 0;
+    by("stages").replaceChildren(...state.stages.map(stage));
+    by("processes").replaceChildren(...state.processes.map(process));
+    by("missing").replaceChildren(...state.missing.map((text) => element("li", text)));
+    by("empty").hidden = state.processes.length > 0;
   }
-  by("health").className = `state ${!good ? "bad" : found.ready ? "ok" : "warn"}`;
-  by("health-text").textContent = !good ? "The dashboard does not answer" : found.ready ? "All stages are running" : `${found.missing.length} missing`;
+  by("health").className = `state ${!good ? "bad" : state.ready ? "ok" : "warn"}`;
+  by("health-text").textContent = !good ? "The dashboard does not answer" : state.ready ? "All stages are running" : `${state.missing.length} missing`;
   setTimeout(ask, 1000);
 }
 ask();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -96,5 +97,5 @@ def _add_passing(profile: Profile, reason: Reason, at_most: float, at_least: flo
         reason.text += f"; would pass if {reason.feature} were at least {at_least:.15g}"
 
 
-def _categories(profile: Profile, feature: str) -> list[str]:
-    return profile.fields[feature].values if feature in profile.fields else []
+def _categories(profile: Profile, feature: str) -> Sequence[str]:
+    return profile.fields[feature].codes() if feature in profile.fields else ()

@@ -1,6 +1,4 @@
-"""From decoded transactions to columns: times, numbers, hashes. The one place where JSON values
-become numbers.
-"""
+"""Decoded transactions as columns of times, numbers and hashes: where JSON becomes numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 
 from model.hashing import hash64
 from tidegate.profile import Field, Profile
-from tidegate.profile.fields import bounds, time_us
+from tidegate.profile.field_types import Money, Time, time_us
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
@@ -45,41 +43,42 @@ class Columns:
 def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Columns:
     """Columns of decoded transactions; `received_us` i8[n] bounds their times. Raises Unfit."""
     n = len(txs)
-    times = received_us
-    if profile.time_field:
-        field = profile.fields[profile.time_field]
-        times = parse_times(list(map(attrgetter(field.name), txs)))
-        late = (times < field.not_before) | (
-            (received_us > 0) & (times > received_us + field.max_ahead)
-        )
-        if late.any():
-            raise Unfit
+    times = _event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
     amounts = np.zeros(n, np.int64)
-    at = 0
-    for field in profile.fields.values():
-        if field.name not in profile.inputs and field.type != "vector":
-            continue
-        width = field.length if field.type == "vector" else 1
+    for field, place in profile.input_fields:
         column = list(map(attrgetter(field.name), txs))
-        if column.count(None) < n:
-            numeric = numbers(field, column)
-            values[:, at : at + width] = numeric.reshape(n, width)
-            if field.name == profile.money_field:
-                amounts = minor_units(field, numeric)
-        at += width
+        if column.count(None) == n:
+            continue
+        numeric = numbers(field, column)
+        values[:, place] = numeric.reshape(n, -1)
+        if field.name == profile.money_field:
+            amounts = minor_units(field, numeric)
     texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
     return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+
+
+def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
+    field = profile.fields.get(profile.time_field or "")
+    if not isinstance(field, Time):
+        return received_us
+    times = parse_times(list(map(attrgetter(field.name), txs)))
+    too_early = times < field.not_before
+    too_late = (received_us > 0) & (times > received_us + field.max_ahead)
+    if (too_early | too_late).any():
+        raise Unfit
+    return times
 
 
 def hash_columns(profile: Profile, texts: dict[str, list[bytes]], n: int) -> NDArray[np.uint64]:
     """u8[n, profile.hashed]; 0 where the text is missing (empty)."""
     hashes = np.zeros((n, len(profile.hashed)), np.uint64)
-    for number, name in enumerate(profile.hashed):
+    for place, name in enumerate(profile.hashed):
         column = texts[name]
-        hashes[:, number] = hash64(column)
+        hashes[:, place] = hash64(column)
         if profile.fields[name].optional:
-            hashes[[i for i, text in enumerate(column) if not text], number] = 0
+            missing = [row for row, text in enumerate(column) if not text]
+            hashes[missing, place] = 0
     return hashes
 
 
@@ -102,28 +101,20 @@ def parse_times(column: Sequence[datetime | float]) -> Ints:
 
 def minor_units(field: Field, column: Floats) -> Ints:
     """Money in units to whole minor units, halves to even; a missing amount is 0."""
-    minor: Ints = np.rint(np.nan_to_num(column) * 10.0**field.decimals).astype(np.int64)
+    minor: Ints = np.rint(np.nan_to_num(column) * 10.0 ** field.places()).astype(np.int64)
     return minor
 
 
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
-    """f8[n] (vectors f8[n, length]) of one field's JSON values; missing ones are NaN. Raises
-    Unfit.
-    """
-    if field.type == "category":
-        codes: dict[Any, float] = {value: float(code) for code, value in enumerate(field.values)}
-        codes[None] = np.nan
-        other = float(len(field.values))
-        return np.array([codes.get(value, other) for value in column], np.float64)
-    if field.type == "vector" and field.optional:
-        column = [[np.nan] * field.length if value is None else value for value in column]
-    result = np.array(column, np.float64)
-    if field.type == "money":
-        low, high = bounds(field)
-        if ((result < low) | (result > high)).any():
-            raise Unfit
-        result = np.rint(result * 10.0**field.decimals) / 10.0**field.decimals
-    return result
+    """One field's JSON values as f8[n] (lists as f8[n, length]), NaN if missing. Raises Unfit."""
+    result = np.array(column if field.is_number else field.numbers(column), np.float64)
+    if not isinstance(field, Money):
+        return result
+    low, high = field.bounds()
+    if ((result < low) | (result > high)).any():
+        raise Unfit
+    unit = 10.0**field.decimals
+    return np.asarray(np.rint(result * unit) / unit)
 
 
 def to_bytes(column: Sequence[Any]) -> list[bytes]:

@@ -1,6 +1,4 @@
-"""From messages to columns: what the first keyed step takes and refuses, and so what a backtest
-does.
-"""
+"""Messages as columns: what the first keyed step (and a backtest) takes and refuses."""
 
 from __future__ import annotations
 
@@ -14,13 +12,11 @@ from numpy.typing import NDArray
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.fields import MAX_BYTES
+from tidegate.profile.decoding import MAX_BYTES
 
 
 class Intake(NamedTuple):
-    """Decoded transactions and their columns; `at` are their indices in the batch, `rejects` those
-    of the others.
-    """
+    """Decoded transactions, their columns, their indices in the batch (`at`), and the rejects."""
 
     txs: list[msgspec.Struct]
     columns: Columns
@@ -29,8 +25,9 @@ class Intake(NamedTuple):
 
 
 def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
-    """All messages at once; when one is bad, each by itself. `received_us` i8[n] bounds their times
-    (0: unknown).
+    """Decode all messages at once; if one is bad, each by itself.
+
+    `received_us` i8[n] bounds their times (0: unknown).
     """
     try:
         txs = _decode_lines(profile, values)
@@ -41,9 +38,7 @@ def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int6
 
 
 def _decode_lines(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
-    """One call for all, as lines; a batch with a line break, a NUL or a giant in it is looked at
-    one by one.
-    """
+    """One call for all, as lines. Raises Unfit for line breaks, NULs and giants in them."""
     joined = b"\n".join(values)
     if (
         joined.count(b"\n") != len(values) - 1

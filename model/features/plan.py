@@ -9,6 +9,7 @@ words each window needs.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ import numpy as np
 from model.features import verdict_run as verdicts
 from model.features.arithmetic import NUMBERS
 from tidegate.profile import Profile
-from tidegate.profile.check import pane_us
 from tidegate.profile.expression import Node, names, parse
 from tidegate.profile.spec import (
     DAY,
@@ -37,6 +37,7 @@ from tidegate.profile.spec import (
     Verdicted,
     Verdicts,
     Windowed,
+    pane_us,
 )
 
 WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY, RECENT = range(10)
@@ -149,9 +150,11 @@ class Plan:
     def _reach(self, span_us: int) -> None:
         self.horizon_us = max(self.horizon_us, span_us)
 
-    def _columns(self) -> dict[str, list[str]]:
+    def _columns(self) -> dict[str, Sequence[str]]:
         fields = self.profile.fields
-        return {name: fields[name].values if name in fields else [] for name in self.profile.values}
+        return {
+            name: fields[name].codes() if name in fields else () for name in self.profile.values
+        }
 
     def _window(self, spec: Windowed) -> None:
         """One set of panes for all windows over the same column in panes of the same width; counts
@@ -197,7 +200,7 @@ class Plan:
 
     def _scale(self, of: str) -> float:
         field = self.profile.fields.get(of)
-        return 10.0 ** (field.decimals if field is not None and field.type == "money" else 4)
+        return 10.0 ** (4 if field is None else field.places())
 
     def _verdict_window(self, spec: Verdicted) -> None:
         """One set of panes for all windows over verdicts in panes of the same width."""
@@ -285,7 +288,7 @@ def feature_steps(profile: Profile) -> dict[str, int]:
     """The earliest step in which each column can be computed."""
     steps: dict[str, int] = dict.fromkeys(profile.inputs, 0)
     columns: dict[str, Any] = dict.fromkeys(profile.values, ())
-    columns |= {name: field.values for name, field in profile.fields.items()}
+    columns |= {name: field.codes() for name, field in profile.fields.items()}
     for name, spec in profile.computed.items():
         by = getattr(spec, "by", None)
         if by is not None:

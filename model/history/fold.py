@@ -15,7 +15,7 @@ from model.features.state import KeyedState
 from model.hashing import hash64
 from tidegate.errors import ConfigError
 from tidegate.profile import Field, Profile
-from tidegate.profile.fields import time_us
+from tidegate.profile.field_types import time_us
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
@@ -124,25 +124,19 @@ def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
 def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:
     """f8[n, profile.values] with the inputs filled in, the rest missing."""
     values = np.full((len(frame), len(profile.values)), np.nan)
-    column = 0
-    for field in profile.fields.values():
-        if field.name not in profile.inputs and field.type != "vector":
-            continue
-        width = field.length if field.type == "vector" else 1
+    for field, place in profile.input_fields:
         if field.name in frame:
-            filled = _numbers(field, frame[field.name]).reshape(-1, width)
-            values[:, column : column + width] = filled
-        column += width
+            values[:, place] = _numbers(field, frame[field.name]).reshape(
+                -1, place.stop - place.start
+            )
     return values
 
 
 def _numbers(field: Field, column: pd.Series) -> Floats:
-    if field.type in ("category", "vector") or not pd.api.types.is_numeric_dtype(column):
-        missing = column.isna() if field.type != "vector" else pd.Series(False, index=column.index)
-        return numbers(
-            field, [None if gone else value for value, gone in zip(column, missing, strict=True)]
-        )
-    return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
+    if field.is_number and pd.api.types.is_numeric_dtype(column):
+        return numbers(field, column.to_numpy(np.float64, na_value=np.nan))
+    cells = zip(column, column.isna(), strict=True)
+    return numbers(field, [None if missing else value for value, missing in cells])
 
 
 def minor_units(profile: Profile, values: Floats) -> Ints:

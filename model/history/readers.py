@@ -17,16 +17,9 @@ import pyarrow.parquet as pq
 
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
+from tidegate.profile.field import Cells
 
 _LABELS = ("label", "is_fraud", "fraud")
-_ARROW = {
-    "string": pa.string(),
-    "category": pa.string(),
-    "money": pa.float64(),
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "bool": pa.bool_(),
-}
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
 _encode = msgspec.json.Encoder().encode
 
@@ -82,8 +75,9 @@ class Source:
         return kind
 
     def chunks(self, start: int, size: int) -> Iterator[Chunk]:
-        """Rows from number `start` (from 0) on, at most `size` at a time. Raises ConfigError for a
-        missing column.
+        """Rows from number `start` (from 0) on, at most `size` at a time.
+
+        Raises ConfigError for a missing column.
         """
         if self.kind == "jsonl":
             yield from self._json_chunks(start, size)
@@ -114,14 +108,14 @@ class Source:
             raise ConfigError(f"{self.path}: {error}") from error
 
     def _table_chunks(self, start: int, size: int) -> Iterator[Chunk]:
-        at = 0
+        first = 0
         for table in self._tables(size):
-            if at == 0:
+            if first == 0:
                 self._check(table.schema.names)
-            for begin in range(max(0, start - at), len(table), size):
-                part = table.slice(begin, size)
-                yield self._chunk(at + begin, self._records(part))
-            at += len(table)
+            for begin in range(max(0, start - first), len(table), size):
+                records = self._records(table.slice(begin, size))
+                yield self._chunk(first + begin, records)
+            first += len(table)
 
     def _check(self, names: list[str]) -> None:
         missing = [
@@ -153,29 +147,26 @@ class Source:
         return False
 
     def _records(self, table: pa.RecordBatch) -> list[dict[str, Any]]:
-        columns = {name: self._column(table, name) for name in self.profile.fields}
-        given = {name: values for name, values in columns.items() if values is not None}
-        rows = zip(*given.values(), strict=True)
-        if not any(None in values for values in given.values()):
-            return [dict(zip(given, row, strict=True)) for row in rows]
+        """The rows as JSON objects, without the cells that are empty."""
+        all_columns = {name: self._column(table, name) for name in self.profile.fields}
+        columns = {name: cells for name, cells in all_columns.items() if cells is not None}
+        rows = zip(*columns.values(), strict=True)
+        if not any(None in cells for cells in columns.values()):
+            return [dict(zip(columns, row, strict=True)) for row in rows]
         return [
-            {name: value for name, value in zip(given, row, strict=True) if value is not None}
+            {name: cell for name, cell in zip(columns, row, strict=True) if cell is not None}
             for row in rows
         ]
 
     def _column(self, table: pa.RecordBatch, name: str) -> list[Any] | None:
-        kind = self.profile.fields[name].type
+        spec = self.profile.fields[name]
         if name in table.schema.names:
-            return convert(table.column(name), kind)
-        if kind == "vector" and f"{name}_0" in table.schema.names:
-            wide = [part for part in table.schema.names if part.rpartition("_")[0] == name]
-            wide.sort(key=lambda part: int(part.rpartition("_")[2]))
-            return [
-                list(row)
-                for row in zip(
-                    *(convert(table.column(part), "number") for part in wide), strict=True
-                )
-            ]
+            return convert(table.column(name), spec.cells)
+        if spec.is_list and f"{name}_0" in table.schema.names:
+            wide = [column for column in table.schema.names if column.rpartition("_")[0] == name]
+            wide.sort(key=lambda column: int(column.rpartition("_")[2]))
+            numbers = [convert(table.column(column), "double") for column in wide]
+            return [list(row) for row in zip(*numbers, strict=True)]
         return None
 
     def _chunk(self, first: int, records: list[dict[str, Any]]) -> Chunk:
@@ -188,21 +179,21 @@ class Source:
     def _identify(self, record: dict[str, Any], row: int) -> str:
         """The record's id, set where it has none."""
         name = self.profile.id_field
-        given = record.get(name)
-        if given is None or given == "":
-            given = record[name] = f"{self.digest[:16]}-{row}"
-        return str(given)
+        identity = record.get(name)
+        if identity is None or identity == "":
+            identity = record[name] = f"{self.digest[:16]}-{row}"
+        return str(identity)
 
     def _json_chunks(self, start: int, size: int) -> Iterator[Chunk]:
         with self.path.open("rb") as file:
             lines = enumerate(line for line in file if line.strip())
             numbered = islice(lines, start, None)
-            while part := list(islice(numbered, size)):
-                yield self._json_chunk(part)
+            while rows := list(islice(numbered, size)):
+                yield self._json_chunk(rows)
 
-    def _json_chunk(self, part: list[tuple[int, bytes]]) -> Chunk:
-        chunk = Chunk(part[0][0], [], [])
-        for row, line in part:
+    def _json_chunk(self, rows: list[tuple[int, bytes]]) -> Chunk:
+        chunk = Chunk(rows[0][0], [], [])
+        for row, line in rows:
             try:
                 record = msgspec.json.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError):
@@ -217,21 +208,19 @@ class Source:
         return chunk
 
 
-def convert(column: pa.Array, kind: str) -> list[Any]:
-    """A column as the profile's type; cells that do not fit stay as they are, so that the API names
-    them.
-    """
-    if kind == "time":
+def convert(column: pa.Array, cells: Cells) -> list[Any]:
+    """A file's column as JSON values. Cells that do not fit stay, so that the API names them."""
+    if cells == "time":
         return _times(column)
-    if kind == "vector":
+    if cells == "json":
         return [_loose(cell) if isinstance(cell, str) else cell for cell in column.to_pylist()]
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     try:
-        column = column.cast(_ARROW[kind])
+        column = column.cast(pa.type_for_alias(cells))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return [
-            _BOOLS.get(str(cell).lower(), cell) if kind == "bool" else _loose(cell)
+            _BOOLS.get(str(cell).lower(), cell) if cells == "bool" else _loose(cell)
             for cell in column.to_pylist()
         ]
     if pa.types.is_floating(column.type):
@@ -240,9 +229,7 @@ def convert(column: pa.Array, kind: str) -> list[Any]:
 
 
 def _times(column: pa.Array) -> list[Any]:
-    """Timestamps as ISO 8601 in UTC; numbers stay numbers, text stays text unless it is a
-    number.
-    """
+    """Timestamps as ISO 8601 in UTC; numbers, also in texts, stay numbers."""
     if pa.types.is_timestamp(column.type):
         whole = column.cast(pa.timestamp("us", tz=column.type.tz or "UTC"))
         return pc.strftime(whole, format="%Y-%m-%dT%H:%M:%SZ").to_pylist()  # type: ignore[no-any-return]

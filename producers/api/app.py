@@ -14,13 +14,7 @@ from producers.api.express import Express
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
-from producers.api.routes import canary as api_canary
-from producers.api.routes import feedback as api_feedback
-from producers.api.routes import models as api_models
-from producers.api.routes import ops as api_ops
-from producers.api.routes import rows as api_rows
-from producers.api.routes import shadow as api_shadow
-from producers.api.routes import transactions as api_transactions
+from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
@@ -33,8 +27,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def create_app() -> Flask:
-    """The application of one worker, as the settings say. Called in the worker: its clients are
-    made after the fork.
+    """The application of one worker, as the settings say.
+
+    Called in the worker, because its clients must be made after the fork.
     """
     from tidegate.broker.kafka import KafkaBroker  # librdkafka is loaded where it is used
 
@@ -75,16 +70,8 @@ def build_app(
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
-    for module in (
-        api_transactions,
-        api_rows,
-        api_feedback,
-        api_models,
-        api_shadow,
-        api_canary,
-        api_ops,
-    ):
-        app.register_blueprint(module.blueprint)
+    for routes in (transactions, rows, feedback, models, shadow, canary, ops):
+        app.register_blueprint(routes.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
     app.session_interface = NoSessions()

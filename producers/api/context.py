@@ -58,9 +58,7 @@ def here() -> Context:
 
 
 class Answer(Response):
-    """A response whose body is in memory: handed to the server in one piece, without Werkzeug's
-    closing iterator.
-    """
+    """A response whose body is in memory: the server gets it in one piece, not as an iterator."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         start_response(self.status, self.headers.to_wsgi_list())
@@ -104,20 +102,22 @@ def measured(route: str) -> Callable[[View], View]:
 
 
 def body(*types: str) -> bytes:
-    """The request's body. Raises Problem 413 when it is too large and 415 unless its content type
-    is one of `types`.
+    """The request's body.
+
+    Raises Problem 413 when it is too large, 415 when its content type is none of `types`.
     """
-    given = request.environ.get("CONTENT_TYPE", "")
+    content_type = request.environ.get("CONTENT_TYPE", "")
     most = here().settings.max_body
-    if given not in types and request.mimetype not in types:
+    if content_type not in types and request.mimetype not in types:
         _drain()
         raise Problem(
-            "unsupported_media_type", f"{given or 'no content type'}: send {' or '.join(types)}"
+            "unsupported_media_type",
+            f"{content_type or 'no content type'}: send {' or '.join(types)}",
         )
     raw = cast(bytes, request.environ["wsgi.input"].read(most + 1))
     if len(raw) > most:
         _drain()
-        raise Problem("too_large", f"the body has more than {most} bytes", limit=most)
+        raise Problem("too_large", f"the body has more than {most:,} bytes", limit=most)
     return raw
 
 

@@ -46,7 +46,8 @@ class Express:
         except Problem as problem:
             HTTP_REQUESTS.labels(_ROUTE, str(problem.status)).inc()
             headers = [("Content-Type", CONTENT_TYPE), *problem.headers()]
-            answer, status = _encode(problem.document()), _STATUS[problem.status]
+            answer = _encode(problem.document())
+            status = _STATUS[problem.status]
         else:
             ACKNOWLEDGED.inc()
             self._accepted()
@@ -54,10 +55,8 @@ class Express:
                 ("Content-Type", JSON),
                 ("Location", f"{PATH}/{quote(transaction_id, safe='')}"),
             ]
-            answer, status = (
-                _encode({"transaction_id": transaction_id, "status": "accepted"}),
-                "202 Accepted",
-            )
+            answer = _encode({"transaction_id": transaction_id, "status": "accepted"})
+            status = "202 Accepted"
         self._seconds(time.perf_counter() - start)
         start_response(status, [*headers, ("Content-Length", str(len(answer)))])
         return [answer]
@@ -73,10 +72,10 @@ class Express:
         )
 
     def _accept(self, environ: WSGIEnvironment) -> str:
-        one = self._ingest.admit(
+        transaction = self._ingest.admit(
             environ["wsgi.input"].read(),
             environ.get("HTTP_IDEMPOTENCY_KEY"),
             time.time_ns() // 1000,
         )
-        self._ingest.publish([one], transaction_id=one.id)
-        return one.id
+        self._ingest.publish([transaction], transaction_id=transaction.id)
+        return transaction.id

@@ -14,9 +14,7 @@ from tidegate.errors import Rejected, Retry
 from tidegate.profile import Profile
 
 ACK_SECONDS = 10.0
-"""How long a request waits for its delivery reports; above the producer's message.timeout.ms, so
-that those decide.
-"""
+"""How long a request waits for delivery reports: longer than message.timeout.ms, which decides."""
 
 
 class Acks:
@@ -61,8 +59,9 @@ class Publisher:
         self._producer, self._ack_seconds = producer, ack_seconds
 
     def publish(self, topic: str, records: Sequence[tuple[bytes, bytes]], **retry: object) -> None:
-        """Durable on return. Raises Problem 429 (queue full) or 503, with `retry` (the generated
-        ids) in it.
+        """Publish records, which are durable on return.
+
+        Raises Problem 429 (the queue is full) or 503; `retry` (the generated ids) is in it.
         """
         acks = Acks(len(records))
         try:
@@ -94,9 +93,9 @@ class Ingest:
             tx = profile.decode(raw, now_us)
         except Rejected as rejected:
             raise from_rejected(rejected, profile.faults(raw, now_us)) from rejected
-        given = profile.id_of(tx)
-        transaction_id = given or (derived_id(idempotency_key) if idempotency_key else fresh_id())
-        if given is None:
+        own_id = profile.id_of(tx)
+        transaction_id = own_id or (derived_id(idempotency_key) if idempotency_key else fresh_id())
+        if own_id is None:
             profile.set_id(tx, transaction_id)
         value = profile.canonical(tx)
         key = profile.key_of(tx)
@@ -104,15 +103,15 @@ class Ingest:
         before = self._known.get(transaction_id.encode())
         if before is not None and before != body_hash:
             raise conflict(transaction_id, "known with another body; the first stays")
-        return Admitted(transaction_id, key, value, body_hash, given is None, before is not None)
+        return Admitted(transaction_id, key, value, body_hash, own_id is None, before is not None)
 
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
         """Make them durable (those that are known are). Raises Problem 429 or 503."""
-        new = [one for one in admitted if not one.known]
+        new = [transaction for transaction in admitted if not transaction.known]
         if not new:
             return
-        self._publisher.publish("transactions.raw", [(one.key, one.value) for one in new], **retry)
-        self._known.put({one.id.encode(): one.hash for one in new})
+        self._publisher.publish("transactions.raw", [(tx.key, tx.value) for tx in new], **retry)
+        self._known.put({transaction.id.encode(): transaction.hash for transaction in new})
 
 
 def conflict(transaction_id: str, detail: str) -> Problem:

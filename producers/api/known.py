@@ -1,6 +1,4 @@
-"""What a worker knows of recent transactions: id and body hash of those that are certainly
-durable.
-"""
+"""Ids and body hashes of recent transactions that are certainly durable."""
 
 from __future__ import annotations
 

@@ -37,15 +37,11 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "method_not_allowed": (405, "This method is not allowed here"),
     "defect": (500, "An error inside Tidegate"),
 }
-"""Every kind of problem the API answers with: its word (the fragment of `type`), status and
-title.
-"""
+"""Every kind of problem: its word (the fragment of `type`), status and title."""
 
 
 class Problem(TidegateError):
-    """An answer that is an error: a word of `PROBLEMS`, a sentence, and members beyond the standard
-    ones.
-    """
+    """An answer that is an error: a word of `PROBLEMS`, a sentence, and further members."""
 
     def __init__(self, kind: str, detail: str, **members: object) -> None:
         super().__init__(detail)

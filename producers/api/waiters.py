@@ -13,9 +13,7 @@ from tidegate.broker.records import Batch
 from tidegate.messages.frames import DECISIONS, FrameLayout
 
 MAX_WAITERS = 48
-"""Each waiter holds one of the server's threads; the others must be left for those who only
-post.
-"""
+"""Each waiter holds one of the server's threads; some must be left for those who only post."""
 
 
 class Waiter:
@@ -29,9 +27,7 @@ class Waiter:
 
 
 class Waiters:
-    """Hands scored frames to whoever waits for their id, and remembers (id, body hash) of all that
-    pass by.
-    """
+    """Hands scored frames to those who wait for them, and remembers each id and body hash."""
 
     def __init__(
         self, layout: FrameLayout, names: list[str], known: Known, most: int = MAX_WAITERS

@@ -85,12 +85,12 @@ class Follow:
     def _settle(self, ids: set[str]) -> bool:
         """Strike out the ids that are rows or dead letters; True when none is left."""
         for most in (_PROBE, len(ids)):
-            part = list(islice(ids, most))
-            found = self._existing(part)
-            dead = {key for key in part if key in self._dead}
-            self.rows += len(found)
-            ids -= found | dead
-            if len(found | dead) < len(part):
+            asked = list(islice(ids, most))
+            rows = self._existing(asked)
+            dead = {key for key in asked if key in self._dead}
+            self.rows += len(rows)
+            ids -= rows | dead
+            if len(rows | dead) < len(asked):
                 break
         return not ids
 

@@ -1,6 +1,4 @@
-"""Send a file of transactions through the ingest API, and wait until each is a row or a dead
-letter.
-"""
+"""Sends a file of transactions, and waits until each is a row or a dead letter."""
 
 from __future__ import annotations
 
@@ -8,7 +6,6 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import msgspec
 from model.history.readers import Chunk, Source
 from producers.client import Client
 from producers.files.follow import DLQ, Existing, Follow
+from producers.files.journal import Journal, Rejection, Sent
 from producers.files.remarks import Remarks
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
@@ -30,51 +28,8 @@ Progress = Callable[[int, int], None]
 """Called with rows posted, and rows settled (rows of the database or dead letters)."""
 
 
-class Journal(msgspec.Struct):
-    """How far a file was sent: kept in `var/send`, so that an interrupted `send` goes on where it
-    stopped.
-    """
-
-    target: str
-    """A digest of where it was sent to; a journal of another place is not this one's."""
-    next: int = 0
-    accepted: int = 0
-    dlq: dict[int, int] = {}
-    """Where the dead letters of this file begin: offset by partition."""
-
-
-class Rejection(msgspec.Struct):
-    """A row that the API refused. `row` counts from 1, without a header."""
-
-    row: int
-    id: str | None
-    reason: str
-    detail: str
-
-
-@dataclass(slots=True)
-class Sent:
-    """What became of a file. `rows` and `dead_letters` are None when nobody waited for them."""
-
-    posted: int = 0
-    accepted: int = 0
-    distinct: int = 0
-    rows: int | None = None
-    dead_letters: int | None = None
-    rejected: int = 0
-    rejections_file: str = ""
-    first_rejections: list[Rejection] = field(default_factory=list)
-    unknown_columns: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    """Sentences on rows that are sent, but may not be what was meant."""
-    resumed_at: int = 0
-    seconds: float = 0.0
-
-
 class Sender:
-    """Sends one file. `home` is where the journal lies; `stop` ends it between two requests, ready
-    to be resumed.
-    """
+    """Sends one file. `home` is where the journal lies; setting `stop` interrupts it."""
 
     def __init__(
         self,
@@ -124,18 +79,16 @@ class Sender:
         return Journal(target)
 
     def _read_rejections(self) -> dict[int, Rejection]:
-        """What was refused before the journal's row, by row; a crash may have left some that come
-        again.
-        """
+        """What was refused up to the journal's row; what a crash left behind it comes again."""
         if not self._rejects_file.exists():
             return {}
         refused = [
             msgspec.json.decode(line, type=Rejection)
             for line in self._rejects_file.read_bytes().splitlines()
         ]
-        kept = {one.row: one for one in refused if one.row <= self._journal.next}
+        kept = {refusal.row: refusal for refusal in refused if refusal.row <= self._journal.next}
         self._rejects_file.write_bytes(
-            b"".join(msgspec.json.encode(one) + b"\n" for one in kept.values())
+            b"".join(msgspec.json.encode(refusal) + b"\n" for refusal in kept.values())
         )
         return kept
 
@@ -149,17 +102,19 @@ class Sender:
 
     def mark(self, since: dict[TopicPartition, int]) -> None:
         """Note where the dead letters of this file will begin."""
-        self._journal.dlq = {at.partition: offset for at, offset in since.items()}
+        self._journal.dlq = {source.partition: offset for source, offset in since.items()}
         self._save()
 
     def _save(self) -> None:
-        part = self._journal_file.with_suffix(".part")
-        part.write_bytes(msgspec.json.encode(self._journal))
-        part.replace(self._journal_file)
+        draft = self._journal_file.with_suffix(".part")
+        draft.write_bytes(msgspec.json.encode(self._journal))
+        draft.replace(self._journal_file)
 
     def run(self, follow: Follow | None, progress: Progress) -> Sent:
-        """Post what is left of the file. Raises ConfigError for a wrong file, TidegateError for one
-        without rows, Retry when the API stays away.
+        """Post what is left of the file.
+
+        Raises ConfigError for a wrong file, TidegateError for one without rows, Retry when the API
+        stays away.
         """
         begin, done = time.monotonic(), self._journal.next
         for number, chunk in enumerate(self._chunks()):
@@ -185,12 +140,12 @@ class Sender:
         """All of the file up to the limit; a chunk never reaches over the row to resume from."""
         left = self._limit or None
         for chunk in self._source.chunks(0, self._batch):
-            for part in _split(chunk, self._journal.next):
-                if left is not None and len(part.ids) >= left:
-                    yield Chunk(part.first, part.ids[:left], part.lines[:left])
+            for piece in _split(chunk, self._journal.next):
+                if left is not None and len(piece.ids) >= left:
+                    yield Chunk(piece.first, piece.ids[:left], piece.lines[:left])
                     return
-                left = None if left is None else left - len(part.ids)
-                yield part
+                left = None if left is None else left - len(piece.ids)
+                yield piece
 
     def _accepted(self, chunk: Chunk) -> list[str]:
         if not self._refused:
@@ -200,8 +155,8 @@ class Sender:
     def _post(self, chunk: Chunk) -> None:
         half = len(chunk.lines) // 2
         if half and sum(map(len, chunk.lines)) > _MOST_BYTES:
-            for part in _split(chunk, chunk.first + half):
-                self._post(part)
+            for piece in _split(chunk, chunk.first + half):
+                self._post(piece)
             return
         status, document = self._client.post_lines(_PATH, chunk.lines)
         if status not in (202, 422) or "accepted" not in document:
@@ -209,7 +164,7 @@ class Sender:
                 f"the API answered {status} for rows {chunk.first + 1} to "
                 f"{chunk.first + len(chunk.ids)}: {document.get('detail', document)}"
             )
-        refused = [_rejection(chunk, one) for one in document.get("rejected", [])]
+        refused = [_rejection(chunk, entry) for entry in document.get("rejected", [])]
         if refused:
             self._refuse(refused)
         self._journal.accepted += int(document["accepted"])
@@ -217,9 +172,9 @@ class Sender:
         self.sent.posted += len(chunk.ids)
 
     def _refuse(self, refused: list[Rejection]) -> None:
-        self._refused.update((one.row, one) for one in refused)
+        self._refused.update((refusal.row, refusal) for refusal in refused)
         with self._rejects_file.open("ab") as file:
-            file.writelines(msgspec.json.encode(one) + b"\n" for one in refused)
+            file.writelines(msgspec.json.encode(refusal) + b"\n" for refusal in refused)
         self.sent.rejected = len(self._refused)
         self.sent.first_rejections += refused[: 20 - len(self.sent.first_rejections)]
 
@@ -228,22 +183,23 @@ class Sender:
             self.stop.wait(ahead)
 
 
-def _split(chunk: Chunk, at: int) -> list[Chunk]:
-    """The chunk, cut before row `at` if that lies inside."""
-    cut = at - chunk.first
+def _split(chunk: Chunk, row: int) -> list[Chunk]:
+    """The chunk, cut before `row` if that lies inside."""
+    cut = row - chunk.first
     if not 0 < cut < len(chunk.ids):
         return [chunk]
     return [
         Chunk(chunk.first, chunk.ids[:cut], chunk.lines[:cut]),
-        Chunk(at, chunk.ids[cut:], chunk.lines[cut:]),
+        Chunk(row, chunk.ids[cut:], chunk.lines[cut:]),
     ]
 
 
-def _rejection(chunk: Chunk, told: dict[str, Any]) -> Rejection:
-    problem = told.get("problem", {})
+def _rejection(chunk: Chunk, entry: dict[str, Any]) -> Rejection:
+    """An entry of `rejected` in the answer to a chunk."""
+    problem = entry.get("problem", {})
     reason = problem.get("reason") or str(problem.get("type", "")).rpartition("#")[2]
     return Rejection(
-        chunk.first + told["index"] + 1, told.get("id"), reason, str(problem.get("detail", ""))
+        chunk.first + entry["index"] + 1, entry.get("id"), reason, str(problem.get("detail", ""))
     )
 
 
@@ -284,17 +240,15 @@ def send(
 
 
 def _since(broker: Broker, sender: Sender) -> dict[TopicPartition, int]:
-    """Where to read dead letters from: as noted by the first send of this file, else their end
-    now.
-    """
+    """Where the dead letters of this file begin: as first noted, else at their end now."""
     consumer = broker.consumer(None)
     try:
-        bounds = {at: consumer.bounds(at) for at in consumer.partitions(DLQ)}
+        bounds = {source: consumer.bounds(source) for source in consumer.partitions(DLQ)}
     finally:
         consumer.close()
     if set(sender.dlq_since) != set(bounds):
-        sender.mark({at: end for at, (_, end) in bounds.items()})
-    return {at: max(bounds[at][0], offset) for at, offset in sender.dlq_since.items()}
+        sender.mark({source: end for source, (_, end) in bounds.items()})
+    return {source: max(bounds[source][0], offset) for source, offset in sender.dlq_since.items()}
 
 
 def _wait(

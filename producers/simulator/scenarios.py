@@ -40,8 +40,9 @@ class World(Protocol):
     """A population that makes traffic."""
 
     def window(self, start_us: int, seconds: float, n: int) -> Columns:
-        """About `n` events that begin within `seconds` of `start_us`, unsorted: the fields,
-        `time_us`, `label`.
+        """About `n` events that begin within `seconds` of `start_us`, unsorted.
+
+        Columns: the fields, `time_us` and `label`.
         """
         ...
 
@@ -59,9 +60,7 @@ def join(parts: list[Columns]) -> Columns:
 def bursts(
     rng: np.random.Generator, n: int, low: int, high: int, gap_s: float
 ) -> tuple[Ints, Floats]:
-    """Cut about n events into bursts of low to high: each event's burst, and its seconds after the
-    burst's begin.
-    """
+    """Cut about n events into bursts of low to high: each one's burst, and its seconds in it."""
     sizes = rng.integers(low, high + 1, size=max(1, round(2 * n / (low + high))))
     burst = np.repeat(np.arange(len(sizes)), sizes)
     gaps = rng.exponential(gap_s, len(burst))
@@ -71,9 +70,7 @@ def bursts(
 
 
 class CardWorld:
-    """Accounts, merchants, and their habits. `drift_us` is how long it takes habits and tactics to
-    move on.
-    """
+    """Accounts, merchants and their habits, which move on within about `drift_us`."""
 
     def __init__(
         self, seed: int, accounts: int, merchants: int, drift_us: int, begin_us: int
@@ -190,9 +187,7 @@ class CardWorld:
         )
 
     def _testing(self, start_us: int, seconds: float, n: int) -> Columns:
-        """Card testing: a burst of tiny payments on one card at a few shops, then sometimes a large
-        one.
-        """
+        """Card testing: a burst of tiny payments at a few shops, then sometimes a large one."""
         rng = self.rng
         burst, after = bursts(rng, n, 4, 12, 20)
         count = int(burst[-1]) + 1
@@ -218,9 +213,7 @@ class CardWorld:
         )
 
     def _takeover(self, start_us: int, seconds: float, n: int) -> Columns:
-        """Account takeover: another device, far from home, larger amounts at unusual shops within
-        hours.
-        """
+        """Account takeover: another device, far from home, larger amounts at unusual shops."""
         rng = self.rng
         burst, after = bursts(rng, n, 2, 7, 600)
         count, n = int(burst[-1]) + 1, len(burst)
@@ -244,9 +237,7 @@ class CardWorld:
         )
 
     def _compromise(self, start_us: int, seconds: float, n: int) -> Columns:
-        """Merchant compromise: for three days, payments of many accounts at a few merchants are
-        frauds.
-        """
+        """Merchant compromise: for three days many payments at a few merchants are frauds."""
         rng = self.rng
         account = self._pick_accounts(n)
         time_us = self._begin(start_us, seconds, n)

@@ -1,6 +1,4 @@
-"""Live traffic: simulated transactions posted as they happen, and verdicts on them after a
-delay.
-"""
+"""Live traffic: simulated transactions as they happen, and verdicts after a delay."""
 
 from __future__ import annotations
 
@@ -12,7 +10,8 @@ import msgspec
 import numpy as np
 
 from producers.client import Client
-from producers.simulator.history import encode_rows, make_world, to_frame
+from producers.simulator.catalog import Scale, simulation_of
+from producers.simulator.history import encode_rows, to_frame
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict
 from tidegate.profile import Profile
@@ -39,23 +38,16 @@ class Simulated:
 
 
 class Traffic:
-    """The transactions of a population in real time. The same seed gives the same people, not the
-    same events.
-    """
+    """A population's transactions in real time. A seed fixes the people, not the events."""
 
     def __init__(self, profile: Profile, rate: float, seed: int, now_us: int) -> None:
-        accounts, merchants = (
-            int(np.clip(rate * 20_000, 2000, 1_000_000)),
-            int(np.clip(rate * 1000, 400, 50_000)),
-        )
-        self._world = make_world(
-            profile,
-            seed,
-            accounts=accounts,
-            merchants=merchants,
+        scale = Scale(
+            accounts=int(np.clip(rate * 20_000, 2000, 1_000_000)),
+            merchants=int(np.clip(rate * 1000, 400, 50_000)),
             begin_us=now_us,
             drift_us=_DRIFT_US,
         )
+        self._world = simulation_of(profile).world(profile, seed, scale)
         self._profile, self._rate = profile, rate
         self._begin_us = self._horizon_us = now_us
         self._pending: list[Event] = []
@@ -103,8 +95,9 @@ class Simulator:
         self.done = Simulated()
 
     def run(self, *, count: int = 0, seconds: float = 0.0) -> Simulated:
-        """At most `count` transactions and `seconds` s (0: no bound). Raises Retry when the API
-        stays away.
+        """Post at most `count` transactions in `seconds` s (0: no bound).
+
+        Raises Retry when the API stays away.
         """
         begin = time.monotonic()
         while not self._client.stop.is_set():
@@ -123,8 +116,8 @@ class Simulator:
         if count:
             events = events[: count - self.done.transactions]
         try:
-            for at in range(0, len(events), self._max_batch):
-                self._post(events[at : at + self._max_batch], now_us)
+            for start in range(0, len(events), self._max_batch):
+                self._post(events[start : start + self._max_batch], now_us)
             self._post_verdicts(now_us)
         except Retry:
             if not self._client.stop.is_set():
@@ -136,7 +129,7 @@ class Simulator:
         )
         if status not in (202, 422) or "accepted" not in document:
             raise TidegateError(f"the API answered {status}: {document.get('detail', document)}")
-        refused = {one["index"] for one in document.get("rejected", [])}
+        refused = {rejection["index"] for rejection in document.get("rejected", [])}
         self.done.refused += len(refused)
         for index, (_, key, _, fraud) in enumerate(events):
             if index not in refused:

@@ -1,6 +1,4 @@
-"""Traffic of the profiles other than card: a wallet with balances, plain vectors, and the
-handbook's customers.
-"""
+"""A wallet with balances, plain vectors, and the handbook's customers."""
 
 from __future__ import annotations
 
@@ -116,9 +114,7 @@ class WalletWorld:
 
 
 class VectorWorld:
-    """Correlated Gaussian vectors of `width`; anomalies leave the directions in which normal ones
-    vary.
-    """
+    """Correlated Gaussian vectors; anomalies leave the directions in which normal ones vary."""
 
     def __init__(self, seed: int, width: int) -> None:
         rng = self.rng = np.random.default_rng([seed, 3])

@@ -19,9 +19,12 @@ from model.drift.window import WINDOW, WindowState, rows_of
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.messages.frames import Frames
 from tidegate.profile import load_profile
+from tidegate.profile.look_back import look_back
+from tidegate.profile.spec import DAY
 
 PROFILE = load_profile("card")
 AMOUNT = PROFILE.values.index("amount")
+LONG = {name for name, us in look_back(PROFILE).items() if us >= DAY}
 CHANCE = np.random.default_rng(8)
 
 
@@ -113,6 +116,19 @@ def test_a_stream_like_the_training_has_not_drifted_and_another_one_has(bundles:
     assert gauge("psi", "input", "device_type") == pytest.approx(0, abs=0.1)
     assert [one.name for one in stage.drift.moved if one.psi > 0.25] == ["amount", "score"]
     assert stage.drift.moved == sorted(stage.drift.moved, key=lambda one: -one.psi)
+
+
+def test_windows_that_are_filling_do_not_crowd_out_full_ones(bundles: Path) -> None:
+    stage = Persist(PROFILE, bundles)
+    state = stage.new_state(0, 1)
+    moved = traffic(2000)
+    for place, name in enumerate(PROFILE.values):
+        moved[:, place] *= 20 if name in LONG else 3 if name == "user_count_1h" else 1
+    persist(stage, state, moved)
+    assert stage.drift is not None
+    derived = [one.name for one in stage.drift.moved if one.kind == "derived"]
+    assert set(derived[:12]) <= LONG, "most have moved further"
+    assert "user_count_1h" in derived
 
 
 def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:

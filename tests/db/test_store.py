@@ -92,6 +92,17 @@ def test_rows_of_an_older_profile_keep_their_names(writer: Writer, url: str) -> 
     assert list(row["features"]) == ["amount", "count_1h"]
 
 
+def test_the_age_of_the_stream_is_that_of_many_clocks(writer: Writer, store: Store) -> None:
+    hour = 3_600_000_000
+    assert store.age_us() == 0
+    writer.write(*values(["first"], event_us=1))
+    assert store.age_us() == 0
+    writer.write(*values([f"old{i}" for i in range(30)], event_us=hour))
+    writer.write(*values([f"new{i}" for i in range(30)], event_us=5 * hour))
+    writer.write(*values(["last"], event_us=900 * hour))
+    assert store.age_us() == 4 * hour
+
+
 def test_a_label_gets_what_it_needs(writer: Writer, store: Store) -> None:
     writer.write(*values(["a"], decision=1))
     row = store.lookup(["a", "a", "missing"])["a"]

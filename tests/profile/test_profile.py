@@ -81,7 +81,11 @@ def test_shipped_profiles_load(name: str) -> None:
             "amount: {type: cash",
             "fields.amount.type: expected one of string, money,",
         ),
-        ("decimals: 2", "decimals: two", "fields.amount.decimals: expected `int`, got 'two'"),
+        (
+            "decimals: 2",
+            "decimals: two",
+            "fields.amount.decimals: expected a whole number, got 'two'",
+        ),
         (
             "max: 1000000}",
             "max: 1000000000}",
@@ -105,7 +109,15 @@ def test_shipped_profiles_load(name: str) -> None:
         ("label_delay: 7d", "label_delay: 7", "label_delay: expected a duration such as 1h, got 7"),
         ("review: 0.5", "review: 0.95", "thresholds: expected 0 < review <= block <= 1"),
         ("thresholds:", "treshold:", "treshold: no such section; there are account,"),
-        ("id: transaction_id", "id: [", "not YAML"),
+        ("id: transaction_id", "id: [", "mine.yaml:4: not YAML: expected ',' or ']'"),
+        (
+            "is: log1p(amount)",
+            "is: max(amount, 0)",
+            "features.amount_log: inside braces a comma ends a value: put it in quotes",
+        ),
+        ("type: money, decimals", "decimals", "fields.amount.type: expected one of string, money,"),
+        ("values: [mobile,", "values: [5,", "fields.device_type.values.0: expected a text, got 5"),
+        ("history: {simulate", "history: {simulated", "history: unknown field `simulated`"),
         ("  merchant: {type: string}", "  user_id: {type: string}", "fields.user_id: named twice"),
         (
             "half_life: 10d",

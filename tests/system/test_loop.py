@@ -173,7 +173,7 @@ def shown(pipeline: Pipeline, chromium: str, bundle: str, column: str, value: fl
         )
         page = browser.new_page()
         page.goto(f"http://127.0.0.1:{pipeline.env['TIDEGATE_DASHBOARD_PORT']}/models")
-        expect(page.locator("#champion-text")).to_have_text(f"{bundle}, used by 1 of 1 scorers")
+        expect(page.locator("#champion-text")).to_have_text(f"{bundle}, used by 1 of 1 scorer")
         line = page.locator(f"#drift tr[data-name='{column}']")
         expect(line).to_be_visible()
         assert float(line.locator("td").nth(2).inner_text()) == pytest.approx(value, abs=0.05)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from tidegate.errors import EXIT_CONFIG
+from tidegate.host.last_words import last_words
 from tidegate.host.spawn import guarded
 
 Phase = Literal["waiting", "running", "backoff", "refused", "stopped"]
@@ -20,6 +21,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _STEADY = 0.5, 30.0, 60.0
 """Seconds: before the first restart, before the later ones, and until a process counts as steady
 again.
 """
+
+
+_LAST_BYTES = 20_000
+"""Of the log, what is looked through for the reason of an end."""
 
 
 @dataclass(slots=True)
@@ -39,6 +44,7 @@ class Child:
     _process: subprocess.Popen[bytes] | None = None
     _since: float = 0.0
     _again: float = 0.0
+    _log_start: int = 0
     _pause: float = _FIRST_PAUSE
 
     @property
@@ -61,6 +67,7 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate()
         with self.log.open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603 - our own commands
                 guarded(self.command),
                 stdin=subprocess.PIPE if self.gated else subprocess.DEVNULL,
@@ -127,15 +134,11 @@ class Child:
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     def last_words(self) -> str:
-        """The last line of its log."""
+        """What the log of this run says of its end."""
         with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
-            lines = [
-                line.strip()
-                for line in log.read().decode(errors="replace").splitlines()
-                if line.strip()
-            ]
-        return lines[-1] if lines else "no word"
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, end - _LAST_BYTES))
+            return last_words(log.read().decode(errors="replace"))
 
     def _rotate(self) -> None:
         if self.log.exists() and self.log.stat().st_size > 20_000_000:

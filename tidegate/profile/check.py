@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tidegate.profile import expression
-from tidegate.profile.fields import bounds
-from tidegate.profile.source import Source
-from tidegate.profile.spec import (
-    DAY,
-    MONEY_LIMIT,
-    OPTIONS,
-    Distinct,
-    Duration,
-    Expression,
-    Feature,
-    Field,
-    FraudRate,
-    FraudRun,
-    History,
-    Json,
-    Keyed,
-    Level,
-    ModelsSpec,
-    Recent,
-    Verdicted,
-    Windowed,
-)
+from tidegate.profile.check_features import FeatureReader
+from tidegate.profile.field import Field
+from tidegate.profile.field_types import TYPES, Money, String, Time
+from tidegate.profile.source import Source, mapping
+from tidegate.profile.spec import Distinct, Duration, Feature, History, Json, ModelsSpec
 from tidegate.profile.thresholds import Thresholds
 from tidegate.profile.thresholds import fault as threshold_fault
 
@@ -47,8 +29,7 @@ _SECTIONS = frozenset(
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
-_ROLES = {"id": "string", "account": "string", "time": "time", "money": "money"}
-_NUMERIC = frozenset({"money", "number", "integer", "bool", "category"})
+_ROLES: dict[str, type[Field]] = {"id": String, "account": String, "time": Time, "money": Money}
 Settings = dict[str, float | int | str | bool | list[str]]
 
 
@@ -86,7 +67,7 @@ def check(source: Source) -> Checked:
     roles = {section: _reference(source, fields, section, kind) for section, kind in _ROLES.items()}
     _check_entities(source, fields, entities)
     inputs = _inputs(fields, document["id"])
-    computed = _Features(source, fields, entities, inputs).read(document.get("features", {}))
+    computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
     delay = source.read(document.get("label_delay", "7d"), Duration, ("label_delay",))
     return Checked(
@@ -105,65 +86,55 @@ def check(source: Source) -> Checked:
     )
 
 
-def _mapping(source: Source, value: Json, place: str) -> dict[str, Json]:
-    if not isinstance(value, dict) or not all(
-        isinstance(key, str) and key.isidentifier() for key in value
-    ):
-        raise source.error((place,), "expected a mapping of names made of letters, digits and _")
-    return value
-
-
 def _fields(source: Source, section: Json) -> dict[str, Field]:
+    """The declared fields by name, each as an object of its type's class."""
     fields = {}
-    for name, value in _mapping(source, section, "fields").items():
-        field: Field = source.read(value, Field, ("fields", name))
-        for option in value:
-            if option not in OPTIONS[field.type] | {"type", "optional", "ignored"}:
-                raise source.error(
-                    ("fields", name, option),
-                    f"a {field.type} field takes "
-                    f"{', '.join(sorted(OPTIONS[field.type])) or 'no options'}",
-                )
-        problem = _field_problem(field)
-        if problem:
+    for name, value in mapping(source, section, "fields").items():
+        field = _field(source, name, value)
+        if problem := field.problem():
             raise source.error(("fields", name), problem)
-        fields[name] = source.read({**value, "name": name}, Field, ("fields", name))
+        fields[name] = field
     return fields
 
 
-def _field_problem(field: Field) -> str:
-    low, high = bounds(field)
-    if low > high:
-        return f"min {low} is greater than max {high}"
-    if field.type == "category" and not field.values:
-        return "a category needs `values`"
-    if field.type == "vector" and not 1 <= field.length <= 4096:
-        return "a vector needs a `length` of 1 to 4096"
-    if field.type == "money" and not 0 <= field.decimals <= 6:
-        return "expected 0 to 6 decimals"
-    if field.type == "money" and max(-low, high) * 10**field.decimals > MONEY_LIMIT:
-        return f"amounts may reach at most {MONEY_LIMIT:,} minor units: lower max, or decimals"
-    return ""
+def _field(source: Source, name: str, value: Json) -> Field:
+    place = "fields", name
+    if not isinstance(value, dict):
+        raise source.error(place, f"expected a mapping with a type, got {value!r}")
+    kind = TYPES.get(str(value.get("type")))
+    if kind is None:
+        raise source.error(
+            (*place, "type"), f"expected one of {', '.join(TYPES)}, got {value.get('type')!r}"
+        )
+    options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
+    for option in value:
+        if option not in options | {"type", "optional", "ignored"}:
+            known = ", ".join(sorted(options)) or "no options"
+            raise source.error((*place, option), f"a {kind.type} field takes {known}")
+    settings = {option: setting for option, setting in value.items() if option != "type"}
+    field: Field = source.read({**settings, "name": name}, kind, place)
+    return field
 
 
 def _inputs(fields: dict[str, Field], id_field: str) -> tuple[str, ...]:
-    inputs: list[str] = []
-    for field in fields.values():
-        if field.ignored or field.name == id_field:
-            continue
-        if field.type == "vector":
-            inputs += [f"{field.name}_{number}" for number in range(field.length)]
-        elif field.type in _NUMERIC:
-            inputs.append(field.name)
-    return tuple(inputs)
+    return tuple(
+        column
+        for field in fields.values()
+        if not field.ignored and field.name != id_field
+        for column in field.columns()
+    )
 
 
-def _reference(source: Source, fields: dict[str, Field], section: str, kind: str) -> str | None:
+def _reference(
+    source: Source, fields: dict[str, Field], section: str, kind: type[Field]
+) -> str | None:
     name = source.document.get(section)
     if name is None:
         return None
-    if name not in fields or fields[name].type != kind:
-        raise source.error((section,), f"expected the name of a field of type {kind}, got {name!r}")
+    if not isinstance(fields.get(str(name)), kind):
+        raise source.error(
+            (section,), f"expected the name of a field of type {kind.type}, got {name!r}"
+        )
     if section != "id" and (fields[name].optional or fields[name].ignored):
         raise source.error((section,), f"field {name} must be neither optional nor ignored")
     return str(name)
@@ -172,7 +143,7 @@ def _reference(source: Source, fields: dict[str, Field], section: str, kind: str
 def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[str, ...]) -> None:
     document = source.document
     for name in entities:
-        if name not in fields or fields[name].type != "string" or fields[name].optional:
+        if not isinstance(fields.get(name), String) or fields[name].optional:
             raise source.error(
                 ("entities",), f"expected names of required string fields, got {name!r}"
             )
@@ -187,7 +158,7 @@ def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[st
 def _models(source: Source, columns: set[str]) -> ModelsSpec:
     document = source.document
     settings = source.read(document["models"], dict[str, Settings], ("models",))
-    names = [name for name, given in settings.items() if _served(source, name, given)]
+    names = [name for name, setting in settings.items() if _served(source, name, setting)]
     if not names:
         raise source.error(("models",), "expected at least one model that is served")
     exclude = source.read(document.get("exclude", []), list[str], ("exclude",))
@@ -202,132 +173,23 @@ def _models(source: Source, columns: set[str]) -> ModelsSpec:
     return ModelsSpec(names=names, settings=settings, exclude=exclude, thresholds=thresholds)
 
 
-def _served(source: Source, name: str, given: Settings) -> bool:
-    """Takes the setting `served` out of a model's settings: it is the pipeline's, not the
-    model's.
-    """
-    served = given.pop("served", True)
+def _served(source: Source, name: str, settings: Settings) -> bool:
+    """Take `served`, which is the pipeline's and not the model's, out of a model's settings."""
+    served = settings.pop("served", True)
     if not isinstance(served, bool):
         raise source.error(("models", name, "served"), f"expected true or false, got {served!r}")
     return served
 
 
 def _check_columns(source: Source, settings: dict[str, Settings], seen: set[str]) -> None:
-    for name, given in settings.items():
+    """The columns, and the first column of each series, that a model's settings name."""
+    for name, setting in settings.items():
         for key, suffix in (("columns", ""), ("series", "_0")):
-            chosen = given.get(key)
-            for one in chosen if isinstance(chosen, list) else []:
-                if one + suffix not in seen:
+            chosen = setting.get(key)
+            if not isinstance(chosen, list):
+                continue
+            for column in chosen:
+                if column + suffix not in seen:
                     raise source.error(
-                        ("models", name, key), f"the models see no column {one + suffix}"
+                        ("models", name, key), f"the models see no column {column + suffix}"
                     )
-
-
-class _Features:
-    """Reads the features in order; each may use the columns before it."""
-
-    def __init__(
-        self,
-        source: Source,
-        fields: dict[str, Field],
-        entities: tuple[str, ...],
-        inputs: tuple[str, ...],
-    ) -> None:
-        self.source, self.fields, self.entities, self.inputs = source, fields, entities, inputs
-        self.steps = dict.fromkeys(inputs, 0)
-        """The keyed step in which each column is known."""
-
-    def read(self, section: Json) -> dict[str, Feature]:
-        features = {}
-        for name, value in _mapping(self.source, section, "features").items():
-            spec = self.source.read(value, Feature, ("features", name))
-            step = self._step(name, spec)
-            for column in columns_of(name, spec):
-                if column in self.steps or column in self.fields:
-                    raise self.source.error(
-                        ("features", name), f"there is a column {column} already"
-                    )
-                self.steps[column] = step
-                features[column] = spec
-        return features
-
-    def _step(self, name: str, spec: Feature) -> int:
-        if isinstance(spec, Expression):
-            return self._expression(name, spec)
-        if not isinstance(spec, Keyed):
-            return 0
-        if spec.by not in self.entities:
-            raise self._error(
-                name,
-                "by",
-                f"expected one of the entities {', '.join(self.entities)}, got {spec.by!r}",
-            )
-        step = self.entities.index(spec.by)
-        self._source_column(name, spec, step)
-        self._limits(name, spec)
-        return step
-
-    def _expression(self, name: str, spec: Expression) -> int:
-        columns = {
-            column: self.fields[column].values if column in self.fields else []
-            for column in self.steps
-        }
-        try:
-            used = expression.names(expression.parse(spec.is_, columns))
-        except ValueError as error:
-            raise self._error(name, "is", str(error)) from error
-        return max((self.steps[column] for column in used), default=0)
-
-    def _source_column(self, name: str, spec: Keyed, step: int) -> None:
-        of = getattr(spec, "of", None)
-        if isinstance(spec, FraudRun) and (of is None) == (spec.give == "least"):
-            raise self._error(name, "of", "`least` needs a column, and nothing else takes one")
-        if of is None:
-            return
-        if isinstance(spec, Distinct):
-            if of not in self.fields or self.fields[of].type not in ("string", "category"):
-                raise self._error(name, "of", f"expected a string or category field, got {of!r}")
-        elif of not in self.steps:
-            raise self._error(name, "of", f"expected a column known before this one, got {of!r}")
-        elif isinstance(spec, FraudRun) and self.steps[of] == step and of not in self.inputs:
-            raise self._error(
-                name,
-                "of",
-                f"expected an input, or a column of an earlier step than that by {spec.by}",
-            )
-        elif self.steps[of] > step:
-            raise self._error(name, "of", f"{of!r} is only known after the step by {spec.by}")
-
-    def _limits(self, name: str, spec: Keyed) -> None:
-        window = getattr(spec, "window", None)
-        if isinstance(spec, Windowed | Verdicted) and (window or 0) % pane_us(int(window or 1)):
-            raise self._error(
-                name, "window", "expected whole days from 7d on, else a multiple of its panes"
-            )
-        if isinstance(window, int) and window > 90 * DAY:
-            raise self._error(name, "window", "expected at most 90d")
-        if isinstance(spec, Distinct) and not 2 <= spec.keep <= 64:
-            raise self._error(name, "keep", "expected 2 to 64")
-        if isinstance(spec, Level) and not 3 <= spec.last <= 64:
-            raise self._error(name, "last", "expected 3 to 64")
-        if isinstance(spec, Recent) and not 2 <= spec.last <= 64:
-            raise self._error(name, "last", "expected 2 to 64")
-        if isinstance(spec, FraudRate) and not (0 < spec.prior < 1 and spec.weight > 0):
-            raise self._error(name, "prior", "expected 0 < prior < 1 and weight > 0")
-        if isinstance(spec, FraudRun) and not 2 <= spec.last <= 64:
-            raise self._error(name, "last", "expected 2 to 64")
-
-    def _error(self, name: str, key: str, message: str) -> Exception:
-        return self.source.error(("features", name, key), message)
-
-
-def columns_of(name: str, spec: Feature) -> list[str]:
-    """The columns that the feature `name` computes; they share its specification."""
-    return [f"{name}_{back}" for back in range(spec.last)] if isinstance(spec, Recent) else [name]
-
-
-def pane_us(window_us: int) -> int:
-    """The width of a window's panes: a day from 7 d on, 1/24 from 1 d on, else 1/12."""
-    if window_us >= 7 * DAY:
-        return DAY
-    return window_us // 24 if window_us >= DAY else window_us // 12

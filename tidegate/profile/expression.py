@@ -60,8 +60,9 @@ class Node(NamedTuple):
 
 
 def parse(text: str, columns: Mapping[str, Sequence[str]]) -> Node:
-    """The tree of an expression over `columns` (name to its category values, empty for numbers).
-    Raises ValueError.
+    """The tree of an expression. Raises ValueError.
+
+    `columns` names what it may read: the values of a category, an empty sequence for numbers.
     """
     if len(text) > 1000:
         raise ValueError("expected at most 1,000 characters")

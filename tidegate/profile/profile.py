@@ -1,11 +1,9 @@
-"""A profile: what one's own transactions look like, which windows are kept, which models judge
-them.
-"""
+"""A profile: one's own transactions, the windows kept of them, and the models that judge them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +12,9 @@ from tidegate import shipped
 from tidegate.errors import ConfigError, Rejected
 from tidegate.messages.frames import FrameLayout
 from tidegate.profile.check import Checked, check
-from tidegate.profile.fields import diagnose, make_struct, time_us, value_fault
+from tidegate.profile.decoding import diagnose, make_struct, value_fault
+from tidegate.profile.field import Field
+from tidegate.profile.field_types import time_us
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
 
@@ -23,9 +23,7 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Profile:
-    """One loaded profile; immutable. Attributes are listed in the constructor, all derived from the
-    file.
-    """
+    """One loaded profile; immutable. All attributes are derived from the file."""
 
     def __init__(self, path: Path, checked: Checked, content: Json) -> None:
         self.path = path
@@ -39,6 +37,8 @@ class Profile:
         self.entities = checked.entities
         self.hashed = checked.hashed
         self.inputs = checked.inputs
+        self.input_fields = _places(self.fields, self.inputs)
+        """The fields that fill columns, and each with its columns' place among `values`."""
         self.computed = checked.computed
         """Feature specs by name, in file order (tidegate.profile.spec.Feature)."""
         self.values = (*checked.inputs, *checked.computed)
@@ -47,23 +47,24 @@ class Profile:
         self.history = checked.history
         self.features = tuple(name for name in self.values if name not in self.models.exclude)
         self.steps = max(1, len(self.entities))
-        self.decimals = self.fields[self.money_field].decimals if self.money_field else 2
+        self.decimals = self.fields[self.money_field].places() if self.money_field else 2
         self.struct = make_struct(self.name, self.fields, self.id_field)
         self.decoder = msgspec.json.Decoder(self.struct)
-        self._checked_texts = [
-            f for f in self.fields.values() if f.type in ("time", "money", "string")
+        self._looked_at = [field for field in self.fields.values() if field.needs_look()]
+        self._looked_at_for_nul = [
+            field for field in self.fields.values() if field.is_text or field.needs_look()
         ]
-        self._checked_fields = [f for f in self._checked_texts if f.type != "string" or f.integers]
 
     def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
-        """The transaction in `raw`; `received_us` (0: unknown) bounds times in the future. Raises
-        Rejected.
+        """The transaction in `raw`. Raises Rejected.
+
+        `received_us` (0: unknown) bounds times in the future.
         """
         try:
             tx: msgspec.Struct = self.decoder.decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.rejection(raw, received_us, str(error)) from error
-        for field in self._checked_texts if b"\\u0000" in raw else self._checked_fields:
+        for field in self._looked_at_for_nul if b"\\u0000" in raw else self._looked_at:
             value = getattr(tx, field.name)
             fault = None if value is None else value_fault(field, value, received_us)
             if fault is not None:
@@ -82,8 +83,9 @@ class Profile:
         return Rejected(faults[0].reason, detail)
 
     def faults(self, raw: bytes, received_us: int = 0) -> list[tuple[str, str]]:
-        """All bad fields of a message with what was expected ("" is the message itself); empty when
-        it is good.
+        """All bad fields of a message and what was expected of each; empty if the message is good.
+
+        The field "" is the message itself.
         """
         return [
             (fault.field, fault.message)
@@ -144,9 +146,20 @@ class Profile:
         )
 
 
+def _places(fields: Mapping[str, Field], inputs: Sequence[str]) -> list[tuple[Field, slice]]:
+    places = []
+    for field in fields.values():
+        columns = field.columns()
+        if columns and columns[0] in inputs:
+            first = inputs.index(columns[0])
+            places.append((field, slice(first, first + len(columns))))
+    return places
+
+
 def load_profile(name_or_path: str | Path) -> Profile:
-    """Load `profiles/NAME.yaml` or the file at a path. Raises ConfigError with file, line, field
-    and expectation.
+    """Load `profiles/NAME.yaml`, or the file at a path.
+
+    Raises ConfigError with file, line, field and expectation.
     """
     path = _find(str(name_or_path))
     source = Source(path)

@@ -11,6 +11,7 @@ import yaml
 
 from tidegate.errors import ConfigError
 from tidegate.profile.spec import Json, hook
+from tidegate.words import plain
 
 Place = tuple[str, ...]
 
@@ -27,6 +28,9 @@ class Source:
             self.document: Json = loader.construct_document(node) if node is not None else None
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not YAML: {error}") from error
         self._walk(node, ())
@@ -66,19 +70,48 @@ class Source:
             raise self._explain(str(error), value, kind, place) from error
 
     def _explain(self, message: str, value: Json, kind: Json, place: Place) -> ConfigError:
-        found = re.fullmatch(r"(.*?)(?: - at `\$(.*)`)?", message, re.DOTALL)
-        text, inner = (found[1], found[2] or "") if found else (message, "")
+        """The error for a complaint of msgspec about `value`, in words for who wrote the file."""
+        text, _, inner = message.partition(" - at `$")
         steps = tuple(re.findall(r"[A-Za-z_0-9]+", inner))
         for step in steps:
-            value = value.get(step) if isinstance(value, dict) else value
-        text = text[:1].lower() + text[1:]
-        if steps and steps[-1] == "op":
-            text = f"expected one of {', '.join(sorted(_tags(kind)))}, got {value!r}"
-        elif text.startswith("invalid enum value"):
-            text = f"expected one of {', '.join(_choices(kind, steps[-1]))}, got {value!r}"
-        elif not isinstance(value, dict) and repr(value) not in text:
-            text = re.sub(r", got `\w+`$", "", text) + f", got {value!r}"
-        return self.error((*place, *steps), text)
+            value = _inside(value, step)
+        return self.error((*place, *steps), _worded(text, value, kind, steps))
+
+
+def _worded(text: str, value: Json, kind: Json, steps: Place) -> str:
+    """What was expected, and the `value` that stands there instead."""
+    if steps and steps[-1] == "op":
+        return f"expected one of {', '.join(sorted(_tags(kind)))}, got {value!r}"
+    if text.startswith("Invalid enum value"):
+        return f"expected one of {', '.join(_choices(kind, steps[-1]))}, got {value!r}"
+    if isinstance(value, dict):
+        return _about_keys(plain(text), value)
+    if repr(value) in text:
+        return plain(text)
+    return f"{plain(re.sub(', got `.*`$', '', text))}, got {value!r}"
+
+
+def _inside(value: Json, step: str) -> Json:
+    """What a mapping or a list holds at one step of a path."""
+    if isinstance(value, dict):
+        return value.get(step)
+    return value[int(step)] if isinstance(value, list) and step.isdecimal() else value
+
+
+def _about_keys(text: str, value: dict[Json, Json]) -> str:
+    """A complaint about the keys of a mapping. YAML reads `{is: max(a, b)}` as two keys."""
+    if any(words is None for words in value.values()):
+        return f'inside braces a comma ends a value: put it in quotes, as in "max(a, b)" ({text})'
+    return text
+
+
+def mapping(source: Source, value: Json, place: str) -> dict[str, Json]:
+    """The section `place`, whose keys are names. Raises ConfigError."""
+    if not isinstance(value, dict) or not all(
+        isinstance(key, str) and key.isidentifier() for key in value
+    ):
+        raise source.error((place,), "expected a mapping of names made of letters, digits and _")
+    return value
 
 
 def _tags(kind: Json) -> list[str]:

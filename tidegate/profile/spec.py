@@ -1,6 +1,4 @@
-"""What a profile file may say: fields and features as plain structs, checked by msgspec while they
-are read.
-"""
+"""What a profile may say of features, history and models, as structs that msgspec checks."""
 
 from __future__ import annotations
 
@@ -17,8 +15,6 @@ _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECON
 DAY = _UNITS["d"]
 Json = Any
 """What YAML or JSON held: nothing is known of it before it is converted."""
-MONEY_LIMIT = 3_000_000_000
-"""Largest amount in minor units: its square still fits 63 bits."""
 
 
 class Duration(int):
@@ -56,47 +52,6 @@ def hook(kind: type, value: Json) -> Json:
 
 class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Refuses what it does not know."""
-
-
-FieldType = Literal["string", "money", "number", "integer", "bool", "category", "time", "vector"]
-
-
-class Field(_Strict):
-    """One field of a transaction. `min` and `max` are inclusive; money and its bounds are in units,
-    not minor units.
-    """
-
-    type: FieldType
-    name: str = ""
-    optional: bool = False
-    ignored: bool = False
-    """Accepted and kept in the payload, but never an input of features or models."""
-    min: float | None = None
-    max: float | None = None
-    max_length: int = 128
-    integers: bool = False
-    """A string field that also takes whole numbers."""
-    values: list[str] = []
-    open: bool = False
-    """A category that takes undeclared values, all with the code `len(values)`."""
-    decimals: int = 2
-    not_before: Instant = Instant(0)
-    max_ahead: Duration = Duration(DAY)
-    """How far after the record's own (ingest) time an event may claim to be."""
-    length: int = 0
-
-
-OPTIONS: dict[str, frozenset[str]] = {
-    "string": frozenset({"max_length", "integers"}),
-    "money": frozenset({"min", "max", "decimals"}),
-    "number": frozenset({"min", "max"}),
-    "integer": frozenset({"min", "max"}),
-    "bool": frozenset(),
-    "category": frozenset({"values", "open", "max_length"}),
-    "time": frozenset({"not_before", "max_ahead"}),
-    "vector": frozenset({"length", "min", "max"}),
-}
-"""Which options a field of a type takes, beside type, optional and ignored."""
 
 
 class _Feature(_Strict, tag_field="op"):
@@ -146,8 +101,9 @@ class SinceLast(_Keyed, tag="since_last"):
 
 
 class Level(_Keyed, tag="level"):
-    """The value of `of` against the median of the entity's `last` values before it; missing before
-    the third.
+    """The value of `of` against the median of the entity's `last` values before it.
+
+    Missing before the third.
     """
 
     of: str
@@ -156,8 +112,9 @@ class Level(_Keyed, tag="level"):
 
 
 class Recent(_Keyed, tag="recent"):
-    """The values of `of` at the entity's `last` newest transactions, this one first: NAME_0, NAME_1
-    and so on.
+    """The values of `of` at the entity's `last` newest transactions, this one first.
+
+    The columns are NAME_0, NAME_1 and so on.
     """
 
     of: str
@@ -218,10 +175,20 @@ Keyed = Windowed | Distinct | SinceLast | Level | Recent | DecayedSum | Verdicte
 Feature = Keyed | Calendar | Expression
 
 
+def columns_of(name: str, spec: Feature) -> list[str]:
+    """The columns that the feature `name` computes; they share its specification."""
+    return [f"{name}_{back}" for back in range(spec.last)] if isinstance(spec, Recent) else [name]
+
+
+def pane_us(window_us: int) -> int:
+    """The width of a window's panes: a day from 7 d on, 1/24 from 1 d on, else 1/12."""
+    if window_us >= 7 * DAY:
+        return DAY
+    return window_us // 24 if window_us >= DAY else window_us // 12
+
+
 class History(_Strict):
-    """How `train` gets its history: so many simulated transactions, or a file. What a file's
-    verdicts look like.
-    """
+    """Where `train` gets its history: so many simulated transactions, or a file with verdicts."""
 
     simulate: int = 0
     file: str = ""
@@ -234,9 +201,7 @@ class History(_Strict):
 
 
 class ModelsSpec(_Strict):
-    """The models served in score order, the settings of each (of those not served too), the columns
-    they never see, and the thresholds.
-    """
+    """The models served in score order, all models' settings, excluded columns, thresholds."""
 
     names: list[str]
     settings: dict[str, dict[str, float | int | str | bool | list[str]]]

@@ -1,5 +1,6 @@
-"""The section `thresholds`: two scores, or what a user knows instead of scores. `model.ensemble`
-makes scores of it.
+"""The section `thresholds`: two scores, or what a user knows instead of scores.
+
+`model.ensemble` turns the other forms into scores.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ class _Strict(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Cost(_Strict):
-    """What it costs, in the money field's units, to review one transaction, to let a fraud pass,
-    and to block a legitimate one. `fraud: amount` is the transaction's own amount.
+    """What it costs to review a transaction, to let a fraud pass, and to block a legitimate one.
+
+    In the money field's units; `fraud: amount` is the transaction's own amount.
     """
 
     review: float
@@ -26,8 +28,9 @@ class Cost(_Strict):
 
 
 class Capacity(_Strict):
-    """How many reviews a day people can do. Transactions with a score from `block` on are blocked
-    without a review.
+    """How many reviews a day people can do.
+
+    Transactions with a score from `block` on are blocked without a review.
     """
 
     reviews_per_day: int
@@ -42,9 +45,7 @@ class Contamination(_Strict):
 
 
 class Thresholds(_Strict):
-    """Scores from which a transaction is sent to review, or blocked; or one of the other forms, and
-    no scores.
-    """
+    """Scores from which a transaction is reviewed or blocked, or one of the other forms instead."""
 
     review: float | None = None
     block: float | None = None
@@ -54,30 +55,25 @@ class Thresholds(_Strict):
     appetite: Appetite | None = None
 
 
-def fault(given: Thresholds, *, time: bool, money: bool) -> str:
-    """What is wrong with it in a profile with or without a time and a money field; "" when nothing
-    is.
-    """
-    forms = [
-        form
-        for form in (given.cost, given.capacity, given.contamination, given.appetite)
-        if form is not None
-    ]
-    scores = (given.review, given.block)
-    if len(forms) + any(score is not None for score in scores) != 1:
+def fault(thresholds: Thresholds, *, time: bool, money: bool) -> str:
+    """What is wrong with the section, given whether the profile has time and money; or ""."""
+    given = (
+        thresholds.cost,
+        thresholds.capacity,
+        thresholds.contamination,
+        thresholds.appetite,
+    )
+    forms = sum(form is not None for form in given)
+    scores = thresholds.review is not None or thresholds.block is not None
+    if forms + scores != 1:
         return "expected review and block, or one of cost, capacity, contamination and appetite"
-    if given.cost is not None:
-        return _cost_fault(given.cost, money=money)
-    if given.capacity is not None:
-        return _capacity_fault(given.capacity, time=time)
-    if given.contamination is not None:
-        shares = given.contamination
-        return (
-            ""
-            if 0 < shares.block <= shares.review < 1
-            else "contamination: expected 0 < block <= review < 1"
-        )
-    if not forms and not 0 < (given.review or 0) <= (given.block or 0) <= 1:
+    if thresholds.cost is not None:
+        return _cost_fault(thresholds.cost, money=money)
+    if thresholds.capacity is not None:
+        return _capacity_fault(thresholds.capacity, time=time)
+    if thresholds.contamination is not None:
+        return _contamination_fault(thresholds.contamination)
+    if scores and not 0 < (thresholds.review or 0) <= (thresholds.block or 0) <= 1:
         return "expected 0 < review <= block <= 1"
     return ""
 
@@ -85,22 +81,21 @@ def fault(given: Thresholds, *, time: bool, money: bool) -> str:
 def _cost_fault(cost: Cost, *, money: bool) -> str:
     if cost.fraud == "amount" and not money:
         return "cost.fraud: a profile without `money` knows no amount: give a number"
-    return (
-        ""
-        if all(
-            0 < price <= 1e12
-            for price in (cost.review, cost.block, cost.fraud)
-            if not isinstance(price, str)
-        )
-        else "cost: expected positive numbers"
-    )
+    prices = [
+        price for price in (cost.review, cost.block, cost.fraud) if not isinstance(price, str)
+    ]
+    return "" if all(0 < price <= 1e12 for price in prices) else "cost: expected positive numbers"
 
 
 def _capacity_fault(capacity: Capacity, *, time: bool) -> str:
     if not time:
         return "capacity: a profile without `time` has no days"
-    return (
-        ""
-        if capacity.reviews_per_day > 0 and 0 < capacity.block <= 1
-        else ("capacity: expected at least 1 review a day, and 0 < block <= 1")
-    )
+    if capacity.reviews_per_day > 0 and 0 < capacity.block <= 1:
+        return ""
+    return "capacity: expected at least 1 review a day, and 0 < block <= 1"
+
+
+def _contamination_fault(shares: Contamination) -> str:
+    if 0 < shares.block <= shares.review < 1:
+        return ""
+    return "contamination: expected 0 < block <= review < 1"

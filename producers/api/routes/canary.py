@@ -1,6 +1,4 @@
-"""A challenger for a share of the accounts: `POST /v1/models/{bundle}/canary`, `GET` and `DELETE
-/v1/models/canary`.
-"""
+"""`/v1/models/{bundle}/canary` and `/v1/models/canary`: a challenger for some accounts."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ import msgspec
 from flask import Blueprint, Response
 
 from db.comparison import compare_canary
-from model.bundles import promotion as registry
+from model.bundles import promotion
 from producers.api.context import answer, here, measured
 from producers.api.problems import Problem
 from producers.api.routes.models import order_of, profile_hash, usable
@@ -65,7 +63,7 @@ def compare() -> Response:
 
 def _set(bundle: str, order: Start) -> Response:
     try:
-        registry.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
+        promotion.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"canary": bundle or None, "share": order.share}, 202, "/v1/models/canary")

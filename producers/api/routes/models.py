@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from flask import Blueprint, Response
 
-from model.bundles import catalog
-from model.bundles import promotion as registry
+from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
 from producers.api.context import answer, body, here, measured
-from producers.api.problems import Problem
+from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Heartbeat
+from tidegate.words import count, plain
 
 if TYPE_CHECKING:
     from model.bundles.promotion import Promoted
@@ -34,9 +34,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 @blueprint.get("/v1/models")
 @measured("list_models")
 def get_many() -> Response:
-    """All bundles, newest first, the champion, which bundle each scorer uses, and how far the
-    stream has drifted.
-    """
+    """All bundles, newest first, the champion, each scorer's bundle, and the stream's drift."""
     current = _current()
     name = current.champion.bundle if current else None
     return answer(
@@ -84,7 +82,7 @@ def rollback() -> Response:
 def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(_folder(), bundle, profile_hash())
-        promoted = registry.promote(
+        promoted = promotion.promote(
             here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS
         )
     except ConfigError as error:
@@ -118,9 +116,7 @@ def order_of(kind: type[Kind]) -> Kind:
     try:
         return msgspec.json.decode(body("application/json") or b"{}", type=kind)
     except msgspec.ValidationError as error:
-        raise Problem(
-            "invalid", str(error), errors=[{"field": "body", "detail": str(error)}]
-        ) from error
+        raise invalid("body", plain(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem("invalid_json", str(error)) from error
 
@@ -129,13 +125,15 @@ def bundle_path(prefix: str) -> Path:
     """The one bundle whose hash begins so. Raises Problem 404."""
     found = catalog.matches(_folder(), prefix)
     if len(found) != 1:
-        raise Problem("not_found", f"{len(found)} bundles begin with {prefix!r}")
+        bundles = count(len(found), "bundle")
+        raise Problem("not_found", f"{bundles} with a hash that begins with {prefix!r}")
     return found[0]
 
 
 def usable(prefix: str) -> str:
-    """The hash of the one bundle that begins so. Raises Problem 404, and 409 when it may not score
-    here.
+    """The hash of the one bundle that begins so.
+
+    Raises Problem 404, and 409 when the bundle may not score here.
     """
     path = bundle_path(prefix)
     try:
@@ -146,7 +144,7 @@ def usable(prefix: str) -> str:
 
 def _current() -> Promoted | None:
     try:
-        return registry.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
+        return promotion.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
 

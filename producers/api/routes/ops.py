@@ -29,9 +29,7 @@ def healthz() -> Response:
 @blueprint.get("/readyz")
 @measured("readyz")
 def readyz() -> Response:
-    """200 when every partition of every stage is assigned and restored; else 503 that names what is
-    missing.
-    """
+    """200 when every partition of every stage is served, else 503 that names what is missing."""
     context = here()
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:

@@ -37,12 +37,12 @@ def get_one(transaction_id: str) -> Response:
 @measured("list_transactions")
 def get_many() -> Response:
     """Rows in brief, newest first."""
-    given = request.args.to_dict()
-    limit = whole("limit", given.pop("limit", "50"), 1, _MOST)
-    cursor = given.pop("cursor", None)
+    parameters = request.args.to_dict()
+    limit = whole("limit", parameters.pop("limit", "50"), 1, _MOST)
+    cursor = parameters.pop("cursor", None)
     if cursor is not None:
         whole("cursor", cursor, 0, 2**63 - 1)
-    filters = {name: _filter(name, value) for name, value in given.items()}
+    filters = {name: _filter(name, value) for name, value in parameters.items()}
     rows, following = reading(lambda: here().store.list(filters, cursor, limit))
     return answer({"transactions": [with_payload(row) for row in rows], "next": following})
 

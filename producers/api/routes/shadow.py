@@ -1,13 +1,11 @@
-"""A challenger beside the champion by HTTP: `POST /v1/models/{bundle}/shadow`, `GET` and `DELETE
-/v1/models/shadow`.
-"""
+"""`/v1/models/{bundle}/shadow` and `/v1/models/shadow`: a challenger beside the champion."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
 from db.comparison import compare_shadow
-from model.bundles import promotion as registry
+from model.bundles import promotion
 from producers.api.context import answer, here, measured
 from producers.api.problems import Problem
 from producers.api.routes.models import profile_hash, read_order, usable
@@ -68,7 +66,7 @@ def compare() -> Response:
 
 def _set(bundle: str, by: str) -> Response:
     try:
-        registry.set_shadow(here().broker, bundle, profile_hash(), by=by)
+        promotion.set_shadow(here().broker, bundle, profile_hash(), by=by)
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"shadow": bundle or None}, 202, "/v1/models/shadow")

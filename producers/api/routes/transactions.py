@@ -17,6 +17,7 @@ from producers.api.problems import Problem, invalid
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
+from tidegate.words import count, plain
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 blueprint = Blueprint("transactions", __name__)
@@ -30,15 +31,15 @@ def post_one() -> Response:
     context = here()
     raw = body(JSON)
     wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
-    one = context.ingest.admit(
+    transaction = context.ingest.admit(
         raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000
     )
-    retry = {"transaction_id": one.id}
+    retry = {"transaction_id": transaction.id}
     if wait_ms:
-        return _publish_and_wait(one, wait_ms / 1000, retry)
-    context.ingest.publish([one], **retry)
+        return _publish_and_wait(transaction, wait_ms / 1000, retry)
+    context.ingest.publish([transaction], **retry)
     ACKNOWLEDGED.inc()
-    return _accepted(one.id)
+    return _accepted(transaction.id)
 
 
 def _accepted(transaction_id: str) -> Response:
@@ -51,44 +52,45 @@ def _accepted(transaction_id: str) -> Response:
 
 def _wait_ms() -> int:
     most = here().settings.max_wait_ms
-    given = request.args.get("wait_ms", "0")
-    if not (given.isascii() and given.isdigit() and int(given) <= most):
+    text = request.args.get("wait_ms", "0")
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
         raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
-    return int(given)
+    return int(text)
 
 
-def _publish_and_wait(one: Admitted, seconds: float, retry: dict[str, str]) -> Response:
-    context, key = here(), one.id.encode()
+def _publish_and_wait(transaction: Admitted, seconds: float, retry: dict[str, str]) -> Response:
+    context, key = here(), transaction.id.encode()
     deadline = time.monotonic() + seconds
     waiter = context.waiters.enter(key)
     try:
-        context.ingest.publish([one], **retry)
+        context.ingest.publish([transaction], **retry)
         ACKNOWLEDGED.inc()
-        decision = _decision(one, waiter, deadline)
+        decision = _decision(transaction, waiter, deadline)
     finally:
         if waiter is not None:
             context.waiters.leave(key, waiter)
-    return answer(decision) if decision is not None else _accepted(one.id)
+    return answer(decision) if decision is not None else _accepted(transaction.id)
 
 
-def _decision(one: Admitted, waiter: Waiter | None, deadline: float) -> dict[str, Any] | None:
-    """From the row of a known one, else from the topic; a repeat never passes there again, so the
-    row is asked last.
+def _decision(
+    transaction: Admitted, waiter: Waiter | None, deadline: float
+) -> dict[str, Any] | None:
+    """The decision on a transaction: from its row if it is known already, else from the topic.
+
+    A repeat never passes on the topic again, so the row is asked once more at the end.
     """
     context = here()
-    if one.known and (row := _row(one.id)) is not None:
+    if transaction.known and (row := _row(transaction.id)) is not None:
         return row
     if waiter is None:
         return None
     if waiter.done.wait(max(0.0, deadline - time.monotonic())):
         return context.waiters.decision(waiter.frame)
-    return _row(one.id)
+    return _row(transaction.id)
 
 
 def _row(transaction_id: str) -> dict[str, Any] | None:
-    """The decision in the row; None also while the database is away, because the transaction is
-    durable anyway.
-    """
+    """The decision in the row; None also while the database is away."""
     try:
         row = here().store.get(transaction_id)
     except Retry:
@@ -105,7 +107,11 @@ def post_batch() -> Response:
     admitted, rejected = _admit_all(
         _items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY")
     )
-    generated = {str(index): one.id for index, one in admitted.items() if one.generated}
+    generated = {
+        str(index): transaction.id
+        for index, transaction in admitted.items()
+        if transaction.generated
+    }
     context.ingest.publish(
         list(admitted.values()), **({"generated_ids": generated} if generated else {})
     )
@@ -129,7 +135,7 @@ def _items(raw: bytes) -> list[bytes]:
     if len(items) > most:
         raise Problem(
             "too_large",
-            f"{len(items)} transactions in one request, at most {most} are taken",
+            f"{count(len(items), 'transaction')} in one request, at most {most:,} are taken",
             limit=most,
         )
     if not items:
@@ -143,14 +149,16 @@ def _array(raw: bytes) -> list[bytes]:
     except RecursionError:
         raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
-        raise Problem("invalid", f"send an array of transactions: {error}", errors=[]) from error
+        complaint = f"send an array of transactions: {plain(str(error))}"
+        raise Problem("invalid", complaint, errors=[]) from error
     except msgspec.DecodeError as error:
         return _lenient(raw, error)
 
 
 def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
-    """NaN and Infinity are no JSON, yet many clients write them: only their own transactions are to
-    be refused.
+    """The transactions of an array in which many clients' NaN and Infinity stand.
+
+    They are no JSON, but only their own transactions are to be refused.
     """
     try:
         items = json.loads(raw)
@@ -165,19 +173,19 @@ def _admit_all(
     items: list[bytes],
     idempotency_key: str | None,
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
-    """The good ones by index, and what the bad ones are answered with. A repeated body is admitted
-    once.
-    """
+    """The good ones by index, and the answers to the bad ones. A repeated body is admitted once."""
     admit, now_us = here().ingest.admit, time.time_ns() // 1000
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
     hashes: dict[str, bytes] = {}
     for (index, item), key in zip(enumerate(items), _keys(idempotency_key), strict=False):
         try:
-            one = admit(item, key, now_us)
-            if hashes.setdefault(one.id, one.hash) != one.hash:
-                raise conflict(one.id, "in this batch before, with another body; the first stays")
-            admitted[index] = one
+            transaction = admit(item, key, now_us)
+            if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
+                raise conflict(
+                    transaction.id, "in this batch before, with another body; the first stays"
+                )
+            admitted[index] = transaction
         except Problem as problem:
             rejected.append(
                 {
@@ -199,8 +207,10 @@ def _keys(idempotency_key: str | None) -> Iterator[str | None]:
 def _id_in(item: bytes) -> str | None:
     """The id that a bad transaction carries, if it can be read."""
     try:
-        found = json.loads(item)
+        document = json.loads(item)
     except (ValueError, RecursionError):
         return None
-    given = found.get(here().profile.id_field) if isinstance(found, dict) else None
-    return given[:256] if isinstance(given, str) else None
+    if not isinstance(document, dict):
+        return None
+    transaction_id = document.get(here().profile.id_field)
+    return transaction_id[:256] if isinstance(transaction_id, str) else None

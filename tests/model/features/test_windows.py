@@ -16,7 +16,6 @@ from model.features import windows
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from tests.model.features.support import CARD, HANDBOOK, HOUR_US, SEQUENCES, Log, fold_batches
-from tidegate.profile.check import pane_us
 from tidegate.profile.spec import (
     Count,
     Distinct,
@@ -27,6 +26,7 @@ from tidegate.profile.spec import (
     Recent,
     Sum,
     Verdicts,
+    pane_us,
 )
 
 seeds = st.integers(0, 10_000)
@@ -49,7 +49,7 @@ def counted(values: NDArray[np.float64], plan: Plan, of: str) -> NDArray[np.floa
     billion of these.
     """
     field = plan.profile.fields.get(of)
-    limit = 3e9 / 10 ** (field.decimals if field is not None and field.type == "money" else 4)
+    limit = 3e9 / 10 ** (4 if field is None else field.places())
     return np.asarray(values[:, plan.profile.values.index(of)].clip(-limit, limit))
 
 

@@ -212,7 +212,9 @@ def test_bad_verdicts(api: Server) -> None:
             "application/problem+json",
         ), body
     found = api.post("/v1/feedback", [{"transaction_id": "x", "verdict": "maybe"}]).json()
-    assert found["errors"] == [{"field": "[0].verdict", "detail": "Invalid enum value 'maybe'"}]
+    assert found["errors"] == [
+        {"field": "[0].verdict", "detail": "'maybe' is none of the values that are taken"}
+    ]
 
 
 def test_a_whole_labelled_transaction(api: Server, broker: Broker) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from model.history.readers import Source
 from producers.client import Client
-from producers.files.send import Rejection, Sender, Sent, send
+from producers.files.journal import Rejection, Sent
+from producers.files.send import Sender, send
 from producers.simulator.history import simulate_history
 from tests.producers.running_api import Api, serve
 from tests.support import eventually

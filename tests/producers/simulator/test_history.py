@@ -4,6 +4,8 @@ threshold.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
@@ -68,11 +70,19 @@ def test_wallet_balances_add_up_except_for_anomalies() -> None:
     assert (history["balance_after"] < 0).any()
 
 
-def test_no_simulator_for_a_profile_of_ones_own() -> None:
-    profile = load_profile("card")
-    profile.name = "mine"
-    with pytest.raises(ConfigError, match="mine"):
-        simulate_history(profile, 10)
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_copy_under_another_name_is_simulated_alike(name: str, tmp_path: Path) -> None:
+    shipped, copy = load_profile(name), tmp_path / "mine.yaml"
+    copy.write_text(shipped.path.read_text())
+    mine = load_profile(copy)
+    pd.testing.assert_frame_equal(simulate_history(mine, 500), simulate_history(shipped, 500))
+    begin = 1_790_000_000_000_000
+    assert Traffic(mine, 50.0, 1, begin).until(begin + 5_000_000)
+
+
+def test_no_simulator_makes_other_fields() -> None:
+    with pytest.raises(ConfigError, match=r"sffsd\.yaml: there is no simulator for these fields"):
+        simulate_history(load_profile("sffsd"), 10)
 
 
 @pytest.mark.parametrize("name", PROFILES)

@@ -1,0 +1,59 @@
+"""The pieces that the OpenAPI description is made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from producers.api.problems import CONTENT_TYPE, PROBLEMS
+
+Json = dict[str, Any]
+REF = "#/components/schemas/"
+
+
+def ref(name: str) -> Json:
+    """A reference to one of the component schemas."""
+    return {"$ref": REF + name}
+
+
+def content(schema: Json, *types: str) -> Json:
+    """The schema of a body, for each media type; JSON if none is named."""
+    return {kind: {"schema": schema} for kind in types or ("application/json",)}
+
+
+def operation(summary: str, answers: dict[str, str | Json], *problems: int) -> Json:
+    """An operation with its answers by status, and the statuses of its problems.
+
+    An answer is a description or a whole response.
+    """
+    responses: Json = {
+        status: {"description": response} if isinstance(response, str) else response
+        for status, response in answers.items()
+    }
+    for status in problems:
+        titles = sorted({title for code, title in PROBLEMS.values() if code == status})
+        responses[str(status)] = {
+            "description": "; ".join(titles),
+            "content": content(ref("Problem"), CONTENT_TYPE),
+        }
+    return {"summary": summary, "responses": responses}
+
+
+def parameter(name: str, where: str, description: str, schema: Json) -> Json:
+    """A parameter in the `path` (which is required), the `query` or a `header`."""
+    return {
+        "name": name,
+        "in": where,
+        "description": description,
+        "schema": schema,
+        "required": where == "path",
+    }
+
+
+def body(**properties: Json) -> Json:
+    """A required JSON body with these properties."""
+    return {"requestBody": {"required": True, "content": content(object_of(**properties))}}
+
+
+def object_of(**properties: Json) -> Json:
+    """The schema of an object with these properties."""
+    return {"type": "object", "properties": properties}

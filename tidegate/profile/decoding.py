@@ -1,0 +1,131 @@
+"""A strict msgspec struct of the declared fields, and what is wrong with JSON that does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from tidegate.profile.field import Field
+from tidegate.profile.spec import Json
+
+MAX_BYTES = 65_536
+MAX_DEPTH = 16
+
+
+class Fault(NamedTuple):
+    """What is wrong with one field ("" for the whole record)."""
+
+    reason: str
+    field: str
+    message: str
+
+
+def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[msgspec.Struct]:
+    """The struct of one transaction: required fields first, unknown ones refused."""
+    required: list[Any] = []
+    optional: list[Any] = []
+    for field in fields.values():
+        if field.optional or field.name == id_field:
+            optional.append((field.name, field.annotation() | None, None))
+        else:
+            required.append((field.name, field.annotation()))
+    return msgspec.defstruct(
+        f"{name.title()}Transaction",
+        [*required, *optional],
+        kw_only=True,
+        forbid_unknown_fields=True,
+        omit_defaults=True,
+        gc=False,
+    )
+
+
+def diagnose(
+    raw: bytes, fields: Mapping[str, Field], id_field: str, received_us: int = 0
+) -> list[Fault]:
+    """All faults of a message, none if it is good. Slow: for messages that did not decode."""
+    document, fault = _parse(raw)
+    if fault is not None:
+        return [fault]
+    if not isinstance(document, dict):
+        return [Fault("not_an_object", "", "expected a JSON object")]
+    faults = [
+        Fault("unknown_field", name, "no such field in this profile")
+        for name in document
+        if name not in fields
+    ]
+    for field in fields.values():
+        found = _field_fault(
+            field, document.get(field.name), field.optional or field.name == id_field, received_us
+        )
+        if found is not None:
+            faults.append(found)
+    return faults
+
+
+def _parse(raw: bytes) -> tuple[Any, Fault | None]:
+    if not raw:
+        return None, Fault("empty", "", "the message is empty")
+    if len(raw) > MAX_BYTES:
+        return None, Fault("too_large", "", f"{len(raw):,} bytes, at most {MAX_BYTES:,} are taken")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return None, Fault("invalid_utf8", "", str(error))
+    if _depth(text) > MAX_DEPTH:
+        return None, Fault("too_deep", "", f"nested deeper than {MAX_DEPTH} levels")
+    try:
+        return json.loads(text), None
+    except ValueError as error:
+        return None, Fault("invalid_json", "", str(error))
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _field_fault(field: Field, value: Json, optional: bool, received_us: int) -> Fault | None:
+    if value is None:
+        return None if optional else Fault("missing_field", field.name, "this field is required")
+    if not _finite(value):
+        return Fault("not_finite", field.name, "expected a finite number")
+    try:
+        value = msgspec.json.decode(json.dumps(value), type=field.annotation())
+    except msgspec.ValidationError as error:
+        return _misfit(field, str(error))
+    except msgspec.DecodeError as error:
+        return Fault("invalid_json", field.name, str(error))
+    return value_fault(field, value, received_us)
+
+
+def _finite(value: Json) -> bool:
+    if isinstance(value, list):
+        return all(_finite(item) for item in value)
+    return not isinstance(value, float) or -1.8e308 < value < 1.8e308
+
+
+def _misfit(field: Field, message: str) -> Fault:
+    """What msgspec says of a value as a fault."""
+    if "RFC3339" in message:
+        return Fault("bad_time", field.name, "expected an ISO 8601 time or epoch seconds")
+    wrong_type = "got `" in message and "length" not in message
+    reason = "wrong_type" if wrong_type else "out_of_bounds"
+    return Fault(reason, field.name, field.complaint(message))
+
+
+def value_fault(field: Field, value: Json, received_us: int = 0) -> Fault | None:
+    """The fault of a value that msgspec has accepted, if it has one."""
+    fault = field.fault(value, received_us)
+    if fault is None:
+        return None
+    reason, message = fault
+    return Fault(reason, field.name, message)
