@@ -8,11 +8,14 @@ import typer
 
 from cli.options import Json, Kafka, Profile, print_json, settings_with
 from tidegate.errors import ConfigError
+from tidegate.pipeline import CONSUMERS
 
 Reason = Annotated[
     str, typer.Option("--reason", help="Only those with this reason, like invalid_json.")
 ]
-StageName = Annotated[str, typer.Option("--stage", help="Only those of this stage.")]
+StageName = Annotated[
+    str, typer.Option("--stage", help=f"Only those of this stage: {', '.join(CONSUMERS)}.")
+]
 Since = Annotated[
     str, typer.Option("--since", help="Only those that failed at this ISO 8601 time or later.")
 ]

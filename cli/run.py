@@ -8,13 +8,13 @@ import typer
 
 from cli.options import Db, Kafka, Profile, settings_with
 from tidegate.errors import ConfigError
+from tidegate.pipeline import STAGES
 
 Stage = Annotated[
     str,
     typer.Argument(
         metavar="STAGE",
-        help="preprocess, preprocess-2, score, persist, label, learn, ingest, dashboard or "
-        "retrain.",
+        help=f"One of {', '.join(STAGES)}.",
     ),
 ]
 
@@ -32,10 +32,8 @@ def run(stage: Stage, profile: Profile = "", kafka: Kafka = "", db: Db = "") -> 
     Example: [bold]tidegate run score --kafka broker-1:9092 --db
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
-    from cli.running import stages as wiring
+    from cli.running.stages import run_stage
 
-    if stage not in wiring.RUNNABLE:
-        raise ConfigError(
-            f"there is no stage {stage!r}: choose one of {', '.join(wiring.RUNNABLE)}"
-        )
-    wiring.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))
+    if stage not in STAGES:
+        raise ConfigError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
+    run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))

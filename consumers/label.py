@@ -17,6 +17,7 @@ import numpy as np
 
 from tidegate.broker.records import Batch, Headers
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
+from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, NoState, Output, Reject
 
@@ -42,7 +43,7 @@ class LabelStage:
     """
 
     name = "label"
-    input = "transactions.feedback"
+    input = FEEDBACK
     side: str | None = None
     snapshot_tag = ""
     reach = 0
@@ -162,12 +163,12 @@ def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
     if labels:
         output.emits.append(
             Emit(
-                "transactions.labels",
+                LABELS,
                 [label.transaction_id.encode() for label in labels],
                 [encode(label) for label in labels],
             )
         )
     if waiting:
         keys, values, headers = zip(*waiting, strict=True)
-        output.emits.append(Emit("transactions.feedback", list(keys), list(values), list(headers)))
+        output.emits.append(Emit(FEEDBACK, list(keys), list(values), list(headers)))
         output.pause = _PAUSE_S

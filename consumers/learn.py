@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from model.bundles.bundle import Bundle
-from model.bundles.promotion import TOPIC, model_message, online_key
+from model.bundles.promotion import model_message, online_key
 from model.detectors.base import Array
 from model.learning.learner import NEVER, Given, Learned, Learner, LearnState
 from tidegate.broker.records import Batch
@@ -24,6 +24,7 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
+from tidegate.pipeline import LABELS, MODELS
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -54,7 +55,7 @@ class LearnStage:
     """
 
     name = "learn"
-    input = "transactions.labels"
+    input = LABELS
     side: str | None = None
     reach = 0
 
@@ -126,7 +127,7 @@ class LearnStage:
             batch.received_us,
             state.learned.frozen_at != NEVER,
         )
-        output.emits.append(Emit(TOPIC, [online_key(self.bundle.hash)], [encode(weights)]))
+        output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
         return output
 
     def weights(self, state: LearnState) -> Array:

@@ -15,6 +15,7 @@ from model.drift.window import WindowState
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Drift
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.pipeline import SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output, Reject
 
@@ -33,7 +34,7 @@ class Persist:
     """
 
     name = "persist"
-    input = "transactions.scored"
+    input = SCORED
     side: str | None = None
     reach = DriftWatch.reach
 

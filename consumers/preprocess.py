@@ -20,15 +20,10 @@ from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-RAW, BY_ENTITY, FEATURES, LABELS = (
-    "transactions.raw",
-    "transactions.by-entity-2",
-    "transactions.features",
-    "transactions.labels",
-)
 _FORMAT = 3
 
 
@@ -55,7 +50,7 @@ class PreprocessStage:
         self.step = step
         self.plan = Plan(profile, step)
         self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
-        self.input = RAW if step == 0 else BY_ENTITY
+        self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if len(self.plan.verdicts) else None
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
         self._layout = profile.features_layout
@@ -128,7 +123,7 @@ class PreprocessStage:
         if not len(frames.rows):
             return Output(rejects=rejects)
         self._fold(state, frames.rows, batch, at)
-        topic = BY_ENTITY if self._next else FEATURES
+        topic = BY_ENTITY_2 if self._next else FEATURES
         return Output([Emit(topic, keys, self._layout.pack(frames))], rejects)
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:

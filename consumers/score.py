@@ -25,6 +25,7 @@ from tidegate.errors import Retry
 from tidegate.messages.documents import encode
 from tidegate.messages.frames import SCORED_MAGIC, Decision
 from tidegate.metrics import DECISIONS, DEGRADED, SCORES, SHADOW, observe_many
+from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, NoState, Output, Reject
 
@@ -56,8 +57,8 @@ class ScoreStage:
     """
 
     name = "score"
-    input = "transactions.features"
-    side: str | None = "models"
+    input = FEATURES
+    side: str | None = MODELS
     snapshot_tag = ""
     reach = 0
 
@@ -163,9 +164,7 @@ class ScoreStage:
         rows["scores"][:, -1] = self._beside(rows, decisions)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        output.emits.append(
-            Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))
-        )
+        output.emits.append(Emit(SCORED, keys, self._pack(rows, source, flagged, why)))
         if len(flagged):
             output.emits.append(self._alerts(rows, source, flagged, why))
         _count(decisions, scores.final)
@@ -292,7 +291,7 @@ class ScoreStage:
             )
         ]
         return Emit(
-            "transactions.alerts",
+            ALERTS,
             [account or name for account, name in zip(frames.accounts, frames.ids, strict=True)],
             [encode(alert) for alert in alerts],
         )

@@ -16,6 +16,7 @@ from dashboard.context import Context, health, here
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.messages.frames import DECISIONS
+from tidegate.pipeline import FEEDBACK
 
 blueprint = Blueprint("views", __name__)
 PAGE = 50
@@ -134,9 +135,7 @@ def _publish(context: Context, label: Verdict) -> bool:
         done.set()
 
     try:
-        context.producer.produce(
-            "transactions.feedback", label.transaction_id.encode(), encode(label), delivered
-        )
+        context.producer.produce(FEEDBACK, label.transaction_id.encode(), encode(label), delivered)
     except Retry:
         return False
     return done.wait(_ACK_SECONDS) and not errors

@@ -32,6 +32,7 @@ from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import SCORED
 from tidegate.stream.dead_letters import dead_letters, deliver
 from tidegate.stream.stage import Output, Reject
 
@@ -64,7 +65,7 @@ class SqlSink:
         *,
         clock: Callable[[], int],
         stage: str = "persist",
-        topic: str = "transactions.scored",
+        topic: str = SCORED,
     ) -> None:
         self._database = open_database(url)
         file = self._database.file

@@ -87,7 +87,7 @@ SERVERS = {
     "dashboard": "dashboard.serve",
     "retrain": "consumers.retraining.schedule",
 }
-RUNNABLE = (*MAKERS, *SERVERS)
+"""Each server's module, whose `serve` runs until SIGTERM."""
 
 
 def run_stage(name: str, settings: Settings) -> None:
@@ -167,8 +167,8 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
     promoted.
     """
     from consumers.learn import Superseded
-    from model.bundles.promotion import TOPIC
     from tidegate.broker.tail import Tail
+    from tidegate.pipeline import MODELS
 
     found: list[str] = []
 
@@ -177,7 +177,7 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
             found.append(why)
             stop.set()
 
-    tail = Tail(broker, TOPIC, look, from_start=True).start()
+    tail = Tail(broker, MODELS, look, from_start=True).start()
     try:
         yield
     finally:

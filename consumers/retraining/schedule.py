@@ -19,6 +19,7 @@ from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 from tidegate.host.spawn import guarded, tidegate
 from tidegate.messages.documents import Drift
+from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
@@ -130,7 +131,7 @@ def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
 
     broker = KafkaBroker(settings)
     board = Board(broker, {})
-    tail = Tail(broker, "status", board.absorb, from_start=True).start()
+    tail = Tail(broker, STATUS, board.absorb, from_start=True).start()
     try:
         yield lambda: board.drift(time.time_ns() // 1000)
     finally:

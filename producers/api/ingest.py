@@ -11,6 +11,7 @@ from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected
 from tidegate.broker.ports import Producer
 from tidegate.errors import Rejected, Retry
+from tidegate.pipeline import RAW
 from tidegate.profile import Profile
 
 ACK_SECONDS = 10.0
@@ -111,7 +112,7 @@ class Ingest:
         new = [one for one in admitted if not one.known]
         if not new:
             return
-        self._publisher.publish("transactions.raw", [(one.key, one.value) for one in new], **retry)
+        self._publisher.publish(RAW, [(one.key, one.value) for one in new], **retry)
         self._known.put({one.id.encode(): one.hash for one in new})
 
 

@@ -16,10 +16,11 @@ import msgspec
 
 from model.history.readers import Chunk, Source
 from producers.client import Client
-from producers.files.follow import DLQ, Existing, Follow
+from producers.files.follow import Existing, Follow
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
+from tidegate.pipeline import DLQ
 
 _PATH = "/v1/transactions/batch"
 _SAVE_EVERY = 10

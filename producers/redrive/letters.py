@@ -9,15 +9,9 @@ import numpy as np
 
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Stop
+from tidegate.pipeline import FRAMES, RAW, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import PREFIX, attempt
-
-_FRAMES = {
-    "transactions.scored": True,
-    "transactions.features": False,
-    "transactions.by-entity-2": False,
-}
-"""Topics that hold frames; True where the frame has its scored part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +63,17 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
 def transaction_id(profile: Profile, letter: DeadLetter) -> str:
     """The id of the transaction (or of the one a verdict is about), "" where it cannot be read."""
     topic, value = letter.told.get("topic", ""), letter.value or b""
-    if topic in _FRAMES:
-        return _id_in_frame(profile, value, scored=_FRAMES[topic])
+    if topic in FRAMES:
+        return _id_in_frame(profile, value, scored=topic == SCORED)
     try:
         document = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     if not isinstance(document, dict):
         return ""
-    name = profile.id_field if topic == "transactions.raw" else "transaction_id"
+    name = profile.id_field if topic == RAW else "transaction_id"
     given = document.get(name)
-    if given is None and topic == "transactions.raw":  # what the first stage would have called it
+    if given is None and topic == RAW:  # what the first stage would have called it
         return f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
     return str(given or "")
 

@@ -11,6 +11,7 @@ from db.store import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.documents import Label, Verdict, decode_label, encode
+from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import load_profile
 from tidegate.stream.stage import NoState, Output
 
@@ -42,7 +43,7 @@ def batch(
 ) -> Batch:
     n = len(values)
     return Batch(
-        TopicPartition("transactions.feedback", 0),
+        TopicPartition(FEEDBACK, 0),
         list(range(n)),
         [b"key"] * n,
         list(values),
@@ -64,7 +65,7 @@ def labels(output: Output) -> list[Label]:
     return [
         decode_label(value or b"")
         for emit in output.emits
-        if emit.topic == "transactions.labels"
+        if emit.topic == LABELS
         for value in emit.values
     ]
 
@@ -110,7 +111,7 @@ def test_a_verdict_without_a_row_goes_round_until_it_is_too_old() -> None:
     value = said("late")
     first = process(batch(value, headers=[("traceparent", b"x")])).emits[0]
     assert (first.topic, list(first.keys), list(first.values)) == (
-        "transactions.feedback",
+        FEEDBACK,
         [b"key"],
         [value],
     )

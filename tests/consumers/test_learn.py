@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.learn import LearnStage
-from model.bundles.published import LABELS, verdicts
+from model.bundles.published import verdicts
 from model.learning import learner
 from model.learning.learner import LearnState
 from tests.consumers.test_score import champion, models
@@ -18,6 +18,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Label, OnlineWeights, Rollback, decode_model, encode
+from tidegate.pipeline import LABELS, MODELS
 
 REUSE = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -61,7 +62,7 @@ def label(
 def batch(*values: bytes | None, start: int = 0) -> Batch:
     n = len(values)
     return Batch(
-        TopicPartition("transactions.labels", 0),
+        TopicPartition(LABELS, 0),
         list(range(start, start + n)),
         [b""] * n,
         list(values),
@@ -91,7 +92,7 @@ def test_labels_move_scores_their_way(trained: Trained, stage: LearnStage) -> No
 def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage) -> None:
     state = stage.new_state(0, 1)
     (emit,) = stage.process(state, batch(*[label(trained, i) for i in range(5)], start=40)).emits
-    assert (emit.topic, list(emit.keys)) == ("models", [f"online/{trained.bundle.hash}".encode()])
+    assert (emit.topic, list(emit.keys)) == (MODELS, [f"online/{trained.bundle.hash}".encode()])
     message = decode_model(emit.values[0] or b"")
     assert isinstance(message, OnlineWeights)
     assert (message.bundle, message.labels, message.learnt, message.published_us) == (

@@ -23,6 +23,7 @@ from tidegate.errors import ConfigError, Retry, Stop
 from tidegate.messages.documents import Champion, ModelMessage, OnlineWeights, Shadow, encode
 from tidegate.messages.frames import MAGIC, NONE, Frames
 from tidegate.metrics import DEGRADED
+from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.stream.stage import NoState, Output
 
 STATE = NoState()
@@ -42,7 +43,7 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
     frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
     frames.rows["amount_minor"], frames.rows["steps"]["offset"] = 1234, 5
     return Batch(
-        TopicPartition("transactions.features", 3),
+        TopicPartition(FEATURES, 3),
         list(range(start, start + n)),
         list(frames.ids),
         list(layout.pack(frames)),
@@ -58,7 +59,7 @@ def models(*messages: ModelMessage | bytes | None, start: int = 0) -> Batch:
         part if part is None or isinstance(part, bytes) else encode(part) for part in messages
     ]
     return Batch(
-        TopicPartition("models", 0),
+        TopicPartition(MODELS, 0),
         list(range(start, start + n)),
         [b""] * n,
         values,
@@ -79,12 +80,7 @@ def ready(trained: Trained, *more: ModelMessage | bytes | None) -> ScoreStage:
 
 def scored(trained: Trained, output: Output) -> Frames:
     layout = trained.profile.scored_layout
-    values = [
-        value
-        for emit in output.emits
-        if emit.topic == "transactions.scored"
-        for value in emit.values
-    ]
+    values = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
     assert all(layout.check(value) is None for value in values)
     return layout.unpack([value for value in values if value is not None])
 
@@ -138,7 +134,7 @@ def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
     assert [i for i, part in enumerate(frames.reasons) if part] == flagged
     assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged)
     alerts = output.emits[1]
-    assert alerts.topic == "transactions.alerts"
+    assert alerts.topic == ALERTS
     assert list(alerts.keys) == [frames.accounts[i] for i in flagged]
     first = msgspec.json.decode(alerts.values[0] or b"", type=Alert)
     assert (first.transaction_id, first.score) == (

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.dashboard.conftest import Site
 from tests.web import heartbeats, produce
 from tidegate.messages.documents import Champion, Drift, Moved, OnlineWeights, encode
+from tidegate.pipeline import MODELS
 
 BUNDLE = "00aa11bb22cc33dd"
 
@@ -20,7 +21,7 @@ def test_the_models_page(page: Page, site: Site) -> None:
     expect(page.locator("#drift-text")).to_have_text("Too few rows of this model yet")
     produce(
         site.broker,
-        "models",
+        MODELS,
         encode(Champion(BUNDLE, profile, now)),
         encode(Champion("elsewhere", "other", now)),
         encode(OnlineWeights(BUNDLE, 1234, b"", 1200, now, frozen=True)),

@@ -16,11 +16,11 @@ from tidegate.broker.memory.log import Record
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import TidegateError
 from tidegate.messages.frames import FrameLayout, Frames
+from tidegate.pipeline import DLQ, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output
 
-TOPIC = "transactions.scored"
-SOURCE = TopicPartition(TOPIC, 0)
+SOURCE = TopicPartition(SCORED, 0)
 NAMES = Names(
     "abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("user_id", "merchant")
 )
@@ -79,9 +79,7 @@ class Writer:
     """A sink on one database and one broker, and the offsets it goes on from."""
 
     url: str
-    broker: MemoryBroker = field(
-        default_factory=lambda: MemoryBroker({TOPIC: 2, "transactions.dlq": 1})
-    )
+    broker: MemoryBroker = field(default_factory=lambda: MemoryBroker({SCORED: 2, DLQ: 1}))
     now: int = 9_000
     sink: SqlSink = field(init=False)
     next: dict[TopicPartition, Position] = field(init=False)
@@ -97,7 +95,7 @@ class Writer:
 
     def assign(self) -> None:
         """Ask the database where to go on."""
-        sources = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
+        sources = [TopicPartition(SCORED, 0), TopicPartition(SCORED, 1)]
         self.next = self.sink.positions(self.consumer, sources)
 
     def write(self, *messages: bytes | None, partition: int = 0) -> None:
@@ -107,7 +105,7 @@ class Writer:
     def write_all(self, messages: dict[int, list[bytes | None]]) -> None:
         """The next messages of several partitions, in one transaction."""
         results = [
-            _process(TopicPartition(TOPIC, partition), self.at(partition), part)
+            _process(TopicPartition(SCORED, partition), self.at(partition), part)
             for partition, part in messages.items()
         ]
         after = {batch.source: Position(batch.next_offset) for batch, _ in results}
@@ -116,11 +114,11 @@ class Writer:
 
     def at(self, partition: int) -> int:
         """The offset of the next record."""
-        return self.next.get(TopicPartition(TOPIC, partition), Position(0)).offset
+        return self.next.get(TopicPartition(SCORED, partition), Position(0)).offset
 
     def dead(self) -> list[Record]:
         """The dead letters so far."""
-        return self.broker.logs[TopicPartition("transactions.dlq", 0)]
+        return self.broker.logs[TopicPartition(DLQ, 0)]
 
     def reasons(self) -> list[str]:
         """Their reasons."""

@@ -14,8 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted
+from tidegate.pipeline import DLQ
 from tidegate.stream import input_order as interleaving
-from tidegate.stream.dead_letters import TOPIC
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -227,7 +227,7 @@ class Run:
         """Original value and reason of each dead letter."""
         return [
             (record.value, dict(record.headers or [])["tidegate-reason"].decode())
-            for _, _, record in self.broker.committed_records(TOPIC)
+            for _, _, record in self.broker.committed_records(DLQ)
         ]
 
     def digests(self) -> dict[TopicPartition, str]:

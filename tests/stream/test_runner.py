@@ -19,13 +19,14 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.pipeline import DLQ
 from tidegate.settings import Settings
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import NoState, Output, Stage
 
-TOPICS = {"in": 1, "side": 1, "out": 1, "transactions.dlq": 1}
+TOPICS = {"in": 1, "side": 1, "out": 1, DLQ: 1}
 
 
 def sink(broker: MemoryBroker, clock: Callable[[], int] = now_us) -> KafkaSink:
@@ -75,8 +76,7 @@ def test_one_poison_record_is_isolated_and_its_neighbours_pass() -> None:
     assert until_idle(run) == 6
     assert outputs(broker) == [b"10", b"12", b"14"]
     dead = {
-        record.value: dict(record.headers or [])
-        for _, _, record in broker.committed_records("transactions.dlq")
+        record.value: dict(record.headers or []) for _, _, record in broker.committed_records(DLQ)
     }
     assert set(dead) == {b"boom:11", b"bad:13", b"boom:15"}
     told = dead[b"boom:11"]
@@ -98,7 +98,7 @@ def test_a_batch_of_nothing_but_poison() -> None:
     broker = MemoryBroker(TOPICS)
     send(broker, *[b"boom:%d" % at for at in range(7)])
     assert until_idle(runner(broker, CountStage())) == 7
-    assert len(broker.committed_records("transactions.dlq")) == 7
+    assert len(broker.committed_records(DLQ)) == 7
 
 
 @pytest.mark.parametrize(("bad", "stops"), [(99, False), (100, True)])
@@ -115,7 +115,7 @@ def test_the_breaker_stops_before_anything_of_the_batch_is_committed(bad: int, s
         Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"
     ):
         until_idle(run)
-    assert broker.committed_records("transactions.dlq") == []
+    assert broker.committed_records(DLQ) == []
 
 
 class Shy(CopyStage):
@@ -245,7 +245,7 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
     source, side, to = f"in-{name}", f"side-{name}", "out"
     for topic, partitions in ((source, 2), (side, 1)):
         broker.admin.create(topic, partitions, 1, {})
-    for topic in {to, "transactions.dlq"} - broker.admin.existing():
+    for topic in {to, DLQ} - broker.admin.existing():
         broker.admin.create(topic, 1, 1, {})
     url = f"file://{tmp_path_factory.mktemp('snapshots')}"
 

@@ -19,10 +19,10 @@ from tidegate.broker.ports import Producer
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import Drift, Heartbeat, encode
+from tidegate.pipeline import STATUS
 from tidegate.stream.runner import Progress
 
 _LOG = logging.getLogger(__name__)
-STATUS = "status"
 
 
 class Health:

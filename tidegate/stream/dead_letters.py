@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from tidegate.broker.ports import Producer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Retry
+from tidegate.pipeline import DLQ
 from tidegate.stream.stage import Emit, Reject
 
-TOPIC = "transactions.dlq"
 PREFIX = "tidegate-"
 ATTEMPT = "tidegate-attempt"
 KEY = "tidegate-key"
@@ -26,7 +26,7 @@ def dead_letters(
     its attempt; the dead letter counts one more, so the first failure is attempt 1.
     """
     return Emit(
-        TOPIC,
+        DLQ,
         [batch.keys[r.at] for r in rejects],
         [batch.values[r.at] for r in rejects],
         [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects],

@@ -16,6 +16,7 @@ from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from tidegate.messages.documents import Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
+from tidegate.pipeline import FEEDBACK
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
@@ -66,7 +67,7 @@ def post_feedback() -> Response:
         here().ingest.publish(list(whole.values()), **told)
         ACKNOWLEDGED.inc(len(whole))
     here().publisher.publish(
-        "transactions.feedback",
+        FEEDBACK,
         [(verdict.transaction_id.encode(), encode(verdict)) for verdict in verdicts],
         **told,
     )

@@ -30,34 +30,21 @@ from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
 from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
+from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
+from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES
 from tidegate.profile import load_profile
 from tidegate.stream import input_order as interleaving
-from tidegate.stream.dead_letters import TOPIC as DLQ
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 from tidegate.stream.stage import Output, Stage, State
 
-TOPICS = {
-    "transactions.raw": 2,
-    "transactions.by-entity-2": 2,
-    "transactions.features": 2,
-    "transactions.scored": 2,
-    "transactions.alerts": 1,
-    DLQ: 1,
-    "transactions.quarantine": 1,
-    "transactions.redriven": 1,
-    "transactions.feedback": 1,
-    "transactions.labels": 1,
-    "models": 1,
-    "status": 1,
-}
-CHAIN = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
+TOPICS = dict.fromkeys(pipeline.TOPICS, 1) | dict.fromkeys((RAW, *FRAMES), 2)
 STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
 NOW_MS = 1_790_000_000_000
 _TRANSACTIONAL = frozenset(
@@ -133,12 +120,10 @@ class Bench:
         self.clock, self._faults = Clock(), dict(self.faults)
         self.clock.now = NOW_MS * 1000
         self._running: dict[tuple[str, int], Worker | None] = {
-            (name, at): None for name in CHAIN for at in range(self.workers.get(name, 1))
+            (name, at): None for name in CONSUMERS for at in range(self.workers.get(name, 1))
         }
         self._pairs: dict[TopicPartition, set[Pair]] = {}
-        self.put(
-            "models", b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0))
-        )
+        self.put(MODELS, b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0)))
         self.broker.hook = self._hook
 
     def put(
@@ -149,7 +134,7 @@ class Bench:
 
     def post(self, value: bytes) -> None:
         """A transaction as the API puts it on the raw topic."""
-        self.put("transactions.raw", PROFILE.key_of(PROFILE.decode(value)), value)
+        self.put(RAW, PROFILE.key_of(PROFILE.decode(value)), value)
 
     def stage(self, name: str) -> tuple[Stage[Any], Store | None]:
         if name == "label":
@@ -203,7 +188,7 @@ class Bench:
             raise
         return Worker(runner, sink, store)
 
-    def turn(self, order: Sequence[str] = CHAIN) -> None:
+    def turn(self, order: Sequence[str] = CONSUMERS) -> None:
         """Every process of these stages does one poll."""
         for name in order:
             for at in range(self.workers.get(name, 1)):
@@ -228,7 +213,7 @@ class Bench:
             group.expire()
         self.broker.time_out_transactions()
 
-    def run(self, order: Sequence[str] = CHAIN) -> Bench:
+    def run(self, order: Sequence[str] = CONSUMERS) -> Bench:
         """Until everything is through."""
         for _ in range(3000):
             self.turn(order)
@@ -240,12 +225,12 @@ class Bench:
         """Whether every record of every stage's input is behind a committed position."""
         return all(
             not any(record.readable for record in self.broker.logs[source][position:])
-            for name in CHAIN
+            for name in CONSUMERS
             for source, position in self.positions(name).items()
         )
 
     def positions(self, name: str) -> dict[TopicPartition, int]:
-        topic = self.stage_input(name)
+        topic = STAGES[name].input
         sources = [source for source in self.broker.logs if source.topic == topic]
         if name == "persist":
             with self.read() as connection:
@@ -259,17 +244,6 @@ class Bench:
             source: group.positions.get(source, Position(0)).offset if group else 0
             for source in sources
         }
-
-    @staticmethod
-    def stage_input(name: str) -> str:
-        return {
-            "preprocess": "transactions.raw",
-            "preprocess-2": "transactions.by-entity-2",
-            "score": "transactions.features",
-            "persist": "transactions.scored",
-            "label": "transactions.feedback",
-            "learn": "transactions.labels",
-        }[name]
 
     @contextmanager
     def read(self) -> Iterator[Any]:

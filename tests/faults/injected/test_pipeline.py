@@ -22,8 +22,9 @@ from producers.redrive.letters import transaction_id
 from tests.faults.injected.bench import CHAIN, NOW_MS, PROFILE, STATEFUL, Bench
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Rollback, Verdict, encode
+from tidegate.pipeline import FEEDBACK, LABELS, RAW
 
-LABELS = TopicPartition("transactions.labels", 0)
+LABELS_0 = TopicPartition(LABELS, 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
 
 
@@ -60,18 +61,18 @@ class Step:
         if self.kind == "tx":
             bench.post(self.body)
         elif self.kind == "rollback":
-            end = len(bench.broker.logs[LABELS])
+            end = len(bench.broker.logs[LABELS_0])
             bench.put(
-                LABELS.topic,
+                LABELS,
                 b"rollback",
                 encode(Rollback(min(end, self.id), PROFILE.hash.decode(), 0)),
             )
         elif self.kind == "bad":
-            bench.put("transactions.raw", f"u{self.user}".encode(), _INVALID)
+            bench.put(RAW, f"u{self.user}".encode(), _INVALID)
         else:
             name = f"t{self.id}"
             bench.put(
-                "transactions.feedback",
+                FEEDBACK,
                 name.encode(),
                 encode(Verdict(name, "fraud", f"v{self.amount}-{name}")),
             )
@@ -99,7 +100,7 @@ def check_labels(bench: Bench, steps: Sequence[Step], known: set[str]) -> None:
     """Each verdict is one label, or, when its row did not come in time, one dead letter."""
     labels = Counter(
         (record.key or b"").decode()
-        for _, _, record in bench.broker.committed_records("transactions.labels")
+        for _, _, record in bench.broker.committed_records(LABELS)
         if record.key != b"rollback"
     )
     gone = Counter(

@@ -15,7 +15,7 @@ import pytest
 
 from cli.candidate import Order, judge
 from consumers.persist import Persist
-from consumers.preprocess import BY_ENTITY, FEATURES, LABELS, RAW, PreprocessStage
+from consumers.preprocess import PreprocessStage
 from consumers.retraining import data as newdata
 from consumers.score import ScoreStage
 from db.decided import from_database
@@ -34,6 +34,7 @@ from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Champion
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import FEATURES, LABELS, MODELS, RAW, SCORED, TOPICS
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
 from tidegate.settings import Settings
@@ -41,7 +42,6 @@ from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 
 CARD = load_profile("card")
-SCORED = "transactions.scored"
 N, CHUNK = 12_000, 500
 """All older than what the bundle learnt, so no label moves its online weights; a chunk is shorter
 than the delay.
@@ -81,19 +81,9 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
     folder, bundle = card_bundle()
     settings = Settings(home=tmp_path_factory.mktemp("stream"), bundles=str(folder))
     migrate(settings.db_url)
-    topics = (
-        RAW,
-        BY_ENTITY,
-        FEATURES,
-        LABELS,
-        SCORED,
-        "transactions.alerts",
-        "transactions.dlq",
-        "models",
-    )
-    broker = MemoryBroker(dict.fromkeys(topics, 1), time_ms=NOW_MS)
+    broker = MemoryBroker(dict.fromkeys(TOPICS, 1), time_ms=NOW_MS)
     broker.append(
-        "models",
+        MODELS,
         b"champion",
         msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)),
         None,
