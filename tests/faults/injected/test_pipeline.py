@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.redrive.letters import transaction_id
-from tests.faults.injected.bench import CHAIN, NOW_MS, PROFILE, STATEFUL, Bench
+from tests.faults.injected.bench import NOW_MS, PROFILE, STATEFUL, Bench
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Rollback, Verdict, encode
-from tidegate.pipeline import FEEDBACK, LABELS, RAW
+from tidegate.pipeline import CONSUMERS, FEEDBACK, LABELS, RAW
 
 LABELS_0 = TopicPartition(LABELS, 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
@@ -124,7 +124,7 @@ def check_states(bench: Bench) -> None:
 def play(
     steps: Sequence[Step],
     faults: Mapping[int, str],
-    order: Sequence[str] = CHAIN,
+    order: Sequence[str] = CONSUMERS,
     **options: object,
 ) -> Bench:
     """Post, two at a time, while the stages run; then run to the end and check everything."""
@@ -210,7 +210,7 @@ kinds = st.sampled_from(["crash", "crash", "crash", "rebuild", "abort", "expire"
     st.dictionaries(st.integers(1, 900), kinds, max_size=8),
     st.integers(1, 6),
     st.sampled_from([2, 7, 1000]),
-    st.permutations(CHAIN),
+    st.permutations(CONSUMERS),
     st.fixed_dictionaries(
         {}, optional={"preprocess": st.just(2), "preprocess-2": st.just(2), "score": st.just(3)}
     ),
