@@ -13,13 +13,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 
 from tidegate.broker.records import Batch, Headers
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
 from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import Profile
-from tidegate.stream.stage import Emit, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 
 if TYPE_CHECKING:
     from db.store import ScoredRow
@@ -37,35 +36,18 @@ class _Waiting(NamedTuple):
     headers: Headers
 
 
-class LabelStage:
+class LabelStage(StatelessStage):
     """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s`
     old.
     """
 
     name = "label"
     input = FEEDBACK
-    side: str | None = None
-    snapshot_tag = ""
-    reach = 0
 
     def __init__(self, profile: Profile, lookup: Lookup, wait_s: float = 30.0) -> None:
         self._profile, self._lookup, self._wait_ms = profile, lookup, wait_s * 1000
 
-    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
-
-    def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
-    ) -> NoState:
-        return NoState()
-
-    def absorb(self, state: NoState, batch: Batch) -> None:
-        """There is no side input."""
-
-    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+    def process(self, _state: NoState, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
         verdicts: dict[int, Verdict] = {}
         output = Output()

@@ -80,14 +80,11 @@ class LearnStage:
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
         self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
 
-    def new_state(self, partition: int, partitions: int) -> LearnState:  # noqa: ARG002 - the protocol's arguments
+    def new_state(self, _partition: int, _partitions: int) -> LearnState:
         return self._learner.new_state()
 
     def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],
+        self, _partition: int, _partitions: int, arrays: Mapping[str, np.ndarray]
     ) -> LearnState:
         return _told(self._learner.load_state(arrays))
 

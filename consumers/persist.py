@@ -47,7 +47,7 @@ class Persist:
         """How far the newest rows are from the training."""
         return self._watch.told
 
-    def new_state(self, partition: int, partitions: int) -> WindowState:  # noqa: ARG002 - the protocol's arguments
+    def new_state(self, _partition: int, _partitions: int) -> WindowState:
         return self._watch.new_state()
 
     def load_state(

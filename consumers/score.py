@@ -27,7 +27,7 @@ from tidegate.messages.frames import SCORED_MAGIC, Decision
 from tidegate.metrics import DECISIONS, DEGRADED, SCORES, SHADOW, observe_many
 from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
-from tidegate.stream.stage import Emit, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 
 _LOG = logging.getLogger(__name__)
 _NAMES: tuple[Decision, ...] = ("approve", "review", "block")
@@ -48,7 +48,7 @@ class Alert(msgspec.Struct):
     scored_us: int
 
 
-class ScoreStage:
+class ScoreStage(StatelessStage):
     """Scores with the bundles that the topic `models` names, read between batches: see
     `model.bundles.serving`.
 
@@ -59,8 +59,6 @@ class ScoreStage:
     name = "score"
     input = FEATURES
     side: str | None = MODELS
-    snapshot_tag = ""
-    reach = 0
 
     def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
         self._profile, self._deadline = profile, Deadline(detector_seconds)
@@ -81,25 +79,14 @@ class ScoreStage:
         """The offset after the last absorbed record of the topic `models`."""
         return self.serving.offset
 
-    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
-
-    def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
-    ) -> NoState:
-        return NoState()
-
-    def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
+    def absorb(self, _state: NoState, batch: Batch) -> None:
         """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
         self.serving.absorb(batch)
         for model in filter(None, (self.serving.champion, self.serving.canary)):
             for part in model.bundle.detectors:
                 DEGRADED.labels(part.name)  # an alert sees it rise only from a 0 that was there
 
-    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+    def process(self, _state: NoState, batch: Batch) -> Output:
         """Score whole frames, reject others. Raises Retry before the first promotion, Stop for
         another profile's.
         """

@@ -28,7 +28,7 @@ from db.rows import ScoredRows, by_id, merge
 from db.sqlite import SqliteWriter
 from db.tables import transactions
 from tidegate import metrics
-from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
@@ -76,13 +76,10 @@ class SqlSink:
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
 
-    def positions(
-        self, consumer: Consumer, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
+    def positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
         another log.
         """
-        del consumer
         self._origin = self._identify()
         with retrying(self._database), self._database.engine.begin() as connection:
             names.save(connection, self._profile)
@@ -96,12 +93,10 @@ class SqlSink:
         self,
         results: list[tuple[Batch, Output]],
         positions: Mapping[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
         """One SQL transaction. Raises Retry (nothing was written, or `positions` knows better) or
         Fenced.
         """
-        del consumer
         now = self._clock()
         with retrying(self._database), self._database.engine.begin() as connection:
             self._advance(connection, positions)

@@ -16,7 +16,16 @@ from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.score import ScoreStage
 from tidegate import pipeline
-from tidegate.pipeline import CONSUMERS, STAGES, STATUS, TOPICS, StageSpec, stage_inputs, stages_of
+from tidegate.pipeline import (
+    CONSUMERS,
+    STAGES,
+    STATUS,
+    TOPICS,
+    StageSpec,
+    group_of,
+    stage_inputs,
+    stages_of,
+)
 from tidegate.profile import load_profile
 from tidegate.topics import load_topics
 
@@ -84,7 +93,7 @@ def test_a_user_of_kafka_may_do_what_its_stage_does_and_no_more(stage: StageSpec
     rights = ACCESS[stage.name]
     reads = {stage.input, stage.side, *stage.follows} - {""}
     assert (set(rights["read"]), set(rights["write"])) == (reads, set(stage.outputs))
-    group = f"tidegate.{stage.name}" if stage.input else None
+    group = group_of(stage.name) if stage.input else None
     transactions = f"{group}." if stage.input and not stage.into_database else None
     assert (rights.get("group"), rights.get("transactions")) == (group, transactions)
 

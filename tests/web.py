@@ -105,9 +105,8 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
     stage = Persist(profile, Path("nowhere"))
     sink = SqlSink(url, broker, names_of(profile), clock=lambda: time.time_ns() // 1000)
     source = TopicPartition(SCORED, 0)
-    consumer = broker.consumer(None)
     try:
-        start = sink.positions(consumer, [source]).get(source, Position(0)).offset
+        start = sink.positions([source]).get(source, Position(0)).offset
         count = len(frames)
         batch = Batch(
             source,
@@ -120,10 +119,8 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
         sink.write(
             [(batch, stage.process(stage.new_state(0, 1), batch))],
             {source: Position(start + count)},
-            consumer,
         )
     finally:
-        consumer.close()
         sink.close()
 
 

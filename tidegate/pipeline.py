@@ -102,6 +102,11 @@ CONSUMERS = tuple(spec.name for spec in STAGES.values() if spec.input)
 INPUTS = tuple(STAGES[name].input for name in CONSUMERS)
 
 
+def group_of(stage: str) -> str:
+    """The consumer group of a stage."""
+    return f"tidegate.{stage}"
+
+
 def stages_of(entities: int, *, learner: bool = True, retrain: bool = False) -> list[StageSpec]:
     """The stages of a profile with that many entities.
 

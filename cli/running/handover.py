@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry
-from tidegate.pipeline import STAGES, StageSpec
+from tidegate.pipeline import STAGES, StageSpec, group_of
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker, Consumer
@@ -45,7 +45,7 @@ def under_way(broker: Broker, settings: Settings) -> list[str]:
 
 
 def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
-    consumer = broker.consumer(f"tidegate.{stage.name}")
+    consumer = broker.consumer(group_of(stage.name))
     try:
         partitions = consumer.partitions(stage.input)
         done = (

@@ -7,20 +7,22 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.errors import Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
+from tidegate.pipeline import MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
-    from tidegate.broker.ports import Broker
+    from tidegate.broker.ports import Broker, Consumer
     from tidegate.broker.records import Batch
     from tidegate.profile import Profile
     from tidegate.settings import Settings
+    from tidegate.stream.runner import Runner
     from tidegate.stream.sink import Sink
     from tidegate.stream.stage import Stage
 
@@ -116,27 +118,18 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
     from tidegate.status.health import Health
-    from tidegate.stream.runner import Runner
-    from tidegate.stream.snapshot import Snapshots
 
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
-    runner: Runner | None = None
-    while runner is None and not stop.is_set():
+    running: tuple[Stage[Any], Runner] | None = None
+    while running is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            runner = Runner(
-                stage,
-                broker,
-                _sink(stage, process, settings, profile, broker),
-                snapshots=Snapshots(settings.snapshots_url),
-                instance=settings.instance,
-                batch=settings.batch,
-                snapshot_every=settings.snapshot_every,
-            )
+            running = stage, _runner(stage, process, settings, profile, broker)
         except Retry as error:
             _wait(error, stop)
-    if runner is None:
+    if running is None:
         return
+    stage, runner = running
     producer = broker.producer()
     health = Health(
         process,
@@ -161,6 +154,31 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         producer.close()
 
 
+def _runner(
+    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+) -> Runner:
+    """Raises Retry when something is away; then nothing stays open."""
+    from tidegate.stream.runner import Runner
+    from tidegate.stream.snapshot import Snapshots
+
+    with ExitStack() as resources:
+        consumer = broker.consumer(group_of(stage.name), instance=settings.instance or None)
+        resources.callback(consumer.close)
+        sink = _sink(stage, process, settings, profile, broker, consumer)
+        resources.callback(sink.close)
+        runner = Runner(
+            stage,
+            broker,
+            consumer,
+            sink,
+            snapshots=Snapshots(settings.snapshots_url),
+            batch=settings.batch,
+            snapshot_every=settings.snapshot_every,
+        )
+        resources.pop_all()
+    return runner
+
+
 @contextmanager
 def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
     """Stops the learner, and raises Superseded in the end, when another bundle than its own is
@@ -168,7 +186,6 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
     """
     from consumers.learn import Superseded
     from tidegate.broker.tail import Tail
-    from tidegate.pipeline import MODELS
 
     found: list[str] = []
 
@@ -200,7 +217,12 @@ def _wait(error: Retry, stop: threading.Event) -> None:
 
 
 def _sink(
-    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+    stage: Stage[Any],
+    process: str,
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    consumer: Consumer,
 ) -> Sink:
     from tidegate.clock import now_us
 
@@ -214,6 +236,7 @@ def _sink(
 
         return WeightsSink(
             broker,
+            consumer,
             cast("LearnStage", stage).bundle.hash,
             instance=process,
             profile=profile.hash,
@@ -221,4 +244,6 @@ def _sink(
         )
     from tidegate.stream.sink import KafkaSink
 
-    return KafkaSink(broker, stage.name, instance=process, profile=profile.hash, clock=now_us)
+    return KafkaSink(
+        broker, consumer, stage.name, instance=process, profile=profile.hash, clock=now_us
+    )

@@ -18,6 +18,7 @@ from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.frames import DECISIONS
+from tidegate.pipeline import group_of
 from tidegate.profile import Profile
 from tidegate.stream.side_topic import SideLog, read_range
 from tidegate.stream.snapshot import Snapshots
@@ -137,7 +138,7 @@ class Replay:
 
     def _note(self, stage: Stage[Any], source: TopicPartition) -> str:
         """The recorded order of the step's inputs, beside its committed position."""
-        group = self._broker.consumer(f"tidegate.{stage.name}")
+        group = self._broker.consumer(group_of(stage.name))
         try:
             committed = group.committed([source])
         finally:

@@ -70,19 +70,18 @@ class WeightsSink(KafkaSink):
     def __init__(
         self,
         broker: Broker,
+        consumer: Consumer,
         bundle: str,
         *,
         instance: str,
         profile: bytes,
         clock: Callable[[], int],
     ) -> None:
-        super().__init__(broker, "learn", instance=instance, profile=profile, clock=clock)
+        super().__init__(broker, consumer, "learn", instance=instance, profile=profile, clock=clock)
         self._bundle, self._next, self._labels = bundle, 0, -1
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
-        super().positions(consumer, partitions)  # an earlier process's transaction has ended
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        super().positions(partitions)  # an earlier process's transaction has ended
         for batch in read_part(self._broker, MODELS, self._next):
             for value in batch.values:
                 message = model_message(value)

@@ -85,7 +85,6 @@ class Writer:
     next: dict[TopicPartition, Position] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.consumer = self.broker.consumer(None)
         self.sink = SqlSink(self.url, self.broker, NAMES, clock=lambda: self.now)
         try:
             self.assign()
@@ -96,7 +95,7 @@ class Writer:
     def assign(self) -> None:
         """Ask the database where to go on."""
         sources = [TopicPartition(SCORED, 0), TopicPartition(SCORED, 1)]
-        self.next = self.sink.positions(self.consumer, sources)
+        self.next = self.sink.positions(sources)
 
     def write(self, *messages: bytes | None, partition: int = 0) -> None:
         """The next messages of one partition, through the stage into the database."""
@@ -109,7 +108,7 @@ class Writer:
             for partition, part in messages.items()
         ]
         after = {batch.source: Position(batch.next_offset) for batch, _ in results}
-        self.sink.write(results, after, self.consumer)
+        self.sink.write(results, after)
         self.next |= after
 
     def at(self, partition: int) -> int:

@@ -27,7 +27,7 @@ class Consumer(Protocol):
         """Read these partitions from these offsets, without a group."""
         ...
 
-    def poll(self, max_records: int, timeout: float) -> list[Batch]:
+    def poll(self, max_records: int, timeout: float, /) -> list[Batch]:
         """Up to `max_records` records by partition; waits up to `timeout` s for the first one
         only.
         """
@@ -119,7 +119,7 @@ class Producer(Protocol):
         """
         ...
 
-    def flush(self, timeout: float) -> int:
+    def flush(self, timeout: float, /) -> int:
         """Wait for deliveries; returns how many records are still under way."""
         ...
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidegate import metrics
-from tidegate.broker.ports import Broker
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
@@ -50,9 +50,8 @@ class Progress:
 
 
 class Runner:
-    """Runs one stage as a member of the group `tidegate.STAGE`.
+    """Runs one stage. `consumer` is a member of the stage's group, and closed by the runner.
 
-    `instance`: stable name of this process for static membership, empty for a dynamic member.
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
     side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
@@ -63,10 +62,10 @@ class Runner:
         self,
         stage: Stage[Any],
         broker: Broker,
+        consumer: Consumer,
         sink: Sink,
         *,
         snapshots: Snapshots | None,
-        instance: str = "",
         clock: Callable[[], int] = now_us,
         batch: int = 4000,
         snapshot_every: int = 200_000,
@@ -82,7 +81,7 @@ class Runner:
         )
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
-        self._consumer = broker.consumer(f"tidegate.{stage.name}", instance=instance or None)
+        self._consumer = consumer
         self._readers = [broker.consumer(None)]
         self._log, self._feed = self._sides(broker)
         self._restorer = Restorer(
@@ -198,7 +197,7 @@ class Runner:
     def _reposition(self, sources: list[TopicPartition]) -> None:
         if self._feed is not None:
             self._feed.follow()
-        positions = self._sink.positions(self._consumer, sources) if sources else {}
+        positions = self._sink.positions(sources) if sources else {}
         for source in sources:
             position, part = positions.get(source), self._parts.get(source)
             if part is None or (position and position.offset < part.offset):
@@ -233,7 +232,6 @@ class Runner:
             self._sink.write(
                 [result for step in steps for result in step.results],
                 {step.part.source: step.position for step in steps},
-                self._consumer,
             )
         except Retry as error:
             for step in steps:

@@ -113,22 +113,41 @@ class Stage(Protocol[S]):
     snapshot_tag: str
     reach: int
 
-    def new_state(self, partition: int, partitions: int) -> S:
+    def new_state(self, partition: int, partitions: int, /) -> S:
         """The empty state of one partition of an input of `partitions` partitions."""
         ...
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> S:
+    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray], /) -> S:
         """The state that `arrays()` described. Raises ConfigError when it does not fit."""
         ...
 
-    def absorb(self, state: S, batch: Batch) -> None:
+    def absorb(self, state: S, batch: Batch, /) -> None:
         """Apply records of the side topic to one partition's state (called between begin and
         commit).
         """
         ...
 
-    def process(self, state: S, batch: Batch) -> Output:
+    def process(self, state: S, batch: Batch, /) -> Output:
         """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise
         Retry or Stop.
         """
         ...
+
+
+class StatelessStage:
+    """What all stages without a state of their own have in common."""
+
+    side: str | None = None
+    snapshot_tag = ""
+    reach = 0
+
+    def new_state(self, _partition: int, _partitions: int) -> NoState:
+        return NoState()
+
+    def load_state(
+        self, _partition: int, _partitions: int, _arrays: Mapping[str, np.ndarray]
+    ) -> NoState:
+        return NoState()
+
+    def absorb(self, _state: NoState, batch: Batch) -> None:
+        """Without a side topic there is nothing to take."""

@@ -32,11 +32,10 @@ from tests.faults.bundle import card_bundle
 from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
 from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
-from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES
+from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of
 from tidegate.profile import load_profile
 from tidegate.stream import input_order as interleaving
 from tidegate.stream.input_order import Pair
@@ -62,20 +61,17 @@ class HookedSink:
         event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
         event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         with self._broker.call("sql.positions"):
-            return self._sink.positions(consumer, partitions)
+            return self._sink.positions(partitions)
 
     def write(
         self,
         results: list[tuple[Batch, Output]],
         positions: dict[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
         with self._broker.call("sql.write"):
-            self._sink.write(results, positions, consumer)
+            self._sink.write(results, positions)
 
     def close(self) -> None:
         self._sink.close()
@@ -152,6 +148,7 @@ class Bench:
     def start(self, name: str, at: int = 0) -> Worker:
         """A process of this stage; raises Crash where a fault is due."""
         stage, store = self.stage(name)
+        consumer = self.broker.consumer(group_of(name))
         sink: Sink
         if name == "persist":
             sink = HookedSink(
@@ -161,6 +158,7 @@ class Bench:
         elif name == "learn":
             sink = WeightsSink(
                 self.broker,
+                consumer,
                 self.bundle.hash,
                 instance=str(at),
                 profile=PROFILE.hash,
@@ -168,13 +166,19 @@ class Bench:
             )
         else:
             sink = KafkaSink(
-                self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock
+                self.broker,
+                consumer,
+                name,
+                instance=str(at),
+                profile=PROFILE.hash,
+                clock=self.clock,
             )
         try:
             snapshots = HookedSnapshots(self.snapshots, self.broker, damaged=False)
             runner = Runner(
                 stage,
                 self.broker,
+                consumer,
                 sink,
                 snapshots=snapshots,
                 clock=self.clock,
@@ -209,7 +213,7 @@ class Bench:
         worker, self._running[name, at] = self._running[name, at], None
         if worker is not None:
             worker.die()
-        if group := self.broker.groups.get(f"tidegate.{name}"):
+        if group := self.broker.groups.get(group_of(name)):
             group.expire()
         self.broker.time_out_transactions()
 
@@ -239,7 +243,7 @@ class Bench:
                     for row in connection.execute(select(offsets))
                 }
             return {source: stored.get(source, 0) for source in sources}
-        group = self.broker.groups.get(f"tidegate.{name}")
+        group = self.broker.groups.get(group_of(name))
         return {
             source: group.positions.get(source, Position(0)).offset if group else 0
             for source in sources
@@ -331,7 +335,7 @@ class Bench:
     def _remember(self) -> None:
         """Notes forget what two snapshots hold; the fold needs all."""
         for name in STATEFUL:
-            if group := self.broker.groups.get(f"tidegate.{name}"):
+            if group := self.broker.groups.get(group_of(name)):
                 for source, position in group.positions.items():
                     self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
 

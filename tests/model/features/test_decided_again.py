@@ -34,7 +34,7 @@ from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Champion
 from tidegate.messages.frames import Frames
-from tidegate.pipeline import FEATURES, LABELS, MODELS, RAW, SCORED, TOPICS
+from tidegate.pipeline import FEATURES, LABELS, MODELS, RAW, SCORED, TOPICS, group_of
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
 from tidegate.settings import Settings
@@ -96,15 +96,17 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         Persist(CARD, folder),
     ]
     clock = Clock()
+    consumers = [broker.consumer(group_of(stage.name)) for stage in stages]
     sinks: list[Sink] = [
-        KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
-        for stage in stages[:3]
+        KafkaSink(broker, consumer, stage.name, instance="0", profile=CARD.hash, clock=clock)
+        for stage, consumer in zip(stages[:3], consumers[:3], strict=True)
     ]
     sinks.append(SqlSink(settings.db_url, broker, names_of(CARD), clock=clock))
     runners = [
         Runner(
             stage,
             broker,
+            consumer,
             sink,
             snapshots=None,
             clock=clock,
@@ -112,7 +114,7 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
             side_every=0,
             executor=Inline(),
         )
-        for stage, sink in zip(stages, sinks, strict=True)
+        for stage, consumer, sink in zip(stages, consumers, sinks, strict=True)
     ]
     for chunk in Source(file, CARD).chunks(0, CHUNK):
         for line in chunk.lines:

@@ -21,7 +21,7 @@ from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Label
-from tidegate.pipeline import DLQ, FEATURES, LABELS, RAW, TOPICS
+from tidegate.pipeline import DLQ, FEATURES, LABELS, RAW, TOPICS, group_of
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -136,9 +136,18 @@ def test_the_stream_gives_the_features_of_the_history(
 
 def runner(broker: MemoryBroker, profile: Profile, number: int) -> Runner:
     clock, stage = Clock(), PreprocessStage(profile, number)
-    sink = KafkaSink(broker, stage.name, instance="0", profile=profile.hash, clock=clock)
+    consumer = broker.consumer(group_of(stage.name))
+    sink = KafkaSink(broker, consumer, stage.name, instance="0", profile=profile.hash, clock=clock)
     return Runner(
-        stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline()
+        stage,
+        broker,
+        consumer,
+        sink,
+        snapshots=None,
+        clock=clock,
+        batch=400,
+        side_every=0,
+        executor=Inline(),
     )
 
 

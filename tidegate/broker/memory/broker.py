@@ -226,7 +226,7 @@ class MemoryProducer:
         for key, value in records:
             self.produce(topic, key, value, on_delivery)
 
-    def flush(self, timeout: float) -> int:  # noqa: ARG002 - the port
+    def flush(self, _timeout: float) -> int:
         return 0
 
     def close(self) -> None:
@@ -260,7 +260,7 @@ class MemoryConsumer:
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         self._positions, self._paused, self._seen = dict(positions), set(), set()
 
-    def poll(self, max_records: int, timeout: float) -> list[Batch]:  # noqa: ARG002 - the port
+    def poll(self, max_records: int, _timeout: float) -> list[Batch]:
         with self._broker.call("poll"):
             if self.group is not None:
                 self.group.poll(self)
