@@ -76,7 +76,7 @@ def load_topics(path: Path, replication: int = 0) -> list[Topic]:
     and the mend.
     """
     try:
-        found = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
+        document = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}: name the list of topics by TIDEGATE_TOPICS_FILE"
@@ -84,7 +84,8 @@ def load_topics(path: Path, replication: int = 0) -> list[Topic]:
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
     return [
-        _topic(name, entry, found.defaults, replication) for name, entry in found.topics.items()
+        _topic(name, entry, document.defaults, replication)
+        for name, entry in document.topics.items()
     ]
 
 
@@ -136,7 +137,7 @@ def _differences(topic: Topic, state: TopicState | None) -> list[str]:
         *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS),
     ]
     return [
-        f"{topic.name}: {name} is {there}, the list says {wanted}"
-        for name, wanted, there in pairs
-        if wanted != there and not (name == "retention.ms" and topic.cleanup == "compact")
+        f"{topic.name}: {name} is {actual}, the list says {wanted}"
+        for name, wanted, actual in pairs
+        if wanted != actual and not (name == "retention.ms" and topic.cleanup == "compact")
     ]

@@ -59,7 +59,7 @@ class Screen:
 
     def changed(self, child: Child) -> None:
         """Tell of a process that ended or was started again."""
-        about = f": {child.said}" if child.said else ""
+        about = f": {child.cause}" if child.cause else ""
         self.note(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
 
     def open(self) -> None:
@@ -121,7 +121,7 @@ def _row(child: Child, beat: Heartbeat | None) -> list[str]:
         str(child.pid or ""),
         str(child.restarts),
         *figures,
-        child.said[:80],
+        child.cause[:80],
     ]
 
 

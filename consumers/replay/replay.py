@@ -41,12 +41,8 @@ class Replay:
     def __init__(
         self, profile: Profile, broker: Broker, snapshots: Snapshots, bundles: Path
     ) -> None:
-        self._profile, self._broker, self._snapshots, self._bundles = (
-            profile,
-            broker,
-            snapshots,
-            bundles,
-        )
+        self._profile, self._broker = profile, broker
+        self._snapshots, self._bundles = snapshots, bundles
 
     def differences(self, row: Mapping[str, Any]) -> list[Difference]:
         """What is not bit-equal in a row (as `db.store.Store.get` gives it); empty when all of it
@@ -63,7 +59,7 @@ class Replay:
             )
         logs, side_reader = Logs(self._broker, self._snapshots), self._broker.consumer(None)
         try:
-            found, values = self._features(row, logs, side_reader)
+            differences, values = self._features(row, logs, side_reader)
             bundle = Bundle.load(self._bundles / row["bundle"])
             weights = PastWeights(self._profile, bundle, logs).at(row["online_labels"])
             scores = bundle.score(values[np.newaxis], weights, without=row["degraded"])
@@ -72,7 +68,7 @@ class Replay:
             side_reader.close()
         decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [
-            *found,
+            *differences,
             *_compare(row["scores"], self._profile.models.names, scores.parts[0]),
             *_compare({"score": row["score"]}, ["score"], scores.final),
             *_compare(
@@ -88,21 +84,22 @@ class Replay:
         """The differences in inputs and features, each step's by its own log, and the values as
         they are now.
         """
-        found: list[Difference] = []
-        values, traces = np.zeros(0), row["steps"]
+        differences: list[Difference] = []
+        values = np.zeros(0)
+        traces = row["steps"]
         for number, trace in enumerate(traces):
             stage = PreprocessStage(self._profile, number)
             side = (
                 SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
             )
-            values = self._step(stage, logs, side, trace)
+            values = self._fold(stage, logs, side, trace)
             was = (
                 row["features"]
                 if trace is traces[-1]
                 else self._handed_on(logs.reader, traces[number + 1])
             )
-            found += _compare(was, self._profile.values, values)
-        return found, values
+            differences += _compare(was, self._profile.values, values)
+        return differences, values
 
     def _handed_on(self, reader: Consumer, trace: Mapping[str, int]) -> dict[str, float | None]:
         """The values that a step found in its input."""
@@ -116,7 +113,7 @@ class Replay:
         rows = self._profile.features_layout.rows([value for value in values if value is not None])
         return np.array(rows["values"][0], np.float64)
 
-    def _step(
+    def _fold(
         self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]
     ) -> Floats:
         """The values after a keyed step: its state as it was at the record, and the record once
@@ -126,10 +123,11 @@ class Replay:
         record = _record(logs.reader, source, trace["offset"])
         position = Position(trace["offset"], self._note(stage, source))
         restorer = logs.restorer(stage, side)
-        part = restorer.fresh(source, position)
-        restorer.catch_up(part, position)
-        step = restorer.apply(part, record, max(trace["labels"], part.side), part.pairs)
-        emits = [emit for _, output in step.results for emit in output.emits]
+        partition = restorer.load(source, position)
+        restorer.catch_up(partition, position)
+        labels = max(trace["labels"], partition.side)
+        processed = restorer.process(partition, record, labels, partition.pairs)
+        emits = [emit for _, output in processed.results for emit in output.emits]
         if not emits:
             raise ConfigError(
                 f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now"
@@ -149,14 +147,16 @@ class Replay:
 def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:
     """The one record at an offset. Raises ConfigError when the log no longer has it."""
     first, end = reader.bounds(source)
-    found = list(read_range(reader, source, offset, offset + 1, 1)) if first <= offset < end else []
-    if not found:
+    batches = (
+        list(read_range(reader, source, offset, offset + 1, 1)) if first <= offset < end else []
+    )
+    if not batches:
         raise ConfigError(
             f"{source.topic}/{source.partition} holds offsets {first} to {end}, not {offset} any "
             "more: "
             "the topic's retention has removed it, or the topic was made anew"
         )
-    return found[0]
+    return batches[0]
 
 
 def _compare(

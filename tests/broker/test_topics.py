@@ -19,7 +19,7 @@ from tidegate.messages.documents import decode_heartbeat
 from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.health import Health
-from tidegate.stream.runner import Progress
+from tidegate.stream.progress import Progress
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]

@@ -150,7 +150,7 @@ def test_a_forged_header_is_replaced(forged: bytes) -> None:
 )
 def test_poison_is_rejected_and_its_neighbours_pass(value: bytes | None, reason: str) -> None:
     output = process(batch(said("known1"), value, said("known2")))
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, reason)]
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [(1, reason)]
     assert [label.transaction_id for label in labels(output)] == ["known1", "known2"]
 
 
@@ -186,7 +186,7 @@ def test_any_batches_give_the_same_labels(verdicts: list[tuple[str, str]], cut: 
     whole = batch(*[encode(Verdict(name, verdict)) for name, verdict in verdicts])  # type: ignore[arg-type]
     cut = min(cut, len(whole))
     parts = [
-        process(whole.part(start, stop))
+        process(whole.slice(start, stop))
         for start, stop in ((0, cut), (cut, len(whole)))
         if start < stop
     ]

@@ -115,7 +115,7 @@ def test_any_batches_and_any_duplicates_give_the_same_bits(
     stage = LearnStage(trained.profile, trained.bundle, no_history)
     whole = batch(*[label(trained, at) for at in picks])
     ends = [0, *sorted(cuts), 60]
-    parts = [whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
+    parts = [whole.slice(start, stop) for start, stop in pairwise(ends) if start < stop]
     once = batch(*[label(trained, at) for at in dict.fromkeys(picks)])
     assert (
         folded(stage, *parts).digest()
@@ -185,7 +185,7 @@ def test_poison_is_rejected_and_its_neighbours_are_learnt(
 ) -> None:
     state = stage.new_state(0, 1)
     output = stage.process(state, batch(label(trained, 1), value, label(trained, 2)))
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
     assert state.learned.learnt == 2
 
 
@@ -230,12 +230,12 @@ def test_a_rollback_leaves_the_labels_that_counted_then(
     whole = batch(*values)
 
     def history(start: int, stop: int) -> Iterator[Batch]:
-        yield from (whole.part(at, at + 1) for at in range(start, stop))
+        yield from (whole.slice(at, at + 1) for at in range(start, stop))
 
     stage = LearnStage(trained.profile, trained.bundle, history)
     ends = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
     state = folded(
-        stage, *[whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
+        stage, *[whole.slice(start, stop) for start, stop in pairwise(ends) if start < stop]
     )
     left = counted(log, len(log))
     only = Batch(
@@ -260,7 +260,7 @@ def test_a_rollback_leaves_the_labels_that_counted_then(
 def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained) -> None:
     log = batch(*[label(trained, at) for at in range(4)])
     stage = LearnStage(
-        trained.profile, trained.bundle, lambda start, stop: iter([log.part(start, stop)])
+        trained.profile, trained.bundle, lambda start, stop: iter([log.slice(start, stop)])
     )
     state = folded(stage, log)
     other = stage.process(state, batch(rollback(trained, 2, "deadbeef"), start=4))
@@ -271,7 +271,7 @@ def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained
     )
     assert isinstance(message, OnlineWeights)
     assert (message.labels, message.learnt, message.frozen) == (6, 2, False)
-    assert message.weights == folded(stage, log.part(0, 2)).params.astype("<f8").tobytes()
+    assert message.weights == folded(stage, log.slice(0, 2)).params.astype("<f8").tobytes()
 
 
 @pytest.mark.parametrize("to", [-1, 8])

@@ -58,7 +58,10 @@ def url(trained: Trained, broker: MemoryBroker, tmp_path: Path) -> str:
     migrate(url)
     frames, error = features_batch(trained, ROWS), RuntimeError("no memory")
     half = len(frames) // 2
-    for part, told in ((frames.part(0, half), TOLD[0]), (frames.part(half, len(frames)), TOLD[1])):
+    for part, told in (
+        (frames.slice(0, half), TOLD[0]),
+        (frames.slice(half, len(frames)), TOLD[1]),
+    ):
         learnt = weights(trained, told).astype("<f8").tobytes()
         stage = broken(
             trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False)

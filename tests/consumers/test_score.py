@@ -155,7 +155,7 @@ def test_any_batches_give_the_same_frames(trained: Trained, cuts: list[int]) -> 
         value
         for start, stop in pairwise(ends)
         if start < stop
-        for value in stage.process(STATE, whole.part(start, stop)).emits[0].values
+        for value in stage.process(STATE, whole.slice(start, stop)).emits[0].values
     ]
     assert parts == list(stage.process(STATE, whole).emits[0].values)
 
@@ -165,7 +165,7 @@ def test_damaged_frames_are_rejected_and_their_neighbours_scored(trained: Traine
     batch.values[1], batch.values[3] = (batch.values[1] or b"")[:-1], b"no frame"
     batch.values[4] = None
     output = ready(trained).process(STATE, batch)
-    assert {reject.at: reject.reason for reject in output.rejects} == {
+    assert {reject.index: reject.reason for reject in output.rejects} == {
         1: "truncated_frame",
         3: "not_a_frame",
         4: "not_a_frame",

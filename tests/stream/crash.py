@@ -15,7 +15,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted
 from tidegate.pipeline import DLQ, group_of
-from tidegate.stream import input_order as interleaving
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -140,7 +140,7 @@ class Run:
         """Notes forget what two snapshots hold; the check does not."""
         if group_of(self.stage.name) in self.broker.groups:
             for source, position in self.positions().items():
-                self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
+                self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
 
     def _turn(self, at: int) -> None:
         try:

@@ -256,6 +256,8 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
         broker.admin.create(topic, partitions, 1, {})
     for topic in {to, DLQ} - broker.admin.existing():
         broker.admin.create(topic, 1, 1, {})
+    topics = [source, side, to, DLQ]
+    eventually(lambda: len(broker.topic_ids(topics)) == len(topics), 30)
     url = f"file://{tmp_path_factory.mktemp('snapshots')}"
 
     class OnKafka(CountStage):

@@ -39,11 +39,8 @@ class Tail:
         max_records: int = 2000,
     ) -> None:
         self._broker, self._topic, self._absorb = broker, topic, absorb
-        self._from_start, self._poll_seconds, self._max_records = (
-            from_start,
-            poll_seconds,
-            max_records,
-        )
+        self._from_start = from_start
+        self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
         self.problem = f"topic {topic} is not read yet"

@@ -35,7 +35,8 @@ class Child:
     gated: bool = False
     phase: Phase = "waiting"
     restarts: int = 0
-    said: str = ""
+    cause: str = ""
+    """Why it ended last, empty while it runs."""
     _process: subprocess.Popen[bytes] | None = None
     _since: float = 0.0
     _again: float = 0.0
@@ -63,7 +64,8 @@ class Child:
                 stderr=log,
                 env={**os.environ, **self.env, "TIDEGATE_RESTARTS": str(self.restarts)},
             )
-        self._since, self.phase, self.said = time.monotonic(), "running", ""
+        self._since = time.monotonic()
+        self.phase, self.cause = "running", ""
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         self._pid_file.write_text(f"{self._process.pid}\n")
 
@@ -112,7 +114,7 @@ class Child:
         if self._process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # what it left behind
-        self.said = f"{_how(code)}: {self._last_words()}"
+        self.cause = f"{_how(code)}: {self._last_words()}"
         if code == EXIT_CONFIG:
             self.phase = "refused"
             return

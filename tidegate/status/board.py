@@ -47,15 +47,15 @@ class Board:
 
     def processes(self, now_us: int, within_us: int = FRESH_US) -> list[Heartbeat]:
         """Heartbeats at most `within_us` old, by stage (in the order of the flow) and process."""
-        order = {stage: at for at, stage in enumerate(self._inputs)}
+        order = {stage: index for index, stage in enumerate(self._inputs)}
         with self._lock:
             fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
 
     def drift(self, now_us: int) -> Drift | None:
-        """What the process says that has counted most rows; None while nobody says anything."""
-        told = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
-        return max(told, key=lambda drift: drift.rows, default=None)
+        """The drift by whoever has counted most rows; None while nobody reports any."""
+        reported = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
+        return max(reported, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
         """The number of partitions that each stage has to serve; a stage whose topic does not exist
@@ -86,10 +86,10 @@ class Board:
     def _fault(stage: str, topic: str, partitions: int | None, beats: list[Heartbeat]) -> str:
         if partitions is None:
             return f"{stage}: topic {topic} does not exist"
-        mine = [beat for beat in beats if beat.stage == stage and not beat.stopping]
-        if not mine:
+        live = [beat for beat in beats if beat.stage == stage and not beat.stopping]
+        if not live:
             return f"{stage}: no live process"
-        served = {partition for beat in mine if beat.restored for partition in beat.partitions}
-        if lacking := sorted(set(range(partitions)) - served):
-            return f"{stage}: partitions {', '.join(map(str, lacking))} not assigned and restored"
+        served = {partition for beat in live if beat.restored for partition in beat.partitions}
+        if missing := sorted(set(range(partitions)) - served):
+            return f"{stage}: partitions {', '.join(map(str, missing))} not assigned and restored"
         return ""

@@ -27,16 +27,17 @@ def dead_letters(
     """
     return Emit(
         DLQ,
-        [batch.keys[r.at] for r in rejects],
-        [batch.values[r.at] for r in rejects],
+        [batch.keys[reject.index] for reject in rejects],
+        [batch.values[reject.index] for reject in rejects],
         [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects],
     )
 
 
 def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_us: int) -> Headers:
     topic, partition = batch.source
-    offset, old = batch.offsets[reject.at], batch.headers[reject.at] or []
-    told = {
+    offset = batch.offsets[reject.index]
+    headers = batch.headers[reject.index] or []
+    written = {
         "stage": stage,
         "reason": reject.reason,
         "detail": reject.detail[:1000],
@@ -45,13 +46,13 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
         "partition": str(partition),
         "offset": str(offset),
         "time": str(now_us),
-        "attempt": str(attempt(old) + 1),
+        "attempt": str(attempt(headers) + 1),
         "profile": profile_hash.decode("ascii"),
         "key": f"{stage}/{topic}/{partition}/{offset}",
     }
-    kept = [(name, value) for name, value in old if not name.startswith(PREFIX)]
+    kept = [(name, value) for name, value in headers if not name.startswith(PREFIX)]
     return kept + [
-        (PREFIX + name, value.encode("utf-8", "replace")) for name, value in told.items()
+        (PREFIX + name, value.encode("utf-8", "replace")) for name, value in written.items()
     ]
 
 

@@ -91,7 +91,7 @@ class Snapshots:
             return []
         names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
         return sorted(
-            (int(found[1]) for name in names if (found := _NAME.fullmatch(name))), reverse=True
+            (int(match[1]) for name in names if (match := _NAME.fullmatch(name))), reverse=True
         )
 
 
@@ -101,16 +101,21 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
     """
     entries: list[dict[str, Any]] = []
     bodies: list[bytes | memoryview] = []
-    at = 0
+    place = 0
     for name, array in snapshot.arrays.items():
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds objects")
         body = np.ascontiguousarray(array)
         entries.append(
-            {"name": name, "dtype": npy.dtype_to_descr(array.dtype), "shape": array.shape, "at": at}
+            {
+                "name": name,
+                "dtype": npy.dtype_to_descr(array.dtype),
+                "shape": array.shape,
+                "at": place,
+            }
         )
         bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
-        at += body.nbytes + -body.nbytes % _ALIGN
+        place += body.nbytes + -body.nbytes % _ALIGN
     header = msgspec.json.encode(
         {"offset": snapshot.offset, "side": snapshot.side, "arrays": entries}
     )
@@ -150,19 +155,20 @@ def _tuples(descr: Any) -> Any:  # noqa: ANN401 - numpy's own description of a d
     """JSON knows no tuples; numpy's descriptions of records need them."""
     if isinstance(descr, str):
         return descr
-    return [
-        tuple(
-            _tuples(part) if at == 1 else tuple(part) if isinstance(part, list) else part
-            for at, part in enumerate(cast("list[Any]", field))
-        )
-        for field in descr
-    ]
+    return [_field(cast("list[Any]", field)) for field in descr]
+
+
+def _field(field: list[Any]) -> tuple[Any, ...]:
+    """One field as numpy has it: its name, its type, and its shape if it is an array."""
+    name, dtype, *shape = field
+    return name, _tuples(dtype), *map(tuple, shape)
 
 
 def _fill(file: Any, buffer: bytearray) -> None:  # noqa: ANN401 - fsspec's files have no common type
-    view, at = memoryview(buffer), 0
-    while at < len(buffer):
-        got = file.readinto(view[at:])
-        if not got:
+    view = memoryview(buffer)
+    done = 0
+    while done < len(buffer):
+        count = file.readinto(view[done:])
+        if not count:
             raise DamagedSnapshotError("cut short while it was read")
-        at += got
+        done += count

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -17,12 +17,15 @@ from tidegate.broker.records import Batch, Headers
 Arrays = dict[str, np.ndarray]
 
 
-class Reject(NamedTuple):
-    """The record at index `at` of the batch goes to the dead letters: a stable word, and a sentence
-    for people.
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The record at `index` of the batch goes to the dead letters.
+
+    `reason` is a stable word, `detail` a sentence for people, `exception` the type of what was
+    raised, if anything was.
     """
 
-    at: int
+    index: int
     reason: str
     detail: str
     exception: str = ""
@@ -30,7 +33,7 @@ class Reject(NamedTuple):
 
 @dataclass(slots=True)
 class Emit:
-    """Records for one topic, by column; `headers` and `partition` only where a topic needs them."""
+    """Records for one topic, by column; `headers` only where a topic needs them."""
 
     topic: str
     keys: Sequence[bytes | None]

@@ -37,7 +37,7 @@ from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
 from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of
 from tidegate.profile import load_profile
-from tidegate.stream import input_order as interleaving
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
@@ -337,7 +337,7 @@ class Bench:
         for name in STATEFUL:
             if group := self.broker.groups.get(group_of(name)):
                 for source, position in group.positions.items():
-                    self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
+                    self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
 
     def _hook(self, name: str, done: bool) -> None:
         self.calls += 1

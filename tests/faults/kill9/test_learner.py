@@ -99,4 +99,4 @@ def check(cluster: Cluster, weights: list[OnlineWeights], last: int) -> None:
 def fold(stage: LearnStage, state: object, batch: Batch) -> None:
     """Record by record."""
     for at in range(len(batch)):
-        stage.process(state, batch.part(at, at + 1))  # type: ignore[arg-type]
+        stage.process(state, batch.slice(at, at + 1))  # type: ignore[arg-type]

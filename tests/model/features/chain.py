@@ -57,7 +57,7 @@ class Chain:
         self, values: Sequence[bytes | None], start: int = 0
     ) -> tuple[Frames, list[tuple[int, str]]]:
         output = self.step(0, batch(values, start))
-        rejects = [(reject.at, reject.reason) for reject in output.rejects]
+        rejects = [(reject.index, reject.reason) for reject in output.rejects]
         for number in range(1, self.profile.steps):
             emit = output.emits[0]
             output = self.step(number, batch(emit.values, start, emit.topic, emit.keys))

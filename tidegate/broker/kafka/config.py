@@ -123,8 +123,8 @@ def transactional(settings: Settings, transactional_id: str) -> dict[str, Any]:
 
 def error_of(error: BaseException) -> KafkaError | None:
     """The KafkaError inside of an exception of confluent_kafka."""
-    found = error.args[0] if error.args else None
-    return found if isinstance(found, KafkaError) else None
+    cause = error.args[0] if error.args else None
+    return cause if isinstance(cause, KafkaError) else None
 
 
 def transaction_error(exception: KafkaException, call: str) -> TidegateError:

@@ -168,14 +168,14 @@ class KafkaConsumer:
 
     def partitions(self, topic: str) -> list[TopicPartition]:
         try:
-            found = self.client.list_topics(topic, _TIMEOUT).topics[topic]
+            metadata = self.client.list_topics(topic, _TIMEOUT).topics[topic]
         except KafkaException as exception:
             raise _translate(exception, "partitions") from exception
-        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise consumer_error(found.error, "partitions")
-        if found.error is not None or not found.partitions:
+        if metadata.error is not None and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise consumer_error(metadata.error, "partitions")
+        if metadata.error is not None or not metadata.partitions:
             raise ConfigError(f"there is no topic {topic!r}: run `tidegate topics apply`")
-        return [TopicPartition(topic, number) for number in sorted(found.partitions)]
+        return [TopicPartition(topic, number) for number in sorted(metadata.partitions)]
 
     def close(self) -> None:
         self.client.close()

@@ -79,7 +79,10 @@ class KafkaTransactions:
         """
         if not isinstance(consumer, KafkaConsumer):
             raise TypeError("offsets of a Kafka consumer travel in a Kafka transaction")
-        offsets = [ck.TopicPartition(*p, at.offset, at.note) for p, at in positions.items()]
+        offsets = [
+            ck.TopicPartition(*p, position.offset, position.note)
+            for p, position in positions.items()
+        ]
         with _translated("send_offsets_to_transaction"):
             self._client.send_offsets_to_transaction(
                 offsets, consumer.client.consumer_group_metadata(), _CALL

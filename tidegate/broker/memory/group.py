@@ -69,13 +69,14 @@ class Group:
         """A static member takes the place of the one that had its name."""
         if member.fenced:
             raise Fenced(f"another process is {member.instance} now")
-        for other in [
-            m
-            for m in self._members
-            if member.instance and self._known[m].instance == member.instance
-        ]:
-            self._members.remove(other)
-            self._known[other].fenced = True
+        namesakes = [
+            namesake
+            for namesake in self._members
+            if member.instance and self._known[namesake].instance == member.instance
+        ]
+        for namesake in namesakes:
+            self._members.remove(namesake)
+            self._known[namesake].fenced = True
         self._members.append(consumer)
         self._prepare()
 
@@ -98,10 +99,10 @@ class Group:
 
     def _share(self, consumer: object, member: _Member) -> list[TopicPartition]:
         """Contiguous ranges, as Kafka's range assignor cuts them."""
-        at, members = self._members.index(consumer), len(self._members)
-        size, more = divmod(len(member.topic), members)
-        start = at * size + min(at, more)
-        return member.topic[start : start + size + (at < more)]
+        index = self._members.index(consumer)
+        size, remainder = divmod(len(member.topic), len(self._members))
+        start = index * size + min(index, remainder)
+        return member.topic[start : start + size + (index < remainder)]
 
     def leave(self, consumer: object) -> None:
         """A member goes in good order."""
