@@ -1,5 +1,4 @@
-"""The label stage: a verdict, joined with the row it speaks of, becomes a label that needs no
-look-up.
+"""The label stage: a verdict, joined with its row, becomes a label that needs no look-up.
 
 A label's id is the verdict's `label_id`, or else follows from transaction, verdict and source: the
 same source saying the same again is one label. A verdict that corrects an earlier one is a label of
@@ -37,8 +36,9 @@ class _Waiting(NamedTuple):
 
 
 class LabelStage(StatelessStage):
-    """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s`
-    old.
+    """Looks up each batch's rows at once.
+
+    Verdicts without a row go round until they are `wait_s` old.
     """
 
     name = "label"
@@ -51,42 +51,41 @@ class LabelStage(StatelessStage):
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
         verdicts: dict[int, Verdict] = {}
         output = Output()
-        for at, value in enumerate(batch.values):
-            found = _read(value, at)
-            if isinstance(found, Reject):
-                output.rejects.append(found)
+        for index, value in enumerate(batch.values):
+            verdict = _read(value, index)
+            if isinstance(verdict, Reject):
+                output.rejects.append(verdict)
             else:
-                verdicts[at] = found
-        rows = (
-            self._lookup(sorted({verdict.transaction_id for verdict in verdicts.values()}))
-            if verdicts
-            else {}
-        )
+                verdicts[index] = verdict
+        ids = sorted({verdict.transaction_id for verdict in verdicts.values()})
+        rows = self._lookup(ids) if ids else {}
         labels: list[Label] = []
         waiting: list[_Waiting] = []
-        for at, verdict in verdicts.items():
+        for index, verdict in verdicts.items():
             row = rows.get(verdict.transaction_id)
             if row is None:
-                self._absent(batch, at, verdict, waiting, output)
+                self._wait(batch, index, verdict, waiting, output)
             elif row.profile != self._profile.hash.decode():
-                output.rejects.append(
-                    Reject(
-                        at,
-                        "other_profile",
-                        f"transaction {verdict.transaction_id} was processed "
-                        f"by profile {row.profile}, this is {self._profile.hash.decode()}",
-                    )
-                )
+                output.rejects.append(self._of_another_profile(index, row))
             else:
-                labels.append(_label(verdict, row, batch.timestamps[at]))
+                labels.append(_label(verdict, row, batch.timestamps[index]))
         _emit(output, labels, waiting)
         return output
 
-    def _absent(
-        self, batch: Batch, at: int, verdict: Verdict, waiting: list[_Waiting], output: Output
+    def _of_another_profile(self, index: int, row: ScoredRow) -> Reject:
+        return Reject(
+            index,
+            "other_profile",
+            f"transaction {row.transaction_id} was processed "
+            f"by profile {row.profile}, this is {self._profile.hash.decode()}",
+        )
+
+    def _wait(
+        self, batch: Batch, index: int, verdict: Verdict, waiting: list[_Waiting], output: Output
     ) -> None:
+        """Let a verdict without a row go round once more, or reject it when it is too old."""
         now_ms = batch.received_us // 1000
-        headers = [*(batch.headers[at] or [])]
+        headers = [*(batch.headers[index] or [])]
         first = next((_number(value) for name, value in headers if name == FIRST_SEEN), None)
         if first is None:
             first = now_ms
@@ -96,14 +95,14 @@ class LabelStage(StatelessStage):
         if now_ms - first > self._wait_ms:
             output.rejects.append(
                 Reject(
-                    at,
+                    index,
                     "unknown_transaction",
                     f"no row for transaction {verdict.transaction_id} "
                     f"within {self._wait_ms / 1000:g} s",
                 )
             )
         else:
-            waiting.append(_Waiting(batch.keys[at], batch.values[at], headers))
+            waiting.append(_Waiting(batch.keys[index], batch.values[index], headers))
 
 
 def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
@@ -116,19 +115,19 @@ def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
     )
 
 
-def _read(value: bytes | None, at: int) -> Verdict | Reject:
+def _read(value: bytes | None, index: int) -> Verdict | Reject:
     if not value:
-        return Reject(at, "empty", "the message is empty")
+        return Reject(index, "empty", "the message is empty")
     try:
         verdict = decode_verdict(value)
     except msgspec.ValidationError as error:
-        return Reject(at, "wrong_type", str(error))
+        return Reject(index, "wrong_type", str(error))
     except UnicodeDecodeError as error:
-        return Reject(at, "invalid_utf8", str(error))
+        return Reject(index, "invalid_utf8", str(error))
     except (msgspec.DecodeError, RecursionError) as error:
-        return Reject(at, "invalid_json", str(error))
+        return Reject(index, "invalid_json", str(error))
     if not verdict.transaction_id:
-        return Reject(at, "missing_field", "transaction_id is empty")
+        return Reject(index, "missing_field", "transaction_id is empty")
     return verdict
 
 

@@ -48,8 +48,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as it should be. `retention_ms` -1: for good. `max_bytes`: largest batch of
-    records.
+    """One topic as it should be.
+
+    `retention_ms` -1: for good. `max_bytes`: largest batch of records.
     """
 
     name: str
@@ -72,8 +73,9 @@ class Topic:
 
 
 def load_topics(path: Path, replication: int = 0) -> list[Topic]:
-    """Read the list; `replication` > 0 overrides all. Raises ConfigError with the file, the place
-    and the mend.
+    """Read the list; `replication` > 0 overrides all.
+
+    Raises ConfigError with the file, the place and the mend.
     """
     try:
         document = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
@@ -108,8 +110,9 @@ def _one_line(error: Exception) -> str:
 
 
 def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
-    """Create what is missing; the names created. What exists is left as it is: see `check_topics`.
-    Raises Retry.
+    """Create what is missing; the names created.
+
+    What exists is left as it is: see `check_topics`. Raises Retry.
     """
     existing = broker.admin.existing()
     return [
@@ -122,6 +125,7 @@ def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
 
 def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """One sentence for each difference between the list and the cluster; empty when they agree.
+
     Raises Retry.
     """
     states = broker.admin.states([topic.name for topic in topics])

@@ -26,9 +26,7 @@ _BATCH = 4000
 
 
 class Logs:
-    """What folding takes: the broker, a reader of its own that joins no group, and the
-    snapshots.
-    """
+    """What folding takes: the broker, the snapshots, and a reader that joins no group."""
 
     def __init__(self, broker: Broker, snapshots: Snapshots) -> None:
         self.broker, self.reader, self._snapshots = broker, broker.consumer(None), snapshots
@@ -51,8 +49,9 @@ class Logs:
 
 
 class PastWeights:
-    """What a bundle's learner had published after all labels before an offset. Ask in ascending
-    order: one reading.
+    """What a bundle's learner had published after all labels before an offset.
+
+    Ask in ascending order: one reading.
     """
 
     def __init__(self, profile: Profile, bundle: Bundle, logs: Logs) -> None:
@@ -61,8 +60,9 @@ class PastWeights:
         self._partition: Partition | None = None
 
     def at(self, labels: int) -> NDArray[np.float64] | None:
-        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises
-        Retry, ConfigError.
+        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's.
+
+        Raises Retry, ConfigError.
         """
         if labels == NONE or self._bundle.online is None:
             return None

@@ -1,6 +1,4 @@
-"""One decision again: its row's features from each step's log, its score from the bundle and the
-labels' log.
-"""
+"""One decision again: features from each step's log, the score from bundle and labels."""
 
 from __future__ import annotations
 
@@ -45,8 +43,7 @@ class Replay:
         self._snapshots, self._bundles = snapshots, bundles
 
     def differences(self, row: Mapping[str, Any]) -> list[Difference]:
-        """What is not bit-equal in a row (as `db.store.Store.get` gives it); empty when all of it
-        is.
+        """Where a row (as `db.store.Store.get` gives it) is not bit-equal; empty when it is.
 
         Raises ConfigError when the row's profile, its bundle or its part of the log is gone, Retry
         when the broker does not answer.
@@ -81,9 +78,7 @@ class Replay:
     def _features(
         self, row: Mapping[str, Any], logs: Logs, side_reader: Consumer
     ) -> tuple[list[Difference], Floats]:
-        """The differences in inputs and features, each step's by its own log, and the values as
-        they are now.
-        """
+        """The differences in inputs and features by each step's own log, and the new values."""
         differences: list[Difference] = []
         values = np.zeros(0)
         traces = row["steps"]
@@ -116,9 +111,7 @@ class Replay:
     def _fold(
         self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]
     ) -> Floats:
-        """The values after a keyed step: its state as it was at the record, and the record once
-        more.
-        """
+        """The values after a keyed step, on its state as it was at the record."""
         source = TopicPartition(stage.input, trace["partition"])
         record = _record(logs.reader, source, trace["offset"])
         position = Position(trace["offset"], self._note(stage, source))

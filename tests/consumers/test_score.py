@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.score import Alert, ScoreStage
+from consumers.alerts import Alert
+from consumers.score import ScoreStage
 from model.bundles.bundle import Bundle
 from model.bundles.reasons import Reason
 from model.detectors.base import Array, Detector

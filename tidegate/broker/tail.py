@@ -1,5 +1,6 @@
-"""A thread that follows a whole topic, without a group: waiters of the API, the live page, the
-board of heartbeats.
+"""A thread that follows a whole topic, without a group.
+
+The API's waiters, the live page and the board of heartbeats are fed by one each.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ _BREATH = 0.002
 
 
 class Tail:
-    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) from its first
-    record.
+    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) its first record.
 
     Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is
     not reading now, or is empty. An error of `absorb` is a defect: the thread ends and `problem`

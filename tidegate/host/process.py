@@ -24,8 +24,9 @@ again.
 
 @dataclass(slots=True)
 class Child:
-    """A command under a name. `gated`: it waits for a line on its standard input before it begins
-    its work.
+    """A command under a name.
+
+    `gated`: it waits for a line on its standard input before it begins its work.
     """
 
     name: str
@@ -51,8 +52,9 @@ class Child:
         return self._process.pid if self._process and self.phase == "running" else None
 
     def start(self) -> None:
-        """Run the command. Call it from the main thread: the process dies with the thread that
-        starts it.
+        """Run the command.
+
+        Call it from the main thread: the process dies with the thread that starts it.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate()

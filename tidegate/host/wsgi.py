@@ -1,6 +1,4 @@
-"""One WSGI server for the ingest API and the dashboard: Granian, one worker process with blocking
-threads.
-"""
+"""The WSGI server of API and dashboard: Granian, one worker process with blocking threads."""
 
 from __future__ import annotations
 
@@ -19,8 +17,9 @@ _PR_SET_PDEATHSIG = 1
 
 
 def serve(target: str, host: str, port: int, *, threads: int, drain: int) -> None:
-    """Serve the factory `MODULE:NAME` until SIGTERM or SIGINT; then finish what is under way, at
-    most `drain` s.
+    """Serve the factory `MODULE:NAME` until SIGTERM or SIGINT.
+
+    It then finishes what is under way, for at most `drain` s.
 
     `threads` is how many requests run at a time; four times as many may queue.
     """

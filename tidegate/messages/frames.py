@@ -72,8 +72,9 @@ _LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
 
 @dataclass(slots=True)
 class Frames:
-    """A batch of decoded frames: `rows` (n records of the layout's dtype, a writable copy) and the
-    tails, by column.
+    """A batch of decoded frames, by column.
+
+    `rows` are n records of the layout's dtype, a writable copy.
     """
 
     rows: NDArray[Any]
@@ -191,8 +192,9 @@ class FrameLayout:
         )
 
     def check(self, value: bytes | None) -> Rejected | None:
-        """Why this message is not a frame of this layout, or None. Raises Stop for a frame of
-        another profile.
+        """Why this message is not a frame of this layout, or None.
+
+        Raises Stop for a frame of another profile.
         """
         size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
@@ -245,9 +247,7 @@ class FrameLayout:
         return [i for i in range(len(values)) if i not in bad], faults
 
     def _all_good(self, values: Sequence[bytes | None]) -> bool:
-        """The same answer for a whole batch at a tenth of the price; False says only that one of
-        them is not.
-        """
+        """Whether all are, at a tenth of the price; False says only that one of them is not."""
         whole = [value for value in values if value is not None]
         sizes = np.fromiter(map(len, whole), np.int64, len(whole))
         if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
@@ -258,7 +258,5 @@ class FrameLayout:
         return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
 
     def ours(self, value: bytes) -> bool:
-        """True for a whole frame of this very layout: for readers that pass over everything
-        else.
-        """
+        """Whether this is a whole frame of this layout, for readers that pass over all others."""
         return value[:12] == self._prefix and self.check(value) is None

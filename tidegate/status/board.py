@@ -16,9 +16,7 @@ FRESH_US = 5_000_000
 
 
 class Board:
-    """The newest heartbeat of each process, and what is missing for every partition of every stage
-    to be served.
-    """
+    """The newest heartbeat of each process, and which partitions of which stage nobody serves."""
 
     def __init__(self, broker: Broker, inputs: Mapping[str, str]) -> None:
         self._broker, self._inputs = broker, dict(inputs)
@@ -58,8 +56,7 @@ class Board:
         return max(reported, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
-        """The number of partitions that each stage has to serve; a stage whose topic does not exist
-        is left out.
+        """How many partitions each stage has to serve; one without its topic is left out.
 
         Raises Retry when the broker is away and the numbers are not known yet.
         """
@@ -71,9 +68,7 @@ class Board:
         return self._partitions
 
     def missing(self, now_us: int) -> list[str]:
-        """One sentence for each stage that does not serve all of its partitions; empty when
-        everything is ready.
-        """
+        """One sentence for each stage that lacks partitions; empty when all are served."""
         partitions = self.partitions()
         beats = self.processes(now_us)
         faults = [

@@ -1,6 +1,4 @@
-"""What a process tells the world: /metrics, /healthz and /readyz by HTTP, and a heartbeat on topic
-`status`.
-"""
+"""What a process tells the world: /metrics, /healthz, /readyz, and heartbeats on `status`."""
 
 from __future__ import annotations
 
@@ -26,8 +24,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Health:
-    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its
-    models offset, and `drift` for what a stage that watches it has to say.
+    """A process's vital signs.
+
+    `progress` is asked at every beat, `models` for the bundle and its models offset, and `drift`
+    for what a stage that watches it has to say.
     """
 
     def __init__(

@@ -1,5 +1,6 @@
-"""The partitions that a member of the group holds: restored after a rebalance or a failure, paused
-while something is away.
+"""The partitions that a member of the group holds.
+
+They are restored after a rebalance or a failure, and paused while something is away.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ class Assignment:
         metrics.READY.labels(self._stage.name).set(0)
 
     def resume_when_due(self) -> None:
-        """After a pause, position what is assigned or was rewound, and go on. Waits longer after a
-        failure.
+        """After a pause, position what is assigned or was rewound, and go on.
+
+        Waits longer after a failure.
         """
         if not self._paused or self._clock() < self._wait_until_us:
             return

@@ -57,16 +57,15 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
 
 
 def attempt(headers: Headers | None) -> int:
-    """How often this record failed before: its header `tidegate-attempt`, 0 without one or with
-    nonsense in it.
-    """
+    """How often this record failed before: its header `tidegate-attempt`, or 0."""
     text = dict(headers or []).get(ATTEMPT) or b""
     return int(text) if text.isdigit() and len(text) < 10 else 0
 
 
 def deliver(producer: Producer, emit: Emit, timeout: float) -> None:
-    """Send by an idempotent producer and wait until all are durable; for sinks whose transaction is
-    not Kafka's.
+    """Send by an idempotent producer and wait until all are durable.
+
+    For sinks whose transaction is not Kafka's.
 
     Raises Retry when not all are within `timeout` s; a second try makes copies with the same
     `tidegate-key`.

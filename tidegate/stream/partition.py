@@ -1,6 +1,4 @@
-"""What the runner knows of one partition: its state, how far it is, and how many of its records
-were rejects.
-"""
+"""What the runner knows of one partition: its state, how far it is, its share of rejects."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ class Breaker:
         self._rejects: deque[int] = deque()
 
     def check(self, batch: Batch, rejects: list[int], reasons: set[str]) -> None:
-        """Raises Stop when, with these offsets of a batch, `LIMIT` of some `WINDOW` records in a
-        row are rejects.
+        """Raises Stop when `LIMIT` of some `WINDOW` records in a row are rejects.
+
+        `rejects` are the offsets of this batch's, `reasons` their words.
         """
         numbers = [*self._rejects, *self._numbers(batch, rejects)]
         if any(
@@ -77,9 +76,7 @@ class Partition:
     breaker: Breaker = field(default_factory=Breaker)
 
     def saved(self, snapshot: SnapshotOffsets) -> None:
-        """A snapshot is durable: the note need not reach behind the older of the two that are
-        kept.
-        """
+        """A snapshot is durable: the note need not reach behind the older of the two kept."""
         self.snapshots = [*self.snapshots, snapshot][-2:]
         if len(self.snapshots) == 2:
             self.pairs = input_order.after(self.pairs, self.snapshots[0].side)

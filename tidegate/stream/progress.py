@@ -14,9 +14,7 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True)
 class Progress:
-    """What a runner tells of itself; `restored` says that all assigned partitions are being
-    served.
-    """
+    """How far a runner is; `restored` says that all assigned partitions are being served."""
 
     partitions: list[int]
     restored: bool = False

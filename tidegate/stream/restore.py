@@ -1,6 +1,4 @@
-"""State as a fold of the log: from the newest usable snapshot, or from nothing, to the committed
-position.
-"""
+"""State as a fold of the log: from a snapshot, or from nothing, to the committed position."""
 
 from __future__ import annotations
 
@@ -45,8 +43,9 @@ class Restorer:
         self._partitions, self._tag, self._batch = partitions, tag, batch
 
     def load(self, source: TopicPartition, position: Position | None) -> Partition:
-        """The partition by its newest usable snapshot that is not after the position, else empty
-        where its fold has to begin.
+        """The partition as its newest usable snapshot has it, if that is not after the position.
+
+        Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
             return Partition(
@@ -104,8 +103,9 @@ class Restorer:
         return Partition(source, state, *offsets, snapshots=[offsets])
 
     def catch_up(self, partition: Partition, position: Position) -> None:
-        """Apply the input up to the committed position without emitting, side records where the
-        note says.
+        """Apply the input up to the committed position without emitting.
+
+        Side records are absorbed where the note says.
 
         Raises Retry; the partition is then as far as it came, and a second call goes on.
         """
@@ -121,9 +121,7 @@ class Restorer:
         partition.offset = position.offset
 
     def _own(self, batch: Batch) -> Batch:
-        """Less the frames of other profile versions: those were committed by their own processes,
-        into their state.
-        """
+        """Without frames of other profile versions, whose own processes committed them."""
         profile = self._stage.snapshot_tag[:8].encode()
         own = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, profile)]
         return batch if len(own) == len(batch) else batch.take(own)
@@ -146,9 +144,7 @@ class Restorer:
     def process(
         self, partition: Partition, batch: Batch, side: int, pairs: list[Pair]
     ) -> ProcessedBatch:
-        """Process a batch after absorbing the side records before `side`; the partition's state is
-        left begun.
-        """
+        """Absorb the side records before `side`, then process; the state is left begun."""
         results = poison.process(self._stage, partition.state, batch, self._absorb(partition, side))
         return ProcessedBatch(partition, batch, results, side, pairs)
 

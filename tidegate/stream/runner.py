@@ -83,8 +83,9 @@ class Runner:
         self._assignment.join()
 
     def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
-        """How the stage reads its side topic. Raises ConfigError when it has partitions whose order
-        is not defined.
+        """How the stage reads its side topic.
+
+        Raises ConfigError when it has partitions whose order is not defined.
         """
         if self._stage.side is None:
             return None
@@ -106,8 +107,9 @@ class Runner:
         return self._monitor.progress
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop`: then finish the batch, take snapshots, and leave. Raises Fenced, Stop and
-        any defect.
+        """Until `stop`: then finish the batch, take snapshots, and leave.
+
+        Raises Fenced, Stop and any defect.
         """
         with _collecting_between_batches() as collect:
             try:
@@ -148,8 +150,9 @@ class Runner:
         }
 
     def _commit(self, served: list[tuple[Partition, Batch]]) -> int:
-        """Process the batches and write all that comes of them, or nothing; the number of records
-        committed.
+        """Process the batches and write all that comes of them, or nothing.
+
+        Returns the number of records committed.
         """
         started = time.monotonic()
         done: list[ProcessedBatch] = []
@@ -182,8 +185,9 @@ class Runner:
         return self._monitor.count(done, time.monotonic() - started)
 
     def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
-        """Absorb what is due of the side topic, then process. Raises Stop when too much is
-        rejected.
+        """Absorb what is due of the side topic, then process.
+
+        Raises Stop when too much is rejected.
         """
         batch.received_us = self._clock()
         side, pairs = self._side_due(partition, batch.offsets[0])
@@ -205,9 +209,7 @@ class Runner:
 
 
 def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
-    """The input's number of partitions, and a word that changes with the cluster and the topics'
-    incarnations.
-    """
+    """The input's number of partitions, and a word that changes when topics are made anew."""
     topics = [stage.input, *([stage.side] if stage.side else [])]
     ids = broker.topic_ids(topics)
     if missing := [topic for topic in topics if topic not in ids]:
@@ -218,9 +220,7 @@ def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
 
 @contextmanager
 def _collecting_between_batches() -> Iterator[Callable[[], None]]:
-    """The cyclic collector would fire while thousands of objects of a batch are alive; run it when
-    they are gone.
-    """
+    """Collect garbage between batches, not while thousands of objects of one are alive."""
     gc.collect()
     gc.freeze()
     gc.disable()

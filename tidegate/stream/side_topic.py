@@ -58,8 +58,9 @@ def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
 
 
 class SideLog:
-    """The one partition of a stateful stage's side topic, followed to its end; the newest records
-    are kept in memory.
+    """The one partition of a stateful stage's side topic, followed to its end.
+
+    The newest records are kept in memory.
 
     `end` is the offset after the last record known, `held` the bytes of values in memory.
     """
@@ -118,9 +119,7 @@ def _between(batch: Batch, start: int, stop: int) -> Batch:
 
 
 class SideFeed:
-    """All partitions of a stateless stage's side topic, from the first record on, each batch
-    absorbed once.
-    """
+    """All partitions of a stateless stage's side topic, each batch absorbed once."""
 
     def __init__(
         self, consumer: Consumer, sources: list[TopicPartition], stage: Stage[Any]

@@ -1,6 +1,4 @@
-"""Where a stage's outputs go, together with the positions that they are made from: both or
-neither.
-"""
+"""Where a stage's outputs go, together with the positions they come from: both or neither."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ class Sink(Protocol):
     """One atomic write of outputs and positions."""
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The position each partition goes on from; a partition never written is left out. May
-        raise Retry, Stop.
+        """The position each partition goes on from; a partition never written is left out.
+
+        May raise Retry, Stop.
         """
         ...
 
@@ -31,8 +30,9 @@ class Sink(Protocol):
         results: list[tuple[Batch, Output]],
         positions: dict[TopicPartition, Position],
     ) -> None:
-        """Write all or nothing. Raises Retry or Aborted (ask `positions` what happened) or Fenced
-        (write no more).
+        """Write all or nothing.
+
+        Raises Retry or Aborted (ask `positions` what happened) or Fenced (write no more).
         """
         ...
 
@@ -63,9 +63,7 @@ class KafkaSink:
         self._producer: TransactionalProducer | None = None
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The group's positions, after a transaction that an earlier process left open has
-        ended.
-        """
+        """The group's positions, once an earlier process's open transaction has ended."""
         self._ready()
         return self._consumer.committed(partitions)
 

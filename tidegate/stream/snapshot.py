@@ -1,5 +1,4 @@
-"""Snapshots: a partition's state at an offset of its log, as one file that executes nothing on
-loading.
+"""Snapshots: a partition's state at an offset of its log, as a file without any code.
 
 A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON
 (`offset`, `side`, and name, dtype, shape and place of each array), and the arrays' bytes, each at a
@@ -42,16 +41,18 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """Snapshots under an fsspec URL that replicas may share:
-    URL/stage/tag/partition/offset.snap.
+    """Snapshots under an fsspec URL that replicas may share.
+
+    Each is a file URL/stage/tag/partition/offset.snap.
     """
 
     def __init__(self, url: str) -> None:
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
-        """Write one and remove all but the newest two. Raises OSError; a file is there in whole or
-        not at all.
+        """Write one and remove all but the newest two.
+
+        Raises OSError; a file is there in whole or not at all.
         """
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
@@ -68,8 +69,9 @@ class Snapshots:
         return self._offsets(self._folder(stage, tag, partition))
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
-        """Read one; its arrays are writable views of one buffer. Raises OSError,
-        DamagedSnapshotError.
+        """Read one; its arrays are writable views of one buffer.
+
+        Raises OSError, DamagedSnapshotError.
         """
         name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
         buffer = bytearray(self._files.size(name))
@@ -96,8 +98,9 @@ class Snapshots:
 
 
 def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
-    """The file's content in pieces; arrays are not copied if they are contiguous. Raises TypeError
-    for objects.
+    """The file's content in pieces; arrays are not copied if they are contiguous.
+
+    Raises TypeError for objects.
     """
     entries: list[dict[str, Any]] = []
     bodies: list[bytes | memoryview] = []

@@ -1,6 +1,4 @@
-"""Takes snapshots while the stage goes on: a consistent copy at a committed offset, written by
-another thread.
-"""
+"""Takes snapshots while the stage goes on: copies at a committed offset, written by a thread."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ _FEW_PAIRS = 100
 
 
 class Snapshotter:
-    """At most one snapshot under way. A write that fails is logged and tried again when the next is
-    due.
+    """At most one snapshot under way.
+
+    A write that fails is logged and tried again when the next is due.
     """
 
     def __init__(

@@ -125,14 +125,13 @@ class Stage(Protocol[S]):
         ...
 
     def absorb(self, state: S, batch: Batch, /) -> None:
-        """Apply records of the side topic to one partition's state (called between begin and
-        commit).
-        """
+        """Apply records of the side topic to a partition's state, between begin and commit."""
         ...
 
     def process(self, state: S, batch: Batch, /) -> Output:
-        """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise
-        Retry or Stop.
+        """Turn a batch into outputs.
+
+        Called between `begin` and `commit` of the state; may raise Retry or Stop.
         """
         ...
 

@@ -99,9 +99,7 @@ class KafkaConsumer:
         return batches
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
-        """A rebalance came between the records: forget them, and read again what is still (or
-        again) ours.
-        """
+        """A rebalance came between the records: forget them, and read again what is still ours."""
         for source in groups:
             if source in self._assigned and source in self._positions:
                 self.seek(source, self._positions[source])
@@ -148,8 +146,10 @@ class KafkaConsumer:
         return {_plain(a): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0}
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        """The client asks the leader that it remembers, which may be gone: so a failure makes it
-        look again, once.
+        """All partitions of the topic.
+
+        The client asks the leader that it remembers, which may be gone: so a failure makes it look
+        again, once.
         """
         asked = ck.TopicPartition(*partition)
         try:

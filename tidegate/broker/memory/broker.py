@@ -1,5 +1,6 @@
-"""A broker in memory, for tests of everything above it: transactions, fencing, eager rebalances,
-injected faults.
+"""A broker in memory, for tests of everything above it.
+
+It has transactions, fencing, eager rebalances and injected faults.
 
 It behaves as Kafka does in what the contract suite (tests/broker) asserts, and in no more.
 Single-threaded and deterministic: nothing happens between two calls. Set `hook` to be called with

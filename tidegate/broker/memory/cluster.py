@@ -59,9 +59,7 @@ class Cluster:
             group.expire()
 
     def time_out_transactions(self) -> None:
-        """The coordinator aborts what is open, as after transaction.timeout.ms; its producers are
-        fenced.
-        """
+        """Abort what is open, as after transaction.timeout.ms, and fence its producers."""
         for transactional_id, transaction in self._open.items():
             self._epochs[transactional_id] += 1
             self.end(transaction, "aborted")
@@ -93,9 +91,7 @@ class Cluster:
             group.settle(transaction, positions if state == "committed" else {})
 
     def stable(self, source: TopicPartition) -> int:
-        """The last stable offset: that of the first record of an open transaction, or the log's
-        end.
-        """
+        """The offset of the first record of an open transaction, or the log's end."""
         log = self.logs[source]
         opened = (
             offset

@@ -1,6 +1,4 @@
-"""A consumer group in memory: eager rebalances step by step, and positions that wait for their
-transactions.
-"""
+"""A consumer group in memory: eager rebalances, and positions that wait for their transactions."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ class _Member:
 
 
 class Group:
-    """Members give up everything when somebody joins or leaves; the new assignment comes when all
-    have polled.
+    """Members give up everything when somebody joins or leaves.
+
+    The new assignment comes when all have polled.
     """
 
     def __init__(self) -> None:
@@ -114,9 +113,7 @@ class Group:
             self._prepare()
 
     def expire(self) -> None:
-        """All sessions run out; a member that still lives notices at its next poll and joins
-        again.
-        """
+        """All sessions run out; a member that still lives joins again at its next poll."""
         self._members.clear()
         self._joined.clear()
         self._preparing = False
@@ -124,8 +121,9 @@ class Group:
     def promise(
         self, consumer: object, transaction: object, positions: Mapping[TopicPartition, Position]
     ) -> None:
-        """Positions that count when the transaction commits. Raises Aborted for who is no current
-        member.
+        """Positions that count when the transaction commits.
+
+        Raises Aborted for who is no current member.
         """
         member = self._known.get(consumer)
         if member is None or consumer not in self._members or member.generation != self._generation:
