@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from tidegate.pipeline import RAW
+
 if TYPE_CHECKING:
     import numpy as np
     from lightgbm import Booster
@@ -83,7 +85,7 @@ def tutorial(address: str, db_url: str, model_file: Path, count: int) -> None:
         }
     )
     producer = Producer({"bootstrap.servers": address})
-    consumer.assign([TopicPartition("transactions.raw", 0, 0)])
+    consumer.assign([TopicPartition(RAW, 0, 0)])
     with psycopg.connect(db_url.replace("postgresql+psycopg", "postgresql")) as connection:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS tutorial (id text PRIMARY KEY, score float8, payload text)"

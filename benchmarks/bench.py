@@ -15,7 +15,8 @@ from benchmarks.detectors import detector_us_per_tx, with_every_detector
 from benchmarks.latency import batch_posts, latency, single_posts
 from benchmarks.pipeline import Rate, byte_copy, measure, prepare, tutorial_loop
 from benchmarks.restore import restore_seconds
-from benchmarks.system import STAGES, System
+from benchmarks.system import System
+from tidegate.pipeline import CONSUMERS
 from tidegate.profile import load_profile
 
 Figures = dict[str, object]
@@ -88,7 +89,7 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, f
     p50, p99 = _say(
         "latency at 1,000 tx/s", lambda: latency(system, settings, seconds=5 if quick else 30)
     )
-    system.end(*STAGES)
+    system.end(*CONSUMERS)
     single = _say("single posts", lambda: single_posts(system, 10_000 if quick else 60_000))
     batch = _say("batch posts", lambda: batch_posts(system, 50_000 if quick else 400_000))
     system.end("ingest")

@@ -19,18 +19,19 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from benchmarks.system import STAGES, System, Usage, environment, tidegate
+from benchmarks.system import System, Usage, environment, tidegate
 from cli.running.steps import make_topics, migrate, promote_first
 from producers.simulator.history import simulate_history
 from tests.support import partitions
 from tidegate.messages.documents import encode
+from tidegate.pipeline import CONSUMERS, RAW
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 ACCOUNTS, MERCHANTS = 20_000, 2_000
 FEWEST_WARM = 20_000
 COPIED = ("copy.raw", "copy.by-entity-2", "copy.features", "copy.scored")
-PARTITIONS = partitions("transactions.raw")
+PARTITIONS = partitions(RAW)
 Message = tuple[bytes, bytes]
 
 
@@ -90,9 +91,9 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
     system.run_stages(settings)
     engine = sa.create_engine(settings.db_url)
     warm = max(FEWEST_WARM, n // 4)  # a quarter more, for the broker's own compiler
-    preload(system.kafka.address, "transactions.raw", card_transactions(warm, "warm-", 7))()
+    preload(system.kafka.address, RAW, card_transactions(warm, "warm-", 7))()
     wait_rows(engine, warm)
-    release = preload(system.kafka.address, "transactions.raw", card_transactions(n, "run-", 8))
+    release = preload(system.kafka.address, RAW, card_transactions(n, "run-", 8))
     before = system.usage()
     released_us = time.time_ns() // 1000
     release()
@@ -107,12 +108,12 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
         n,
         n / (last_us - released_us) * 1e6,
         _cpu(before, after, n),
-        {name: after[name].peak / 1e6 for name in STAGES},
+        {name: after[name].peak / 1e6 for name in CONSUMERS},
     )
 
 
 def _cpu(before: dict[str, Usage], after: dict[str, Usage], n: int) -> dict[str, float]:
-    return {name: (after[name].cpu - before[name].cpu) / n * 1e6 for name in STAGES}
+    return {name: (after[name].cpu - before[name].cpu) / n * 1e6 for name in CONSUMERS}
 
 
 def wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:

@@ -11,12 +11,13 @@ import numpy as np
 from benchmarks.pipeline import card_transactions
 from consumers.preprocess import PreprocessStage
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.pipeline import RAW
 from tidegate.profile import load_profile
 from tidegate.stream.snapshot import Snapshot, Snapshots
 
 KEYS = 1_000_000
 CHUNK = 10_000
-SOURCE = TopicPartition("transactions.raw", 0)
+SOURCE = TopicPartition(RAW, 0)
 
 
 def restore_seconds(folder: Path) -> float:

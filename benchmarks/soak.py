@@ -25,6 +25,7 @@ from benchmarks.load import drive, render
 from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
 from benchmarks.system import System
 from model.features.state import REMEMBERED_IDS
+from tidegate.pipeline import RAW
 from tidegate.settings import Settings
 
 PARTITIONS = 4
@@ -121,7 +122,7 @@ def _fill(system: System, settings: Settings) -> None:
     for start in range(0, FILL, FILL_CHUNK):
         preload(
             system.kafka.address,
-            "transactions.raw",
+            RAW,
             card_transactions(FILL_CHUNK, f"fill{start}-", start),
         )()
         wait_rows(engine, start + FILL_CHUNK)

@@ -18,11 +18,9 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.tail import Tail
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.spawn import guarded
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import CONSUMERS, STATUS, stage_inputs
 from tidegate.settings import Settings
 from tidegate.status.board import Board
-
-STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class System:
                 stderr=log,
             )
 
-    def run_stages(self, settings: Settings, stages: tuple[str, ...] = STAGES) -> None:
+    def run_stages(self, settings: Settings, stages: tuple[str, ...] = CONSUMERS) -> None:
         """Start each stage as a process and wait until all partitions are assigned and restored."""
         for stage in stages:
             self.run(stage, tidegate("run", stage), settings)
@@ -99,7 +97,7 @@ class System:
         broker = KafkaBroker(self.settings())
         inputs = {name: topic for name, topic in stage_inputs(2).items() if name in stages}
         board = Board(broker, inputs)
-        tail = Tail(broker, "status", board.absorb).start()
+        tail = Tail(broker, STATUS, board.absorb).start()
         deadline = time.monotonic() + timeout
         while missing := board.missing(time.time_ns() // 1000):
             if time.monotonic() > deadline:

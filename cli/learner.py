@@ -41,10 +41,10 @@ def rollback(
     Example: [bold]tidegate learner rollback --to 1200[/bold]
     """
     from model.bundles.promotion import write
-    from model.bundles.published import LABELS
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.errors import ConfigError
     from tidegate.messages.documents import Rollback, encode
+    from tidegate.pipeline import LABELS
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
@@ -86,14 +86,15 @@ def _published(broker: Broker, profile: str, after: int) -> OnlineWeights | None
     """The champion's weights, once they have met the label records beyond `after`; None when they
     do not come.
     """
-    from model.bundles.promotion import TOPIC, current_champion, model_message
+    from model.bundles.promotion import current_champion, model_message
     from model.bundles.published import read_partition
     from tidegate.messages.documents import OnlineWeights
+    from tidegate.pipeline import MODELS
 
     promoted, start = current_champion(broker, profile), 0
     deadline = time.monotonic() + _SECONDS
     while promoted and time.monotonic() < deadline:
-        for batch in read_partition(broker, TOPIC, start):
+        for batch in read_partition(broker, MODELS, start):
             for message in map(model_message, batch.values):
                 if (
                     isinstance(message, OnlineWeights)

@@ -8,6 +8,7 @@ import typer
 
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
+from tidegate.pipeline import CONSUMERS
 
 if TYPE_CHECKING:
     from producers.redrive.redrive import Summary
@@ -20,7 +21,9 @@ Reason = Annotated[
         "only if this names them (conflicting_duplicate): they fail again, as the first row stays.",
     ),
 ]
-StageName = Annotated[str, typer.Option("--stage", help="Only those of this stage.")]
+StageName = Annotated[
+    str, typer.Option("--stage", help=f"Only those of this stage: {', '.join(CONSUMERS)}.")
+]
 Since = Annotated[
     str, typer.Option("--since", help="Only those that failed at this ISO 8601 time or later.")
 ]

@@ -8,13 +8,13 @@ import typer
 
 from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError
+from tidegate.pipeline import STAGES
 
 Stage = Annotated[
     str,
     typer.Argument(
         metavar="STAGE",
-        help="preprocess, preprocess-2, score, persist, label, learn, ingest, dashboard or "
-        "retrain.",
+        help=f"One of {', '.join(STAGES)}.",
     ),
 ]
 
@@ -34,10 +34,8 @@ def run(
     Example: [bold]tidegate run score --kafka broker-1:9092 --db
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
-    from cli.running import stages
+    from cli.running.stages import run_stage
 
-    if stage not in stages.RUNNABLE:
-        raise ConfigError(
-            f"there is no stage {stage!r}: choose one of {', '.join(stages.RUNNABLE)}"
-        )
-    stages.run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))
+    if stage not in STAGES:
+        raise ConfigError(f"there is no stage {stage!r}: choose one of {', '.join(STAGES)}")
+    run_stage(stage, settings_with(profile=profile, kafka=kafka, db=db))

@@ -8,9 +8,12 @@ import typer
 
 from cli.options import DbOption, KafkaOption, ProfileOption, settings_with
 from tidegate.errors import ConfigError
+from tidegate.pipeline import STAGES
 
+_SCALED = ", ".join(stage.name for stage in STAGES.values() if not stage.single)
 Scale = Annotated[
-    list[str] | None, typer.Option("--scale", metavar="STAGE=N", help="Run N processes of a stage.")
+    list[str] | None,
+    typer.Option("--scale", metavar="STAGE=N", help=f"Run N processes of a stage: {_SCALED}."),
 ]
 Simulate = Annotated[
     float,

@@ -19,8 +19,7 @@ class Late(Retry):
 
 
 class Deadline:
-    """Lets detectors score in threads of their own, so that the caller need not wait for one that
-    does not end.
+    """Lets detectors score in threads of their own, so that the caller need not wait for ever.
 
     It gets no other batch before it has ended: no detector ever works on two at once, and one that
     hangs holds one thread. A hand-over to a thread and back costs 20 us, and up to 90 us on a busy
@@ -32,22 +31,22 @@ class Deadline:
         self._idle: list[_Worker] = []
         self._late: dict[tuple[str, str], _Worker] = {}
 
-    def score(self, bundle: str, part: Detector, x: Array) -> Array:
-        """What `part`, which is of this bundle (hash), scores. Raises Late, or what it raises."""
+    def score(self, bundle: str, detector: Detector, x: Array) -> Array:
+        """What a detector of this bundle (hash) scores. Raises Late, or what it raises."""
         if not self._seconds:
-            return part.score(x)
+            return detector.score(x)
         self._reap()
-        key = bundle, part.name
+        key = bundle, detector.name
         if key in self._late:
-            raise Late(f"{part.name} has not yet ended with an earlier batch")
+            raise Late(f"{detector.name} has not yet ended with an earlier batch")
         worker = self._idle.pop() if self._idle else _Worker()
-        worker.start(partial(part.score, x))
+        worker.start(partial(detector.score, x))
         try:
             outcome = worker.outcome(self._limit)
         except Empty:
             self._late[key] = worker
             raise Late(
-                f"{part.name} took more than {self._limit:g} s for {len(x):,} rows"
+                f"{detector.name} took more than {self._limit:g} s for {len(x):,} rows"
             ) from None
         self._idle.append(worker)
         if isinstance(outcome, Exception):
@@ -55,9 +54,7 @@ class Deadline:
         return outcome
 
     def wait_longer(self) -> None:
-        """Twice as long: when nothing decided a batch, the same limit would have it wait for
-        ever.
-        """
+        """Twice as long: with the same limit, a batch that nothing decided would wait for ever."""
         self._limit = min(2 * self._limit, _LONGEST)
 
     def wait_as_usual(self) -> None:
@@ -72,9 +69,7 @@ class Deadline:
 
 
 class _Worker:
-    """A thread for one call at a time; a daemon, so that a call which never ends cannot keep the
-    process.
-    """
+    """A daemon thread for one call at a time: one that never ends cannot keep the process."""
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], Array]] = SimpleQueue()

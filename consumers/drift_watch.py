@@ -1,6 +1,4 @@
-"""The drift of the stream: counts what has been scored, and tells how far it is from what the
-bundle learnt from.
-"""
+"""The drift of the stream: how far scored rows are from what the bundle learnt from."""
 
 from __future__ import annotations
 
@@ -25,10 +23,10 @@ from tidegate.profile.look_back import look_back
 
 _LOG = logging.getLogger(__name__)
 FEWEST = 500
-"""ScoredColumns before anything is said: with fewer, chance alone moves the shares of the bins."""
+"""Rows before anything is reported: with fewer, chance alone moves the shares of the bins."""
 _STEP = 500
-"""ScoredColumns between two times that something is said."""
-_TOLD = 12
+"""Rows between two reports."""
+_MOST = 12
 """A heartbeat carries so many columns that are computed, and so many others: those that moved
 most.
 """
@@ -39,10 +37,10 @@ still filling do not crowd out those that are full.
 
 
 class DriftWatch:
-    """Folds scored rows into the state of their partition, and tells metrics and heartbeat of it.
+    """Folds scored rows into the state of their partition, and reports to metrics and heartbeat.
 
     The scored topic is keyed by transaction, so the rows of a partition are a random sample of the
-    stream, and the window of any one of them speaks for all. `told` is what was said last; None
+    stream, and the window of any one of them speaks for all. `newest` is the newest report; None
     while there are too few rows.
     """
 
@@ -56,7 +54,7 @@ class DriftWatch:
         self._profile = profile
         self._bundles, self._grids = bundles, dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
-        self.told: Drift | None = None
+        self.newest: Drift | None = None
 
     @cached_property
     def _look_back(self) -> dict[str, int]:
@@ -67,14 +65,15 @@ class DriftWatch:
         return WindowState(len(self._names))
 
     def fold(self, state: WindowState, offsets: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Count scored rows (of the profile's scored layout), and tell when enough have come."""
-        before, first = _mark(state), reached(offsets)
+        """Count scored rows (of the profile's scored layout), and report when enough have come."""
+        before = _report_number(state)
+        first = reached(offsets)
         offsets, rows = offsets[first:], rows[first:]
         x = np.empty((len(rows), len(self._names)))
         x[:, :-1], x[:, -1] = rows["values"], rows["score"]
         fold(state, ScoredColumns(offsets, rows["bundle"], x), self._grid)
-        if _mark(state) != before:
-            self._tell(state)
+        if _report_number(state) != before:
+            self._report(state)
 
     def _grid(self, bundle: bytes) -> Grid | None:
         """The grid of a bundle; None, and a line in the log, when its reference is not there."""
@@ -86,62 +85,72 @@ class DriftWatch:
         try:
             reference = read_reference(self._bundles / Path(bundle).name)
         except ConfigError as error:
-            _LOG.warning("no drift is told: %s", error)
+            _LOG.warning("no drift is reported: %s", error)
             return None
         if reference is None:
             _LOG.warning(
-                "no drift is told: bundle %s was trained before bundles kept what they learnt from",
+                "no drift is reported: bundle %s was trained before bundles kept what they learnt "
+                "from",
                 bundle,
             )
             return None
         known = [reference.features.get(name) for name, _ in self._names[:-1]]
         return Grid([*known, reference.score])
 
-    def _tell(self, state: WindowState) -> None:
+    def _report(self, state: WindowState) -> None:
         bundle = state.bundle
         counts = state.counts[bundle].sum(axis=0) if bundle else None
         grid = self._grid(bundle) if bundle else None
         if counts is None or grid is None or rows_of(counts) < FEWEST:
-            self.told = None
-            DRIFT_PSI.clear()
-            DRIFT_KS.clear()
-            self._gauges.clear()
+            self._withdraw()
             return
-        moved = [
+        moved = self._moved(grid, counts)
+        for column in moved:
+            self._set_gauges(column)
+        moved.sort(key=lambda column: -column.psi)
+        computed = self._most_moved([column for column in moved if column.kind == "derived"])
+        others = [column for column in moved if column.kind != "derived"][:_MOST]
+        most = sorted([*others, *computed], key=lambda column: -column.psi)
+        self.newest = Drift(bundle.decode(), rows_of(counts), most)
+
+    def _most_moved(self, computed: list[Moved]) -> list[Moved]:
+        """The computed columns to report, of all of them in the order of their PSI."""
+        most: list[Moved] = []
+        of_span = Counter[int]()
+        for place, column in enumerate(computed):
+            span = self._look_back[column.name]
+            of_span[span] += 1
+            if place < _MOST or of_span[span] <= _OF_EACH_SPAN:
+                most.append(column)
+        return most
+
+    def _withdraw(self) -> None:
+        """Nothing is known of the drift any more."""
+        self.newest = None
+        DRIFT_PSI.clear()
+        DRIFT_KS.clear()
+        self._gauges.clear()
+
+    def _moved(self, grid: Grid, counts: NDArray[Any]) -> list[Moved]:
+        """How far each column has moved that the bundle has a reference of."""
+        return [
             Moved(name, kind, round(psi, 4), round(ks, 4))
             for (name, kind), psi, ks in zip(
                 self._names, grid.psi(counts).tolist(), grid.ks(counts).tolist(), strict=True
             )
-            if psi == psi
+            if not np.isnan(psi)
         ]
-        for one in moved:
-            self._set(one)
-        moved.sort(key=lambda one: -one.psi)
-        others = [one for one in moved if one.kind != "derived"][:_TOLD]
-        derived = self._most_moved([one for one in moved if one.kind == "derived"])
-        told = sorted([*others, *derived], key=lambda one: -one.psi)
-        self.told = Drift(bundle.decode(), rows_of(counts), told)
 
-    def _most_moved(self, derived: list[Moved]) -> list[Moved]:
-        """The computed columns to tell of, from all of them in the order of their PSI."""
-        told, of_span = [], Counter[int]()
-        for place, one in enumerate(derived):
-            span = self._look_back[one.name]
-            of_span[span] += 1
-            if place < _TOLD or of_span[span] <= _OF_EACH_SPAN:
-                told.append(one)
-        return told
-
-    def _set(self, one: Moved) -> None:
+    def _set_gauges(self, column: Moved) -> None:
         """Finding a gauge by its labels takes longer than all else that is done for a column."""
-        at = one.kind, one.name
-        if at not in self._gauges:
-            self._gauges[at] = DRIFT_PSI.labels(*at), DRIFT_KS.labels(*at)
-        psi, ks = self._gauges[at]
-        psi.set(one.psi)
-        ks.set(one.ks)
+        labels = column.kind, column.name
+        if labels not in self._gauges:
+            self._gauges[labels] = DRIFT_PSI.labels(*labels), DRIFT_KS.labels(*labels)
+        psi, ks = self._gauges[labels]
+        psi.set(column.psi)
+        ks.set(column.ks)
 
 
-def _mark(state: WindowState) -> tuple[int, int]:
-    """Changes when it is time to say something."""
+def _report_number(state: WindowState) -> tuple[int, int]:
+    """Changes when it is time for a report."""
     return state.block, sum(rows_of(counts[1]) for counts in state.counts.values()) // _STEP

@@ -1,5 +1,4 @@
-"""The label stage: a verdict, joined with the row it speaks of, becomes a label that needs no
-look-up.
+"""The label stage: a verdict, joined with its row, becomes a label that needs no look-up.
 
 A label's id is the verdict's `label_id`, or else follows from transaction, verdict and source: the
 same source saying the same again is one label. A verdict that corrects an earlier one is a label of
@@ -13,12 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-import numpy as np
 
 from tidegate.broker.records import Batch, Headers
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
+from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import Profile
-from tidegate.stream.stage import Emit, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 from tidegate.words import plain
 
 if TYPE_CHECKING:
@@ -37,74 +36,57 @@ class _Waiting(NamedTuple):
     headers: Headers
 
 
-class LabelStage:
-    """Looks up each batch's rows at once. Verdicts without a row go round until they are `wait_s`
-    old.
+class LabelStage(StatelessStage):
+    """Looks up each batch's rows at once.
+
+    Verdicts without a row go round until they are `wait_s` old.
     """
 
     name = "label"
-    input = "transactions.feedback"
-    side: str | None = None
-    snapshot_tag = ""
-    reach = 0
+    input = FEEDBACK
 
     def __init__(self, profile: Profile, lookup: Lookup, wait_s: float = 30.0) -> None:
         self._profile, self._lookup, self._wait_ms = profile, lookup, wait_s * 1000
 
-    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
-
-    def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
-    ) -> NoState:
-        return NoState()
-
-    def absorb(self, state: NoState, batch: Batch) -> None:
-        """There is no side input."""
-
-    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
+    def process(self, _state: NoState, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
         verdicts: dict[int, Verdict] = {}
         output = Output()
-        for at, value in enumerate(batch.values):
-            found = _read(value, at)
-            if isinstance(found, Reject):
-                output.rejects.append(found)
+        for index, value in enumerate(batch.values):
+            verdict = _read(value, index)
+            if isinstance(verdict, Reject):
+                output.rejects.append(verdict)
             else:
-                verdicts[at] = found
-        rows = (
-            self._lookup(sorted({verdict.transaction_id for verdict in verdicts.values()}))
-            if verdicts
-            else {}
-        )
+                verdicts[index] = verdict
+        ids = sorted({verdict.transaction_id for verdict in verdicts.values()})
+        rows = self._lookup(ids) if ids else {}
         labels: list[Label] = []
         waiting: list[_Waiting] = []
-        for at, verdict in verdicts.items():
+        for index, verdict in verdicts.items():
             row = rows.get(verdict.transaction_id)
             if row is None:
-                self._absent(batch, at, verdict, waiting, output)
+                self._wait(batch, index, verdict, waiting, output)
             elif row.profile != self._profile.hash.decode():
-                output.rejects.append(
-                    Reject(
-                        at,
-                        "other_profile",
-                        f"transaction {verdict.transaction_id} was processed "
-                        f"by profile {row.profile}, this is {self._profile.hash.decode()}",
-                    )
-                )
+                output.rejects.append(self._of_another_profile(index, row))
             else:
-                labels.append(_label(verdict, row, batch.timestamps[at]))
+                labels.append(_label(verdict, row, batch.timestamps[index]))
         _emit(output, labels, waiting)
         return output
 
-    def _absent(
-        self, batch: Batch, at: int, verdict: Verdict, waiting: list[_Waiting], output: Output
+    def _of_another_profile(self, index: int, row: ScoredRow) -> Reject:
+        return Reject(
+            index,
+            "other_profile",
+            f"transaction {row.transaction_id} was processed "
+            f"by profile {row.profile}, this is {self._profile.hash.decode()}",
+        )
+
+    def _wait(
+        self, batch: Batch, index: int, verdict: Verdict, waiting: list[_Waiting], output: Output
     ) -> None:
+        """Let a verdict without a row go round once more, or reject it when it is too old."""
         now_ms = batch.received_us // 1000
-        headers = [*(batch.headers[at] or [])]
+        headers = [*(batch.headers[index] or [])]
         first = next((_number(value) for name, value in headers if name == FIRST_SEEN), None)
         if first is None:
             first = now_ms
@@ -114,14 +96,14 @@ class LabelStage:
         if now_ms - first > self._wait_ms:
             output.rejects.append(
                 Reject(
-                    at,
+                    index,
                     "unknown_transaction",
                     f"no row for transaction {verdict.transaction_id} "
                     f"within {self._wait_ms / 1000:g} s",
                 )
             )
         else:
-            waiting.append(_Waiting(batch.keys[at], batch.values[at], headers))
+            waiting.append(_Waiting(batch.keys[index], batch.values[index], headers))
 
 
 def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
@@ -134,19 +116,19 @@ def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
     )
 
 
-def _read(value: bytes | None, at: int) -> Verdict | Reject:
+def _read(value: bytes | None, index: int) -> Verdict | Reject:
     if not value:
-        return Reject(at, "empty", "the message is empty")
+        return Reject(index, "empty", "the message is empty")
     try:
         verdict = decode_verdict(value)
     except msgspec.ValidationError as error:
-        return Reject(at, "wrong_type", plain(str(error)))
+        return Reject(index, "wrong_type", plain(str(error)))
     except UnicodeDecodeError as error:
-        return Reject(at, "invalid_utf8", str(error))
+        return Reject(index, "invalid_utf8", str(error))
     except (msgspec.DecodeError, RecursionError) as error:
-        return Reject(at, "invalid_json", str(error))
+        return Reject(index, "invalid_json", str(error))
     if not verdict.transaction_id:
-        return Reject(at, "missing_field", "transaction_id is empty")
+        return Reject(index, "missing_field", "transaction_id is empty")
     return verdict
 
 
@@ -163,12 +145,12 @@ def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
     if labels:
         output.emits.append(
             Emit(
-                "transactions.labels",
+                LABELS,
                 [label.transaction_id.encode() for label in labels],
                 [encode(label) for label in labels],
             )
         )
     if waiting:
         keys, values, headers = zip(*waiting, strict=True)
-        output.emits.append(Emit("transactions.feedback", list(keys), list(values), list(headers)))
+        output.emits.append(Emit(FEEDBACK, list(keys), list(values), list(headers)))
         output.pause = _PAUSE_S

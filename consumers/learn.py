@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from model.bundles.bundle import Bundle
-from model.bundles.promotion import TOPIC, model_message, online_key
+from model.bundles.promotion import model_message, online_key
 from model.detectors.base import Array
 from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState
 from tidegate.broker.records import Batch
@@ -24,6 +24,7 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
+from tidegate.pipeline import LABELS, MODELS
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -33,15 +34,13 @@ _FORMAT = 2
 
 
 class Superseded(TidegateError):
-    """Another bundle is champion: the process ends, and starts again with that bundle and its fold
-    of the labels.
-    """
+    """Another bundle is champion: the process ends, and starts again with that one."""
 
 
 class _Run(NamedTuple):
     """Labels between two rollbacks, and the columns of their rows."""
 
-    given: list[LabelRecord]
+    labels: list[LabelRecord]
     values: list[list[float | None]]
 
 
@@ -54,49 +53,38 @@ class LearnStage:
     """
 
     name = "learn"
-    input = "transactions.labels"
+    input = LABELS
     side: str | None = None
     reach = 0
 
     def __init__(
         self, profile: Profile, bundle: Bundle, history: History, promoted_at: int = 0
     ) -> None:
-        """`promoted_at` is the offset of the champion message (`Promoted.offset`) that named
-        `bundle`.
-        """
+        """`promoted_at` is the offset of the champion message that named `bundle`."""
         if bundle.online is None:
             raise ConfigError(
                 f"bundle {bundle.path} has no online model: nothing to learn; name `online` under "
                 "models"
             )
-        self._profile, self.bundle, self._history, self._promoted_at = (
-            profile,
-            bundle,
-            history,
-            promoted_at,
-        )
+        self._profile, self.bundle = profile, bundle
+        self._history, self._promoted_at = history, promoted_at
         self._learner = Learner(bundle.online, profile.models.settings["online"])
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
         self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
 
-    def new_state(self, partition: int, partitions: int) -> LearnState:  # noqa: ARG002 - the protocol's arguments
+    def new_state(self, _partition: int, _partitions: int) -> LearnState:
         return self._learner.new_state()
 
     def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],
+        self, _partition: int, _partitions: int, arrays: Mapping[str, np.ndarray]
     ) -> LearnState:
-        return _told(self._learner.load_state(arrays))
+        return _show(self._learner.load_state(arrays))
 
     def absorb(self, state: LearnState, batch: Batch) -> None:
         """There is no side input: promotions are no part of the fold, see `superseded`."""
 
     def superseded(self, batch: Batch) -> str:
-        """What in records of the topic models says that another bundle is champion by now; empty
-        when nothing does.
-        """
+        """Why another bundle is champion by now, as records of topic models say; else empty."""
         champions = [
             message
             for offset, value in zip(batch.offsets, batch.values, strict=True)
@@ -112,12 +100,13 @@ class LearnStage:
         return ""
 
     def process(self, state: LearnState, batch: Batch) -> Output:
-        """Learn what is new, and publish the weights after the batch. A rollback may raise
-        Retry.
+        """Learn what is new, and publish the weights after the batch.
+
+        A rollback may raise Retry.
         """
         output = Output()
         self._apply(state, batch, output.rejects)
-        _told(state)
+        _show(state)
         weights = OnlineWeights(
             self.bundle.hash,
             batch.next_offset,
@@ -126,7 +115,7 @@ class LearnStage:
             batch.received_us,
             state.learned.frozen_at != NEVER,
         )
-        output.emits.append(Emit(TOPIC, [online_key(self.bundle.hash)], [encode(weights)]))
+        output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
         return output
 
     def weights(self, state: LearnState) -> Array:
@@ -135,32 +124,30 @@ class LearnStage:
 
     def _apply(self, state: LearnState, batch: Batch, rejects: list[Reject]) -> None:
         run = _Run([], [])
-        for at, value in enumerate(batch.values):
-            found = self._read(value, at, batch.offsets[at])
-            if isinstance(found, Reject):
-                rejects.append(found)
-            elif found.profile.encode() != self._profile.hash:
+        for index, value in enumerate(batch.values):
+            offset = batch.offsets[index]
+            message = self._read(value, index, offset)
+            if isinstance(message, Reject):
+                rejects.append(message)
+            elif message.profile.encode() != self._profile.hash:
                 continue
-            elif isinstance(found, Label):
-                run.given.append(
+            elif isinstance(message, Label):
+                run.labels.append(
                     LabelRecord(
-                        batch.offsets[at],
-                        found.label_id,
-                        found.transaction_id,
-                        found.source,
-                        found.fraud,
-                        batch.timestamps[at],
+                        offset,
+                        message.label_id,
+                        message.transaction_id,
+                        message.source,
+                        message.fraud,
+                        batch.timestamps[index],
                     )
                 )
-                run.values.append(found.values)
+                run.values.append(message.values)
             else:
                 self._learn(state, run)
                 run = _Run([], [])
-                state.rewind(
-                    self._learned_before(state, found.rollback_to),
-                    batch.offsets[at],
-                    found.rollback_to,
-                )
+                learned = self._learned_before(state, message.rollback_to)
+                state.rewind(learned, offset, message.rollback_to)
         self._learn(state, run)
 
     def _learned_before(self, state: LearnState, offset: int) -> Learned:
@@ -172,35 +159,35 @@ class LearnStage:
         return then.learned
 
     def _learn(self, state: LearnState, run: _Run) -> None:
-        if run.given:
+        if run.labels:
             values = np.array(run.values, np.float64)
             outcomes = self._learner.fold(
-                state, run.given, np.ascontiguousarray(values[:, self._columns])
+                state, run.labels, np.ascontiguousarray(values[:, self._columns])
             )
             for outcome, count in outcomes.items():
                 LEARNT.labels(outcome).inc(count)
 
-    def _read(self, value: bytes | None, at: int, offset: int) -> Label | Rollback | Reject:
+    def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
         try:
-            found = _decode(value or b"")
+            message = _decode(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Reject(
-                at, "invalid_json", f"not a label; only the label stage writes here: {error}"
+                index, "invalid_json", f"not a label; only the label stage writes here: {error}"
             )
-        if isinstance(found, Rollback):
-            if not 0 <= found.rollback_to <= offset:
+        if isinstance(message, Rollback):
+            if not 0 <= message.rollback_to <= offset:
                 return Reject(
-                    at, "out_of_bounds", f"a rollback to {found.rollback_to} at offset {offset}"
+                    index,
+                    "out_of_bounds",
+                    f"a rollback to {message.rollback_to} at offset {offset}",
                 )
-        elif found.profile.encode() == self._profile.hash and len(found.values) != len(
-            self._profile.values
-        ):
+            return message
+        expected = len(self._profile.values)
+        if message.profile.encode() == self._profile.hash and len(message.values) != expected:
             return Reject(
-                at,
-                "wrong_type",
-                f"{len(found.values)} values, this profile has {len(self._profile.values)}",
+                index, "wrong_type", f"{len(message.values)} values, this profile has {expected}"
             )
-        return found
+        return message
 
 
 def _decode(value: bytes) -> Label | Rollback:
@@ -212,7 +199,7 @@ def _decode(value: bytes) -> Label | Rollback:
         raise error from None
 
 
-def _told(state: LearnState) -> LearnState:
+def _show(state: LearnState) -> LearnState:
     """Show how the contest stands."""
     ONLINE_FROZEN.set(state.learned.frozen_at != NEVER)
     ONLINE_DIFFERENCE.set(state.learned.contest.difference)

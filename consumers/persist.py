@@ -1,6 +1,4 @@
-"""The persist stage: scored frames become rows, and are counted to see whether the stream
-drifts.
-"""
+"""The persist stage: scored frames become rows, and are counted to watch the drift."""
 
 from __future__ import annotations
 
@@ -15,6 +13,7 @@ from model.drift.window import WindowState
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Drift
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.pipeline import SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output, Reject
 
@@ -26,14 +25,15 @@ _FORMAT = 1
 
 
 class Persist:
-    """Decodes frames for a `db.sink.SqlSink`; damaged ones, and texts that no database stores, are
-    rejects.
+    """Decodes frames for a `db.sink.SqlSink`.
+
+    Damaged frames, and texts that no database stores, are rejects.
 
     Its state holds the drift. `bundles` is the folder of the bundles, for what they learnt from.
     """
 
     name = "persist"
-    input = "transactions.scored"
+    input = SCORED
     side: str | None = None
     reach = DriftWatch.reach
 
@@ -44,9 +44,9 @@ class Persist:
     @property
     def drift(self) -> Drift | None:
         """How far the newest rows are from the training."""
-        return self._watch.told
+        return self._watch.newest
 
-    def new_state(self, partition: int, partitions: int) -> WindowState:  # noqa: ARG002 - the protocol's arguments
+    def new_state(self, _partition: int, _partitions: int) -> WindowState:
         return self._watch.new_state()
 
     def load_state(
@@ -60,13 +60,14 @@ class Persist:
         """There is no side input."""
 
     def process(self, state: WindowState, batch: Batch) -> Output:
-        """Rows of the frames that are whole, rejects for the others. Raises Stop for frames of
-        another profile.
+        """Rows of the frames that are whole, rejects for the others.
+
+        Raises Stop for frames of another profile.
         """
         good, faults = self._layout.good(batch.values)
-        rejects = [Reject(at, fault.reason, fault.detail) for at, fault in faults]
+        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
         frames = self._layout.unpack(
-            [value for at in good if (value := batch.values[at]) is not None]
+            [value for i in good if (value := batch.values[i]) is not None]
         )
         if good and not _storable(frames):
             good, frames = _without_faults(good, frames, rejects)
@@ -107,10 +108,10 @@ def _without_faults(
     good: list[int], frames: Frames, rejects: list[Reject]
 ) -> tuple[list[int], Frames]:
     kept = []
-    for i, at in enumerate(good):
+    for i, index in enumerate(good):
         detail = _fault(frames, i)
         if detail:
-            rejects.append(Reject(at, "not_storable", detail))
+            rejects.append(Reject(index, "not_storable", detail))
         else:
             kept.append(i)
     return [good[i] for i in kept], frames.take(np.array(kept, dtype=np.intp))
@@ -119,7 +120,7 @@ def _without_faults(
 def _fault(frames: Frames, i: int) -> str:
     """What keeps frame `i` from being a row."""
     row = frames.rows[i]
-    parts = {
+    texts = {
         "id": frames.ids[i],
         "account": frames.accounts[i],
         "payload": frames.payloads[i],
@@ -127,14 +128,14 @@ def _fault(frames: Frames, i: int) -> str:
         "bundle": bytes(row["bundle"]),
     }
     faults = [
-        f"the {what}: {fault}" for what, part in parts.items() if (fault := _text_fault(part))
+        f"the {name}: {fault}" for name, text in texts.items() if (fault := _text_fault(text))
     ]
     faults += [
-        f"the {what} has {len(parts[what])} bytes, at most {_LONGEST_KEY} are kept"
-        for what in ("id", "account")
-        if len(parts[what]) > _LONGEST_KEY
+        f"the {name} has {len(texts[name])} bytes, at most {_LONGEST_KEY} are kept"
+        for name in ("id", "account")
+        if len(texts[name]) > _LONGEST_KEY
     ]
-    if not parts["id"]:
+    if not texts["id"]:
         faults.append("it has no id")
     if row["decision"] >= len(DECISIONS) or not np.isfinite(row["score"]):
         faults.append(f"decision {row['decision']} with score {row['score']}")

@@ -20,22 +20,15 @@ from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-RAW, BY_ENTITY, FEATURES, LABELS = (
-    "transactions.raw",
-    "transactions.by-entity-2",
-    "transactions.features",
-    "transactions.labels",
-)
 _FORMAT = 3
 
 
 class PartitionState(KeyedState):
-    """The state of partition `partition` of `partitions`, which decide the labels that belong
-    here.
-    """
+    """The state of one of `partitions` partitions: which one decides what labels belong here."""
 
     def __init__(self, plan: Plan, partition: int, partitions: int) -> None:
         super().__init__(plan)
@@ -44,8 +37,9 @@ class PartitionState(KeyedState):
 
 
 class PreprocessStage:
-    """Keyed step `step` (0-based) of a profile; implements the port `Stage`. Step 0 also decodes
-    and dedupes.
+    """Keyed step `step` (0-based) of a profile; implements the port `Stage`.
+
+    Step 0 also decodes and dedupes.
     """
 
     reach = 0
@@ -55,7 +49,7 @@ class PreprocessStage:
         self.step = step
         self.plan = Plan(profile, step)
         self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
-        self.input = RAW if step == 0 else BY_ENTITY
+        self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if len(self.plan.verdicts) else None
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
         self._layout = profile.features_layout
@@ -72,9 +66,7 @@ class PreprocessStage:
         return state
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
-        """Fold the verdicts on this partition's entities; messages that are no verdicts are passed
-        over.
-        """
+        """Fold the verdicts on this partition's entities; pass over messages that are none."""
         labels = [label for value in batch.values if (label := _label(value)) is not None]
         keyed = [
             (label, text)
@@ -83,8 +75,8 @@ class PreprocessStage:
         ]
         if keyed:
             keys = [text.encode() for _, text in keyed]
-            mine = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
-            self._fold_labels(state, [keyed[i][0] for i in mine], [keys[i] for i in mine])
+            own = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
+            self._fold_labels(state, [keyed[i][0] for i in own], [keys[i] for i in own])
         state.labels_next = batch.next_offset
 
     def _fold_labels(self, state: PartitionState, labels: list[Label], keys: list[bytes]) -> None:
@@ -103,18 +95,16 @@ class PreprocessStage:
         )
 
     def _carried(self, labels: list[Label]) -> NDArray[np.float64]:
-        """The values f8[n, plan.carried] that verdicts bring along; those of another profile
-        version mean nothing.
-        """
+        """The values f8[n, plan.carried] that verdicts bring along; NaN from other profiles."""
         carried = np.full((len(labels), len(self.plan.carried)), np.nan)
-        for at, label in enumerate(labels if self.plan.carried else []):
-            if label.profile.encode() == self.profile.hash and len(label.values) == len(
-                self.profile.values
-            ):
-                carried[at] = [
-                    np.nan if label.values[column] is None else label.values[column]
-                    for column in self.plan.carried
-                ]
+        if not self.plan.carried:
+            return carried
+        for i, label in enumerate(labels):
+            if label.profile.encode() != self.profile.hash:
+                continue
+            if len(label.values) == len(self.profile.values):
+                values = [label.values[column] for column in self.plan.carried]
+                carried[i] = [np.nan if value is None else value for value in values]
         return carried
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
@@ -124,11 +114,11 @@ class PreprocessStage:
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
-        frames, keys, rejects, at = self._decode(state, batch)
+        frames, keys, rejects, indices = self._decode(state, batch)
         if not len(frames.rows):
             return Output(rejects=rejects)
-        self._fold(state, frames.rows, batch, at)
-        topic = BY_ENTITY if self._next else FEATURES
+        self._fold(state, frames.rows, batch, indices)
+        topic = BY_ENTITY_2 if self._next else FEATURES
         return Output([Emit(topic, keys, self._layout.pack(frames))], rejects)
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
@@ -145,8 +135,10 @@ class PreprocessStage:
             rejects,
         )
 
-    def _fold(self, state: PartitionState, rows: NDArray[Any], batch: Batch, at: list[int]) -> None:
-        """Fill in this step's features and its trace; `at` are the rows' indices in the batch."""
+    def _fold(
+        self, state: PartitionState, rows: NDArray[Any], batch: Batch, indices: list[int]
+    ) -> None:
+        """Fill in this step's features and its trace; `indices` are the rows' in the batch."""
         values = np.ascontiguousarray(rows["values"])
         hashes = np.ascontiguousarray(rows["keys"]).view(np.int64)
         entity = (
@@ -158,19 +150,23 @@ class PreprocessStage:
         rows["values"] = values
         trace = rows["steps"][:, self.step]
         trace["partition"] = batch.source.partition
-        trace["offset"] = np.array(batch.offsets)[at]
+        trace["offset"] = np.array(batch.offsets)[indices]
         trace["labels"] = state.labels_next if self.side else NONE
         trace["time_us"] = batch.received_us
 
     def _decode(
         self, state: PartitionState, batch: Batch
     ) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
-        profile = self.profile
-        txs, columns, at, refused = take(
-            profile, [value or b"" for value in batch.values], _received(batch)
+        """The new transactions as frames, their keys, the rejects, and the frames' indices.
+
+        Keys are those of the next step. Duplicates are left out.
+        """
+        profile, received_us = self.profile, _received(batch)
+        txs, columns, indices, refused = take(
+            profile, [value or b"" for value in batch.values], received_us
         )
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in refused]
-        ids = self._name(txs, batch, at)
+        ids = self._name(txs, batch, indices)
         payloads = profile.canonical_all(txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
         body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
@@ -178,37 +174,35 @@ class PreprocessStage:
         rows = self._layout.empty(len(txs))
         rows["body_hash"] = np.frombuffer(bodies, "V16")
         rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
-        rows["ingest_us"] = _received(batch)[at]
+        rows["ingest_us"] = received_us[indices]
         rows["keys"], rows["values"] = columns.hashes, columns.values
-        for part in ("partition", "offset", "labels", "time_us"):
-            rows["steps"][part] = NONE
+        for field in ("partition", "offset", "labels", "time_us"):
+            rows["steps"][field] = NONE
         accounts = columns.texts[profile.account] if profile.account else [b""] * len(txs)
         frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
         keys = columns.texts[self._next] if self._next else ids
-        if not (known == NEW).all():
-            rejects += [
-                Reject(
-                    at[i],
-                    "conflicting_duplicate",
-                    "this id was taken by a transaction with another body",
-                )
-                for i in np.flatnonzero(known == OTHER).tolist()
-            ]
-            fresh = np.flatnonzero(known == NEW)
-            frames, keys, at = frames.take(fresh), [keys[i] for i in fresh], [at[i] for i in fresh]
-        return frames, keys, rejects, at
+        if (known == NEW).all():
+            return frames, keys, rejects, indices
+        conflicting = np.flatnonzero(known == OTHER).tolist()
+        rejects += [_conflict(indices[i]) for i in conflicting]
+        new = np.flatnonzero(known == NEW)
+        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new]
 
-    def _name(self, txs: list[msgspec.Struct], batch: Batch, at: list[int]) -> list[bytes]:
+    def _name(self, txs: list[msgspec.Struct], batch: Batch, indices: list[int]) -> list[bytes]:
         """The ids; a transaction without one is named after its place on the raw topic."""
-        column = list(map(attrgetter(self.profile.id_field), txs))
-        if None in column:
-            for i, name in enumerate(column):
+        ids = list(map(attrgetter(self.profile.id_field), txs))
+        if None in ids:
+            topic, partition = batch.source
+            for i, name in enumerate(ids):
                 if name is None:
-                    column[i] = (
-                        f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[at[i]]}"
-                    )
-                    self.profile.set_id(txs[i], column[i])
-        return to_bytes(column)
+                    ids[i] = f"{topic}-{partition}-{batch.offsets[indices[i]]}"
+                    self.profile.set_id(txs[i], ids[i])
+        return to_bytes(ids)
+
+
+def _conflict(index: int) -> Reject:
+    detail = "this id was taken by a transaction with another body"
+    return Reject(index, "conflicting_duplicate", detail)
 
 
 def _received(batch: Batch) -> NDArray[np.int64]:

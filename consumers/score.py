@@ -1,6 +1,4 @@
-"""The score stage: frames with features become frames with scores, a decision, and reasons for what
-is flagged.
-"""
+"""The score stage: frames get scores and a decision, and reasons if they are flagged."""
 
 from __future__ import annotations
 
@@ -10,60 +8,43 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.alerts import alerts
 from consumers.deadline import Deadline, Late
 from model.bundles.bundle import Bundle, Scores
 from model.bundles.reasons import Reason, reasons
 from model.bundles.serving import Model, Serving
 from model.detectors.base import Array, Detector
 from model.hashing import hash64
+from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
 from tidegate.messages.documents import encode
-from tidegate.messages.frames import SCORED_MAGIC, Decision
-from tidegate.metrics import DECISIONS, DEGRADED, SCORES, SHADOW, observe_many
+from tidegate.messages.frames import DECISIONS, SCORED_MAGIC
+from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
-from tidegate.stream.stage import Emit, NoState, Output, Reject
+from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 
 _LOG = logging.getLogger(__name__)
-_NAMES: tuple[Decision, ...] = ("approve", "review", "block")
 
 
-class Alert(msgspec.Struct):
-    """A transaction sent to review or blocked (topic transactions.alerts)."""
-
-    transaction_id: str
-    account: str | None
-    profile: str
-    event_us: int
-    amount_minor: int
-    decision: Decision
-    score: float
-    reasons: list[Reason]
-    bundle: str
-    scored_us: int
-
-
-class ScoreStage:
-    """Scores with the bundles that the topic `models` names, read between batches: see
-    `model.bundles.serving`.
+class ScoreStage(StatelessStage):
+    """Scores with the bundles that topic `models` names: see `model.bundles.serving`.
 
     `detector_seconds`: a batch is decided without a detector that takes longer for it; 0: however
     long one takes.
     """
 
     name = "score"
-    input = "transactions.features"
-    side: str | None = "models"
-    snapshot_tag = ""
-    reach = 0
+    input = FEATURES
+    side: str | None = MODELS
 
     def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
-        self._profile, self._deadline = profile, Deadline(detector_seconds)
-        self._from, self._to = profile.features_layout, profile.scored_layout
+        self._profile = profile
+        self._deadline = Deadline(detector_seconds)
+        self._input_layout, self._output_layout = profile.features_layout, profile.scored_layout
         self._account = (
             profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
         )
@@ -80,68 +61,75 @@ class ScoreStage:
         """The offset after the last absorbed record of the topic `models`."""
         return self.serving.offset
 
-    def new_state(self, partition: int, partitions: int) -> NoState:  # noqa: ARG002 - the protocol's arguments
-        return NoState()
-
-    def load_state(
-        self,
-        partition: int,  # noqa: ARG002 - the port's argument
-        partitions: int,  # noqa: ARG002 - the protocol's arguments
-        arrays: Mapping[str, np.ndarray],  # noqa: ARG002 - the port's argument
-    ) -> NoState:
-        return NoState()
-
-    def absorb(self, state: NoState, batch: Batch) -> None:  # noqa: ARG002 - it keeps none
+    def absorb(self, _state: NoState, batch: Batch) -> None:
         """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
         self.serving.absorb(batch)
         for model in filter(None, (self.serving.champion, self.serving.canary)):
-            for part in model.bundle.detectors:
-                DEGRADED.labels(part.name)  # an alert sees it rise only from a 0 that was there
+            for detector in model.bundle.detectors:
+                # An alert sees it rise only from a 0 that was there.
+                metrics.DEGRADED.labels(detector.name)
 
-    def process(self, state: NoState, batch: Batch) -> Output:  # noqa: ARG002 - it keeps none
-        """Score whole frames, reject others. Raises Retry before the first promotion, Stop for
-        another profile's.
+    def process(self, _state: NoState, batch: Batch) -> Output:
+        """Score whole frames, reject others.
+
+        Raises Retry before the first promotion, Stop for another profile's.
         """
         champion = self.serving.champion
         if champion is None:
             raise Retry(
                 "no champion yet on the topic models: `tidegate train` makes and promotes one"
             )
-        good, faults = self._from.good(batch.values)
-        output = Output(rejects=[Reject(at, fault.reason, fault.detail) for at, fault in faults])
+        good, faults = self._input_layout.good(batch.values)
+        output = Output(rejects=[Reject(i, fault.reason, fault.detail) for i, fault in faults])
         if not good:
             return output
-        source = [value for at in good if (value := batch.values[at]) is not None]
-        rows = self._rows(source)
+        whole = batch.take(good) if faults else batch
+        frames = [value for value in whole.values if value is not None]
+        rows = self._rows(frames)
         rows["features_partition"] = batch.source.partition
-        rows["features_offset"] = [batch.offsets[at] for at in good] if faults else batch.offsets
+        rows["features_offset"] = whole.offsets
         rows["scored_us"], rows["models_offset"] = batch.received_us, self.models_offset
-        keys = [batch.keys[at] for at in good] if faults else batch.keys
         if self.serving.canary is None:
-            self._score(champion, rows, source, keys, output)
-            return output
-        chosen = self._chosen(rows, source)
-        for model, part in (
-            (champion, np.flatnonzero(~chosen)),
-            (self.serving.canary, np.flatnonzero(chosen)),
-        ):
-            if len(part):
-                at = part.tolist()
-                mine = rows[part], [source[i] for i in at], [keys[i] for i in at]
-                try:
-                    self._score(model, *mine, output)
-                except Late:
-                    if model is champion:
-                        raise
-                    self._score(champion, *mine, output)
+            self._score(champion, rows, frames, whole.keys, output)
+        else:
+            self._share(champion, self.serving.canary, rows, frames, whole.keys, output)
         return output
 
-    def _chosen(self, rows: NDArray[Any], source: list[bytes]) -> NDArray[np.bool_]:
+    def _share(
+        self,
+        champion: Model,
+        canary: Model,
+        rows: NDArray[Any],
+        frames: list[bytes],
+        keys: list[bytes | None],
+        output: Output,
+    ) -> None:
+        """Score the canary's share by the canary, or where it is late by the champion."""
+        to_canary = self._to_canary(rows, frames)
+        for model, chosen in (
+            (champion, np.flatnonzero(~to_canary)),
+            (canary, np.flatnonzero(to_canary)),
+        ):
+            if not len(chosen):
+                continue
+            share = (
+                rows[chosen],
+                [frames[i] for i in chosen.tolist()],
+                [keys[i] for i in chosen.tolist()],
+            )
+            try:
+                self._score(model, *share, output)
+            except Late:
+                if model is champion:
+                    raise
+                self._score(champion, *share, output)
+
+    def _to_canary(self, rows: NDArray[Any], frames: list[bytes]) -> NDArray[np.bool_]:
         """Rows of the canary's accounts; a profile without accounts shares its transactions out."""
         hashes = (
             rows["keys"][:, self._account]
             if self._account >= 0
-            else hash64(self._from.ids(rows, source))
+            else hash64(self._input_layout.ids(rows, frames))
         )
         return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.serving.share)
 
@@ -149,7 +137,7 @@ class ScoreStage:
         self,
         model: Model,
         rows: NDArray[Any],
-        source: list[bytes],
+        frames: list[bytes],
         keys: list[bytes | None],
         output: Output,
     ) -> None:
@@ -158,74 +146,67 @@ class ScoreStage:
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
         scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.detectors
-        self._tell_degraded(bundle, scores)
+        self._count_degraded(bundle, scores)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
-        rows["scores"][:, -1] = self._beside(rows, decisions)
+        rows["scores"][:, -1] = self._shadow_scores(rows, decisions)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        output.emits.append(
-            Emit("transactions.scored", keys, self._pack(rows, source, flagged, why))
-        )
+        output.emits.append(Emit(SCORED, keys, self._pack(rows, frames, flagged, why)))
         if len(flagged):
-            output.emits.append(self._alerts(rows, source, flagged, why))
+            output.emits.append(alerts(self._profile, rows, frames, flagged, why))
         _count(decisions, scores.final)
 
     def _scores(self, bundle: Bundle, values: Array) -> Scores:
-        """Raises Late when all detectors are: the batch comes again, and they get more time for
-        it.
-        """
+        """Raises Late when all detectors are; the batch comes again, and they get more time."""
         try:
-            found = bundle.score(values, call=self._call(bundle))
+            scores = bundle.score(values, call=self._call(bundle))
         except Late:
             self._deadline.wait_longer()
             raise
         self._deadline.wait_as_usual()
-        return found
+        return scores
 
     def _call(self, bundle: Bundle) -> Callable[[Detector, Array], Array]:
         return partial(self._deadline.score, bundle.hash)
 
-    def _beside(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
-        """The shadow's scores f8[n]; NaN without one, or when none of its detectors works or is in
-        time.
-        """
-        shadow, nothing = self.serving.shadow, np.full(len(rows), np.nan)
+    def _shadow_scores(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
+        """The shadow's scores f8[n]; NaN without one, or when it fails or is late."""
+        shadow = self.serving.shadow
+        nothing = np.full(len(rows), np.nan)
         if shadow is None:
             return nothing
         try:
-            found = shadow.score(np.ascontiguousarray(rows["values"]), call=self._call(shadow))
+            scores = shadow.score(np.ascontiguousarray(rows["values"]), call=self._call(shadow))
         except Exception as error:  # noqa: BLE001 - whatever it is, the shadow decides nothing
             self._log_left_out(shadow, dict.fromkeys(shadow.manifest.detectors, error))
             return nothing
-        self._log_left_out(shadow, found.failures)
-        same = int((shadow.decide(found.final, rows["amount_minor"]) == decisions).sum())
-        SHADOW.labels("same").inc(same)
-        SHADOW.labels("other").inc(len(rows) - same)
-        return found.final
+        self._log_left_out(shadow, scores.failures)
+        same = int((shadow.decide(scores.final, rows["amount_minor"]) == decisions).sum())
+        metrics.SHADOW.labels("same").inc(same)
+        metrics.SHADOW.labels("other").inc(len(rows) - same)
+        return scores.final
 
-    def _tell_degraded(self, bundle: Bundle, scores: Scores) -> None:
+    def _count_degraded(self, bundle: Bundle, scores: Scores) -> None:
         """Count and log what was decided without a detector."""
         if np.isnan(scores.detectors).any():
-            for part, count in zip(
-                bundle.detectors, np.isnan(scores.detectors).sum(axis=0).tolist(), strict=True
-            ):
-                DEGRADED.labels(part.name).inc(count)
+            counts = np.isnan(scores.detectors).sum(axis=0).tolist()
+            for detector, count in zip(bundle.detectors, counts, strict=True):
+                metrics.DEGRADED.labels(detector.name).inc(count)
         self._log_left_out(bundle, scores.failures)
 
     def _log_left_out(self, bundle: Bundle, failures: Mapping[str, Exception]) -> None:
         """An error once, until the detector works again."""
         for name, error in failures.items():
             if (bundle.hash, name) not in self._failing:
-                what = "is late" if isinstance(error, Late) else "failed"
                 _LOG.error(
                     "detector %s of bundle %s %s and is left out",
                     name,
                     bundle.hash,
-                    what,
+                    "is late" if isinstance(error, Late) else "failed",
                     exc_info=error,
                 )
-        others = {pair for pair in self._failing if pair[0] != bundle.hash}
-        self._failing = others.union((bundle.hash, name) for name in failures)
+        of_other_bundles = {pair for pair in self._failing if pair[0] != bundle.hash}
+        self._failing = of_other_bundles.union((bundle.hash, name) for name in failures)
 
     def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
         return reasons(
@@ -236,14 +217,13 @@ class ScoreStage:
             np.ascontiguousarray(flagged["scores"][:, :-1]),
         )
 
-    def _rows(self, source: list[bytes]) -> NDArray[Any]:
+    def _rows(self, frames: list[bytes]) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
-        size = self._from.dtype.itemsize
-        rows = np.empty(len(source), self._to.dtype)
-        wide = rows.view(np.uint8).reshape(len(source), self._to.dtype.itemsize)
-        wide[:, :size] = np.frombuffer(
-            b"".join([value[:size] for value in source]), np.uint8
-        ).reshape(-1, size)
+        size = self._input_layout.dtype.itemsize
+        rows = np.empty(len(frames), self._output_layout.dtype)
+        wide = rows.view(np.uint8).reshape(len(frames), self._output_layout.dtype.itemsize)
+        narrow = b"".join([frame[:size] for frame in frames])
+        wide[:, :size] = np.frombuffer(narrow, np.uint8).reshape(-1, size)
         wide[:, size:] = 0
         rows["magic"] = SCORED_MAGIC
         return rows
@@ -251,56 +231,22 @@ class ScoreStage:
     def _pack(
         self,
         rows: NDArray[Any],
-        source: list[bytes],
+        frames: list[bytes],
         flagged: NDArray[np.intp],
         why: Sequence[list[Reason]],
     ) -> list[bytes]:
-        """Scored frames: the new row, the old tail as it came, and reasons, which only flagged ones
-        have.
-        """
-        said = [encode(part) for part in why]
+        """Scored frames: the new row, the old tail, and the reasons of those that are flagged."""
+        texts = [encode(each) for each in why]
         if len(flagged):
-            rows["reasons_len"][flagged] = [len(part) for part in said]
-        packed = self._from.with_rows(rows, source)
-        for at, part in zip(flagged.tolist(), said, strict=True):
-            packed[at] += part
+            rows["reasons_len"][flagged] = [len(text) for text in texts]
+        packed = self._input_layout.with_rows(rows, frames)
+        for i, text in zip(flagged.tolist(), texts, strict=True):
+            packed[i] += text
         return packed
-
-    def _alerts(
-        self,
-        rows: NDArray[Any],
-        source: list[bytes],
-        flagged: NDArray[np.intp],
-        why: Sequence[list[Reason]],
-    ) -> Emit:
-        frames = self._from.unpack([source[at] for at in flagged.tolist()])
-        alerts = [
-            Alert(
-                name.decode(),
-                account.decode() or None,
-                self._profile.name,
-                int(row["event_us"]),
-                int(row["amount_minor"]),
-                _NAMES[row["decision"]],
-                float(row["score"]),
-                part,
-                row["bundle"].decode(),
-                int(row["scored_us"]),
-            )
-            for name, account, row, part in zip(
-                frames.ids, frames.accounts, rows[flagged], why, strict=True
-            )
-        ]
-        return Emit(
-            "transactions.alerts",
-            [account or name for account, name in zip(frames.accounts, frames.ids, strict=True)],
-            [encode(alert) for alert in alerts],
-        )
 
 
 def _count(decisions: NDArray[np.uint8], scores: Array) -> None:
-    for name, count in zip(
-        _NAMES, np.bincount(decisions, minlength=len(_NAMES)).tolist(), strict=True
-    ):
-        DECISIONS.labels(name).inc(count)
-    observe_many(SCORES, scores)
+    counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
+    for name, count in zip(DECISIONS, counts, strict=True):
+        metrics.DECISIONS.labels(name).inc(count)
+    metrics.observe_many(metrics.SCORES, scores)

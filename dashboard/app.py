@@ -11,7 +11,7 @@ from db.store import Store
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import MODELS, SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
@@ -38,9 +38,9 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [
-        Tail(broker, "transactions.scored", live.absorb).start(),
-        Tail(broker, "status", board.absorb, from_start=True).start(),
-        Tail(broker, "models", registry.absorb, from_start=True).start(),
+        Tail(broker, SCORED, live.absorb).start(),
+        Tail(broker, STATUS, board.absorb, from_start=True).start(),
+        Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
     app = Flask("dashboard")
     app.extensions[KEY] = Context(

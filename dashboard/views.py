@@ -16,6 +16,7 @@ from dashboard.format import amount, bars, duration, limits, line, moment, numbe
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.messages.frames import DECISIONS
+from tidegate.pipeline import FEEDBACK
 
 blueprint = Blueprint("views", __name__)
 PAGE = 50
@@ -130,9 +131,7 @@ def _publish(context: Context, given: Verdict) -> bool:
         done.set()
 
     try:
-        context.producer.produce(
-            "transactions.feedback", given.transaction_id.encode(), encode(given), delivered
-        )
+        context.producer.produce(FEEDBACK, given.transaction_id.encode(), encode(given), delivered)
     except Retry:
         return False
     return done.wait(_ACK_SECONDS) and not errors

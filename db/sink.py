@@ -27,10 +27,11 @@ from db.rows import ScoredRows, by_id, merge
 from db.sqlite import SqliteWriter
 from db.tables import transactions
 from tidegate import metrics
-from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import SCORED
 from tidegate.stream.dead_letters import dead_letters, deliver
 from tidegate.stream.stage import Output, Reject
 
@@ -63,7 +64,7 @@ class SqlSink:
         *,
         clock: Callable[[], int],
         stage: str = "persist",
-        topic: str = "transactions.scored",
+        topic: str = SCORED,
     ) -> None:
         self._database = open_database(url)
         file = self._database.file
@@ -77,13 +78,10 @@ class SqlSink:
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
 
-    def positions(
-        self, consumer: Consumer, partitions: Sequence[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
-        """The positions in the database. Raises Retry when it or the broker is away, Stop when it
-        belongs to another log.
+    def positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+        """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
+        another log.
         """
-        del consumer
         self._origin = self._identify()
         with retrying(self._database), self._database.engine.begin() as connection:
             names.save(connection, self._profile)
@@ -97,12 +95,10 @@ class SqlSink:
         self,
         results: list[tuple[Batch, Output]],
         positions: Mapping[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
         """One SQL transaction. Raises Retry (nothing was written, or `positions` knows better) or
         Fenced.
         """
-        del consumer
         now = self._clock()
         with retrying(self._database), self._database.engine.begin() as connection:
             self._advance(connection, positions)

@@ -30,6 +30,7 @@ from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.host.embedded import free_port
 from tidegate.messages.documents import Heartbeat, encode
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.pipeline import SCORED, STATUS
 from tidegate.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,10 +104,9 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
     """Rows of these frames, by the real persist stage and sink."""
     stage = Persist(profile, Path("nowhere"))
     sink = SqlSink(url, broker, names_of(profile), clock=lambda: time.time_ns() // 1000)
-    source = TopicPartition("transactions.scored", 0)
-    consumer = broker.consumer(None)
+    source = TopicPartition(SCORED, 0)
     try:
-        start = sink.positions(consumer, [source]).get(source, Position(0)).offset
+        start = sink.positions([source]).get(source, Position(0)).offset
         count = len(frames)
         batch = Batch(
             source,
@@ -119,10 +119,8 @@ def persist(url: str, broker: Broker, profile: Profile, frames: Sequence[bytes])
         sink.write(
             [(batch, stage.process(stage.new_state(0, 1), batch))],
             {source: Position(start + count)},
-            consumer,
         )
     finally:
-        consumer.close()
         sink.close()
 
 
@@ -159,7 +157,7 @@ def heartbeats(broker: Broker, partitions: Mapping[str, int], **changes: object)
         | changes
         for stage, count in partitions.items()
     ]
-    produce(broker, "status", *(encode(Heartbeat(**beat)) for beat in beats))
+    produce(broker, STATUS, *(encode(Heartbeat(**beat)) for beat in beats))
 
 
 @dataclass(slots=True)

@@ -21,8 +21,9 @@ class Answer(NamedTuple):
 def ask(
     setting: str, method: str, url: str, body: bytes = b"", kind: str = "application/json"
 ) -> Answer:
-    """Send a request. Raises ConfigError naming `setting` for what is no HTTP address, Retry when
-    nobody answers.
+    """Send a request.
+
+    Raises ConfigError naming `setting` for what is no HTTP address, Retry when nobody answers.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

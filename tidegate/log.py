@@ -1,6 +1,4 @@
-"""Structured logs: one JSON object a line on standard error, with transactions' ids but never their
-payloads.
-"""
+"""Structured logs: JSON lines on standard error, with ids but never with payloads."""
 
 from __future__ import annotations
 

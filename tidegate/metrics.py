@@ -13,8 +13,9 @@ from prometheus_client.registry import Collector
 
 
 class BatchHistogram(Collector):
-    """A histogram without labels that takes whole arrays: `Histogram.observe` took 1.2 us a value,
-    this 0.01.
+    """A histogram without labels that takes whole arrays.
+
+    `Histogram.observe` took 1.2 us a value, this takes 0.01.
     """
 
     def __init__(
@@ -33,9 +34,7 @@ class BatchHistogram(Collector):
         registry.register(self)
 
     def observe_many(self, values: NDArray[np.float64]) -> None:
-        """Count every value in its bucket; NaN counts as above all bounds and adds nothing to the
-        sum.
-        """
+        """Count every value in its bucket; NaN is above all bounds and adds nothing to the sum."""
         places = np.searchsorted(self._bounds, values, side="left")
         counts = np.bincount(places, minlength=len(self._counts))
         with self._lock:

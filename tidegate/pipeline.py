@@ -1,36 +1,127 @@
-"""The stages of the pipeline."""
+"""The pipeline as one table: the topics' names, and each stage with what it reads and writes.
+
+Whatever lists stages or topics takes them from here; `topics.yaml` says how each topic is kept.
+"""
 
 from __future__ import annotations
 
-from tidegate.profile import Profile
+from typing import NamedTuple
+
+RAW = "transactions.raw"
+BY_ENTITY_2 = "transactions.by-entity-2"
+FEATURES = "transactions.features"
+SCORED = "transactions.scored"
+ALERTS = "transactions.alerts"
+DLQ = "transactions.dlq"
+QUARANTINE = "transactions.quarantine"
+REDRIVEN = "transactions.redriven"
+FEEDBACK = "transactions.feedback"
+LABELS = "transactions.labels"
+MODELS = "models"
+STATUS = "status"
+
+TOPICS = (
+    RAW,
+    BY_ENTITY_2,
+    FEATURES,
+    SCORED,
+    ALERTS,
+    DLQ,
+    QUARANTINE,
+    REDRIVEN,
+    FEEDBACK,
+    LABELS,
+    MODELS,
+    STATUS,
+)
+FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
+"""The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
+
+
+class StageSpec(NamedTuple):
+    """One row of the table: what the process `tidegate run NAME` reads, writes and needs.
+
+    A stage with an `input` is a consumer of the group `tidegate.NAME`; without one it is a server.
+    Heartbeats are not listed: every stage but `retrain` writes them to `status`.
+    """
+
+    name: str
+    input: str = ""
+    side: str = ""
+    """The topic that the runner reads in whole beside the input."""
+    follows: tuple[str, ...] = ()
+    """Topics read by threads or requests of the process itself, without a group."""
+    outputs: tuple[str, ...] = ()
+    into_database: bool = False
+    """Rows and offsets share a transaction of the database; else all outputs one of Kafka."""
+    single: bool = False
+    """One process only: it owns a port, or is the one writer."""
+    entities: int = 0
+    """The fewest entities that a profile with this stage has."""
+    learner: bool = False
+    """Only for profiles that name a model which learns from verdicts."""
+    on_request: bool = False
+    """Not started with the others unless the settings ask for it."""
+
+
+STAGES = {
+    spec.name: spec
+    for spec in (
+        StageSpec(
+            "retrain",
+            follows=(LABELS, MODELS, STATUS),
+            outputs=(MODELS,),
+            single=True,
+            on_request=True,
+        ),
+        StageSpec(
+            "ingest",
+            follows=(SCORED, MODELS, STATUS),
+            outputs=(RAW, FEEDBACK, MODELS),
+            single=True,
+        ),
+        StageSpec("preprocess", RAW, side=LABELS, outputs=(BY_ENTITY_2, FEATURES, DLQ)),
+        StageSpec("preprocess-2", BY_ENTITY_2, side=LABELS, outputs=(FEATURES, DLQ), entities=2),
+        StageSpec("score", FEATURES, side=MODELS, outputs=(SCORED, ALERTS, DLQ)),
+        StageSpec("persist", SCORED, outputs=(DLQ,), into_database=True),
+        StageSpec("label", FEEDBACK, outputs=(LABELS, FEEDBACK, DLQ)),
+        StageSpec(
+            "learn",
+            LABELS,
+            follows=(MODELS,),
+            outputs=(MODELS, DLQ),
+            single=True,
+            learner=True,
+        ),
+        StageSpec("dashboard", follows=(SCORED, MODELS, STATUS), outputs=(FEEDBACK,), single=True),
+    )
+}
+"""Every stage by name: entrances first, then in the order of the flow."""
+
+CONSUMERS = tuple(spec.name for spec in STAGES.values() if spec.input)
+INPUTS = tuple(STAGES[name].input for name in CONSUMERS)
+
+
+def group_of(stage: str) -> str:
+    """The consumer group of a stage."""
+    return f"tidegate.{stage}"
+
+
+def stages_of(entities: int, *, learner: bool = True, retrain: bool = False) -> list[StageSpec]:
+    """The stages of a profile with that many entities.
+
+    `learner` says whether the profile names a model that learns from verdicts, `retrain` whether
+    the settings ask for the stage of that name.
+    """
+    return [
+        spec
+        for spec in STAGES.values()
+        if spec.entities <= entities
+        and (learner or not spec.learner)
+        and (retrain or not spec.on_request)
+    ]
 
 
 def stage_inputs(entities: int, *, learner: bool = True) -> dict[str, str]:
-    """The consuming stages of a profile with that many entities, and the topic each reads, in the
-    order of the flow.
-
-    `learner` says whether the profile names a model that learns from verdicts.
-    """
-    second = {"preprocess-2": "transactions.by-entity-2"} if entities > 1 else {}
-    return {
-        "preprocess": "transactions.raw",
-        **second,
-        "score": "transactions.features",
-        "persist": "transactions.scored",
-        "label": "transactions.feedback",
-        **({"learn": "transactions.labels"} if learner else {}),
-    }
-
-
-SINGLE = frozenset({"ingest", "dashboard", "learn"})
-"""These are one process each: they own a port, or are the one writer of the weights."""
-STAGES = ("ingest", "preprocess", "preprocess-2", "score", "persist", "label", "learn", "dashboard")
-
-
-def stage_names(profile: Profile) -> list[str]:
-    """The processes that a profile needs, entrances first: no learner where no model learns."""
-    return [
-        "ingest",
-        *stage_inputs(len(profile.entities), learner=profile.models.learns),
-        "dashboard",
-    ]
+    """The consuming stages of a profile (see `stages_of`), and the topic each reads."""
+    return {spec.name: spec.input for spec in stages_of(entities, learner=learner) if spec.input}

@@ -49,8 +49,9 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic as it should be. `retention_ms` -1: for good. `max_bytes`: largest batch of
-    records.
+    """One topic as it should be.
+
+    `retention_ms` -1: for good. `max_bytes`: largest batch of records.
     """
 
     name: str
@@ -79,7 +80,7 @@ def load_topics(path: Path, replication: int = 0) -> list[Topic]:
     """
     path = shipped.find(path)
     try:
-        found = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
+        document = msgspec.convert(yaml.safe_load(path.read_text("utf-8")), _File)
     except OSError as error:
         raise ConfigError(
             f"{path}: {error.strerror}: name the list of topics by TIDEGATE_TOPICS_FILE"
@@ -87,7 +88,8 @@ def load_topics(path: Path, replication: int = 0) -> list[Topic]:
     except (yaml.YAMLError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {_one_line(error)}") from error
     return [
-        _topic(name, entry, found.defaults, replication) for name, entry in found.topics.items()
+        _topic(name, entry, document.defaults, replication)
+        for name, entry in document.topics.items()
     ]
 
 
@@ -110,8 +112,9 @@ def _one_line(error: Exception) -> str:
 
 
 def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
-    """Create what is missing; the names created. What exists is left as it is: see `check_topics`.
-    Raises Retry.
+    """Create what is missing; the names created.
+
+    What exists is left as it is: see `check_topics`. Raises Retry.
     """
     existing = broker.admin.existing()
     return [
@@ -124,6 +127,7 @@ def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
 
 def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """One sentence for each difference between the list and the cluster; empty when they agree.
+
     Raises Retry.
     """
     states = broker.admin.states([topic.name for topic in topics])
@@ -139,7 +143,7 @@ def _differences(topic: Topic, state: TopicState | None) -> list[str]:
         *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS),
     ]
     return [
-        f"{topic.name}: {name} is {there}, the list says {wanted}"
-        for name, wanted, there in pairs
-        if wanted != there and not (name == "retention.ms" and topic.cleanup == "compact")
+        f"{topic.name}: {name} is {actual}, the list says {wanted}"
+        for name, wanted, actual in pairs
+        if wanted != actual and not (name == "retention.ms" and topic.cleanup == "compact")
     ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import STAGES, StageSpec, group_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,19 +59,19 @@ def _named(profile: Profile) -> str:
 def under_way(broker: Broker, settings: Settings) -> list[str]:
     """The topics with committed records that their stage has not committed yet."""
     return [
-        topic
-        for stage, topic in stage_inputs(2).items()
-        if _pending(broker, settings, stage, topic)
+        stage.input
+        for stage in STAGES.values()
+        if stage.input and _pending(broker, settings, stage)
     ]
 
 
-def _pending(broker: Broker, settings: Settings, stage: str, topic: str) -> bool:
-    consumer = broker.consumer(f"tidegate.{stage}")
+def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
+    consumer = broker.consumer(group_of(stage.name))
     try:
-        partitions = consumer.partitions(topic)
+        partitions = consumer.partitions(stage.input)
         done = (
-            _stored(settings, topic)
-            if stage == "persist"
+            _stored(settings, stage.input)
+            if stage.into_database
             else {
                 source: position.offset
                 for source, position in consumer.committed(partitions).items()

@@ -8,24 +8,28 @@ from tidegate.errors import ConfigError
 from tidegate.host.embedded import EmbeddedKafka
 from tidegate.host.process import Child
 from tidegate.host.spawn import tidegate
-from tidegate.pipeline import SINGLE, STAGES, stage_names
+from tidegate.pipeline import STAGES, stages_of
 from tidegate.profile import Profile
 from tidegate.settings import Settings
+
+_MOST = 64
 
 
 def parse_scale(options: Sequence[str]) -> dict[str, int]:
     """STAGE=N options as a mapping. Raises ConfigError naming the option that is wrong."""
     scales: dict[str, int] = {}
     for option in options:
-        stage, _, number = option.partition("=")
-        if stage not in STAGES or not number.isdecimal() or not 1 <= int(number) <= 64:
+        name, _, number = option.partition("=")
+        stage = STAGES.get(name)
+        if stage is None or not number.isdecimal() or not 1 <= int(number) <= _MOST:
+            scaled = ", ".join(spec.name for spec in STAGES.values() if not spec.single)
             raise ConfigError(
-                f"--scale {option}: STAGE=N is expected, with N from 1 to 64 and STAGE one of "
-                f"{', '.join(name for name in STAGES if name not in SINGLE)}"
+                f"--scale {option}: STAGE=N is expected, with N from 1 to {_MOST} and STAGE one of "
+                f"{scaled}"
             )
-        if stage in SINGLE and int(number) > 1:
-            raise ConfigError(f"--scale {option}: there is one {stage} process only")
-        scales[stage] = int(number)
+        if stage.single and int(number) > 1:
+            raise ConfigError(f"--scale {option}: there is one {name} process only")
+        scales[name] = int(number)
     return scales
 
 
@@ -38,40 +42,46 @@ def children(
 
     Raises ConfigError when persist is scaled on SQLite, which has one writer.
     """
-    if scales.get("persist", 1) > 1 and settings.db_url.startswith("sqlite"):
-        raise ConfigError("--scale persist: SQLite has one writer; use --db with a PostgreSQL URL")
-    made = (
-        [
-            Child(
-                "simulate",
-                tidegate(
-                    "simulate",
-                    "--rate",
-                    f"{simulate:g}",
-                    "--url",
-                    f"http://{settings.host}:{settings.port}",
-                ),
-                settings.home,
-                gated=True,
-                env={"TIDEGATE_GATED": "1"},
-            )
-        ]
-        if simulate
-        else []
+    stages = stages_of(
+        len(profile.entities), learner=profile.models.learns, retrain=settings.retrain
     )
-    for stage in [*(["retrain"] if settings.retrain else []), *stage_names(profile)]:
-        for number in range(1, scales.get(stage, 1) + 1):
-            name = stage if number == 1 else f"{stage}.{number}"
-            made.append(
-                Child(
-                    name,
-                    tidegate("run", stage),
-                    settings.home,
-                    gated=True,
-                    env={"TIDEGATE_INSTANCE": name, "TIDEGATE_GATED": "1"},
-                )
-            )
-    return made
+    for stage in stages:
+        if stage.into_database and scales.get(stage.name, 1) > 1:
+            _check_writers(stage.name, settings.db_url)
+    simulators = [_simulator(settings, simulate)] if simulate else []
+    return simulators + [
+        _child(settings, stage.name, number)
+        for stage in stages
+        for number in range(1, scales.get(stage.name, 1) + 1)
+    ]
+
+
+def _check_writers(stage: str, db_url: str) -> None:
+    if db_url.startswith("sqlite"):
+        raise ConfigError(f"--scale {stage}: SQLite has one writer; use --db with a PostgreSQL URL")
+
+
+def _simulator(settings: Settings, rate: float) -> Child:
+    url = f"http://{settings.host}:{settings.port}"
+    return Child(
+        "simulate",
+        tidegate("simulate", "--rate", f"{rate:g}", "--url", url),
+        settings.home,
+        gated=True,
+        env={"TIDEGATE_GATED": "1"},
+    )
+
+
+def _child(settings: Settings, stage: str, number: int) -> Child:
+    """Process `number` (from 1) of a stage."""
+    name = stage if number == 1 else f"{stage}.{number}"
+    return Child(
+        name,
+        tidegate("run", stage),
+        settings.home,
+        gated=True,
+        env={"TIDEGATE_INSTANCE": name, "TIDEGATE_GATED": "1"},
+    )
 
 
 def broker_child(settings: Settings) -> Child:

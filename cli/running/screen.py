@@ -62,7 +62,7 @@ class Screen:
 
     def changed(self, child: Child) -> None:
         """Tell of a process that ended or was started again."""
-        about = f": {escape(typeable(child.said))}" if child.said else ""
+        about = f": {escape(typeable(child.cause))}" if child.cause else ""
         self._print(f"[{_COLOURS[child.phase]}]{child.name} {child.phase}[/]{about}")
 
     def open(self) -> None:
@@ -127,7 +127,7 @@ def _row(child: Child, beat: Heartbeat | None) -> list[str]:
         str(child.pid or ""),
         str(child.restarts),
         *figures,
-        escape(child.said[:80]),
+        escape(child.cause[:80]),
     ]
 
 

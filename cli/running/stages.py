@@ -7,20 +7,22 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
 from tidegate.errors import Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
+from tidegate.pipeline import MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
-    from tidegate.broker.ports import Broker
+    from tidegate.broker.ports import Broker, Consumer
     from tidegate.broker.records import Batch
     from tidegate.profile import Profile
     from tidegate.settings import Settings
+    from tidegate.stream.runner import Runner
     from tidegate.stream.sink import Sink
     from tidegate.stream.stage import Stage
 
@@ -87,7 +89,7 @@ SERVERS = {
     "dashboard": "dashboard.serve",
     "retrain": "consumers.retraining.schedule",
 }
-RUNNABLE = (*MAKERS, *SERVERS)
+"""Each server's module, whose `serve` runs until SIGTERM."""
 _EARLY = ("tidegate.stream.runner", "tidegate.broker.kafka", "tidegate.status.health")
 """What every stage needs as well, imported while the gate is closed."""
 
@@ -120,27 +122,18 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
     from tidegate.status.health import Health
-    from tidegate.stream.runner import Runner
-    from tidegate.stream.snapshot import Snapshots
 
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
-    runner: Runner | None = None
-    while runner is None and not stop.is_set():
+    running: tuple[Stage[Any], Runner] | None = None
+    while running is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            runner = Runner(
-                stage,
-                broker,
-                _sink(stage, process, settings, profile, broker),
-                snapshots=Snapshots(settings.snapshots_url),
-                instance=settings.instance,
-                batch=settings.batch,
-                snapshot_every=settings.snapshot_every,
-            )
+            running = stage, _runner(stage, process, settings, profile, broker)
         except Retry as error:
             _wait(error, stop)
-    if runner is None:
+    if running is None:
         return
+    stage, runner = running
     producer = broker.producer()
     health = Health(
         process,
@@ -165,6 +158,31 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         producer.close()
 
 
+def _runner(
+    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+) -> Runner:
+    """Raises Retry when something is away; then nothing stays open."""
+    from tidegate.stream.runner import Runner
+    from tidegate.stream.snapshot import Snapshots
+
+    with ExitStack() as resources:
+        consumer = broker.consumer(group_of(stage.name), instance=settings.instance or None)
+        resources.callback(consumer.close)
+        sink = _sink(stage, process, settings, profile, broker, consumer)
+        resources.callback(sink.close)
+        runner = Runner(
+            stage,
+            broker,
+            consumer,
+            sink,
+            snapshots=Snapshots(settings.snapshots_url),
+            batch=settings.batch,
+            snapshot_every=settings.snapshot_every,
+        )
+        resources.pop_all()
+    return runner
+
+
 @contextmanager
 def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) -> Iterator[None]:
     """Stop the learner when another bundle than its own is promoted.
@@ -172,7 +190,6 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
     Raises Superseded in the end.
     """
     from consumers.learn import Superseded
-    from model.bundles.promotion import TOPIC
     from tidegate.broker.tail import Tail
 
     found: list[str] = []
@@ -182,7 +199,7 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
             found.append(why)
             stop.set()
 
-    tail = Tail(broker, TOPIC, look, from_start=True).start()
+    tail = Tail(broker, MODELS, look, from_start=True).start()
     try:
         yield
     finally:
@@ -203,7 +220,12 @@ def _wait(error: Retry, stop: threading.Event) -> None:
 
 
 def _sink(
-    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+    stage: Stage[Any],
+    process: str,
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    consumer: Consumer,
 ) -> Sink:
     from tidegate.clock import now_us
 
@@ -217,6 +239,7 @@ def _sink(
 
         return WeightsSink(
             broker,
+            consumer,
             cast("LearnStage", stage).bundle.hash,
             instance=process,
             profile=profile.hash,
@@ -224,4 +247,6 @@ def _sink(
         )
     from tidegate.stream.sink import KafkaSink
 
-    return KafkaSink(broker, stage.name, instance=process, profile=profile.hash, clock=now_us)
+    return KafkaSink(
+        broker, consumer, stage.name, instance=process, profile=profile.hash, clock=now_us
+    )

@@ -11,7 +11,7 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.tail import Tail
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import reachable
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import STATUS, stage_inputs
 from tidegate.status.board import Board
 from tidegate.topics import apply_topics, check_topics, load_topics
 
@@ -110,7 +110,7 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings,
         self._board = Board(
             broker, stage_inputs(len(profile.entities), learner=profile.models.learns)
         )
-        self._tail = Tail(broker, "status", self._board.absorb, from_start=True)
+        self._tail = Tail(broker, STATUS, self._board.absorb, from_start=True)
         self._seen = threading.Event()
 
     def __enter__(self) -> heartbeats:

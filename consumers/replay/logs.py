@@ -15,7 +15,7 @@ from tidegate.broker.ports import Broker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.messages.frames import NONE
 from tidegate.profile import Profile
-from tidegate.stream.partition import Part
+from tidegate.stream.partition import Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.runner import identify
 from tidegate.stream.side_topic import SideLog
@@ -26,9 +26,7 @@ _BATCH = 4000
 
 
 class Logs:
-    """What folding takes: the broker, a reader of its own that joins no group, and the
-    snapshots.
-    """
+    """What folding takes: the broker, the snapshots, and a reader that joins no group."""
 
     def __init__(self, broker: Broker, snapshots: Snapshots) -> None:
         self.broker, self.reader, self._snapshots = broker, broker.consumer(None), snapshots
@@ -51,18 +49,20 @@ class Logs:
 
 
 class PastWeights:
-    """What a bundle's learner had published after all labels before an offset. Ask in ascending
-    order: one reading.
+    """What a bundle's learner had published after all labels before an offset.
+
+    Ask in ascending order: one reading.
     """
 
     def __init__(self, profile: Profile, bundle: Bundle, logs: Logs) -> None:
         self._profile, self._bundle, self._logs = profile, bundle, logs
         self._folding: tuple[LearnStage, Restorer] | None = None
-        self._part: Part | None = None
+        self._partition: Partition | None = None
 
     def at(self, labels: int) -> NDArray[np.float64] | None:
-        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's. Raises
-        Retry, ConfigError.
+        """f8[p]; None for `NONE`, or for a bundle that does not learn: the training's.
+
+        Raises Retry, ConfigError.
         """
         if labels == NONE or self._bundle.online is None:
             return None
@@ -70,7 +70,7 @@ class PastWeights:
             learner = LearnStage(self._profile, self._bundle, label_history(self._logs.broker))
             self._folding = learner, self._logs.restorer(learner)
         (stage, restorer), position = self._folding, Position(labels)
-        if self._part is None or self._part.offset > labels:
-            self._part = restorer.fresh(TopicPartition(stage.input, 0), position)
-        restorer.catch_up(self._part, position)
-        return stage.weights(cast("LearnState", self._part.state))
+        if self._partition is None or self._partition.offset > labels:
+            self._partition = restorer.load(TopicPartition(stage.input, 0), position)
+        restorer.catch_up(self._partition, position)
+        return stage.weights(cast("LearnState", self._partition.state))

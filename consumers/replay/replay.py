@@ -1,6 +1,4 @@
-"""One decision again: its row's features from each step's log, its score from the bundle and the
-labels' log.
-"""
+"""One decision again: features from each step's log, the score from bundle and labels."""
 
 from __future__ import annotations
 
@@ -18,6 +16,7 @@ from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.frames import DECISIONS
+from tidegate.pipeline import group_of
 from tidegate.profile import Profile
 from tidegate.stream.side_topic import SideLog, read_range
 from tidegate.stream.snapshot import Snapshots
@@ -40,16 +39,11 @@ class Replay:
     def __init__(
         self, profile: Profile, broker: Broker, snapshots: Snapshots, bundles: Path
     ) -> None:
-        self._profile, self._broker, self._snapshots, self._bundles = (
-            profile,
-            broker,
-            snapshots,
-            bundles,
-        )
+        self._profile, self._broker = profile, broker
+        self._snapshots, self._bundles = snapshots, bundles
 
     def differences(self, row: Mapping[str, Any]) -> list[Difference]:
-        """What is not bit-equal in a row (as `db.store.Store.get` gives it); empty when all of it
-        is.
+        """Where a row (as `db.store.Store.get` gives it) is not bit-equal; empty when it is.
 
         Raises ConfigError when the row's profile, its bundle or its part of the log is gone, Retry
         when the broker does not answer.
@@ -62,7 +56,7 @@ class Replay:
             )
         logs, side_reader = Logs(self._broker, self._snapshots), self._broker.consumer(None)
         try:
-            found, values = self._features(row, logs, side_reader)
+            differences, values = self._features(row, logs, side_reader)
             bundle = Bundle.load(self._bundles / row["bundle"])
             weights = PastWeights(self._profile, bundle, logs).at(row["online_labels"])
             scores = bundle.score(values[np.newaxis], weights, without=row["degraded"])
@@ -71,7 +65,7 @@ class Replay:
             side_reader.close()
         decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [
-            *found,
+            *differences,
             *_compare(row["scores"], self._profile.models.names, scores.detectors[0]),
             *_compare({"score": row["score"]}, ["score"], scores.final),
             *_compare(
@@ -84,24 +78,23 @@ class Replay:
     def _features(
         self, row: Mapping[str, Any], logs: Logs, side_reader: Consumer
     ) -> tuple[list[Difference], Floats]:
-        """The differences in inputs and features, each step's by its own log, and the values as
-        they are now.
-        """
-        found: list[Difference] = []
-        values, traces = np.zeros(0), row["steps"]
+        """The differences in inputs and features by each step's own log, and the new values."""
+        differences: list[Difference] = []
+        values = np.zeros(0)
+        traces = row["steps"]
         for number, trace in enumerate(traces):
             stage = PreprocessStage(self._profile, number)
             side = (
                 SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
             )
-            values = self._step(stage, logs, side, trace)
+            values = self._fold(stage, logs, side, trace)
             was = (
                 row["features"]
                 if trace is traces[-1]
                 else self._handed_on(logs.reader, traces[number + 1])
             )
-            found += _compare(was, self._profile.values, values)
-        return found, values
+            differences += _compare(was, self._profile.values, values)
+        return differences, values
 
     def _handed_on(self, reader: Consumer, trace: Mapping[str, int]) -> dict[str, float | None]:
         """The values that a step found in its input."""
@@ -115,20 +108,19 @@ class Replay:
         rows = self._profile.features_layout.rows([value for value in values if value is not None])
         return np.array(rows["values"][0], np.float64)
 
-    def _step(
+    def _fold(
         self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]
     ) -> Floats:
-        """The values after a keyed step: its state as it was at the record, and the record once
-        more.
-        """
+        """The values after a keyed step, on its state as it was at the record."""
         source = TopicPartition(stage.input, trace["partition"])
         record = _record(logs.reader, source, trace["offset"])
         position = Position(trace["offset"], self._note(stage, source))
         restorer = logs.restorer(stage, side)
-        part = restorer.fresh(source, position)
-        restorer.catch_up(part, position)
-        step = restorer.apply(part, record, max(trace["labels"], part.side), part.pairs)
-        emits = [emit for _, output in step.results for emit in output.emits]
+        partition = restorer.load(source, position)
+        restorer.catch_up(partition, position)
+        labels = max(trace["labels"], partition.side)
+        processed = restorer.process(partition, record, labels, partition.pairs)
+        emits = [emit for _, output in processed.results for emit in output.emits]
         if not emits:
             raise ConfigError(
                 f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now"
@@ -137,7 +129,7 @@ class Replay:
 
     def _note(self, stage: Stage[Any], source: TopicPartition) -> str:
         """The recorded order of the step's inputs, beside its committed position."""
-        group = self._broker.consumer(f"tidegate.{stage.name}")
+        group = self._broker.consumer(group_of(stage.name))
         try:
             committed = group.committed([source])
         finally:
@@ -148,14 +140,16 @@ class Replay:
 def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:
     """The one record at an offset. Raises ConfigError when the log no longer has it."""
     first, end = reader.bounds(source)
-    found = list(read_range(reader, source, offset, offset + 1, 1)) if first <= offset < end else []
-    if not found:
+    batches = (
+        list(read_range(reader, source, offset, offset + 1, 1)) if first <= offset < end else []
+    )
+    if not batches:
         raise ConfigError(
             f"{source.topic}/{source.partition} holds offsets {first} to {end}, not {offset} any "
             "more: "
             "the topic's retention has removed it, or the topic was made anew"
         )
-    return found[0]
+    return batches[0]
 
 
 def _compare(

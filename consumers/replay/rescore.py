@@ -1,6 +1,4 @@
-"""Rows that were decided without a failed or late detector, scored again with all: each gets a
-revision beside it.
-"""
+"""Rows decided without a failed or late detector, scored again: each gets a revision."""
 
 from __future__ import annotations
 
@@ -37,31 +35,32 @@ def rescore(
     A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the
     labels' log is gone, Retry when the broker does not answer.
     """
-    found = Rescored([], {})
-    for name, mine in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
+    rescored = Rescored([], {})
+    for name, of_bundle in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
         bundle = Bundle.load(bundles / name)
         past = PastWeights(profile, bundle, logs)
-        for labels, part in groupby(mine, key=lambda row: row.online_labels):
-            _score(bundle.with_weights(past.at(labels)), list(part), found, clock())
-    return found
+        for labels, of_weights in groupby(of_bundle, key=lambda row: row.online_labels):
+            weighted = bundle.with_weights(past.at(labels))
+            _score(weighted, list(of_weights), rescored, clock())
+    return rescored
 
 
 def _model(row: DegradedRow) -> tuple[str, int]:
     return row.bundle, row.online_labels
 
 
-def _score(bundle: Bundle, rows: list[DegradedRow], found: Rescored, now_us: int) -> None:
+def _score(bundle: Bundle, rows: list[DegradedRow], rescored: Rescored, now_us: int) -> None:
     values = np.frombuffer(b"".join(row.features for row in rows), "<f8").reshape(len(rows), -1)
     scores = bundle.score(values)
     decisions = bundle.decide(scores.final, np.array([row.amount_minor for row in rows]))
-    found.failures.update(scores.failures)
-    found.revisions.extend(
+    rescored.failures.update(scores.failures)
+    rescored.revisions.extend(
         Revision(
-            rows[k].transaction_id,
+            rows[i].transaction_id,
             now_us,
-            float(scores.final[k]),
-            cast("Decision", DECISIONS[decisions[k]]),
-            scores.detectors[k].astype("<f8").tobytes(),
+            float(scores.final[i]),
+            cast("Decision", DECISIONS[decisions[i]]),
+            scores.detectors[i].astype("<f8").tobytes(),
         )
-        for k in np.flatnonzero(~np.isnan(scores.detectors).any(axis=1))
+        for i in np.flatnonzero(~np.isnan(scores.detectors).any(axis=1))
     )

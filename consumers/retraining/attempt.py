@@ -28,22 +28,22 @@ def track(
     tracker: Tracker,
     settings: Settings,
     profile: Profile,
-    found: RetrainingReport,
-    report: Path,
+    report: RetrainingReport,
+    file: Path,
     compared: Sequence[Quality],
 ) -> None:
     """The challenger as a run. A server that fails is logged: what was done stays done."""
     from model.bundles.catalog import find
     from model.training.mlflow import training
 
-    bundle = find(settings.bundles_dir, found.challenger)
+    bundle = find(settings.bundles_dir, report.challenger)
     run = training(
         profile,
         bundle,
-        found.started_us,
-        {"outcome": found.outcome, "champion": found.champion},
+        report.started_us,
+        {"outcome": report.outcome, "champion": report.champion},
         compared,
-        [report],
+        [file],
     )
     metrics = {
         f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()
@@ -62,8 +62,9 @@ def read(
     label: str,
     span: tuple[int | None, int | None],
 ) -> Data:
-    """What is to be learnt from: a file, or the database's rows of a period. Raises ConfigError or
-    Retry.
+    """What is to be learnt from: a file, or the database's rows of a period.
+
+    Raises ConfigError or Retry.
     """
     from consumers.retraining.data import from_database, from_file
     from model.training.retrain import count_silence
@@ -86,13 +87,13 @@ def attempt(
     seed: int,
     on_quality: OnQuality,
 ) -> RetrainingReport:
-    """Everything up to a promotion. Data that cannot be read as this profile's is bad data, no
-    error of the command.
+    """Everything up to a promotion.
+
+    Data that cannot be read as this profile's is bad data, no error of the command.
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
-    from model.training.retrain import Check, Limits, RetrainingReport
-    from model.training.retrain import retrain as run
+    from model.training.retrain import Check, Limits, RetrainingReport, retrain
 
     name = profile.hash.decode()
     current = current_champion(broker, name)
@@ -101,34 +102,43 @@ def attempt(
             f"profile {profile.name} has no champion to compare with: run `tidegate train "
             "--promote`"
         )
-    champion, began = find(settings.bundles_dir, current.champion.bundle), time.time_ns()
-    found = RetrainingReport(f"{profile.name} {name}", "", champion.hash, began // 1000)
+    champion = find(settings.bundles_dir, current.champion.bundle)
+    began = time.time_ns()
+    report = RetrainingReport(f"{profile.name} {name}", "", champion.hash, began // 1000)
     try:
         data = read()
     except ConfigError as error:
-        found.outcome, found.why = "bad_data", str(error)
-        found.checks = [Check("schema", False, str(error), f"as {profile.path} says")]
+        report.outcome, report.why = "bad_data", str(error)
+        report.checks = [Check("schema", False, str(error), f"as {profile.path} says")]
     else:
-        found.source = data.source
+        report.source = data.source
         limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
-        found = run(
-            profile, champion, data, limits, settings.bundles_dir, found, progress, seed, on_quality
+        report = retrain(
+            profile,
+            champion,
+            data,
+            limits,
+            settings.bundles_dir,
+            report,
+            progress,
+            seed,
+            on_quality,
         )
-    if found.outcome == "promoted":
-        _promote(broker, name, found)
-    found.seconds = round((time.time_ns() - began) / 1e9, 1)
-    return found
+    if report.outcome == "promoted":
+        _promote(broker, name, report)
+    report.seconds = round((time.time_ns() - began) / 1e9, 1)
+    return report
 
 
-def _promote(broker: Broker, profile: str, found: RetrainingReport) -> None:
+def _promote(broker: Broker, profile: str, report: RetrainingReport) -> None:
     """Promote the challenger, unless another champion than the one it beat has come meanwhile."""
     from model.bundles.promotion import current_champion, promote
 
     current = current_champion(broker, profile)
-    if current is None or current.champion.bundle != found.champion:
-        found.outcome, found.why = (
+    if current is None or current.champion.bundle != report.champion:
+        report.outcome, report.why = (
             "kept",
             "another bundle was promoted while this one was trained: compare again",
         )
         return
-    promote(broker, found.challenger, profile, by="tidegate retrain")
+    promote(broker, report.challenger, profile, by="tidegate retrain")

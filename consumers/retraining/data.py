@@ -1,6 +1,4 @@
-"""What a retraining learns from: a file, or the rows of the database and the labels that came for
-them.
-"""
+"""What a retraining learns from: a file, or the database's rows and their labels."""
 
 from __future__ import annotations
 
@@ -43,6 +41,7 @@ def from_database(
     until_us: int | None,
 ) -> Data:
     """The rows of a period with their features as they were scored, and the newest verdict on each.
+
     Raises Retry.
 
     It ends with the newest row and begins so many days before its end, where nothing else is said.

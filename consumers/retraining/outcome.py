@@ -21,29 +21,28 @@ EXITS = {"promoted": 0, "kept": 3, "bad_data": 65}
 _LOG = logging.getLogger(__name__)
 
 
-def write(folder: Path, found: RetrainingReport) -> Path:
+def write(folder: Path, report: RetrainingReport) -> Path:
     """The report as JSON in a new file named by its start."""
-    moment = datetime.fromtimestamp(found.started_us / 1e6, UTC)
+    moment = datetime.fromtimestamp(report.started_us / 1e6, UTC)
     path = folder / f"{moment:%Y%m%dT%H%M%S.%fZ}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
     return path
 
 
-def headline(found: RetrainingReport) -> str:
+def headline(report: RetrainingReport) -> str:
     """The outcome in a sentence."""
-    stays = f"{found.champion} stays the champion"
-    said = {
-        "promoted": f"{found.challenger} is the champion now, it was {found.champion}",
+    stays = f"{report.champion} stays the champion"
+    outcomes = {
+        "promoted": f"{report.challenger} is the champion now, it was {report.champion}",
         "kept": stays,
         "bad_data": f"bad data; {stays}",
     }
-    return f"{found.profile}: {said[found.outcome]}: {found.why}"
+    return f"{report.profile}: {outcomes[report.outcome]}: {report.why}"
 
 
-def tell(url: str, found: RetrainingReport) -> None:
-    """POST the outcome to `url`, if there is one: `text` for people (chats take it), and the
-    report.
+def tell(url: str, report: RetrainingReport) -> None:
+    """POST the outcome to `url`, if there is one: `text` for people, and the report.
 
     A receiver that is away is logged: what was done stays done. Raises ConfigError for what is no
     HTTP address.
@@ -51,8 +50,8 @@ def tell(url: str, found: RetrainingReport) -> None:
     if not url:
         return
     try:
-        said = msgspec.json.encode({"text": headline(found), "report": found})
-        status = ask("TIDEGATE_WEBHOOK", "POST", url, said).status
+        body = msgspec.json.encode({"text": headline(report), "report": report})
+        status = ask("TIDEGATE_WEBHOOK", "POST", url, body).status
     except Retry as error:
         _LOG.warning("the outcome is not told: %s", error)
     else:

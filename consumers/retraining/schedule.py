@@ -19,6 +19,7 @@ from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 from tidegate.host.spawn import guarded, tidegate
 from tidegate.messages.documents import Drift
+from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
@@ -34,7 +35,7 @@ def trigger(cron: str) -> CronTrigger:
     """When a five-field cron expression is due, in UTC. Raises ConfigError."""
     fields = cron.split()
     if len(fields) == 5:
-        fields[4] = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda found: _DAYS[int(found[0])], fields[4])
+        fields[4] = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda match: _DAYS[int(match[0])], fields[4])
     try:
         return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
     except ValueError as error:
@@ -42,19 +43,28 @@ def trigger(cron: str) -> CronTrigger:
 
 
 class Drifted:
-    """Says, at most once a day, that an input or the score has moved further than `limit` (PSI); 0:
-    never.
+    """Whether an input or the score has moved further than `limit` (PSI); 0: never.
+
+    It says so at most once a day.
     """
 
     def __init__(
-        self, found: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]
+        self, drift: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]
     ) -> None:
-        self._found, self._limit, self._now, self._again = found, limit, now, now()
+        self._drift, self._limit, self._now = drift, limit, now
+        self._again = now()
 
     def __call__(self) -> bool:
-        if not self._limit or self._now() < self._again or (found := self._found()) is None:
+        if not self._limit or self._now() < self._again:
             return False
-        moved = [one for one in found.moved if one.kind != "derived" and one.psi > self._limit]
+        drift = self._drift()
+        if drift is None:
+            return False
+        moved = [
+            column
+            for column in drift.moved
+            if column.kind != "derived" and column.psi > self._limit
+        ]
         if not moved:
             return False
         _LOG.info("%s has a PSI of %.2f: retraining before its time", moved[0].name, moved[0].psi)
@@ -77,13 +87,13 @@ def follow(
     """
     after = now()
     while True:
-        at = due.get_next_fire_time(None, after)
-        _LOG.info("the next retraining is at %s", at.isoformat())
-        while (left := (at - now()).total_seconds()) > 0 and not early():
+        next_run = due.get_next_fire_time(None, after)
+        _LOG.info("the next retraining is at %s", next_run.isoformat())
+        while (left := (next_run - now()).total_seconds()) > 0 and not early():
             if wait(min(left, _SLICE)):
                 return
         run()
-        after = max(now(), min(at, now()) + timedelta(seconds=1))
+        after = max(now(), min(next_run, now()) + timedelta(seconds=1))
 
 
 def attempt(command: Sequence[str], stop: threading.Event) -> None:
@@ -102,27 +112,26 @@ def attempt(command: Sequence[str], stop: threading.Event) -> None:
 
 
 def serve(settings: Settings) -> None:
-    """Follow the settings' schedule until SIGTERM. Raises ConfigError for a wrong cron
-    expression.
+    """Follow the settings' schedule until SIGTERM.
+
+    Raises ConfigError for a wrong cron expression.
     """
     stop = threading.Event()
     stop_on_signals(stop)
     due = trigger(settings.retrain_cron)
-    with _heard(settings) as found:
+    with _reported_drift(settings) as drift:
         follow(
             due,
             lambda: attempt(tidegate("retrain", "--json"), stop),
             now=_now,
             wait=stop.wait,
-            early=Drifted(found, settings.retrain_drift, _now),
+            early=Drifted(drift, settings.retrain_drift, _now),
         )
 
 
 @contextmanager
-def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
-    """What the heartbeats say of the drift; they are not listened to when nothing follows from
-    it.
-    """
+def _reported_drift(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
+    """What the heartbeats say of the drift; not read when nothing follows from it."""
     if not settings.retrain_drift:
         yield lambda: None
         return
@@ -130,7 +139,7 @@ def _heard(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
 
     broker = KafkaBroker(settings)
     board = Board(broker, {})
-    tail = Tail(broker, "status", board.absorb, from_start=True).start()
+    tail = Tail(broker, STATUS, board.absorb, from_start=True).start()
     try:
         yield lambda: board.drift(time.time_ns() // 1000)
     finally:

@@ -14,8 +14,8 @@ import msgspec
 from tidegate.broker.ports import Broker
 from tidegate.errors import Retry
 from tidegate.messages.documents import Canary, Champion, ModelMessage, Shadow, decode_model, encode
+from tidegate.pipeline import MODELS
 
-TOPIC = "models"
 Message = TypeVar("Message", Champion, Shadow, Canary)
 
 
@@ -53,7 +53,7 @@ def promote(
     champion = Champion(bundle, profile, time.time_ns() // 1000, by, previous)
     write(
         broker,
-        TOPIC,
+        MODELS,
         b"champion",
         encode(champion),
         what=f"the promotion of {bundle}",
@@ -95,7 +95,7 @@ def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
     The message is durable when this returns. Raises Retry.
     """
     shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
-    write(broker, TOPIC, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
+    write(broker, MODELS, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
@@ -104,7 +104,7 @@ def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: s
     The message is durable when this returns. Raises Retry.
     """
     canary = Canary(bundle, profile, share, time.time_ns() // 1000, by)
-    write(broker, TOPIC, b"canary", encode(canary), what=f"the canary {bundle or '(none)'}")
+    write(broker, MODELS, b"canary", encode(canary), what=f"the canary {bundle or '(none)'}")
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:
@@ -143,7 +143,7 @@ def _newest(
 ) -> tuple[Message, int] | None:
     consumer = broker.consumer(None)
     try:
-        (source,) = consumer.partitions(TOPIC)
+        (source,) = consumer.partitions(MODELS)
         first, end = consumer.bounds(source)
         consumer.assign({source: first})
         newest: tuple[Message, int] | None = None
@@ -152,7 +152,7 @@ def _newest(
         while position < end:
             if time.monotonic() > deadline:
                 raise Retry(
-                    f"the topic {TOPIC} could not be read up to offset {end} within {timeout:g} s"
+                    f"the topic {MODELS} could not be read up to offset {end} within {timeout:g} s"
                 )
             for batch in consumer.poll(1000, 0.2):
                 for offset, value in zip(batch.offsets, batch.values, strict=True):

@@ -8,14 +8,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bundles.promotion import TOPIC, model_message
+from model.bundles.promotion import model_message
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.messages.documents import OnlineWeights, decode_label
+from tidegate.pipeline import LABELS, MODELS
 from tidegate.stream.side_topic import read_range
 from tidegate.stream.sink import KafkaSink
 
-LABELS = "transactions.labels"
 _POLL = 4000
 
 
@@ -69,22 +69,21 @@ class WeightsSink(KafkaSink):
     def __init__(
         self,
         broker: Broker,
+        consumer: Consumer,
         bundle: str,
         *,
         instance: str,
         profile: bytes,
         clock: Callable[[], int],
     ) -> None:
-        super().__init__(broker, "learn", instance=instance, profile=profile, clock=clock)
+        super().__init__(broker, consumer, "learn", instance=instance, profile=profile, clock=clock)
         self._bundle = bundle
         self._next = 0
         self._labels = -1
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
-        super().positions(consumer, partitions)  # an earlier process's transaction has ended
-        for batch in read_partition(self._broker, TOPIC, self._next):
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        super().positions(partitions)  # an earlier process's transaction has ended
+        for batch in read_partition(self._broker, MODELS, self._next):
             for value in batch.values:
                 message = model_message(value)
                 if isinstance(message, OnlineWeights) and message.bundle == self._bundle:

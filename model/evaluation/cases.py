@@ -14,6 +14,7 @@ from model.features.intake import Intake, take
 from model.history.fold import Log, fold_columns
 from model.history.verdict_files import read_labels
 from tidegate.errors import ConfigError, Retry
+from tidegate.pipeline import RAW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tidegate.broker.records import Batch, TopicPartition
     from tidegate.profile import Profile
 
-_RAW = "transactions.raw"
 _ROWS = 10_000
 _SECONDS = 30.0
 _READ = 0.6
@@ -184,7 +184,7 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
         )
         progress(_READ * share, f"reading, {columns.read:,} so far")
     frauds = verdicts(broker)
-    return columns.cases(lambda ids, _rows: labels_of(ids, frauds), span, f"topic {_RAW}", progress)
+    return columns.cases(lambda ids, _rows: labels_of(ids, frauds), span, f"topic {RAW}", progress)
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
@@ -194,7 +194,7 @@ def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
     """
     consumer = broker.consumer(None)
     try:
-        bounds = {source: consumer.bounds(source) for source in consumer.partitions(_RAW)}
+        bounds = {source: consumer.bounds(source) for source in consumer.partitions(RAW)}
         whole = max(1, sum(end - first for first, end in bounds.values()))
         consumer.assign({source: first for source, (first, _) in bounds.items()})
         deadline = time.monotonic() + _SECONDS
@@ -203,7 +203,7 @@ def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:
                 deadline = time.monotonic() + _SECONDS
                 yield batch, 1 - left / whole
             if time.monotonic() > deadline:
-                raise Retry(f"{_RAW}: no records within {_SECONDS:g} s, {left:,} before its end")
+                raise Retry(f"{RAW}: no records within {_SECONDS:g} s, {left:,} before its end")
     finally:
         consumer.close()
 

@@ -18,7 +18,7 @@ from producers.api.routes import canary, feedback, models, ops, rows, shadow, tr
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
@@ -52,8 +52,8 @@ def build_app(
     waiters = Waiters(profile.scored_layout, profile.models.names, known)
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [
-        Tail(broker, "transactions.scored", waiters.absorb, poll_seconds=0.05).start(),
-        Tail(broker, "status", board.absorb, from_start=True).start(),
+        Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start(),
+        Tail(broker, STATUS, board.absorb, from_start=True).start(),
     ]
     app = Flask("producers", static_folder=None)
     context = Context(

@@ -11,6 +11,7 @@ from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected
 from tidegate.broker.ports import Producer
 from tidegate.errors import Rejected, Retry
+from tidegate.pipeline import RAW
 from tidegate.profile import Profile
 
 ACK_SECONDS = 10.0
@@ -110,7 +111,7 @@ class Ingest:
         new = [transaction for transaction in admitted if not transaction.known]
         if not new:
             return
-        self._publisher.publish("transactions.raw", [(tx.key, tx.value) for tx in new], **retry)
+        self._publisher.publish(RAW, [(tx.key, tx.value) for tx in new], **retry)
         self._known.put({transaction.id.encode(): transaction.hash for transaction in new})
 
 

@@ -11,7 +11,6 @@ from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.profile import Profile
 
-DLQ = "transactions.dlq"
 _PROBE = 16
 
 Existing = Callable[[Sequence[str]], set[str]]

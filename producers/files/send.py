@@ -13,12 +13,13 @@ import msgspec
 
 from model.history.readers import Chunk, Source
 from producers.client import Client
-from producers.files.follow import DLQ, Existing, Follow
+from producers.files.follow import Existing, Follow
 from producers.files.journal import Journal, Rejection, Sent
 from producers.files.remarks import Remarks
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
+from tidegate.pipeline import DLQ
 
 _PATH = "/v1/transactions/batch"
 _SAVE_EVERY = 10

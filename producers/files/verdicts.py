@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from producers.client import Client
-from producers.files.follow import DLQ
 from producers.redrive.letters import dead_letters
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict, encode
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS
 
-LABELS, FEEDBACK = "transactions.labels", "transactions.feedback"
 UNKNOWN = "unknown_transaction"
 """The reason of the dead letter of a verdict whose transaction never became a row."""
 _BATCH = 1000

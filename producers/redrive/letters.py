@@ -11,15 +11,9 @@ import numpy as np
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Stop
+from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED
 from tidegate.profile import Profile
-from tidegate.stream.dead_letters import PREFIX, TOPIC, attempt
-
-_FRAMES = {
-    "transactions.scored": True,
-    "transactions.features": False,
-    "transactions.by-entity-2": False,
-}
-"""Topics that hold frames; True where the frame has its scored part."""
+from tidegate.stream.dead_letters import PREFIX, attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +64,7 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
 
 def identity_of(letter: DeadLetter) -> str:
     """What marks go by; a record that no stage wrote goes by its place."""
-    return letter.identity or f"{TOPIC}/{letter.place[0]}/{letter.place[1]}"
+    return letter.identity or f"{DLQ}/{letter.place[0]}/{letter.place[1]}"
 
 
 def read_all(consumer: Consumer, topic: str, newest: int = 0) -> Iterator[DeadLetter]:
@@ -91,17 +85,17 @@ def read_all(consumer: Consumer, topic: str, newest: int = 0) -> Iterator[DeadLe
 def transaction_id(profile: Profile, letter: DeadLetter) -> str:
     """The id of the transaction (or of the one a verdict is about), "" where it cannot be read."""
     topic, value = letter.told.get("topic", ""), letter.value or b""
-    if topic in _FRAMES:
-        return _id_in_frame(profile, value, scored=_FRAMES[topic])
+    if topic in FRAMES:
+        return _id_in_frame(profile, value, scored=topic == SCORED)
     try:
         document = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     if not isinstance(document, dict):
         return ""
-    name = profile.id_field if topic == "transactions.raw" else "transaction_id"
+    name = profile.id_field if topic == RAW else "transaction_id"
     given = document.get(name)
-    if given is None and topic == "transactions.raw":  # what the first stage would have called it
+    if given is None and topic == RAW:  # what the first stage would have called it
         return f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
     return str(given or "")
 

@@ -10,10 +10,10 @@ from itertools import islice
 import msgspec
 
 from producers.redrive.letters import DeadLetter, identity_of, read_all, transaction_id
-from producers.redrive.redrive import MARKS, Mark
+from producers.redrive.redrive import Mark
 from tidegate.broker.ports import Broker, Consumer
+from tidegate.pipeline import DLQ, REDRIVEN
 from tidegate.profile import Profile
-from tidegate.stream.dead_letters import TOPIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,7 @@ def entries(
     consumer = broker.consumer(None)
     try:
         actions = _actions(consumer)
-        letters = sorted(
-            _distinct(read_all(consumer, TOPIC)), key=lambda letter: letter.timestamp_ms
-        )
+        letters = sorted(_distinct(read_all(consumer, DLQ)), key=lambda letter: letter.timestamp_ms)
     finally:
         consumer.close()
     selected = (
@@ -77,11 +75,11 @@ def waiting_letters(broker: Broker, newest: int) -> Waiting:
     """Count what waits among the `newest` records of each partition of the dead letters."""
     consumer = broker.consumer(None)
     try:
-        bounds = [consumer.bounds(partition) for partition in consumer.partitions(TOPIC)]
+        bounds = [consumer.bounds(partition) for partition in consumer.partitions(DLQ)]
         actions = _actions(consumer)
         reasons = Counter(
             letter.told.get("reason", "")
-            for letter in _distinct(read_all(consumer, TOPIC, newest))
+            for letter in _distinct(read_all(consumer, DLQ, newest))
             if identity_of(letter) not in actions
         )
     finally:
@@ -93,7 +91,7 @@ def waiting_letters(broker: Broker, newest: int) -> Waiting:
 def _actions(consumer: Consumer) -> dict[str, str]:
     """What redrives did, by the identity of the dead letter."""
     actions: dict[str, str] = {}
-    for record in read_all(consumer, MARKS):
+    for record in read_all(consumer, REDRIVEN):
         mark = msgspec.json.decode(record.value or b"", type=Mark)
         actions[mark.identity] = mark.action
     return actions

@@ -21,22 +21,14 @@ from producers.redrive.letters import DeadLetter, identity_of, read_all, transac
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
+from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
-from tidegate.stream.dead_letters import ATTEMPT, PREFIX, TOPIC
+from tidegate.stream.dead_letters import ATTEMPT, PREFIX
 
-QUARANTINE, MARKS = "transactions.quarantine", "transactions.redriven"
 CONFLICT = "conflicting_duplicate"
 """The reason of a dead letter that would fail again: the first row with its id stays."""
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
-_INPUTS = (
-    "transactions.raw",
-    "transactions.by-entity-2",
-    "transactions.features",
-    "transactions.scored",
-    "transactions.feedback",
-    "transactions.labels",
-)
 
 Policy = Literal["stop", "reinsert", "drop"]
 """What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive,
@@ -128,7 +120,7 @@ def parse_place(text: str) -> tuple[int, int]:
     """`PARTITION:OFFSET`. Raises ConfigError."""
     found = re.fullmatch(r"(\d{1,6}):(\d{1,18})", text)
     if found is None:
-        raise ConfigError(f"--offset {text}: expected PARTITION:OFFSET of {TOPIC}, like 2:1045")
+        raise ConfigError(f"--offset {text}: expected PARTITION:OFFSET of {DLQ}, like 2:1045")
     return int(found[1]), int(found[2])
 
 
@@ -185,7 +177,7 @@ class Redriver:
     def run(self, most: int) -> Summary:
         """Read the marks, then deal with the dead letters there are now."""
         self._done = {
-            letter.key.decode() for letter in read_all(self._consumer, MARKS) if letter.key
+            letter.key.decode() for letter in read_all(self._consumer, REDRIVEN) if letter.key
         }
         selected = self._selected()
         plans = self._plans(islice(selected, most) if most else selected)
@@ -211,7 +203,7 @@ class Redriver:
 
     def _selected(self) -> Iterator[DeadLetter]:
         """The ones meant that no redrive has dealt with, one of each identity."""
-        for letter in read_all(self._consumer, TOPIC):
+        for letter in read_all(self._consumer, DLQ):
             if identity_of(letter) in self._done:
                 self.summary.before += 1
             elif not self._selection.takes(self._profile, letter):
@@ -246,10 +238,10 @@ class Redriver:
             return (
                 "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
             )
-        if topic not in _INPUTS:
+        if topic not in INPUTS:
             return f"no stage reads its topic {topic}"
         told = letter.told.get("profile", "").encode()
-        if topic in _INPUTS[1:4] and told != self._profile.hash:
+        if topic in FRAMES and told != self._profile.hash:
             return (
                 f"it is a frame of profile {told.decode()}, and profile "
                 f"{self._profile.hash.decode()} runs"
@@ -270,7 +262,7 @@ class Redriver:
                     [p.headers for p in sent],
                 )
             self._producer.produce(
-                MARKS, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]
+                REDRIVEN, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]
             )
             self._producer.commit()
         self._count(plans)

@@ -16,9 +16,10 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import free_port
 from tidegate.messages.documents import decode_heartbeat
+from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.health import Health
-from tidegate.stream.runner import Progress
+from tidegate.stream.progress import Progress
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]
@@ -119,7 +120,7 @@ def get(port: int, path: str) -> tuple[int, bytes]:
 
 
 def test_health_answers_and_beats() -> None:
-    broker, progress = MemoryBroker({"status": 1}), Progress([0, 2])
+    broker, progress = MemoryBroker({STATUS: 1}), Progress([0, 2])
     health = Health("score-1", "score", broker.producer(), lambda: progress, every=0.05).start()
     assert get(health.port, "/healthz")[0] == 200
     assert get(health.port, "/readyz")[0] == 503
@@ -131,12 +132,12 @@ def test_health_answers_and_beats() -> None:
     )
     assert b"tidegate_records_processed_total" in get(health.port, "/metrics")[1]
     assert get(health.port, "/else")[0] == 404
-    eventually(lambda: len(broker.committed_records("status")) >= 2)
+    eventually(lambda: len(broker.committed_records(STATUS)) >= 2)
     with pytest.raises(ConfigError, match="TIDEGATE_METRICS_PORT"):
         Health("other", "score", broker.producer(), lambda: progress, port=health.port)
     health.close()
     beats = [
-        decode_heartbeat(record.value or b"") for _, _, record in broker.committed_records("status")
+        decode_heartbeat(record.value or b"") for _, _, record in broker.committed_records(STATUS)
     ]
     assert [beat.stopping for beat in beats] == [False] * (len(beats) - 1) + [True]
     assert (beats[-1].process, beats[-1].partitions, beats[-1].metrics_port) == (

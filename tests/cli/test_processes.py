@@ -9,7 +9,7 @@ import pytest
 from cli.running.processes import children
 from tests.producers.api.test_parts import beat, status
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.pipeline import stage_inputs, stage_names
+from tidegate.pipeline import stage_inputs, stages_of
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
@@ -25,9 +25,14 @@ def unlearning(tmp_path: Path) -> Profile:
     return load_profile(file)
 
 
+def names(profile: Profile) -> list[str]:
+    stages = stages_of(len(profile.entities), learner=profile.models.learns)
+    return [stage.name for stage in stages]
+
+
 def test_no_learner_where_no_model_learns(unlearning: Profile, tmp_path: Path) -> None:
     assert not unlearning.models.learns
-    assert stage_names(load_profile("vector")) == [
+    assert names(load_profile("vector")) == [
         "ingest",
         "preprocess",
         "score",
@@ -36,7 +41,7 @@ def test_no_learner_where_no_model_learns(unlearning: Profile, tmp_path: Path) -
         "learn",
         "dashboard",
     ]
-    assert stage_names(unlearning) == [
+    assert names(unlearning) == [
         "ingest",
         "preprocess",
         "score",

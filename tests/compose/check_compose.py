@@ -14,9 +14,10 @@ import pytest
 import yaml
 
 from tests.compose.panels import metrics_of_panels
-from tests.compose.stack import ROOT, STAGES, Stack, addresses, drain, kill, megabytes, run, state
+from tests.compose.stack import ROOT, Stack, addresses, drain, kill, megabytes, run, state
 from tests.compose.traffic import Traffic, Transaction, transactions
 from tests.support import eventually
+from tidegate.pipeline import CONSUMERS, FEEDBACK, RAW
 
 COUNT = 20_000
 ROWS = transactions(COUNT + 3000)
@@ -89,7 +90,7 @@ def test_it_starts_with_two_scorers(stack: Stack, summary: dict[str, str]) -> No
 
 
 def test_containers_are_held_down(stack: Stack) -> None:
-    for service in ("ingest", "dashboard", *STAGES):
+    for service in ("ingest", "dashboard", *CONSUMERS):
         found = state(stack.containers(service)[0])
         assert found["Config"]["User"] == "tidegate"
         assert found["HostConfig"]["ReadonlyRootfs"]
@@ -143,7 +144,7 @@ def test_poison_is_dead_lettered_and_redriven(stack: Stack, summary: dict[str, s
         20,
     )
     done = json.loads(stack.tools("redrive", "--json"))
-    assert done["redriven"] == {"transactions.raw": 3, "transactions.feedback": 1}, done
+    assert done["redriven"] == {RAW: 3, FEEDBACK: 1}, done
     eventually(lambda: learnt(stack) == 1, 30)
     eventually(lambda: dead(stack).get("invalid_json") == 1, 60, every=2.0)
     assert "unknown_transaction" not in dead(
@@ -186,7 +187,7 @@ def test_prometheus_scrapes_every_replica(stack: Stack, summary: dict[str, str])
     up(stack, score=2)
     stack.wait_ready(60)
     wanted = addresses(
-        [one for service in (*STAGES, "ingest") for one in stack.containers(service)]
+        [one for service in (*CONSUMERS, "ingest") for one in stack.containers(service)]
     )
     eventually(lambda: wanted <= scraped(stack), 60, every=1.0)
     summary["prometheus"] = f"{len(wanted)} replicas scraped"
@@ -236,7 +237,7 @@ def test_every_metric_of_the_panels_is_there(stack: Stack, summary: dict[str, st
 def test_every_container_drains_within_ten_seconds(stack: Stack, summary: dict[str, str]) -> None:
     victims = [
         (service, one)
-        for service in ("ingest", *STAGES, "dashboard")
+        for service in ("ingest", *CONSUMERS, "dashboard")
         for one in stack.containers(service)
     ]
     with ThreadPoolExecutor(len(victims)) as pool:

@@ -15,10 +15,9 @@ from typing import Any
 
 from tests.support import ask, eventually
 from tidegate.host.embedded import free_port
+from tidegate.pipeline import CONSUMERS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-STAGES = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
 
 
 @dataclass
@@ -99,7 +98,7 @@ class Stack:
             eventually(lambda: self.rows() >= count, timeout, every=0.5)
         except AssertionError as error:
             said = self.compose("ps", "-a") + self.compose(
-                "logs", "--tail", "12", *STAGES, check=False
+                "logs", "--tail", "12", *CONSUMERS, check=False
             )
             raise AssertionError(f"{error}: {self.rows()} of {count} rows\n{said}") from error
 

@@ -20,6 +20,7 @@ from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Canary, Label, encode
+from tidegate.pipeline import DLQ, LABELS, MODELS, SCORED
 
 ROWS = 2000
 
@@ -101,9 +102,7 @@ def test_what_both_decided_is_compared(
 ) -> None:
     url, profile = f"sqlite:///{tmp_path / 'rows.db'}", trained.profile
     migrate(url)
-    broker = MemoryBroker(
-        {"models": 1, "transactions.labels": 1, "transactions.scored": 1, "transactions.dlq": 1}
-    )
+    broker = MemoryBroker({MODELS: 1, LABELS: 1, SCORED: 1, DLQ: 1})
     assert compare_canary(profile, url, broker) is None
     promote(broker, trained.bundle.hash, profile.hash.decode(), by="test")
     set_canary(broker, other.hash, profile.hash.decode(), 0.2, by="test")
@@ -129,7 +128,7 @@ def test_what_both_decided_is_compared(
     ]
     produce(
         broker,
-        "transactions.labels",
+        LABELS,
         *(
             encode(
                 Label(

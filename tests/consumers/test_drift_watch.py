@@ -18,6 +18,7 @@ from model.drift.reference import REFERENCE_FILE, reference_of
 from model.drift.window import WINDOW, WindowState, rows_of
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import SCORED
 from tidegate.profile import load_profile
 from tidegate.profile.look_back import look_back
 from tidegate.profile.spec import DAY
@@ -82,7 +83,7 @@ def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str 
     names = [f"t{start + at}".encode() for at in range(count)]
     packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
     batch = Batch(
-        TopicPartition("transactions.scored", 0),
+        TopicPartition(SCORED, 0),
         list(range(start, start + count)),
         [None] * count,
         [*packed],

@@ -11,6 +11,7 @@ from db.decode import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.documents import Label, Verdict, decode_label, encode
+from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import load_profile
 from tidegate.stream.stage import NoState, Output
 
@@ -42,7 +43,7 @@ def batch(
 ) -> Batch:
     n = len(values)
     return Batch(
-        TopicPartition("transactions.feedback", 0),
+        TopicPartition(FEEDBACK, 0),
         list(range(n)),
         [b"key"] * n,
         list(values),
@@ -64,7 +65,7 @@ def labels(output: Output) -> list[Label]:
     return [
         decode_label(value or b"")
         for emit in output.emits
-        if emit.topic == "transactions.labels"
+        if emit.topic == LABELS
         for value in emit.values
     ]
 
@@ -110,7 +111,7 @@ def test_a_verdict_without_a_row_goes_round_until_it_is_too_old() -> None:
     value = said("late")
     first = process(batch(value, headers=[("traceparent", b"x")])).emits[0]
     assert (first.topic, list(first.keys), list(first.values)) == (
-        "transactions.feedback",
+        FEEDBACK,
         [b"key"],
         [value],
     )
@@ -149,7 +150,7 @@ def test_a_forged_header_is_replaced(forged: bytes) -> None:
 )
 def test_poison_is_rejected_and_its_neighbours_pass(value: bytes | None, reason: str) -> None:
     output = process(batch(said("known1"), value, said("known2")))
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, reason)]
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [(1, reason)]
     assert [label.transaction_id for label in labels(output)] == ["known1", "known2"]
 
 
@@ -185,7 +186,7 @@ def test_any_batches_give_the_same_labels(verdicts: list[tuple[str, str]], cut: 
     whole = batch(*[encode(Verdict(name, verdict)) for name, verdict in verdicts])  # type: ignore[arg-type]
     cut = min(cut, len(whole))
     parts = [
-        process(whole.part(start, stop))
+        process(whole.slice(start, stop))
         for start, stop in ((0, cut), (cut, len(whole)))
         if start < stop
     ]

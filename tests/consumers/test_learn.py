@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.learn import LearnStage
-from model.bundles.published import LABELS, verdicts
+from model.bundles.published import verdicts
 from model.learning import learner
 from model.learning.learner import LearnState
 from tests.consumers.test_score import champion, models
@@ -18,6 +18,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Label, OnlineWeights, Rollback, decode_model, encode
+from tidegate.pipeline import LABELS, MODELS
 
 REUSE = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -61,7 +62,7 @@ def label(
 def batch(*values: bytes | None, start: int = 0) -> Batch:
     n = len(values)
     return Batch(
-        TopicPartition("transactions.labels", 0),
+        TopicPartition(LABELS, 0),
         list(range(start, start + n)),
         [b""] * n,
         list(values),
@@ -91,7 +92,7 @@ def test_labels_move_scores_their_way(trained: Trained, stage: LearnStage) -> No
 def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage) -> None:
     state = stage.new_state(0, 1)
     (emit,) = stage.process(state, batch(*[label(trained, i) for i in range(5)], start=40)).emits
-    assert (emit.topic, list(emit.keys)) == ("models", [f"online/{trained.bundle.hash}".encode()])
+    assert (emit.topic, list(emit.keys)) == (MODELS, [f"online/{trained.bundle.hash}".encode()])
     message = decode_model(emit.values[0] or b"")
     assert isinstance(message, OnlineWeights)
     assert (message.bundle, message.labels, message.learnt, message.published_us) == (
@@ -114,7 +115,7 @@ def test_any_batches_and_any_duplicates_give_the_same_bits(
     stage = LearnStage(trained.profile, trained.bundle, no_history)
     whole = batch(*[label(trained, at) for at in picks])
     ends = [0, *sorted(cuts), 60]
-    parts = [whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
+    parts = [whole.slice(start, stop) for start, stop in pairwise(ends) if start < stop]
     once = batch(*[label(trained, at) for at in dict.fromkeys(picks)])
     assert (
         folded(stage, *parts).digest()
@@ -184,7 +185,7 @@ def test_poison_is_rejected_and_its_neighbours_are_learnt(
 ) -> None:
     state = stage.new_state(0, 1)
     output = stage.process(state, batch(label(trained, 1), value, label(trained, 2)))
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [(1, "invalid_json")]
     assert state.learned.learnt == 2
 
 
@@ -229,12 +230,12 @@ def test_a_rollback_leaves_the_labels_that_counted_then(
     whole = batch(*values)
 
     def history(start: int, stop: int) -> Iterator[Batch]:
-        yield from (whole.part(at, at + 1) for at in range(start, stop))
+        yield from (whole.slice(at, at + 1) for at in range(start, stop))
 
     stage = LearnStage(trained.profile, trained.bundle, history)
     ends = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
     state = folded(
-        stage, *[whole.part(start, stop) for start, stop in pairwise(ends) if start < stop]
+        stage, *[whole.slice(start, stop) for start, stop in pairwise(ends) if start < stop]
     )
     left = counted(log, len(log))
     only = Batch(
@@ -259,7 +260,7 @@ def test_a_rollback_leaves_the_labels_that_counted_then(
 def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained) -> None:
     log = batch(*[label(trained, at) for at in range(4)])
     stage = LearnStage(
-        trained.profile, trained.bundle, lambda start, stop: iter([log.part(start, stop)])
+        trained.profile, trained.bundle, lambda start, stop: iter([log.slice(start, stop)])
     )
     state = folded(stage, log)
     other = stage.process(state, batch(rollback(trained, 2, "deadbeef"), start=4))
@@ -270,7 +271,7 @@ def test_a_rollback_publishes_and_another_profiles_does_nothing(trained: Trained
     )
     assert isinstance(message, OnlineWeights)
     assert (message.labels, message.learnt, message.frozen) == (6, 2, False)
-    assert message.weights == folded(stage, log.part(0, 2)).params.astype("<f8").tobytes()
+    assert message.weights == folded(stage, log.slice(0, 2)).params.astype("<f8").tobytes()
 
 
 @pytest.mark.parametrize("to", [-1, 8])

@@ -32,7 +32,7 @@ def test_whole_frames_become_rows_and_know_where_they_stood() -> None:
     output = process(batch_of([None, *values(["a"]), b"x", *values(["b"])]))
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.indexes) == ([b"a", b"b"], [1, 3])
-    assert [(reject.at, reject.reason) for reject in output.rejects] == [
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [
         (0, "not_a_frame"),
         (2, "not_a_frame"),
     ]
@@ -58,7 +58,7 @@ def test_what_no_database_stores_is_rejected_alone(
     assert isinstance(output.rows, ScoredRows)
     assert (output.rows.frames.ids, output.rows.indexes) == ([b"a", b"b"], [0, 2])
     (reject,) = output.rejects
-    assert (reject.at, reject.reason) == (1, "not_storable")
+    assert (reject.index, reject.reason) == (1, "not_storable")
     assert told in reject.detail
 
 

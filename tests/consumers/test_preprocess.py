@@ -8,6 +8,7 @@ import pytest
 from consumers.preprocess import PreprocessStage
 from model.hashing import partitions_of
 from tests.model.features.chain import Chain, batch, encode, label_of
+from tidegate.pipeline import LABELS
 from tidegate.profile import load_profile
 
 
@@ -128,7 +129,7 @@ def test_verdicts_reach_only_the_partition_of_their_key() -> None:
         state = stage.new_state(partition, 4)
         state.begin()
         messages = [*(msgspec.json.encode(label) for label in labels), b"junk"]
-        stage.absorb(state, batch(messages, 0, "transactions.labels"))
+        stage.absorb(state, batch(messages, 0, LABELS))
         state.commit()
         assert len(state.arrays()["waiting"]) == int((home == partition).sum())
         assert state.labels_next == 41

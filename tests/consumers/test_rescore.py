@@ -13,7 +13,6 @@ from db.migrate import migrate
 from db.revisions import DegradedRow, read_degraded, write_revisions
 from db.store import Store
 from model.bundles.bundle import Bundle
-from model.bundles.published import LABELS
 from tests.consumers.test_learn import batch, folded, label, no_history
 from tests.consumers.test_score import Broken, broken, features_batch
 from tests.trained import Trained
@@ -21,6 +20,7 @@ from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import OnlineWeights
 from tidegate.messages.frames import DECISIONS, NONE
+from tidegate.pipeline import DLQ, LABELS, SCORED
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import NoState
 
@@ -33,7 +33,7 @@ scored.
 @pytest.fixture
 def broker(trained: Trained) -> MemoryBroker:
     """Its labels are the first 60 of the history."""
-    made = MemoryBroker({LABELS: 1, "transactions.scored": 1, "transactions.dlq": 1})
+    made = MemoryBroker({LABELS: 1, SCORED: 1, DLQ: 1})
     produce(made, LABELS, *(label(trained, at) for at in range(60)))
     return made
 
@@ -58,16 +58,15 @@ def url(trained: Trained, broker: MemoryBroker, tmp_path: Path) -> str:
     migrate(url)
     frames, error = features_batch(trained, ROWS), RuntimeError("no memory")
     half = len(frames) // 2
-    for part, told in ((frames.part(0, half), TOLD[0]), (frames.part(half, len(frames)), TOLD[1])):
+    for part, told in (
+        (frames.slice(0, half), TOLD[0]),
+        (frames.slice(half, len(frames)), TOLD[1]),
+    ):
         learnt = weights(trained, told).astype("<f8").tobytes()
         stage = broken(
             trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False)
         )
-        outputs = [
-            emit
-            for emit in stage.process(NoState(), part).emits
-            if emit.topic == "transactions.scored"
-        ]
+        outputs = [emit for emit in stage.process(NoState(), part).emits if emit.topic == SCORED]
         persist(
             url,
             broker,

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.score import Alert, ScoreStage
+from consumers.alerts import Alert
+from consumers.score import ScoreStage
 from model.bundles.bundle import Bundle
 from model.bundles.reasons import Reason
 from model.detectors.base import Array, Detector
@@ -23,6 +24,7 @@ from tidegate.errors import ConfigError, Retry, Stop
 from tidegate.messages.documents import Champion, ModelMessage, OnlineWeights, Shadow, encode
 from tidegate.messages.frames import MAGIC, NONE, Frames
 from tidegate.metrics import DEGRADED
+from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.stream.stage import NoState, Output
 
 STATE = NoState()
@@ -42,7 +44,7 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
     frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
     frames.rows["amount_minor"], frames.rows["steps"]["offset"] = 1234, 5
     return Batch(
-        TopicPartition("transactions.features", 3),
+        TopicPartition(FEATURES, 3),
         list(range(start, start + n)),
         list(frames.ids),
         list(layout.pack(frames)),
@@ -58,7 +60,7 @@ def models(*messages: ModelMessage | bytes | None, start: int = 0) -> Batch:
         part if part is None or isinstance(part, bytes) else encode(part) for part in messages
     ]
     return Batch(
-        TopicPartition("models", 0),
+        TopicPartition(MODELS, 0),
         list(range(start, start + n)),
         [b""] * n,
         values,
@@ -79,12 +81,7 @@ def ready(trained: Trained, *more: ModelMessage | bytes | None) -> ScoreStage:
 
 def scored(trained: Trained, output: Output) -> Frames:
     layout = trained.profile.scored_layout
-    values = [
-        value
-        for emit in output.emits
-        if emit.topic == "transactions.scored"
-        for value in emit.values
-    ]
+    values = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
     assert all(layout.check(value) is None for value in values)
     return layout.unpack([value for value in values if value is not None])
 
@@ -138,7 +135,7 @@ def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
     assert [i for i, part in enumerate(frames.reasons) if part] == flagged
     assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged)
     alerts = output.emits[1]
-    assert alerts.topic == "transactions.alerts"
+    assert alerts.topic == ALERTS
     assert list(alerts.keys) == [frames.accounts[i] for i in flagged]
     first = msgspec.json.decode(alerts.values[0] or b"", type=Alert)
     assert (first.transaction_id, first.score) == (
@@ -159,7 +156,7 @@ def test_any_batches_give_the_same_frames(trained: Trained, cuts: list[int]) -> 
         value
         for start, stop in pairwise(ends)
         if start < stop
-        for value in stage.process(STATE, whole.part(start, stop)).emits[0].values
+        for value in stage.process(STATE, whole.slice(start, stop)).emits[0].values
     ]
     assert parts == list(stage.process(STATE, whole).emits[0].values)
 
@@ -169,7 +166,7 @@ def test_damaged_frames_are_rejected_and_their_neighbours_scored(trained: Traine
     batch.values[1], batch.values[3] = (batch.values[1] or b"")[:-1], b"no frame"
     batch.values[4] = None
     output = ready(trained).process(STATE, batch)
-    assert {reject.at: reject.reason for reject in output.rejects} == {
+    assert {reject.index: reject.reason for reject in output.rejects} == {
         1: "truncated_frame",
         3: "not_a_frame",
         4: "not_a_frame",

@@ -12,6 +12,7 @@ from playwright.sync_api import Dialog, Page, sync_playwright
 from db.migrate import migrate
 from tests.web import Server, make_topics, persist, produce, scored, serving, transaction
 from tidegate.broker.kafka import KafkaBroker
+from tidegate.pipeline import SCORED
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 
@@ -65,7 +66,7 @@ class Site:
         )
         persist(self.database, self.broker, self.profile, [frame])
         if live:
-            produce(self.broker, "transactions.scored", frame)
+            produce(self.broker, SCORED, frame)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from db.migrate import migrate
 from tests.dashboard.conftest import Site
 from tests.web import heartbeats, persist, produce, scored, serving, transaction
 from tidegate.messages.documents import Champion, Drift, Moved, OnlineWeights, encode
+from tidegate.pipeline import MODELS
 
 BUNDLE = "00aa11bb22cc33dd"
 
@@ -59,7 +60,7 @@ def test_the_models_page(page: Page, site: Site) -> None:
     expect(page.locator("#drift-text")).to_have_text("Too few rows of this model yet")
     produce(
         site.broker,
-        "models",
+        MODELS,
         encode(Champion(BUNDLE, profile, now)),
         encode(Champion("elsewhere", "other", now)),
         encode(OnlineWeights(BUNDLE, 1234, b"", 1200, now, frozen=True)),

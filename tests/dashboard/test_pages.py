@@ -17,7 +17,7 @@ from tests.dashboard.conftest import Site
 from tests.producers.api.test_post import records
 from tests.support import eventually
 from tests.web import heartbeats, persist, scored, serving, transaction
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import FEEDBACK, stage_inputs
 
 XSS = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
@@ -126,9 +126,7 @@ def test_a_verdict_reaches_the_feedback_topic(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Legitimate").click()
     expect(page.get_by_role("status")).to_contain_text("legitimate")
     found = [
-        value
-        for _, value in records(site.broker, "transactions.feedback")
-        if value["transaction_id"] == wanted
+        value for _, value in records(site.broker, FEEDBACK) if value["transaction_id"] == wanted
     ]
     assert [(one["verdict"], one["source"]) for one in found] == [("legitimate", "dashboard")]
 

@@ -11,13 +11,14 @@ from dashboard.newest import KEPT, Live
 from tests.faults.bundle import card_bundle
 from tests.web import scored, transaction
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.pipeline import SCORED
 from tidegate.profile import load_profile
 
 
 def batch(values: list[bytes | None]) -> Batch:
     count = len(values)
     return Batch(
-        TopicPartition("transactions.scored", 0),
+        TopicPartition(SCORED, 0),
         list(range(count)),
         [None] * count,
         values,

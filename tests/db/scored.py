@@ -16,11 +16,11 @@ from tidegate.broker.memory.log import Record
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import TidegateError
 from tidegate.messages.frames import FrameLayout, Frames
+from tidegate.pipeline import DLQ, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output
 
-TOPIC = "transactions.scored"
-SOURCE = TopicPartition(TOPIC, 0)
+SOURCE = TopicPartition(SCORED, 0)
 NAMES = Names(
     "abcd1234", "toy", ("amount", "count_1h"), ("trees", "online"), ("user_id", "merchant")
 )
@@ -79,15 +79,12 @@ class Writer:
     """A sink on one database and one broker, and the offsets it goes on from."""
 
     url: str
-    broker: MemoryBroker = field(
-        default_factory=lambda: MemoryBroker({TOPIC: 2, "transactions.dlq": 1})
-    )
+    broker: MemoryBroker = field(default_factory=lambda: MemoryBroker({SCORED: 2, DLQ: 1}))
     now: int = 9_000
     sink: SqlSink = field(init=False)
     next: dict[TopicPartition, Position] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.consumer = self.broker.consumer(None)
         self.sink = SqlSink(self.url, self.broker, NAMES, clock=lambda: self.now)
         try:
             self.assign()
@@ -97,8 +94,8 @@ class Writer:
 
     def assign(self) -> None:
         """Ask the database where to go on."""
-        sources = [TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)]
-        self.next = self.sink.positions(self.consumer, sources)
+        sources = [TopicPartition(SCORED, 0), TopicPartition(SCORED, 1)]
+        self.next = self.sink.positions(sources)
 
     def write(self, *messages: bytes | None, partition: int = 0) -> None:
         """The next messages of one partition, through the stage into the database."""
@@ -107,20 +104,20 @@ class Writer:
     def write_all(self, by_partition: dict[int, list[bytes | None]]) -> None:
         """The next messages of several partitions, in one transaction."""
         results = [
-            _process(TopicPartition(TOPIC, partition), self.at(partition), messages)
+            _process(TopicPartition(SCORED, partition), self.at(partition), messages)
             for partition, messages in by_partition.items()
         ]
         after = {batch.source: Position(batch.next_offset) for batch, _ in results}
-        self.sink.write(results, after, self.consumer)
+        self.sink.write(results, after)
         self.next |= after
 
     def at(self, partition: int) -> int:
         """The offset of the next record."""
-        return self.next.get(TopicPartition(TOPIC, partition), Position(0)).offset
+        return self.next.get(TopicPartition(SCORED, partition), Position(0)).offset
 
     def dead(self) -> list[Record]:
         """The dead letters so far."""
-        return self.broker.logs[TopicPartition("transactions.dlq", 0)]
+        return self.broker.logs[TopicPartition(DLQ, 0)]
 
     def reasons(self) -> list[str]:
         """Their reasons."""

@@ -11,10 +11,11 @@ from db.engine import open_database
 from db.migrate import migrate
 from db.store import Store
 from db.tables import offsets, transactions
-from tests.db.scored import TOPIC, Writer, values
+from tests.db.scored import Writer, values
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Retry, Stop
+from tidegate.pipeline import DLQ, SCORED
 
 
 def test_rows_and_offsets_of_all_partitions_are_written_together(
@@ -23,8 +24,8 @@ def test_rows_and_offsets_of_all_partitions_are_written_together(
     writer.write_all({0: values(["b", "a"]), 1: values(["c"])})
     writer.assign()
     assert writer.next == {
-        TopicPartition(TOPIC, 0): Position(2),
-        TopicPartition(TOPIC, 1): Position(1),
+        TopicPartition(SCORED, 0): Position(2),
+        TopicPartition(SCORED, 1): Position(1),
     }
     assert sorted(store.lookup(["a", "b", "c", "d"])) == ["a", "b", "c"]
 
@@ -32,7 +33,7 @@ def test_rows_and_offsets_of_all_partitions_are_written_together(
 def test_a_partition_never_written_has_no_position(writer: Writer) -> None:
     writer.write(*values(["a"]), partition=1)
     writer.assign()
-    assert writer.next == {TopicPartition(TOPIC, 1): Position(1)}
+    assert writer.next == {TopicPartition(SCORED, 1): Position(1)}
 
 
 def test_a_restart_goes_on_from_the_database(writer: Writer, url: str, store: Store) -> None:
@@ -91,7 +92,7 @@ def test_conflicting_duplicates_are_dead_letters_with_a_stable_identity(
     assert writer.reasons() == ["conflicting_duplicate"]
     letter = writer.dead()[0]
     assert letter.value == conflicting[0]
-    assert dict(letter.headers or [])["tidegate-key"] == f"persist/{TOPIC}/0/2".encode()
+    assert dict(letter.headers or [])["tidegate-key"] == f"persist/{SCORED}/0/2".encode()
     assert store.count() == 2
 
 
@@ -131,7 +132,7 @@ def test_another_log_is_refused(writer: Writer, url: str, change: str) -> None:
 def test_more_partitions_are_refused(writer: Writer, url: str) -> None:
     writer.write(*values(["a"]))
     writer.sink.close()
-    broker = MemoryBroker({TOPIC: 3, "transactions.dlq": 1})
+    broker = MemoryBroker({SCORED: 3, DLQ: 1})
     with pytest.raises(Stop, match="partitions 2 there, 3 here"):
         Writer(url, broker)
 

@@ -58,7 +58,7 @@ def test_a_servers_reason_is_what_its_worker_said(tmp_path: Path) -> None:
     try:
         eventually(lambda: child.watch(time.monotonic()))
         assert "[ERROR]" in child.log.read_text(), "the server has the last line of the log"
-        assert child.said.endswith("topic status does not exist: run `tidegate topics apply`")
+        assert child.cause.endswith("topic status does not exist: run `tidegate topics apply`")
     finally:
         child.end(0.0)
 
@@ -70,6 +70,6 @@ def test_an_earlier_run_is_not_the_reason(tmp_path: Path) -> None:
     child.start()
     try:
         eventually(lambda: child.watch(time.monotonic()))
-        assert child.said == "SIGKILL: no word"
+        assert child.cause == "SIGKILL: no word"
     finally:
         child.end(0.0)

@@ -44,7 +44,7 @@ def test_a_process_that_dies_is_started_again_with_growing_pauses(
     worker = child(children, tmp_path, "import sys; sys.exit('no luck')")
     worker.start()
     eventually(lambda: watched(worker, "backoff"))
-    assert worker.said == "exit code 1: no luck"
+    assert worker.cause == "exit code 1: no luck"
     first = worker._again - time.monotonic()
     eventually(lambda: watched(worker, "backoff") and worker.restarts == 1)
     assert first < 0.6 < worker._again - time.monotonic() < 1.1
@@ -56,7 +56,7 @@ def test_exit_code_78_is_not_started_again(tmp_path: Path, children: list[Child]
     )
     worker.start()
     eventually(lambda: watched(worker, "refused"))
-    assert worker.said == "exit code 78: wrong profile"
+    assert worker.cause == "exit code 78: wrong profile"
     assert not worker.watch(time.monotonic() + 100)
 
 

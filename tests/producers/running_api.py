@@ -18,24 +18,13 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from db.migrate import migrate
 from db.store import Store
 from producers.api.app import build_app, close_app
+from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.pipeline import DLQ, FRAMES, RAW
 from tidegate.profile import Profile
 from tidegate.settings import Settings
 
-TOPICS = {
-    "transactions.raw": 3,
-    "transactions.by-entity-2": 3,
-    "transactions.features": 3,
-    "transactions.scored": 3,
-    "transactions.alerts": 1,
-    "transactions.dlq": 2,
-    "transactions.quarantine": 1,
-    "transactions.redriven": 1,
-    "transactions.feedback": 1,
-    "transactions.labels": 1,
-    "models": 1,
-    "status": 1,
-}
+TOPICS = dict.fromkeys(pipeline.TOPICS, 1) | dict.fromkeys((RAW, *FRAMES), 3) | {DLQ: 2}
 
 
 class Quiet(WSGIRequestHandler):

@@ -14,8 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted
-from tidegate.stream import input_order as interleaving
-from tidegate.stream.dead_letters import TOPIC
+from tidegate.pipeline import DLQ, group_of
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -138,9 +138,9 @@ class Run:
 
     def _remember(self) -> None:
         """Notes forget what two snapshots hold; the check does not."""
-        if f"tidegate.{self.stage.name}" in self.broker.groups:
+        if group_of(self.stage.name) in self.broker.groups:
             for source, position in self.positions().items():
-                self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
+                self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
 
     def _turn(self, at: int) -> None:
         try:
@@ -155,13 +155,20 @@ class Run:
 
     def _start(self, at: int) -> Runner:
         stage = self.case.stage()
+        consumer = self.broker.consumer(group_of(stage.name))
         sink = KafkaSink(
-            self.broker, stage.name, instance=str(at), profile=b"0123abcd", clock=self._clock
+            self.broker,
+            consumer,
+            stage.name,
+            instance=str(at),
+            profile=b"0123abcd",
+            clock=self._clock,
         )
         snapshots = HookedSnapshots(self.case.snapshots, self.broker, damaged=self.case.damaged)
         return Runner(
             stage,
             self.broker,
+            consumer,
             sink,
             snapshots=snapshots,
             clock=self._clock,
@@ -208,11 +215,11 @@ class Run:
 
     def positions(self) -> dict[TopicPartition, Position]:
         """What is committed, of any worker's group."""
-        group = self.broker.groups[f"tidegate.{self.stage.name}"]
+        group = self.broker.groups[group_of(self.stage.name)]
         return {source: group.positions.get(source, Position(0)) for source in self.sources()}
 
     def _done(self) -> bool:
-        if f"tidegate.{self.stage.name}" not in self.broker.groups:
+        if group_of(self.stage.name) not in self.broker.groups:
             return False
         return all(
             position.offset == len(self.broker.logs[source])
@@ -227,7 +234,7 @@ class Run:
         """Original value and reason of each dead letter."""
         return [
             (record.value, dict(record.headers or [])["tidegate-reason"].decode())
-            for _, _, record in self.broker.committed_records(TOPIC)
+            for _, _, record in self.broker.committed_records(DLQ)
         ]
 
     def digests(self) -> dict[TopicPartition, str]:

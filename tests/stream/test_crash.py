@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from tests.stream.crash import Case, Record, Run
 from tests.stream.toy import KEYS, CountStage
+from tidegate.pipeline import DLQ
 
-TOPICS = {"in": 2, "side": 1, "out": 2, "transactions.dlq": 1}
+TOPICS = {"in": 2, "side": 1, "out": 2, DLQ: 1}
 
 
 def poison(value: bytes | None) -> bool:

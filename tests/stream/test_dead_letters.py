@@ -10,13 +10,14 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Delivered
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
+from tidegate.pipeline import DLQ, RAW
 from tidegate.stream.dead_letters import ATTEMPT, KEY, attempt, dead_letters, deliver
 from tidegate.stream.stage import Reject
 
 
 def batch(headers: Headers | None) -> Batch:
     return Batch(
-        TopicPartition("transactions.raw", 2),
+        TopicPartition(RAW, 2),
         [40, 41],
         [b"a", None],
         [b"\xff\x00", None],
@@ -35,7 +36,7 @@ def test_headers_say_what_happened_and_the_record_is_untouched() -> None:
         99,
     )
     assert (emit.topic, emit.keys, emit.values) == (
-        "transactions.dlq",
+        DLQ,
         [b"a", None],
         [b"\xff\x00", None],
     )
@@ -68,11 +69,9 @@ def test_nonsense_in_the_attempt_counts_as_none_or_as_a_number(value: bytes) -> 
 
 
 def test_delivery_waits_for_all() -> None:
-    broker = MemoryBroker({"transactions.dlq": 1})
+    broker = MemoryBroker({DLQ: 1})
     deliver(broker.producer(), dead_letters("s", b"p", batch(None), [Reject(0, "r", "d")], 0), 1)
-    assert [record.value for _, _, record in broker.committed_records("transactions.dlq")] == [
-        b"\xff\x00"
-    ]
+    assert [record.value for _, _, record in broker.committed_records(DLQ)] == [b"\xff\x00"]
 
 
 class Failing:

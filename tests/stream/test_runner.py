@@ -8,6 +8,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,20 +17,27 @@ from tests.stream.toy import CopyStage, Counters, CountStage
 from tests.support import eventually
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.pipeline import DLQ, group_of
 from tidegate.settings import Settings
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import NoState, Output, Stage
 
-TOPICS = {"in": 1, "side": 1, "out": 1, "transactions.dlq": 1}
+TOPICS = {"in": 1, "side": 1, "out": 1, DLQ: 1}
 
 
-def sink(broker: MemoryBroker, clock: Callable[[], int] = now_us) -> KafkaSink:
-    return KafkaSink(broker, "toy", instance="0", profile=b"0123abcd", clock=clock)
+def member(
+    stage: Stage[Any], broker: MemoryBroker, clock: Callable[[], int]
+) -> tuple[Consumer, KafkaSink]:
+    """A consumer of the stage's group, and the sink that commits its positions."""
+    consumer = broker.consumer(group_of(stage.name))
+    sink = KafkaSink(broker, consumer, "toy", instance="0", profile=b"0123abcd", clock=clock)
+    return consumer, sink
 
 
 def runner(
@@ -43,7 +51,7 @@ def runner(
     return Runner(
         stage,
         broker,
-        sink(broker, clock),
+        *member(stage, broker, clock),
         snapshots=Snapshots(url) if url else None,
         clock=clock,
         batch=batch,
@@ -75,8 +83,7 @@ def test_one_poison_record_is_isolated_and_its_neighbours_pass() -> None:
     assert until_idle(run) == 6
     assert outputs(broker) == [b"10", b"12", b"14"]
     dead = {
-        record.value: dict(record.headers or [])
-        for _, _, record in broker.committed_records("transactions.dlq")
+        record.value: dict(record.headers or []) for _, _, record in broker.committed_records(DLQ)
     }
     assert set(dead) == {b"boom:11", b"bad:13", b"boom:15"}
     told = dead[b"boom:11"]
@@ -98,7 +105,7 @@ def test_a_batch_of_nothing_but_poison() -> None:
     broker = MemoryBroker(TOPICS)
     send(broker, *[b"boom:%d" % at for at in range(7)])
     assert until_idle(runner(broker, CountStage())) == 7
-    assert len(broker.committed_records("transactions.dlq")) == 7
+    assert len(broker.committed_records(DLQ)) == 7
 
 
 @pytest.mark.parametrize(("bad", "stops"), [(99, False), (100, True)])
@@ -115,7 +122,7 @@ def test_the_breaker_stops_before_anything_of_the_batch_is_committed(bad: int, s
         Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"
     ):
         until_idle(run)
-    assert broker.committed_records("transactions.dlq") == []
+    assert broker.committed_records(DLQ) == []
 
 
 class Shy(CopyStage):
@@ -132,7 +139,7 @@ class Shy(CopyStage):
 
 def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
-    run = Runner(Shy(), broker, sink(broker, clock), snapshots=None, clock=clock)
+    run = Runner(Shy(), broker, *member(Shy(), broker, clock), snapshots=None, clock=clock)
     send(broker, b"1", b"2")
     polls: list[int] = []
     broker.hook = lambda name, done: (
@@ -154,7 +161,9 @@ class Patient(CopyStage):
 
 def test_a_stage_can_ask_for_a_pause() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
-    run = Runner(Patient(), broker, sink(broker, clock), snapshots=None, clock=clock, batch=1)
+    run = Runner(
+        Patient(), broker, *member(Patient(), broker, clock), snapshots=None, clock=clock, batch=1
+    )
     send(broker, b"1", b"2")
     while not run.run_once():
         pass
@@ -245,8 +254,10 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
     source, side, to = f"in-{name}", f"side-{name}", "out"
     for topic, partitions in ((source, 2), (side, 1)):
         broker.admin.create(topic, partitions, 1, {})
-    for topic in {to, "transactions.dlq"} - broker.admin.existing():
+    for topic in {to, DLQ} - broker.admin.existing():
         broker.admin.create(topic, 1, 1, {})
+    topics = [source, side, to, DLQ]
+    eventually(lambda: len(broker.topic_ids(topics)) == len(topics), 30)
     url = f"file://{tmp_path_factory.mktemp('snapshots')}"
 
     class OnKafka(CountStage):
@@ -254,11 +265,12 @@ def test_on_kafka_two_workers_share_a_stop_is_clean_and_nothing_is_twice(
         side: str | None = f"side-{source[3:]}"
 
     def start(instance: str) -> tuple[Runner, threading.Thread, threading.Event]:
+        consumer = broker.consumer(group_of(OnKafka.name))
         kafka_sink = KafkaSink(
-            broker, OnKafka.name, instance=instance, profile=b"0123abcd", clock=now_us
+            broker, consumer, OnKafka.name, instance=instance, profile=b"0123abcd", clock=now_us
         )
         run, stop = (
-            Runner(OnKafka(), broker, kafka_sink, snapshots=Snapshots(url), batch=50),
+            Runner(OnKafka(), broker, consumer, kafka_sink, snapshots=Snapshots(url), batch=50),
             threading.Event(),
         )
         thread = threading.Thread(target=run.run, args=(stop,))

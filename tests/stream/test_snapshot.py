@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.stream import input_order as interleaving
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshot, Snapshots, decode, encode
 
@@ -80,11 +80,11 @@ def test_notes_come_back_as_they_were(steps: list[tuple[int, int]]) -> None:
     for more_offset, more_side in steps:
         offset, side = offset + more_offset, side + more_side
         pairs.append(Pair(offset, side))
-    assert interleaving.decode(interleaving.encode(pairs)) == pairs
+    assert input_order.decode(input_order.encode(pairs)) == pairs
     for index, pair in enumerate(pairs):
-        assert interleaving.after(pairs, pair.side) == pairs[index + 1 :]
+        assert input_order.after(pairs, pair.side) == pairs[index + 1 :]
 
 
 def test_five_hundred_pairs_fit_into_a_note() -> None:
     pairs = [Pair(1_000_000 + 900 * at, 50_000 + 9 * at) for at in range(500)]
-    assert len(interleaving.encode(pairs)) < interleaving.FULL
+    assert len(input_order.encode(pairs)) < input_order.FULL

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tidegate.broker.records import Batch
-from tidegate.stream.stage import Arrays, Emit, NoState, Output, Reject
+from tidegate.stream.stage import Arrays, Emit, NoState, Output, Reject, StatelessStage
 
 KEYS = 8
 
@@ -87,28 +87,14 @@ class CountStage:
         return Output([Emit("out", [None] * len(values), values)], rejects)
 
 
-class CopyStage:
+class CopyStage(StatelessStage):
     """Bytes through."""
 
     name = "copy"
     input = "in"
-    side: str | None = None
-    snapshot_tag = ""
-    reach = 0
 
     def __init__(self, source: str = "in", to: str = "out") -> None:
         self.input, self._to = source, to
-
-    def new_state(self, partition: int, partitions: int) -> NoState:
-        return NoState()
-
-    def load_state(
-        self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]
-    ) -> NoState:
-        return NoState()
-
-    def absorb(self, state: NoState, batch: Batch) -> None:
-        """It has no side."""
 
     def process(self, state: NoState, batch: Batch) -> Output:
         return Output([Emit(self._to, batch.keys, batch.values)])

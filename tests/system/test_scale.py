@@ -17,6 +17,7 @@ import pytest
 from producers.simulator.history import simulate_history
 from tests.support import eventually, partitions
 from tests.system.pipeline import Pipeline
+from tidegate.pipeline import FEATURES
 from tidegate.profile import load_profile
 
 COUNT = 20_000
@@ -51,7 +52,7 @@ def test_three_score_without_loss_or_duplicates(pipeline: Pipeline, tmp_path: Pa
     assert len(found) == 3
     assert all(one["processed"] > 0 for one in found)
     assigned = sorted(number for one in found for number in one["partitions"])
-    assert assigned == list(range(partitions("transactions.features")))
+    assert assigned == list(range(partitions(FEATURES)))
 
 
 def test_new_weights_reach_the_scorers_within_two_seconds(pipeline: Pipeline) -> None:

@@ -27,10 +27,8 @@ class Consumer(Protocol):
         """Read these partitions from these offsets, without a group."""
         ...
 
-    def poll(self, max_records: int, timeout: float) -> list[Batch]:
-        """Up to `max_records` records by partition; waits up to `timeout` s for the first one
-        only.
-        """
+    def poll(self, max_records: int, timeout: float, /) -> list[Batch]:
+        """Up to `max_records` records by partition; waits up to `timeout` s for the first one."""
         ...
 
     def seek(self, partition: TopicPartition, offset: int) -> None: ...
@@ -38,14 +36,13 @@ class Consumer(Protocol):
     def resume(self, partitions: Sequence[TopicPartition]) -> None: ...
 
     def position(self, partition: TopicPartition) -> int | None:
-        """The offset the next record will be read from (past aborted records and markers), None
-        before the first.
-        """
+        """The offset to be read next, past aborted records and markers; None before the first."""
         ...
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-        """The group's committed positions; a partition without one is left out. Raises Retry while
-        unstable.
+        """The group's committed positions; a partition without one is left out.
+
+        Raises Retry while unstable.
         """
         ...
 
@@ -54,9 +51,7 @@ class Consumer(Protocol):
         ...
 
     def end(self, partition: TopicPartition) -> int | None:
-        """The end of the log as the last poll saw it, without asking the broker; None before the
-        first.
-        """
+        """The end of the log as the last poll saw it, without a request; None before the first."""
         ...
 
     def partitions(self, topic: str) -> list[TopicPartition]:
@@ -67,8 +62,9 @@ class Consumer(Protocol):
 
 
 class TransactionalProducer(Protocol):
-    """Kafka transactions (KIP-98, KIP-447). Every call may raise Aborted (go back and try again) or
-    Fenced.
+    """Kafka transactions (KIP-98, KIP-447).
+
+    Every call may raise Aborted (go back and try again) or Fenced.
     """
 
     def begin(self) -> None: ...
@@ -101,8 +97,9 @@ class Producer(Protocol):
         on_delivery: Delivered,
         headers: Headers | None = None,
     ) -> None:
-        """Raises Retry when the local queue is full; otherwise `on_delivery` is called exactly
-        once, later.
+        """Send one; `on_delivery` is called exactly once, later.
+
+        Raises Retry when the local queue is full.
         """
         ...
 
@@ -112,14 +109,15 @@ class Producer(Protocol):
         records: Sequence[tuple[bytes | None, bytes | None]],
         on_delivery: Delivered,
     ) -> None:
-        """Many (key, value) without headers, at half the cost of `produce` for each; `on_delivery`
-        once per record.
+        """Many (key, value) without headers, at half the cost of `produce` for each.
+
+        `on_delivery` is called once per record.
 
         Raises Retry when the local queue is full; some of the records may be under way then.
         """
         ...
 
-    def flush(self, timeout: float) -> int:
+    def flush(self, timeout: float, /) -> int:
         """Wait for deliveries; returns how many records are still under way."""
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -46,15 +47,26 @@ class Batch:
         """The offset after the last record."""
         return self.offsets[-1] + 1
 
-    def part(self, start: int, stop: int) -> Batch:
+    def slice(self, start: int, stop: int) -> Batch:
         """The records `start` to `stop` (exclusive) by index, as a batch of their own."""
-        cut = slice(start, stop)
         return Batch(
             self.source,
-            self.offsets[cut],
-            self.keys[cut],
-            self.values[cut],
-            self.timestamps[cut],
-            self.headers[cut],
+            self.offsets[start:stop],
+            self.keys[start:stop],
+            self.values[start:stop],
+            self.timestamps[start:stop],
+            self.headers[start:stop],
+            self.received_us,
+        )
+
+    def take(self, indices: Sequence[int]) -> Batch:
+        """The records at these indices, which rise."""
+        return Batch(
+            self.source,
+            [self.offsets[i] for i in indices],
+            [self.keys[i] for i in indices],
+            [self.values[i] for i in indices],
+            [self.timestamps[i] for i in indices],
+            [self.headers[i] for i in indices],
             self.received_us,
         )

@@ -1,5 +1,6 @@
-"""A thread that follows a whole topic, without a group: waiters of the API, the live page, the
-board of heartbeats.
+"""A thread that follows a whole topic, without a group.
+
+The API's waiters, the live page and the board of heartbeats are fed by one each.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ _BREATH = 0.002
 
 
 class Tail:
-    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) from its first
-    record.
+    """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) its first record.
 
     Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is
     not reading now, or is empty. An error of `absorb` is a defect: the thread ends and `problem`
@@ -39,11 +39,8 @@ class Tail:
         max_records: int = 2000,
     ) -> None:
         self._broker, self._topic, self._absorb = broker, topic, absorb
-        self._from_start, self._poll_seconds, self._max_records = (
-            from_start,
-            poll_seconds,
-            max_records,
-        )
+        self._from_start = from_start
+        self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
         self.problem = f"topic {topic} is not read yet"

@@ -35,7 +35,7 @@ class Exits:
         """Keep why a child ended, and forget it once the child runs again."""
         if child.phase in ("backoff", "refused"):
             self._exits[child.name] = Exit(
-                child.said, child.phase == "refused", child.restarts, now_us()
+                child.cause, child.phase == "refused", child.restarts, now_us()
             )
         elif child.phase == "running":
             self._exits.pop(child.name, None)

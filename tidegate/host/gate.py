@@ -16,9 +16,7 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 
 def opened(stop: threading.Event) -> None:
-    """Wait for the line by which `tidegate up` opens the gate, if it started this process; end
-    early with `stop`.
-    """
+    """Wait for the gate of the `tidegate up` that started this process, if one did, or `stop`."""
     if not os.environ.get("TIDEGATE_GATED"):
         return
     while not stop.is_set() and not select.select([sys.stdin], [], [], 0.2)[0]:

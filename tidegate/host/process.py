@@ -29,8 +29,9 @@ _LAST_BYTES = 20_000
 
 @dataclass(slots=True)
 class Child:
-    """A command under a name. `gated`: it waits for a line on its standard input before it begins
-    its work.
+    """A command under a name.
+
+    `gated`: it waits for a line on its standard input before it begins its work.
     """
 
     name: str
@@ -40,7 +41,8 @@ class Child:
     gated: bool = False
     phase: Phase = "waiting"
     restarts: int = 0
-    said: str = ""
+    cause: str = ""
+    """Why it ended last, empty while it runs."""
     _process: subprocess.Popen[bytes] | None = None
     _since: float = 0.0
     _again: float = 0.0
@@ -61,8 +63,9 @@ class Child:
         return self._process.poll() if self._process else None
 
     def start(self) -> None:
-        """Run the command. Call it from the main thread: the process dies with the thread that
-        starts it.
+        """Run the command.
+
+        Call it from the main thread: the process dies with the thread that starts it.
         """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self._rotate()
@@ -75,7 +78,8 @@ class Child:
                 stderr=log,
                 env={**os.environ, **self.env, "TIDEGATE_RESTARTS": str(self.restarts)},
             )
-        self._since, self.phase, self.said = time.monotonic(), "running", ""
+        self._since = time.monotonic()
+        self.phase, self.cause = "running", ""
         self._pid_file.parent.mkdir(parents=True, exist_ok=True)
         self._pid_file.write_text(f"{self._process.pid}\n")
 
@@ -124,7 +128,7 @@ class Child:
         if self._process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)  # what it left behind
-        self.said = f"{exit_words(code)}: {self.last_words()}"
+        self.cause = f"{exit_words(code)}: {self.last_words()}"
         if code == EXIT_CONFIG:
             self.phase = "refused"
             return

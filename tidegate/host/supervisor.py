@@ -1,6 +1,4 @@
-"""The small supervisor behind `tidegate up`: one process tree, started in order, kept up, drained
-in order.
-"""
+"""The small supervisor behind `tidegate up`: starts, keeps up and drains one process tree."""
 
 from __future__ import annotations
 
@@ -29,8 +27,9 @@ Changed = Callable[[Child], None]
 
 
 class Supervisor:
-    """Keeps `children` running until a signal comes. Their order is the flow's; the broker, if any,
-    comes first.
+    """Keeps `children` running until a signal comes.
+
+    Their order is the flow's; the broker, if any, comes first.
     """
 
     def __init__(self, children: Sequence[Child], broker: Child | None, changed: Changed) -> None:
@@ -45,9 +44,7 @@ class Supervisor:
         return ([self.broker] if self.broker else []) + self.children
 
     def install_signals(self) -> None:
-        """SIGINT, SIGTERM and SIGHUP end `run`, also where a shell started us with SIGINT
-        ignored.
-        """
+        """SIGINT, SIGTERM and SIGHUP end `run`, even if a shell started us with SIGINT ignored."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
@@ -69,9 +66,7 @@ class Supervisor:
             time.sleep(0.2)
 
     def drain(self) -> None:
-        """End everything: the entrances first, then stage by stage down the flow, then the
-        broker.
-        """
+        """End everything: entrances first, then stage by stage down the flow, then the broker."""
         last = time.monotonic() + DRAIN_SECONDS - _KAFKA_SECONDS
         for child in self.children:
             child.ask()
@@ -126,9 +121,7 @@ def holder(home: Path) -> str:
 
 
 def check_ports(ports: dict[str, tuple[str, int]]) -> None:
-    """Raises ConfigError for a port that somebody listens on; `ports` maps a setting to host and
-    port.
-    """
+    """Raises ConfigError for a port that is taken; `ports` maps a setting to host and port."""
     for setting, (host, port) in ports.items():
         for _ in range(10):  # the processes of a killed supervisor take a moment to go
             if bindable(port, host):
@@ -142,9 +135,7 @@ def check_ports(ports: dict[str, tuple[str, int]]) -> None:
 
 
 def check_disk(home: Path) -> None:
-    """Raises ConfigError when the disk is (nearly) full: Kafka would stop in the middle of its
-    work.
-    """
+    """Raises ConfigError when the disk is (nearly) full: Kafka would stop in the middle."""
     free = shutil.disk_usage(home).free
     if free < _FREE_BYTES:
         raise ConfigError(

@@ -27,25 +27,26 @@ _VALUES = [bytes(500)] * 40
 
 
 def warm() -> None:
-    """Make the cache if there is none (25 s). Where that fails the broker goes without, and the log
-    says why.
+    """Make the cache if there is none (25 s).
+
+    Where that fails the broker goes without, and the log says why.
     """
     cache = aot_cache()
     if cache.exists():
         return
-    part = cache.with_suffix(f".{os.getpid()}")
+    partial = cache.with_suffix(f".{os.getpid()}")
     try:
-        part.parent.mkdir(parents=True, exist_ok=True)
+        partial.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="tidegate-warm-") as folder:
-            _record(Path(folder), part)
-        part.replace(cache)
+            _record(Path(folder), partial)
+        partial.replace(cache)
     except (OSError, TidegateError) as error:
         _LOG.warning("the broker starts cold: %s", error)
-        part.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
-def _record(folder: Path, part: Path) -> None:
-    kafka = EmbeddedKafka(folder, free_port(), recording=part)
+def _record(folder: Path, archive: Path) -> None:
+    kafka = EmbeddedKafka(folder, free_port(), recording=archive)
     kafka.start()
     try:
         _work(KafkaBroker(Settings(kafka=kafka.address, home=folder)), time.monotonic() + _SECONDS)
@@ -74,10 +75,8 @@ class _Hop:
 
     def __init__(self, broker: KafkaBroker, source: str, target: str) -> None:
         self._target = target
-        self._consumer, self._producer = (
-            broker.consumer(f"warm-{source}"),
-            broker.transactional_producer(source),
-        )
+        self._consumer = broker.consumer(f"warm-{source}")
+        self._producer = broker.transactional_producer(source)
         self._consumer.subscribe(source, self._begin, lambda _: None)
 
     def run_once(self) -> None:

@@ -1,6 +1,4 @@
-"""One WSGI server for the ingest API and the dashboard: Granian, one worker process with blocking
-threads.
-"""
+"""The WSGI server of API and dashboard: Granian, one worker process with blocking threads."""
 
 from __future__ import annotations
 

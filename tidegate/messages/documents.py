@@ -1,5 +1,6 @@
-"""The JSON documents that people and other systems meet: verdicts, labels, models and heartbeats,
-with their codecs.
+"""The JSON documents that people and other systems meet, with their codecs.
+
+They are verdicts, labels, models and heartbeats.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """A verdict joined with its row (topic transactions.labels): self-contained, so that a fold
-    needs no look-up.
-    """
+    """A verdict joined with its row (topic transactions.labels): a fold needs no look-up."""
 
     transaction_id: str
     label_id: str
@@ -43,9 +42,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Rollback(msgspec.Struct, forbid_unknown_fields=True):
-    """The online weights become what they were before offset `rollback_to` (topic
-    transactions.labels).
-    """
+    """The online weights become those before offset `rollback_to` (topic transactions.labels)."""
 
     rollback_to: int
     profile: str
@@ -65,8 +62,7 @@ class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
 
 
 class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
-    """Scorers let this bundle score beside the champion, without deciding anything (topic models,
-    key shadow).
+    """A bundle that scores beside the champion and decides nothing (topic models, key shadow).
 
     `bundle` is empty when none is to do so any more.
     """
@@ -78,8 +74,9 @@ class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
 
 
 class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
-    """Scorers let this bundle decide for a share of the accounts, the same ones each time (topic
-    models, key canary).
+    """A bundle that decides for a share of the accounts (topic models, key canary).
+
+    The accounts are the same ones each time.
 
     `bundle` is empty when the champion is to decide for all again.
     """
@@ -92,9 +89,7 @@ class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
 
 
 class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
-    """The online model after all labels before offset `labels` (topic models, key
-    online/<bundle>).
-    """
+    """The online model after all labels before `labels` (topic models, key online/BUNDLE)."""
 
     bundle: str
     labels: int
@@ -112,9 +107,7 @@ Kind = Literal["input", "derived", "score"]
 
 
 class Moved(msgspec.Struct, forbid_unknown_fields=True):
-    """How far a column is from the training: population stability index and Kolmogorov-Smirnov
-    distance.
-    """
+    """A column's distance from the training: population stability index, Kolmogorov-Smirnov."""
 
     name: str
     kind: Kind
@@ -123,9 +116,7 @@ class Moved(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Drift(msgspec.Struct, forbid_unknown_fields=True):
-    """The newest rows of a partition against what their bundle learnt from; the largest PSI
-    first.
-    """
+    """A partition's newest rows against what their bundle learnt from, largest PSI first."""
 
     bundle: str
     rows: int

@@ -3,6 +3,30 @@
 A frame is a fixed row (a numpy record, little-endian, packed) and a tail of four variable parts -
 id, account, payload, reasons. A batch of frames is decoded by one `np.frombuffer`, so no Python
 loop touches a feature.
+
+One frame on `transactions.features`: transaction t-1 of account u7, in a profile of one keyed step,
+two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount":12.5}.
+
+    byte  field         bytes                            means
+       0  magic         54 47 46 31                      "TGF1", features; "TGS2" once it is scored
+       4  profile       33 66 61 39 63 30 64 65          the profile's hash, "3fa9c0de"
+      12  id_len        03 00                            the tail begins with 3 bytes of id,
+      14  account_len   02 00                            then 2 bytes of account,
+      16  payload_len   29 00 00 00                      then 41 bytes of JSON,
+      20  reasons_len   00 00 00 00                      and no reasons: nothing is scored yet
+      24  body_hash     16 bytes                         tells a duplicate from a conflict
+      40  event_us      00 20 21 10 d7 0d 06 00          2024-01-01T00:00:00Z
+      48  ingest_us     40 62 30 10 d7 0d 06 00          a second later
+      56  amount_minor  e2 04 00 00 00 00 00 00          1,250 cents
+      64  steps[0]      02 00 00 00                      read on partition 2,
+                        29 00 00 00 00 00 00 00          at offset 41,
+                        2 words                          after labels up to an offset, when
+      92  keys          2 words                          hashes of user_id and merchant
+     108  values        00 00 00 00 00 00 29 40          12.5, the amount,
+                        2 words                          and two windows
+     132  tail          t-1u7{"id":"t-1","user_id":...   ends at byte 132 + 3 + 2 + 41 = 178
+
+The score step puts its fields between values and tail, and its reasons at the end of the tail.
 """
 
 from __future__ import annotations
@@ -48,8 +72,9 @@ _LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
 
 @dataclass(slots=True)
 class Frames:
-    """A batch of decoded frames: `rows` (n records of the layout's dtype, a writable copy) and the
-    tails, by column.
+    """A batch of decoded frames, by column.
+
+    `rows` are n records of the layout's dtype, a writable copy.
     """
 
     rows: NDArray[Any]
@@ -60,20 +85,20 @@ class Frames:
 
     def take(self, index: NDArray[np.intp]) -> Frames:
         """The frames at `index`, in that order."""
-        at = index.tolist()
+        chosen = index.tolist()
         return Frames(
             self.rows[index],
-            *(
-                [column[i] for i in at]
-                for column in (self.ids, self.accounts, self.payloads, self.reasons)
-            ),
+            [self.ids[i] for i in chosen],
+            [self.accounts[i] for i in chosen],
+            [self.payloads[i] for i in chosen],
+            [self.reasons[i] for i in chosen],
         )
 
 
-def _cut(rows: NDArray[Any]) -> list[bytes]:
+def _row_bytes(rows: NDArray[Any]) -> list[bytes]:
     """Each row's bytes."""
-    cut: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").tolist()
-    return cut
+    texts: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").tolist()
+    return texts
 
 
 def frame_profile(value: bytes | None) -> bytes | None:
@@ -134,7 +159,7 @@ class FrameLayout:
         tails = frames.ids, frames.accounts, frames.payloads, frames.reasons
         for name, column in zip(_LENGTH_NAMES, tails, strict=True):
             frames.rows[name] = np.fromiter(map(len, column), np.int64, len(column))
-        return list(map(b"".join, zip(_cut(frames.rows), *tails, strict=True)))
+        return list(map(b"".join, zip(_row_bytes(frames.rows), *tails, strict=True)))
 
     def rows(self, values: Sequence[bytes]) -> NDArray[Any]:
         """The rows alone of frames that `check` has passed, as a writable copy."""
@@ -150,7 +175,7 @@ class FrameLayout:
     def with_rows(self, rows: NDArray[Any], values: Sequence[bytes]) -> list[bytes]:
         """The frames again, with other rows (of this or a wider layout) before the same tails."""
         size = self.dtype.itemsize
-        return [row + value[size:] for row, value in zip(_cut(rows), values, strict=True)]
+        return [row + value[size:] for row, value in zip(_row_bytes(rows), values, strict=True)]
 
     def unpack(self, values: Sequence[bytes]) -> Frames:
         """Decode frames that `check` has passed."""
@@ -159,16 +184,17 @@ class FrameLayout:
         ends = (size + np.cumsum(lengths, axis=0)).tolist()
         return Frames(
             rows,
-            [value[size:i] for value, i in zip(values, ends[0], strict=True)],
+            [value[size:end] for value, end in zip(values, ends[0], strict=True)],
             *(
-                [value[i:j] for value, i, j in zip(values, before, after, strict=True)]
-                for before, after in pairwise(ends)
+                [value[start:end] for value, start, end in zip(values, starts, stops, strict=True)]
+                for starts, stops in pairwise(ends)
             ),
         )
 
     def check(self, value: bytes | None) -> Rejected | None:
-        """Why this message is not a frame of this layout, or None. Raises Stop for a frame of
-        another profile.
+        """Why this message is not a frame of this layout, or None.
+
+        Raises Stop for a frame of another profile.
         """
         size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
@@ -221,9 +247,7 @@ class FrameLayout:
         return [i for i in range(len(values)) if i not in bad], faults
 
     def _all_good(self, values: Sequence[bytes | None]) -> bool:
-        """The same answer for a whole batch at a tenth of the price; False says only that one of
-        them is not.
-        """
+        """Whether all are, at a tenth of the price; False says only that one of them is not."""
         whole = [value for value in values if value is not None]
         sizes = np.fromiter(map(len, whole), np.int64, len(whole))
         if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
@@ -234,7 +258,5 @@ class FrameLayout:
         return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
 
     def ours(self, value: bytes) -> bool:
-        """True for a whole frame of this very layout: for readers that pass over everything
-        else.
-        """
+        """Whether this is a whole frame of this layout, for readers that pass over all others."""
         return value[:12] == self._prefix and self.check(value) is None

@@ -16,9 +16,7 @@ FRESH_US = 5_000_000
 
 
 class Board:
-    """The newest heartbeat of each process, and what is missing for every partition of every stage
-    to be served.
-    """
+    """The newest heartbeat of each process, and which partitions of which stage nobody serves."""
 
     def __init__(self, broker: Broker, inputs: Mapping[str, str]) -> None:
         self._broker, self._inputs = broker, dict(inputs)
@@ -47,19 +45,18 @@ class Board:
 
     def processes(self, now_us: int, within_us: int = FRESH_US) -> list[Heartbeat]:
         """Heartbeats at most `within_us` old, by stage (in the order of the flow) and process."""
-        order = {stage: at for at, stage in enumerate(self._inputs)}
+        order = {stage: index for index, stage in enumerate(self._inputs)}
         with self._lock:
             fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
 
     def drift(self, now_us: int) -> Drift | None:
-        """What the process says that has counted most rows; None while nobody says anything."""
-        told = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
-        return max(told, key=lambda drift: drift.rows, default=None)
+        """The drift by whoever has counted most rows; None while nobody reports any."""
+        reported = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
+        return max(reported, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
-        """The number of partitions that each stage has to serve; a stage whose topic does not exist
-        is left out.
+        """How many partitions each stage has to serve; one without its topic is left out.
 
         Raises Retry when the broker is away and the numbers are not known yet.
         """
@@ -71,9 +68,7 @@ class Board:
         return self._partitions
 
     def missing(self, now_us: int) -> list[str]:
-        """One sentence for each stage that does not serve all of its partitions; empty when
-        everything is ready.
-        """
+        """One sentence for each stage that lacks partitions; empty when all are served."""
         partitions = self.partitions()
         beats = self.processes(now_us)
         faults = [
@@ -86,10 +81,10 @@ class Board:
     def _fault(stage: str, topic: str, partitions: int | None, beats: list[Heartbeat]) -> str:
         if partitions is None:
             return f"{stage}: topic {topic} does not exist"
-        mine = [beat for beat in beats if beat.stage == stage and not beat.stopping]
-        if not mine:
+        live = [beat for beat in beats if beat.stage == stage and not beat.stopping]
+        if not live:
             return f"{stage}: no live process"
-        served = {partition for beat in mine if beat.restored for partition in beat.partitions}
-        if lacking := sorted(set(range(partitions)) - served):
-            return f"{stage}: partitions {', '.join(map(str, lacking))} not assigned and restored"
+        served = {partition for beat in live if beat.restored for partition in beat.partitions}
+        if missing := sorted(set(range(partitions)) - served):
+            return f"{stage}: partitions {', '.join(map(str, missing))} not assigned and restored"
         return ""

@@ -1,6 +1,4 @@
-"""What a process tells the world: /metrics, /healthz and /readyz by HTTP, and a heartbeat on topic
-`status`.
-"""
+"""What a process tells the world: /metrics, /healthz, /readyz, and heartbeats on `status`."""
 
 from __future__ import annotations
 
@@ -20,17 +18,19 @@ from tidegate.broker.ports import Producer
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import Drift, Heartbeat, encode
-from tidegate.stream.runner import Progress
+from tidegate.pipeline import STATUS
+from tidegate.stream.progress import Progress
 
 _LOG = logging.getLogger(__name__)
-STATUS = "status"
 _GLANCE = 0.1
 """Seconds between two looks at whether the process is ready."""
 
 
 class Health:
-    """A process's vital signs. `progress` is asked at every beat, `models` for the bundle and its
-    models offset, and `drift` for what a stage that watches it has to say.
+    """A process's vital signs.
+
+    `progress` is asked at every beat, `models` for the bundle and its models offset, and `drift`
+    for what a stage that watches it has to say.
     """
 
     def __init__(
@@ -49,12 +49,8 @@ class Health:
     ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
-        self._progress, self._models, self._drift, self._restarts = (
-            progress,
-            models,
-            drift,
-            restarts,
-        )
+        self._progress, self._models, self._drift = progress, models, drift
+        self._restarts = restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
         except OSError as error:
@@ -117,10 +113,13 @@ class Health:
     def _send(self, *, stopping: bool = False) -> None:
         try:
             self._producer.produce(
-                STATUS, self._process.encode(), encode(self.heartbeat(stopping=stopping)), _told
+                STATUS,
+                self._process.encode(),
+                encode(self.heartbeat(stopping=stopping)),
+                _log_failure,
             )
         except TidegateError as error:
-            _told(error)
+            _log_failure(error)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         health = self
@@ -151,6 +150,6 @@ class Health:
         return status, "application/json", json.dumps(body).encode()
 
 
-def _told(error: Exception | None) -> None:
+def _log_failure(error: Exception | None) -> None:
     if error is not None:
         _LOG.warning("heartbeat not sent: %s", error)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from tidegate.broker.ports import Producer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Retry
+from tidegate.pipeline import DLQ
 from tidegate.stream.stage import Emit, Reject
 
-TOPIC = "transactions.dlq"
 PREFIX = "tidegate-"
 ATTEMPT = "tidegate-attempt"
 KEY = "tidegate-key"
@@ -26,17 +26,18 @@ def dead_letters(
     its attempt; the dead letter counts one more, so the first failure is attempt 1.
     """
     return Emit(
-        TOPIC,
-        [batch.keys[r.at] for r in rejects],
-        [batch.values[r.at] for r in rejects],
+        DLQ,
+        [batch.keys[reject.index] for reject in rejects],
+        [batch.values[reject.index] for reject in rejects],
         [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects],
     )
 
 
 def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_us: int) -> Headers:
     topic, partition = batch.source
-    offset, old = batch.offsets[reject.at], batch.headers[reject.at] or []
-    told = {
+    offset = batch.offsets[reject.index]
+    headers = batch.headers[reject.index] or []
+    written = {
         "stage": stage,
         "reason": reject.reason,
         "detail": reject.detail[:1000],
@@ -45,27 +46,26 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
         "partition": str(partition),
         "offset": str(offset),
         "time": str(now_us),
-        "attempt": str(attempt(old) + 1),
+        "attempt": str(attempt(headers) + 1),
         "profile": profile_hash.decode("ascii"),
         "key": f"{stage}/{topic}/{partition}/{offset}",
     }
-    kept = [(name, value) for name, value in old if not name.startswith(PREFIX)]
+    kept = [(name, value) for name, value in headers if not name.startswith(PREFIX)]
     return kept + [
-        (PREFIX + name, value.encode("utf-8", "replace")) for name, value in told.items()
+        (PREFIX + name, value.encode("utf-8", "replace")) for name, value in written.items()
     ]
 
 
 def attempt(headers: Headers | None) -> int:
-    """How often this record failed before: its header `tidegate-attempt`, 0 without one or with
-    nonsense in it.
-    """
+    """How often this record failed before: its header `tidegate-attempt`, or 0."""
     text = dict(headers or []).get(ATTEMPT) or b""
     return int(text) if text.isdigit() and len(text) < 10 else 0
 
 
 def deliver(producer: Producer, emit: Emit, timeout: float) -> None:
-    """Send by an idempotent producer and wait until all are durable; for sinks whose transaction is
-    not Kafka's.
+    """Send by an idempotent producer and wait until all are durable.
+
+    For sinks whose transaction is not Kafka's.
 
     Raises Retry when not all are within `timeout` s; a second try makes copies with the same
     `tidegate-key`.

@@ -28,20 +28,21 @@ class Pair(NamedTuple):
 def encode(pairs: list[Pair]) -> str:
     """The note of `pairs`, which rise in both."""
     before = Pair(0, 0)
-    parts = []
+    increments = []
     for pair in pairs:
-        parts.append(f"{pair.offset - before.offset}:{pair.side - before.side}")
+        increments.append(f"{pair.offset - before.offset}:{pair.side - before.side}")
         before = pair
-    return "+".join(parts)
+    return "+".join(increments)
 
 
 def decode(note: str) -> list[Pair]:
     """The reverse of `encode`."""
     pairs: list[Pair] = []
     offset = side = 0
-    for part in filter(None, note.split("+")):
-        more_offset, more_side = part.split(":")
-        offset, side = offset + int(more_offset), side + int(more_side)
+    for increment in filter(None, note.split("+")):
+        more_offset, more_side = increment.split(":")
+        offset += int(more_offset)
+        side += int(more_side)
         pairs.append(Pair(offset, side))
     return pairs
 

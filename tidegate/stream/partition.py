@@ -1,6 +1,4 @@
-"""What the runner knows of one partition: its state, how far it is, and how many of its records
-were rejects.
-"""
+"""What the runner knows of one partition: its state, how far it is, its share of rejects."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ from typing import NamedTuple
 
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Stop
-from tidegate.stream import input_order as interleaving
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.stage import Output, State
 
@@ -26,18 +24,19 @@ class Breaker:
         self._rejects: deque[int] = deque()
 
     def check(self, batch: Batch, rejects: list[int], reasons: set[str]) -> None:
-        """Raises Stop when, with these offsets of a batch, `LIMIT` of some `WINDOW` records in a
-        row are rejects.
+        """Raises Stop when `LIMIT` of some `WINDOW` records in a row are rejects.
+
+        `rejects` are the offsets of this batch's, `reasons` their words.
         """
-        found = [*self._rejects, *self._numbers(batch, rejects)]
+        numbers = [*self._rejects, *self._numbers(batch, rejects)]
         if any(
-            last - first < WINDOW for first, last in zip(found, found[LIMIT - 1 :], strict=False)
+            last - first < WINDOW
+            for first, last in zip(numbers, numbers[LIMIT - 1 :], strict=False)
         ):
             raise Stop(
                 f"{LIMIT} of the last {WINDOW} records of "
-                f"{batch.source.topic}/{batch.source.partition} are "
-                f"rejects ({', '.join(sorted(reasons))}): nothing of this batch was committed. "
-                "Mend the "
+                f"{batch.source.topic}/{batch.source.partition} are rejects "
+                f"({', '.join(sorted(reasons))}): nothing of this batch was committed. Mend the "
                 "producer or the profile, or redrive later, then start the stage again"
             )
 
@@ -53,17 +52,19 @@ class Breaker:
         return sorted(self._seen + bisect_left(batch.offsets, offset) for offset in rejects)
 
 
-class Mark(NamedTuple):
-    """The two offsets a snapshot was taken at."""
+class SnapshotOffsets(NamedTuple):
+    """What a snapshot has taken in: the input before `offset`, side records before `side`."""
 
     offset: int
     side: int
 
 
 @dataclass(slots=True)
-class Part:
-    """One assigned partition. `offset` and `side` are the next to process; `pairs` is what the note
-    must hold.
+class Partition:
+    """One assigned partition and its state.
+
+    `offset` and `side` are the next to process, `pairs` what the note must hold, `snapshots` the
+    newest two that are durable.
     """
 
     source: TopicPartition
@@ -71,41 +72,61 @@ class Part:
     offset: int
     side: int = 0
     pairs: list[Pair] = field(default_factory=list)
-    kept: list[Mark] = field(default_factory=list)
+    snapshots: list[SnapshotOffsets] = field(default_factory=list)
     breaker: Breaker = field(default_factory=Breaker)
 
-    def saved(self, mark: Mark) -> None:
-        """A snapshot is durable: the note need not reach behind the older of the two that are
-        kept.
-        """
-        self.kept = [*self.kept, mark][-2:]
-        if len(self.kept) == 2:
-            self.pairs = interleaving.after(self.pairs, self.kept[0].side)
+    def saved(self, snapshot: SnapshotOffsets) -> None:
+        """A snapshot is durable: the note need not reach behind the older of the two kept."""
+        self.snapshots = [*self.snapshots, snapshot][-2:]
+        if len(self.snapshots) == 2:
+            self.pairs = input_order.after(self.pairs, self.snapshots[0].side)
 
 
 @dataclass(slots=True)
-class Step:
-    """A batch that was processed and not yet committed."""
+class ProcessedBatch:
+    """A batch that was processed and not yet committed, and what to commit with it.
 
-    part: Part
+    `results` are several where records that made the stage raise were taken out of the batch.
+    """
+
+    partition: Partition
+    batch: Batch
+    results: list[tuple[Batch, Output]]
     side: int
     pairs: list[Pair]
-    results: list[tuple[Batch, Output]]
-    offset: int
 
     @property
     def position(self) -> Position:
         """What to store with the outputs."""
-        return Position(self.offset, interleaving.encode(self.pairs))
+        return Position(self.batch.next_offset, input_order.encode(self.pairs))
 
     @property
-    def rejects(self) -> list[int]:
+    def reject_offsets(self) -> list[int]:
         """The offsets of the rejects."""
         return [
-            batch.offsets[reject.at] for batch, output in self.results for reject in output.rejects
+            batch.offsets[reject.index]
+            for batch, output in self.results
+            for reject in output.rejects
         ]
+
+    @property
+    def reject_reasons(self) -> list[str]:
+        """The reason of each reject."""
+        return [reject.reason for _, output in self.results for reject in output.rejects]
+
+    @property
+    def pause(self) -> float:
+        """Seconds that the stage asks the runner to wait."""
+        return max(output.pause for _, output in self.results)
 
     def commit(self) -> None:
         """The outputs are durable: go on from here."""
-        self.part.state.commit()
-        self.part.offset, self.part.side, self.part.pairs = self.offset, self.side, self.pairs
+        partition = self.partition
+        partition.state.commit()
+        partition.offset = self.batch.next_offset
+        partition.side = self.side
+        partition.pairs = self.pairs
+
+    def rollback(self) -> None:
+        """The outputs are not written: the state is as it was before the batch."""
+        self.partition.state.rollback()

@@ -19,18 +19,18 @@ def process(
     as `exception`; the others are processed as one batch. What the stage raises on purpose passes,
     with the state rolled back.
     """
-    poison: list[tuple[Batch, Output]] = []
+    rejected: list[tuple[Batch, Output]] = []
     while len(batch):
         outcome = _attempt(stage, state, batch, prepare)
         if isinstance(outcome, Output):
-            return [(batch, outcome), *poison]
-        at, error = _first_poison(stage, state, batch, prepare, outcome)
+            return [(batch, outcome), *rejected]
+        index, error = _first_poison(stage, state, batch, prepare, outcome)
         reject = Reject(0, "exception", str(error), type(error).__name__)
-        poison.append((batch.part(at, at + 1), Output(rejects=[reject])))
-        batch = _without(batch, at)
+        rejected.append((batch.slice(index, index + 1), Output(rejects=[reject])))
+        batch = batch.take([i for i in range(len(batch)) if i != index])
     state.begin()
     prepare()
-    return poison
+    return rejected
 
 
 def _attempt(
@@ -56,23 +56,10 @@ def _first_poison(
     low, high = 0, len(batch) - 1
     while low < high:
         middle = (low + high) // 2
-        outcome = _attempt(stage, state, batch.part(0, middle + 1), prepare)
+        outcome = _attempt(stage, state, batch.slice(0, middle + 1), prepare)
         if isinstance(outcome, Output):
             state.rollback()
             low = middle + 1
         else:
             high, error = middle, outcome
     return low, error
-
-
-def _without(batch: Batch, at: int) -> Batch:
-    head, tail = batch.part(0, at), batch.part(at + 1, len(batch))
-    return Batch(
-        batch.source,
-        head.offsets + tail.offsets,
-        head.keys + tail.keys,
-        head.values + tail.values,
-        head.timestamps + tail.timestamps,
-        head.headers + tail.headers,
-        batch.received_us,
-    )

@@ -1,6 +1,4 @@
-"""State as a fold of the log: from the newest usable snapshot, or from nothing, to the committed
-position.
-"""
+"""State as a fold of the log: from a snapshot, or from nothing, to the committed position."""
 
 from __future__ import annotations
 
@@ -13,10 +11,9 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.frames import frame_profile
-from tidegate.stream import input_order as interleaving
-from tidegate.stream import poison as isolate
+from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
-from tidegate.stream.partition import Mark, Part, Step
+from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
 from tidegate.stream.side_topic import SideLog, read_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
 from tidegate.stream.stage import NoState, Stage
@@ -25,8 +22,10 @@ _LOG = logging.getLogger(__name__)
 
 
 class Restorer:
-    """Makes and moves the parts of one stage. `reader` is a consumer of its own, without a
-    group.
+    """Restores the partitions of one stage, and processes their batches.
+
+    `reader` is a consumer of its own, without a group; `tag` names the folder of the snapshots that
+    fit the stage and its topics.
     """
 
     def __init__(
@@ -43,113 +42,116 @@ class Restorer:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
 
-    def fresh(self, source: TopicPartition, position: Position | None) -> Part:
-        """The part by the newest usable snapshot not after the position, else empty where its fold
-        has to begin.
+    def load(self, source: TopicPartition, position: Position | None) -> Partition:
+        """The partition as its newest usable snapshot has it, if that is not after the position.
+
+        Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
-            return Part(
-                source, NoState(), position.offset if position else self._reader.bounds(source)[0]
+            return Partition(
+                source, NoState(), position.offset if position else self._first(source)
             )
-        begin = max(0, position.offset - self._stage.reach) if position and self._stage.reach else 0
-        for offset in (
-            self._snapshots.offsets(self._stage.name, self._tag, source.partition)
-            if self._snapshots
-            else []
-        ):
-            if (
-                position
-                and begin <= offset <= position.offset
-                and (part := self._load(source, offset))
-            ):
-                return part
-        start = max(begin, self._reader.bounds(source)[0])
-        if start > begin and position:
+        if position is None:
+            return self._empty(source, self._first(source))
+        begin = self._begin(position)
+        for offset in self._snapshot_offsets(source):
+            if begin <= offset <= position.offset:
+                partition = self._from_snapshot(source, offset)
+                if partition is not None:
+                    return partition
+        first = self._first(source)
+        if first > begin:
             _LOG.warning(
                 "%s/%d: no snapshot, and the log begins at %d: what came before is not in the "
                 "state",
                 *source,
-                start,
+                first,
             )
-        return Part(source, self._stage.new_state(source.partition, self._partitions), start)
+        return self._empty(source, max(begin, first))
 
-    def _load(self, source: TopicPartition, offset: int) -> Part | None:
+    def _first(self, source: TopicPartition) -> int:
+        """The first offset that the log still has."""
+        return self._reader.bounds(source)[0]
+
+    def _begin(self, position: Position) -> int:
+        """The first offset that the state at a position is made of."""
+        return max(0, position.offset - self._stage.reach) if self._stage.reach else 0
+
+    def _empty(self, source: TopicPartition, offset: int) -> Partition:
+        state = self._stage.new_state(source.partition, self._partitions)
+        return Partition(source, state, offset)
+
+    def _snapshot_offsets(self, source: TopicPartition) -> list[int]:
+        """Those of the partition's snapshots, newest first."""
+        if self._snapshots is None:
+            return []
+        return self._snapshots.offsets(self._stage.name, self._tag, source.partition)
+
+    def _from_snapshot(self, source: TopicPartition, offset: int) -> Partition | None:
+        """None, and a line in the log, when the snapshot cannot be used."""
         assert self._snapshots  # noqa: S101 - only called with them
-        where = self._stage.name, self._tag, source.partition, offset
+        place = self._stage.name, self._tag, source.partition, offset
         try:
-            found = self._snapshots.load(*where)
-            state = self._stage.load_state(source.partition, self._partitions, found.arrays)
+            snapshot = self._snapshots.load(*place)
+            state = self._stage.load_state(source.partition, self._partitions, snapshot.arrays)
         except (OSError, DamagedSnapshotError, ConfigError) as error:
             _LOG.warning("snapshot %s of %s/%d is not used: %s", offset, *source, error)
             if isinstance(error, DamagedSnapshotError):
-                self._snapshots.set_aside(*where)
+                self._snapshots.set_aside(*place)
             return None
-        return Part(source, state, found.offset, found.side, kept=[Mark(found.offset, found.side)])
+        offsets = SnapshotOffsets(snapshot.offset, snapshot.side)
+        return Partition(source, state, *offsets, snapshots=[offsets])
 
-    def catch_up(self, part: Part, position: Position) -> None:
-        """Apply the input up to the committed position without emitting, side records where the
-        note says.
+    def catch_up(self, partition: Partition, position: Position) -> None:
+        """Apply the input up to the committed position without emitting.
 
-        Raises Retry; the part is then as far as it came, and a second call goes on.
+        Side records are absorbed where the note says.
+
+        Raises Retry; the partition is then as far as it came, and a second call goes on.
         """
-        pairs = interleaving.decode(position.note)
         if not self._stage.snapshot_tag:
-            part.offset = position.offset
+            partition.offset = position.offset
             return
+        pairs = input_order.decode(position.note)
         for batch in read_range(
-            self._reader, part.source, part.offset, position.offset, self._batch
+            self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
-            self._replay(part, batch, pairs)
-        part.pairs, part.offset = pairs, position.offset
+            self._replay(partition, self._own(batch), pairs)
+        partition.pairs = pairs
+        partition.offset = position.offset
 
     def _own(self, batch: Batch) -> Batch:
-        """Less the frames of other profile versions: those were committed by their own processes,
-        into their state.
-        """
-        mine = self._stage.snapshot_tag[:8].encode()
-        keep = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, mine)]
-        if len(keep) == len(batch):
-            return batch
+        """Without frames of other profile versions, whose own processes committed them."""
+        profile = self._stage.snapshot_tag[:8].encode()
+        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, profile)]
+        return batch if len(own) == len(batch) else batch.take(own)
 
-        def cut(column: list[Any]) -> list[Any]:
-            return [column[i] for i in keep]
-
-        return Batch(
-            batch.source,
-            cut(batch.offsets),
-            cut(batch.keys),
-            cut(batch.values),
-            cut(batch.timestamps),
-            cut(batch.headers),
-            batch.received_us,
-        )
-
-    def _replay(self, part: Part, batch: Batch, pairs: list[Pair]) -> None:
-        batch = self._own(batch)
+    def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> None:
+        """Apply a batch in pieces: each ends where side records came between two inputs."""
         while len(batch):
+            first = batch.offsets[0]
             due = [
-                pair
-                for pair in interleaving.after(pairs, part.side)
-                if pair.offset <= batch.offsets[0]
+                pair.side
+                for pair in input_order.after(pairs, partition.side)
+                if pair.offset <= first
             ]
-            later = [pair.offset for pair in pairs if pair.offset > batch.offsets[0]]
-            stop = bisect_left(batch.offsets, later[0]) if later else len(batch)
-            self.apply(
-                part, batch.part(0, stop), due[-1].side if due else part.side, part.pairs
-            ).commit()
-            batch = batch.part(stop, len(batch))
+            side = due[-1] if due else partition.side
+            later = next((pair.offset for pair in pairs if pair.offset > first), None)
+            stop = len(batch) if later is None else bisect_left(batch.offsets, later)
+            self.process(partition, batch.slice(0, stop), side, partition.pairs).commit()
+            batch = batch.slice(stop, len(batch))
 
-    def apply(self, part: Part, batch: Batch, side: int, pairs: list[Pair]) -> Step:
-        """Process a batch after absorbing the side records before `side`; the part's state is left
-        begun.
-        """
-        results = isolate.process(self._stage, part.state, batch, self._absorb(part, side))
-        return Step(part, side, pairs, results, batch.next_offset)
+    def process(
+        self, partition: Partition, batch: Batch, side: int, pairs: list[Pair]
+    ) -> ProcessedBatch:
+        """Absorb the side records before `side`, then process; the state is left begun."""
+        results = poison.process(self._stage, partition.state, batch, self._absorb(partition, side))
+        return ProcessedBatch(partition, batch, results, side, pairs)
 
-    def _absorb(self, part: Part, side: int) -> Callable[[], None]:
+    def _absorb(self, partition: Partition, side: int) -> Callable[[], None]:
         def absorb() -> None:
-            if self._side is not None and side > part.side:
-                for batch in self._side.read(part.side, side):
-                    self._stage.absorb(part.state, batch)
+            if self._side is not None and side > partition.side:
+                for batch in self._side.read(partition.side, side):
+                    self._stage.absorb(partition.state, batch)
 
         return absorb

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tidegate import metrics
-from tidegate.broker.ports import Broker
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
-from tidegate.stream import input_order as interleaving
+from tidegate.stream import input_order
+from tidegate.stream.assignment import Assignment
 from tidegate.stream.input_order import Pair
-from tidegate.stream.partition import Part, Step
+from tidegate.stream.partition import Partition, ProcessedBatch
+from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
 from tidegate.stream.sink import Sink
@@ -28,31 +27,13 @@ from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.snapshotter import Snapshotter
 from tidegate.stream.stage import Stage
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
 _COLLECT_EVERY = 5.0
 
 
-@dataclass(slots=True)
-class Progress:
-    """What a runner tells of itself; `restored` says that all assigned partitions are being
-    served.
-    """
-
-    partitions: list[int]
-    restored: bool = False
-    lag: int = 0
-    processed: int = 0
-    rejected: int = 0
-
-
 class Runner:
-    """Runs one stage as a member of the group `tidegate.STAGE`.
+    """Runs one stage. `consumer` is a member of the stage's group, and closed by the runner.
 
-    `instance`: stable name of this process for static membership, empty for a dynamic member.
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
     side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
@@ -63,10 +44,10 @@ class Runner:
         self,
         stage: Stage[Any],
         broker: Broker,
+        consumer: Consumer,
         sink: Sink,
         *,
         snapshots: Snapshots | None,
-        instance: str = "",
         clock: Callable[[], int] = now_us,
         batch: int = 4000,
         snapshot_every: int = 200_000,
@@ -74,21 +55,18 @@ class Runner:
         poll_seconds: float = 0.1,
         executor: Executor | None = None,
     ) -> None:
-        self._stage, self._sink, self._clock = stage, sink, clock
-        self._batch, self._side_us, self._poll_seconds = (
-            batch,
-            int(side_every * _SECOND),
-            poll_seconds,
-        )
+        self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
+        self._batch, self._poll_seconds = batch, poll_seconds
+        self._side_us = int(side_every * _SECOND)
+        self._absorbed_us: dict[TopicPartition, int] = {}
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
-        self._consumer = broker.consumer(f"tidegate.{stage.name}", instance=instance or None)
         self._readers = [broker.consumer(None)]
-        self._log, self._feed = self._sides(broker)
+        self._side = self._side_input(broker)
         self._restorer = Restorer(
             stage,
             self._readers[0],
-            self._log,
+            self._side if isinstance(self._side, SideLog) else None,
             snapshots,
             partitions=partitions,
             tag=tag,
@@ -100,33 +78,38 @@ class Runner:
             if snapshots and stage.snapshot_tag
             else None
         )
-        self._parts: dict[TopicPartition, Part] = {}
-        self._pending: set[TopicPartition] = set()
-        self._absorbed: dict[TopicPartition, int] = {}
-        self._assigned = self._paused = False
-        self._wait_until = self._attempts = self._looked = 0
-        self.progress = Progress([])
-        self._consumer.subscribe(stage.input, self._on_assign, self._on_revoke)
+        self._monitor = Monitor(stage.name, consumer, clock)
+        self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, clock)
+        self._assignment.join()
 
-    def _sides(self, broker: Broker) -> tuple[SideLog | None, SideFeed | None]:
+    def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
+        """How the stage reads its side topic.
+
+        Raises ConfigError when it has partitions whose order is not defined.
+        """
         if self._stage.side is None:
-            return None, None
+            return None
         reader = broker.consumer(None)
         self._readers.append(reader)
         sources = reader.partitions(self._stage.side)
         if not self._stage.snapshot_tag:
-            return None, SideFeed(reader, sources, self._stage)
+            return SideFeed(reader, sources, self._stage)
         if len(sources) != 1:
             raise ConfigError(
-                f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the "
-                "order of "
-                "labels is part of the state"
+                f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the order "
+                "of labels is part of the state"
             )
-        return SideLog(reader, sources[0]), None
+        return SideLog(reader, sources[0])
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is, for heartbeats."""
+        return self._monitor.progress
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop`: then finish the batch, take snapshots, and leave. Raises Fenced, Stop and
-        any defect.
+        """Until `stop`: then finish the batch, take snapshots, and leave.
+
+        Raises Fenced, Stop and any defect.
         """
         with _collecting_between_batches() as collect:
             try:
@@ -134,25 +117,23 @@ class Runner:
                     self.run_once()
                     collect()
                 if self._snapshotter:
-                    self._snapshotter.finish(self._settled())
+                    self._snapshotter.finish(self._assignment.settled)
             finally:
                 self.close()
 
     def run_once(self) -> int:
         """One poll and at most one commit; the number of records committed."""
-        for side in (self._log, self._feed):
-            if side is not None:
-                side.poll()
-        if self._paused and self._clock() >= self._wait_until:
-            self._resume()
+        if self._side is not None:
+            self._side.poll()
+        self._assignment.resume_when_due()
         polled = self._consumer.poll(self._batch, self._poll_seconds)
-        batches = [
-            batch
+        served = [
+            (partition, batch)
             for batch in polled
-            if batch.source in self._parts and batch.source not in self._pending
+            if (partition := self._assignment.serving(batch.source)) is not None
         ]
-        committed = self._commit(batches) if batches else 0
-        self._look()
+        committed = self._commit(served) if served else 0
+        self._monitor.measure(self._assignment.partitions, ready=self._assignment.ready)
         return committed
 
     def close(self) -> None:
@@ -164,154 +145,71 @@ class Runner:
 
     def digests(self) -> dict[TopicPartition, str]:
         """The digest of each assigned partition's state."""
-        return {part.source: part.state.digest() for part in self._settled()}
+        return {
+            partition.source: partition.state.digest() for partition in self._assignment.settled
+        }
 
-    def _on_assign(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
-        self._parts.clear()
-        self._pending = set(sources)
-        self._assigned = self._paused = True
-        self._wait_until = 0
-        return {}
+    def _commit(self, served: list[tuple[Partition, Batch]]) -> int:
+        """Process the batches and write all that comes of them, or nothing.
 
-    def _on_revoke(self, sources: list[TopicPartition]) -> None:
-        for source in sources:
-            self._parts.pop(source, None)
-            self._pending.discard(source)
-        self._assigned = False
-        metrics.READY.labels(self._stage.name).set(0)
-
-    def _resume(self) -> None:
-        """Position what is assigned or was rewound, as the sink knows it, and go on. Waits longer
-        after a failure.
+        Returns the number of records committed.
         """
         started = time.monotonic()
+        done: list[ProcessedBatch] = []
         try:
-            self._reposition(sorted(self._pending))
-        except Retry as error:
-            self._back_off(error)
-            return
-        if self._parts:
-            metrics.RESTORE_SECONDS.labels(self._stage.name).set(time.monotonic() - started)
-        self._consumer.resume(list(self._parts))
-        self._paused = False
-
-    def _reposition(self, sources: list[TopicPartition]) -> None:
-        if self._feed is not None:
-            self._feed.follow()
-        positions = self._sink.positions(self._consumer, sources) if sources else {}
-        for source in sources:
-            position, part = positions.get(source), self._parts.get(source)
-            if part is None or (position and position.offset < part.offset):
-                part = self._parts[source] = self._restorer.fresh(source, position)
-            if position is not None:
-                self._restorer.catch_up(part, position)
-            self._consumer.seek(source, part.offset)
-        if self._log is not None and self._parts:
-            self._log.follow(min(part.side for part in self._parts.values()))
-        self._pending.clear()
-
-    def _back_off(self, error: Retry) -> None:
-        """Pause everything for a while; polling goes on, so that the group keeps this member."""
-        delay = min(5 * _SECOND, 20_000 << min(self._attempts, 10))
-        self._attempts += 1
-        self._wait(delay)
-        metrics.RETRIES.labels(self._stage.name).inc()
-        _LOG.warning("stage %s waits %.2f s: %s", self._stage.name, delay / _SECOND, error)
-
-    def _wait(self, delay_us: int) -> None:
-        self._consumer.pause(sorted(self._pending.union(self._parts)))
-        self._paused = True
-        self._wait_until = self._clock() + delay_us
-
-    def _commit(self, batches: list[Batch]) -> int:
-        started = time.monotonic()
-        steps: list[Step] = []
-        try:
-            for batch in batches:
-                batch.received_us = self._clock()
-                steps.append(self._step(self._parts[batch.source], batch))
+            # 1. Each batch becomes outputs and rejects; its partition's state is open to be undone.
+            for partition, batch in served:
+                done.append(self._process(partition, batch))
+            # 2. Outputs, rejects and positions: one transaction of Kafka or of the database.
             self._sink.write(
-                [result for step in steps for result in step.results],
-                {step.part.source: step.position for step in steps},
-                self._consumer,
+                [result for processed in done for result in processed.results],
+                {processed.partition.source: processed.position for processed in done},
             )
         except Retry as error:
-            for step in steps:
-                step.part.state.rollback()
-            self._pending.update(batch.source for batch in batches)
-            self._back_off(error)
+            # 3a. Not written, or nobody knows: undo the states, and ask the sink where to go on.
+            for processed in done:
+                processed.rollback()
+            self._assignment.rewind([batch.source for _, batch in served], error)
             return 0
-        for batch, step in zip(batches, steps, strict=True):
-            step.commit()
-            step.part.breaker.count(batch, step.rejects)
-        self._attempts = 0
-        self._after(steps)
-        return self._count(batches, steps, time.monotonic() - started)
-
-    def _step(self, part: Part, batch: Batch) -> Step:
-        side, pairs = self._side_for(part, batch)
-        step = self._restorer.apply(part, batch, side, pairs)
-        if rejects := step.rejects:
-            part.breaker.check(
-                batch, rejects, {r.reason for _, output in step.results for r in output.rejects}
-            )
-        return step
-
-    def _side_for(self, part: Part, batch: Batch) -> tuple[int, list[Pair]]:
-        """How far to absorb before this batch, and the pairs to note."""
-        if self._log is None or self._log.end <= part.side:
-            return part.side, part.pairs
-        now = self._clock()
-        if (
-            now < self._absorbed.get(part.source, 0) + self._side_us
-            or len(interleaving.encode(part.pairs)) > interleaving.FULL
-        ):
-            return part.side, part.pairs
-        self._absorbed[part.source] = now
-        return self._log.end, [*part.pairs, Pair(batch.offsets[0], self._log.end)]
-
-    def _after(self, steps: list[Step]) -> None:
+        # 3b. Written: the states go on from here, and rejects count against the stage.
+        for processed in done:
+            processed.commit()
+            processed.partition.breaker.count(processed.batch, processed.reject_offsets)
+        self._assignment.committed()
+        # 4. What follows a commit: a snapshot that is due, a pause the stage asked for, metrics.
         if self._snapshotter:
-            for step in steps:
-                self._snapshotter.consider(step.part)
-        if pause := max(output.pause for step in steps for _, output in step.results):
-            self._wait(int(pause * _SECOND))
+            for processed in done:
+                self._snapshotter.consider(processed.partition)
+        if pause := max(processed.pause for processed in done):
+            self._assignment.pause(int(pause * _SECOND))
+        return self._monitor.count(done, time.monotonic() - started)
 
-    def _count(self, batches: list[Batch], steps: list[Step], seconds: float) -> int:
-        name, records = self._stage.name, sum(map(len, batches))
-        metrics.PROCESSED.labels(name).inc(records)
-        metrics.BATCH_SIZE.labels(name).observe(records)
-        metrics.STAGE_SECONDS.labels(name).observe(seconds)
-        self.progress.processed += records
-        for reject in (r for step in steps for _, output in step.results for r in output.rejects):
-            metrics.REJECTED.labels(name, reject.reason).inc()
-            self.progress.rejected += 1
-        return records
+    def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
+        """Absorb what is due of the side topic, then process.
 
-    def _look(self) -> None:
-        """Once a second, and when readiness changes: lag and readiness."""
-        now, ready = self._clock(), self._assigned and not self._pending
-        if now < self._looked + _SECOND and ready == self.progress.restored:
-            return
-        self._looked, lag, name = now, 0, self._stage.name
-        for source, part in self._parts.items():
-            end, at = self._consumer.end(source), self._consumer.position(source)
-            behind = max(0, (end or 0) - max(at or 0, part.offset))
-            metrics.LAG.labels(name, str(source.partition)).set(behind)
-            lag += behind
-        self.progress.partitions = [source.partition for source in sorted(self._parts)]
-        self.progress.restored, self.progress.lag = ready, lag
-        metrics.READY.labels(name).set(ready)
-        metrics.ASSIGNED.labels(name).set(len(self._parts))
+        Raises Stop when too much is rejected.
+        """
+        batch.received_us = self._clock()
+        side, pairs = self._side_due(partition, batch.offsets[0])
+        processed = self._restorer.process(partition, batch, side, pairs)
+        if rejects := processed.reject_offsets:
+            partition.breaker.check(batch, rejects, set(processed.reject_reasons))
+        return processed
 
-    def _settled(self) -> list[Part]:
-        return [part for source, part in sorted(self._parts.items()) if source not in self._pending]
+    def _side_due(self, partition: Partition, offset: int) -> tuple[int, list[Pair]]:
+        """How far to absorb before the input at `offset`, and the pairs to note."""
+        if not isinstance(self._side, SideLog) or self._side.end <= partition.side:
+            return partition.side, partition.pairs
+        now = self._clock()
+        due = self._absorbed_us.get(partition.source, 0) + self._side_us
+        if now < due or len(input_order.encode(partition.pairs)) > input_order.FULL:
+            return partition.side, partition.pairs
+        self._absorbed_us[partition.source] = now
+        return self._side.end, [*partition.pairs, Pair(offset, self._side.end)]
 
 
 def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
-    """The input's number of partitions, and a word that changes with the cluster and the topics'
-    incarnations.
-    """
+    """The input's number of partitions, and a word that changes when topics are made anew."""
     topics = [stage.input, *([stage.side] if stage.side else [])]
     ids = broker.topic_ids(topics)
     if missing := [topic for topic in topics if topic not in ids]:
@@ -322,9 +220,7 @@ def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
 
 @contextmanager
 def _collecting_between_batches() -> Iterator[Callable[[], None]]:
-    """The cyclic collector would fire while thousands of objects of a batch are alive; run it when
-    they are gone.
-    """
+    """Collect garbage between batches, not while thousands of objects of one are alive."""
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -38,7 +38,7 @@ def read_range(
         empty = 0 if batches else empty + 1
         for batch in batches:
             if records := bisect_left(batch.offsets, stop):
-                yield batch if records == len(batch) else batch.part(0, records)
+                yield batch if records == len(batch) else batch.slice(0, records)
         if empty > _PATIENCE:
             _explain(consumer, source, stop)
 
@@ -58,8 +58,9 @@ def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
 
 
 class SideLog:
-    """The one partition of a stateful stage's side topic, followed to its end; the newest records
-    are kept in memory.
+    """The one partition of a stateful stage's side topic, followed to its end.
+
+    The newest records are kept in memory.
 
     `end` is the offset after the last record known, `held` the bytes of values in memory.
     """
@@ -75,7 +76,8 @@ class SideLog:
         if self.end < 0:
             self._consumer.assign({self._source: start})
             self._start = self.end = start
-        empty, stop = 0, self._consumer.bounds(self._source)[1]
+        stop = self._consumer.bounds(self._source)[1]
+        empty = 0
         while self.end < stop:
             before = self.end
             self.poll(0.1)
@@ -94,27 +96,30 @@ class SideLog:
         self.end = max(self.end, self._consumer.position(self._source) or 0)
         while self.held > self._hold:
             batch, size = self._recent.popleft()
-            self._start, self.held = batch.next_offset, self.held - size
+            self._start = batch.next_offset
+            self.held -= size
 
     def read(self, start: int, stop: int) -> Iterator[Batch]:
         """Records with `start` <= offset < `stop`, from memory or from the log."""
         if 0 <= self._start <= start:
-            yield from (part for batch, _ in self._recent if len(part := _cut(batch, start, stop)))
+            for batch, _ in self._recent:
+                wanted = _between(batch, start, stop)
+                if len(wanted):
+                    yield wanted
             return
         yield from read_range(self._consumer, self._source, start, stop, _POLL)
         if self.end >= 0:
             self._consumer.assign({self._source: self.end})
 
 
-def _cut(batch: Batch, start: int, stop: int) -> Batch:
+def _between(batch: Batch, start: int, stop: int) -> Batch:
+    """The records of a batch with `start` <= offset < `stop`."""
     first, last = bisect_left(batch.offsets, start), bisect_left(batch.offsets, stop)
-    return batch if (first, last) == (0, len(batch)) else batch.part(first, last)
+    return batch if (first, last) == (0, len(batch)) else batch.slice(first, last)
 
 
 class SideFeed:
-    """All partitions of a stateless stage's side topic, from the first record on, each batch
-    absorbed once.
-    """
+    """All partitions of a stateless stage's side topic, each batch absorbed once."""
 
     def __init__(
         self, consumer: Consumer, sources: list[TopicPartition], stage: Stage[Any]

@@ -1,6 +1,4 @@
-"""Where a stage's outputs go, together with the positions that they are made from: both or
-neither.
-"""
+"""Where a stage's outputs go, together with the positions they come from: both or neither."""
 
 from __future__ import annotations
 
@@ -20,11 +18,10 @@ _LOG = logging.getLogger(__name__)
 class Sink(Protocol):
     """One atomic write of outputs and positions."""
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
-        """The position each partition goes on from; a partition never written is left out. May
-        raise Retry, Stop.
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        """The position each partition goes on from; a partition never written is left out.
+
+        May raise Retry, Stop.
         """
         ...
 
@@ -32,10 +29,10 @@ class Sink(Protocol):
         self,
         results: list[tuple[Batch, Output]],
         positions: dict[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
-        """Write all or nothing. Raises Retry or Aborted (ask `positions` what happened) or Fenced
-        (write no more).
+        """Write all or nothing.
+
+        Raises Retry or Aborted (ask `positions` what happened) or Fenced (write no more).
         """
         ...
 
@@ -46,30 +43,34 @@ class KafkaSink:
     """Emits, dead letters and positions in one Kafka transaction.
 
     The transactional id is stable for stage and instance: a second process with the same pair
-    fences this one. `profile` is the profile's hash, for the dead letters; `clock` gives us.
+    fences this one. `consumer` is the member of the group whose positions are committed; `profile`
+    is the profile's hash, for the dead letters; `clock` gives us.
     """
 
     def __init__(
-        self, broker: Broker, stage: str, *, instance: str, profile: bytes, clock: Callable[[], int]
+        self,
+        broker: Broker,
+        consumer: Consumer,
+        stage: str,
+        *,
+        instance: str,
+        profile: bytes,
+        clock: Callable[[], int],
     ) -> None:
-        self._broker, self._stage, self._profile, self._clock = broker, stage, profile, clock
+        self._broker, self._consumer = broker, consumer
+        self._stage, self._profile, self._clock = stage, profile, clock
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
-        """The group's positions, after a transaction that an earlier process left open has
-        ended.
-        """
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
+        """The group's positions, once an earlier process's open transaction has ended."""
         self._ready()
-        return consumer.committed(partitions)
+        return self._consumer.committed(partitions)
 
     def write(
         self,
         results: list[tuple[Batch, Output]],
         positions: dict[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
         producer = self._ready()
         try:
@@ -82,7 +83,7 @@ class KafkaSink:
                         self._stage, self._profile, batch, output.rejects, self._clock()
                     )
                     producer.produce(dead.topic, dead.keys, dead.values, dead.headers)
-            producer.send_offsets(consumer, positions)
+            producer.send_offsets(self._consumer, positions)
             producer.commit()
         except Aborted as error:
             self._give_up(producer, rebuild=error.rebuild)

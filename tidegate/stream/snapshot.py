@@ -1,5 +1,4 @@
-"""Snapshots: a partition's state at an offset of its log, as one file that executes nothing on
-loading.
+"""Snapshots: a partition's state at an offset of its log, as a file without any code.
 
 A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON
 (`offset`, `side`, and name, dtype, shape and place of each array), and the arrays' bytes, each at a
@@ -42,16 +41,18 @@ class Snapshot(NamedTuple):
 
 
 class Snapshots:
-    """Snapshots under an fsspec URL that replicas may share:
-    URL/stage/tag/partition/offset.snap.
+    """Snapshots under an fsspec URL that replicas may share.
+
+    Each is a file URL/stage/tag/partition/offset.snap.
     """
 
     def __init__(self, url: str) -> None:
         self._files, self._root = fsspec.core.url_to_fs(url)
 
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
-        """Write one and remove all but the newest two. Raises OSError; a file is there in whole or
-        not at all.
+        """Write one and remove all but the newest two.
+
+        Raises OSError; a file is there in whole or not at all.
         """
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
@@ -68,8 +69,9 @@ class Snapshots:
         return self._offsets(self._folder(stage, tag, partition))
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
-        """Read one; its arrays are writable views of one buffer. Raises OSError,
-        DamagedSnapshotError.
+        """Read one; its arrays are writable views of one buffer.
+
+        Raises OSError, DamagedSnapshotError.
         """
         name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
         buffer = bytearray(self._files.size(name))
@@ -91,26 +93,32 @@ class Snapshots:
             return []
         names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
         return sorted(
-            (int(found[1]) for name in names if (found := _NAME.fullmatch(name))), reverse=True
+            (int(match[1]) for name in names if (match := _NAME.fullmatch(name))), reverse=True
         )
 
 
 def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
-    """The file's content in pieces; arrays are not copied if they are contiguous. Raises TypeError
-    for objects.
+    """The file's content in pieces; arrays are not copied if they are contiguous.
+
+    Raises TypeError for objects.
     """
     entries: list[dict[str, Any]] = []
     bodies: list[bytes | memoryview] = []
-    at = 0
+    place = 0
     for name, array in snapshot.arrays.items():
         if array.dtype.hasobject:
             raise TypeError(f"array {name!r} holds objects")
         body = np.ascontiguousarray(array)
         entries.append(
-            {"name": name, "dtype": npy.dtype_to_descr(array.dtype), "shape": array.shape, "at": at}
+            {
+                "name": name,
+                "dtype": npy.dtype_to_descr(array.dtype),
+                "shape": array.shape,
+                "at": place,
+            }
         )
         bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
-        at += body.nbytes + -body.nbytes % _ALIGN
+        place += body.nbytes + -body.nbytes % _ALIGN
     header = msgspec.json.encode(
         {"offset": snapshot.offset, "side": snapshot.side, "arrays": entries}
     )
@@ -150,19 +158,20 @@ def _tuples(descr: Any) -> Any:  # noqa: ANN401 - numpy's own description of a d
     """JSON knows no tuples; numpy's descriptions of records need them."""
     if isinstance(descr, str):
         return descr
-    return [
-        tuple(
-            _tuples(part) if at == 1 else tuple(part) if isinstance(part, list) else part
-            for at, part in enumerate(cast("list[Any]", field))
-        )
-        for field in descr
-    ]
+    return [_field(cast("list[Any]", field)) for field in descr]
+
+
+def _field(field: list[Any]) -> tuple[Any, ...]:
+    """One field as numpy has it: its name, its type, and its shape if it is an array."""
+    name, dtype, *shape = field
+    return name, _tuples(dtype), *map(tuple, shape)
 
 
 def _fill(file: Any, buffer: bytearray) -> None:  # noqa: ANN401 - fsspec's files have no common type
-    view, at = memoryview(buffer), 0
-    while at < len(buffer):
-        got = file.readinto(view[at:])
-        if not got:
+    view = memoryview(buffer)
+    done = 0
+    while done < len(buffer):
+        count = file.readinto(view[done:])
+        if not count:
             raise DamagedSnapshotError("cut short while it was read")
-        at += got
+        done += count

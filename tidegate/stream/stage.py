@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -17,12 +17,15 @@ from tidegate.broker.records import Batch, Headers
 Arrays = dict[str, np.ndarray]
 
 
-class Reject(NamedTuple):
-    """The record at index `at` of the batch goes to the dead letters: a stable word, and a sentence
-    for people.
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The record at `index` of the batch goes to the dead letters.
+
+    `reason` is a stable word, `detail` a sentence for people, `exception` the type of what was
+    raised, if anything was.
     """
 
-    at: int
+    index: int
     reason: str
     detail: str
     exception: str = ""
@@ -30,7 +33,7 @@ class Reject(NamedTuple):
 
 @dataclass(slots=True)
 class Emit:
-    """Records for one topic, by column; `headers` and `partition` only where a topic needs them."""
+    """Records for one topic, by column; `headers` only where a topic needs them."""
 
     topic: str
     keys: Sequence[bytes | None]
@@ -113,22 +116,40 @@ class Stage(Protocol[S]):
     snapshot_tag: str
     reach: int
 
-    def new_state(self, partition: int, partitions: int) -> S:
+    def new_state(self, partition: int, partitions: int, /) -> S:
         """The empty state of one partition of an input of `partitions` partitions."""
         ...
 
-    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]) -> S:
+    def load_state(self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray], /) -> S:
         """The state that `arrays()` described. Raises ConfigError when it does not fit."""
         ...
 
-    def absorb(self, state: S, batch: Batch) -> None:
-        """Apply records of the side topic to one partition's state (called between begin and
-        commit).
+    def absorb(self, state: S, batch: Batch, /) -> None:
+        """Apply records of the side topic to a partition's state, between begin and commit."""
+        ...
+
+    def process(self, state: S, batch: Batch, /) -> Output:
+        """Turn a batch into outputs.
+
+        Called between `begin` and `commit` of the state; may raise Retry or Stop.
         """
         ...
 
-    def process(self, state: S, batch: Batch) -> Output:
-        """Turn a batch into outputs. Called between `begin` and `commit` of the state; may raise
-        Retry or Stop.
-        """
-        ...
+
+class StatelessStage:
+    """What all stages without a state of their own have in common."""
+
+    side: str | None = None
+    snapshot_tag = ""
+    reach = 0
+
+    def new_state(self, _partition: int, _partitions: int) -> NoState:
+        return NoState()
+
+    def load_state(
+        self, _partition: int, _partitions: int, _arrays: Mapping[str, np.ndarray]
+    ) -> NoState:
+        return NoState()
+
+    def absorb(self, _state: NoState, batch: Batch) -> None:
+        """Without a side topic there is nothing to take."""

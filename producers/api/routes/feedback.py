@@ -14,6 +14,7 @@ from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from tidegate.messages.documents import Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
+from tidegate.pipeline import FEEDBACK
 from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)
@@ -61,7 +62,7 @@ def post_feedback() -> Response:
         here().ingest.publish(list(admitted.values()), **ids)
         ACKNOWLEDGED.inc(len(admitted))
     here().publisher.publish(
-        "transactions.feedback",
+        FEEDBACK,
         [(verdict.transaction_id.encode(), encode(verdict)) for verdict in verdicts],
         **ids,
     )

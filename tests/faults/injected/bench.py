@@ -30,34 +30,20 @@ from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
 from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
+from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
+from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of
 from tidegate.profile import load_profile
-from tidegate.stream import input_order as interleaving
-from tidegate.stream.dead_letters import TOPIC as DLQ
+from tidegate.stream import input_order
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 from tidegate.stream.stage import Output, Stage, State
 
-TOPICS = {
-    "transactions.raw": 2,
-    "transactions.by-entity-2": 2,
-    "transactions.features": 2,
-    "transactions.scored": 2,
-    "transactions.alerts": 1,
-    DLQ: 1,
-    "transactions.quarantine": 1,
-    "transactions.redriven": 1,
-    "transactions.feedback": 1,
-    "transactions.labels": 1,
-    "models": 1,
-    "status": 1,
-}
-CHAIN = ("preprocess", "preprocess-2", "score", "persist", "label", "learn")
+TOPICS = dict.fromkeys(pipeline.TOPICS, 1) | dict.fromkeys((RAW, *FRAMES), 2)
 STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
 NOW_MS = 1_790_000_000_000
 _TRANSACTIONAL = frozenset(
@@ -75,20 +61,17 @@ class HookedSink:
         event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
         event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
 
-    def positions(
-        self, consumer: Consumer, partitions: list[TopicPartition]
-    ) -> dict[TopicPartition, Position]:
+    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         with self._broker.call("sql.positions"):
-            return self._sink.positions(consumer, partitions)
+            return self._sink.positions(partitions)
 
     def write(
         self,
         results: list[tuple[Batch, Output]],
         positions: dict[TopicPartition, Position],
-        consumer: Consumer,
     ) -> None:
         with self._broker.call("sql.write"):
-            self._sink.write(results, positions, consumer)
+            self._sink.write(results, positions)
 
     def close(self) -> None:
         self._sink.close()
@@ -133,12 +116,10 @@ class Bench:
         self.clock, self._faults = Clock(), dict(self.faults)
         self.clock.now = NOW_MS * 1000
         self._running: dict[tuple[str, int], Worker | None] = {
-            (name, at): None for name in CHAIN for at in range(self.workers.get(name, 1))
+            (name, at): None for name in CONSUMERS for at in range(self.workers.get(name, 1))
         }
         self._pairs: dict[TopicPartition, set[Pair]] = {}
-        self.put(
-            "models", b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0))
-        )
+        self.put(MODELS, b"champion", encode(Champion(self.bundle.hash, PROFILE.hash.decode(), 0)))
         self.broker.hook = self._hook
 
     def put(
@@ -149,7 +130,7 @@ class Bench:
 
     def post(self, value: bytes) -> None:
         """A transaction as the API puts it on the raw topic."""
-        self.put("transactions.raw", PROFILE.key_of(PROFILE.decode(value)), value)
+        self.put(RAW, PROFILE.key_of(PROFILE.decode(value)), value)
 
     def stage(self, name: str) -> tuple[Stage[Any], Store | None]:
         if name == "label":
@@ -167,6 +148,7 @@ class Bench:
     def start(self, name: str, at: int = 0) -> Worker:
         """A process of this stage; raises Crash where a fault is due."""
         stage, store = self.stage(name)
+        consumer = self.broker.consumer(group_of(name))
         sink: Sink
         if name == "persist":
             sink = HookedSink(
@@ -176,6 +158,7 @@ class Bench:
         elif name == "learn":
             sink = WeightsSink(
                 self.broker,
+                consumer,
                 self.bundle.hash,
                 instance=str(at),
                 profile=PROFILE.hash,
@@ -183,13 +166,19 @@ class Bench:
             )
         else:
             sink = KafkaSink(
-                self.broker, name, instance=str(at), profile=PROFILE.hash, clock=self.clock
+                self.broker,
+                consumer,
+                name,
+                instance=str(at),
+                profile=PROFILE.hash,
+                clock=self.clock,
             )
         try:
             snapshots = HookedSnapshots(self.snapshots, self.broker, damaged=False)
             runner = Runner(
                 stage,
                 self.broker,
+                consumer,
                 sink,
                 snapshots=snapshots,
                 clock=self.clock,
@@ -203,7 +192,7 @@ class Bench:
             raise
         return Worker(runner, sink, store)
 
-    def turn(self, order: Sequence[str] = CHAIN) -> None:
+    def turn(self, order: Sequence[str] = CONSUMERS) -> None:
         """Every process of these stages does one poll."""
         for name in order:
             for at in range(self.workers.get(name, 1)):
@@ -224,11 +213,11 @@ class Bench:
         worker, self._running[name, at] = self._running[name, at], None
         if worker is not None:
             worker.die()
-        if group := self.broker.groups.get(f"tidegate.{name}"):
+        if group := self.broker.groups.get(group_of(name)):
             group.expire()
         self.broker.time_out_transactions()
 
-    def run(self, order: Sequence[str] = CHAIN) -> Bench:
+    def run(self, order: Sequence[str] = CONSUMERS) -> Bench:
         """Until everything is through."""
         for _ in range(3000):
             self.turn(order)
@@ -240,12 +229,12 @@ class Bench:
         """Whether every record of every stage's input is behind a committed position."""
         return all(
             not any(record.readable for record in self.broker.logs[source][position:])
-            for name in CHAIN
+            for name in CONSUMERS
             for source, position in self.positions(name).items()
         )
 
     def positions(self, name: str) -> dict[TopicPartition, int]:
-        topic = self.stage_input(name)
+        topic = STAGES[name].input
         sources = [source for source in self.broker.logs if source.topic == topic]
         if name == "persist":
             with self.read() as connection:
@@ -254,22 +243,11 @@ class Bench:
                     for row in connection.execute(select(offsets))
                 }
             return {source: stored.get(source, 0) for source in sources}
-        group = self.broker.groups.get(f"tidegate.{name}")
+        group = self.broker.groups.get(group_of(name))
         return {
             source: group.positions.get(source, Position(0)).offset if group else 0
             for source in sources
         }
-
-    @staticmethod
-    def stage_input(name: str) -> str:
-        return {
-            "preprocess": "transactions.raw",
-            "preprocess-2": "transactions.by-entity-2",
-            "score": "transactions.features",
-            "persist": "transactions.scored",
-            "label": "transactions.feedback",
-            "learn": "transactions.labels",
-        }[name]
 
     @contextmanager
     def read(self) -> Iterator[Any]:
@@ -357,9 +335,9 @@ class Bench:
     def _remember(self) -> None:
         """Notes forget what two snapshots hold; the fold needs all."""
         for name in STATEFUL:
-            if group := self.broker.groups.get(f"tidegate.{name}"):
+            if group := self.broker.groups.get(group_of(name)):
                 for source, position in group.positions.items():
-                    self._pairs.setdefault(source, set()).update(interleaving.decode(position.note))
+                    self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
 
     def _hook(self, name: str, done: bool) -> None:
         self.calls += 1

@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from producers.redrive.letters import transaction_id
-from tests.faults.injected.bench import CHAIN, NOW_MS, PROFILE, STATEFUL, Bench
+from tests.faults.injected.bench import NOW_MS, PROFILE, STATEFUL, Bench
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Rollback, Verdict, encode
+from tidegate.pipeline import CONSUMERS, FEEDBACK, LABELS, RAW
 
-LABELS = TopicPartition("transactions.labels", 0)
+LABELS_0 = TopicPartition(LABELS, 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
 
 
@@ -60,18 +61,18 @@ class Step:
         if self.kind == "tx":
             bench.post(self.body)
         elif self.kind == "rollback":
-            end = len(bench.broker.logs[LABELS])
+            end = len(bench.broker.logs[LABELS_0])
             bench.put(
-                LABELS.topic,
+                LABELS,
                 b"rollback",
                 encode(Rollback(min(end, self.id), PROFILE.hash.decode(), 0)),
             )
         elif self.kind == "bad":
-            bench.put("transactions.raw", f"u{self.user}".encode(), _INVALID)
+            bench.put(RAW, f"u{self.user}".encode(), _INVALID)
         else:
             name = f"t{self.id}"
             bench.put(
-                "transactions.feedback",
+                FEEDBACK,
                 name.encode(),
                 encode(Verdict(name, "fraud", f"v{self.amount}-{name}")),
             )
@@ -99,7 +100,7 @@ def check_labels(bench: Bench, steps: Sequence[Step], known: set[str]) -> None:
     """Each verdict is one label, or, when its row did not come in time, one dead letter."""
     labels = Counter(
         (record.key or b"").decode()
-        for _, _, record in bench.broker.committed_records("transactions.labels")
+        for _, _, record in bench.broker.committed_records(LABELS)
         if record.key != b"rollback"
     )
     gone = Counter(
@@ -123,7 +124,7 @@ def check_states(bench: Bench) -> None:
 def play(
     steps: Sequence[Step],
     faults: Mapping[int, str],
-    order: Sequence[str] = CHAIN,
+    order: Sequence[str] = CONSUMERS,
     **options: object,
 ) -> Bench:
     """Post, two at a time, while the stages run; then run to the end and check everything."""
@@ -209,7 +210,7 @@ kinds = st.sampled_from(["crash", "crash", "crash", "rebuild", "abort", "expire"
     st.dictionaries(st.integers(1, 900), kinds, max_size=8),
     st.integers(1, 6),
     st.sampled_from([2, 7, 1000]),
-    st.permutations(CHAIN),
+    st.permutations(CONSUMERS),
     st.fixed_dictionaries(
         {}, optional={"preprocess": st.just(2), "preprocess-2": st.just(2), "score": st.just(3)}
     ),

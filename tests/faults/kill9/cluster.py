@@ -22,11 +22,12 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.errors import EXIT_CONFIG
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.spawn import guarded
+from tidegate.pipeline import CONSUMERS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[3]
-STAGES = ("ingest", "preprocess", "preprocess-2", "score", "persist", "label", "learn")
+STAGES = ("ingest", *CONSUMERS)
 PROFILE = load_profile("card")
 
 

@@ -18,20 +18,20 @@ import tidegate.broker.kafka
 import tidegate.status.health
 import tidegate.stream.runner
 from cli.running.stages import run_stage
-from model.bundles.promotion import TOPIC, model_message
+from model.bundles.promotion import model_message
 from model.detectors.online import Online
 from model.learning.learner import LabelRecord, Learner
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.messages.documents import Label, OnlineWeights, Rollback, encode
+from tidegate.pipeline import LABELS, MODELS
 from tidegate.settings import Settings
 
 PRELOADED = (consumers.learn, tidegate.status.health, tidegate.broker.kafka, tidegate.stream.runner)
 """Imported once, in the server that forks; clients are made after the fork."""
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__])
-LABELS = "transactions.labels"
 
 
 def _compile() -> None:
@@ -134,7 +134,7 @@ class Watch:
         self._came = threading.Condition()
         self._count = self.labels = 0
         self._tail = Tail(
-            cluster.broker, TOPIC, self._absorb, from_start=True, poll_seconds=0.02
+            cluster.broker, MODELS, self._absorb, from_start=True, poll_seconds=0.02
         ).start()
 
     def _absorb(self, batch: Batch) -> None:

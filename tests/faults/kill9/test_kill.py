@@ -28,6 +28,7 @@ from tests.faults.kill9.load import Load
 from tests.support import eventually
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import decode_label
+from tidegate.pipeline import BY_ENTITY_2, DLQ, LABELS, RAW
 from tidegate.profile.spec import FraudRate, Verdicts
 
 KILLS = int(os.environ.get("TIDEGATE_TEST_KILLS", "5"))
@@ -104,8 +105,7 @@ def labels(cluster: Cluster) -> Counter[str]:
     consumer = cluster.broker.consumer(None)
     try:
         return Counter(
-            decode_label(letter.value or b"").label_id
-            for letter in read_all(consumer, "transactions.labels")
+            decode_label(letter.value or b"").label_id for letter in read_all(consumer, LABELS)
         )
     finally:
         consumer.close()
@@ -122,7 +122,7 @@ def dead_verdicts(cluster: Cluster) -> Counter[str]:
 def dead(cluster: Cluster) -> list:  # type: ignore[type-arg]
     consumer = cluster.broker.consumer(None)
     try:
-        return list(read_all(consumer, "transactions.dlq"))
+        return list(read_all(consumer, DLQ))
     finally:
         consumer.close()
 
@@ -156,7 +156,7 @@ def check_windows(cluster: Cluster) -> None:
     }
     columns = [at for at, name in enumerate(PROFILE.values) if name not in verdicts]
     wanted: dict[str, bytes] = {}
-    for step, topic in enumerate(("transactions.raw", "transactions.by-entity-2")):
+    for step, topic in enumerate((RAW, BY_ENTITY_2)):
         for batch in partitions(cluster, topic):
             stage = PreprocessStage(PROFILE, step)
             state = stage.new_state(batch.source.partition, support.partitions(topic))

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from consumers.learn import LearnStage
-from model.bundles.promotion import TOPIC, model_message
+from model.bundles.promotion import model_message
 from model.bundles.published import label_history, read_partition
 from tests.faults.kill9.cluster import PROFILE, Cluster
-from tests.faults.kill9.learner import LABELS, Verdicts, Watch, kill, start
+from tests.faults.kill9.learner import Verdicts, Watch, kill, start
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import OnlineWeights
+from tidegate.pipeline import LABELS, MODELS
 
 KILLS = 50
 _STARTING = 1.0
@@ -39,7 +40,7 @@ def published(cluster: Cluster) -> list[OnlineWeights]:
     """All weights there are, oldest first; the topic is not compacted so soon."""
     return [
         message
-        for batch in read_partition(cluster.broker, TOPIC, 0)
+        for batch in read_partition(cluster.broker, MODELS, 0)
         for message in map(model_message, batch.values)
         if isinstance(message, OnlineWeights)
     ]
@@ -98,4 +99,4 @@ def check(cluster: Cluster, weights: list[OnlineWeights], last: int) -> None:
 def fold(stage: LearnStage, state: object, batch: Batch) -> None:
     """Record by record."""
     for at in range(len(batch)):
-        stage.process(state, batch.part(at, at + 1))  # type: ignore[arg-type]
+        stage.process(state, batch.slice(at, at + 1))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import numpy as np
 
 from tests.faults.injected.bench import NOW_MS, PROFILE
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, FEEDBACK, RAW, SCORED
 
 GOOD = {
     "transaction_id": "good",
@@ -49,18 +50,18 @@ def text(old: str, new: str, transaction_id: str) -> bytes:
 
 
 def raw(name: str, reason: str, value: bytes | None, key: bytes | None = b"u1") -> Poison:
-    return Poison(name, "transactions.raw", "preprocess", reason, value, key)
+    return Poison(name, RAW, "preprocess", reason, value, key)
 
 
 def feedback(name: str, reason: str, value: bytes | None) -> Poison:
-    return Poison(name, "transactions.feedback", "label", reason, value)
+    return Poison(name, FEEDBACK, "label", reason, value)
 
 
 def frame(name: str, topic: str, reason: str, value: bytes | None) -> Poison:
     stages = {
-        "transactions.by-entity-2": "preprocess-2",
-        "transactions.features": "score",
-        "transactions.scored": "persist",
+        BY_ENTITY_2: "preprocess-2",
+        FEATURES: "score",
+        SCORED: "persist",
     }
     return Poison(name, topic, stages[topic], reason, value)
 
@@ -81,7 +82,7 @@ def scored_frame(
     return PROFILE.scored_layout.pack(Frames(rows, [transaction_id], [b"u1"], [payload], [b""]))[0]
 
 
-RAW = [
+POISON_RAW = [
     raw("null value", "empty", None),
     raw("empty value", "empty", b""),
     raw("no JSON", "invalid_json", b"amount=12"),
@@ -111,24 +112,20 @@ RAW = [
     raw("no key", "missing_field", tx(amount=None), None),
     raw("a frame where JSON is due", "invalid_utf8", features_frame()),
 ]
-FRAMES = [
-    frame("JSON where a frame is due", "transactions.by-entity-2", "not_a_frame", tx()),
-    frame("null on by-entity-2", "transactions.by-entity-2", "not_a_frame", None),
-    frame("cut frame", "transactions.by-entity-2", "truncated_frame", features_frame()[:-1]),
-    frame(
-        "frame with a tail", "transactions.features", "truncated_frame", features_frame() + b"more"
-    ),
-    frame("half a frame", "transactions.features", "truncated_frame", features_frame()[:40]),
-    frame("empty on features", "transactions.features", "not_a_frame", b""),
-    frame("features on scored", "transactions.scored", "not_a_frame", features_frame()),
-    frame("no decision", "transactions.scored", "not_storable", scored_frame(decision=7)),
-    frame("score NaN", "transactions.scored", "not_storable", scored_frame(score=float(np.nan))),
-    frame(
-        "payload not UTF-8", "transactions.scored", "not_storable", scored_frame(payload=b"\xff")
-    ),
-    frame("without an id", "transactions.scored", "not_storable", scored_frame(transaction_id=b"")),
+POISON_FRAMES = [
+    frame("JSON where a frame is due", BY_ENTITY_2, "not_a_frame", tx()),
+    frame("null on by-entity-2", BY_ENTITY_2, "not_a_frame", None),
+    frame("cut frame", BY_ENTITY_2, "truncated_frame", features_frame()[:-1]),
+    frame("frame with a tail", FEATURES, "truncated_frame", features_frame() + b"more"),
+    frame("half a frame", FEATURES, "truncated_frame", features_frame()[:40]),
+    frame("empty on features", FEATURES, "not_a_frame", b""),
+    frame("features on scored", SCORED, "not_a_frame", features_frame()),
+    frame("no decision", SCORED, "not_storable", scored_frame(decision=7)),
+    frame("score NaN", SCORED, "not_storable", scored_frame(score=float(np.nan))),
+    frame("payload not UTF-8", SCORED, "not_storable", scored_frame(payload=b"\xff")),
+    frame("without an id", SCORED, "not_storable", scored_frame(transaction_id=b"")),
 ]
-FEEDBACK = [
+POISON_FEEDBACK = [
     feedback("null verdict", "empty", None),
     feedback("verdict no JSON", "invalid_json", b"fraud!"),
     feedback(
@@ -153,4 +150,4 @@ FEEDBACK = [
         b'{"transaction_id": "good", "verdict": "fraud", "x": 1}',
     ),
 ]
-CORPUS = RAW + FRAMES + FEEDBACK
+CORPUS = POISON_RAW + POISON_FRAMES + POISON_FEEDBACK

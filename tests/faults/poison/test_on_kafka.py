@@ -13,11 +13,12 @@ import pytest
 from db.store import Store
 from producers.redrive.letters import DeadLetter
 from producers.redrive.redrive import Selection, read_all, redrive
-from tests.faults.kill9.cluster import PROFILE, STAGES, Cluster
+from tests.faults.kill9.cluster import PROFILE, Cluster
 from tests.faults.poison.corpus import CORPUS, tx
 from tests.support import eventually
 from tidegate.broker.records import Headers
 from tidegate.errors import Aborted
+from tidegate.pipeline import CONSUMERS, DLQ, QUARANTINE, RAW
 
 Sent = tuple[str, bytes | None, bytes | None, Headers | None]
 """Topic, key, value, headers."""
@@ -31,7 +32,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     cluster = Cluster(
         tmp_path,
         f"sqlite:///{tmp_path / 'tidegate.db'}",
-        [name for name in STAGES if name != "ingest"],
+        CONSUMERS,
     )
     try:
         yield cluster.start()
@@ -60,7 +61,7 @@ def put(cluster: Cluster, records: list[Sent]) -> None:
 def test_the_corpus(cluster: Cluster) -> None:
     good: list[Sent] = [
         (
-            "transactions.raw",
+            RAW,
             b"u%d" % (i % 9),
             tx(transaction_id=f"n{i}", user_id=f"u{i % 9}"),
             None,
@@ -82,8 +83,8 @@ def test_the_corpus(cluster: Cluster) -> None:
     )
     store = Store(cluster.database, PROFILE)
     eventually(lambda: store.count() == 3000, 60, every=0.3)
-    eventually(lambda: len(read(cluster, "transactions.dlq")) >= len(bad), 30, every=0.5)
-    letters = read(cluster, "transactions.dlq")
+    eventually(lambda: len(read(cluster, DLQ)) >= len(bad), 30, every=0.5)
+    letters = read(cluster, DLQ)
     assert Counter(
         (
             letter.key,
@@ -125,10 +126,10 @@ def check_redrive(cluster: Cluster, bad: int) -> None:
     with pytest.raises(Aborted):
         redrive(Dying(), PROFILE, Selection())  # type: ignore[arg-type]
     assert sum(redrive(cluster.broker, PROFILE, Selection()).redriven.values()) == bad
-    eventually(lambda: len(read(cluster, "transactions.dlq")) >= 2 * bad, 60, every=0.5)
-    letters = read(cluster, "transactions.dlq")
+    eventually(lambda: len(read(cluster, DLQ)) >= 2 * bad, 60, every=0.5)
+    letters = read(cluster, DLQ)
     assert Counter(letter.attempt for letter in letters) == {1: bad, 2: bad}
     once = redrive(cluster.broker, PROFILE, Selection(), attempts=2)
     assert (once.quarantined, once.before) == (bad, bad)
     assert redrive(cluster.broker, PROFILE, Selection(), attempts=2).before == 2 * bad
-    assert len(read(cluster, "transactions.quarantine")) == bad
+    assert len(read(cluster, QUARANTINE)) == bad

@@ -12,9 +12,10 @@ import pytest
 
 from producers.redrive.redrive import Selection, redrive
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
-from tests.faults.poison.corpus import CORPUS, RAW, Poison, tx
+from tests.faults.poison.corpus import CORPUS, POISON_RAW, Poison, tx
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Stop
+from tidegate.pipeline import FEEDBACK, LABELS, QUARANTINE, RAW, SCORED
 
 HEADERS = {
     "stage",
@@ -96,8 +97,8 @@ def test_a_conflicting_duplicate_is_a_dead_letter(bench: Bench) -> None:
 
 def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
     """A verdict came long before its transaction: a dead letter; then the transaction comes."""
-    bench.put("transactions.feedback", b"n5", b'{"transaction_id": "n5", "verdict": "fraud"}')
-    bench.put("transactions.raw", b"u1", b"nonsense")
+    bench.put(FEEDBACK, b"n5", b'{"transaction_id": "n5", "verdict": "fraud"}')
+    bench.put(RAW, b"u1", b"nonsense")
     bench.run()
     assert {letter.told["reason"] for letter in bench.dead()} == {
         "unknown_transaction",
@@ -108,7 +109,7 @@ def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
     for _ in range(2):
         redrive(bench.broker, PROFILE, Selection())
         bench.run()
-    labels = [record.key for _, _, record in bench.broker.committed_records("transactions.labels")]
+    labels = [record.key for _, _, record in bench.broker.committed_records(LABELS)]
     assert labels == [b"n5"], "redriving twice gives one label"
     attempts = sorted(
         letter.attempt for letter in bench.dead() if letter.told["reason"] == "invalid_json"
@@ -117,15 +118,13 @@ def test_redriven_when_the_cause_is_gone(bench: Bench) -> None:
     for _ in range(3):
         redrive(bench.broker, PROFILE, Selection(), attempts=4)
         bench.run()
-    [(_, _, record)] = bench.broker.committed_records("transactions.quarantine")
+    [(_, _, record)] = bench.broker.committed_records(QUARANTINE)
     assert (record.key, record.value) == (b"u1", b"nonsense")
 
 
 def test_a_redriven_transaction_without_an_id_is_one_row(bench: Bench) -> None:
     """A dead letter of a stage that once knew less: the record is good now."""
-    bench.put(
-        "transactions.raw", b"u1", tx(transaction_id=None, timestamp=NOW_MS / 1000 + 2 * 86_400)
-    )
+    bench.put(RAW, b"u1", tx(transaction_id=None, timestamp=NOW_MS / 1000 + 2 * 86_400))
     bench.run()
     [letter] = bench.dead()
     assert letter.told["reason"] == "bad_time"
@@ -142,7 +141,7 @@ def test_the_breaker_stops_a_stage_that_would_empty_its_topic(
     bench = Bench(tmp_path, batch=40, snapshot_every=10_000)
     request.addfinalizer(bench.close)
     for number in range(1000):
-        bench.put("transactions.raw", b"u1", RAW[2].value if number % 8 == 0 else neighbour(number))
+        bench.put(RAW, b"u1", POISON_RAW[2].value if number % 8 == 0 else neighbour(number))
     with pytest.raises(Stop, match="100 of the last 1000"):
         bench.run(("preprocess",))
     before, at = len(bench.dead()), bench.positions("preprocess")
@@ -156,16 +155,14 @@ def test_a_share_below_a_tenth_goes_on_whatever_the_batch(
     bench = Bench(tmp_path, batch=4000, snapshot_every=10_000)
     request.addfinalizer(bench.close)
     for number in range(2600):
-        bench.put(
-            "transactions.raw", b"u1", RAW[2].value if number % 13 == 0 else neighbour(number)
-        )
+        bench.put(RAW, b"u1", POISON_RAW[2].value if number % 13 == 0 else neighbour(number))
     bench.run()
     assert (len(bench.dead()), len(bench.rows())) == (200, 2400)
 
 
 def test_waiting_for_the_database_does_not_count_rejects_twice(bench: Bench) -> None:
     """One reject in a batch that is tried 150 times is one reject."""
-    bench.put("transactions.scored", b"x", b"no frame")
+    bench.put(SCORED, b"x", b"no frame")
     bench.clock.step = 6_000_000  # past the longest pause at every look
     left, hook = 150, bench.broker.hook
 

@@ -6,10 +6,11 @@ from model.bundles.promotion import current_champion, model_message, online_key,
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Champion, OnlineWeights, encode
+from tidegate.pipeline import MODELS
 
 
 def broker() -> MemoryBroker:
-    return MemoryBroker({"models": 1})
+    return MemoryBroker({MODELS: 1})
 
 
 def test_the_newest_promotion_of_the_profile_is_the_champion() -> None:
@@ -37,7 +38,7 @@ def test_what_is_no_promotion_is_passed_over() -> None:
     promote(log, "one", "aaaa", by="test")
     producer = log.producer()
     for value in (None, b"{", encode(OnlineWeights("one", 1, b"", 1, 1))):
-        producer.produce("models", online_key("one"), value, lambda _fault: None)
+        producer.produce(MODELS, online_key("one"), value, lambda _fault: None)
     producer.flush(1.0)
     current = current_champion(log, "aaaa")
     assert current is not None

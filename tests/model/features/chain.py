@@ -14,6 +14,7 @@ from consumers.preprocess import PartitionState, PreprocessStage
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.messages.documents import Label
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import FEATURES, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output
 
@@ -23,7 +24,7 @@ NOW_MS = 1_704_100_000_000
 def batch(
     values: Sequence[bytes | None],
     start: int = 0,
-    topic: str = "transactions.raw",
+    topic: str = RAW,
     keys: Sequence[bytes | None] | None = None,
 ) -> Batch:
     n = len(values)
@@ -56,14 +57,14 @@ class Chain:
         self, values: Sequence[bytes | None], start: int = 0
     ) -> tuple[Frames, list[tuple[int, str]]]:
         output = self.step(0, batch(values, start))
-        rejects = [(reject.at, reject.reason) for reject in output.rejects]
+        rejects = [(reject.index, reject.reason) for reject in output.rejects]
         for number in range(1, self.profile.steps):
             emit = output.emits[0]
             output = self.step(number, batch(emit.values, start, emit.topic, emit.keys))
         frames = self.profile.features_layout.unpack(
             [value or b"" for value in output.emits[0].values]
         )
-        assert output.emits[0].topic == "transactions.features"
+        assert output.emits[0].topic == FEATURES
         assert list(output.emits[0].keys) == frames.ids
         return frames, rejects
 

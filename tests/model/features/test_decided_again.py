@@ -15,7 +15,7 @@ import pytest
 
 from cli.challenger import BundleBacktest, decide_past
 from consumers.persist import Persist
-from consumers.preprocess import BY_ENTITY, FEATURES, LABELS, RAW, PreprocessStage
+from consumers.preprocess import PreprocessStage
 from consumers.retraining import data as newdata
 from consumers.score import ScoreStage
 from db.decided import from_database
@@ -34,6 +34,7 @@ from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Champion
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import FEATURES, LABELS, MODELS, RAW, SCORED, TOPICS, group_of
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
 from tidegate.settings import Settings
@@ -41,7 +42,6 @@ from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 
 CARD = load_profile("card")
-SCORED = "transactions.scored"
 N, CHUNK = 12_000, 500
 """All older than what the bundle learnt, so no label moves its online weights; a chunk is shorter
 than the delay.
@@ -81,19 +81,9 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
     folder, bundle = card_bundle()
     settings = Settings(home=tmp_path_factory.mktemp("stream"), bundles=str(folder))
     migrate(settings.db_url)
-    topics = (
-        RAW,
-        BY_ENTITY,
-        FEATURES,
-        LABELS,
-        SCORED,
-        "transactions.alerts",
-        "transactions.dlq",
-        "models",
-    )
-    broker = MemoryBroker(dict.fromkeys(topics, 1), time_ms=NOW_MS)
+    broker = MemoryBroker(dict.fromkeys(TOPICS, 1), time_ms=NOW_MS)
     broker.append(
-        "models",
+        MODELS,
         b"champion",
         msgspec.json.encode(Champion(bundle.hash, CARD.hash.decode(), 0)),
         None,
@@ -106,15 +96,17 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         Persist(CARD, folder),
     ]
     clock = Clock()
+    consumers = [broker.consumer(group_of(stage.name)) for stage in stages]
     sinks: list[Sink] = [
-        KafkaSink(broker, stage.name, instance="0", profile=CARD.hash, clock=clock)
-        for stage in stages[:3]
+        KafkaSink(broker, consumer, stage.name, instance="0", profile=CARD.hash, clock=clock)
+        for stage, consumer in zip(stages[:3], consumers[:3], strict=True)
     ]
     sinks.append(SqlSink(settings.db_url, broker, names_of(CARD), clock=clock))
     runners = [
         Runner(
             stage,
             broker,
+            consumer,
             sink,
             snapshots=None,
             clock=clock,
@@ -122,7 +114,7 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
             side_every=0,
             executor=Inline(),
         )
-        for stage, sink in zip(stages, sinks, strict=True)
+        for stage, consumer, sink in zip(stages, consumers, sinks, strict=True)
     ]
     for chunk in Source(file, CARD).chunks(0, CHUNK):
         for line in chunk.lines:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from consumers.preprocess import BY_ENTITY, FEATURES, LABELS, RAW, PreprocessStage
+from consumers.preprocess import PreprocessStage
 from model.history.fold import fold
 from model.history.readers import Source
 from producers.simulator.history import simulate_history
@@ -21,6 +21,7 @@ from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Label
+from tidegate.pipeline import DLQ, FEATURES, LABELS, RAW, TOPICS, group_of
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -111,9 +112,7 @@ def test_a_replayed_file_gives_the_features_of_the_history(
 def test_the_stream_gives_the_features_of_the_history(
     profile: Profile, history: pd.DataFrame, folded: Floats, tmp_path: Path
 ) -> None:
-    broker = MemoryBroker(
-        dict.fromkeys((RAW, BY_ENTITY, FEATURES, LABELS, "transactions.dlq"), 1), time_ms=NOW_MS
-    )
+    broker = MemoryBroker(dict.fromkeys(TOPICS, 1), time_ms=NOW_MS)
     runners = [runner(broker, profile, number) for number in range(profile.steps)]
 
     def step(part: list[bytes], start: int) -> Floats:
@@ -131,15 +130,24 @@ def test_the_stream_gives_the_features_of_the_history(
             broker.append(LABELS, one.transaction_id.encode(), msgspec.json.encode(one), None, None)
 
     stream = through(profile, history, tmp_path, step, label)
-    assert broker.committed_records("transactions.dlq") == []
+    assert broker.committed_records(DLQ) == []
     assert stream.tobytes() == folded.tobytes()
 
 
 def runner(broker: MemoryBroker, profile: Profile, number: int) -> Runner:
     clock, stage = Clock(), PreprocessStage(profile, number)
-    sink = KafkaSink(broker, stage.name, instance="0", profile=profile.hash, clock=clock)
+    consumer = broker.consumer(group_of(stage.name))
+    sink = KafkaSink(broker, consumer, stage.name, instance="0", profile=profile.hash, clock=clock)
     return Runner(
-        stage, broker, sink, snapshots=None, clock=clock, batch=400, side_every=0, executor=Inline()
+        stage,
+        broker,
+        consumer,
+        sink,
+        snapshots=None,
+        clock=clock,
+        batch=400,
+        side_every=0,
+        executor=Inline(),
     )
 
 

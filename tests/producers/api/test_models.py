@@ -14,21 +14,12 @@ from model.training.train import train
 from producers.api.app import build_app, close_app
 from producers.simulator.history import simulate_history
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.pipeline import TOPICS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 PROFILE = load_profile("card")
 HASH = PROFILE.hash.decode()
-TOPICS = {
-    "transactions.raw": 1,
-    "transactions.by-entity-2": 1,
-    "transactions.features": 1,
-    "transactions.scored": 1,
-    "transactions.feedback": 1,
-    "transactions.labels": 1,
-    "status": 1,
-    "models": 1,
-}
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +39,7 @@ def bundles(home: Path) -> list[Bundle]:
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    return MemoryBroker(TOPICS)
+    return MemoryBroker(dict.fromkeys(TOPICS, 1))
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
 from tidegate.host.embedded import free_port
 from tidegate.messages.documents import Heartbeat, encode
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import RAW, SCORED, STATUS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import FRESH_US, Board
@@ -82,7 +82,7 @@ def beat(stage: str, partitions: list[int], time_us: int, **changes: object) -> 
 def status(*values: bytes | None, key: bytes = b"k") -> Batch:
     count = len(values)
     return Batch(
-        TopicPartition("status", 0),
+        TopicPartition(STATUS, 0),
         list(range(count)),
         [key] * count,
         list(values),
@@ -115,11 +115,6 @@ def test_the_board_names_what_is_missing() -> None:
     board.absorb(status(None, key=b"persist-[0, 1]"))
     assert "persist: no live process" in board.missing(now)
     assert [one.stage for one in board.processes(now)] == ["score"] * 3
-
-
-def test_the_stages_of_a_profile() -> None:
-    assert "preprocess-2" not in stage_inputs(1)
-    assert list(stage_inputs(2))[:3] == ["preprocess", "preprocess-2", "score"]
 
 
 def test_kafka_away_is_503_and_safe_to_retry(tmp_path: Path) -> None:
@@ -156,7 +151,7 @@ def test_a_full_queue_is_429(tmp_path: Path) -> None:
     profile = load_profile("card")
     settings = Settings(home=tmp_path)
     migrate(settings.db_url)
-    broker = MemoryBroker({"transactions.raw": 1, "transactions.scored": 1, "status": 1})
+    broker = MemoryBroker({RAW: 1, SCORED: 1, STATUS: 1})
 
     def full(name: str, done: bool) -> None:
         if name == "producer.produce" and not done:
@@ -178,7 +173,7 @@ def test_the_database_away_is_503(tmp_path: Path) -> None:
     profile = load_profile("card")
     settings = Settings(home=tmp_path, db=f"postgresql://nobody@127.0.0.1:{free_port()}/none")
     store = Store(settings.db_url, profile)
-    broker = MemoryBroker({"transactions.raw": 1, "transactions.scored": 1, "status": 1})
+    broker = MemoryBroker({RAW: 1, SCORED: 1, STATUS: 1})
     app = build_app(settings, broker, store, profile)
     try:
         for path in ("/v1/transactions", "/v1/transactions/x"):

@@ -10,6 +10,7 @@ from typing import Any
 from tests.support import eventually
 from tests.web import Server, transaction
 from tidegate.broker.ports import Broker
+from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile import Profile
 
 
@@ -42,7 +43,7 @@ def records(broker: Broker, topic: str) -> list[tuple[bytes | None, Any]]:
 def named(broker: Broker, transaction_id: str) -> list[tuple[bytes | None, Any]]:
     return [
         (key, value)
-        for key, value in records(broker, "transactions.raw")
+        for key, value in records(broker, RAW)
         if value["transaction_id"] == transaction_id
     ]
 
@@ -186,9 +187,7 @@ def test_verdicts(api: Server, broker: Broker) -> None:
     assert answers[0].json()["label_ids"] == answers[1].json()["label_ids"]
     assert answers[2].json()["label_ids"][0] == "mine"
     found = [
-        value
-        for key, value in records(broker, "transactions.feedback")
-        if key == one["transaction_id"].encode()
+        value for key, value in records(broker, FEEDBACK) if key == one["transaction_id"].encode()
     ]
     given = {*answers[0].json()["label_ids"], answers[2].json()["label_ids"][1]}
     assert {value["label_id"] for value in found} == given
@@ -231,7 +230,7 @@ def test_a_whole_labelled_transaction(api: Server, broker: Broker) -> None:
     assert (answers[0]["accepted"], ids[0], ids[2]) == (3, body["transaction_id"], "posted-before")
     assert named(broker, ids[0])[0] == (b"u-17", body)
     assert named(broker, ids[1])[0][1] == nameless | {"transaction_id": ids[1]}
-    said = {value["transaction_id"]: value for _, value in records(broker, "transactions.feedback")}
+    said = {value["transaction_id"]: value for _, value in records(broker, FEEDBACK)}
     assert [said[one]["label_id"] for one in ids] == answers[0]["label_ids"]
     assert (said[ids[0]]["verdict"], said[ids[0]]["source"]) == ("fraud", "bank")
     alone = api.post(

@@ -13,7 +13,7 @@ from tests.producers.api.test_post import fresh
 from tests.support import eventually
 from tests.web import Server, heartbeats, persist, produce, scored, transaction
 from tidegate.broker.kafka import KafkaBroker
-from tidegate.pipeline import stage_inputs
+from tidegate.pipeline import SCORED, stage_inputs
 from tidegate.profile import Profile
 
 REASONS = [{"feature": "amount", "value": 900.0, "contribution": 1.5, "text": "amount = 900"}]
@@ -22,7 +22,7 @@ REASONS = [{"feature": "amount", "value": 900.0, "contribution": 1.5, "text": "a
 def test_the_decision_comes_in_time(api: Server, broker: KafkaBroker, card: Profile) -> None:
     body = transaction(fresh())
     frame = scored(card, body, "block", 0.97, REASONS)
-    timer = threading.Timer(0.3, lambda: produce(broker, "transactions.scored", b"noise", frame))
+    timer = threading.Timer(0.3, lambda: produce(broker, SCORED, b"noise", frame))
     timer.start()
     answer = api.post("/v1/transactions?wait_ms=8000", body)
     timer.join()
@@ -69,7 +69,7 @@ def test_what_another_worker_scored_is_known(
     api: Server, broker: KafkaBroker, card: Profile
 ) -> None:
     body = transaction(fresh())
-    produce(broker, "transactions.scored", scored(card, body))
+    produce(broker, SCORED, scored(card, body))
 
     def refused() -> bool:
         return (

@@ -19,6 +19,7 @@ from tests.producers.running_api import Api, serve
 from tests.support import eventually
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, TidegateError
+from tidegate.pipeline import DLQ, RAW
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Reject
@@ -45,7 +46,7 @@ def file(profile: Profile, tmp_path: Path) -> Path:
 def raw_ids(api: Api, profile: Profile) -> list[str]:
     return [
         str(profile.id_of(profile.decode(record.value or b"")))
-        for _, _, record in api.broker.committed_records("transactions.raw")
+        for _, _, record in api.broker.committed_records(RAW)
     ]
 
 
@@ -214,7 +215,7 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     thread = threading.Thread(target=run)
     thread.start()
     eventually(lambda: len(raw_ids(api, profile)) == 2000)
-    records = api.broker.committed_records("transactions.raw")
+    records = api.broker.committed_records(RAW)
     rows.update(raw_ids(api, profile)[3:])
     for place, offset, record in (
         records[:3] + records[:1]
@@ -238,6 +239,5 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
         "the journal knows where they begin"
     )
     assert (
-        TopicPartition("transactions.dlq", 0)
-        in Sender(Source(file, profile), Client(api.url), tmp_path).dlq_since
+        TopicPartition(DLQ, 0) in Sender(Source(file, profile), Client(api.url), tmp_path).dlq_since
     )

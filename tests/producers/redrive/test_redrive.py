@@ -11,8 +11,9 @@ from tests.producers.running_api import TOPICS
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
+from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, RAW
 from tidegate.profile import load_profile
-from tidegate.stream.dead_letters import ATTEMPT, TOPIC, attempt, dead_letters
+from tidegate.stream.dead_letters import ATTEMPT, attempt, dead_letters
 from tidegate.stream.stage import Reject
 
 PROFILE = load_profile("card")
@@ -28,7 +29,7 @@ class Letters:
         self,
         number: int,
         *,
-        topic: str = "transactions.raw",
+        topic: str = RAW,
         stage: str = "preprocess",
         reason: str = "invalid_json",
         failed_before: int = 0,
@@ -51,7 +52,7 @@ class Letters:
     def redrive(self, selection: Selection | None = None, **options: object) -> Summary:
         return redrive(self.broker, PROFILE, selection or Selection(), **options)  # type: ignore[arg-type]
 
-    def back(self, topic: str = "transactions.raw") -> list[bytes]:
+    def back(self, topic: str = RAW) -> list[bytes]:
         return sorted(record.value or b"" for _, _, record in self.broker.committed_records(topic))
 
 
@@ -67,14 +68,12 @@ def values(*numbers: int) -> list[bytes]:
 def test_twice_gives_the_same_records(letters: Letters) -> None:
     for number in range(20):
         letters.add(number)
-    assert letters.redrive().redriven == {"transactions.raw": 20}
+    assert letters.redrive().redriven == {RAW: 20}
     again = letters.redrive()
     assert (again.redriven, again.before) == ({}, 20)
     assert letters.back() == values(*range(20))
     [(_, _, record)] = [
-        found
-        for found in letters.broker.committed_records("transactions.raw")
-        if found[2].value == b"value-7"
+        found for found in letters.broker.committed_records(RAW) if found[2].value == b"value-7"
     ]
     assert record.key == b"key-7"
     assert record.headers == [("trace", b"abc"), (ATTEMPT, b"1")], (
@@ -85,7 +84,7 @@ def test_twice_gives_the_same_records(letters: Letters) -> None:
 def test_copies_of_one_dead_letter_go_back_once(letters: Letters) -> None:
     for number in (1, 2, 1, 1):
         letters.add(number)
-    assert letters.redrive().redriven == {"transactions.raw": 2}
+    assert letters.redrive().redriven == {RAW: 2}
     letters.add(2)
     assert letters.redrive().redriven == {}
     assert letters.back() == values(1, 2)
@@ -93,31 +92,30 @@ def test_copies_of_one_dead_letter_go_back_once(letters: Letters) -> None:
 
 def test_each_goes_to_the_topic_of_its_stage(letters: Letters) -> None:
     letters.add(1)
-    letters.add(2, topic="transactions.features", stage="score")
-    letters.add(3, topic="transactions.feedback", stage="label", reason="unknown_transaction")
+    letters.add(2, topic=FEATURES, stage="score")
+    letters.add(3, topic=FEEDBACK, stage="label", reason="unknown_transaction")
     letters.redrive()
-    assert [
-        letters.back(topic)
-        for topic in ("transactions.raw", "transactions.features", "transactions.feedback")
-    ] == [values(1), values(2), values(3)]
+    assert [letters.back(topic) for topic in (RAW, FEATURES, FEEDBACK)] == [
+        values(1),
+        values(2),
+        values(3),
+    ]
 
 
 def test_filters_leave_the_others_for_later(letters: Letters) -> None:
     letters.add(1, reason="invalid_json")
     letters.add(2, reason="missing_field")
-    letters.add(3, topic="transactions.features", stage="score", reason="not_a_frame")
+    letters.add(3, topic=FEATURES, stage="score", reason="not_a_frame")
     assert letters.redrive(Selection(reason="missing_field")).not_selected == 2
     assert letters.back() == values(2)
     letters.redrive(Selection(stage="score"))
-    assert letters.back("transactions.features") == values(3)
+    assert letters.back(FEATURES) == values(3)
     [place] = [
         (at.partition, offset)
-        for at, offset, record in letters.broker.committed_records(TOPIC)
+        for at, offset, record in letters.broker.committed_records(DLQ)
         if record.value == b"value-1"
     ]
-    assert letters.redrive(Selection(places=frozenset({place})), dry_run=True).redriven == {
-        "transactions.raw": 1
-    }
+    assert letters.redrive(Selection(places=frozenset({place})), dry_run=True).redriven == {RAW: 1}
     assert letters.back() == values(2), "a dry run writes nothing"
     letters.redrive(Selection(places=frozenset({place})))
     assert letters.back() == values(1, 2)
@@ -136,9 +134,9 @@ def test_conflicts_go_back_only_if_they_are_asked_for(letters: Letters) -> None:
 def test_at_most_so_many(letters: Letters) -> None:
     for number in range(1300):
         letters.add(number)
-    assert letters.redrive(most=7).redriven == {"transactions.raw": 7}
-    assert letters.redrive(most=700).redriven == {"transactions.raw": 700}
-    assert letters.redrive().redriven == {"transactions.raw": 593}
+    assert letters.redrive(most=7).redriven == {RAW: 7}
+    assert letters.redrive(most=700).redriven == {RAW: 700}
+    assert letters.redrive().redriven == {RAW: 593}
     assert Counter(letters.back()) == Counter(values(*range(1300)))
 
 
@@ -146,14 +144,14 @@ def test_quarantine_after_so_many_attempts(letters: Letters) -> None:
     letters.add(1, failed_before=1)
     letters.add(2, failed_before=2)
     summary = letters.redrive(attempts=3)
-    assert (summary.redriven, summary.quarantined) == ({"transactions.raw": 1}, 1)
+    assert (summary.redriven, summary.quarantined) == ({RAW: 1}, 1)
     [(_, _, record)] = letters.broker.committed_records(QUARANTINE)
     assert (record.key, record.value, attempt(record.headers)) == (b"key-2", b"value-2", 3)
     assert letters.redrive(attempts=3).before == 2
 
 
 def foreign(letters: Letters) -> None:
-    letters.broker.producer().produce(TOPIC, b"key-5", b"from elsewhere", lambda _: None, None)
+    letters.broker.producer().produce(DLQ, b"key-5", b"from elsewhere", lambda _: None, None)
 
 
 def test_policy_stop(letters: Letters) -> None:
@@ -165,7 +163,7 @@ def test_policy_stop(letters: Letters) -> None:
 def test_policy_reinsert_leaves_what_cannot_be_put_back(letters: Letters) -> None:
     foreign(letters)
     letters.add(1)
-    letters.add(2, topic="transactions.features", profile=b"00000000")
+    letters.add(2, topic=FEATURES, profile=b"00000000")
     letters.add(3, topic="elsewhere")
     for _ in range(2):
         assert letters.redrive(policy="reinsert").left == 3

@@ -10,6 +10,7 @@ from producers.simulator.traffic import Simulator
 from tests.producers.running_api import serve
 from tests.support import eventually
 from tidegate.messages.documents import decode_verdict
+from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile import load_profile
 
 
@@ -19,11 +20,11 @@ def test_traffic_and_verdicts(tmp_path: Path) -> None:
         done = Simulator(profile, Client(api.url), rate=400, label_delay=0.5).run(count=1200)
         sent = {
             profile.id_of(profile.decode(record.value or b""))
-            for _, _, record in api.broker.committed_records("transactions.raw")
+            for _, _, record in api.broker.committed_records(RAW)
         }
         verdicts = [
             decode_verdict(record.value or b"")
-            for _, _, record in api.broker.committed_records("transactions.feedback")
+            for _, _, record in api.broker.committed_records(FEEDBACK)
         ]
     assert (done.transactions, done.refused, len(sent)) == (1200, 0, 1200)
     assert 1.5 < done.seconds < 15, "at the rate asked for"

@@ -1,5 +1,6 @@
-"""Apache Kafka behind the ports of `tidegate.broker`. Nothing outside of this package imports
-confluent_kafka.
+"""Apache Kafka behind the ports of `tidegate.broker`.
+
+Nothing outside of this package imports confluent_kafka.
 """
 
 from __future__ import annotations

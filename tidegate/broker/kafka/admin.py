@@ -48,11 +48,13 @@ class Admin:
 
     def topic_ids(self, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Id and number of partitions of those that exist."""
-        found = sorted(self.existing().intersection(topics))
-        if not found:
+        existing = sorted(self.existing().intersection(topics))
+        if not existing:
             return {}
         try:
-            futures = self._client.describe_topics(TopicCollection(found), request_timeout=_TIMEOUT)
+            futures = self._client.describe_topics(
+                TopicCollection(existing), request_timeout=_TIMEOUT
+            )
             states = {name: future.result() for name, future in futures.items()}
         except KafkaException as exception:
             raise Retry(f"describe_topics: {exception}") from exception

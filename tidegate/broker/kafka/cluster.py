@@ -63,16 +63,12 @@ class KafkaBroker:
         return Admin(config.client(self._settings, "tidegate-admin"))
 
     def _why(self, errors: Sequence[KafkaError], exception: KafkaException) -> str:
-        told = {
-            error.code(): error.str() for error in errors
-        }  # one of each kind: it tried many times
-        if len(told) > 1:
-            told.pop(KafkaError._ALL_BROKERS_DOWN, None)
-        address, codes, said = (
-            self._settings.kafka_address,
-            told.keys(),
-            "; ".join(told.values()) or str(exception),
-        )
+        # One of each kind: it tried many times.
+        messages = {error.code(): error.str() for error in errors}
+        if len(messages) > 1:
+            messages.pop(KafkaError._ALL_BROKERS_DOWN, None)
+        codes = messages.keys()
+        cause = "; ".join(messages.values()) or str(exception)
         if codes & {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}:
             mend = "check TIDEGATE_KAFKA_USER, TIDEGATE_KAFKA_PASSWORD and TIDEGATE_KAFKA_MECHANISM"
         elif KafkaError._SSL in codes or "ssl" in str(exception).lower():
@@ -81,4 +77,5 @@ class KafkaBroker:
             mend = "the host name is not known; check TIDEGATE_KAFKA"
         else:
             mend = "check that it runs, and TIDEGATE_KAFKA and TIDEGATE_KAFKA_SECURITY"
-        return f"no answer from Kafka at {address}: {said}. {mend[0].upper()}{mend[1:]}."
+        address = self._settings.kafka_address
+        return f"no answer from Kafka at {address}: {cause}. {mend[0].upper()}{mend[1:]}."

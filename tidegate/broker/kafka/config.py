@@ -38,8 +38,9 @@ TRANSACTION_MS = 10_000
 
 
 def client(settings: Settings, name: str) -> dict[str, Any]:
-    """What all clients share. The back-off times decide the latency: librdkafka's own cost 100 ms a
-    commit.
+    """What all clients share.
+
+    The back-off times decide the latency: librdkafka's own cost 100 ms a commit.
     """
     config: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_address,
@@ -67,9 +68,7 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
 
 
 def consumer(settings: Settings, group: str, instance: str | None) -> dict[str, Any]:
-    """Committed records only, positions kept by us, eager assignment; the end of a partition is an
-    event.
-    """
+    """Committed records only, positions kept by us, eager assignment, and each end an event."""
     config = client(settings, group) | {
         "group.id": group,
         "enable.auto.commit": False,
@@ -92,8 +91,9 @@ def consumer(settings: Settings, group: str, instance: str | None) -> dict[str, 
 
 
 def producer(settings: Settings) -> dict[str, Any]:
-    """Idempotent, all replicas, Java's partitioner. 5 ms of linger halve the requests that single
-    posts make.
+    """Idempotent, all replicas, Java's partitioner.
+
+    5 ms of linger halve the requests that single posts make.
     """
     return client(settings, "tidegate-producer") | {
         "enable.idempotence": True,
@@ -123,8 +123,8 @@ def transactional(settings: Settings, transactional_id: str) -> dict[str, Any]:
 
 def error_of(error: BaseException) -> KafkaError | None:
     """The KafkaError inside of an exception of confluent_kafka."""
-    found = error.args[0] if error.args else None
-    return found if isinstance(found, KafkaError) else None
+    cause = error.args[0] if error.args else None
+    return cause if isinstance(cause, KafkaError) else None
 
 
 def transaction_error(exception: KafkaException, call: str) -> TidegateError:

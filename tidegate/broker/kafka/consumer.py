@@ -99,9 +99,7 @@ class KafkaConsumer:
         return batches
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
-        """A rebalance came between the records: forget them, and read again what is still (or
-        again) ours.
-        """
+        """A rebalance came between the records: forget them, and read again what is still ours."""
         for source in groups:
             if source in self._assigned and source in self._positions:
                 self.seek(source, self._positions[source])
@@ -148,8 +146,10 @@ class KafkaConsumer:
         return {_plain(a): Position(a.offset, a.metadata or "") for a in answers if a.offset >= 0}
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        """The client asks the leader that it remembers, which may be gone: so a failure makes it
-        look again, once.
+        """All partitions of the topic.
+
+        The client asks the leader that it remembers, which may be gone: so a failure makes it look
+        again, once.
         """
         asked = ck.TopicPartition(*partition)
         try:
@@ -168,14 +168,14 @@ class KafkaConsumer:
 
     def partitions(self, topic: str) -> list[TopicPartition]:
         try:
-            found = self.client.list_topics(topic, _TIMEOUT).topics[topic]
+            metadata = self.client.list_topics(topic, _TIMEOUT).topics[topic]
         except KafkaException as exception:
             raise _translate(exception, "partitions") from exception
-        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise consumer_error(found.error, "partitions")
-        if found.error is not None or not found.partitions:
+        if metadata.error is not None and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise consumer_error(metadata.error, "partitions")
+        if metadata.error is not None or not metadata.partitions:
             raise ConfigError(f"there is no topic {topic!r}: run `tidegate topics apply`")
-        return [TopicPartition(topic, number) for number in sorted(found.partitions)]
+        return [TopicPartition(topic, number) for number in sorted(metadata.partitions)]
 
     def close(self) -> None:
         self.client.close()

@@ -27,8 +27,9 @@ own 10 s.
 
 
 class KafkaTransactions:
-    """Implements the port `TransactionalProducer`. Making one ends what an older one of its id left
-    open.
+    """Implements the port `TransactionalProducer`.
+
+    Making one ends what an older one of its id left open.
     """
 
     def __init__(self, config: dict[str, object]) -> None:
@@ -74,12 +75,13 @@ class KafkaTransactions:
     def send_offsets(
         self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
     ) -> None:
-        """The group's metadata is read afresh, so that a member of an older generation is refused
-        (KIP-447).
-        """
+        """Send positions; the group refuses them from a member of an older generation (KIP-447)."""
         if not isinstance(consumer, KafkaConsumer):
             raise TypeError("offsets of a Kafka consumer travel in a Kafka transaction")
-        offsets = [ck.TopicPartition(*p, at.offset, at.note) for p, at in positions.items()]
+        offsets = [
+            ck.TopicPartition(*p, position.offset, position.note)
+            for p, position in positions.items()
+        ]
         with _translated("send_offsets_to_transaction"):
             self._client.send_offsets_to_transaction(
                 offsets, consumer.client.consumer_group_metadata(), _CALL
@@ -94,8 +96,7 @@ class KafkaTransactions:
             self._client.abort_transaction(_CALL)
 
     def close(self) -> None:
-        """Throw away what was not committed: the broker aborts it when the id's next producer
-        starts.
+        """Throw away what was not committed: the id's next producer ends it.
 
         The client's own close would try to abort, and wait for a broker that may be away.
         """
@@ -112,8 +113,9 @@ def _translated(call: str) -> Iterator[None]:
 
 
 class KafkaProducer:
-    """Implements `tidegate.broker.ports.Producer`. One thread serves the delivery reports; make it
-    after a fork.
+    """Implements `tidegate.broker.ports.Producer`.
+
+    One thread serves the delivery reports; make it after a fork.
     """
 
     def __init__(self, config: dict[str, object]) -> None:

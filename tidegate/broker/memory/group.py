@@ -1,6 +1,4 @@
-"""A consumer group in memory: eager rebalances step by step, and positions that wait for their
-transactions.
-"""
+"""A consumer group in memory: eager rebalances, and positions that wait for their transactions."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ class _Member:
 
 
 class Group:
-    """Members give up everything when somebody joins or leaves; the new assignment comes when all
-    have polled.
+    """Members give up everything when somebody joins or leaves.
+
+    The new assignment comes when all have polled.
     """
 
     def __init__(self) -> None:
@@ -69,13 +68,14 @@ class Group:
         """A static member takes the place of the one that had its name."""
         if member.fenced:
             raise Fenced(f"another process is {member.instance} now")
-        for other in [
-            m
-            for m in self._members
-            if member.instance and self._known[m].instance == member.instance
-        ]:
-            self._members.remove(other)
-            self._known[other].fenced = True
+        namesakes = [
+            namesake
+            for namesake in self._members
+            if member.instance and self._known[namesake].instance == member.instance
+        ]
+        for namesake in namesakes:
+            self._members.remove(namesake)
+            self._known[namesake].fenced = True
         self._members.append(consumer)
         self._prepare()
 
@@ -98,10 +98,10 @@ class Group:
 
     def _share(self, consumer: object, member: _Member) -> list[TopicPartition]:
         """Contiguous ranges, as Kafka's range assignor cuts them."""
-        at, members = self._members.index(consumer), len(self._members)
-        size, more = divmod(len(member.topic), members)
-        start = at * size + min(at, more)
-        return member.topic[start : start + size + (at < more)]
+        index = self._members.index(consumer)
+        size, remainder = divmod(len(member.topic), len(self._members))
+        start = index * size + min(index, remainder)
+        return member.topic[start : start + size + (index < remainder)]
 
     def leave(self, consumer: object) -> None:
         """A member goes in good order."""
@@ -113,9 +113,7 @@ class Group:
             self._prepare()
 
     def expire(self) -> None:
-        """All sessions run out; a member that still lives notices at its next poll and joins
-        again.
-        """
+        """All sessions run out; a member that still lives joins again at its next poll."""
         self._members.clear()
         self._joined.clear()
         self._preparing = False
@@ -123,8 +121,9 @@ class Group:
     def promise(
         self, consumer: object, transaction: object, positions: Mapping[TopicPartition, Position]
     ) -> None:
-        """Positions that count when the transaction commits. Raises Aborted for who is no current
-        member.
+        """Positions that count when the transaction commits.
+
+        Raises Aborted for who is no current member.
         """
         member = self._known.get(consumer)
         if member is None or consumer not in self._members or member.generation != self._generation:

@@ -19,9 +19,7 @@ class Transaction:
 
 @dataclass(slots=True)
 class Record:
-    """One entry of a log; a transaction's marker has no transaction of its own and is never
-    read.
-    """
+    """One entry of a log; a transaction's marker has none of its own, and is never read."""
 
     key: bytes | None
     value: bytes | None

@@ -1,0 +1,65 @@
+"""Alerts: transactions sent to review or blocked, with the reasons, for people and systems."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.bundles.reasons import Reason
+from tidegate.messages.documents import encode
+from tidegate.messages.frames import DECISIONS, Decision
+from tidegate.pipeline import ALERTS
+from tidegate.profile import Profile
+from tidegate.stream.stage import Emit
+
+
+class Alert(msgspec.Struct):
+    """A message on transactions.alerts."""
+
+    transaction_id: str
+    account: str | None
+    profile: str
+    event_us: int
+    amount_minor: int
+    decision: Decision
+    score: float
+    reasons: list[Reason]
+    bundle: str
+    scored_us: int
+
+
+def alerts(
+    profile: Profile,
+    rows: NDArray[Any],
+    frames: Sequence[bytes],
+    flagged: NDArray[np.intp],
+    reasons: Sequence[list[Reason]],
+) -> Emit:
+    """One alert for each flagged row; `reasons` are those of the flagged ones, in their order."""
+    unpacked = profile.features_layout.unpack([frames[i] for i in flagged.tolist()])
+    messages = [
+        Alert(
+            name.decode(),
+            account.decode() or None,
+            profile.name,
+            int(row["event_us"]),
+            int(row["amount_minor"]),
+            cast("Decision", DECISIONS[row["decision"]]),
+            float(row["score"]),
+            row_reasons,
+            row["bundle"].decode(),
+            int(row["scored_us"]),
+        )
+        for name, account, row, row_reasons in zip(
+            unpacked.ids, unpacked.accounts, rows[flagged], reasons, strict=True
+        )
+    ]
+    return Emit(
+        ALERTS,
+        [account or name for account, name in zip(unpacked.accounts, unpacked.ids, strict=True)],
+        [encode(message) for message in messages],
+    )

@@ -1,0 +1,104 @@
+"""The table of stages and topics, held against everything that has to agree with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli.running.stages import MAKERS, SERVERS
+from consumers.label import LabelStage
+from consumers.learn import LearnStage
+from consumers.persist import Persist
+from consumers.preprocess import PreprocessStage
+from consumers.score import ScoreStage
+from tidegate import pipeline
+from tidegate.pipeline import (
+    CONSUMERS,
+    STAGES,
+    STATUS,
+    TOPICS,
+    StageSpec,
+    group_of,
+    stage_inputs,
+    stages_of,
+)
+from tidegate.profile import load_profile
+from tidegate.topics import load_topics
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+ACCESS: dict[str, dict[str, Any]] = yaml.safe_load(
+    (ROOT / "deploy/cluster/access.yaml").read_text()
+)
+DEPLOYED = [stage for stage in STAGES.values() if not stage.on_request]
+
+
+def test_each_constant_is_in_topics_yaml_and_each_topic_is_a_constant() -> None:
+    constants = [value for value in vars(pipeline).values() if value in TOPICS]
+    listed = [topic.name for topic in load_topics(ROOT / "topics.yaml")]
+    assert constants == list(TOPICS) == listed
+
+
+def test_every_topic_is_written_and_read_by_someone() -> None:
+    written = {topic for stage in STAGES.values() for topic in stage.outputs} | {STATUS}
+    read = {
+        topic for stage in STAGES.values() for topic in (stage.input, stage.side, *stage.follows)
+    }
+    by_redrive = {pipeline.DLQ, pipeline.QUARANTINE, pipeline.REDRIVEN}
+    assert written | by_redrive == set(TOPICS)
+    assert read - {""} | by_redrive | {pipeline.ALERTS} == set(TOPICS)
+
+
+def test_each_stage_is_made_and_is_called_what_the_table_says() -> None:
+    assert set(STAGES) == {*MAKERS, *SERVERS}
+    assert tuple(MAKERS) == CONSUMERS
+    card = load_profile("card")
+    stages = [PreprocessStage(card, 0), PreprocessStage(card, 1), ScoreStage, Persist]
+    for stage in [*stages, LabelStage, LearnStage]:
+        spec = STAGES[stage.name]
+        assert stage.input == spec.input
+        assert stage.side in (None, spec.side)  # the card's first step keeps no fraud rates
+
+
+def test_the_stages_of_a_profile() -> None:
+    assert "preprocess-2" not in stage_inputs(1)
+    assert list(stage_inputs(2))[:3] == ["preprocess", "preprocess-2", "score"]
+    assert [stage.name for stage in stages_of(2)] == [stage.name for stage in DEPLOYED]
+    assert [stage.name for stage in stages_of(0, learner=False, retrain=True)] == [
+        "retrain",
+        "ingest",
+        "preprocess",
+        "score",
+        "persist",
+        "label",
+        "dashboard",
+    ]
+
+
+def test_compose_has_a_service_for_each_stage() -> None:
+    commands = {
+        name: service["command"][1]
+        for name, service in SERVICES.items()
+        if service.get("command", [""])[0] == "run"
+    }
+    assert commands == {stage.name: stage.name for stage in DEPLOYED}
+
+
+@pytest.mark.parametrize("stage", DEPLOYED, ids=lambda stage: stage.name)
+def test_a_user_of_kafka_may_do_what_its_stage_does_and_no_more(stage: StageSpec) -> None:
+    rights = ACCESS[stage.name]
+    reads = {stage.input, stage.side, *stage.follows} - {""}
+    assert (set(rights["read"]), set(rights["write"])) == (reads, set(stage.outputs))
+    group = group_of(stage.name) if stage.input else None
+    transactions = f"{group}." if stage.input and not stage.into_database else None
+    assert (rights.get("group"), rights.get("transactions")) == (group, transactions)
+
+
+def test_the_page_on_operation_lists_every_stage() -> None:
+    page = (ROOT / "docs/operation.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE))
+    assert STAGES.keys() <= rows.keys()

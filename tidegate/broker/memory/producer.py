@@ -1,0 +1,96 @@
+"""Producers of the cluster in memory: one in transactions, one whose deliveries come at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from tidegate.broker.memory.cluster import Cluster
+from tidegate.broker.memory.consumer import MemoryConsumer
+from tidegate.broker.ports import Consumer, Delivered
+from tidegate.broker.records import Headers, Position, TopicPartition
+
+
+class MemoryTransactions:
+    """Implements `tidegate.broker.ports.TransactionalProducer`."""
+
+    def __init__(self, cluster: Cluster, transactional_id: str, epoch: int) -> None:
+        self._cluster, self._id, self._epoch = cluster, transactional_id, epoch
+
+    @contextmanager
+    def _call(self, name: str) -> Iterator[None]:
+        with self._cluster.call(name):
+            self._cluster.check(self._id, self._epoch)
+            yield
+
+    def begin(self) -> None:
+        with self._call("begin"):
+            self._cluster.open(self._id)
+
+    def produce(
+        self,
+        topic: str,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[Headers | None] | None = None,
+    ) -> None:
+        with self._call("produce"):
+            for key, value, extra in zip(keys, values, headers or [None] * len(keys), strict=True):
+                self._cluster.append(topic, key, value, extra, self._cluster.open(self._id))
+
+    def send_offsets(
+        self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
+    ) -> None:
+        if not isinstance(consumer, MemoryConsumer) or consumer.group is None:
+            raise TypeError(
+                "offsets of a member of a group in memory travel in a transaction in memory"
+            )
+        with self._call("send_offsets"):
+            transaction = self._cluster.open(self._id)
+            consumer.group.promise(consumer, transaction, positions)
+            transaction.offsets.append((consumer.group, dict(positions)))
+
+    def commit(self) -> None:
+        with self._call("commit"):
+            self._cluster.close_transaction(self._id, "committed")
+
+    def abort(self) -> None:
+        with self._call("abort"):
+            self._cluster.close_transaction(self._id, "aborted")
+
+    def close(self) -> None:
+        """Leaves an open transaction open, as a process that dies does."""
+
+
+class MemoryProducer:
+    """Implements `tidegate.broker.ports.Producer`; deliveries are reported at once."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def produce(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        on_delivery: Delivered,
+        headers: Headers | None = None,
+    ) -> None:
+        with self._cluster.call("producer.produce"):
+            self._cluster.append(topic, key, value, headers, None)
+        on_delivery(None)
+
+    def produce_all(
+        self,
+        topic: str,
+        records: Sequence[tuple[bytes | None, bytes | None]],
+        on_delivery: Delivered,
+    ) -> None:
+        for key, value in records:
+            self.produce(topic, key, value, on_delivery)
+
+    def flush(self, _timeout: float) -> int:
+        return 0
+
+    def close(self) -> None:
+        """Nothing is under way."""

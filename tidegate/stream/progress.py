@@ -1,0 +1,66 @@
+"""What a runner tells of itself: its metrics, and the progress that heartbeats carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from tidegate import metrics
+from tidegate.broker.ports import Consumer
+from tidegate.stream.partition import Partition, ProcessedBatch
+
+_SECOND = 1_000_000
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a runner is; `restored` says that all assigned partitions are being served."""
+
+    partitions: list[int]
+    restored: bool = False
+    lag: int = 0
+    processed: int = 0
+    rejected: int = 0
+
+
+class Monitor:
+    """Keeps metrics and progress of one stage. `clock` gives us."""
+
+    def __init__(self, stage: str, consumer: Consumer, clock: Callable[[], int]) -> None:
+        self._stage, self._consumer, self._clock = stage, consumer, clock
+        self._measured_us = 0
+        self.progress = Progress([])
+
+    def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
+        """Batches are committed; the number of their records."""
+        records = sum(len(processed.batch) for processed in batches)
+        metrics.PROCESSED.labels(self._stage).inc(records)
+        metrics.BATCH_SIZE.labels(self._stage).observe(records)
+        metrics.STAGE_SECONDS.labels(self._stage).observe(seconds)
+        self.progress.processed += records
+        for processed in batches:
+            for reason in processed.reject_reasons:
+                metrics.REJECTED.labels(self._stage, reason).inc()
+                self.progress.rejected += 1
+        return records
+
+    def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
+        """Once a second, and when readiness changes: lag and readiness."""
+        now = self._clock()
+        if now < self._measured_us + _SECOND and ready == self.progress.restored:
+            return
+        self._measured_us = now
+        served = sorted(partitions, key=lambda partition: partition.source)
+        self.progress.partitions = [partition.source.partition for partition in served]
+        self.progress.lag = sum(map(self._lag, served))
+        self.progress.restored = ready
+        metrics.READY.labels(self._stage).set(ready)
+        metrics.ASSIGNED.labels(self._stage).set(len(served))
+
+    def _lag(self, partition: Partition) -> int:
+        """How many offsets the stage is behind the end of the log."""
+        end = self._consumer.end(partition.source) or 0
+        position = self._consumer.position(partition.source) or 0
+        lag = max(0, end - max(position, partition.offset))
+        metrics.LAG.labels(self._stage, str(partition.source.partition)).set(lag)
+        return lag
