@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
+from cli.train import train as command
 from model.bundles.bundle import Bundle
 from model.bundles.catalog import listing, warning_of
 from model.bundles.manifest import chance_warning
@@ -73,17 +75,25 @@ def test_the_list_of_bundles_says_so(by_chance: ByChance) -> None:
     assert warning_of(folder, "0123456789abcdef") == ""
 
 
-def test_train_does_not_promote_it_and_says_how_to(by_chance: ByChance, tmp_path: Path) -> None:
+def test_train_does_not_promote_it_and_says_how_to(
+    by_chance: ByChance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """No Kafka runs here: a promotion would fail in another way."""
+    monkeypatch.setenv("TIDEGATE_PROFILE", "vector")
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TIDEGATE_KAFKA_PORT", str(free_port()))
     by_chance.history.to_parquet(tmp_path / "history.parquet")
-    pipeline = Pipeline(tmp_path / "home", profile="vector")
-    file = str(tmp_path / "history.parquet")
-    done = pipeline.run("train", "--history", file, "--promote", timeout=300)
+    with pytest.raises(typer.Exit) as ended:
+        command(history=tmp_path / "history.parquet", promote=True)
     (path,) = (tmp_path / "home" / "bundles").iterdir()
-    assert done.returncode == 3, done.stderr
-    assert f"bundle {path.name}" in done.stdout
-    assert WORDS in done.stderr
-    assert f"`tidegate models promote {path.name}`" in done.stderr
+    printed = capsys.readouterr()
+    assert ended.value.exit_code == 3
+    assert f"bundle {path.name}" in printed.out
+    assert WORDS in printed.err
+    assert f"`tidegate models promote {path.name}`" in printed.err
 
 
 def test_the_first_start_promotes_it_with_a_warning(
