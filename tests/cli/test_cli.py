@@ -52,6 +52,7 @@ def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(command: list[str]) -> None:
     done = tidegate(*command, "--help")
@@ -59,6 +60,7 @@ def test_every_command_explains_itself_with_an_example(command: list[str]) -> No
     assert "Example: tidegate " + " ".join(command) in done.stdout
 
 
+@pytest.mark.processes
 def test_help_imports_nothing_heavy() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     tidegate("--help")
@@ -74,23 +76,27 @@ def test_help_imports_nothing_heavy() -> None:
     )
 
 
+@pytest.mark.processes
 def test_wrong_settings_name_the_variable() -> None:
     done = tidegate("run", "score", TIDEGATE_BATCH="many")
     assert done.returncode == 78
     assert "TIDEGATE_BATCH" in done.stderr
 
 
+@pytest.mark.processes
 def test_an_unknown_stage_is_refused() -> None:
     done = tidegate("run", "nothing")
     assert (done.returncode, "preprocess" in done.stderr) == (78, True)
 
 
+@pytest.mark.processes
 def test_a_kafka_that_is_not_there_is_named() -> None:
     done = tidegate("topics", "check", "--kafka", "127.0.0.1:1")
     assert done.returncode == 78
     assert "127.0.0.1:1" in done.stderr
 
 
+@pytest.mark.processes
 def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
     done = tidegate(
         "doctor",
@@ -115,6 +121,7 @@ def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.processes
 def test_profile_check_names_file_and_line(tmp_path: Path) -> None:
     good = tidegate("profile", "check", "card", "--json")
     assert json.loads(good.stdout)["entities"] == ["user_id", "merchant"]

@@ -23,6 +23,8 @@ from tests.faults.injected.bench import CHAIN, NOW_MS, PROFILE, STATEFUL, Bench
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Rollback, Verdict, encode
 
+pytestmark = pytest.mark.training
+
 LABELS = TopicPartition("transactions.labels", 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
 

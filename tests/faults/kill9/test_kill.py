@@ -30,6 +30,8 @@ from tidegate.broker.records import Batch
 from tidegate.messages.documents import decode_label
 from tidegate.profile.spec import FraudRate, Verdicts
 
+pytestmark = pytest.mark.serial
+
 KILLS = int(os.environ.get("TIDEGATE_TEST_KILLS", "5"))
 
 

@@ -19,6 +19,8 @@ from tests.faults.kill9.learner import LABELS, Verdicts, Watch, kill, start
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import OnlineWeights
 
+pytestmark = pytest.mark.serial
+
 KILLS = 50
 _STARTING = 1.0
 """Seconds in which every second learner is killed, most while they start."""

@@ -19,6 +19,8 @@ from tests.support import eventually
 from tidegate.broker.records import Headers
 from tidegate.errors import Aborted
 
+pytestmark = pytest.mark.serial
+
 Sent = tuple[str, bytes | None, bytes | None, Headers | None]
 """Topic, key, value, headers."""
 QUICK = [

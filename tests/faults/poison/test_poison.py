@@ -16,6 +16,8 @@ from tests.faults.poison.corpus import CORPUS, RAW, Poison, tx
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Stop
 
+pytestmark = pytest.mark.training
+
 HEADERS = {
     "stage",
     "reason",

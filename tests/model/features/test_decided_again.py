@@ -40,6 +40,8 @@ from tidegate.settings import Settings
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 
+pytestmark = pytest.mark.training
+
 CARD = load_profile("card")
 SCORED = "transactions.scored"
 N, CHUNK = 12_000, 500

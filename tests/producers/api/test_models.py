@@ -17,6 +17,8 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+pytestmark = pytest.mark.training
+
 PROFILE = load_profile("card")
 HASH = PROFILE.hash.decode()
 TOPICS = {
