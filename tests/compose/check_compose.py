@@ -18,6 +18,8 @@ from tests.compose.stack import ROOT, STAGES, Stack, addresses, drain, kill, meg
 from tests.compose.traffic import Traffic, Transaction, transactions
 from tests.support import eventually
 
+pytestmark = pytest.mark.serial
+
 COUNT = 20_000
 ROWS = transactions(COUNT + 3000)
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
