@@ -7,8 +7,10 @@ export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/python scripts/install.py
+# two workers: most tests wait; which tests share a worker is in tests/marks.py
+PYTEST := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help up demo neural xgboost test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
+.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
 .DELETE_ON_ERROR:
 
 up: $(VENV)/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
@@ -21,13 +23,18 @@ neural: $(VENV)/.installed-neural ## install TensorFlow, to train neural models
 
 xgboost: $(VENV)/.installed-xgboost ## install XGBoost, to train with it
 
-test: $(VENV)/.installed-dev ## lint, types, import contracts and all tests; ARGS goes to pytest
+check: lint ## what to run before each commit: lint, types, import contracts, the quick tests
+	$(PYTEST) -m quick $(ARGS)
+
+test: lint ## lint, types, import contracts and all tests; ARGS goes to pytest
 	scripts/test-services
+	$(PYTEST) $(ARGS)
+
+lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest $(ARGS)
 
 test-pythons: $(VENV)/.installed-dev ## a start and the nearest tests on every other Python here
 	scripts/test-pythons

@@ -1,54 +1,74 @@
-"""The real parts that tests run against, started once in a session."""
+"""The real parts that tests run against, started once in a run. Which tests run when and where is
+in `tests.marks`.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.postgres import Postgres, new_server
+from tests.postgres import new_server
+from tests.shared import run_folder, shared_server
+from tests.web import make_topics
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.warm import warm
+from tidegate.settings import Settings
 
-pytest_plugins = ["tests.databases", "tests.trained"]
+pytest_plugins = ["tests.marks", "tests.databases", "tests.trained", "pytester"]
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
-    """A real Apache Kafka of this session's own. Whoever kills it starts it again."""
+def kafka() -> Iterator[str]:
+    """HOST:PORT of the run's Kafka, which all workers share. It has no topics: make your own, with
+    names of your own. A test that stops a broker starts another one.
+    """
+    with shared_server("kafka", _kafka) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def pipeline_topics(kafka: str) -> KafkaBroker:
+    """The run's Kafka with the topics of topics.yaml. The tests that ask for it see each other's
+    records: `tests.marks` keeps them in one worker.
+    """
+    broker = KafkaBroker(Settings(kafka=kafka))
+    make_topics(broker)
+    return broker
+
+
+@contextmanager
+def _kafka() -> Iterator[str]:
     warm()
-    server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), free_port())
+    server = EmbeddedKafka(run_folder() / "kafka", free_port())
     server.start()
-    yield server
+    yield server.address
     server.stop()
 
 
 @pytest.fixture(scope="session")
-def kafka(kafka_server: EmbeddedKafka) -> str:
-    """HOST:PORT of the session's Kafka. It has no topics: make your own, with names of your own."""
-    return kafka_server.address
+def postgres() -> Iterator[str]:
+    """SQLAlchemy URL of the run's PostgreSQL, which all workers share: make a database of your
+    own.
+    """
+    with shared_server("postgres", _postgres) as url:
+        yield url
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    """A real PostgreSQL of this session's own."""
-    folder = Path(
-        tempfile.mkdtemp(prefix="tidegate-pg-")
-    )  # pytest's folders are closed to the server's user
+@contextmanager
+def _postgres() -> Iterator[str]:
+    # the run's folder is closed to the server's user
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-pg-"))
     server = new_server(folder)
     server.start()
-    yield server
+    yield server.url
     server.stop()
     shutil.rmtree(folder)
-
-
-@pytest.fixture(scope="session")
-def postgres(postgres_server: Postgres) -> str:
-    """SQLAlchemy URL of a real PostgreSQL; its one database is shared by the session."""
-    return postgres_server.url
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def tidegate(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself_with_an_example(command: list[str]) -> None:
     done = tidegate(*command, "--help")
@@ -60,6 +61,7 @@ def test_every_command_explains_itself_with_an_example(command: list[str]) -> No
     assert "Example: tidegate " + " ".join(command) in done.stdout
 
 
+@pytest.mark.processes
 def test_help_imports_nothing_heavy() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     tidegate("--help")
@@ -75,23 +77,27 @@ def test_help_imports_nothing_heavy() -> None:
     )
 
 
+@pytest.mark.processes
 def test_wrong_settings_name_the_variable() -> None:
     done = tidegate("run", "score", TIDEGATE_BATCH="many")
     assert done.returncode == 78
     assert "TIDEGATE_BATCH" in done.stderr
 
 
+@pytest.mark.processes
 def test_an_unknown_stage_is_refused() -> None:
     done = tidegate("run", "nothing")
     assert (done.returncode, "preprocess" in done.stderr) == (78, True)
 
 
+@pytest.mark.processes
 def test_a_kafka_that_is_not_there_is_named() -> None:
     done = tidegate("topics", "check", "--kafka", "127.0.0.1:1")
     assert done.returncode == 78
     assert "127.0.0.1:1" in done.stderr
 
 
+@pytest.mark.processes
 def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
     done = tidegate(
         "doctor",
@@ -116,6 +122,7 @@ def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.processes
 def test_hints_name_the_command_as_it_can_be_typed(tmp_path: Path) -> None:
     here = Path(sys.executable).parent
     hidden = tidegate("doctor", TIDEGATE_HOME=str(tmp_path), TIDEGATE_KAFKA="")
@@ -124,6 +131,7 @@ def test_hints_name_the_command_as_it_can_be_typed(tmp_path: Path) -> None:
     assert "`tidegate up` starts it" in on_path.stdout
 
 
+@pytest.mark.processes
 def test_profile_check_names_file_and_line(tmp_path: Path) -> None:
     good = tidegate("profile", "check", "card", "--json")
     assert json.loads(good.stdout)["entities"] == ["user_id", "merchant"]

@@ -15,6 +15,8 @@ from tests.compose.stack import ROOT, Stack, kill, state
 from tests.compose.traffic import Traffic, transactions
 from tests.support import eventually
 
+pytestmark = pytest.mark.serial
+
 COUNT = 20_000
 USERS: dict[str, object] = yaml.safe_load((ROOT / "deploy/cluster/access.yaml").read_text())
 FORBIDDEN = """

@@ -19,6 +19,8 @@ from tests.compose.traffic import Traffic, Transaction, transactions
 from tests.support import eventually
 from tidegate.pipeline import CONSUMERS, FEEDBACK, RAW
 
+pytestmark = pytest.mark.serial
+
 COUNT = 20_000
 ROWS = transactions(COUNT + 3000)
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.compose.stack import run, tell
+from tests.compose.stack import run
+from tests.shared import run_folder
+
+
+def lines_of_summary() -> Path:
+    """The file to which each worker adds what it measured."""
+    return run_folder() / "compose-summary"
 
 
 @pytest.fixture(scope="session")
 def summary() -> Iterator[dict[str, str]]:
-    """What was found, printed at the end."""
-    engine = run("docker", "version", "-f", "{{.Server.Version}}").strip()
-    lines = {
-        "engine, compose, machine": f"{engine}, "
-        f"{run('docker', 'compose', 'version', '--short').strip()}, "
-        f"{platform.machine()}"
-    }
+    """What was measured, printed at the end."""
+    lines: dict[str, str] = {}
     yield lines
-    tell("\n\ncompose-test summary", *(f"  {name:32} {value}" for name, value in lines.items()))
+    with lines_of_summary().open("a") as file:
+        file.writelines(f"  {name:32} {value}\n" for name, value in lines.items())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print it, of all workers."""
+    if lines_of_summary().exists():
+        engine = run("docker", "version", "-f", "{{.Server.Version}}").strip()
+        compose = run("docker", "compose", "version", "--short").strip()
+        terminalreporter.section("compose-test summary")
+        terminalreporter.line(f"  engine {engine}, compose {compose}, {platform.machine()}")
+        terminalreporter.write(lines_of_summary().read_text())

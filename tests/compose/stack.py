@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -185,11 +184,6 @@ def addresses(containers: Sequence[str]) -> set[str]:
         for container in containers
         for network in state(container)["NetworkSettings"]["Networks"].values()
     }
-
-
-def tell(*lines: str) -> None:
-    """To whoever runs the script."""
-    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def megabytes(image: str) -> int:

@@ -99,6 +99,7 @@ def test_a_wrong_expression_names_the_setting(cron: str) -> None:
         trigger(cron)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("code", "said"), [(0, "promoted"), (3, "kept"), (65, "bad_data"), (1, "exit code 1")]
 )
@@ -108,6 +109,7 @@ def test_the_outcome_is_logged(code: int, said: str, caplog: pytest.LogCaptureFi
     assert said in caplog.text
 
 
+@pytest.mark.processes
 def test_the_process_waits_for_its_time_and_ends_when_asked(tmp_path: Path) -> None:
     said = tmp_path / "said"
     with said.open("wb") as output:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from db.migrate import migrate
-from tests.web import Server, make_topics, persist, produce, scored, serving, transaction
+from tests.web import Server, persist, produce, scored, serving, transaction
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.pipeline import SCORED
 from tidegate.profile import Profile, load_profile
-from tidegate.settings import Settings
 
 QUIET = [
     "--no-sandbox",
@@ -70,31 +69,39 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(
+    kafka: str, pipeline_topics: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     home: Path = tmp_path_factory.mktemp("dashboard")
-    broker = KafkaBroker(Settings(kafka=kafka))
-    make_topics(broker)
     database = f"sqlite:///{home / 'tidegate.db'}"
     migrate(database)
     with serving("dashboard", kafka, home) as server:
-        yield Site(server, broker, load_profile("card"), database)
+        yield Site(server, pipeline_topics, load_profile("card"), database)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def page(chromium: str) -> Iterator[Page]:
-    """A fresh page; whatever it says on its console, or throws, fails the test."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        said: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh page, with cookies and a cache of its own; whatever it says on its console, or
+    throws, fails the test.
+    """
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
 
-        def refuse(dialog: Dialog) -> None:
-            said.append(f"dialog {dialog.message}")
-            dialog.dismiss()
+    def refuse(dialog: Dialog) -> None:
+        said.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
-        page.on("dialog", refuse)
-        yield page
-        browser.close()
-        assert said == []
+    page.on("dialog", refuse)
+    yield page
+    page.close()
+    assert said == []

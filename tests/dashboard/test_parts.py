@@ -94,6 +94,7 @@ def test_bars() -> None:
     assert present.bars([("a", 0.0)])[0]["share"] == 0
 
 
+@pytest.mark.training
 def test_the_thresholds_are_those_of_the_rows_bundle(tmp_path: Path) -> None:
     folder, bundle = card_bundle()
     row = {"bundle": bundle.hash, "amount_minor": 1250}

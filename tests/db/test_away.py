@@ -17,6 +17,8 @@ from tests.db.scored import NAMES, Writer, values
 from tests.postgres import Postgres, new_server
 from tidegate.errors import Retry
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def server() -> Iterator[Postgres]:

@@ -27,6 +27,7 @@ def test_migrations_make_what_the_tables_say(empty: str) -> None:
     assert {"ix_transactions_account", "ix_transactions_flagged"} <= indexes
 
 
+@pytest.mark.processes
 def test_two_processes_at_once(empty: str) -> None:
     command = [
         sys.executable,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.pipeline import ROOT, Pipeline
+from tests.system.pipeline import ROOT, Pipeline, trained_card
 from tidegate.settings import Settings
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -27,7 +27,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    pipeline = Pipeline(tmp_path_factory.mktemp("docs") / "home")
+    pipeline = Pipeline(tmp_path_factory.mktemp("docs") / "home", bundles=trained_card())
     pipeline.start()
     yield pipeline
     pipeline.close()

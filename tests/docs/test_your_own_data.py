@@ -17,6 +17,8 @@ from tests.docs.test_docs import commands
 from tests.system.pipeline import ROOT, Pipeline
 from tidegate.profile import load_profile
 
+pytestmark = pytest.mark.processes
+
 PAGE = ROOT / "docs/your-own-data.md"
 NAMES = {
     "transaction_id": "ref",

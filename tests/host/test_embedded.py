@@ -3,11 +3,14 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support import eventually
 from tidegate.host.embedded import EmbeddedKafka, free_port, reachable
 from tidegate.host.jars import classpath
 
 
+@pytest.mark.processes
 def test_a_broker_survives_a_kill_and_starts_again_at_once(tmp_path: Path) -> None:
     broker = EmbeddedKafka(tmp_path, free_port(), heap="256m")
     broker.start()
@@ -26,8 +29,9 @@ def test_the_class_path_is_remembered() -> None:
     assert classpath() == classpath()
 
 
-def test_java_takes_what_warming_up_kept(kafka_server: EmbeddedKafka) -> None:
-    java, *options = kafka_server.command()
+@pytest.mark.usefixtures("kafka")  # warms up
+def test_java_takes_what_warming_up_kept(tmp_path: Path) -> None:
+    java, *options = EmbeddedKafka(tmp_path, free_port()).command()
     strict = [
         java,
         "-XX:AOTMode=on",

@@ -15,6 +15,8 @@ from tidegate.host import supervisor as module
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor, check_disk, holder, locked
 
+pytestmark = pytest.mark.processes
+
 FOREVER = "import time, sys; print('hello', flush=True); time.sleep(600)"
 
 

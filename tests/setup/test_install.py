@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 METADATA = "Metadata-Version: 2.1\nName: pebble\nVersion: 1.0\n"
 RECORD = "pebble-1.0.dist-info/RECORD"

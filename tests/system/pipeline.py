@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,18 +15,35 @@ from typing import Any
 
 import psutil
 
+from tests.shared import made_once
 from tests.support import ask, eventually
 from tidegate.host.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def trained_card() -> Path:
+    """The folder of bundles with the model that a first start of the card profile trains, made
+    once in a run.
+    """
+    return made_once("card", _train) / "bundles"
+
+
+def _train(home: Path) -> None:
+    env = {**os.environ, "TIDEGATE_HOME": str(home), "TIDEGATE_PROFILE": "card"}
+    command = [sys.executable, "-m", "cli", "train"]
+    subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True)
+
+
 @dataclass
 class Pipeline:
-    """One home folder. `start` may be called again after `stop`."""
+    """One home folder. `start` may be called again after `stop`. Without `bundles` to begin with,
+    the first start trains a model.
+    """
 
     home: Path
     profile: str = "card"
+    bundles: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     cwd: Path = ROOT
@@ -50,6 +68,8 @@ class Pipeline:
     def start(self, timeout: float = 240.0) -> None:
         """Run `tidegate up` until it is ready."""
         self.home.mkdir(parents=True, exist_ok=True)
+        if self.bundles and not (self.home / "bundles").exists():
+            shutil.copytree(self.bundles, self.home / "bundles")
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command("up", *self.arguments),

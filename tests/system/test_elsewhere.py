@@ -13,6 +13,8 @@ from tests.support import eventually
 from tests.system.pipeline import Pipeline
 from tidegate.host.embedded import EmbeddedKafka, free_port
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def kafka_elsewhere(tmp_path: Path) -> Iterator[str]:

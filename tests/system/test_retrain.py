@@ -16,7 +16,7 @@ import pytest
 
 from producers.simulator.history import simulate_history
 from tests.support import answering, eventually
-from tests.system.pipeline import Pipeline
+from tests.system.pipeline import Pipeline, trained_card
 from tidegate.profile import load_profile
 
 COUNT = 20_000
@@ -43,7 +43,11 @@ def hook() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory, hook: str) -> Iterator[Pipeline]:
-    made = Pipeline(tmp_path_factory.mktemp("retrain") / "home", env={"TIDEGATE_WEBHOOK": hook})
+    made = Pipeline(
+        tmp_path_factory.mktemp("retrain") / "home",
+        bundles=trained_card(),
+        env={"TIDEGATE_WEBHOOK": hook},
+    )
     made.start()
     yield made
     made.close()

@@ -16,7 +16,7 @@ import pytest
 
 from producers.simulator.history import simulate_history
 from tests.support import eventually, partitions
-from tests.system.pipeline import Pipeline
+from tests.system.pipeline import Pipeline, trained_card
 from tidegate.pipeline import FEATURES
 from tidegate.profile import load_profile
 
@@ -25,7 +25,11 @@ COUNT = 20_000
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    made = Pipeline(tmp_path_factory.mktemp("scale") / "home", arguments=("--scale", "score=3"))
+    made = Pipeline(
+        tmp_path_factory.mktemp("scale") / "home",
+        bundles=trained_card(),
+        arguments=("--scale", "score=3"),
+    )
     made.start()
     yield made
     made.close()

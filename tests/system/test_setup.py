@@ -17,6 +17,8 @@ from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[EmbeddedKafka]:

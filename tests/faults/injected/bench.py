@@ -29,6 +29,7 @@ from db.tables import offsets, transactions
 from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
+from tests.shared import made_once
 from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
 from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
@@ -360,6 +361,4 @@ class Bench:
 @cache
 def _migrated() -> Path:
     """An empty database of the newest schema, made once."""
-    file = card_bundle()[0] / "empty.db"
-    migrate(f"sqlite:///{file}")
-    return file
+    return made_once("schema", lambda folder: migrate(f"sqlite:///{folder}/empty.db")) / "empty.db"

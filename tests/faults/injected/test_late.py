@@ -27,6 +27,8 @@ from tidegate.messages.frames import DECISIONS
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Stage
 
+pytestmark = pytest.mark.training
+
 gate = gate_of(LightGBM)
 
 

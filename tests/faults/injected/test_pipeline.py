@@ -24,6 +24,8 @@ from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Rollback, Verdict, encode
 from tidegate.pipeline import CONSUMERS, FEEDBACK, LABELS, RAW
 
+pytestmark = pytest.mark.training
+
 LABELS_0 = TopicPartition(LABELS, 0)
 _INVALID = b'{"user_id": "u1", "amount": 1}'
 

@@ -31,6 +31,8 @@ from tidegate.messages.documents import decode_label
 from tidegate.pipeline import BY_ENTITY_2, DLQ, LABELS, RAW
 from tidegate.profile.spec import FraudRate, Verdicts
 
+pytestmark = pytest.mark.serial
+
 KILLS = int(os.environ.get("TIDEGATE_TEST_KILLS", "5"))
 
 

@@ -20,6 +20,8 @@ from tidegate.broker.records import Batch
 from tidegate.messages.documents import OnlineWeights
 from tidegate.pipeline import LABELS, MODELS
 
+pytestmark = pytest.mark.serial
+
 KILLS = 50
 _STARTING = 1.0
 """Seconds in which every second learner is killed, most while they start."""

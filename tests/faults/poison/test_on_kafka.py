@@ -20,6 +20,8 @@ from tidegate.broker.records import Headers
 from tidegate.errors import Aborted
 from tidegate.pipeline import CONSUMERS, DLQ, QUARANTINE, RAW
 
+pytestmark = pytest.mark.serial
+
 Sent = tuple[str, bytes | None, bytes | None, Headers | None]
 """Topic, key, value, headers."""
 QUICK = [

@@ -17,6 +17,8 @@ from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Stop
 from tidegate.pipeline import FEEDBACK, LABELS, QUARANTINE, RAW, SCORED
 
+pytestmark = pytest.mark.training
+
 HEADERS = {
     "stage",
     "reason",

@@ -24,6 +24,8 @@ from model.ensemble.stack import Ensemble
 from model.evaluation.metrics import auc, average_precision
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 NAMES = ("wide", "amount", "code", "constant", "empty", "gaps")
 LABELLED = ("lightgbm", "xgboost", "online", "keras")
 

@@ -17,6 +17,8 @@ from model.evaluation.metrics import auc
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 SETTINGS: dict[str, dict[str, float]] = {
     "undersampled": {"ratio": 2},
     "balanced bagging": {"ratio": 2, "bags": 3},

@@ -12,6 +12,8 @@ from model.detectors.neural.lstm_autoencoder import LstmAutoencoder
 from model.evaluation.metrics import auc
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 STEPS = 3
 NAMES = tuple(f"{series}_{back}" for series in ("amount", "gap") for back in range(STEPS))
 SERIES = ["amount", "gap"]

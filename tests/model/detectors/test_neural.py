@@ -16,6 +16,8 @@ from model.detectors.neural.classifier import Classifier
 from model.detectors.neural.graph import ROWS, Graph
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 WIDTH = 4
 NAMES = tuple("abcd")
 

@@ -18,6 +18,8 @@ from model.ensemble.combiner import sigmoid
 from tests.model.detectors.test_detectors import NAMES, data
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 GROWN: dict[str, dict[str, Any]] = {
     "as ours": {
         "tree_method": "hist",

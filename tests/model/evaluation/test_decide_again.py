@@ -16,6 +16,8 @@ from tests.faults.bundle import card_bundle
 from tidegate.errors import ConfigError, Retry
 from tidegate.profile import load_profile
 
+pytestmark = pytest.mark.training
+
 EVIL = "<script>alert(1)</script>"
 
 

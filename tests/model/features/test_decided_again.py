@@ -41,6 +41,8 @@ from tidegate.settings import Settings
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
 
+pytestmark = pytest.mark.training
+
 CARD = load_profile("card")
 N, CHUNK = 12_000, 500
 """All older than what the bundle learnt, so no label moves its online weights; a chunk is shorter

@@ -19,6 +19,8 @@ from model.learning.learner import LabelRecord, Learner, LearnState
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
+pytestmark = pytest.mark.training
+
 HOUR_MS = 3_600_000
 
 

@@ -18,6 +18,8 @@ from producers.simulator.history import simulate_history
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
+pytestmark = pytest.mark.training
+
 PROFILE = load_profile("handbook")
 FOLD = "2018-05-02"  # learns from 2018-04-18 on, is tested from 2018-05-16 to 22
 DAY_US = 86_400_000_000

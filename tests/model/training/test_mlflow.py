@@ -18,6 +18,8 @@ from tests.support import answering
 from tidegate.errors import ConfigError, Retry
 from tidegate.host.embedded import free_port
 
+pytestmark = pytest.mark.training
+
 
 class _Teapot(BaseHTTPRequestHandler):
     """A server that is no MLflow."""

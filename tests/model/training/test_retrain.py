@@ -26,6 +26,8 @@ from producers.simulator.history import simulate_history
 from tests.trained import Trained
 from tidegate.profile import load_profile
 
+pytestmark = pytest.mark.training
+
 PROFILE = load_profile("card")
 DELAY = PROFILE.label_delay_us
 

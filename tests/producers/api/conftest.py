@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from db.migrate import migrate
-from tests.web import Server, make_topics, serving
+from tests.web import Server, serving
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.profile import Profile, load_profile
-from tidegate.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +19,8 @@ def card() -> Profile:
 
 
 @pytest.fixture(scope="session")
-def broker(kafka: str) -> KafkaBroker:
-    """The session's Kafka, with all topics."""
-    made = KafkaBroker(Settings(kafka=kafka))
-    make_topics(made)
-    return made
+def broker(pipeline_topics: KafkaBroker) -> KafkaBroker:
+    return pipeline_topics
 
 
 @pytest.fixture(scope="session")

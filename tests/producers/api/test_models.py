@@ -18,6 +18,8 @@ from tidegate.pipeline import TOPICS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+pytestmark = pytest.mark.training
+
 PROFILE = load_profile("card")
 HASH = PROFILE.hash.decode()
 
