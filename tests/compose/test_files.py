@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 import tidegate.metrics  # noqa: F401 - registers them
 from tests.compose.panels import metrics_of_panels, metrics_of_rules
 from tests.compose.stack import ROOT, STAGES
-from tidegate.host.embedded import COORDINATES
+from tidegate.host.jars import COORDINATES
 from tidegate.settings import Settings
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -72,7 +72,13 @@ def test_prometheus_looks_at_every_stage() -> None:
 
 def test_the_slim_lock_is_a_part_of_the_lock() -> None:
     slim, full = (
-        set(re.findall(r"^([a-z0-9-]+==\S+)", (ROOT / name).read_text(), re.MULTILINE))
-        for name in ("requirements-slim.lock", "requirements.lock")
+        set(
+            re.findall(
+                r"^([a-z0-9-]+==\S+)",
+                (ROOT / f"requirements/{name}.lock").read_text(),
+                re.MULTILINE,
+            )
+        )
+        for name in ("slim", "base")
     )
     assert slim < full

@@ -4,7 +4,8 @@ import subprocess
 from pathlib import Path
 
 from tests.support import eventually
-from tidegate.host.embedded import EmbeddedKafka, classpath, free_port, reachable
+from tidegate.host.embedded import EmbeddedKafka, free_port, reachable
+from tidegate.host.jars import classpath
 
 
 def test_a_broker_survives_a_kill_and_starts_again_at_once(tmp_path: Path) -> None:

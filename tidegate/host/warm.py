@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -47,8 +49,9 @@ def _record(folder: Path, part: Path) -> None:
     kafka.start()
     try:
         _work(KafkaBroker(Settings(kafka=kafka.address, home=folder)), time.monotonic() + _SECONDS)
-    finally:
         kafka.stop(60)
+    finally:
+        kafka.kill()
 
 
 def _work(broker: KafkaBroker, until: float) -> None:
@@ -98,5 +101,12 @@ class _Hop:
         return dict.fromkeys(sources, 0)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Do it beside other work, until SIGTERM."""
+    os.nice(19)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     warm()
+
+
+if __name__ == "__main__":
+    main()
