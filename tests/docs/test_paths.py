@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -84,6 +85,22 @@ def test_the_architecture_names_a_function_at_each_step() -> None:
     assert len(ways) == 2
     assert len(steps) > 10
     assert [step for step in steps if not re.search(r"`[\w/]+\.py:\w[\w.]*`", step)] == []
+
+
+@pytest.mark.parametrize("package", ["tidegate", "model"])
+def test_the_layers_are_drawn_in_the_order_of_the_contract(package: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    (layers,) = [
+        contract["layers"]
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract.get("containers") == [package]
+    ]
+    depth = {name: at for at, layer in enumerate(layers) for name in re.findall(r"\w+", layer)}
+    page = (ROOT / "docs/architecture.md").read_text()
+    drawn = re.findall(rf"(?<= ){package}/(\w+)/", page.partition("## The way of")[0])
+    folders = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert set(drawn) == folders
+    assert [depth[name] for name in drawn] == sorted(depth[name] for name in drawn)
 
 
 def anchors(page: Path) -> set[str]:
