@@ -143,12 +143,12 @@ def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
     assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1030)
 
 
-def test_of_a_bundle_that_is_not_there_nothing_is_told(
+def test_of_a_bundle_that_is_not_there_nothing_is_reported(
     bundles: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage = Persist(PROFILE, bundles)
     state = stage.new_state(0, 1)
     with caplog.at_level(logging.WARNING):
         persist(stage, state, traffic(1000), "ffffffffffffffff")
-    assert "no drift is told: bundle" in caplog.text
+    assert "no drift is reported: bundle" in caplog.text
     assert (stage.drift, state.counts) == (None, {})

@@ -6,12 +6,12 @@ from collections import Counter
 
 import pytest
 
-from producers.redrive.redrive import CONFLICT, QUARANTINE, Selection, Summary, parse_place, redrive
+from producers.redrive.redrive import CONFLICT, Selection, Summary, parse_place, redrive
 from tests.producers.running_api import TOPICS
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
-from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, RAW
+from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW
 from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import ATTEMPT, attempt, dead_letters
 from tidegate.stream.stage import Reject
