@@ -9,14 +9,11 @@ again at that record.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import pending, plan, windows
-from model.features import verdict_run as verdicts
-from model.features.arithmetic import SELECT, apply, true
+from model.features import pending, verdict_run, windows
+from model.features.interpreter import execute
 from model.features.pending import (
     CARRIED,
     FRAUDS,
@@ -29,7 +26,7 @@ from model.features.pending import (
     ripe,
 )
 from model.features.prefetch import prefetch
-from model.jit import inlined, jit
+from model.jit import jit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -42,26 +39,6 @@ _AHEAD = 4
 """How many records before its turn a row is asked for: to wait for memory costs more than what is
 done with it.
 """
-_WINDOW, _TOTAL, _VERDICT_TOTAL, _VERDICT_DECAY, _RUN = (
-    plan.WINDOW,
-    plan.TOTAL,
-    plan.VERDICT_TOTAL,
-    plan.VERDICT_DECAY,
-    plan.RUN,
-)
-_DISTINCT, _SINCE, _LEVEL, _RECENT = plan.DISTINCT, plan.SINCE, plan.LEVEL, plan.RECENT
-_COUNT, _SUM, _MEAN, _DEVIATION, _RATIO, _DIFFERENCE, _RATE, _RUN_PART = (
-    plan.COUNT,
-    plan.SUM,
-    plan.MEAN,
-    plan.DEVIATION,
-    plan.RATIO,
-    plan.DIFFERENCE,
-    plan.RATE,
-    plan.RUN_PART,
-)
-_CALENDAR, _CONSTANT, _COPY = plan.CALENDAR, plan.CONSTANT, plan.COPY
-_FIRST_OUTPUT, _FIRST_FREE = plan.COUNT, plan.CALENDAR
 
 
 @jit
@@ -123,106 +100,6 @@ def _fetch(index: NDArray[np.int32], rows: Ints, key: int) -> None:
         prefetch(rows, row)
 
 
-@inlined
-def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: float) -> float:
-    n, total = scratch[0], scratch[1]
-    if op == _RUN_PART:
-        return scratch[part]
-    if op == _COUNT:
-        return n
-    if op == _SUM:
-        return total / x
-    if op == _RATE:
-        return (total + x) / (n + y)
-    if op == _MEAN:
-        return total / n / x if n > 0 else np.nan
-    if op == _DEVIATION:
-        return math.sqrt(max((scratch[2] - total / n * total) / n, 0.0)) / x if n > 0 else np.nan
-    if op == _RATIO:
-        return value / n if n > 0 else np.nan
-    if op == _DIFFERENCE:
-        return value - n
-    return (value - n) / max(total, 0.05 * abs(n), 1e-6)
-
-
-@inlined
-def _keyed(
-    code: Ints,
-    i: int,
-    x: float,
-    row: Ints,
-    rowf: Floats,
-    hashes: Ints,
-    regs: Floats,
-    time: int,
-    scratch: Floats,
-) -> None:
-    op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
-    if op == _WINDOW:
-        words, source = code[i, 5], code[i, 6]
-        value = regs[source] if source >= 0 else 0.0
-        at = windows.slot_of(row, base, n, words, time // width) if value == value else -1
-        if at >= 0:
-            windows.window_add(row, at, n, words, value, x)
-    elif op == _TOTAL:
-        windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
-    elif op == _VERDICT_TOTAL:
-        windows.verdict_total(row, base, n, width, code[i, 5], time, scratch)
-    elif op == _VERDICT_DECAY:
-        windows.verdict_decay(row, base, n, width, code[i, 5], x, time, scratch)
-    elif op == _RUN:
-        verdicts.run(row, rowf, base, n, width, time, scratch)
-    elif op == _LEVEL:
-        windows.level(row, rowf, base, n, regs[width], scratch)
-    elif op == _DISTINCT:
-        regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
-    elif op == _SINCE:
-        regs[dst] = windows.since(row, base, time)
-    else:
-        regs[dst] = windows.decay(row, rowf, base, time, regs[n], x)
-
-
-@inlined
-def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
-    """Operations that need no row."""
-    op, dst, a, b, c = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
-    if op == _CALENDAR:
-        regs[dst] = windows.calendar(a, time)
-    elif op == _CONSTANT:
-        regs[dst] = x
-    elif op == _COPY:
-        regs[dst] = regs[a]
-    elif op == SELECT:
-        regs[dst] = regs[b] if true(regs[a]) else regs[c]
-    else:
-        regs[dst] = apply(op, regs[a], regs[b])
-
-
-@inlined
-def _execute(
-    code: Ints,
-    consts: Floats,
-    row: Ints,
-    rowf: Floats,
-    hashes: Ints,
-    regs: Floats,
-    time: int,
-    scratch: Floats,
-) -> None:
-    for i in range(len(code)):
-        op = code[i, 0]
-        if op >= _FIRST_FREE:
-            _free(code, i, consts[i, 0], regs, time)
-        elif op >= _FIRST_OUTPUT:
-            regs[code[i, 1]] = _output(
-                op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1]
-            )
-        elif op == _RECENT:
-            windows.recent(row, rowf, code[i, 2], code[i, 3], regs[code[i, 4]], regs, code[i, 1])
-        else:
-            _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, scratch)
-
-
 @jit
 def _verdict(places: Ints, row: Ints, rowf: Floats, verdict: Ints) -> None:
     """Fold a matured verdict into every window over verdicts and every memory of them."""
@@ -233,7 +110,7 @@ def _verdict(places: Ints, row: Ints, rowf: Floats, verdict: Ints) -> None:
                 row, base, n, pane, verdict[MATURES], verdict[VERDICTS], verdict[FRAUDS]
             )
         else:
-            verdicts.note(row, rowf, base, n, verdict, verdict[CARRIED:].view(np.float64))
+            verdict_run.note(row, rowf, base, n, verdict, verdict[CARRIED:].view(np.float64))
 
 
 @jit
@@ -300,7 +177,7 @@ def fold(
             else 0
         )
         regs[:columns] = values[i]
-        _execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
+        execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
             values[i, k] = regs[k] if abs(regs[k]) <= 1e300 else np.nan
         meta[POSITION] += 1

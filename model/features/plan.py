@@ -9,15 +9,14 @@ words each window needs.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
-from model.features import verdict_run as verdicts
-from model.features.arithmetic import NUMBERS
+from model.features import opcodes, verdict_run
+from model.features.steps import feature_steps
 from tidegate.profile import Profile
 from tidegate.profile.check import pane_us
-from tidegate.profile.expression import Node, names, parse
+from tidegate.profile.expression import Node, parse
 from tidegate.profile.spec import (
     DAY,
     Calendar,
@@ -39,15 +38,11 @@ from tidegate.profile.spec import (
     Windowed,
 )
 
-WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY, RECENT = range(10)
-"""Touch the row; TOTAL to LEVEL leave totals for the outputs that follow them."""
-COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(10, 19)
-CALENDAR, CONSTANT, COPY = range(19, 22)
 _PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
-_GIVES = {"ratio": RATIO, "difference": DIFFERENCE, "zscore": ZSCORE}
+_GIVES = {"ratio": opcodes.RATIO, "difference": opcodes.DIFFERENCE, "zscore": opcodes.ZSCORE}
 _RUN_PARTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
 _WORDS = {Count: 1, Sum: 2, Mean: 2, Deviation: 4}
-_OUTS = {Count: COUNT, Sum: SUM, Mean: MEAN, Deviation: DEVIATION}
+_OUTS = {Count: opcodes.COUNT, Sum: opcodes.SUM, Mean: opcodes.MEAN, Deviation: opcodes.DEVIATION}
 HEAD = 2
 """Words of a row before the windows: key, newest time."""
 _LEAST_HORIZON = 30 * DAY
@@ -117,21 +112,30 @@ class Plan:
                 self._level(spec)
             case Recent():
                 self._emit(
-                    RECENT, dst, self._take(1 + spec.last), spec.last, self._register[spec.of]
+                    opcodes.RECENT,
+                    dst,
+                    self._take(1 + spec.last),
+                    spec.last,
+                    self._register[spec.of],
                 )
                 self._grouped |= {column for column, other in self._mine.items() if other is spec}
             case Distinct():
                 base = self._take(2 * spec.keep)
                 self._reach(spec.window)
                 self._emit(
-                    DISTINCT, dst, base, spec.keep, spec.window, self.profile.hashed.index(spec.of)
+                    opcodes.DISTINCT,
+                    dst,
+                    base,
+                    spec.keep,
+                    spec.window,
+                    self.profile.hashed.index(spec.of),
                 )
             case SinceLast():
-                self._emit(SINCE, dst, self._take(1))
+                self._emit(opcodes.SINCE, dst, self._take(1))
             case DecayedSum():
                 self._reach(10 * spec.half_life)
                 self._emit(
-                    DECAY,
+                    opcodes.DECAY,
                     dst,
                     self._take(2),
                     self._register[spec.of],
@@ -142,9 +146,9 @@ class Plan:
 
     def _free(self, dst: int, spec: Calendar | Expression) -> None:
         if isinstance(spec, Calendar):
-            self._emit(CALENDAR, dst, _PARTS[spec.part])
+            self._emit(opcodes.CALENDAR, dst, _PARTS[spec.part])
         else:
-            self._emit(COPY, dst, self._expression(parse(spec.is_, self._columns())))
+            self._emit(opcodes.COPY, dst, self._expression(parse(spec.is_, self._columns())))
 
     def _reach(self, span_us: int) -> None:
         self.horizon_us = max(self.horizon_us, span_us)
@@ -170,9 +174,11 @@ class Plan:
         scale = self._scale(of) if of else 1.0
         base = self._take(slots * words)
         self._reach(slots * pane)
-        self._emit(WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale)
+        self._emit(
+            opcodes.WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale
+        )
         for window in sorted({other.window for other in group.values()}):
-            self._emit(TOTAL, 0, base, slots, pane, words, window // pane + 1)
+            self._emit(opcodes.TOTAL, 0, base, slots, pane, words, window // pane + 1)
             for name, other in group.items():
                 if other.window == window:
                     self._emit(_OUTS[type(other)], self._register[name], x=scale)
@@ -216,7 +222,7 @@ class Plan:
         ):
             kept = 0.5 ** (pane / half_life) if half_life else 1.0
             self._emit(
-                VERDICT_DECAY if half_life else VERDICT_TOTAL,
+                opcodes.VERDICT_DECAY if half_life else opcodes.VERDICT_TOTAL,
                 0,
                 base,
                 slots,
@@ -231,9 +237,9 @@ class Plan:
 
     def _verdict_output(self, dst: int, spec: Verdicted) -> None:
         if isinstance(spec, FraudRate):
-            self._emit(RATE, dst, x=spec.prior * spec.weight, y=spec.weight)
+            self._emit(opcodes.RATE, dst, x=spec.prior * spec.weight, y=spec.weight)
         else:
-            self._emit(COUNT, dst)
+            self._emit(opcodes.COUNT, dst)
 
     def _run(self, spec: FraudRun) -> None:
         group = {
@@ -241,14 +247,14 @@ class Plan:
             for name, other in self._mine.items()
             if isinstance(other, FraudRun) and other.last == spec.last
         }
-        base = self._take(verdicts.HEAD + spec.last * (3 + len(self.carried)))
+        base = self._take(verdict_run.HEAD + spec.last * (3 + len(self.carried)))
         self._verdicts.append((base, spec.last, 0))
-        self._emit(RUN, 0, base, spec.last, len(self.carried))
+        self._emit(opcodes.RUN, 0, base, spec.last, len(self.carried))
         for name, other in group.items():
             part = _RUN_PARTS[other.give]
             if other.of is not None:
                 part += self.carried.index(self._register[other.of])
-            self._emit(RUN_PART, self._register[name], part)
+            self._emit(opcodes.RUN_OUTPUT, self._register[name], part)
         self._grouped |= set(group)
 
     def _level(self, spec: Level) -> None:
@@ -258,7 +264,7 @@ class Plan:
             if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)
         }
         source = self._register[spec.of]
-        self._emit(LEVEL, 0, self._take(1 + 2 * spec.last), spec.last, source)
+        self._emit(opcodes.LEVEL, 0, self._take(1 + 2 * spec.last), spec.last, source)
         for name, other in group.items():
             self._emit(_GIVES[other.give], self._register[name], source)
         self._grouped |= set(group)
@@ -270,28 +276,12 @@ class Plan:
         args = [self._expression(arg) for arg in node.args]
         register, self.registers = self.registers, self.registers + 1
         if node.op == "constant":
-            self._emit(CONSTANT, register, x=node.constant)
+            self._emit(opcodes.CONSTANT, register, x=node.constant)
         else:
-            self._emit(NUMBERS[node.op], register, *args)
+            self._emit(opcodes.EXPRESSION[node.op], register, *args)
         return register
 
 
 def _half_life(spec: Verdicted) -> int:
     """In us; 0 for verdicts that all count alike."""
     return spec.half_life or 0 if isinstance(spec, FraudRate) else 0
-
-
-def feature_steps(profile: Profile) -> dict[str, int]:
-    """The earliest step in which each column can be computed."""
-    steps: dict[str, int] = dict.fromkeys(profile.inputs, 0)
-    columns: dict[str, Any] = dict.fromkeys(profile.values, ())
-    columns |= {name: field.values for name, field in profile.fields.items()}
-    for name, spec in profile.computed.items():
-        by = getattr(spec, "by", None)
-        if by is not None:
-            steps[name] = profile.entities.index(by)
-        elif isinstance(spec, Expression):
-            steps[name] = max((steps[used] for used in names(parse(spec.is_, columns))), default=0)
-        else:
-            steps[name] = 0
-    return steps
