@@ -225,7 +225,7 @@ class Plan(NamedTuple):
 
 
 def _train(profile: str, data: Path, plan: Plan, label: str, out: Path, as_json: bool) -> None:
-    from model.detectors.packages import check_installed
+    from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training import backtest as folds
     from tidegate.profile import load_profile

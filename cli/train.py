@@ -68,7 +68,7 @@ def train(
     Example: [bold]tidegate train --profile wallet --history payments.csv --label is_fraud
     --promote[/bold]
     """
-    from model.detectors.packages import check_installed
+    from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training.mlflow import tracker_of, training
     from model.training.overrides import adjusted

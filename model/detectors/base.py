@@ -1,4 +1,4 @@
-"""What a detector is, and the list of those that a profile may name."""
+"""What a detector is; `model.detectors.catalog` lists those that a profile may name."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Detector(Protocol):
     files: ClassVar[tuple[str, ...]]
     supervised: ClassVar[bool]
     """Whether it learns from verdicts, so that a history without any cannot train it."""
+    extra: ClassVar[str | None]
+    """The extra of this package that training needs: see `model.detectors.packages`."""
     features: tuple[str, ...]
 
     @classmethod

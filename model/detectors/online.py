@@ -111,6 +111,7 @@ class Online:
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online.json",)
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
 
     def __init__(
         self,

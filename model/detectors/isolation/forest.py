@@ -94,6 +94,7 @@ class IsolationForest:
     name: ClassVar[str] = "isolation_forest"
     files: ClassVar[tuple[str, ...]] = ("isolation_forest.json", "isolation_forest.nodes")
     supervised: ClassVar[bool] = False
+    extra: ClassVar[str | None] = None
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class Autoencoder:
     name: ClassVar[str] = "autoencoder"
     files: ClassVar[tuple[str, ...]] = ("autoencoder.json", "autoencoder.tflite")
     supervised: ClassVar[bool] = False
+    extra: ClassVar[str | None] = "neural"
     choice: ClassVar[str] = "columns"
     """The setting that says what it looks at."""
     most: ClassVar[int] = 100_000

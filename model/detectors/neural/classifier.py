@@ -26,6 +26,7 @@ class Classifier:
     name: ClassVar[str] = "keras"
     files: ClassVar[tuple[str, ...]] = ("keras.json", "keras.tflite")
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = "neural"
 
     def __init__(
         self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes

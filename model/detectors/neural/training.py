@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.detectors.base import Array
 from model.detectors.neural.graph import ROWS
 from model.detectors.neural.size import Size
-from model.detectors.packages import NEURAL, check_installed
+from model.detectors.packages import require
 
 _BATCH = 256
 _WEIGHT = 0.02
@@ -28,7 +28,7 @@ Untyped = Any
 
 def _tensorflow() -> Untyped:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it reports its build on stderr otherwise
-    check_installed(NEURAL)
+    require("neural", "neural models")
     import tensorflow
 
     return tensorflow

@@ -28,6 +28,7 @@ class Boosted(ABC):
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
 
     def __init__(self, text: str, features: tuple[str, ...]) -> None:
         self.features = features
