@@ -20,11 +20,11 @@ Floats = NDArray[np.float64]
 
 
 @inlined
-def _output(op: int, part: int, scratch: Floats, value: float, x: float, y: float) -> float:
+def _output(op: int, index: int, scratch: Floats, value: float, x: float, y: float) -> float:
     """Outputs: the value of one register from the totals in `scratch`."""
     n, total = scratch[0], scratch[1]
     if op == opcodes.RUN_OUTPUT:
-        return scratch[part]
+        return scratch[index]
     if op == opcodes.COUNT:
         return n
     if op == opcodes.SUM:
@@ -59,9 +59,9 @@ def _keyed(
     if op == opcodes.WINDOW:
         words, source = code[i, 5], code[i, 6]
         value = regs[source] if source >= 0 else 0.0
-        at = windows.slot_of(row, base, n, words, time // width) if value == value else -1
-        if at >= 0:
-            windows.window_add(row, at, n, words, value, x)
+        place = windows.slot_of(row, base, n, words, time // width) if value == value else -1
+        if place >= 0:
+            windows.window_add(row, place, n, words, value, x)
     elif op == opcodes.TOTAL:
         windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
     elif op == opcodes.VERDICT_TOTAL:
