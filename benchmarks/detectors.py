@@ -9,8 +9,7 @@ import time
 import numpy as np
 
 from model.detectors.base import Array, Detector
-from model.detectors.catalog import known
-from model.detectors.packages import NEURAL
+from model.detectors.catalog import known, trained_by
 from tidegate.profile import load_profile
 
 ROWS, FITTED = 20_000, 5_000
@@ -36,7 +35,7 @@ def detector_us_per_tx(*, neural: bool) -> dict[str, float]:
     detectors = {
         name: kind.fit(x[:FITTED], y[:FITTED], features, _settings(name) | _once(name))
         for name, kind in known().items()
-        if neural or name not in NEURAL
+        if neural or name not in trained_by("neural")
     }
     return {
         name: round(min(_us(detector, x) for _ in range(_REPEATS)), 2)
@@ -57,7 +56,7 @@ def with_every_detector(card: str) -> str:
 
 
 def _once(name: str) -> _Settings:
-    return {"epochs": 1} if name in NEURAL else {}
+    return {"epochs": 1} if name in trained_by("neural") else {}
 
 
 def _settings(name: str) -> _Settings:

@@ -42,7 +42,7 @@ class PastWeeks(NamedTuple):
 
 def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
     """Train, score, and write scores and report. Raises ConfigError for what cannot be done."""
-    from model.detectors.packages import check_installed
+    from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training import backtest
     from tidegate.profile import load_profile

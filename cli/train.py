@@ -80,7 +80,7 @@ def train(
     --promote[/bold]
     """
     from model.bundles.manifest import chance_warning
-    from model.detectors.packages import check_installed
+    from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training.mlflow import tracker_of, training
     from model.training.overrides import adjusted

@@ -1,6 +1,4 @@
-"""Hashes of keys: MurmurHash64A for state, and Kafka's murmur2 to tell which partition a key lives
-in.
-"""
+"""Hashes of keys: MurmurHash64A for state, and murmur2, by which Kafka chooses partitions."""
 
 from __future__ import annotations
 
@@ -23,10 +21,10 @@ _S24, _S13, _S15 = np.uint32(24), np.uint32(13), np.uint32(15)
 KEY_SEED, ID_SEED, BODY_SEED = 0x7469_6465, 0x6761_7465, 0x626F_6479
 
 
-def join(parts: Sequence[bytes]) -> tuple[Bytes, Ints]:
-    """All bytes in one array, and where each part ends."""
-    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
-    return np.frombuffer(b"".join(parts), np.uint8), ends
+def join(texts: Sequence[bytes]) -> tuple[Bytes, Ints]:
+    """All bytes in one array, and where each text ends."""
+    ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
+    return np.frombuffer(b"".join(texts), np.uint8), ends
 
 
 @jit
@@ -93,13 +91,13 @@ def _murmur2_all(data: Bytes, ends: Ints, partitions: int, out: Ints) -> None:
         start = stop
 
 
-def hash64(parts: Sequence[bytes], seed: int = KEY_SEED) -> NDArray[np.uint64]:
+def hash64(keys: Sequence[bytes], seed: int = KEY_SEED) -> NDArray[np.uint64]:
     """u8[n] for n keys, never 0."""
-    return hash_joined(*join(parts), seed)
+    return hash_joined(*join(keys), seed)
 
 
 def hash_joined(data: Bytes, ends: Ints, seed: int) -> NDArray[np.uint64]:
-    """The same for parts joined already."""
+    """`hash64` of texts that `join` has joined."""
     out = np.empty(len(ends), np.uint64)
     _hash_all(data, ends, seed, out)
     return out

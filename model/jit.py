@@ -1,9 +1,8 @@
-"""One way to compile a loop: cached on disk, without the GIL, and without fast-math, which would
-move bits.
+"""The one way to compile a loop: cached on disk, without the GIL, without fast-math.
 
-numba's cache looks at the file of the function it compiles, not at those of the functions this one
-calls. A state must never be folded by the loops of another version, so the cache lies in a folder
-of its own for each content of `model`.
+Fast-math would move bits. numba's cache follows the file of the function it compiles, but not the
+files of the functions that this one calls. A state must never be folded by loops of another
+version, so each content of `model` has a cache folder of its own.
 """
 
 from __future__ import annotations
@@ -29,14 +28,12 @@ def sources_digest(folder: Path) -> str:
 
 
 def fresh(folder: Path, digest: str, kept: int = 4) -> Path:
-    """The cache's folder for this content; when it is a new one, those of old contents but the
-    newest are removed.
-    """
-    found = folder / digest
-    if not found.exists():
+    """The cache's folder for this content. When it is new, all but `kept` old ones are removed."""
+    cache = folder / digest
+    if not cache.exists():
         for old in sorted(folder.glob("[0-9a-f]" * len(digest)), key=_changed, reverse=True)[kept:]:
             shutil.rmtree(old, ignore_errors=True)  # another process may be at the same
-    return found
+    return cache
 
 
 def _changed(path: Path) -> float:
@@ -60,7 +57,7 @@ def jit(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """The same, for the inside of a loop: arrays as arguments of a call cost more than the work of
-    an instruction.
+    """The same, for what is called inside a loop: handing over arrays would cost more than the
+    work that is done with them.
     """
     return cast(F, numba.njit(nogil=True, error_model="numpy", inline="always")(function))

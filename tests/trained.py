@@ -9,21 +9,16 @@ import pytest
 
 from model.bundles.bundle import Bundle
 from model.detectors.base import Array
+from model.detectors.catalog import known
 from model.history.fold import fold
 from model.training.train import train
 from producers.simulator.history import simulate_history
 from tidegate.profile import Profile, load_profile
 
-EVERY_DETECTOR = """models:
-  lightgbm: {trees: 100, leaves: 31}
-  xgboost: {trees: 100, leaves: 31}
-  online: {rate: 0.01}
-  isolation_forest: {trees: 100, sample: 4096}
-  autoencoder: {epochs: 1}
-  lstm_autoencoder: {epochs: 1}
-  vae: {epochs: 1}
-  keras: {epochs: 1}
-"""
+EVERY_DETECTOR = "models:\n" + "".join(
+    f"  {name}: {{{'epochs: 1' if kind.extra == 'neural' else ''}}}\n"
+    for name, kind in known().items()
+)
 
 
 class Trained(NamedTuple):

@@ -1,4 +1,4 @@
-"""What a detector is, and the list of those that a profile may name."""
+"""What a detector is; `model.detectors.catalog` lists those that a profile may name."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Detector(Protocol):
     files: ClassVar[tuple[str, ...]]
     supervised: ClassVar[bool]
     """Whether it learns from verdicts, so that a history without any cannot train it."""
+    extra: ClassVar[str | None]
+    """The extra of this package that training needs: see `model.detectors.packages`."""
     features: tuple[str, ...]
 
     @classmethod
@@ -41,8 +43,9 @@ class Detector(Protocol):
         settings: Settings,
         seed: int = 0,
     ) -> Self:
-        """Train on `x` f8[n, len(features)] and `y` bool[n], in time order. Raises ConfigError for
-        a wrong setting.
+        """Train on `x` f8[n, len(features)] and `y` bool[n], in time order.
+
+        Raises ConfigError for a wrong setting.
         """
         ...
 
@@ -51,22 +54,16 @@ class Detector(Protocol):
         ...
 
     def contributions(self, x: Array) -> Array:
-        """f8[n, 1 + len(self.features)]: the base, then what each feature adds; a row's sum is its
-        score.
-        """
+        """f8[n, 1 + len(self.features)]: the base, then what each feature adds to the score."""
         ...
 
     def save(self) -> Files:
-        """The content of each of `files`: text, arrays or a TFLite graph, nothing that executes on
-        loading.
-        """
+        """The contents of `files`: text, arrays or a TFLite graph, nothing that can execute."""
         ...
 
     @classmethod
     def load(cls, files: Files, features: Sequence[str]) -> Self:
-        """What `save` wrote, for exactly these features. Raises ConfigError when it does not
-        fit.
-        """
+        """The detector that `save` wrote. Raises ConfigError unless it has these features."""
         ...
 
 
@@ -77,15 +74,15 @@ def ordered(x: Array, features: Sequence[str]) -> tuple[Array, tuple[str, ...]]:
 
 
 def setting(
-    name: str, given: Settings, defaults: Mapping[str, float], others: Sequence[str] = ()
+    name: str, settings: Settings, defaults: Mapping[str, float], others: Sequence[str] = ()
 ) -> dict[str, float]:
-    """The defaults, overlaid with what the profile gives. Raises ConfigError for unknown names and
-    wrong values.
+    """The numbers among a detector's settings: the profile's, and the defaults of the others.
 
-    `others` are settings that are no numbers; who uses them checks them.
+    `others` names settings that are no numbers; their user checks them. Raises ConfigError for an
+    unknown name and a wrong value.
     """
-    found = dict(defaults)
-    for key, value in given.items():
+    result = dict(defaults)
+    for key, value in settings.items():
         if key in others:
             continue
         if key not in defaults:
@@ -94,8 +91,8 @@ def setting(
             )
         if isinstance(value, bool | str | list) or not 0 < value <= 1e6:
             raise ConfigError(f"models.{name}.{key}: expected a positive number, got {value!r}")
-        found[key] = float(value)
-    return found
+        result[key] = float(value)
+    return result
 
 
 def read_json(name: str, content: bytes, kind: type[T]) -> T:

@@ -1,13 +1,13 @@
-"""Logistic regression by stochastic gradient descent over quantile bins, one record at a time in
-log order.
+"""Logistic regression over quantile bins, by stochastic gradient descent in log order.
 
-Each feature is cut twice, at quantiles of the training history and at quantiles of its frauds, and
-a row is one-hot in each: the first tells common values apart, the second the few that matter. A
-missing value has a bin of its own in both. The update is scikit-learn's
-SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, alpha=1e-6): a logistic gradient
-lies in (-1, 1), so no single label moves a weight by more than the rate (the setting `rate`). It is
-clipped, so that no single label moves its own row's log-odds by more than 1, whatever rate and
-number of features.
+Each feature is cut twice: at quantiles of the training history, which tell common values apart,
+and at quantiles of its frauds, which tell apart the few that matter. A row is one-hot in each cut,
+and a missing value has a bin of its own.
+
+The update is that of scikit-learn's SGDClassifier(loss="log_loss", learning_rate="constant",
+eta0=rate, alpha=1e-6). A logistic gradient lies in (-1, 1), so one label moves a weight by at most
+the setting `rate`. The step is clipped as well: one label moves its own row's log-odds by at most
+1, whatever the rate and the number of features.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array, Files, Index, Settings, ordered, read_json, setting
-from model.detectors.shared.thresholds import BLOCK, RIGHT, ranks
+from model.detectors.shared.bins import BLOCK, RIGHT, digitize
 from model.jit import jit
 from tidegate.errors import ConfigError
 
 Slots = NDArray[np.int32]
 ALPHA = 1e-6
 HOURLY = 20_000
-"""Labels of one source that are learnt in an hour, unless the profile's setting `hourly` says
-another number.
-"""
+"""Labels of one source that are learnt in an hour, unless the setting `hourly` says otherwise."""
 _LARGEST_MOVE = 1.0
 """Log-odds by which one label may move its own row."""
 _QUANTILES = np.unique(np.r_[np.arange(1, 32) / 32, 0.001, 0.005, 0.01, 0.99, 0.995, 0.999])
@@ -50,13 +48,14 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def _slots(
     x: Array, feature: Index, missing: Index, first: Index, edges: Array, out: Slots
 ) -> None:
-    """The weight that each cut of each row selects: cut k owns `edges of k` + 2 weights, the last
-    for NaN.
+    """The weight that each cut of each row selects.
+
+    A cut with m edges owns m + 2 weights: m + 1 bins between the edges, and the last for NaN.
     """
     codes = np.empty((len(feature), BLOCK), np.int32)
     for at in range(0, x.shape[0], BLOCK):
         n = min(BLOCK, x.shape[0] - at)
-        ranks(x, at, n, feature, missing, first, edges, codes)
+        digitize(x, at, n, feature, missing, first, edges, codes)
         for k in range(len(feature)):
             last = first[k + 1] - first[k] + 1
             for i in range(n):
@@ -104,13 +103,12 @@ def _learn(slots: Slots, y: NDArray[np.bool_], params: Array, eta: float, alpha:
 
 
 class Online:
-    """Params f8[p]: intercept, scale of all weights, then the weights of each cut's bins (missing
-    last).
-    """
+    """`params` f8[p]: the intercept, the scale of all weights, then the weights of all bins."""
 
     name: ClassVar[str] = "online"
     files: ClassVar[tuple[str, ...]] = ("online.json",)
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -126,7 +124,7 @@ class Online:
         self.params.flags.writeable = False
         self._edges, self._shares = edges, shares
         self._flat = np.concatenate([*edges, np.empty(0)])
-        self._first = np.cumsum([0, *(len(part) for part in edges)]).astype(np.int64)
+        self._first = np.cumsum([0, *(len(each) for each in edges)]).astype(np.int64)
 
     @classmethod
     def fit(
@@ -139,20 +137,18 @@ class Online:
     ) -> Self:
         rate = setting(cls.name, settings, {"rate": 0.01, "hourly": HOURLY})["rate"]
         inputs, names = ordered(x, features)
-        edges = [part for column in inputs.T for part in _edges(column, y)]
-        params = np.zeros(2 + sum(len(part) + 2 for part in edges))
+        edges = [cut for column in inputs.T for cut in _edges(column, y)]
+        params = np.zeros(2 + sum(len(cut) + 2 for cut in edges))
         params[1] = 1.0
         plain = cls(names, edges, [np.empty(0)] * len(edges), params, rate)
         slots = plain.slots(inputs)
         _learn(slots, y, params, rate, ALPHA)
         shares = np.bincount(slots.ravel(), minlength=len(params)) / max(len(y), 1)
-        cuts = np.cumsum([2, *(len(part) + 2 for part in edges)])
+        cuts = np.cumsum([2, *(len(cut) + 2 for cut in edges)])
         return cls(names, edges, np.split(shares, cuts)[1:-1], params, rate)
 
     def slots(self, x: Array) -> Slots:
-        """i4[n, 2 * features]: the places in `params` that each value of `x` selects: its one-hot
-        encodings.
-        """
+        """The places in `params` that each row selects i4[n, 2 * features]: its one-hot bins."""
         cuts = np.arange(_CUTS * len(self.features))
         out = np.empty((len(x), len(cuts)), np.int32)
         _slots(
@@ -174,19 +170,18 @@ class Online:
         return self.margins(self.params, self.slots(x))
 
     def learn(self, params: Array, x: Array, y: NDArray[np.bool_]) -> None:
-        """Fold rows into `params` in place, one after the other: any split into batches gives the
-        same bits.
-        """
+        """Learn rows in order, changing `params` in place: batches change no bit."""
         _learn(self.slots(x), y, params, self.rate, ALPHA)
 
     def step(self, params: Array, row: Slots, fraud: bool) -> float:
-        """Fold one row, given by its `slots` i4[2 * features]; what each of its weights, and the
-        intercept, gained.
+        """Learn one row, given by its `slots` i4[2 * features], changing `params` in place.
+
+        Returns the step: what each of its weights and the intercept gained.
         """
         return float(_step(row, fraud, params, self.rate, ALPHA))
 
     def take_back(self, params: Array, row: Slots, step: float) -> None:
-        """Take a gain off the weights of a row and off the intercept."""
+        """Undo a `step`: take it off the weights of a row and off the intercept."""
         _add(row, -step, params)
 
     def margins(self, params: Array, slots: Slots) -> Array:
@@ -206,10 +201,11 @@ class Online:
 
     def contributions(self, x: Array) -> Array:
         weights = self.params * self.params[1]
-        at, means = 2, np.empty(len(self._shares))
+        means = np.empty(len(self._shares))
+        first = 2
         for k, share in enumerate(self._shares):
-            means[k] = share @ weights[at : at + len(share)]
-            at += len(share)
+            means[k] = share @ weights[first : first + len(share)]
+            first += len(share)
         out = np.empty((len(x), 1 + len(self.features)))
         out[:, 0] = self.params[0] + means.sum()
         gains = weights[self.slots(x)] - means
@@ -218,8 +214,8 @@ class Online:
 
     def save(self) -> Files:
         file = _File(
-            [part.tolist() for part in self._edges],
-            [part.tolist() for part in self._shares],
+            [cut.tolist() for cut in self._edges],
+            [cut.tolist() for cut in self._shares],
             self.params.tolist(),
             self.rate,
         )
@@ -228,15 +224,14 @@ class Online:
     @classmethod
     def load(cls, files: Files, features: Sequence[str]) -> Self:
         file = read_json(cls.files[0], files[cls.files[0]], _File)
-        edges, shares = (
-            [np.array(part, np.float64) for part in side] for side in (file.edges, file.shares)
-        )
-        sizes = [len(part) + 2 for part in edges]
+        edges = [np.array(cut, np.float64) for cut in file.edges]
+        shares = [np.array(cut, np.float64) for cut in file.shares]
+        sizes = [len(cut) + 2 for cut in edges]
         if (
             len(edges) != _CUTS * len(features)
-            or [len(part) for part in shares] != sizes
+            or [len(cut) for cut in shares] != sizes
             or len(file.params) != 2 + sum(sizes)
-            or any(np.any(np.diff(part) <= 0) for part in edges)
+            or any(np.any(np.diff(cut) <= 0) for cut in edges)
         ):
             raise ConfigError(
                 f"{cls.files[0]} does not fit the bundle's {len(features)} features: "

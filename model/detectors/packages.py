@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 from tidegate.errors import ConfigError
 
-NEURAL = frozenset({"autoencoder", "lstm_autoencoder", "vae", "keras"})
-"""Detectors that TensorFlow trains."""
 
+class _Package(NamedTuple):
+    """What people call it, and how it is imported."""
 
-class _Extra(NamedTuple):
-    """An extra of this package: what it installs, as it is called and imported, and the models that
-    it trains.
-    """
-
-    name: str
     title: str
     module: str
-    models: Set[str]
 
 
-_EXTRAS = (
-    _Extra("neural", "TensorFlow", "tensorflow", NEURAL),
-    _Extra("xgboost", "XGBoost", "xgboost", frozenset({"xgboost"})),
-)
+EXTRAS = {
+    "neural": _Package("TensorFlow", "tensorflow"),
+    "xgboost": _Package("XGBoost", "xgboost"),
+}
+"""What each extra of this package installs; a detector's `extra` names the one that it needs."""
 
 
-def check_installed(models: Iterable[str]) -> None:
-    """Raises ConfigError when a package that trains one of `models` is not there: before a history
-    is read.
-    """
-    wanted = set(models)
-    for extra in _EXTRAS:
-        if wanted & extra.models and importlib.util.find_spec(extra.module) is None:
-            raise ConfigError(
-                f"training {', '.join(sorted(wanted & extra.models))} needs {extra.title}: run "
-                "`make "
-                f"{extra.name}`, or pip install 'tidegate[{extra.name}]', or leave it out of the "
-                "profile"
-            )
+def require(extra: str, trained: str) -> None:
+    """Raises ConfigError when the package of this extra is missing, which `trained` needs."""
+    package = EXTRAS[extra]
+    if importlib.util.find_spec(package.module) is None:
+        raise ConfigError(
+            f"training {trained} needs {package.title}: run `make {extra}`, "
+            f"or pip install 'tidegate[{extra}]', or leave it out of the profile"
+        )

@@ -1,4 +1,4 @@
-"""What combines several detectors' scores into one."""
+"""What combines the log-odds of several detectors into one score."""
 
 from __future__ import annotations
 
@@ -25,25 +25,30 @@ def sigmoid(z: Array) -> Array:
 
 
 class Combiner(Protocol):
-    """Makes one score of several detectors'."""
+    """Makes one score of the log-odds that several detectors give a row."""
 
     file: ClassVar[str]
     calibrated: ClassVar[bool]
     """Whether its scores are probabilities of fraud."""
 
-    def combine(self, parts: Array) -> Array:
-        """Scores f8[n] in (0, 1) of log-odds f8[n, m]; the same bits alone and in any batch."""
+    def combine(self, log_odds: Array) -> Array:
+        """Scores f8[n] in (0, 1) of the log-odds f8[n, m] of m detectors.
+
+        A row gets the same bits alone and in any batch.
+        """
         ...
 
-    def shares(self, parts: Sequence[Array]) -> Array:
-        """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of
-        `combine`.
+    def shares(self, contributions: Sequence[Array]) -> Array:
+        """What each feature adds to the log-odds of `combine`: f8[n, 1 + features], the base first.
+
+        `contributions` are those of each detector, f8[n, 1 + features] as well.
         """
         ...
 
     def without(self, left_out: tuple[int, ...]) -> Combiner:
-        """What combines the other detectors, in the same order. Raises ConfigError when nothing was
-        made for that.
+        """The combiner of all detectors but those at these places, in the same order.
+
+        Raises ConfigError when there is none for that choice.
         """
         ...
 

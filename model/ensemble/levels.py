@@ -15,21 +15,19 @@ LEVELS = 8
 
 
 def levels(cuts: Sequence[Array]) -> Array:
-    """Values to try f8[columns, LEVELS], ascending, padded with NaN, from where a column's score
-    can change.
+    """Values to try f8[columns, LEVELS], ascending, padded with NaN.
 
-    Whole numbers where a column has only such, else three significant digits: values a person would
-    name.
+    `cuts` are the values of each column at which a score can change. They are rounded to values a
+    person would name: whole numbers where a column holds only such, else three significant digits.
     """
     out = np.full((len(cuts), LEVELS), np.nan)
-    for k, every in enumerate(cuts):
-        column = every[np.abs(every) < _LARGEST]
+    for k, values in enumerate(cuts):
+        column = values[np.abs(values) < _LARGEST]
         whole = bool(np.all(np.abs(2 * column - np.rint(2 * column)) < 1e-6))
         tried = np.unique(
             np.floor(column) if whole else np.array([float(f"{cut:.3g}") for cut in column])
         )
-        places = (
-            np.linspace(0, max(len(tried) - 1, 0), min(LEVELS, len(tried))).round().astype(np.intp)
-        )
-        out[k, : len(places)] = tried[places] + 0.0  # -0.0 becomes 0.0
+        last, n = max(len(tried) - 1, 0), min(LEVELS, len(tried))
+        evenly = np.linspace(0, last, n).round().astype(np.intp)
+        out[k, :n] = tried[evenly] + 0.0  # -0.0 becomes 0.0
     return out

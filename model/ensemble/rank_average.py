@@ -1,5 +1,7 @@
-"""Several detectors' scores become one where nobody has said what was fraud: a weighted average of
-their ranks.
+"""The combiner of a history without verdicts: a weighted average of the detectors' ranks.
+
+Rank is meant as in rank statistics: the share of a reference sample that scores lower. The
+detectors' own scale, log-odds of a rank in training, is in `model.detectors.shared.rank_odds`.
 """
 
 from __future__ import annotations
@@ -43,10 +45,10 @@ def _rank(value: float, knots: Array, levels: Array) -> float:
 
 
 @jit
-def _ranks(parts: Array, reference: Array, levels: Array, out: Array) -> None:
-    for i in range(parts.shape[0]):
-        for k in range(parts.shape[1]):
-            out[i, k] = _rank(parts[i, k], reference[k], levels)
+def _ranks(log_odds: Array, reference: Array, levels: Array, out: Array) -> None:
+    for i in range(log_odds.shape[0]):
+        for k in range(log_odds.shape[1]):
+            out[i, k] = _rank(log_odds[i, k], reference[k], levels)
 
 
 @jit
@@ -61,10 +63,11 @@ def _average(ranks: Array, weights: Array, out: Array) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RankAverage:
-    """The weighted mean of each score's rank among the scores of rows that no detector has seen.
+    """The weighted mean of a row's ranks, one for each of m detectors.
 
-    Not a probability: 0.99 says that a row is more unusual than about 99% of those. `weights`
-    f8[m], `reference` f8[m, knots].
+    A rank is the share of held-out rows, which no detector was trained on, that the detector scores
+    lower. So the mean is no probability: 0.99 says that a row is more unusual than about 99% of
+    those. `weights` f8[m]; `reference` f8[m, knots], quantiles of each detector's held-out scores.
     """
 
     weights: Array
@@ -73,36 +76,38 @@ class RankAverage:
     calibrated: ClassVar[bool] = False
 
     @classmethod
-    def fit(cls, parts: Array, weights: Sequence[float]) -> Self:
-        """From scores f8[n, m] of held-out rows, and how much each detector counts."""
+    def fit(cls, log_odds: Array, weights: Sequence[float]) -> Self:
+        """From the log-odds f8[n, m] of held-out rows, and how much each detector counts."""
         return cls(
             np.array(weights, np.float64),
-            np.ascontiguousarray(np.quantile(parts, _LEVELS, axis=0).T),
+            np.ascontiguousarray(np.quantile(log_odds, _LEVELS, axis=0).T),
         )
 
-    def ranks(self, parts: Array) -> Array:
-        """f8[n, m] in (0, 1) of scores f8[n, m]."""
-        out = np.empty(parts.shape)
-        _ranks(np.ascontiguousarray(parts), self.reference, _LEVELS, out)
+    def ranks(self, log_odds: Array) -> Array:
+        """Ranks f8[n, m] in (0, 1) of log-odds f8[n, m]."""
+        out = np.empty(log_odds.shape)
+        _ranks(np.ascontiguousarray(log_odds), self.reference, _LEVELS, out)
         return out
 
-    def combine(self, parts: Array) -> Array:
-        """Mean ranks f8[n] of scores f8[n, m]."""
-        out = np.empty(len(parts))
-        _average(self.ranks(parts), self.weights, out)
+    def combine(self, log_odds: Array) -> Array:
+        """Mean ranks f8[n] of log-odds f8[n, m]."""
+        out = np.empty(len(log_odds))
+        _average(self.ranks(log_odds), self.weights, out)
         return out
 
-    def shares(self, parts: Sequence[Array]) -> Array:
+    def shares(self, contributions: Sequence[Array]) -> Array:
         """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of
         `combine`.
 
-        What a detector's rank differs by from that of its base is divided among the features in
-        proportion.
+        A detector's rank differs from the rank of its base. That difference is divided among the
+        features in proportion to what each contributed.
         """
-        bases, scores = (np.column_stack([side(part) for part in parts]) for side in (_base, _sum))
+        bases = np.column_stack([each[:, 0] for each in contributions])
+        scores = np.column_stack([each.sum(axis=1) for each in contributions])
         start, end = self.ranks(bases), self.ranks(scores)
         gain = _ratio(end - start, scores - bases) * self.weights / self.weights.sum()
-        out: Array = np.sum([part * gain[:, k, None] for k, part in enumerate(parts)], axis=0)
+        scaled = [each * gain[:, k, None] for k, each in enumerate(contributions)]
+        out: Array = np.sum(scaled, axis=0)
         first, last = self.combine(bases), self.combine(scores)
         out *= _ratio(_log_odds(last) - _log_odds(first), last - first)[:, None]
         out[:, 0] = _log_odds(last) - out[:, 1:].sum(axis=1)
@@ -117,24 +122,21 @@ class RankAverage:
         return msgspec.json.encode(_File(self.weights.tolist(), self.reference.tolist()))
 
     @classmethod
-    def load(cls, content: bytes, parts: int) -> Self:
+    def load(cls, content: bytes, detectors: int) -> Self:
         """What `save` wrote. Raises ConfigError."""
         try:
             file = msgspec.json.decode(content, type=_File)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ConfigError(f"{cls.file} is damaged ({error}): fetch the bundle again") from error
         if any(len(knots) != len(_LEVELS) for knots in file.reference) or not (
-            len(file.reference) == len(file.weights) == parts
+            len(file.reference) == len(file.weights) == detectors
         ):
             raise ConfigError(
-                f"{cls.file}: not {parts} detectors with {len(_LEVELS)} scores each: fetch the "
-                "bundle "
-                "again"
+                f"{cls.file}: not {detectors} detectors with {len(_LEVELS)} scores each: "
+                "fetch the bundle again"
             )
-        weights, reference = (
-            np.array(file.weights),
-            np.array(file.reference).reshape(parts, len(_LEVELS)),
-        )
+        weights = np.array(file.weights)
+        reference = np.array(file.reference).reshape(detectors, len(_LEVELS))
         if np.any(weights <= 0) or np.any(np.diff(reference) < 0):
             raise ConfigError(
                 f"{cls.file}: weights must be positive and scores in order: fetch the bundle again"
@@ -142,17 +144,8 @@ class RankAverage:
         return cls(weights, reference)
 
 
-def _base(part: Array) -> Array:
-    return part[:, 0]
-
-
-def _sum(part: Array) -> Array:
-    total: Array = part.sum(axis=1)
-    return total
-
-
 def _ratio(change: Array, by: Array) -> Array:
-    """`change / by`, and nothing where there is nothing to divide by."""
+    """`change / by`, and 0 where `by` is next to nothing."""
     ratio: Array = np.divide(change, by, out=np.zeros(change.shape), where=np.abs(by) > _FLAT)
     return ratio
 

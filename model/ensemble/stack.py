@@ -1,5 +1,7 @@
-"""Several detectors' log-odds become one probability: a logistic regression on a slice no detector
-was trained on.
+"""The combiner of a history with verdicts: a logistic regression on the detectors' log-odds.
+
+It is fitted on a slice of the history that no detector was trained on, so its scores are calibrated
+probabilities.
 """
 
 from __future__ import annotations
@@ -23,75 +25,73 @@ _LIMIT = 30.0
 
 
 @jit
-def _combine(parts: Array, intercept: float, weights: Array, limit: float, out: Array) -> None:
-    for i in range(parts.shape[0]):
+def _combine(log_odds: Array, intercept: float, weights: Array, limit: float, out: Array) -> None:
+    for i in range(log_odds.shape[0]):
         z = intercept
-        for k in range(parts.shape[1]):
-            z += weights[k] * min(max(parts[i, k], -limit), limit)
+        for k in range(log_odds.shape[1]):
+            z += weights[k] * min(max(log_odds[i, k], -limit), limit)
         out[i] = 1.0 / (1.0 + np.exp(-z))
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """P(fraud) = sigmoid(intercept + weights . log-odds); no weight is negative, so suspicion never
-    lowers it.
+    """P(fraud) = sigmoid(intercept + weights . log-odds), with a weight for each detector.
+
+    No weight is negative: a detector's suspicion never lowers the probability.
     """
 
     intercept: float
     weights: Array
     fallbacks: Mapping[tuple[int, ...], Ensemble] = field(default_factory=dict)
-    """By the places of the detectors left out: a stack of the others, calibrated on the same
-    rows.
-    """
+    """Stacks calibrated on the same rows without some detectors, by the places of these."""
     file: ClassVar[str] = "ensemble.json"
     calibrated: ClassVar[bool] = True
 
     @classmethod
-    def fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
-        """Calibrate on held-out log-odds f8[n, m] and outcomes bool[n], with all detectors and with
-        any of them.
+    def fit(cls, log_odds: Array, y: NDArray[np.bool_]) -> Self:
+        """Calibrate on held-out log-odds f8[n, m] and outcomes bool[n].
 
-        A part that never varies gets weight 0.
+        The fallbacks cover every choice of detectors to leave out. A detector whose log-odds never
+        vary gets weight 0.
         """
-        m = parts.shape[1]
+        m = log_odds.shape[1]
         fallbacks = {
-            left_out: cls._fit(np.delete(parts, left_out, axis=1), y)
+            left_out: cls._fit(np.delete(log_odds, left_out, axis=1), y)
             for size in range(1, m)
             for left_out in combinations(range(m), size)
         }
-        whole = cls._fit(parts, y)
+        whole = cls._fit(log_odds, y)
         return cls(whole.intercept, whole.weights, fallbacks)
 
     @classmethod
-    def _fit(cls, parts: Array, y: NDArray[np.bool_]) -> Self:
-        clipped = np.clip(parts, -_LIMIT, _LIMIT)
-        used = [k for k in range(parts.shape[1]) if np.ptp(clipped[:, k]) > 1e-9]
+    def _fit(cls, log_odds: Array, y: NDArray[np.bool_]) -> Self:
+        clipped = np.clip(log_odds, -_LIMIT, _LIMIT)
+        used = [k for k in range(log_odds.shape[1]) if np.ptp(clipped[:, k]) > 1e-9]
         while True:
             solution = _newton(clipped[:, used], y)
             worst = min(range(len(used)), key=lambda k: solution[1 + k], default=None)
             if worst is None or solution[1 + worst] >= 0:
                 break
             del used[worst]
-        weights = np.zeros(parts.shape[1])
+        weights = np.zeros(log_odds.shape[1])
         weights[used] = solution[1:]
         return cls(float(solution[0]), weights)
 
-    def combine(self, parts: Array) -> Array:
+    def combine(self, log_odds: Array) -> Array:
         """Probabilities f8[n] of log-odds f8[n, m]."""
-        out = np.empty(len(parts))
-        _combine(np.ascontiguousarray(parts), self.intercept, self.weights, _LIMIT, out)
+        out = np.empty(len(log_odds))
+        _combine(np.ascontiguousarray(log_odds), self.intercept, self.weights, _LIMIT, out)
         return out
 
-    def shares(self, parts: Sequence[Array]) -> Array:
+    def shares(self, contributions: Sequence[Array]) -> Array:
         """f8[n, 1 + features] from each detector's contributions: a row's sum is the log-odds of
         `combine`.
         """
-        out = np.zeros(parts[0].shape)
-        for weight, part in zip(self.weights, parts, strict=True):
-            odds = part.sum(axis=1)
-            out += (
-                part * (weight * np.minimum(1.0, _LIMIT / np.maximum(np.abs(odds), 1.0)))[:, None]
-            )
+        out = np.zeros(contributions[0].shape)
+        for weight, each in zip(self.weights, contributions, strict=True):
+            log_odds = each.sum(axis=1)
+            within = np.minimum(1.0, _LIMIT / np.maximum(np.abs(log_odds), 1.0))
+            out += each * (weight * within)[:, None]
         out[:, 0] += self.intercept
         return out
 
@@ -104,29 +104,31 @@ class Ensemble:
 
     def save(self) -> bytes:
         fallbacks = [
-            _Fallback(list(left_out), part.intercept, part.weights.tolist())
-            for left_out, part in self.fallbacks.items()
+            _Fallback(list(left_out), stack.intercept, stack.weights.tolist())
+            for left_out, stack in self.fallbacks.items()
         ]
         return msgspec.json.encode(_File(self.intercept, self.weights.tolist(), fallbacks))
 
     @classmethod
-    def load(cls, content: bytes, parts: int) -> Self:
+    def load(cls, content: bytes, detectors: int) -> Self:
         """What `save` wrote. Raises ConfigError."""
         document = read_json("ensemble.json", content, _File)
-        if len(document.weights) != parts:
+        if len(document.weights) != detectors:
             raise ConfigError(
-                f"ensemble.json weighs {len(document.weights)} detectors, the bundle has {parts}"
+                f"ensemble.json weighs {len(document.weights)} detectors, "
+                f"the bundle has {detectors}"
             )
         fallbacks = {
-            tuple(part.without): cls(part.intercept, np.array(part.weights, np.float64))
-            for part in document.fallbacks
+            tuple(stack.without): cls(stack.intercept, np.array(stack.weights, np.float64))
+            for stack in document.fallbacks
         }
         if any(
-            len(set(left_out)) + len(part.weights) != parts for left_out, part in fallbacks.items()
+            len(set(left_out)) + len(stack.weights) != detectors
+            for left_out, stack in fallbacks.items()
         ):
             raise ConfigError(
-                "ensemble.json: a fallback weighs another number of detectors: fetch the bundle "
-                "again"
+                "ensemble.json: a fallback weighs another number of detectors: "
+                "fetch the bundle again"
             )
         return cls(document.intercept, np.array(document.weights, np.float64), fallbacks)
 

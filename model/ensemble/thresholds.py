@@ -1,11 +1,16 @@
-"""From a score to a decision: thresholds are made once, at training, on rows no detector has seen.
+"""From a score to a decision. Thresholds are made once, at training, on rows no detector has seen.
 
-With a cost of each mistake the cheapest action is taken (Elkan, "The foundations of cost-sensitive
-learning", IJCAI 2001; reviewing is the reject option of Chow, 1970). With P(fraud) = p, approving
-costs p * fraud, blocking (1 - p) * block, and a review its own price, after which no mistake is
-left. So a transaction is reviewed from p = review / fraud on and blocked from p = 1 - review /
-block on; where the first is not below the second a review never pays, and it is blocked from p =
-block / (block + fraud) on. `fraud: amount` makes that a rule of each transaction.
+Where the profile gives the cost of each mistake, the cheapest action is taken (Elkan, "The
+foundations of cost-sensitive learning", IJCAI 2001; reviewing is the reject option of Chow, 1970).
+With P(fraud) = p:
+
+    approving costs    p * fraud
+    blocking costs     (1 - p) * block
+    reviewing costs    review, after which no mistake is left
+
+So a transaction is reviewed from p = review / fraud on, and blocked from p = 1 - review / block on.
+Where the first is not below the second, a review never pays: it is blocked from
+p = block / (block + fraud) on. With `fraud: amount` that is worked out for each transaction.
 """
 
 from __future__ import annotations
@@ -49,9 +54,7 @@ class Fixed(NamedTuple):
 
 
 class ByAmount(NamedTuple):
-    """What a review and a wrong block cost, where a fraud costs the transaction's amount; all in
-    minor units.
-    """
+    """The costs of a review and of a wrong block, in minor units; a fraud costs the amount."""
 
     review_cost: float
     block_cost: float
@@ -67,7 +70,7 @@ Rule = Fixed | ByAmount
 
 
 def rule(thresholds: Mapping[str, float]) -> Rule:
-    """What a manifest says. Raises ConfigError when it says something else."""
+    """The rule in a manifest. Raises ConfigError when it is neither of the two."""
     for kind in (Fixed, ByAmount):
         if set(thresholds) == set(kind._fields):
             low, high = (thresholds[name] for name in kind._fields)
@@ -85,63 +88,55 @@ def decide(chosen: Rule, scores: Array, amount_minor: Amounts) -> NDArray[np.uin
 
 
 def cheapest(review: float, fraud: Array, block: float) -> tuple[Array, Array]:
-    """The two scores f8[n] at which the cheapest action changes, for costs of a fraud f8[n]: see
-    the module.
+    """Scores f8[n] from which reviewing, and from which blocking is cheapest.
+
+    `fraud` f8[n] is what each fraud would cost; the module's docstring has the derivation.
     """
-    first, last = (
-        np.divide(review, fraud, out=np.full(len(fraud), np.inf), where=fraud > 0),
-        1 - review / block,
-    )
-    pays = first < last
-    only = block / (block + fraud)
-    return np.where(pays, first, only), np.where(pays, last, only)
+    reviewed = np.divide(review, fraud, out=np.full(len(fraud), np.inf), where=fraud > 0)
+    blocked = 1 - review / block
+    pays = reviewed < blocked
+    without_review = block / (block + fraud)
+    return np.where(pays, reviewed, without_review), np.where(pays, blocked, without_review)
 
 
 class HeldOut(NamedTuple):
-    """All transactions of the time the ensemble was fitted on: scores f8[n], event times i8[n] in
-    us.
-    """
+    """All transactions of the ensemble's slice of history: scores f8[n], event times i8[n] us."""
 
     scores: Array
     times: NDArray[np.int64]
     calibrated: bool = True
-    """Whether the scores are probabilities of fraud; they are ranks where there were no
-    verdicts.
-    """
+    """Whether the scores are probabilities of fraud; without verdicts they are ranks."""
 
 
 def resolve(profile: Profile, held_out: HeldOut) -> dict[str, float]:
-    """The manifest's thresholds for what the profile says. Raises ConfigError for a cost without
-    verdicts.
+    """The profile's thresholds as a manifest keeps them.
+
+    Raises ConfigError for a cost in a history without verdicts.
     """
     return _rule_of(profile, profile.models.thresholds, held_out)._asdict()
 
 
-def _rule_of(profile: Profile, given: Thresholds, held_out: HeldOut) -> Rule:
-    if given.cost is not None:
+def _rule_of(profile: Profile, thresholds: Thresholds, held_out: HeldOut) -> Rule:
+    if thresholds.cost is not None:
         if not held_out.calibrated:
             raise ConfigError(
                 f"{profile.path}: thresholds.cost needs probabilities, and without verdicts in the "
                 "history there are only ranks: use contamination, capacity or appetite"
             )
-        return _by_cost(given.cost, 10.0**profile.decimals)
-    if given.capacity is not None:
-        return _at_capacity(given.capacity, held_out)
-    shares = (
-        SHARES[given.appetite]
-        if given.appetite and not held_out.calibrated
-        else given.contamination
-    )
+        return _by_cost(thresholds.cost, 10.0**profile.decimals)
+    if thresholds.capacity is not None:
+        return _at_capacity(thresholds.capacity, held_out)
+    shares = thresholds.contamination
+    if thresholds.appetite and not held_out.calibrated:
+        shares = SHARES[thresholds.appetite]
     if shares is not None:
+        scores, n = held_out.scores, len(held_out.scores)
         return Fixed(
-            *(
-                _lowest(held_out.scores, int(len(held_out.scores) * share))
-                for share in (shares.review, shares.block)
-            )
+            _lowest(scores, int(n * shares.review)), _lowest(scores, int(n * shares.block))
         )
-    if given.appetite is not None:
-        return Fixed(*APPETITES[given.appetite])
-    return Fixed(given.review or 0.0, given.block or 0.0)
+    if thresholds.appetite is not None:
+        return Fixed(*APPETITES[thresholds.appetite])
+    return Fixed(thresholds.review or 0.0, thresholds.block or 0.0)
 
 
 def _by_cost(cost: Cost, minor: float) -> Rule:
@@ -154,17 +149,13 @@ def _by_cost(cost: Cost, minor: float) -> Rule:
 def _lowest(scores: Array, room: int) -> float:
     """The lowest threshold that at most `room` of the scores reach."""
     ordered = np.sort(scores)[::-1]
-    return (
-        float(np.nextafter(ordered[room], np.inf))
-        if len(scores) > room
-        else float(np.finfo(np.float64).tiny)
-    )
+    if len(scores) <= room:
+        return float(np.finfo(np.float64).tiny)
+    return float(np.nextafter(ordered[room], np.inf))
 
 
 def _at_capacity(capacity: Capacity, held_out: HeldOut) -> Fixed:
-    """The lowest review score with which no day (UTC) would have had more reviews than there is
-    room for.
-    """
+    """The lowest review score at which no day (UTC) would have had too many reviews."""
     waiting = held_out.scores < capacity.block
     days = held_out.times // DAY
     needed = [

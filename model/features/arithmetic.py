@@ -1,8 +1,4 @@
-"""The operations of expressions on registers. Missing is NaN; comparisons with it are false.
-
-Their numbers are here, beside the loop that is compiled for them: its cache on disk follows this
-file.
-"""
+"""The operations of expressions on registers. Missing is NaN; comparisons with it are false."""
 
 from __future__ import annotations
 
@@ -10,57 +6,50 @@ import math
 
 import numpy as np
 
+from model.features.opcodes import (
+    ABS,
+    ADD,
+    AND,
+    DIV,
+    EQ,
+    EXP,
+    LE,
+    LOG1P,
+    LT,
+    MAX,
+    MIN,
+    MUL,
+    NE,
+    NOT,
+    OR,
+    SQRT,
+    SUB,
+)
 from model.jit import jit
-from tidegate.profile.expression import OPERATIONS
-
-FIRST = 32
-"""The smallest number of an operation."""
-NUMBERS = {name: FIRST + at for at, name in enumerate(OPERATIONS)}
-(
-    _ADD,
-    _SUB,
-    _MUL,
-    _DIV,
-    _LT,
-    _LE,
-    _EQ,
-    _NE,
-    _AND,
-    _OR,
-    _NOT,
-    SELECT,
-    _LOG1P,
-    _SQRT,
-    _ABS,
-    _MIN,
-    _MAX,
-    _EXP,
-    _ISNAN,
-) = NUMBERS.values()
 
 
 @jit
 def _binary(op: int, a: float, b: float) -> float:
-    if op == _ADD:
+    if op == ADD:
         return a + b
-    if op == _SUB:
+    if op == SUB:
         return a - b
-    if op == _MUL:
+    if op == MUL:
         return a * b
-    if op == _DIV:
+    if op == DIV:
         return a / b if b != 0 else np.nan
     if np.isnan(a) or np.isnan(b):
         return np.nan
-    return min(a, b) if op == _MIN else max(a, b)
+    return min(a, b) if op == MIN else max(a, b)
 
 
 @jit
 def _compare(op: int, a: float, b: float) -> float:
-    if op == _LT:
+    if op == LT:
         return 1.0 if a < b else 0.0
-    if op == _LE:
+    if op == LE:
         return 1.0 if a <= b else 0.0
-    if op == _EQ:
+    if op == EQ:
         return 1.0 if a == b else 0.0
     return 1.0 if a != b and not np.isnan(a) and not np.isnan(b) else 0.0
 
@@ -73,22 +62,22 @@ def true(a: float) -> bool:
 
 @jit
 def _logic(op: int, a: float, b: float) -> float:
-    if op == _AND:
+    if op == AND:
         return 1.0 if true(a) and true(b) else 0.0
-    if op == _OR:
+    if op == OR:
         return 1.0 if true(a) or true(b) else 0.0
     return 1.0 if not true(a) else 0.0
 
 
 @jit
 def _function(op: int, a: float) -> float:
-    if op == _LOG1P:
+    if op == LOG1P:
         return math.log1p(a) if a > -1 else np.nan
-    if op == _SQRT:
+    if op == SQRT:
         return math.sqrt(a) if a >= 0 else np.nan
-    if op == _ABS:
+    if op == ABS:
         return abs(a)
-    if op == _EXP:
+    if op == EXP:
         return math.exp(a) if a < 700 else np.nan
     return 1.0 if np.isnan(a) else 0.0
 
@@ -96,10 +85,10 @@ def _function(op: int, a: float) -> float:
 @jit
 def apply(op: int, a: float, b: float) -> float:
     """One operation of one or two operands."""
-    if op <= _DIV or op in (_MIN, _MAX):
+    if op <= DIV or op in (MIN, MAX):
         return _binary(op, a, b)
-    if op <= _NE:
+    if op <= NE:
         return _compare(op, a, b)
-    if op <= _NOT:
+    if op <= NOT:
         return _logic(op, a, b)
     return _function(op, a)

@@ -1,5 +1,7 @@
-"""A bounded memory of ids: two generations of open-addressing tables of 128-bit ids with a 64-bit
-value.
+"""A bounded memory of 128-bit ids, each with a 64-bit value.
+
+It is two generations of open-addressing tables: when the current one is full it becomes the
+previous one, and what only the one before knew is forgotten.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ _START = 1024
 def find(table: Table, high: int, low: int) -> int:
     """The slot that holds an id, or the free slot where it belongs."""
     mask = len(table) - 1
-    at = low & mask
-    while table[at, 0] != 0 and (table[at, 0] != high or table[at, 1] != low):
-        at = (at + 1) & mask
-    return at
+    slot = low & mask
+    while table[slot, 0] != 0 and (table[slot, 0] != high or table[slot, 1] != low):
+        slot = (slot + 1) & mask
+    return slot
 
 
 @jit
@@ -36,38 +38,35 @@ def remember(
     slots: NDArray[np.int64],
     changes: Table,
 ) -> tuple[int, int, int]:
-    """Look up ids (i8[n,3]: high, low, value) from `start` on and add the new ones, at most `room`.
+    """Look up ids i8[n, 3] (high, low, value) from `start` on, and add at most `room` new ones.
 
-    `out[i]` is NEW, SAME or OTHER (value, which is replaced if `replace`). `slots` notes each slot
-    of `current` taken, `changes` (generation, slot, old value) each value replaced. Returns where
-    it stopped, and both counts.
+    `out[i]` says whether id i is NEW, has the SAME value, or an OTHER one, which is replaced if
+    `replace`. `slots` takes the slots of `current` that were filled, `changes` (generation, slot,
+    old value) the values that were replaced. Returns where it stopped, and both counts.
     """
     added = changed = 0
     for i in range(start, len(ids)):
         high, low, value = ids[i, 0], ids[i, 1], ids[i, 2]
-        at = find(current, high, low)
+        slot = find(current, high, low)
         table, generation = current, 0
-        if table[at, 0] == 0:
+        if table[slot, 0] == 0:
             table, generation = previous, 1
             old = find(previous, high, low)
             if previous[old, 0] == 0:
                 if added == room:
                     return i, added, changed
-                current[at, 0], current[at, 1], current[at, 2] = high, low, value
-                slots[added] = at
+                current[slot, 0], current[slot, 1], current[slot, 2] = high, low, value
+                slots[added] = slot
                 added += 1
                 out[i] = NEW
                 continue
-            at = old
-        out[i] = SAME if table[at, 2] == value else OTHER
+            slot = old
+        out[i] = SAME if table[slot, 2] == value else OTHER
         if replace and out[i] == OTHER:
-            changes[changed, 0], changes[changed, 1], changes[changed, 2] = (
-                generation,
-                at,
-                table[at, 2],
-            )
+            changes[changed, 0], changes[changed, 1] = generation, slot
+            changes[changed, 2] = table[slot, 2]
             changed += 1
-            table[at, 2] = value
+            table[slot, 2] = value
     return len(ids), added, changed
 
 
@@ -76,9 +75,9 @@ def _refill(table: Table, entries: Table) -> None:
     """Fill an empty table from entries, or from another table."""
     for i in range(len(entries)):
         if entries[i, 0] != 0:
-            at = find(table, entries[i, 0], entries[i, 1])
+            slot = find(table, entries[i, 0], entries[i, 1])
             for k in range(3):
-                table[at, k] = entries[i, k]
+                table[slot, k] = entries[i, k]
 
 
 def _empty(capacity: int) -> Table:
@@ -86,10 +85,10 @@ def _empty(capacity: int) -> Table:
 
 
 class Memory:
-    """Remembers the newest `limit` to `2 * limit` ids. Generations turn by count, so the log alone
-    decides them.
+    """Remembers the newest `limit` to `2 * limit` ids.
 
-    With `replace`, a known id takes the newer value; without, it keeps its first.
+    A generation ends by count, so that the log alone decides it. With `replace`, a known id takes
+    the newer value; without, it keeps its first.
     """
 
     def __init__(self, limit: int, *, replace: bool = False) -> None:

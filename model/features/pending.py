@@ -1,15 +1,16 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""Verdicts that have not matured yet, with a journal of what came and went so that a batch can be
-undone.
+"""Verdicts that have not matured yet, and a journal of what came and went to undo a batch.
 
-They leave in the order in which they mature. Most also come in that order: those wait in a queue,
-the others in a heap. An entry is (matures at, key, verdicts, frauds, then the bits of the carried
-values); ties are broken by all of them, so that the order in which entries leave never depends on
-where they lie.
+They leave in the order in which they mature. Most come in that order, too, and wait in a queue;
+the others wait in a heap. An entry is (matures at, key, verdicts, frauds, then the bits of the
+carried values). Ties are broken by all of these, so that the order in which entries leave does not
+depend on where they wait.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,22 @@ from model.jit import jit
 
 Ints = NDArray[np.int64]
 HEAP_N, JOURNAL_N, FIRST, END = range(4)
-"""Places in `meta`: entries in heap and journal, and where the queue begins and ends."""
+"""Places in `meta`: the numbers of entries in heap and journal, the queue's first and end."""
 META = 4
 MATURES, KEY, VERDICTS, FRAUDS, CARRIED = range(5)
 """The words of an entry."""
+
+
+class Waiting(NamedTuple):
+    """Where verdicts wait, and what undoes a batch.
+
+    `heap` and `queue` i8[n, words of an entry]; `journal` i8[n, 1 + words of an entry] has 1 (came)
+    or -1 (left) before each entry.
+    """
+
+    heap: Ints
+    queue: Ints
+    journal: Ints
 
 
 @jit
@@ -56,12 +69,12 @@ def push(heap: Ints, queue: Ints, journal: Ints, meta: Ints, entries: Ints, j: i
         _move(queue, meta[END], entries, j)
         meta[END] += 1
         return
-    at = meta[HEAP_N]
+    place = meta[HEAP_N]
     meta[HEAP_N] += 1
-    while at > 0 and _before(entries, j, heap, (at - 1) // 2):
-        _move(heap, at, heap, (at - 1) // 2)
-        at = (at - 1) // 2
-    _move(heap, at, entries, j)
+    while place > 0 and _before(entries, j, heap, (place - 1) // 2):
+        _move(heap, place, heap, (place - 1) // 2)
+        place = (place - 1) // 2
+    _move(heap, place, entries, j)
 
 
 @jit
@@ -93,27 +106,25 @@ def pop(heap: Ints, queue: Ints, journal: Ints, meta: Ints) -> Ints:
 @jit
 def _drop_root(heap: Ints, meta: Ints) -> None:
     meta[HEAP_N] -= 1
-    last, at = meta[HEAP_N], 0
-    while 2 * at + 1 < last:
-        child = 2 * at + 1
+    last, place = meta[HEAP_N], 0
+    while 2 * place + 1 < last:
+        child = 2 * place + 1
         if child + 1 < last and _before(heap, child + 1, heap, child):
             child += 1
         if not _before(heap, child, heap, last):
             break
-        _move(heap, at, heap, child)
-        at = child
-    _move(heap, at, heap, last)
+        _move(heap, place, heap, child)
+        place = child
+    _move(heap, place, heap, last)
 
 
 def before(entries: Ints, journal: Ints) -> Ints:
-    """The entries that were there before the changes in `journal`, in the order in which they will
-    leave.
-    """
+    """The entries before the changes in `journal`, in the order in which they would leave."""
     rows = np.concatenate([entries, journal[:, 1:]])
     changes = np.concatenate([np.ones(len(entries), np.int64), -journal[:, 0]])
-    kept, of = np.unique(rows, axis=0, return_inverse=True)
+    kept, inverse = np.unique(rows, axis=0, return_inverse=True)
     counts = np.zeros(len(kept), np.int64)
-    np.add.at(counts, of, changes)
+    np.add.at(counts, inverse, changes)
     return np.repeat(kept, counts, axis=0)
 
 

@@ -1,23 +1,37 @@
-"""Compiles the features of one keyed step into a program for the operator: rows of integers, no
-objects.
+"""Compiles the features of one keyed step into a program for the operator.
 
-An instruction is eight integers (op, dst, a, b, c, d, e, f) and two floats (x, y). Registers are
-the profile's `values` in their order, then temporaries. A state row is: key, newest time, then the
-words each window needs.
+A program is an array of instructions, eight integers each (opcode, dst, a, b, c, d, e, f) with two
+floats (x, y): no objects reach the compiled loop. Registers hold the profile's `values` in their
+order, then temporaries. A profile with the column `amount` and these features
+
+    count_1h: {op: count, by: user_id, window: 1h}
+    sum_1h: {op: sum, of: amount, by: user_id, window: 1h}
+    share: {op: expression, is: amount / sum_1h}
+
+has the registers 0 amount, 1 count_1h, 2 sum_1h, 3 share, 4 a temporary, and the program
+
+    WINDOW  0  base 2, 13 slots, pane 300 s, 2 words, register 0; x 100   add amount to its pane
+    TOTAL   0  base 2, 13 slots, pane 300 s, 2 words, 13 panes            total the last hour
+    COUNT   1  x 100                                                      its count
+    SUM     2  x 100                                                      its sum, in units again
+    DIV     4  0, 2                                                       amount / sum_1h
+    COPY    3  4                                                          share
+
+Both windows share one set of panes. `model.features.windows` draws the row that it works on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from model.features import verdict_run as verdicts
-from model.features.arithmetic import NUMBERS
+from model.features import opcodes, verdict_run
+from model.features.program import HEAD, Program
+from model.features.steps import feature_steps
 from tidegate.profile import Profile
-from tidegate.profile.expression import Node, names, parse
+from tidegate.profile.expression import Node, parse
 from tidegate.profile.spec import (
     DAY,
     Calendar,
@@ -40,28 +54,28 @@ from tidegate.profile.spec import (
     pane_us,
 )
 
-WINDOW, TOTAL, VERDICT_TOTAL, VERDICT_DECAY, RUN, LEVEL, DISTINCT, SINCE, DECAY, RECENT = range(10)
-"""Touch the row; TOTAL to LEVEL leave totals for the outputs that follow them."""
-COUNT, SUM, MEAN, DEVIATION, RATIO, DIFFERENCE, ZSCORE, RATE, RUN_PART = range(10, 19)
-CALENDAR, CONSTANT, COPY = range(19, 22)
-_PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
-_GIVES = {"ratio": RATIO, "difference": DIFFERENCE, "zscore": ZSCORE}
-_RUN_PARTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
+_CALENDAR_PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
+_LEVEL_OUTPUTS = {
+    "ratio": opcodes.RATIO,
+    "difference": opcodes.DIFFERENCE,
+    "zscore": opcodes.ZSCORE,
+}
+_RUN_OUTPUTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
 _WORDS = {Count: 1, Sum: 2, Mean: 2, Deviation: 4}
-_OUTS = {Count: COUNT, Sum: SUM, Mean: MEAN, Deviation: DEVIATION}
-HEAD = 2
-"""Words of a row before the windows: key, newest time."""
+_OUTPUTS = {
+    Count: opcodes.COUNT,
+    Sum: opcodes.SUM,
+    Mean: opcodes.MEAN,
+    Deviation: opcodes.DEVIATION,
+}
 _LEAST_HORIZON = 30 * DAY
 
 
 class Plan:
-    """The program of step `step` (0-based) of a profile.
+    """The program of step `step` (0-based) of a profile, and the layout of the rows it works on.
 
-    `code` i8[n,8], `consts` f8[n,2], `verdicts` i8[m,3] (base, slots, pane of each window over
-    verdicts, or base, last, 0 of each memory of verdicts), `carried` the columns whose values
-    verdicts bring along, `width` words of a row, `registers`, `horizon_us` after which an idle row
-    is as good as new, `key` the index of the step's entity among the profile's hashed fields (-1:
-    no windows).
+    `width` is the number of words in a row, `key` the place of the step's entity among the
+    profile's hashed fields (-1: no windows), `carried` the columns whose values verdicts bring.
     """
 
     def __init__(self, profile: Profile, step: int) -> None:
@@ -69,28 +83,35 @@ class Plan:
         self.entity = profile.entities[step] if profile.entities else None
         self.key = profile.hashed.index(self.entity) if self.entity else -1
         self.width = HEAD
-        self.horizon_us = _LEAST_HORIZON
-        self.registers = len(profile.values)
+        self._horizon_us = _LEAST_HORIZON
+        self._registers = len(profile.values)
         self._register = {name: number for number, name in enumerate(profile.values)}
         self._code: list[list[int]] = []
         self._consts: list[tuple[float, float]] = []
         self._verdicts: list[tuple[int, int, int]] = []
-        self._grouped: set[str] = set()
         steps = feature_steps(profile)
-        self._mine = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
-        self.carried = sorted(
-            {
-                self._register[spec.of]
-                for spec in self._mine.values()
-                if isinstance(spec, FraudRun) and spec.of is not None
-            }
-        )
-        for name, spec in self._mine.items():
-            if name not in self._grouped:
+        self._specs = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
+        self.carried = self._carried()
+        self._compiled: set[str] = set()
+        for name, spec in self._specs.items():
+            if name not in self._compiled:
                 self._compile(name, spec)
-        self.code = np.array(self._code, np.int64).reshape(-1, 8)
-        self.consts = np.array(self._consts, np.float64).reshape(-1, 2)
-        self.verdicts = np.array(self._verdicts, np.int64).reshape(-1, 3)
+        self.program = Program(
+            np.array(self._code, np.int64).reshape(-1, 8),
+            np.array(self._consts, np.float64).reshape(-1, 2),
+            np.array(self._verdicts, np.int64).reshape(-1, 3),
+            self._horizon_us,
+            self._registers,
+        )
+
+    def _carried(self) -> list[int]:
+        runs = [spec for spec in self._specs.values() if isinstance(spec, FraudRun)]
+        return sorted({self._register[spec.of] for spec in runs if spec.of is not None})
+
+    @property
+    def keeps_verdicts(self) -> bool:
+        """Whether any of the features depends on verdicts."""
+        return len(self.program.verdicts) > 0
 
     @property
     def keeps_windows(self) -> bool:
@@ -101,7 +122,8 @@ class Plan:
         self._code.append([op, dst, *args, *([0] * (6 - len(args)))])
         self._consts.append((x, y))
 
-    def _take(self, words: int) -> int:
+    def _reserve(self, words: int) -> int:
+        """Words of the row; returns where they begin."""
         base, self.width = self.width, self.width + words
         return base
 
@@ -117,38 +139,32 @@ class Plan:
             case Level():
                 self._level(spec)
             case Recent():
-                self._emit(
-                    RECENT, dst, self._take(1 + spec.last), spec.last, self._register[spec.of]
-                )
-                self._grouped |= {column for column, other in self._mine.items() if other is spec}
+                base, source = self._reserve(1 + spec.last), self._register[spec.of]
+                self._emit(opcodes.RECENT, dst, base, spec.last, source)
+                self._compiled |= {column for column, other in self._specs.items() if other is spec}
             case Distinct():
-                base = self._take(2 * spec.keep)
-                self._reach(spec.window)
-                self._emit(
-                    DISTINCT, dst, base, spec.keep, spec.window, self.profile.hashed.index(spec.of)
-                )
+                base = self._reserve(2 * spec.keep)
+                self._keep_for(spec.window)
+                hashed = self.profile.hashed.index(spec.of)
+                self._emit(opcodes.DISTINCT, dst, base, spec.keep, spec.window, hashed)
             case SinceLast():
-                self._emit(SINCE, dst, self._take(1))
+                self._emit(opcodes.SINCE, dst, self._reserve(1))
             case DecayedSum():
-                self._reach(10 * spec.half_life)
-                self._emit(
-                    DECAY,
-                    dst,
-                    self._take(2),
-                    self._register[spec.of],
-                    x=math.log(2) / spec.half_life,
-                )
+                self._keep_for(10 * spec.half_life)
+                base, rate = self._reserve(2), math.log(2) / spec.half_life
+                self._emit(opcodes.DECAY, dst, base, self._register[spec.of], x=rate)
             case Calendar() | Expression():
                 self._free(dst, spec)
 
     def _free(self, dst: int, spec: Calendar | Expression) -> None:
         if isinstance(spec, Calendar):
-            self._emit(CALENDAR, dst, _PARTS[spec.part])
+            self._emit(opcodes.CALENDAR, dst, _CALENDAR_PARTS[spec.part])
         else:
-            self._emit(COPY, dst, self._expression(parse(spec.is_, self._columns())))
+            self._emit(opcodes.COPY, dst, self._expression(parse(spec.is_, self._columns())))
 
-    def _reach(self, span_us: int) -> None:
-        self.horizon_us = max(self.horizon_us, span_us)
+    def _keep_for(self, span_us: int) -> None:
+        """Keep an idle row at least so long."""
+        self._horizon_us = max(self._horizon_us, span_us)
 
     def _columns(self) -> dict[str, Sequence[str]]:
         fields = self.profile.fields
@@ -157,13 +173,14 @@ class Plan:
         }
 
     def _window(self, spec: Windowed) -> None:
-        """One set of panes for all windows over the same column in panes of the same width; counts
-        join any of them.
+        """One set of panes for all windows over one column with panes of one width.
+
+        A count joins any of them.
         """
         of, pane = self._counted(spec), pane_us(spec.window)
         group = {
             name: other
-            for name, other in self._mine.items()
+            for name, other in self._specs.items()
             if isinstance(other, Windowed)
             and pane_us(other.window) == pane
             and self._counted(other) == of
@@ -171,24 +188,27 @@ class Plan:
         words = max(_WORDS[type(other)] for other in group.values())
         slots = max(other.window for other in group.values()) // pane + 1
         scale = self._scale(of) if of else 1.0
-        base = self._take(slots * words)
-        self._reach(slots * pane)
-        self._emit(WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale)
+        base = self._reserve(slots * words)
+        self._keep_for(slots * pane)
+        self._emit(
+            opcodes.WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale
+        )
         for window in sorted({other.window for other in group.values()}):
-            self._emit(TOTAL, 0, base, slots, pane, words, window // pane + 1)
+            self._emit(opcodes.TOTAL, 0, base, slots, pane, words, window // pane + 1)
             for name, other in group.items():
                 if other.window == window:
-                    self._emit(_OUTS[type(other)], self._register[name], x=scale)
-        self._grouped |= set(group)
+                    self._emit(_OUTPUTS[type(other)], self._register[name], x=scale)
+        self._compiled |= set(group)
 
     def _counted(self, spec: Windowed) -> str | None:
-        """The column of a window; for a count a required input that has windows, since it is never
-        missing.
+        """The column that a window is over.
+
+        For a count that is a required input, never missing, which has windows of the same width.
         """
         if not isinstance(spec, Count):
             return spec.of
         fields = self.profile.fields
-        for other in self._mine.values():
+        for other in self._specs.values():
             if (
                 isinstance(other, Sum | Mean | Deviation)
                 and pane_us(other.window) == pane_us(spec.window)
@@ -207,94 +227,71 @@ class Plan:
         pane = pane_us(spec.window)
         group = {
             name: other
-            for name, other in self._mine.items()
+            for name, other in self._specs.items()
             if isinstance(other, Verdicted) and pane_us(other.window) == pane
         }
         slots = max(other.window for other in group.values()) // pane + 1
-        base = self._take(slots * 3)
-        self._reach(slots * pane)
+        base = self._reserve(slots * 3)
+        self._keep_for(slots * pane)
         self._verdicts.append((base, slots, pane))
         for window, half_life in sorted(
             {(other.window, _half_life(other)) for other in group.values()}
         ):
             kept = 0.5 ** (pane / half_life) if half_life else 1.0
-            self._emit(
-                VERDICT_DECAY if half_life else VERDICT_TOTAL,
-                0,
-                base,
-                slots,
-                pane,
-                window // pane + 1,
-                x=kept,
-            )
+            op = opcodes.VERDICT_DECAY if half_life else opcodes.VERDICT_TOTAL
+            self._emit(op, 0, base, slots, pane, window // pane + 1, x=kept)
             for name, other in group.items():
                 if (other.window, _half_life(other)) == (window, half_life):
                     self._verdict_output(self._register[name], other)
-        self._grouped |= set(group)
+        self._compiled |= set(group)
 
     def _verdict_output(self, dst: int, spec: Verdicted) -> None:
         if isinstance(spec, FraudRate):
-            self._emit(RATE, dst, x=spec.prior * spec.weight, y=spec.weight)
+            self._emit(opcodes.RATE, dst, x=spec.prior * spec.weight, y=spec.weight)
         else:
-            self._emit(COUNT, dst)
+            self._emit(opcodes.COUNT, dst)
 
     def _run(self, spec: FraudRun) -> None:
         group = {
             name: other
-            for name, other in self._mine.items()
+            for name, other in self._specs.items()
             if isinstance(other, FraudRun) and other.last == spec.last
         }
-        base = self._take(verdicts.HEAD + spec.last * (3 + len(self.carried)))
+        base = self._reserve(verdict_run.HEAD + spec.last * (3 + len(self.carried)))
         self._verdicts.append((base, spec.last, 0))
-        self._emit(RUN, 0, base, spec.last, len(self.carried))
+        self._emit(opcodes.RUN, 0, base, spec.last, len(self.carried))
         for name, other in group.items():
-            part = _RUN_PARTS[other.give]
+            index = _RUN_OUTPUTS[other.give]
             if other.of is not None:
-                part += self.carried.index(self._register[other.of])
-            self._emit(RUN_PART, self._register[name], part)
-        self._grouped |= set(group)
+                index += self.carried.index(self._register[other.of])
+            self._emit(opcodes.RUN_OUTPUT, self._register[name], index)
+        self._compiled |= set(group)
 
     def _level(self, spec: Level) -> None:
         group = {
             name: other
-            for name, other in self._mine.items()
+            for name, other in self._specs.items()
             if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)
         }
         source = self._register[spec.of]
-        self._emit(LEVEL, 0, self._take(1 + 2 * spec.last), spec.last, source)
+        self._emit(opcodes.LEVEL, 0, self._reserve(1 + 2 * spec.last), spec.last, source)
         for name, other in group.items():
-            self._emit(_GIVES[other.give], self._register[name], source)
-        self._grouped |= set(group)
+            self._emit(_LEVEL_OUTPUTS[other.give], self._register[name], source)
+        self._compiled |= set(group)
 
     def _expression(self, node: Node) -> int:
         """Emit code for a tree; returns the register that holds its value."""
         if node.op == "column":
             return self._register[node.column]
         args = [self._expression(arg) for arg in node.args]
-        register, self.registers = self.registers, self.registers + 1
+        register, self._registers = self._registers, self._registers + 1
         if node.op == "constant":
-            self._emit(CONSTANT, register, x=node.constant)
+            self._emit(opcodes.CONSTANT, register, x=node.constant)
         else:
-            self._emit(NUMBERS[node.op], register, *args)
+            self._emit(opcodes.EXPRESSION[node.op], register, *args)
         return register
 
 
 def _half_life(spec: Verdicted) -> int:
     """In us; 0 for verdicts that all count alike."""
     return spec.half_life or 0 if isinstance(spec, FraudRate) else 0
-
-
-def feature_steps(profile: Profile) -> dict[str, int]:
-    """The earliest step in which each column can be computed."""
-    steps: dict[str, int] = dict.fromkeys(profile.inputs, 0)
-    columns: dict[str, Any] = dict.fromkeys(profile.values, ())
-    columns |= {name: field.codes() for name, field in profile.fields.items()}
-    for name, spec in profile.computed.items():
-        by = getattr(spec, "by", None)
-        if by is not None:
-            steps[name] = profile.entities.index(by)
-        elif isinstance(spec, Expression):
-            steps[name] = max((steps[used] for used in names(parse(spec.is_, columns))), default=0)
-        else:
-            steps[name] = 0
-    return steps

@@ -1,6 +1,4 @@
-"""Rows of mostly zeros for a snapshot: how many words each row has, where they stand, and what they
-are.
-"""
+"""Rows of mostly zeros, packed for a snapshot: the words that are not zero, and their places."""
 
 from __future__ import annotations
 
@@ -14,23 +12,23 @@ Places = NDArray[np.uint16]
 
 
 @jit
-def _count(rows: Ints, at: Ints, counts: Places) -> int:
+def _count(rows: Ints, which: Ints, counts: Places) -> int:
     total = 0
-    for i in range(len(at)):
+    for i in range(len(which)):
         n = 0
         for k in range(rows.shape[1]):
-            n += rows[at[i], k] != 0
+            n += rows[which[i], k] != 0
         counts[i] = n
         total += n
     return total
 
 
 @jit
-def _fill(rows: Ints, at: Ints, places: Places, words: Ints) -> None:
+def _fill(rows: Ints, which: Ints, places: Places, words: Ints) -> None:
     n = 0
-    for i in range(len(at)):
+    for i in range(len(which)):
         for k in range(rows.shape[1]):
-            word = rows[at[i], k]
+            word = rows[which[i], k]
             if word != 0:
                 places[n], words[n] = k, word
                 n += 1
@@ -39,17 +37,21 @@ def _fill(rows: Ints, at: Ints, places: Places, words: Ints) -> None:
 @jit
 def unpack(counts: Places, places: Places, words: Ints, rows: Ints) -> None:
     """Write the words into `rows`, which are zero."""
-    at = 0
+    n = 0
     for i in range(len(counts)):
         for _ in range(counts[i]):
-            rows[i, places[at]] = words[at]
-            at += 1
+            rows[i, places[n]] = words[n]
+            n += 1
 
 
-def pack(rows: Ints, at: Ints) -> tuple[Places, Places, Ints]:
-    """Of the rows `at` of i8[n, at most 65,535]: counts u2[len(at)], places u2[m], words i8[m]."""
-    counts = np.empty(len(at), np.uint16)
-    total = _count(rows, at, counts)
+def pack(rows: Ints, which: Ints) -> tuple[Places, Places, Ints]:
+    """The rows `which` i8[k] of `rows` i8[n, at most 65,535].
+
+    Returns how many words of each are not zero u2[k], and of all these the places u2[m] and the
+    words i8[m].
+    """
+    counts = np.empty(len(which), np.uint16)
+    total = _count(rows, which, counts)
     places, words = np.empty(total, np.uint16), np.empty(total, np.int64)
-    _fill(rows, at, places, words)
+    _fill(rows, which, places, words)
     return counts, places, words

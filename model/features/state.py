@@ -1,6 +1,4 @@
-"""The state of one partition of one keyed step: rows, ids seen, verdicts that wait. A fold of the
-log.
-"""
+"""The state of one partition of one keyed step, a fold of its log: rows, ids, waiting verdicts."""
 
 from __future__ import annotations
 
@@ -12,7 +10,17 @@ from numpy.typing import NDArray
 
 from model.features import operator, pending, sparse
 from model.features.known_ids import OTHER, SAME, Memory
-from model.features.operator import EPOCH, META, NEED_ROWS, POSITION, ROWS_N, UNDO_N, WATERMARK
+from model.features.operator import (
+    EPOCH,
+    META,
+    NEED_ROWS,
+    POSITION,
+    ROWS_N,
+    UNDO_N,
+    WATERMARK,
+    Table,
+    Transactions,
+)
 from model.features.pending import (
     CARRIED,
     END,
@@ -23,6 +31,7 @@ from model.features.pending import (
     KEY,
     MATURES,
     VERDICTS,
+    Waiting,
 )
 from model.features.plan import Plan
 from tidegate.errors import ConfigError
@@ -37,8 +46,9 @@ _ROWS, _UNDO, _WAITING = 256, 1024, 256
 
 
 class KeyedState:
-    """Implements `tidegate.stream.stage.State`. `labels_next` is the next offset of the labels
-    topic to apply.
+    """Implements `tidegate.stream.stage.State`.
+
+    `labels_next` is the next offset of the labels topic to apply.
     """
 
     def __init__(self, plan: Plan, remembered: int = REMEMBERED_IDS) -> None:
@@ -48,14 +58,20 @@ class KeyedState:
         self.ids = Memory(remembered)
         self.verdicts = Memory(remembered, replace=True)
         self.labels_next = 0
-        self.rows = np.zeros((_ROWS if plan.keeps_windows else 1, plan.width), np.int64)
-        self.stamps = np.zeros(len(self.rows), np.int64)
-        self.index = np.zeros(4 * len(self.rows), np.int32)
-        self.heap = np.zeros((_WAITING, CARRIED + len(plan.carried)), np.int64)
-        self.queue = np.zeros_like(self.heap)
-        self._undo_rows = np.empty(_UNDO, np.int64)
-        self._undo = np.empty((_UNDO if plan.keeps_windows else 1, plan.width), np.int64)
-        self._journal = np.empty((_UNDO, 1 + self.heap.shape[1]), np.int64)
+        rows = _ROWS if plan.keeps_windows else 1
+        self.table = Table(
+            rows=np.zeros((rows, plan.width), np.int64),
+            stamps=np.zeros(rows, np.int64),
+            slots=np.zeros(4 * rows, np.int32),
+            undo=np.empty((_UNDO if plan.keeps_windows else 1, plan.width), np.int64),
+            undo_rows=np.empty(_UNDO, np.int64),
+        )
+        words = CARRIED + len(plan.carried)
+        self.waiting = Waiting(
+            heap=np.zeros((_WAITING, words), np.int64),
+            queue=np.zeros((_WAITING, words), np.int64),
+            journal=np.empty((_UNDO, 1 + words), np.int64),
+        )
         self._before: tuple[Ints, int] | None = None
 
     def begin(self) -> None:
@@ -76,9 +92,9 @@ class KeyedState:
             raise RuntimeError("rollback without begin")
         meta, labels_next = self._before
         n = int(self.meta[UNDO_N])
-        self.rows[self._undo_rows[:n]] = self._undo[:n]
-        self.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
-        waiting = pending.before(self._waiting(), self._journal[: self.meta[JOURNAL_N]])
+        self.table.rows[self.table.undo_rows[:n]] = self.table.undo[:n]
+        self.table.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
+        waiting = pending.before(self._waiting(), self.waiting.journal[: self.meta[JOURNAL_N]])
         self.ids.rollback()
         self.verdicts.rollback()
         epoch = self.meta[EPOCH]
@@ -95,135 +111,112 @@ class KeyedState:
         self.verdicts.begin()
 
     def fold(self, keys: Ints, hashes: Ints, times: Ints, values: Floats) -> None:
-        """Fold transactions in order; fills in this step's columns of `values` f8[n, columns] (C
-        order).
+        """Fold transactions in order, filling in this step's columns of `values` f8[n, columns].
+
+        `values` is in C order; see `operator.Transactions` for the others.
         """
-        plan = self.plan
+        transactions = Transactions(keys, hashes, times, values)
         self.meta[POSITION] = 0
         while True:
             status = operator.fold(
-                plan.code,
-                plan.consts,
-                plan.verdicts,
-                plan.horizon_us,
-                self.index,
-                self.rows,
-                self.rows.view(np.float64),
-                self.stamps,
-                self._undo_rows,
-                self._undo,
-                self.heap,
-                self.queue,
-                self._journal,
-                self.meta,
-                keys,
-                hashes,
-                times,
-                values,
-                plan.registers,
+                self.plan.program, self.table, self.waiting, self.meta, transactions
             )
             if status == operator.DONE:
                 return
             self._grow(status)
 
     def absorb(self, ids: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
-        """Fold verdicts: ids i8[n,3] (two hashes, 1 + fraud), the entity's hash, when each begins
-        to count, and the values f8[n, plan.carried] of its transaction.
+        """Fold verdicts: `ids` i8[n, 3] (two hashes, 1 + fraud), the entities' hashes `keys`.
+
+        `matures` i8[n] us is when each begins to count, `carried` f8[n, plan.carried] are values of
+        its transaction.
         """
         known = self.verdicts.remember(ids)
         frauds = ids[:, 2] - 1
         frauds = np.where(known == OTHER, 2 * frauds - 1, frauds)
-        labels = np.empty((len(ids), self.heap.shape[1]), np.int64)
+        labels = np.empty((len(ids), self.waiting.heap.shape[1]), np.int64)
         labels[:, MATURES], labels[:, KEY] = matures, keys
         labels[:, VERDICTS], labels[:, FRAUDS] = known != OTHER, frauds
         labels[:, CARRIED:] = carried.view(np.int64)
         labels = labels[known != SAME]
         self._waiting_room(len(labels))
         self.meta[POSITION] = 0
-        plan = self.plan
         while True:
-            status = operator.absorb(
-                plan.verdicts,
-                plan.horizon_us,
-                self.index,
-                self.rows,
-                self.rows.view(np.float64),
-                self.stamps,
-                self._undo_rows,
-                self._undo,
-                self.heap,
-                self.queue,
-                self._journal,
-                self.meta,
-                labels,
-            )
+            status = operator.absorb(self.plan.program, self.table, self.waiting, self.meta, labels)
             if status == operator.DONE:
                 return
             self._grow(status)
 
     def _grow(self, status: int) -> None:
         if status == NEED_ROWS:
-            self._resize(2 * len(self.rows))
+            self._resize(2 * len(self.table.rows))
             return
-        if self.meta[UNDO_N] >= len(self._undo):
-            self._undo = _doubled(self._undo)
-            self._undo_rows = _doubled(self._undo_rows)
-        self._journal = _doubled(self._journal)
+        table, journal = self.table, _doubled(self.waiting.journal)
+        self.waiting = self.waiting._replace(journal=journal)
+        if self.meta[UNDO_N] >= len(table.undo):
+            self.table = table._replace(
+                undo=_doubled(table.undo), undo_rows=_doubled(table.undo_rows)
+            )
 
     def _resize(self, capacity: int) -> None:
         rows, n = np.zeros((capacity, self.plan.width), np.int64), int(self.meta[ROWS_N])
-        rows[:n] = self.rows[:n]
+        rows[:n] = self.table.rows[:n]
         stamps = np.zeros(capacity, np.int64)
-        stamps[:n] = self.stamps[:n]
-        self.rows, self.stamps = rows, stamps
+        stamps[:n] = self.table.stamps[:n]
+        self.table = self.table._replace(rows=rows, stamps=stamps)
         self._reindex()
 
     def _reindex(self) -> None:
-        size = 4 * len(self.rows)
-        self.index = np.zeros(size, np.int32)
-        operator.reindex(self.index, self.rows, int(self.meta[ROWS_N]))
+        slots = np.zeros(4 * len(self.table.rows), np.int32)
+        operator.reindex(slots, self.table.rows, int(self.meta[ROWS_N]))
+        self.table = self.table._replace(slots=slots)
 
     def _waiting_room(self, n: int) -> None:
-        while self.meta[HEAP_N] + n > len(self.heap):
-            self.heap = _doubled(self.heap)
-        if self.meta[END] + n > len(self.queue):
-            waiting = self.queue[self.meta[FIRST] : self.meta[END]].copy()
-            while 2 * len(waiting) + n > len(self.queue):
-                self.queue = _doubled(self.queue)
-            self.queue[: len(waiting)] = waiting
-            self.meta[FIRST], self.meta[END] = 0, len(waiting)
+        while self.meta[HEAP_N] + n > len(self.waiting.heap):
+            self.waiting = self.waiting._replace(heap=_doubled(self.waiting.heap))
+        queue = self.waiting.queue
+        if self.meta[END] + n <= len(queue):
+            return
+        waiting = queue[self.meta[FIRST] : self.meta[END]].copy()
+        while 2 * len(waiting) + n > len(queue):
+            queue = _doubled(queue)
+        queue[: len(waiting)] = waiting
+        self.meta[FIRST], self.meta[END] = 0, len(waiting)
+        self.waiting = self.waiting._replace(queue=queue)
 
     def _waiting(self) -> Ints:
-        queued = self.queue[self.meta[FIRST] : self.meta[END]]
-        return pending.in_order(np.concatenate([self.heap[: self.meta[HEAP_N]], queued]))
+        queued = self.waiting.queue[self.meta[FIRST] : self.meta[END]]
+        return pending.in_order(np.concatenate([self.waiting.heap[: self.meta[HEAP_N]], queued]))
 
     def _wait(self, entries: Ints) -> None:
-        """Let exactly these wait, which are in order."""
+        """Let exactly these entries wait; they are in order."""
         self.meta[HEAP_N] = self.meta[FIRST] = self.meta[END] = 0
         self._waiting_room(len(entries))
-        self.queue[: len(entries)] = entries
+        self.waiting.queue[: len(entries)] = entries
         self.meta[END] = len(entries)
 
     def _alive(self) -> NDArray[np.bool_]:
         n = int(self.meta[ROWS_N])
-        alive: NDArray[np.bool_] = self.meta[WATERMARK] - self.rows[:n, 1] <= self.plan.horizon_us
+        alive: NDArray[np.bool_] = (
+            self.meta[WATERMARK] - self.table.rows[:n, 1] <= self.plan.program.horizon_us
+        )
         return alive
 
     def _make_room_by_dropping(self) -> None:
-        """Before the table would grow: leave out rows that the next touch would empty anyway."""
-        if self.meta[ROWS_N] < len(self.rows) * 9 // 10 or len(self.rows) == 1:
+        """Before the table has to grow: drop the rows that their next event would empty anyway."""
+        if self.meta[ROWS_N] < len(self.table.rows) * 9 // 10 or len(self.table.rows) == 1:
             return
         alive = self._alive()
         kept = int(alive.sum())
-        if kept > len(self.rows) // 2:
+        if kept > len(self.table.rows) // 2:
             return
-        self.rows[:kept] = self.rows[: len(alive)][alive]
-        self.rows[kept:] = 0
+        self.table.rows[:kept] = self.table.rows[: len(alive)][alive]
+        self.table.rows[kept:] = 0
         self.meta[ROWS_N] = kept
         self._reindex()
 
     def arrays(self) -> Arrays:
-        counts, places, words = sparse.pack(self.rows, np.flatnonzero(self._alive()))
+        counts, places, words = sparse.pack(self.table.rows, np.flatnonzero(self._alive()))
         ids, verdicts = self.ids.entries(), self.verdicts.entries()
         return {
             "watermark": self.meta[WATERMARK : WATERMARK + 1].copy(),
@@ -240,39 +233,39 @@ class KeyedState:
         }
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Take over what `arrays` gave. Raises ConfigError when the rows are of another program."""
+        """Take over what `arrays` gave. Raises ConfigError for the rows of another profile."""
         if int(np.asarray(arrays["width"])[0]) != self.plan.width:
             raise ConfigError("the snapshot belongs to another profile")
-        parts = {name: np.array(array) for name, array in arrays.items()}
-        n = len(parts["counts"])
-        capacity = len(self.rows)
+        copies = {name: np.array(array) for name, array in arrays.items()}
+        n = len(copies["counts"])
+        capacity = len(self.table.rows)
         while capacity < 2 * n:
             capacity *= 2
         self.meta[ROWS_N] = 0
         self._resize(capacity)
-        sparse.unpack(parts["counts"], parts["places"], parts["words"], self.rows)
-        self.meta[ROWS_N], self.meta[WATERMARK] = n, parts["watermark"][0]
+        sparse.unpack(copies["counts"], copies["places"], copies["words"], self.table.rows)
+        self.meta[ROWS_N], self.meta[WATERMARK] = n, copies["watermark"][0]
         self._reindex()
-        self.labels_next = int(parts["labels_next"][0])
-        self._wait(parts["waiting"])
-        self.ids.load(parts["ids"], parts["ids_before"])
-        self.verdicts.load(parts["verdicts"], parts["verdicts_before"])
+        self.labels_next = int(copies["labels_next"][0])
+        self._wait(copies["waiting"])
+        self.ids.load(copies["ids"], copies["ids_before"])
+        self.verdicts.load(copies["verdicts"], copies["verdicts_before"])
 
     def digest(self) -> str:
         n = int(self.meta[ROWS_N])
-        rows = self.rows[:n][self._alive()]
-        parts = [
+        rows = self.table.rows[:n][self._alive()]
+        content = [
             rows[np.argsort(rows[:, 0])],
             self._waiting(),
             *self.ids.entries(),
             *self.verdicts.entries(),
             np.array([self.meta[WATERMARK], self.labels_next]),
         ]
-        content = hashlib.sha256()
-        for part in parts:
-            content.update(np.array(part.shape).tobytes())
-            content.update(np.ascontiguousarray(part).tobytes())
-        return content.hexdigest()
+        digest = hashlib.sha256()
+        for array in content:
+            digest.update(np.array(array.shape).tobytes())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 def _doubled(array: Ints) -> Ints:

@@ -1,13 +1,25 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
-"""The arithmetic of one state row: windows, levels, sums. Compiled; called by `operator` for each
-transaction.
+"""The arithmetic on one entity's row of words: windows, levels, sums. Compiled.
 
-A pane's first word packs its number (time // width) and its count, `number << 32 | count`; a slot
-whose number is too old simply does not count (lazy expiry). The first words of all slots come
-first, then all second words, and so on. Amounts are integers, so that the order inside a pane
-cannot change a bit. `scratch` carries count, sum and sum of squares (or median and spread) from a
-scan to the outputs after it.
+A window is a ring of panes. A pane's first word packs its number (time // width) and its count,
+`number << 32 | count`; a slot whose number is too old does not count, so nothing has to expire it.
+The first words of all slots come first, then all second words, and so on. The row of an account
+with the hash 77 under the plan drawn in `model.features.plan`, after 12.50 and 8.00 at 10:02 and
+10:03, and 30.00 at 10:09:
+
+    word   0     77                     key
+           1     10:09, in us           newest time
+           2-14  the first words of 13 slots, pane p in slot p % 13
+                 slot 7: 5680344 << 32 | 2    10:00-10:05, 2 transactions
+                 slot 8: 5680345 << 32 | 1    10:05-10:10, 1 transaction
+                 the others: 0
+          15-27  the second words: the sums in minor units
+                 slot 7: 2050, slot 8: 3000
+
+An hour is the newest 13 panes, 12 and the one that is filling: 3 transactions, 5050 cents. Amounts
+are integers, so that the order inside a pane cannot change a bit. `scratch` carries count, sum and
+sum of squares (or median and spread) from a scan to the outputs after it.
 """
 
 from __future__ import annotations
@@ -29,43 +41,40 @@ _DAY, _HOUR = 86_400_000_000, 3_600_000_000
 
 @jit
 def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
-    """The slot of pane number `pane`, emptied if it held an older one; -1 when it holds a newer
-    one.
-    """
-    at = base + pane % slots
-    held = row[at] >> 32
+    """The place of pane number `pane`, emptied if an older one was there; -1 if a newer one is."""
+    place = base + pane % slots
+    held = row[place] >> 32
     if held > pane:
         return -1
     if held < pane:
-        row[at] = pane << 32
+        row[place] = pane << 32
         for k in range(1, words):
-            row[at + k * slots] = 0
-    return at
+            row[place + k * slots] = 0
+    return place
 
 
 @jit
-def window_add(row: Row, at: int, slots: int, words: int, value: float, scale: float) -> None:
-    """Add one value to the pane at `at`."""
-    row[at] += 1
+def window_add(row: Row, place: int, slots: int, words: int, value: float, scale: float) -> None:
+    """Add one value to the pane at `place`: 1 to the count, then sum, then sum of squares."""
+    row[place] += 1
     if words > 1:
         fixed = np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))
-        row[at + slots] += fixed
+        row[place + slots] += fixed
         if words > 2:
             square = fixed * fixed
-            row[at + 2 * slots] += square >> 32
-            row[at + 3 * slots] += square & _COUNT
+            row[place + 2 * slots] += square >> 32
+            row[place + 3 * slots] += square & _COUNT
 
 
 @jit
 def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) -> int:
-    """Sum of one word over the `reach` panes that end with number `pane`; no branch, so that it
-    becomes vectors.
+    """Sum of one word over the `reach` panes that end with number `pane`.
+
+    There is no branch in it, so that it becomes vector instructions.
     """
-    total, panes, words = (
-        0,
-        row[base : base + slots],
-        row[base + word * slots : base + (word + 1) * slots],
-    )
+    total = 0
+    panes = row[base : base + slots]
+    words = row[base + word * slots : base + (word + 1) * slots]
     for k in range(len(panes)):
         number = panes[k] >> 32
         total += words[k] if (number <= pane) & (number > pane - reach) else 0
@@ -81,10 +90,8 @@ def window_total(
     if words > 1:
         scratch[1] = _total(row, base, slots, 1, pane, reach)
     if words > 2:
-        high, low = (
-            _total(row, base, slots, 2, pane, reach),
-            _total(row, base, slots, 3, pane, reach),
-        )
+        high = _total(row, base, slots, 2, pane, reach)
+        low = _total(row, base, slots, 3, pane, reach)
         scratch[2] = float(high) * 4294967296.0 + float(low)
 
 
@@ -92,12 +99,12 @@ def window_total(
 def verdict_add(
     row: Row, base: int, slots: int, width: int, matures: int, verdicts: int, frauds: int
 ) -> None:
-    """Fold a verdict that counts from `matures` on."""
-    at = slot_of(row, base, slots, 3, matures // width)
-    if at >= 0:
-        row[at] += verdicts
-        row[at + slots] += frauds
-        row[at + 2 * slots] = max(row[at + 2 * slots], matures)
+    """Add a verdict that counts from `matures` on: its pane keeps verdicts, frauds, newest time."""
+    place = slot_of(row, base, slots, 3, matures // width)
+    if place >= 0:
+        row[place] += verdicts
+        row[place + slots] += frauds
+        row[place + 2 * slots] = max(row[place + 2 * slots], matures)
 
 
 @jit
@@ -122,15 +129,15 @@ def verdict_total(
 def verdict_decay(
     row: Row, base: int, slots: int, width: int, reach: int, kept: float, time: int, scratch: Floats
 ) -> None:
-    """The same, newest pane first, where each pane weighs `kept` of the one after it."""
+    """As `verdict_total`, newest pane first, each pane weighing `kept` times the one after it."""
     newest = time // width
     count, frauds, weight = 0.0, 0.0, 1.0
     slot = newest % slots
     for number in range(newest, newest - reach, -1):
-        at = base + slot
-        if row[at] >> 32 == number and row[at + 2 * slots] <= time:
-            count += weight * float(row[at] & _COUNT)
-            frauds += weight * float(row[at + slots])
+        place = base + slot
+        if row[place] >> 32 == number and row[place + 2 * slots] <= time:
+            count += weight * float(row[place] & _COUNT)
+            frauds += weight * float(row[place + slots])
         weight *= kept
         slot = slot - 1 if slot > 0 else slots - 1
     scratch[0], scratch[1] = count, max(frauds, 0.0)
@@ -138,18 +145,19 @@ def verdict_decay(
 
 @jit
 def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int) -> float:
-    """Note `value` (0: missing) in a ring of (hash, time), and count those seen in the window that
-    ends at `time`.
+    """Note `value` (0: missing) among `keep` pairs (hash, time); count those in the window.
+
+    The window ends at `time`. A new value takes the place of the one that was seen least recently.
     """
-    found, oldest = -1, base
+    same, oldest = -1, base
     for k in range(keep):
-        at = base + 2 * k
-        if row[at] == value:
-            found = at
-        if row[at + 1] < row[oldest + 1]:
-            oldest = at
-    if value != 0 and found >= 0:
-        row[found + 1] = max(row[found + 1], time + 1)
+        place = base + 2 * k
+        if row[place] == value:
+            same = place
+        if row[place + 1] < row[oldest + 1]:
+            oldest = place
+    if value != 0 and same >= 0:
+        row[same + 1] = max(row[same + 1], time + 1)
     elif value != 0 and row[oldest + 1] < time + 1:
         row[oldest], row[oldest + 1] = value, time + 1
     seen = 0
@@ -162,23 +170,21 @@ def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int)
 @jit
 def _replace(values: Floats, old: float, new: float) -> None:
     """Put one value into sorted `values` in the place of another."""
-    at = 0
-    while values[at] < old:
-        at += 1
-    while at + 1 < len(values) and values[at + 1] < new:
-        values[at] = values[at + 1]
-        at += 1
-    while at > 0 and values[at - 1] > new:
-        values[at] = values[at - 1]
-        at -= 1
-    values[at] = new
+    place = 0
+    while values[place] < old:
+        place += 1
+    while place + 1 < len(values) and values[place + 1] < new:
+        values[place] = values[place + 1]
+        place += 1
+    while place > 0 and values[place - 1] > new:
+        values[place] = values[place - 1]
+        place -= 1
+    values[place] = new
 
 
 @jit
 def _median_distance(values: Floats, middle: float) -> float:
-    """The median distance of sorted values from their median: they are taken from its neighbours
-    outwards.
-    """
+    """The median distance of sorted values from their median `middle`, going outwards from it."""
     n = len(values)
     high = n // 2
     low, nearer, distance = high - 1, 0.0, 0.0
@@ -195,12 +201,13 @@ def _median_distance(values: Floats, middle: float) -> float:
 
 @jit
 def level(row: Row, rowf: Floats, base: int, keep: int, value: float, scratch: Floats) -> None:
-    """Median and median absolute deviation (scaled to a deviation) of the last `keep` values; then
-    note `value`.
+    """Median and scaled median absolute deviation of the last `keep` values; then note `value`.
 
-    The values lie there twice: in their order, and sorted.
+    The row keeps how many there were, then the values twice: as a ring, and sorted.
     """
-    n, newest, ordered = min(row[base], keep), base + 1 + row[base] % keep, base + 1 + keep
+    n = min(row[base], keep)
+    newest = base + 1 + row[base] % keep
+    ordered = base + 1 + keep
     scratch[0], scratch[1] = np.nan, np.nan
     if n >= 3:
         values = rowf[ordered : ordered + n]
@@ -218,8 +225,9 @@ def level(row: Row, rowf: Floats, base: int, keep: int, value: float, scratch: F
 def recent(
     row: Row, rowf: Floats, base: int, keep: int, value: float, regs: Floats, dst: int
 ) -> None:
-    """Notes `value`; the newest `keep` values, newest first, go to the registers from `dst` on; NaN
-    where none is.
+    """Note `value`; write the newest `keep` values, newest first, to the registers from `dst` on.
+
+    Where there are fewer, NaN is written.
     """
     rowf[base + 1 + row[base] % keep] = value
     row[base] += 1
@@ -229,9 +237,7 @@ def recent(
 
 @jit
 def decay(row: Row, rowf: Floats, base: int, time: int, value: float, rate: float) -> float:
-    """The decayed sum as of the later of `time` and the newest event; a late value is decayed
-    before it is added.
-    """
+    """Add `value` to the decayed sum, as of the newest event: a late value is decayed first."""
     if np.isnan(value):
         value = 0.0
     if row[base + 1] == 0:
@@ -247,16 +253,16 @@ def decay(row: Row, rowf: Floats, base: int, time: int, value: float, rate: floa
 
 
 @jit
-def since(row: Row, at: int, time: int) -> float:
-    """Seconds since the newest event, which is noted."""
-    last = row[at]
-    row[at] = max(last, time + 1)
+def since(row: Row, base: int, time: int) -> float:
+    """Seconds since the newest event; then note this one."""
+    last = row[base]
+    row[base] = max(last, time + 1)
     return np.nan if last == 0 else max(time + 1 - last, 0) / 1e6
 
 
 @jit
 def calendar(part: int, time: int) -> float:
-    """hour_sin, hour_cos, weekday (Monday 0), is_weekend, is_night (before 7 h), by number; UTC."""
+    """By number, UTC: hour_sin, hour_cos, weekday (Monday 0), is_weekend, is_night (before 7 h)."""
     angle = (time % _DAY) / _DAY * 2 * math.pi
     if part == 0:
         return math.sin(angle)

@@ -84,7 +84,7 @@ def fold_columns(
         for start in range(0, n, _CHUNK):
             rows = slice(start, start + _CHUNK)
             state.begin()
-            if ids is not None and len(plan.verdicts):
+            if ids is not None and plan.keeps_verdicts:
                 known = np.flatnonzero(ids[rows, 2] > 0) + start
                 state.absorb(
                     ids[known], keys[known], known_us[known], values[known[:, None], plan.carried]

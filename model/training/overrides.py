@@ -9,7 +9,7 @@ import copy
 
 import msgspec
 
-from model.detectors.packages import NEURAL
+from model.detectors.catalog import trained_by
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
@@ -30,11 +30,12 @@ def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
             )
         history = msgspec.structs.replace(history, simulate=samples)
     if epochs:
-        neural = [name for name in models.names if name in NEURAL]
+        trained = trained_by("neural")
+        neural = [name for name in models.names if name in trained]
         if not neural:
             raise ConfigError(
                 f"--epochs: {profile.path} names no neural model; there are "
-                f"{', '.join(sorted(NEURAL))}"
+                f"{', '.join(sorted(trained))}"
             )
         settings = {name: {**models.settings[name], "epochs": epochs} for name in neural}
         models = msgspec.structs.replace(models, settings={**models.settings, **settings})

@@ -12,27 +12,6 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-OPERATIONS = (
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "lt",
-    "le",
-    "eq",
-    "ne",
-    "and",
-    "or",
-    "not",
-    "select",
-    "log1p",
-    "sqrt",
-    "abs",
-    "min",
-    "max",
-    "exp",
-    "isnan",
-)
 _BINARY: dict[type[ast.operator], str] = {
     ast.Add: "add",
     ast.Sub: "sub",

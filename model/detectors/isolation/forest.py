@@ -1,5 +1,17 @@
-"""Isolation forest (Liu, Ting and Zhou, ICDM 2008): unusual rows are alone after few random cuts.
-Needs no labels.
+r"""Isolation forest (Liu, Ting and Zhou, ICDM 2008), without labels.
+
+An unusual row is alone after few random cuts. A tree is an array of nodes: the left child is the
+next node, `right` is the number of the other one in the tree. One grown on four amounts:
+
+          amount <= 59.5          node  column   cut  right  path
+            /        \             0       0   59.5      4  2.25
+    amount <= 10.4    95           1       0   10.4      3  2.67
+       /      \                    2      -1                2     alone at depth 2
+      10    12, 14                 3      -1                3     depth 2, and 1 for 2 unsplit rows
+                                   4      -1                1     alone at depth 1
+
+An inner node's `path` is the mean over the training rows below it. A row with amount 200 goes from
+node 0 to node 4: its path of 1 is the shortest there is, so it is the most unusual.
 """
 
 from __future__ import annotations
@@ -14,7 +26,7 @@ from numpy.typing import NDArray
 from model.detectors.base import Array, Files, Index, Settings, ordered, read_json, setting
 from model.detectors.isolation.growing import NODE, Nodes, expected, grow
 from model.detectors.shared.chosen_columns import Chosen, ChosenFile
-from model.detectors.shared.rank_odds import Ranks, RanksFile
+from model.detectors.shared.rank_odds import RankOdds, RankOddsFile
 from model.jit import jit
 from tidegate.errors import ConfigError
 
@@ -23,7 +35,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     inputs: ChosenFile
-    ranks: RanksFile
+    ranks: RankOddsFile
     sample: _Count
     starts: list[_Count]
     roots: bool = False
@@ -58,9 +70,7 @@ def _paths(
     starts: Index,
     out: Array,
 ) -> None:
-    """Adds to `out` f8[n, columns] by how much each column's cuts changed the expected path length
-    on the way.
-    """
+    """Adds to `out` f8[n, columns] what each column's cuts changed the expected path length by."""
     for t in range(len(starts) - 1):
         for i in range(len(x)):
             at = starts[t]
@@ -71,7 +81,7 @@ def _paths(
 
 
 class Inputs(NamedTuple):
-    """The chosen columns, and whether the trees see roots of them."""
+    """The chosen columns, and whether the trees see square roots of them."""
 
     chosen: Chosen
     roots: bool
@@ -83,17 +93,17 @@ class Inputs(NamedTuple):
 
 
 class IsolationForest:
-    """Log-odds of the rank, among the training rows, of how short a row's mean path through the
-    trees is.
+    """Log-odds of a row's rank among the training rows, by how short its mean path is.
 
     Cuts are drawn evenly between a column's extremes. So where only high values count, the trees
-    see the root of their distance to the median: else a few extreme rows would draw nearly all cuts
-    to themselves.
+    see the square root of their distance to the median: otherwise a few extreme rows would draw
+    nearly all cuts to themselves.
     """
 
     name: ClassVar[str] = "isolation_forest"
     files: ClassVar[tuple[str, ...]] = ("isolation_forest.json", "isolation_forest.nodes")
     supervised: ClassVar[bool] = False
+    extra: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -102,16 +112,11 @@ class IsolationForest:
         nodes: Nodes,
         starts: Index,
         sample: int,
-        ranks: Ranks,
+        rank_odds: RankOdds,
     ) -> None:
         self.features = features
-        self._inputs, self._nodes, self._starts, self._sample, self._ranks = (
-            inputs,
-            nodes,
-            starts,
-            sample,
-            ranks,
-        )
+        self._inputs, self._rank_odds = inputs, rank_odds
+        self._nodes, self._starts, self._sample = nodes, starts, sample
         self._unit = (len(starts) - 1) * expected(sample)
         self._cut, self._path, self._column, self._right = (
             np.ascontiguousarray(nodes[name]) for name in ("cut", "path", "column", "right")
@@ -129,22 +134,24 @@ class IsolationForest:
         size = setting(cls.name, settings, {"trees": 100, "sample": 4096}, ["columns"])
         inputs, names = ordered(x, features)
         chosen = Chosen.fit(cls.name, inputs, names, settings)
-        seen = Inputs(chosen, chosen.one_sided)
-        rows, sample = seen.take(inputs), min(int(size["sample"]), len(x))
+        visible = Inputs(chosen, chosen.one_sided)
+        rows, sample = visible.take(inputs), min(int(size["sample"]), len(x))
         nodes, starts = grow(rows, max(int(size["trees"]), 1), sample, seed)
-        bare = cls(names, seen, nodes, starts, sample, Ranks(np.array([0.0, 1.0]), np.zeros(2)))
-        return cls(names, seen, nodes, starts, sample, Ranks.fit(bare.unusual(rows)))
+        unranked = RankOdds(np.array([0.0, 1.0]), np.zeros(2))
+        lengths = cls(names, visible, nodes, starts, sample, unranked).unusual(rows)
+        return cls(names, visible, nodes, starts, sample, RankOdds.fit(lengths))
 
     def unusual(self, rows: Array) -> Array:
-        """Minus the mean path length f8[n] of `rows` as the trees see them, in units of what is
-        expected of any row.
+        """Minus the mean path length f8[n] of `rows` as the trees see them.
+
+        The unit is the path length that is expected of any row.
         """
         out = np.zeros(len(rows))
         _depths(rows, self._cut, self._path, self._column, self._right, self._starts, out)
         return -out / self._unit
 
     def score(self, x: Array) -> Array:
-        return self._ranks.log_odds(self.unusual(self._inputs.take(x)))
+        return self._rank_odds.log_odds(self.unusual(self._inputs.take(x)))
 
     def contributions(self, x: Array) -> Array:
         """What the path length changes by at each column's cuts (as Saabas), in proportion."""
@@ -152,24 +159,23 @@ class IsolationForest:
         changes = np.zeros(rows.shape)
         _paths(rows, self._cut, self._path, self._column, self._right, self._starts, changes)
         root = -self._nodes["path"][self._starts[:-1]].sum() / self._unit
-        base = self._ranks.log_odds(np.array([root]))[0]
+        base = self._rank_odds.log_odds(np.array([root]))[0]
         shares, whole = -changes / self._unit, self.unusual(rows) - root
         gain = np.divide(self.score(x) - base, whole, out=np.zeros(len(x)), where=whole != 0)
-        parts = self._inputs.chosen.spread(shares * gain[:, None], len(self.features))
-        return np.column_stack([np.full(len(x), base), parts])
+        added = self._inputs.chosen.spread(shares * gain[:, None], len(self.features))
+        return np.column_stack([np.full(len(x), base), added])
 
     def save(self) -> Files:
         chosen, roots = self._inputs
         file = _File(
             chosen.file(self.features),
-            self._ranks.file(),
+            self._rank_odds.file(),
             self._sample,
             self._starts.tolist(),
             roots,
         )
-        return dict(
-            zip(self.files, (msgspec.json.encode(file), self._nodes.tobytes()), strict=True)
-        )
+        text, content = self.files
+        return {text: msgspec.json.encode(file), content: self._nodes.tobytes()}
 
     @classmethod
     def load(cls, files: Files, features: Sequence[str]) -> Self:
@@ -185,19 +191,19 @@ class IsolationForest:
                 f"{cls.files[1]} holds no whole nodes, or of too few rows: fetch the bundle again"
             )
         nodes, starts = np.frombuffer(content, NODE), np.array(file.starts, np.int64)
-        _check(nodes, starts, len(chosen.at))
+        _check(nodes, starts, len(chosen.places))
         return cls(
             tuple(features),
             Inputs(chosen, file.roots),
             nodes,
             starts,
             file.sample,
-            Ranks.load(file.ranks),
+            RankOdds.load(file.ranks),
         )
 
 
 def _check(nodes: Nodes, starts: Index, columns: int) -> None:
-    """Raises ConfigError unless every way through the trees ends in a leaf of its tree."""
+    """Raises ConfigError unless every path through a tree ends in one of its leaves."""
     if len(starts) < 2 or starts[0] != 0 or starts[-1] != len(nodes) or np.any(np.diff(starts) < 1):
         raise ConfigError(
             "isolation_forest.json: the trees are not the nodes: fetch the bundle again"

@@ -1,6 +1,4 @@
-"""Grows isolation trees: random cuts of random columns until a row is alone (Liu, Ting and Zhou,
-ICDM 2008).
-"""
+"""Grows isolation trees (Liu, Ting and Zhou, ICDM 2008): random cuts until a row is alone."""
 
 from __future__ import annotations
 
@@ -14,17 +12,18 @@ from model.jit import jit
 
 Nodes = NDArray[np.void]
 NODE = np.dtype([("cut", "<f8"), ("path", "<f8"), ("column", "<i4"), ("right", "<i4")])
-"""`value <= cut` goes to the next node, else to `right`; a leaf has the column -1. `path` is the
-mean length of the paths of the training rows that come by: a leaf's depth and what the unsplit rows
-in it would add."""
+"""A node; `model.detectors.isolation.forest` draws a tree of them.
+
+`value <= cut` goes to the next node, else to number `right` of the tree; a leaf has the column -1.
+`path` is the mean path length of the training rows that pass: for a leaf its depth, and what it
+would take to split the rows left in it.
+"""
 _EULER = 0.5772156649015329
 
 
 @jit
 def expected(n: int) -> float:
-    """The mean path length of an unsuccessful search in a binary tree of `n` rows: c(n) of the
-    paper.
-    """
+    """c(n) of the paper: the mean path length of an unsuccessful search among `n` rows."""
     if n <= 2:
         return max(n - 1.0, 0.0)
     return 2.0 * (math.log(n - 1.0) + _EULER) - 2.0 * (n - 1.0) / n
@@ -32,8 +31,9 @@ def expected(n: int) -> float:
 
 @jit
 def _cut(x: Array, rows: Index, chance: np.random.Generator) -> tuple[int, float]:
-    """A random one of the columns that vary in these rows, and a random place between its extremes;
-    -1 for none.
+    """A random column among those that vary in these rows, and a random cut between its extremes.
+
+    The column is -1 where none varies.
     """
     columns = np.arange(x.shape[1])
     for left in range(len(columns), 0, -1):
@@ -51,7 +51,7 @@ def _cut(x: Array, rows: Index, chance: np.random.Generator) -> tuple[int, float
 
 @jit
 def _partition(x: Array, rows: Index, column: int, cut: float) -> int:
-    """Reorder `rows` so that those up to `cut` come first; how many they are."""
+    """Reorder `rows` so that those up to `cut` come first; returns how many they are."""
     end = 0
     for i in range(len(rows)):
         if x[rows[i], column] <= cut:
@@ -71,37 +71,37 @@ def _tree(
     columns: Index,
     rights: Index,
 ) -> int:
-    """One tree, parents before children and left before right; how many nodes it has."""
+    """One tree, parents before children and left before right; returns the number of its nodes."""
     weights = np.empty(2 * len(rows), np.int64)
     stack = [(0, len(rows), 0, -1)]
-    at = 0
+    nodes = 0
     while stack:
         first, end, depth, parent = stack.pop()
         if parent >= 0:
-            rights[parent] = at
+            rights[parent] = nodes
         n = end - first
-        columns[at], cuts[at] = (
-            (-1, 0.0) if n <= 1 or depth >= deepest else _cut(x, rows[first:end], chance)
-        )
-        rights[at], weights[at] = 0, n
-        paths[at] = depth + expected(n)
-        if columns[at] >= 0:
-            middle = first + _partition(x, rows[first:end], columns[at], cuts[at])
-            stack.append((middle, end, depth + 1, at))
+        columns[nodes], cuts[nodes] = -1, 0.0
+        if n > 1 and depth < deepest:
+            columns[nodes], cuts[nodes] = _cut(x, rows[first:end], chance)
+        rights[nodes], weights[nodes] = 0, n
+        paths[nodes] = depth + expected(n)
+        if columns[nodes] >= 0:
+            middle = first + _partition(x, rows[first:end], columns[nodes], cuts[nodes])
+            stack.append((middle, end, depth + 1, nodes))
             stack.append((first, middle, depth + 1, -1))
-        at += 1
-    for node in range(at - 1, -1, -1):
+        nodes += 1
+    for node in range(nodes - 1, -1, -1):
         if columns[node] >= 0:
             left, right = node + 1, rights[node]
-            paths[node] = (paths[left] * weights[left] + paths[right] * weights[right]) / weights[
-                node
-            ]
-    return at
+            below = paths[left] * weights[left] + paths[right] * weights[right]
+            paths[node] = below / weights[node]
+    return nodes
 
 
 def grow(x: Array, trees: int, sample: int, seed: int) -> tuple[Nodes, Index]:
-    """`trees` trees, each of `sample` rows of `x` f8[n, c]: their nodes, and where each tree begins
-    (and the end).
+    """Trees, each of `sample` rows of `x` f8[n, c]: all their nodes, and where each tree begins.
+
+    After the last tree's beginning comes the end.
     """
     chance = np.random.default_rng(seed)
     grown = []
@@ -112,7 +112,7 @@ def grow(x: Array, trees: int, sample: int, seed: int) -> tuple[Nodes, Index]:
         columns, rights = np.empty(2 * sample, np.int64), np.empty(2 * sample, np.int64)
         n = _tree(x, rows, deepest, chance, cuts, paths, columns, rights)
         nodes = np.empty(n, NODE)
-        for name, part in (("cut", cuts), ("path", paths), ("column", columns), ("right", rights)):
-            nodes[name] = part[:n]
+        nodes["cut"], nodes["path"] = cuts[:n], paths[:n]
+        nodes["column"], nodes["right"] = columns[:n], rights[:n]
         grown.append(nodes)
     return np.concatenate(grown), np.cumsum([0, *map(len, grown)])

@@ -26,13 +26,14 @@ class Classifier:
     name: ClassVar[str] = "keras"
     files: ClassVar[tuple[str, ...]] = ("keras.json", "keras.tflite")
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = "neural"
 
     def __init__(
         self, features: tuple[str, ...], chosen: Chosen, scaling: Scaling, graph: bytes
     ) -> None:
         self.features = features
         self._chosen, self._scaling, self._content = chosen, scaling, graph
-        self._graph = Graph(self.files[1], graph, len(chosen.at), 1)
+        self._graph = Graph(self.files[1], graph, len(chosen.places), 1)
 
     @classmethod
     def fit(
@@ -62,15 +63,15 @@ class Classifier:
         return self._graph.run(self._rows(x))[:, 0]
 
     def contributions(self, x: Array) -> Array:
-        """What each feature changes when a row is put together one by one from the mean row, in one
-        order and in the reverse: Shapley values from two permutations (Strumbelj and Kononenko
-        2014).
+        """Shapley values from two permutations (Strumbelj and Kononenko 2014).
+
+        Starting from the mean row, the features take the row's values one by one, in one order and
+        in its reverse; what each changes is averaged.
         """
         rows = self._rows(x)
-        forth, back = (
-            self._steps(rows, order) for order in (range(rows.shape[1]), range(rows.shape[1])[::-1])
-        )
-        shares = self._chosen.spread((forth + back) / 2, len(self.features))
+        order = range(rows.shape[1])
+        forwards, backwards = self._steps(rows, order), self._steps(rows, order[::-1])
+        shares = self._chosen.spread((forwards + backwards) / 2, len(self.features))
         return np.column_stack([self._graph.run(np.zeros_like(rows))[:, 0], shares])
 
     def _steps(self, rows: Array, order: Sequence[int]) -> Array:
@@ -91,4 +92,4 @@ class Classifier:
         text, graph = (files[name] for name in cls.files)
         file = read_json(cls.files[0], text, _File)
         chosen = Chosen.load(file.inputs, features)
-        return cls(tuple(features), chosen, Scaling.load(file.scaling, len(chosen.at)), graph)
+        return cls(tuple(features), chosen, Scaling.load(file.scaling, len(chosen.places)), graph)

@@ -1,14 +1,11 @@
-"""A TFLite graph run by LiteRT: one matrix in, one matrix out, dense layers and unrolled LSTMs
-between them.
-
-TensorFlow is not imported.
-"""
+"""A TFLite graph of dense layers and unrolled LSTMs, run by LiteRT without TensorFlow."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.detectors.base import Array
 from tidegate.errors import ConfigError
@@ -26,37 +23,32 @@ class Graph:
     """Runs f8[n, inputs] -> f8[n, outputs] in blocks of ROWS."""
 
     def __init__(self, name: str, content: bytes, inputs: int, outputs: int) -> None:
-        """Raises ConfigError when `content` is no such graph from so many inputs to so many
-        outputs.
-        """
-        from ai_edge_litert.interpreter import (
-            Interpreter,
-        )  # 70 ms that profiles without neural models need not pay
+        """Raises ConfigError when `content` is not a graph with so many inputs and outputs."""
+        # 70 ms that profiles without neural models need not pay
+        from ai_edge_litert.interpreter import Interpreter
 
         self._block, self._outputs = np.zeros((ROWS, inputs), np.float32), outputs
         try:
             self._graph = Interpreter(model_content=content, num_threads=1)
             self._check(name, inputs, outputs)
             self._graph.allocate_tensors()
-            self._in, self._out = (
-                side[0]["index"]
-                for side in (self._graph.get_input_details(), self._graph.get_output_details())
-            )
+            self._in = self._graph.get_input_details()[0]["index"]
+            self._out = self._graph.get_output_details()[0]["index"]
         except (ValueError, RuntimeError) as error:
             raise ConfigError(
                 f"{name} is not a graph that LiteRT can run ({error}): fetch the bundle again"
             ) from error
 
     def _check(self, name: str, inputs: int, outputs: int) -> None:
-        sides = self._graph.get_input_details(), self._graph.get_output_details()
-        shapes = [[tuple(part["shape"]) for part in side] for side in sides]
+        takes, gives = self._graph.get_input_details(), self._graph.get_output_details()
+        shapes = [[tuple(each["shape"]) for each in tensors] for tensors in (takes, gives)]
         if shapes != [[(ROWS, inputs)], [(ROWS, outputs)]]:
             raise ConfigError(
                 f"{name} maps {shapes[0]} to {shapes[1]}, not {inputs} numbers to {outputs}: "
                 "fetch the bundle again"
             )
         tensors: list[dict[str, Any]] = self._graph.get_tensor_details()
-        if sum(int(np.prod(part["shape"], dtype=np.float64)) for part in tensors) > _LARGEST:
+        if sum(int(np.prod(each["shape"], dtype=np.float64)) for each in tensors) > _LARGEST:
             raise ConfigError(
                 f"{name} declares more than {_LARGEST:,} numbers: fetch the bundle again"
             )
@@ -65,20 +57,13 @@ class Graph:
             raise ConfigError(
                 f"{name} holds {', '.join(sorted(others))}; only dense layers and LSTMs are served"
             )
-        computed = {int(at) for step in steps for at in step["outputs"]} | {
-            int(part["index"]) for part in sides[0]
-        }
-        weights = [
-            self._graph.get_tensor(part["index"])
-            for part in tensors
-            if part["index"] not in computed
-        ]
-        if not all(
-            part.dtype == np.float32 and (np.abs(part) <= _HEAVIEST).all() for part in weights
-        ):
+        computed = {int(index) for step in steps for index in step["outputs"]}
+        computed |= {int(each["index"]) for each in takes}
+        indices = [each["index"] for each in tensors if each["index"] not in computed]
+        if not all(map(_is_sane, map(self._graph.get_tensor, indices))):
             raise ConfigError(
-                f"{name} holds weights that are no numbers, or far too large: fetch the bundle "
-                "again"
+                f"{name} holds weights that are no numbers, or far too large: "
+                "fetch the bundle again"
             )
 
     def run(self, rows: Array) -> Array:
@@ -92,3 +77,7 @@ class Graph:
             self._graph.invoke()
             out[at : at + n] = self._graph.get_tensor(self._out)[:n]
         return out
+
+
+def _is_sane(weights: NDArray[np.generic]) -> bool:
+    return weights.dtype == np.float32 and bool((np.abs(weights) <= _HEAVIEST).all())

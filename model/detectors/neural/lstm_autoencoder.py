@@ -1,6 +1,4 @@
-"""An autoencoder of sequences: what an account does now is unusual beside its transactions before.
-Needs no labels.
-"""
+"""An autoencoder of sequences, without labels: is this unusual for what the account did before?"""
 
 from __future__ import annotations
 
@@ -16,8 +14,7 @@ from tidegate.errors import ConfigError
 
 
 class LstmAutoencoder(Autoencoder):
-    """Reads an account's newest transactions, oldest first; a newest one that it cannot write again
-    is unusual.
+    """Reads an account's newest transactions, oldest first; one it cannot reconstruct is unusual.
 
     The setting `series` names features of the operation `recent`, all with the same `last`, in
     which high values are suspicious: step k of a sequence is the column NAME_k of each. Without it
@@ -31,33 +28,26 @@ class LstmAutoencoder(Autoencoder):
 
     @classmethod
     def choose(cls, x: Array, features: Sequence[str], settings: Settings) -> tuple[Chosen, int]:
-        given = settings.get(cls.choice, [])
-        names = (
-            list(dict.fromkeys(name for name in given if isinstance(name, str)))
-            if isinstance(given, list)
-            else []
-        )
+        series = settings.get(cls.choice, [])
+        names = list(dict.fromkeys(map(str, series))) if isinstance(series, list) else []
         lengths = {_steps(name, features) for name in names}
-        if names != given or len(lengths) > 1 or 0 in lengths:
+        if names != series or len(lengths) > 1 or 0 in lengths:
             raise ConfigError(
                 f"models.{cls.name}.{cls.choice}: expected features of the operation recent, "
-                "equally "
-                f"long, got {given!r}"
+                f"equally long, got {series!r}"
             )
         if not names:
             return Chosen.of(x, range(len(features)), one_sided=False), len(features)
-        at = [
+        places = [
             features.index(f"{name}_{back}")
             for back in reversed(range(lengths.pop()))
             for name in names
         ]
-        return Chosen.of(x, at, one_sided=True), len(names)
+        return Chosen.of(x, places, one_sided=True), len(names)
 
     @staticmethod
     def train(rows: Array, size: Size, seed: int) -> bytes:
-        """The TFLite graph that gives the last `size.width` columns of `rows` f8[n, c] back: the
-        newest step.
-        """
+        """The TFLite graph that reconstructs the newest step: the last `size.width` columns."""
         from model.detectors.neural.training import recurrent
 
         return recurrent(rows, size, seed)

@@ -6,9 +6,7 @@ from typing import NamedTuple
 
 
 class Size(NamedTuple):
-    """Of an autoencoder: numbers it writes, of its hidden layers and of its code; passes over the
-    rows.
-    """
+    """Of an autoencoder: columns that it reconstructs, units of hidden layers and code, epochs."""
 
     width: int
     hidden: int

@@ -1,6 +1,4 @@
-"""Trains neural models with TensorFlow and hands them over as TFLite. Nothing that serves imports
-this.
-"""
+"""Trains neural models with TensorFlow into TFLite graphs. Nothing that serves imports this."""
 
 from __future__ import annotations
 
@@ -13,22 +11,20 @@ from numpy.typing import NDArray
 from model.detectors.base import Array
 from model.detectors.neural.graph import ROWS
 from model.detectors.neural.size import Size
-from model.detectors.packages import NEURAL, check_installed
+from model.detectors.packages import require
 
 _BATCH = 256
 _WEIGHT = 0.02
-"""Of the distance to the normal distribution, beside the mean squared error of a row."""
+"""Weight of the distance to the normal distribution, beside a row's mean squared error."""
 _DECAY = 0.01
-"""Of an autoencoder's squared weights, beside the same: what it never saw, it shall not put
-together again either.
-"""
+"""Weight of an autoencoder's squared weights: what it never saw it must not reconstruct either."""
 Untyped = Any
 """TensorFlow ships no types."""
 
 
 def _tensorflow() -> Untyped:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # it reports its build on stderr otherwise
-    check_installed(NEURAL)
+    require("neural", "neural models")
     import tensorflow
 
     return tensorflow
@@ -56,9 +52,7 @@ def _dense(
 
 
 def autoencoder(rows: Array, size: Size, seed: int) -> bytes:
-    """A graph that gives each row of `rows` f8[n, size.width] back through a narrow layer (least
-    squares).
-    """
+    """A graph that reconstructs each row of `rows` f8[n, size.width] from a narrow layer."""
     keras = _fresh(seed)
     model = keras.Sequential(
         [
@@ -72,19 +66,16 @@ def autoencoder(rows: Array, size: Size, seed: int) -> bytes:
 
 
 def recurrent(rows: Array, size: Size, seed: int) -> bytes:
-    """A graph that gives the newest step back of sequences, oldest first, in `rows` f8[n, steps *
-    size.width].
+    """A graph that reconstructs the newest step of sequences f8[n, steps * size.width].
 
-    One LSTM reads a sequence into the code, another writes it from there, newest step first
-    (Malhotra et al., *LSTM-based encoder-decoder for multi-sensor anomaly detection*, ICML
-    workshop 2016). The graph stops after that.
+    They are oldest first. One LSTM reads a sequence into the code, another writes it from there,
+    newest step first (Malhotra et al., *LSTM-based encoder-decoder for multi-sensor anomaly
+    detection*, ICML workshop 2016). The graph stops after that first step.
     """
     keras = _fresh(seed)
     steps = rows.shape[1] // size.width
-    reader, writer = (
-        keras.layers.LSTM(size.hidden, unroll=True, return_sequences=every)
-        for every in (False, True)
-    )
+    reader = keras.layers.LSTM(size.hidden, unroll=True)
+    writer = keras.layers.LSTM(size.hidden, unroll=True, return_sequences=True)
     code, last = _dense(keras, [size.code], decay=_DECAY), _dense(keras, [size.width], decay=_DECAY)
     model = keras.Sequential(
         [
@@ -99,12 +90,13 @@ def recurrent(rows: Array, size: Size, seed: int) -> bytes:
     )
     model.compile(keras.optimizers.Adam(0.003), "mse")
     _train(model, rows, rows.reshape(-1, steps, size.width)[:, ::-1], size.epochs)
-    return _unrolled([part.get_weights() for part in (reader, *code, writer, *last)], steps)
+    return _unrolled([layer.get_weights() for layer in (reader, *code, writer, *last)], steps)
 
 
 def variational(rows: Array, size: Size, seed: int) -> bytes:
-    """The same as `autoencoder`, trained with a code drawn at random (Kingma and Welling, ICLR
-    2014); the graph takes its mean.
+    """An autoencoder trained with a code drawn at random (Kingma and Welling, ICLR 2014).
+
+    The graph takes the code's mean.
     """
     tf, keras = _tensorflow(), _fresh(seed)
     inputs, (encoder,) = keras.Input((size.width,)), _dense(keras, [size.hidden], "tanh", _DECAY)
@@ -118,8 +110,8 @@ def variational(rows: Array, size: Size, seed: int) -> bytes:
             super().__init__()
             self.seeds = keras.random.SeedGenerator(seed)
 
-        def call(self, sides: list[Untyped]) -> Untyped:
-            center, spread = sides
+        def call(self, distribution: list[Untyped]) -> Untyped:
+            center, spread = distribution
             distance = -0.5 * tf.reduce_sum(1 + spread - center**2 - tf.exp(spread), axis=1)
             self.add_loss(_WEIGHT * tf.reduce_mean(distance))
             return center + tf.exp(spread / 2) * keras.random.normal(
@@ -171,19 +163,19 @@ def _graph(layers: list[Untyped]) -> bytes:
 
 
 def _unrolled(weights: list[list[Untyped]], steps: int) -> bytes:
-    """TFLite of an LSTM that reads, a dense layer, one step of an LSTM that writes, and a dense
-    layer.
+    """TFLite of a reading LSTM, a dense layer, one step of a writing LSTM, and a dense layer.
 
-    No loops and no slices: each step read has a matrix of its own for the whole row, with zeros
-    where other steps are.
+    There are no loops and no slices in it: each step has a matrix for the whole row, with zeros
+    where the other steps are.
     """
     (read, again, bias), (code, code_bias), (write, _, write_bias), (last, last_bias) = weights
-    tf, at = _tensorflow(), np.eye(steps, dtype=np.float32)
+    tf, unit = _tensorflow(), np.eye(steps, dtype=np.float32)
 
     def call(rows: Untyped) -> Untyped:
-        seen = [_gates(tf, rows, np.kron(at[:, [t]], read), bias) for t in range(steps)]
-        told = _gates(tf, tf.matmul(_lstm(tf, seen, again), code) + code_bias, write, write_bias)
-        return tf.matmul(_lstm(tf, [told]), last) + last_bias
+        inputs = [_gates(tf, rows, np.kron(unit[:, [t]], read), bias) for t in range(steps)]
+        encoded = tf.matmul(_lstm(tf, inputs, again), code) + code_bias
+        output = _lstm(tf, [_gates(tf, encoded, write, write_bias)])
+        return tf.matmul(output, last) + last_bias
 
     return _converted(call, steps * len(read))
 
@@ -191,21 +183,23 @@ def _unrolled(weights: list[list[Untyped]], steps: int) -> bytes:
 def _gates(tf: Untyped, rows: Untyped, matrix: Untyped, bias: Untyped) -> list[Untyped]:
     """What goes into the input, forget, cell and output gate."""
     return [
-        tf.matmul(rows, part) + add
-        for part, add in zip(np.split(matrix, 4, axis=1), np.split(bias, 4), strict=True)
+        tf.matmul(rows, weights) + offset
+        for weights, offset in zip(np.split(matrix, 4, axis=1), np.split(bias, 4), strict=True)
     ]
 
 
 def _lstm(tf: Untyped, steps: list[list[Untyped]], again: Untyped = None) -> Untyped:
-    """The hidden state after the last step (Hochreiter and Schmidhuber 1997; Gers et al. 2000),
-    from what the inputs send to the gates, and the matrix of the hidden state before.
+    """The hidden state after the last step (Hochreiter and Schmidhuber 1997; Gers et al. 2000).
+
+    `steps` are what each step's inputs send to the four gates, `again` the matrix of the hidden
+    state before.
     """
     state = cell = None
     for step in steps:
         if state is not None:
             step = [
-                gate + tf.matmul(state, part)
-                for gate, part in zip(step, np.split(again, 4, axis=1), strict=True)
+                gate + tf.matmul(state, weights)
+                for gate, weights in zip(step, np.split(again, 4, axis=1), strict=True)
             ]
         enter, keep, value, leave = step
         new = tf.sigmoid(enter) * tf.tanh(value)

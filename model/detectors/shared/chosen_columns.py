@@ -16,9 +16,7 @@ _LIMIT = 1e150
 
 
 class ChosenFile(msgspec.Struct, forbid_unknown_fields=True):
-    """`Chosen` in a bundle: names of the columns, their medians, and whether only high values
-    count.
-    """
+    """`Chosen` in a bundle: the columns' names and medians, and whether only high values count."""
 
     columns: list[str]
     medians: list[float]
@@ -33,54 +31,53 @@ class Chosen(NamedTuple):
     Without that setting all columns count, on both sides.
     """
 
-    at: Index
+    places: Index
     medians: Array
     one_sided: bool
 
     @classmethod
     def fit(cls, name: str, x: Array, features: Sequence[str], settings: Settings) -> Self:
-        """The choice of `models.NAME.columns` among `features`. Raises ConfigError for a column
-        that is not there.
+        """The choice of `models.NAME.columns` among `features`.
+
+        Raises ConfigError for a column that is not there.
         """
-        given = settings.get("columns", [])
-        if not isinstance(given, list) or not all(column in features for column in given):
+        columns = settings.get("columns", [])
+        if not isinstance(columns, list) or not all(column in features for column in columns):
             raise ConfigError(
-                f"models.{name}.columns: expected a list of columns that the models see, got "
-                f"{given!r}"
+                f"models.{name}.columns: expected a list of columns that the models see, "
+                f"got {columns!r}"
             )
-        return cls.of(
-            x,
-            [features.index(column) for column in sorted(given or features)],
-            one_sided=bool(given),
-        )
+        places = [features.index(column) for column in sorted(columns or features)]
+        return cls.of(x, places, one_sided=bool(columns))
 
     @classmethod
-    def of(cls, x: Array, at: Sequence[int], *, one_sided: bool) -> Self:
-        """The columns of `x` at the places `at`, in this order."""
-        chosen = np.clip(x[:, at], -_LIMIT, _LIMIT)
+    def of(cls, x: Array, places: Sequence[int], *, one_sided: bool) -> Self:
+        """The columns of `x` at these places, in this order."""
+        chosen = np.clip(x[:, places], -_LIMIT, _LIMIT)
         medians = [
             np.median(known) if len(known := column[~np.isnan(column)]) else 0.0
             for column in chosen.T
         ]
-        return cls(np.array(at, np.int64), np.array(medians, np.float64), one_sided)
+        return cls(np.array(places, np.int64), np.array(medians, np.float64), one_sided)
 
     def take(self, x: Array) -> Array:
-        """The chosen columns f8[n, len(self.at)] (a copy), without missing values."""
-        values = np.clip(x[:, self.at], -_LIMIT, _LIMIT)
+        """The chosen columns f8[n, len(self.places)] (a copy), without missing values."""
+        values = np.clip(x[:, self.places], -_LIMIT, _LIMIT)
         values = np.where(np.isnan(values), self.medians, values)
         return np.ascontiguousarray(np.maximum(values, self.medians) if self.one_sided else values)
 
     def spread(self, shares: Array, features: int) -> Array:
-        """The shares f8[n, c] of the last c of the chosen columns at their places among all
-        `features`; the others have none.
+        """The shares f8[n, c] of the last c chosen columns, put at their places f8[n, features].
+
+        The other columns get 0.
         """
         out = np.zeros((len(shares), features))
-        out[:, self.at[-shares.shape[1] :]] = shares
+        out[:, self.places[-shares.shape[1] :]] = shares
         return out
 
     def file(self, features: Sequence[str]) -> ChosenFile:
         """What `load` reads."""
-        return ChosenFile([features[k] for k in self.at], self.medians.tolist(), self.one_sided)
+        return ChosenFile([features[k] for k in self.places], self.medians.tolist(), self.one_sided)
 
     @classmethod
     def load(cls, file: ChosenFile, features: Sequence[str]) -> Self:
@@ -89,5 +86,5 @@ class Chosen(NamedTuple):
             raise ConfigError(
                 "columns: not those of the bundle, or without their medians: fetch the bundle again"
             )
-        at = np.array([features.index(column) for column in file.columns], np.int64)
-        return cls(at, np.array(file.medians, np.float64), file.one_sided)
+        places = np.array([features.index(column) for column in file.columns], np.int64)
+        return cls(places, np.array(file.medians, np.float64), file.one_sided)

@@ -1,4 +1,4 @@
-"""From how unusual a row is to log-odds: those of its rank among the rows of training."""
+"""The log-odds of a detector without labels: those of a row's rank among the training rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FEWEST = 10.0
 """Rows beyond the outermost knots: single extreme rows must not decide how the scale goes on."""
 
 
-class RanksFile(msgspec.Struct, forbid_unknown_fields=True):
-    """`Ranks` in a bundle."""
+class RankOddsFile(msgspec.Struct, forbid_unknown_fields=True):
+    """`RankOdds` in a bundle."""
 
     measure: list[float]
     odds: list[float]
@@ -31,12 +31,12 @@ def _interpolate(values: Array, measure: Array, odds: Array, out: Array) -> None
         out[i] = odds[k] + (values[i] - measure[k]) * slope
 
 
-class Ranks(NamedTuple):
-    """Log-odds of ranks by linear interpolation between knots, and on beyond them: a strictly
-    increasing function.
+class RankOdds(NamedTuple):
+    """From a measure of how unusual a row is to log-odds: a strictly increasing function.
 
-    A row more unusual than 99% of those of training gets log(0.99 / 0.01). So the scores of all
-    detectors without labels can be compared, and averaged.
+    A row more unusual than 99% of the training rows gets log(0.99 / 0.01), so that the scores of
+    all detectors without labels can be compared and averaged. Between the knots `measure` f8[k] and
+    `odds` f8[k], and beyond them, the function is linear.
     """
 
     measure: Array
@@ -44,7 +44,7 @@ class Ranks(NamedTuple):
 
     @classmethod
     def fit(cls, values: Array) -> Self:
-        """The ranks among `values` f8[n], higher ones being more unusual."""
+        """From the training rows' `values` f8[n]: the higher, the more unusual."""
         edge = np.log(max(len(values) / _FEWEST - 1.0, 2.0))
         odds = np.linspace(-edge, edge, _KNOTS)
         knots = np.quantile(values, 1.0 / (1.0 + np.exp(-odds)))
@@ -54,24 +54,20 @@ class Ranks(NamedTuple):
         if len(measure) == 1:
             return cls(np.array([measure[0], measure[0] + 1.0]), np.zeros(2))
         middle = len(measure) // 2
-        low, high = 2 * np.array([[measure[0], odds[0]], [measure[-1], odds[-1]]]) - [
-            measure[middle],
-            odds[middle],
-        ]
-        return cls(np.r_[low[0], measure, high[0]], np.r_[low[1], odds, high[1]])
+        return cls(_beyond(measure, middle), _beyond(odds, middle))
 
     def log_odds(self, values: Array) -> Array:
-        """f8[n] of `values` f8[n]."""
+        """Log-odds f8[n] of `values` f8[n]."""
         out = np.empty(len(values))
         _interpolate(np.ascontiguousarray(values), self.measure, self.odds, out)
         return out
 
-    def file(self) -> RanksFile:
+    def file(self) -> RankOddsFile:
         """What `load` reads."""
-        return RanksFile(self.measure.tolist(), self.odds.tolist())
+        return RankOddsFile(self.measure.tolist(), self.odds.tolist())
 
     @classmethod
-    def load(cls, file: RanksFile) -> Self:
+    def load(cls, file: RankOddsFile) -> Self:
         """Raises ConfigError when it is no increasing function."""
         measure, odds = np.array(file.measure, np.float64), np.array(file.odds, np.float64)
         if (
@@ -83,3 +79,9 @@ class Ranks(NamedTuple):
                 "ranks: expected as many increasing measures as log-odds: fetch the bundle again"
             )
         return cls(measure, odds)
+
+
+def _beyond(knots: Array, middle: int) -> Array:
+    """With one more knot at either end, as far away as the middle one: how the function goes on."""
+    extended: Array = np.r_[2 * knots[0] - knots[middle], knots, 2 * knots[-1] - knots[middle]]
+    return extended

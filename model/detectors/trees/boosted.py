@@ -1,6 +1,4 @@
-"""Gradient boosted trees: a package trains them, `model.detectors.trees.forest` serves them from a
-text.
-"""
+"""Gradient boosted trees: a package trains them, `model.detectors.trees.forest` serves its text."""
 
 from __future__ import annotations
 
@@ -12,27 +10,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array, Files, Settings, ordered, setting
-from model.detectors.trees import forest as trees
-from model.detectors.trees import imbalance
+from model.detectors.trees import forest, imbalance
+from model.detectors.trees.text import LEAVES
 from tidegate.errors import ConfigError
 
 
 class Boosted(ABC):
-    """Trees of up to 32 leaves. All rows weigh the same: on the card simulator and on the
-    handbook's data, weighting frauds by the imbalance, or by its root, costs 0.02 to 0.05 of
-    average precision, and the stack calibrates anyway. It may learn from samples instead
-    (`imbalance`); with several `bags`, each has trees of its own, and the score is the mean of
-    theirs (balanced bagging).
+    """Trees of up to 32 leaves.
+
+    All rows weigh the same: on the card simulator and on the handbook's data, weighting frauds by
+    the imbalance, or by its root, costs 0.02 to 0.05 of average precision, and the stack calibrates
+    anyway. It may learn from samples instead (`imbalance`). With several `bags`, each bag has trees
+    of its own, and the score is the mean of theirs (balanced bagging).
     """
 
     name: ClassVar[str]
     files: ClassVar[tuple[str, ...]]
     supervised: ClassVar[bool] = True
+    extra: ClassVar[str | None] = None
 
     def __init__(self, text: str, features: tuple[str, ...]) -> None:
         self.features = features
         self._text = text
-        self._forest = trees.parse(text, len(features))
+        self._forest = forest.parse(text, len(features))
 
     @classmethod
     def fit(
@@ -48,36 +48,36 @@ class Boosted(ABC):
             settings,
             {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0, **imbalance.DEFAULTS},
         )
-        if chosen["leaves"] > trees.LEAVES:
+        if chosen["leaves"] > LEAVES:
             raise ConfigError(
-                f"models.{cls.name}.leaves: at most {trees.LEAVES}, got {chosen['leaves']:g}"
+                f"models.{cls.name}.leaves: at most {LEAVES}, got {chosen['leaves']:g}"
             )
         if chosen["columns"] > 1:
             raise ConfigError(
                 f"models.{cls.name}.columns: a share of at most 1, got {chosen['columns']:g}"
             )
         inputs, names = ordered(x, features)
-        return cls(
-            cls._trained(imbalance.samples(cls.name, inputs, y, chosen, seed), chosen, seed), names
-        )
+        bags = imbalance.samples(cls.name, inputs, y, chosen, seed)
+        return cls(cls._trained(bags, chosen, seed), names)
 
     @staticmethod
     @abstractmethod
     def _trained(bags: Iterable[imbalance.Sample], chosen: Mapping[str, float], seed: int) -> str:
-        """All bags' trees as `trees.parse` reads them: a row's leaves add up to the mean of the
-        bags' scores.
+        """The trees of all bags as `forest.parse` reads them.
+
+        A row's leaves add up to the mean of the bags' scores.
         """
 
     @property
     def cuts(self) -> list[Array]:
         """For each feature, the values between which its score can change."""
-        return trees.cuts(self._forest, len(self.features))
+        return forest.cuts(self._forest, len(self.features))
 
     def score(self, x: Array) -> Array:
-        return trees.margins(self._forest, x)
+        return forest.margins(self._forest, x)
 
     def contributions(self, x: Array) -> Array:
-        return trees.contributions(self._forest, x, len(self.features))
+        return forest.contributions(self._forest, x, len(self.features))
 
     def save(self) -> Files:
         return {self.files[0]: self._text.encode()}

@@ -1,27 +1,33 @@
-"""Boosted trees as plain arrays, scored by compiled loops: no lightgbm, no scikit-learn, no pandas
-while serving.
+r"""Boosted trees as plain arrays, scored by compiled loops without the package that trained them.
 
 Scores are bit-equal to `lightgbm.Booster.predict(raw_score=True)`. The method is QuickScorer
 (Lucchese et al., SIGIR 2015) over blocks of rows: each leaf is a bit, each failed test `value <=
 threshold` clears the bits of its left subtree, and the lowest bit left is the leaf. All rows of a
-block are tested against a node in one vector instruction.
+block are tested against a node in one vector instruction. A tree of three nodes, its leaves
+numbered from left to right:
+
+            a <= 5               node      mask (bit 3 to bit 0)
+           /      \              a <= 5    1100   L3 and L2 remain when it fails
+      b <= 1      c <= 7         b <= 1    1110
+      /    \      /    \         c <= 7    1011
+    L0     L1   L2     L3
+
+
+A row with a = 9, b = 3, c = 7 fails the first two tests: 1111 & 1100 & 1110 = 1100. The lowest bit
+is bit 2, so the row ends in L2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array, Index
-from model.detectors.shared.thresholds import BLOCK, LEFT, RIGHT, ZERO, ranks
+from model.detectors.shared.bins import BLOCK, LEFT, ZERO, digitize
+from model.detectors.trees.text import LEAVES, Tree, read_trees
 from model.jit import jit
-from tidegate.errors import ConfigError
-
-LEAVES = 32
-"""Most leaves of a tree: one bit each in a 32-bit mask."""
 
 
 class Forest(NamedTuple):
@@ -35,7 +41,7 @@ class Forest(NamedTuple):
     first: Index  # of each column, and one more: its first threshold
     threshold: Array
     column: Index  # of each node
-    rank: NDArray[np.int32]  # of each node: its threshold's rank in the column
+    code: NDArray[np.int32]  # of each node: the bin that its threshold closes, as in `digitize`
     mask: NDArray[np.int32]  # of each node: all leaves but those of the left subtree
     start: Index  # of each tree, and one more: its first node
     leaf: Array  # LEAVES of each tree, left to right
@@ -45,100 +51,31 @@ class Forest(NamedTuple):
     cut: Array  # of each node: its threshold
 
 
-@dataclass(slots=True)
-class _Tree:
-    feature: NDArray[np.int64]
-    threshold: Array
-    missing: NDArray[np.int64]
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    value: Array
-    count: Array
-
-
 def parse(text: str, features: int) -> Forest:
-    """The forest in LightGBM's text format (v4, binary objective). Raises ConfigError when it
-    cannot be served.
-    """
-    try:
-        trees = [
-            _tree(dict(line.split("=", 1) for line in block.strip().splitlines()), features)
-            for block in text.split("\n\n")
-            if block.lstrip().startswith("Tree=")
-        ]
-    except (KeyError, ValueError, IndexError, RecursionError) as error:
-        raise ConfigError(
-            f"the text of trees is damaged ({error}): train again, or fetch the bundle again"
-        ) from error
-    if not trees:
-        raise ConfigError("the text of trees holds no tree: train again, or fetch the bundle again")
-    return _compile(trees)
+    """The forest of a text in LightGBM's format. Raises ConfigError when it cannot be served."""
+    return _compile(read_trees(text, features))
 
 
-def _tree(fields: dict[str, str], features: int) -> _Tree:
-    leaves = int(fields["num_leaves"])
-    if int(fields["num_cat"]) or not 1 <= leaves <= LEAVES:
-        raise ValueError(f"only numeric trees of up to {LEAVES} leaves are served")
-    kind = _numbers(fields, "decision_type", leaves - 1).astype(np.int64)
-    if np.any((kind & 1) | ((kind >> 2 & 3) == 1)):
-        raise ValueError("categorical splits and zero_as_missing are not served")
-    tree = _Tree(
-        _numbers(fields, "split_feature", leaves - 1).astype(np.int64),
-        _numbers(fields, "threshold", leaves - 1),
-        np.where(kind >> 2 & 3 == 0, ZERO, np.where(kind & 2, LEFT, RIGHT)),
-        _numbers(fields, "left_child", leaves - 1).astype(np.int64),
-        _numbers(fields, "right_child", leaves - 1).astype(np.int64),
-        _numbers(fields, "leaf_value", leaves),
-        _numbers(fields, "leaf_count", leaves) if leaves > 1 else np.ones(1),
-    )
-    if (
-        np.any(tree.feature < 0)
-        or np.any(tree.feature >= features)
-        or not np.all(np.isfinite(tree.value))
-    ):
-        raise ValueError(
-            "a tree names a feature that the bundle lacks, or a value that is no number"
-        )
-    seen = sorted([*tree.left.tolist(), *tree.right.tolist()])
-    nodes = np.arange(leaves - 1)
-    if np.any((tree.left >= 0) & (tree.left <= nodes)) or np.any(
-        (tree.right >= 0) & (tree.right <= nodes)
-    ):
-        raise ValueError("a tree's node lies above its parent")
-    if leaves > 1 and seen != [*range(-leaves, 0), *range(1, leaves - 1)]:
-        raise ValueError("a tree's nodes do not form a tree")
-    return tree
-
-
-def _numbers(fields: dict[str, str], name: str, n: int) -> Array:
-    if n == 0:
-        return np.empty(0)
-    values = np.array(fields[name].split(), dtype=np.float64)
-    if len(values) != n:
-        raise ValueError(f"{name} has {len(values)} entries instead of {n}")
-    return values
-
-
-def _compile(trees: list[_Tree]) -> Forest:
+def _compile(trees: list[Tree]) -> Forest:
     feature, missing, cut = (
         np.concatenate([getattr(tree, name) for tree in trees])
         for name in ("feature", "missing", "threshold")
     )
     columns, column = np.unique(feature * 3 + missing, return_inverse=True)
     thresholds = [np.unique(cut[column == c]) for c in range(len(columns))]
-    rank = np.empty(len(cut), np.int32)
+    code = np.empty(len(cut), np.int32)
     for c, values in enumerate(thresholds):
-        rank[column == c] = np.searchsorted(values, cut[column == c])
+        code[column == c] = np.searchsorted(values, cut[column == c])
     start = np.cumsum([0, *(len(tree.feature) for tree in trees)])
-    parts = [_layout(tree, t, int(start[t])) for t, tree in enumerate(trees)]
-    mask, leaf, left, right, mean = (np.concatenate(part) for part in zip(*parts, strict=True))
+    layouts = [_layout(tree, t, int(start[t])) for t, tree in enumerate(trees)]
+    mask, leaf, left, right, mean = (np.concatenate(each) for each in zip(*layouts, strict=True))
     return Forest(
         (columns // 3).astype(np.int64),
         (columns % 3).astype(np.int64),
         np.cumsum([0, *(len(values) for values in thresholds)]).astype(np.int64),
         np.concatenate([*thresholds, np.empty(0)]),
         column.astype(np.int64),
-        rank,
+        code,
         mask,
         start.astype(np.int64),
         leaf,
@@ -149,10 +86,8 @@ def _compile(trees: list[_Tree]) -> Forest:
     )
 
 
-def _layout(tree: _Tree, t: int, base: int) -> tuple[NDArray[Any], ...]:
-    """Masks, padded leaves, children and means of one tree; its leaves are numbered from left to
-    right.
-    """
+def _layout(tree: Tree, t: int, base: int) -> tuple[NDArray[Any], ...]:
+    """Masks, padded leaves, children and means of one tree, its leaves from left to right."""
     nodes = len(tree.feature)
     below: list[list[int]] = [[] for _ in range(nodes)]
 
@@ -166,7 +101,7 @@ def _layout(tree: _Tree, t: int, base: int) -> tuple[NDArray[Any], ...]:
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     mask = np.array(
-        [~sum(1 << int(place[leaf]) for leaf in part) & 0xFFFFFFFF for part in below], np.uint32
+        [~sum(1 << int(place[leaf]) for leaf in left) & 0xFFFFFFFF for left in below], np.uint32
     )
     padded = np.zeros(LEAVES)
     padded[: len(order)] = tree.value[order]
@@ -177,7 +112,7 @@ def _layout(tree: _Tree, t: int, base: int) -> tuple[NDArray[Any], ...]:
     return mask.view(np.int32), padded, *children, _means(tree)
 
 
-def _means(tree: _Tree) -> Array:
+def _means(tree: Tree) -> Array:
     mean = np.empty(len(tree.feature))
 
     def visit(child: int) -> tuple[float, float]:
@@ -213,7 +148,7 @@ def _margins(
     first: Index,
     threshold: Array,
     column: Index,
-    rank: NDArray[np.int32],
+    code: NDArray[np.int32],
     mask: NDArray[np.int32],
     start: Index,
     leaf: Array,
@@ -223,14 +158,14 @@ def _margins(
     alive = np.empty(BLOCK, np.int32)
     for at in range(0, x.shape[0], BLOCK):
         n = min(BLOCK, x.shape[0] - at)
-        ranks(x, at, n, feature, missing, first, threshold, codes)
+        digitize(x, at, n, feature, missing, first, threshold, codes)
         for t in range(len(start) - 1):
             for i in range(BLOCK):
                 alive[i] = np.int32(-1)
             for j in range(start[t], start[t + 1]):
-                code, limit, bits = codes[column[j]], rank[j], mask[j]
+                of_rows, largest, bits = codes[column[j]], code[j], mask[j]
                 for i in range(BLOCK):
-                    alive[i] &= bits if code[i] > limit else np.int32(-1)
+                    alive[i] &= bits if of_rows[i] > largest else np.int32(-1)
             for i in range(n):
                 out[at + i] += leaf[t * LEAVES + _lowest_bit(alive[i])]
 
@@ -271,18 +206,14 @@ def _paths(
 
 
 def margins(forest: Forest, x: Array) -> Array:
-    """Sum of the leaves f8[n] of each row of `x` f8[n, features]: LightGBM's raw score, bit for
-    bit.
-    """
+    """LightGBM's raw score f8[n] of `x` f8[n, features], bit for bit: the sum of a row's leaves."""
     out = np.zeros(len(x))
     _margins(np.ascontiguousarray(x), *forest[:9], out)
     return out
 
 
 def contributions(forest: Forest, x: Array, features: int) -> Array:
-    """f8[n, 1 + features]: mean score, then the change along each row's path at the feature's
-    splits (Saabas 2014).
-    """
+    """f8[n, 1 + features]: the mean score, then what each feature's splits change (Saabas 2014)."""
     out = np.zeros((len(x), 1 + features))
     _paths(
         np.ascontiguousarray(x),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array
-from model.detectors.packages import check_installed
+from model.detectors.packages import require
 from model.detectors.trees.boosted import Boosted
 from model.detectors.trees.imbalance import Sample
 
@@ -35,10 +35,11 @@ class XGBoost(Boosted):
 
     name: ClassVar[str] = "xgboost"
     files: ClassVar[tuple[str, ...]] = ("xgboost.txt",)
+    extra: ClassVar[str | None] = "xgboost"
 
     @staticmethod
     def _trained(bags: Iterable[Sample], chosen: Mapping[str, float], seed: int) -> str:
-        check_installed(["xgboost"])
+        require("xgboost", XGBoost.name)
         import xgboost  # with pandas and scikit-learn, which a scorer need not pay
 
         options = {

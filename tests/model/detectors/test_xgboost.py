@@ -12,7 +12,7 @@ import pytest
 import xgboost
 
 from model.detectors.base import Array
-from model.detectors.packages import check_installed
+from model.detectors.catalog import check_installed
 from model.detectors.trees.xgboost import XGBoost, written
 from model.ensemble.combiner import sigmoid
 from tests.model.detectors.test_detectors import NAMES, data

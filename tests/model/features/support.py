@@ -44,27 +44,26 @@ class Log:
             [chance.integers(1, keys + 1, n) * 0x9E3779B97F4A7C1 for _ in profile.hashed], axis=1
         )
         self.values = np.round(chance.lognormal(3, 1, (n, len(profile.values))), 2)
-        found = self.values[:, len(profile.inputs) :]
-        found[chance.random(found.shape) < 0.1] = np.nan
-        came = LABEL_EVERY * np.arange(1, n // LABEL_EVERY + 1)
+        computed = self.values[:, len(profile.inputs) :]
+        computed[chance.random(computed.shape) < 0.1] = np.nan
+        earlier = LABEL_EVERY * np.arange(1, n // LABEL_EVERY + 1)
         self.labels = (
-            (chance.random(len(came)) * came).astype(np.int64)
+            (chance.random(len(earlier)) * earlier).astype(np.int64)
             if twice
-            else chance.permutation(came - 1)
+            else chance.permutation(earlier - 1)
         )
         self.frauds = chance.integers(0, 2, len(self.labels))
         self.matures = self.times + profile.label_delay_us // 100
-        """When a verdict on each transaction begins to count: the delay is short, so that many
-        do.
-        """
+        """When a verdict on each transaction begins to count: soon, so that many do."""
 
     def label(
         self,
         plan: Plan,
         which: slice,
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Verdicts on random transactions, some twice, some corrected: ids, keys, when they count,
-        what they carry.
+        """Verdicts on random transactions, some twice, some corrected.
+
+        Gives ids, keys, when they begin to count, and what they carry.
         """
         at = self.labels[which]
         ids = np.stack([at + 1, at + 1, self.frauds[which] + 1], axis=1).astype(np.int64)
@@ -82,17 +81,15 @@ class Log:
 
 
 def fold(state: KeyedState, log: Log, start: int, stop: int) -> NDArray[np.float64]:
-    """Fold a part of the log; verdicts come after the same transactions wherever the batches are
-    cut.
-    """
+    """Fold rows `start` to `stop` of the log; verdicts come at the same rows however it is cut."""
     out = log.values[start:stop].copy()
     at = start
     while at < stop:
         end = min(stop, (at // LABEL_EVERY + 1) * LABEL_EVERY)
-        part = out[at - start : end - start]
+        rows = out[at - start : end - start]
         keys = np.ascontiguousarray(log.hashes[at:end, state.plan.key])
-        state.fold(keys, log.hashes[at:end], log.times[at:end], part)
-        if end % LABEL_EVERY == 0 and len(state.plan.verdicts):
+        state.fold(keys, log.hashes[at:end], log.times[at:end], rows)
+        if end % LABEL_EVERY == 0 and state.plan.keeps_verdicts:
             state.absorb(*log.label(state.plan, slice(end // LABEL_EVERY - 1, end // LABEL_EVERY)))
         at = end
     return out
@@ -101,10 +98,10 @@ def fold(state: KeyedState, log: Log, start: int, stop: int) -> NDArray[np.float
 def fold_batches(state: KeyedState, log: Log, cuts: Iterable[int]) -> NDArray[np.float64]:
     """Fold the whole log in batches that end at `cuts`."""
     ends = [*sorted(set(cuts) - {0}), len(log.times)]
-    parts, start = [], 0
+    results, start = [], 0
     for end in ends:
         state.begin()
-        parts.append(fold(state, log, start, end))
+        results.append(fold(state, log, start, end))
         state.commit()
         start = end
-    return np.concatenate(parts)
+    return np.concatenate(results)

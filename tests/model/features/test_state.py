@@ -148,7 +148,7 @@ def test_idle_rows_are_as_good_as_new_and_leave() -> None:
     whole = fold_batches(control, log, [])
     assert cut.tobytes() == whole.tobytes()
     assert state.digest() == control.digest()
-    assert len(state.rows) < len(control.rows)
+    assert len(state.table.rows) < len(control.table.rows)
 
 
 def test_misuse_is_an_error() -> None:

@@ -45,9 +45,7 @@ def total(log: Log, key: int, i: int, column: NDArray[np.float64], span_us: int)
 
 
 def counted(values: NDArray[np.float64], plan: Plan, of: str) -> NDArray[np.float64]:
-    """A column as windows count it: money in minor units, the rest in ten-thousandths, at most 3
-    billion of these.
-    """
+    """A column as windows count it: at most 3 billion minor units, or ten-thousandths."""
     field = plan.profile.fields.get(of)
     limit = 3e9 / 10 ** (4 if field is None else field.places())
     return np.asarray(values[:, plan.profile.values.index(of)].clip(-limit, limit))
@@ -65,7 +63,7 @@ PLANS = [
 ]
 
 
-def mine(plan: Plan) -> Iterator[tuple[str, Keyed]]:
+def windows_of(plan: Plan) -> Iterator[tuple[str, Keyed]]:
     """The windows that a step keeps."""
     for name, spec in plan.profile.computed.items():
         if isinstance(spec, Keyed) and spec.by == plan.entity:
@@ -78,7 +76,7 @@ def mine(plan: Plan) -> Iterator[tuple[str, Keyed]]:
 def test_counts_and_sums_lie_between_the_window_and_a_pane_more(plan: Plan, seed: int) -> None:
     log, names = Log(plan.profile, seed, 200, span_us=600 * HOUR_US), plan.profile.values.index
     values = fold_batches(KeyedState(plan), log, [])
-    for name, spec in mine(plan):
+    for name, spec in windows_of(plan):
         if isinstance(spec, Count | Sum):
             column = counted(values, plan, spec.of) if isinstance(spec, Sum) else np.ones(200)
             for i in range(200):
@@ -94,7 +92,7 @@ def test_a_window_holds_whole_panes(plan: Plan, seed: int) -> None:
     """Windows share panes, and panes are reused: each must still hold what it says."""
     log, names = Log(plan.profile, seed, 200, span_us=600 * HOUR_US), plan.profile.values.index
     values = fold_batches(KeyedState(plan), log, [])
-    for name, spec in mine(plan):
+    for name, spec in windows_of(plan):
         if not isinstance(spec, Sum | Mean):
             continue
         column, pane = counted(values, plan, spec.of), pane_us(spec.window)
@@ -181,7 +179,9 @@ def test_recent_values_are_those_of_the_last_transactions(plan: Plan, seed: int)
     log = Log(SEQUENCES, seed, 200)
     values = fold_batches(KeyedState(plan), log, [seed % 200])
     firsts = {
-        name: spec for name, spec in mine(plan) if isinstance(spec, Recent) and name.endswith("_0")
+        name: spec
+        for name, spec in windows_of(plan)
+        if isinstance(spec, Recent) and name.endswith("_0")
     }
     assert len(firsts) >= 2
     for name, spec in firsts.items():
@@ -279,16 +279,14 @@ def test_the_run_of_frauds_since_the_last_legitimate(
     log, plan = Log(HANDBOOK, seed, 400, keys=keys, twice=twice), Plan(HANDBOOK, 1)
     log.frauds = (np.random.default_rng(seed).random(len(log.frauds)) < share).astype(np.int64)
     values = fold_batches(KeyedState(plan), log, [])
-    specs = {name: spec for name, spec in mine(plan) if isinstance(spec, FraudRun)}
+    specs = {name: spec for name, spec in windows_of(plan) if isinstance(spec, FraudRun)}
     assert {spec.give for spec in specs.values()} == {"count", "age", "since_legitimate", "least"}
     assert len({spec.of for spec in specs.values()}) > 2
     for i in range(400):
         for name, spec in specs.items():
-            found = values[i, HANDBOOK.values.index(name)]
-            assert np.array_equal(found, run_of_frauds(log, plan, i, spec), equal_nan=True), (
-                i,
-                name,
-            )
+            expected = run_of_frauds(log, plan, i, spec)
+            result = values[i, HANDBOOK.values.index(name)]
+            assert np.array_equal(result, expected, equal_nan=True), (i, name)
 
 
 def test_late_events_fall_into_their_own_pane() -> None:

@@ -1,4 +1,7 @@
-"""Where values lie among sorted thresholds: the first half of walking trees and of one-hot bins."""
+"""Which bin a value falls into, between sorted thresholds.
+
+Both boosted trees and the online model's one-hot encoding begin with that.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from model.detectors.base import Array, Index
 from model.jit import jit
 
 BLOCK = 64
-"""Rows that are compared at a time; compiled loops over them become vector instructions."""
+"""Rows that are compared at a time: loops of a fixed length become vector instructions."""
 ZERO, LEFT, RIGHT = 0, 1, 2
-"""A missing value counts as 0, as less than all thresholds, or as MISSING."""
+"""How a column takes a missing value: as 0, below all thresholds, or as the bin MISSING."""
 MISSING = np.int32(2**31 - 1)
 
 
@@ -31,7 +34,7 @@ def _count(value: Array, threshold: Array, first: int, end: int, count: Index) -
 
 
 @jit
-def ranks(
+def digitize(
     x: Array,
     at: int,
     n: int,
@@ -41,11 +44,10 @@ def ranks(
     threshold: Array,
     codes: NDArray[np.int32],
 ) -> None:
-    """For each column and the rows `at` to `at + n` (n <= BLOCK): how many of its thresholds lie
-    below the value.
+    """Write the bins of rows `at` to `at + n` (n <= BLOCK) into `codes` i4[columns, BLOCK].
 
-    Column c is feature `feature[c]` of `x`, its thresholds `first[c]` to `first[c + 1]`; `codes`
-    i4[columns, BLOCK].
+    A value's bin is the number of thresholds below it. Column c is feature `feature[c]` of `x`, and
+    its thresholds are `first[c]` to `first[c + 1]`; `missing[c]` is ZERO, LEFT or RIGHT.
     """
     value = np.zeros(BLOCK, np.float64)
     count = np.empty(BLOCK, np.int64)

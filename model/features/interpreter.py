@@ -1,0 +1,122 @@
+# mypy: disable-error-code="no-any-return"
+# Elements of arrays are Any to mypy; numba infers every type.
+"""Runs a plan's program for one transaction: each opcode has its branch here, and its loop in
+`windows`, `verdict_run` or `arithmetic`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features import opcodes, verdict_run, windows
+from model.features.arithmetic import apply, true
+from model.jit import inlined
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@inlined
+def _output(op: int, index: int, scratch: Floats, value: float, x: float, y: float) -> float:
+    """Outputs: the value of one register from the totals in `scratch`."""
+    n, total = scratch[0], scratch[1]
+    if op == opcodes.RUN_OUTPUT:
+        return scratch[index]
+    if op == opcodes.COUNT:
+        return n
+    if op == opcodes.SUM:
+        return total / x
+    if op == opcodes.RATE:
+        return (total + x) / (n + y)
+    if op == opcodes.MEAN:
+        return total / n / x if n > 0 else np.nan
+    if op == opcodes.DEVIATION:
+        return math.sqrt(max((scratch[2] - total / n * total) / n, 0.0)) / x if n > 0 else np.nan
+    if op == opcodes.RATIO:
+        return value / n if n > 0 else np.nan
+    if op == opcodes.DIFFERENCE:
+        return value - n
+    return (value - n) / max(total, 0.05 * abs(n), 1e-6)
+
+
+@inlined
+def _keyed(
+    code: Ints,
+    i: int,
+    x: float,
+    row: Ints,
+    rowf: Floats,
+    hashes: Ints,
+    regs: Floats,
+    time: int,
+    scratch: Floats,
+) -> None:
+    """Operations on the entity's row."""
+    op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
+    if op == opcodes.WINDOW:
+        words, source = code[i, 5], code[i, 6]
+        value = regs[source] if source >= 0 else 0.0
+        place = windows.slot_of(row, base, n, words, time // width) if value == value else -1
+        if place >= 0:
+            windows.window_add(row, place, n, words, value, x)
+    elif op == opcodes.TOTAL:
+        windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
+    elif op == opcodes.VERDICT_TOTAL:
+        windows.verdict_total(row, base, n, width, code[i, 5], time, scratch)
+    elif op == opcodes.VERDICT_DECAY:
+        windows.verdict_decay(row, base, n, width, code[i, 5], x, time, scratch)
+    elif op == opcodes.RUN:
+        verdict_run.run(row, rowf, base, n, width, time, scratch)
+    elif op == opcodes.LEVEL:
+        windows.level(row, rowf, base, n, regs[width], scratch)
+    elif op == opcodes.DISTINCT:
+        regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
+    elif op == opcodes.SINCE:
+        regs[dst] = windows.since(row, base, time)
+    else:
+        regs[dst] = windows.decay(row, rowf, base, time, regs[n], x)
+
+
+@inlined
+def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
+    """Operations that need no row."""
+    op, dst, a, b, c = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
+    if op == opcodes.CALENDAR:
+        regs[dst] = windows.calendar(a, time)
+    elif op == opcodes.CONSTANT:
+        regs[dst] = x
+    elif op == opcodes.COPY:
+        regs[dst] = regs[a]
+    elif op == opcodes.SELECT:
+        regs[dst] = regs[b] if true(regs[a]) else regs[c]
+    else:
+        regs[dst] = apply(op, regs[a], regs[b])
+
+
+@inlined
+def execute(
+    code: Ints,
+    consts: Floats,
+    row: Ints,
+    rowf: Floats,
+    hashes: Ints,
+    regs: Floats,
+    time: int,
+    scratch: Floats,
+) -> None:
+    """Run the whole program for one transaction of `row`; its columns are in `regs` then."""
+    for i in range(len(code)):
+        op = code[i, 0]
+        if op >= opcodes.FIRST_FREE:
+            _free(code, i, consts[i, 0], regs, time)
+        elif op >= opcodes.FIRST_OUTPUT:
+            regs[code[i, 1]] = _output(
+                op, code[i, 2], scratch, regs[code[i, 2]], consts[i, 0], consts[i, 1]
+            )
+        elif op == opcodes.RECENT:
+            windows.recent(row, rowf, code[i, 2], code[i, 3], regs[code[i, 4]], regs, code[i, 1])
+        else:
+            _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, scratch)

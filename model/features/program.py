@@ -1,0 +1,27 @@
+"""A compiled plan as the compiled loops read it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+HEAD = 2
+"""Words of a row before the windows: key, newest time."""
+
+
+class Program(NamedTuple):
+    """What the compiled loops read of a plan.
+
+    `code` i8[n, 8] and `consts` f8[n, 2] are the instructions. `verdicts` i8[m, 3] is where matured
+    verdicts go: base, slots and pane (us) of each window over verdicts; base, entries and 0 of each
+    memory of them. `horizon_us` is how long a row may be idle before it is as good as new,
+    `registers` how many there are.
+    """
+
+    code: NDArray[np.int64]
+    consts: NDArray[np.float64]
+    verdicts: NDArray[np.int64]
+    horizon_us: int
+    registers: int
