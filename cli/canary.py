@@ -8,6 +8,7 @@ import typer
 
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker
@@ -100,6 +101,6 @@ def _compare(settings: Settings, profile: Profile, broker: KafkaBroker, as_json:
         precision = "unknown" if side.precision is None else f"{side.precision:.1%}"
         role = "canary" if bundle == name else ""
         typer.echo(
-            f"{bundle} {role:<6} {side.rows:,} rows, {side.flagged:,} flagged; "
-            f"precision {precision}, from {side.verdicts:,} verdicts"
+            f"{bundle} {role:<6} {count(side.rows, 'row')}, {side.flagged:,} flagged; "
+            f"precision {precision}, from {count(side.verdicts, 'verdict')}"
         )

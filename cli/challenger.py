@@ -12,6 +12,7 @@ from cli.options import period, print_json
 from cli.progress import progress_bar
 from tidegate.clock import day_of
 from tidegate.errors import ConfigError
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
@@ -210,9 +211,9 @@ def _check(cases: Cases) -> None:
 
 def _show(report: BacktestReport, folder: Path) -> None:
     typer.echo(
-        f"{report.rows:,} of {report.read:,} transactions decided ({report.source}), "
-        f"{report.verdicts:,} verdicts, {report.frauds:,} frauds; {report.rejected:,} refused, "
-        f"{report.duplicates:,} sent again"
+        f"{report.rows:,} of {count(report.read, 'transaction')} decided ({report.source}), "
+        f"{count(report.verdicts, 'verdict')}, {count(report.frauds, 'fraud')}; "
+        f"{report.rejected:,} refused, {report.duplicates:,} sent again"
     )
     for side in (report.champion, report.challenger):
         typer.echo(f"{side.name}: {_words(side)}")
@@ -234,7 +235,9 @@ def _words(side: Figures) -> str:
     words.append(f"flagged {_rates(side.at_review)}")
     words.append(f"blocked {_rates(side.at_block)}")
     if side.reviews.recall is not None:
-        words.append(f"{side.reviews.per_day:,} reviews a day find {side.reviews.recall:.1%}")
+        words.append(
+            f"{count(side.reviews.per_day, 'review')} a day find {side.reviews.recall:.1%}"
+        )
     if side.money:
         words.append(f"saved {side.money.saved:,.2f}, lost {side.money.lost:,.2f}")
     words.append(f"good customers blocked {side.good_customers_blocked:,}")

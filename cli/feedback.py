@@ -18,6 +18,7 @@ from cli.options import (
     typeable,
 )
 from cli.progress import progress_bar
+from tidegate import words
 from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 
@@ -135,7 +136,10 @@ def _facts(known: dict[str, bool], outcome: Outcome | None) -> dict[str, Any]:
 def lines(known: dict[str, bool], outcome: Outcome | None) -> list[str]:
     """The outcome for people; without one, what was posted."""
     frauds = sum(known.values())
-    posted = f"{len(known):,} verdicts: {frauds:,} frauds, {len(known) - frauds:,} legitimate"
+    posted = (
+        f"{words.count(len(known), 'verdict')}: {words.count(frauds, 'fraud')}, "
+        f"{len(known) - frauds:,} legitimate"
+    )
     if outcome is None:
         return [f"{posted}; posted, not waited for"]
     shown = [posted, f"{outcome.joined:,} joined with their rows"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
@@ -66,7 +67,7 @@ def rollback(
         )
         return
     typer.echo(
-        f"the weights are those before label {to} again, made of {found.learnt} labels"
+        f"the weights are those before label {to} again, made of {count(found.learnt, 'label')}"
         if found
         else "written; no learner has published the weights within 20 s: it does when it runs"
     )

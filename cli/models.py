@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with, typeable
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
@@ -203,7 +204,9 @@ def _switch(
     else:
         used = ""
         if wait:
-            used = f"; {len(scorers)} scorers use it" if scorers else "; no scorer runs now"
+            used = (
+                f"; used by {count(len(scorers), 'scorer')}" if scorers else "; no scorer runs now"
+            )
         typer.echo(f"champion: {bundle}{used}")
 
 

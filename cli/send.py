@@ -9,6 +9,7 @@ import typer
 
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.host.gate import stop_on_signals
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from producers.files.journal import Sent
@@ -137,8 +138,8 @@ def _words(sent: Sent, interrupted: bool) -> str:
         lines.append(f"resumed after row {sent.resumed_at:,}")
     if sent.rows is not None:
         lines.append(
-            f"{sent.rows:,} rows and {sent.dead_letters:,} dead letters of {sent.distinct:,} "
-            "transactions"
+            f"{count(sent.rows, 'row')} and {count(sent.dead_letters or 0, 'dead letter')} of "
+            f"{count(sent.distinct, 'transaction')}"
         )
     lines += [f"note: {remark}" for remark in sent.remarks]
     if sent.unknown_columns:
@@ -146,7 +147,9 @@ def _words(sent: Sent, interrupted: bool) -> str:
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
         )
     if sent.rejected:
-        lines.append(f"{sent.rejected:,} rows refused, listed in {sent.rejections_file}, such as:")
+        lines.append(
+            f"{count(sent.rejected, 'row')} refused, listed in {sent.rejections_file}, such as:"
+        )
         lines += [
             f"  row {refused.row}: {refused.reason}: {refused.detail}"
             for refused in sent.first_rejections[:5]

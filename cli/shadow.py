@@ -8,6 +8,7 @@ import typer
 
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from model.evaluation.shadow import Comparison
@@ -98,13 +99,14 @@ def _show(name: str, comparison: Comparison, capacity: int) -> None:
         typer.echo(f"{name} has scored no row yet")
         return
     typer.echo(
-        f"{name} and the champion decide {comparison.agreement:.2%} of {comparison.rows:,} rows "
-        f"alike; flagged: {comparison.flagged_by_champion:,} by the champion, "
+        f"{name} and the champion decide {comparison.agreement:.2%} of "
+        f"{count(comparison.rows, 'row')} alike; "
+        f"flagged: {comparison.flagged_by_champion:,} by the champion, "
         f"{comparison.flagged_by_shadow:,} by the shadow, {comparison.flagged_by_both:,} by both"
     )
     for role, top in (("champion", comparison.champion), ("shadow", comparison.shadow)):
         precision = "unknown" if top.precision is None else f"{top.precision:.1%}"
         typer.echo(
-            f"{role:<9} {capacity:,} reviews a day: precision {precision}, "
-            f"from {top.verdicts:,} verdicts on {top.reviewed:,} rows"
+            f"{role:<9} {count(capacity, 'review')} a day: precision {precision}, "
+            f"from {count(top.verdicts, 'verdict')} on {count(top.reviewed, 'row')}"
         )

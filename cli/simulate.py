@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import JsonOption, ProfileOption, print_json, settings_with
+from tidegate import words
 from tidegate.errors import ConfigError
 from tidegate.host.gate import opened, stop_on_signals
 
@@ -61,7 +62,7 @@ def simulate(
         print_json(msgspec.to_builtins(done))
     else:
         typer.echo(
-            f"{done.transactions:,} transactions ({done.frauds:,} frauds), {done.verdicts:,} "
-            "verdicts, "
+            f"{words.count(done.transactions, 'transaction')} "
+            f"({words.count(done.frauds, 'fraud')}), {words.count(done.verdicts, 'verdict')}, "
             f"{done.refused:,} refused, in {done.seconds:.1f} s"
         )

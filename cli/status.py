@@ -17,6 +17,7 @@ from cli.options import (
     settings_with,
     typeable,
 )
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from producers.redrive.listing import Waiting
@@ -138,7 +139,7 @@ def _of_exit(fault: str, process: str, end: Exit, home: Path) -> Cause:
     if end.gave_up:
         mend = f"mend that, then end `tidegate up` and start it again; more in {log}"
         return Cause(fault, f"{process} gave up with {end.said}", mend)
-    mend = f"nothing yet: it was started again {end.restarts:,} times; more in {log}"
+    mend = f"nothing yet: it was started again {count(end.restarts, 'time')}; more in {log}"
     return Cause(fault, f"{process} ended with {end.said}", mend)
 
 

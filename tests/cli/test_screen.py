@@ -16,7 +16,7 @@ def test_words_of_a_process_are_printed_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     screen = Screen(Settings(home=tmp_path), load_profile("card"))
-    child = Child("score", [], tmp_path, phase="backoff", said="exit code 1: KeyError: '[/red]'")
+    child = Child("score", [], tmp_path, phase="backoff", cause="exit code 1: KeyError: '[/red]'")
     screen.changed(child)
     screen.note("training: 40%, trees[1] on 900 rows")
     printed = capsys.readouterr().out

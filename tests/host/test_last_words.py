@@ -23,7 +23,9 @@ def create_app():
     raise ConfigError("topic status does not exist: run `tidegate topics apply`")
 
 if __name__ == "__main__":
-    serve("server:create_app", "127.0.0.1", {port}, threads=2, drain=1)
+    import server
+
+    serve(server.create_app, "127.0.0.1", {port}, threads=2, drain=1)
 """
 
 

@@ -104,7 +104,7 @@ def test_two_numbers_stay_as_they_are(tmp_path: Path) -> None:
         ),
         ("{cost: {review: 2, fraud: 0, block: 5}}", "expected positive numbers"),
         ("{cost: {review: 2, fraud: sum, block: 5}}", "thresholds.cost.fraud"),
-        ("{cost: {review: 2, block: 5}}", "thresholds.cost: object missing required field `fraud`"),
+        ("{cost: {review: 2, block: 5}}", "thresholds.cost: missing field `fraud`"),
         ("{capacity: {reviews_per_day: 0}}", "at least 1 review a day"),
         ("{capacity: {reviews_per_day: 5, block: 2}}", "0 < block <= 1"),
     ],
