@@ -16,6 +16,7 @@ from producers.files.verdicts import FollowVerdicts, Outcome, post_verdicts, wai
 from tests.producers.running_api import Api, serve
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict
+from tidegate.pipeline import group_of
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -52,8 +53,11 @@ def labelling(api: Api, profile: Profile) -> Iterator[None]:
     stage = LabelStage(
         profile, lambda ids: {name: known[name] for name in ids if name in known}, wait_s=0.1
     )
-    sink = KafkaSink(api.broker, "label", instance="label", profile=profile.hash, clock=lambda: 1)
-    runner = Runner(stage, api.broker, sink, snapshots=None)
+    consumer = api.broker.consumer(group_of("label"))
+    sink = KafkaSink(
+        api.broker, consumer, "label", instance="label", profile=profile.hash, clock=lambda: 1
+    )
+    runner = Runner(stage, api.broker, consumer, sink, snapshots=None)
     stop = threading.Event()
     thread = threading.Thread(target=runner.run, args=[stop])
     thread.start()
