@@ -5,6 +5,7 @@ end, look at it.
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -25,7 +26,7 @@ from db.migrate import migrate
 from db.names import names_of
 from db.sink import SqlSink
 from db.store import Store
-from db.tables import offsets, transactions
+from db.tables import transactions
 from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
@@ -249,10 +250,13 @@ class Bench:
         topic = self.stage_input(name)
         sources = [source for source in self.broker.logs if source.topic == topic]
         if name == "persist":
-            with self.read() as connection:
+            # asked after every turn: an engine of SQLAlchemy's would take most of the time
+            with closing(sqlite3.connect(self.home / "tidegate.db")) as database:
                 stored = {
-                    TopicPartition(row.topic, row.partition): row.next_offset
-                    for row in connection.execute(select(offsets))
+                    TopicPartition(topic, partition): offset
+                    for topic, partition, offset in database.execute(
+                        "SELECT topic, partition, next_offset FROM offsets"
+                    )
                 }
             return {source: stored.get(source, 0) for source in sources}
         group = self.broker.groups.get(f"tidegate.{name}")
