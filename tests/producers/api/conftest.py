@@ -34,5 +34,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def api(kafka: str, broker: KafkaBroker, database: str) -> Iterator[Server]:
     assert broker.admin.existing()
-    with serving("producers", kafka, Path(database.removeprefix("sqlite:///")).parent) as server:
+    with serving(
+        "producers.api", kafka, Path(database.removeprefix("sqlite:///")).parent
+    ) as server:
         yield server
