@@ -232,7 +232,7 @@ class Server:
 
 @contextmanager
 def serving(package: str, kafka: str, home: Path, profile: str = "card") -> Iterator[Server]:
-    """A running server of `producers` or `dashboard`; the database in `home` must have its
+    """A running server of `producers.api` or `dashboard`; the database in `home` must have its
     tables.
     """
     port = free_port()
