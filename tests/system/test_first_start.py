@@ -61,7 +61,7 @@ def test_a_training_that_fails_leaves_no_broker(pipeline: Pipeline, tmp_path: Pa
     assert up.wait(240) == 78
     output = pipeline.output.read_text()
     assert f"the history {tmp_path / 'none.csv'} cannot be read" in output
-    assert "training the first model failed with exit code 78" in output
+    assert "training the first model failed (exit code 78)" in output
     assert alive(pipeline) == []
 
 

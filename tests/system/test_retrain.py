@@ -121,7 +121,7 @@ def decided_again(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def test_a_candidate_decides_the_rows_and_the_raw_topic_again(pipeline: Pipeline) -> None:
+def test_a_challenger_decides_the_rows_and_the_raw_topic_again(pipeline: Pipeline) -> None:
     poor = champion(pipeline)
     better = next(
         one["bundle"] for one in pipeline.get("/v1/models")[1]["bundles"] if not one["champion"]
@@ -129,7 +129,7 @@ def test_a_candidate_decides_the_rows_and_the_raw_topic_again(pipeline: Pipeline
     rows = decided_again(pipeline, "--bundle", better, "--since", "2000-01-01")
     assert (rows["champion"]["name"], rows["candidate"]["name"]) == (
         f"as decided by {poor}",
-        f"candidate {better}",
+        f"challenger {better}",
     )
     topic = decided_again(pipeline, "--bundle", better, "--topic")
     assert topic["champion"]["name"] == f"champion {poor}"
