@@ -6,6 +6,8 @@ ifdef PROFILE
 export TIDEGATE_PROFILE := $(PROFILE)
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# uv compiles nothing, so what the first start imports is kept for the later ones
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python scripts/install.py
 # two workers: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 2

@@ -95,7 +95,8 @@ def status(
 
 def _heartbeats(settings: Settings) -> tuple[list[Heartbeat], list[str]]:
     """The living processes, and what is missing. Raises Retry when topic status cannot be read."""
-    from cli.running.steps import heartbeats, now_us
+    from cli.running.steps import heartbeats
+    from tidegate.clock import now_us
     from tidegate.errors import Retry
     from tidegate.profile import load_profile
 

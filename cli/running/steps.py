@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.tail import Tail
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import reachable
 from tidegate.pipeline import STATUS, stage_inputs
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 
 _METADATA_SECONDS = 10.0
-
-
-def now_us() -> int:
-    """Microseconds since 1970."""
-    return time.time_ns() // 1000
 
 
 def broker_answers(settings: Settings) -> bool:
