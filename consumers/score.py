@@ -61,8 +61,13 @@ class ScoreStage(StatelessStage):
         """The offset after the last absorbed record of the topic `models`."""
         return self.serving.offset
 
+    @property
+    def refused(self) -> str:
+        """The champion that cannot be loaded and why; empty while the newest one scores."""
+        return self.serving.refused
+
     def absorb(self, _state: NoState, batch: Batch) -> None:
-        """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
+        """Switch bundles and weights; a champion that cannot be loaded changes nothing."""
         self.serving.absorb(batch)
         for model in filter(None, (self.serving.champion, self.serving.canary)):
             for detector in model.bundle.detectors:
@@ -74,7 +79,10 @@ class ScoreStage(StatelessStage):
 
         Raises Retry before the first promotion, Stop for another profile's.
         """
+        self.serving.retry()
         champion = self.serving.champion
+        if champion is None and self.serving.refused:
+            raise Retry(f"no champion can be loaded: {self.serving.refused}")
         if champion is None:
             raise Retry(
                 "no champion yet on the topic models: `tidegate train` makes and promotes one"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
 from tidegate.pipeline import MODELS, group_of
@@ -71,7 +71,10 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
         raise Retry(
             f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`"
         )
-    bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    try:
+        bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    except ConfigError as error:  # the bundle may come yet, or another may be promoted
+        raise Retry(f"nothing learns: {error}") from error
     return LearnStage(profile, bundle, label_history(broker), promoted.offset)
 
 
@@ -145,6 +148,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")),
         models=lambda: _model(stage),
         drift=lambda: getattr(stage, "drift", None),
+        refused=lambda: getattr(stage, "refused", ""),
     ).start()
     try:
         with (
@@ -211,7 +215,7 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
 def _model(stage: Stage[Any]) -> tuple[str, int]:
     """The bundle in use, and the scorer's offset on topic models; most stages use neither."""
     bundle = getattr(stage, "bundle", None)
-    return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
+    return bundle.hash if bundle else "", getattr(stage, "models_offset", -1)
 
 
 def _wait(error: Retry, stop: threading.Event) -> None:

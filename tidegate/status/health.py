@@ -29,8 +29,8 @@ _GLANCE = 0.1
 class Health:
     """A process's vital signs.
 
-    `progress` is asked at every beat, `models` for the bundle and its models offset, and `drift`
-    for what a stage that watches it has to say.
+    `progress` is asked at every beat, `models` for the bundle and its models offset, `drift` for
+    what a stage that watches it has to say, and `refused` for the champion that cannot be loaded.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class Health:
         restarts: int = 0,
         models: Callable[[], tuple[str, int]] = lambda: ("", -1),
         drift: Callable[[], Drift | None] = lambda: None,
+        refused: Callable[[], str] = lambda: "",
         every: float = 1.0,
     ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
         self._progress, self._models, self._drift = progress, models, drift
+        self._refused = refused
         self._restarts = restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
@@ -99,6 +101,7 @@ class Health:
             time_us=now_us(),
             stopping=stopping,
             drift=self._drift(),
+            refused=self._refused(),
         )
 
     def _beat(self) -> None:
