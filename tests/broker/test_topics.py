@@ -22,6 +22,7 @@ from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.health import Health
 from tidegate.stream.progress import Progress
+from tidegate.stream.pulse import HUNG_SECONDS, LATE_SECONDS
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 ROOT = Path(__file__).parents[2]
@@ -159,6 +160,29 @@ def test_a_process_that_becomes_ready_says_so_at_once() -> None:
     eventually(lambda: restored() == [False])
     progress.restored = True
     eventually(lambda: restored() == [False, True])
+    health.close()
+
+
+def test_a_loop_that_stands_still_is_neither_ready_nor_healthy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker, progress = MemoryBroker({"status": 1}), Progress([0], restored=True)
+    health = Health("p", "score", broker.producer(), lambda: progress, every=3600).start()
+
+    def restored() -> list[bool]:
+        beats = broker.committed_records("status")
+        return [decode_heartbeat(record.value or b"").restored for _, _, record in beats]
+
+    eventually(lambda: restored() == [True])
+    progress.pulse.turned -= LATE_SECONDS
+    eventually(lambda: restored() == [True, False])
+    assert (get(health.port, "/healthz")[0], get(health.port, "/readyz")[0]) == (200, 503)
+    assert "the loop of score has stood still for 30 s" in caplog.text
+    progress.pulse.turned -= HUNG_SECONDS - LATE_SECONDS
+    assert get(health.port, "/healthz")[0] == 503
+    progress.pulse.beat()
+    eventually(lambda: restored() == [True, False, True])
+    assert (get(health.port, "/healthz")[0], get(health.port, "/readyz")[0]) == (200, 200)
     health.close()
 
 

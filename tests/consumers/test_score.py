@@ -23,8 +23,9 @@ from tests.trained import Trained
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, Stop
 from tidegate.messages.documents import Champion, ModelMessage, OnlineWeights, Shadow, encode
+from tidegate.messages.frames import DECISIONS as DECISION_NAMES
 from tidegate.messages.frames import MAGIC, NONE, Frames
-from tidegate.metrics import CHAMPION_REFUSED, DEGRADED
+from tidegate.metrics import CHAMPION_REFUSED, DECISIONS, DEGRADED
 from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.stream.stage import NoState, Output
 
@@ -85,6 +86,13 @@ def scored(trained: Trained, output: Output) -> Frames:
     values = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
     assert all(layout.check(value) is None for value in values)
     return layout.unpack([value for value in values if value is not None])
+
+
+def count(output: Output) -> Output:
+    """What the runner does once a batch is committed."""
+    for counted in output.on_commit:
+        counted()
+    return output
 
 
 def test_without_a_champion_it_waits(trained: Trained) -> None:
@@ -239,6 +247,19 @@ def test_weights_of_other_bundles_are_left_aside(trained: Trained) -> None:
     assert stage.models_offset == 2
 
 
+def test_decisions_are_counted_when_they_are_committed(trained: Trained) -> None:
+    stage, batch = ready(trained), features_batch(trained, slice(2000))
+
+    def decided() -> int:
+        return int(sum(DECISIONS.labels(name)._value.get() for name in DECISION_NAMES))
+
+    before = decided()
+    stage.process(STATE, batch)  # a batch that is rewound
+    assert decided() == before
+    count(stage.process(STATE, batch))
+    assert decided() == before + 2000
+
+
 @pytest.mark.parametrize("name", ["0" * 16, "../up", "damaged"])
 def test_the_champion_before_goes_on_where_one_cannot_be_loaded(
     trained: Trained, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
@@ -372,8 +393,8 @@ def test_a_detector_that_fails_is_left_out(
         broken(trained, place, RuntimeError("no memory")),
         DEGRADED.labels(name)._value.get(),
     )
-    output = stage.process(STATE, features_batch(trained, slice(20_000, 24_000)))
-    stage.process(STATE, features_batch(trained, slice(10)))
+    output = count(stage.process(STATE, features_batch(trained, slice(20_000, 24_000))))
+    count(stage.process(STATE, features_batch(trained, slice(10))))
     frames = scored(trained, output)
     assert np.isnan(frames.rows["scores"][:, place]).all()
     assert auc(frames.rows["score"], trained.labels[20_000:24_000] == 1) > 0.8
