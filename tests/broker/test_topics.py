@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tests.support import eventually
 from tidegate import log
 from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.kafka.admin import TopicState
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import free_port
@@ -23,7 +24,7 @@ from tidegate.settings import Settings
 from tidegate.status.health import Health
 from tidegate.stream.progress import Progress
 from tidegate.stream.pulse import HUNG_SECONDS, LATE_SECONDS
-from tidegate.topics import apply_topics, check_topics, load_topics
+from tidegate.topics import apply_topics, check_topics, in_sync_fault, load_topics
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +70,18 @@ def test_a_wrong_list_is_refused_with_file_and_place(text: str, said: str, tmp_p
     with pytest.raises(ConfigError, match=said) as caught:
         load_topics(file)
     assert str(file) in str(caught.value)
+
+
+def test_of_three_replicas_two_must_have_a_record(tmp_path: Path) -> None:
+    file = tmp_path / "topics.yaml"
+    file.write_text(DEFAULTS + "topics: {t: {key: k, message: m}}")
+    for replication, expected in ((1, None), (2, None), (3, "2"), (5, "2")):
+        (topic,) = load_topics(file, replication)
+        assert topic.config.get("min.insync.replicas") == expected
+    for replicas, fewest in ((3, "1"), (3, "2"), (5, "3"), (1, "1")):
+        fault = in_sync_fault("t", TopicState("id", 4, replicas, {"min.insync.replicas": fewest}))
+        assert ("--add-config min.insync.replicas=2" in fault) == bool(fault)
+        assert bool(fault) == ((replicas, fewest) == (3, "1"))
 
 
 def test_no_list() -> None:
