@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.bundles.promotion import Promoted
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.messages.documents import Heartbeat
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -186,7 +187,7 @@ def _switch(
 ) -> None:
     """Promote, and wait until every live scorer scores with the bundle.
 
-    Raises Retry when one does not.
+    Raises Retry when one does not, ConfigError when one cannot.
     """
     from model.bundles.promotion import promote as promote_bundle
 
@@ -211,7 +212,10 @@ def _switch(
 
 
 def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: float) -> list[str]:
-    """The live scorers, once all of them have absorbed the promotion."""
+    """The live scorers, once all of them score with the champion.
+
+    Raises ConfigError as soon as one refuses it, Retry when one is late.
+    """
     from cli.running.steps import heartbeats
     from tidegate.errors import Retry
 
@@ -221,7 +225,7 @@ def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: fl
             raise Retry(f"topic status cannot be read: {beats.problem}")
         while True:
             scorers = [beat for beat in beats() if beat.stage == "score" and not beat.stopping]
-            behind = [beat.process for beat in scorers if beat.models_offset <= promoted.offset]
+            behind = _behind(scorers, promoted)
             if not behind:
                 return [beat.process for beat in scorers]
             if time.monotonic() > deadline:
@@ -230,3 +234,25 @@ def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: fl
                     "their logs"
                 )
             time.sleep(0.2)
+
+
+def _behind(scorers: list[Heartbeat], promoted: Promoted) -> list[str]:
+    """The scorers that do not score with the champion yet. Raises ConfigError for a refusal."""
+    from tidegate.errors import ConfigError
+
+    if refusals := promotion_refusals(scorers, promoted.offset):
+        raise ConfigError(
+            f"{promoted.champion.bundle} is promoted, but not used by every scorer. "
+            f"{'; '.join(refusals)}. Each goes on with the champion before it, and tries again "
+            "every 10 s: mend that, or run `tidegate models rollback`"
+        )
+    return [beat.process for beat in scorers if beat.models_offset <= promoted.offset]
+
+
+def promotion_refusals(scorers: list[Heartbeat], offset: int) -> list[str]:
+    """What each scorer that has read the promotion at `offset` and refuses it says."""
+    return [
+        f"{beat.process} refuses {beat.refused}"
+        for beat in scorers
+        if beat.refused and beat.models_offset > offset
+    ]

@@ -119,3 +119,8 @@ def command_name() -> str:
 def typeable(text: str) -> str:
     """The text with every hint like `tidegate status` as it can be typed here."""
     return text.replace("`tidegate ", f"`{command_name()} ")
+
+
+def say(text: str) -> None:
+    """A remark for people, beside the command's output."""
+    typer.echo(f"tidegate: {text}", err=True)

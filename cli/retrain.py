@@ -17,6 +17,7 @@ from cli.options import (
     ProfileOption,
     period,
     print_json,
+    say,
     settings_with,
 )
 from cli.progress import progress_bar
@@ -91,9 +92,9 @@ def retrain(
 
     Example: [bold]tidegate retrain --data payments.parquet --label is_fraud[/bold]
     """
-    from consumers.retraining.attempt import attempt, read, track
+    from consumers.retraining.attempt import attempt, described, read
     from consumers.retraining.outcome import EXITS, tell, write
-    from model.training.mlflow import tracker_of
+    from model.training.mlflow import Tracking
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -110,7 +111,7 @@ def retrain(
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
-    tracker = tracker_of(settings, loaded)
+    tracking = Tracking(settings, loaded, say)
     compared: list[Quality] = []
     with progress_bar("retraining", quiet=as_json) as progress:
         report = attempt(
@@ -123,8 +124,8 @@ def retrain(
             compared.append,
         )
     path = write(settings.home / "retrain", report)
-    if tracker and report.challenger:
-        track(tracker, settings, loaded, report, path, compared)
+    if report.challenger:
+        tracking.record(lambda: described(settings, loaded, report, path, compared))
     tell(settings.webhook, report)
     show(report, path, as_json)
     raise typer.Exit(EXITS[report.outcome])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _NEWEST_LETTERS = 10_000
 """Of each partition of the dead letters, so many are looked at."""
+_MEND_REFUSAL = "give that scorer the bundle (it looks every 10 s), or `tidegate models rollback`"
 _COLUMNS = (
     "process",
     "pid",
@@ -166,7 +167,7 @@ def _print_json(
             "ready": not missing,
             "missing": missing,
             "causes": [cause._asdict() for cause in causes],
-            "processes": msgspec.to_builtins(beats),
+            "processes": msgspec.to_builtins([msgspec.structs.asdict(beat) for beat in beats]),
             "servers": [server._asdict() for server in servers],
             "dead_letters": {"waiting": waiting.count, **msgspec.to_builtins(waiting)},
         }
@@ -202,6 +203,10 @@ def show(
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(letters_line(waiting), markup=False)
+    for beat in beats:
+        if beat.refused:
+            console.print(f"[red]refused[/]   by {beat.process}: {escape(beat.refused)}")
+            console.print(typeable(f"          do:  {_MEND_REFUSAL}"), markup=False)
     for cause in causes:
         console.print(f"[red]not ready[/] {escape(cause.fault)}")
         console.print(f"          why: {cause.why}", markup=False)

@@ -36,9 +36,10 @@ def check(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
 
     Example: [bold]tidegate topics check --json[/bold]
     """
-    from tidegate.topics import check_topics
+    from tidegate.topics import check_in_sync, check_topics
 
-    faults = check_topics(*_both(kafka))
+    both = _both(kafka)
+    faults = [*check_topics(*both), *check_in_sync(*both)]
     if as_json:
         print_json(faults)
     else:

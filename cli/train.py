@@ -15,6 +15,7 @@ from cli.options import (
     MlflowOption,
     ProfileOption,
     print_json,
+    say,
     settings_with,
 )
 from cli.progress import progress_bar
@@ -82,7 +83,7 @@ def train(
     from model.bundles.manifest import chance_warning
     from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
-    from model.training.mlflow import tracker_of, training
+    from model.training.mlflow import Tracking, training
     from model.training.overrides import adjusted
     from model.training.train import train as train_bundle
     from tidegate.profile import load_profile
@@ -90,7 +91,7 @@ def train(
     settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
     loaded = adjusted(load_profile(settings.profile), samples, epochs)
     check_installed(loaded.models.names)
-    tracker, began = tracker_of(settings, loaded), time.time_ns() // 1000
+    tracking, began = Tracking(settings, loaded, say), time.time_ns() // 1000
     found: list[Quality] = []
     with progress_bar("training", quiet=as_json) as progress:
         frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
@@ -107,12 +108,8 @@ def train(
             KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train"
         )
     _report(bundle, settings.bundles_dir, warning, as_json)
-    if tracker:
-        tracker.record(
-            training(
-                loaded, bundle, began, {"promoted": str(promoted).lower(), "seed": str(seed)}, found
-            )
-        )
+    tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
+    tracking.record(lambda: training(loaded, bundle, began, tags, found))
     if promote and not promoted:
         typer.echo(
             "tidegate: not promoted. Look for a mistake in the history or its verdicts; to let the "

@@ -61,8 +61,13 @@ class ScoreStage(StatelessStage):
         """The offset after the last absorbed record of the topic `models`."""
         return self.serving.offset
 
+    @property
+    def refused(self) -> str:
+        """The champion that cannot be loaded and why; empty while the newest one scores."""
+        return self.serving.refused
+
     def absorb(self, _state: NoState, batch: Batch) -> None:
-        """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
+        """Switch bundles and weights; a champion that cannot be loaded changes nothing."""
         self.serving.absorb(batch)
         for model in filter(None, (self.serving.champion, self.serving.canary)):
             for detector in model.bundle.detectors:
@@ -74,7 +79,10 @@ class ScoreStage(StatelessStage):
 
         Raises Retry before the first promotion, Stop for another profile's.
         """
+        self.serving.retry()
         champion = self.serving.champion
+        if champion is None and self.serving.refused:
+            raise Retry(f"no champion can be loaded: {self.serving.refused}")
         if champion is None:
             raise Retry(
                 "no champion yet on the topic models: `tidegate train` makes and promotes one"
@@ -146,15 +154,18 @@ class ScoreStage(StatelessStage):
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
         scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.detectors
-        self._count_degraded(bundle, scores)
+        self._log_left_out(bundle, scores.failures)
         rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
-        rows["scores"][:, -1] = self._shadow_scores(rows, decisions)
+        rows["scores"][:, -1] = self._shadow_scores(rows, decisions, output)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
         output.emits.append(Emit(SCORED, keys, self._pack(rows, frames, flagged, why)))
         if len(flagged):
             output.emits.append(alerts(self._profile, rows, frames, flagged, why))
-        _count(decisions, scores.final)
+        output.on_commit += [
+            partial(_count, decisions, scores.final),
+            partial(_count_degraded, bundle, scores),
+        ]
 
     def _scores(self, bundle: Bundle, values: Array) -> Scores:
         """Raises Late when all detectors are; the batch comes again, and they get more time."""
@@ -169,7 +180,9 @@ class ScoreStage(StatelessStage):
     def _call(self, bundle: Bundle) -> Callable[[Detector, Array], Array]:
         return partial(self._deadline.score, bundle.hash)
 
-    def _shadow_scores(self, rows: NDArray[Any], decisions: NDArray[np.uint8]) -> Array:
+    def _shadow_scores(
+        self, rows: NDArray[Any], decisions: NDArray[np.uint8], output: Output
+    ) -> Array:
         """The shadow's scores f8[n]; NaN without one, or when it fails or is late."""
         shadow = self.serving.shadow
         nothing = np.full(len(rows), np.nan)
@@ -182,17 +195,11 @@ class ScoreStage(StatelessStage):
             return nothing
         self._log_left_out(shadow, scores.failures)
         same = int((shadow.decide(scores.final, rows["amount_minor"]) == decisions).sum())
-        metrics.SHADOW.labels("same").inc(same)
-        metrics.SHADOW.labels("other").inc(len(rows) - same)
+        output.on_commit += [
+            partial(metrics.SHADOW.labels("same").inc, same),
+            partial(metrics.SHADOW.labels("other").inc, len(rows) - same),
+        ]
         return scores.final
-
-    def _count_degraded(self, bundle: Bundle, scores: Scores) -> None:
-        """Count and log what was decided without a detector."""
-        if np.isnan(scores.detectors).any():
-            counts = np.isnan(scores.detectors).sum(axis=0).tolist()
-            for detector, count in zip(bundle.detectors, counts, strict=True):
-                metrics.DEGRADED.labels(detector.name).inc(count)
-        self._log_left_out(bundle, scores.failures)
 
     def _log_left_out(self, bundle: Bundle, failures: Mapping[str, Exception]) -> None:
         """An error once, until the detector works again."""
@@ -243,6 +250,14 @@ class ScoreStage(StatelessStage):
         for i, text in zip(flagged.tolist(), texts, strict=True):
             packed[i] += text
         return packed
+
+
+def _count_degraded(bundle: Bundle, scores: Scores) -> None:
+    """Count what was decided without a detector."""
+    if np.isnan(scores.detectors).any():
+        counts = np.isnan(scores.detectors).sum(axis=0).tolist()
+        for detector, count in zip(bundle.detectors, counts, strict=True):
+            metrics.DEGRADED.labels(detector.name).inc(count)
 
 
 def _count(decisions: NDArray[np.uint8], scores: Array) -> None:

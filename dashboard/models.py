@@ -43,7 +43,10 @@ def state() -> Response:
         "champion": champion,
         "online": weights and _online(weights),
         "drift": drift(context, now_us),
-        "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in scorers],
+        "scorers": [
+            {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
+            for beat in scorers
+        ],
         "bundles": bundles[:_NEWEST],
     }
     return Response(

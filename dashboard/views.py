@@ -169,7 +169,10 @@ def pipeline_state() -> Response:
         }
         for name in context.board.stages
     ]
-    processes = [{**msgspec.to_builtins(beat), "age_us": now_us - beat.time_us} for beat in beats]
+    processes = [
+        {**msgspec.to_builtins(msgspec.structs.asdict(beat)), "age_us": now_us - beat.time_us}
+        for beat in beats
+    ]
     return Response(
         msgspec.json.encode({"stages": stages, "processes": processes, **health(context)}),
         content_type="application/json",

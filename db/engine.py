@@ -6,14 +6,20 @@ half of one: WAL frames carry checksums), and that loses nothing, because the of
 are rows of the same database and go back with them: Kafka gives the same records again. `FULL`
 would buy only an fsync per batch. PostgreSQL's `synchronous_commit=off` is the same bargain, for
 the same reason; only the writer asks for it, other sessions keep the server's setting.
+
+What a session of PostgreSQL needs is set at the beginning of each transaction, and for it alone. A
+pooler such as PgBouncer refuses settings at the start of a connection, or drops them in silence,
+and hands the session to others between two transactions.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -48,18 +54,30 @@ _SESSION = {
 }
 # A writer that hangs while it holds the lock on its offsets must not hold up the one that takes
 # over.
-_WRITER = "-c synchronous_commit=off -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
-_READER = "-c default_transaction_read_only=on"
+_WRITER = (
+    "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '10s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = '60s'"
+)
+_READER = "SET TRANSACTION READ ONLY"
+# A failed connection carries no SQLSTATE, only what PostgreSQL, PgBouncer or libpq say.
+_WRONG = re.compile(
+    r"password authentication failed|no password supplied|authentication failed|pg_hba\.conf"
+    r"|(database|role) \".*\" does not exist|no such (database|user)|permission denied for database"
+    r"|unsupported startup parameter|invalid connection option|invalid URI|invalid \S+ value"
+    r"|unrecognized configuration parameter|invalid value for parameter|does not support SSL"
+)
+_UNKNOWN_HOST = re.compile(r"failed to resolve host '[^']*': \[Errno -[25]\]")
 
 Access = Literal["write", "read"]
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An engine, and the file when it is SQLite (else None)."""
+    """An engine, and the file when it is SQLite (else None). `reached`: it was connected to."""
 
     engine: Engine
     file: Path | None
+    reached: threading.Event = field(default_factory=threading.Event)
 
     @property
     def name(self) -> str:
@@ -100,11 +118,28 @@ def open_database(url: str, access: Access = "write") -> Database:
         )
         _prepare_sqlite(engine, access)
         return Database(engine, Path(str(parsed.database)))
-    options = _WRITER if access == "write" else _READER
+    session = {name: value for name, value in _SESSION.items() if name not in parsed.query}
     engine = create_engine(
-        parsed, pool_pre_ping=access == "read", connect_args={**_SESSION, "options": options}
+        parsed,
+        pool_pre_ping=access == "read",
+        # A statement that is prepared in a session is not known to the next that a pooler hands out
+        connect_args={**session, "prepare_threshold": None},
     )
-    return Database(engine, None)
+    database = Database(engine, None)
+    _prepare_postgres(database, _WRITER if access == "write" else _READER)
+    return database
+
+
+def _prepare_postgres(database: Database, settings: str) -> None:
+    """Begin every transaction with these settings."""
+
+    @event.listens_for(database.engine, "connect")
+    def _connect(_connection: object, _record: object) -> None:
+        database.reached.set()
+
+    @event.listens_for(database.engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(settings)
 
 
 def _prepare_sqlite(engine: Engine, access: Access) -> None:
@@ -136,12 +171,15 @@ def _prepare_sqlite(engine: Engine, access: Access) -> None:
 def retrying(database: Database) -> Iterator[None]:
     """Turn errors that pass by themselves (server away, disk full, locked) into Retry.
 
-    Any other error of a driver is a defect, and passes through.
+    What TIDEGATE_DB says wrongly (password, database, option, host) is a ConfigError. Any other
+    error of a driver is a defect, and passes through.
     """
     try:
         yield
     except (DBAPIError, psycopg.Error, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        if is_wrong(cause, reached=database.reached.is_set()):
+            raise ConfigError(f"TIDEGATE_DB {database.name}: {str(cause).strip()}") from error
         if not is_away(cause):
             raise
         database.engine.dispose()
@@ -157,6 +195,17 @@ def reading(url: str) -> Iterator[Connection]:
             yield connection
     finally:
         database.close()
+
+
+def is_wrong(error: BaseException | None, *, reached: bool) -> bool:
+    """Whether the database's URL is at fault. A host that was `reached` before is not unknown: its
+    name is gone from the DNS while it restarts.
+    """
+    if not isinstance(error, psycopg.Error):
+        return False
+    if error.sqlstate is not None:
+        return error.sqlstate.startswith("28") or error.sqlstate == "3D000"
+    return bool(_WRONG.search(str(error)) or (not reached and _UNKNOWN_HOST.match(str(error))))
 
 
 def is_away(error: BaseException | None) -> bool:

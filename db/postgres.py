@@ -158,7 +158,7 @@ def _copy(cursor: psycopg.Cursor[Any], table: str, columns: sql.Composed, block:
 def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) -> int:
     """By way of a temporary (so unlogged) table; how many rows were new."""
     cursor.execute(
-        "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DELETE ROWS"
+        "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DROP"
     )
     _copy(cursor, "staging", columns, block)
     cursor.execute(

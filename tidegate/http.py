@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tidegate.errors import ConfigError, Retry
 
@@ -25,11 +25,9 @@ def ask(
 
     Raises ConfigError naming `setting` for what is no HTTP address, Retry when nobody answers.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{setting} is not an HTTP address, like https://host.example/path")
+    parts = check_address(setting, url)
     link = (http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection)(
-        parts.hostname, parts.port, timeout=_SECONDS
+        parts.hostname or "", parts.port, timeout=_SECONDS
     )
     try:
         link.request(
@@ -44,3 +42,11 @@ def ask(
         raise Retry(f"{setting}: nobody answers at {parts.hostname}: {error}") from error
     finally:
         link.close()
+
+
+def check_address(setting: str, url: str) -> SplitResult:
+    """The parts of an HTTP address. Raises ConfigError naming `setting` for anything else."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{setting} is not an HTTP address, like https://host.example/path")
+    return parts

@@ -103,6 +103,10 @@ SHADOW = Counter(
     "tidegate_shadow_total", "Transactions that a shadow scored too, by its decision", ["decision"]
 )
 MODEL_INFO = Gauge("tidegate_model_offset", "Offset on the models topic in use", ["bundle"])
+CHAMPION_REFUSED = Gauge(
+    "tidegate_champion_refused",
+    "1 while this scorer cannot load the champion and scores with the one before it",
+)
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")
 LEARNT = Counter(
     "tidegate_labels_learnt_total",

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker, TopicState
 
 _UNITS = {"h": 3_600_000, "d": 86_400_000}
+_IN_SYNC = "min.insync.replicas"
+_FEWEST_IN_SYNC = 2
+"""Of three replicas or more: so many brokers have a record before it is acknowledged."""
 _SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 _Bytes = Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)]
@@ -66,7 +69,8 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """Kafka's settings of the topic."""
-        return {
+        in_sync = {_IN_SYNC: str(_FEWEST_IN_SYNC)} if self.replication > _FEWEST_IN_SYNC else {}
+        return in_sync | {
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_bytes),
@@ -132,6 +136,27 @@ def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """
     states = broker.admin.states([topic.name for topic in topics])
     return [fault for topic in topics for fault in _differences(topic, states.get(topic.name))]
+
+
+def check_in_sync(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
+    """One sentence for each topic of three replicas or more that acknowledges what only one has.
+
+    A start is not refused for it: the topics of earlier versions are so. Raises Retry.
+    """
+    states = broker.admin.states([topic.name for topic in topics])
+    return [fault for name, state in states.items() if (fault := in_sync_fault(name, state))]
+
+
+def in_sync_fault(name: str, state: TopicState) -> str:
+    """What is wrong with a topic's `min.insync.replicas`, and the mend; empty if nothing is."""
+    fewest = int(state.config.get(_IN_SYNC) or 1)
+    if state.replication <= _FEWEST_IN_SYNC or fewest >= _FEWEST_IN_SYNC:
+        return ""
+    return (
+        f"{name}: {_IN_SYNC} is {fewest} with {state.replication} replicas, so what is "
+        "acknowledged may be on one broker only: `kafka-configs.sh --alter --entity-type topics "
+        f"--entity-name {name} --add-config {_IN_SYNC}={_FEWEST_IN_SYNC}`"
+    )
 
 
 def _differences(topic: Topic, state: TopicState | None) -> list[str]:

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
 from tidegate.pipeline import MODELS, group_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidegate.broker.records import Batch
     from tidegate.profile import Profile
     from tidegate.settings import Settings
+    from tidegate.stream.pulse import Pulse
     from tidegate.stream.runner import Runner
     from tidegate.stream.sink import Sink
     from tidegate.stream.stage import Stage
@@ -71,7 +72,10 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
         raise Retry(
             f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`"
         )
-    bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    try:
+        bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+    except ConfigError as error:  # the bundle may come yet, or another may be promoted
+        raise Retry(f"nothing learns: {error}") from error
     return LearnStage(profile, bundle, label_history(broker), promoted.offset)
 
 
@@ -90,6 +94,8 @@ SERVERS = {
     "retrain": "consumers.retraining.schedule",
 }
 """Each server's module, whose `serve` runs until SIGTERM."""
+_DETECTORS = 20
+"""More of them than a bundle has may take their time one after the other; then a scorer hangs."""
 _EARLY = ("tidegate.stream.runner", "tidegate.broker.kafka", "tidegate.status.health")
 """What every stage needs as well, imported while the gate is closed."""
 
@@ -122,16 +128,21 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
     from tidegate.status.health import Health
+    from tidegate.stream.pulse import HUNG_SECONDS, Pulse
 
+    hung_seconds = max(HUNG_SECONDS, _DETECTORS * settings.detector_seconds)
+    pulse = Pulse(guards=True, hung_seconds=hung_seconds)
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
     running: tuple[Stage[Any], Runner] | None = None
     while running is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            running = stage, _runner(stage, process, settings, profile, broker)
+            running = stage, _runner(stage, process, settings, profile, broker, pulse)
         except Retry as error:
             _wait(error, stop)
+        pulse.beat()
     if running is None:
+        pulse.end()
         return
     stage, runner = running
     producer = broker.producer()
@@ -145,6 +156,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         restarts=int(os.environ.get("TIDEGATE_RESTARTS", "0")),
         models=lambda: _model(stage),
         drift=lambda: getattr(stage, "drift", None),
+        refused=lambda: getattr(stage, "refused", ""),
     ).start()
     try:
         with (
@@ -159,7 +171,12 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
 
 
 def _runner(
-    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+    stage: Stage[Any],
+    process: str,
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    pulse: Pulse,
 ) -> Runner:
     """Raises Retry when something is away; then nothing stays open."""
     from tidegate.stream.runner import Runner
@@ -178,6 +195,7 @@ def _runner(
             snapshots=Snapshots(settings.snapshots_url),
             batch=settings.batch,
             snapshot_every=settings.snapshot_every,
+            pulse=pulse,
         )
         resources.pop_all()
     return runner
@@ -211,7 +229,7 @@ def _while_champion(learner: LearnStage, broker: Broker, stop: threading.Event) 
 def _model(stage: Stage[Any]) -> tuple[str, int]:
     """The bundle in use, and the scorer's offset on topic models; most stages use neither."""
     bundle = getattr(stage, "bundle", None)
-    return (bundle.hash, getattr(stage, "models_offset", -1)) if bundle else ("", -1)
+    return bundle.hash if bundle else "", getattr(stage, "models_offset", -1)
 
 
 def _wait(error: Retry, stop: threading.Event) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,25 +13,22 @@ if TYPE_CHECKING:
 
     from model.evaluation.metrics import Quality
     from model.progress import Progress
-    from model.training.mlflow import Tracker
+    from model.training.mlflow import Run
     from model.training.retrain import RetrainingReport
     from model.training.train import Data, OnQuality
     from tidegate.broker.ports import Broker
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
-_LOG = logging.getLogger(__name__)
 
-
-def track(
-    tracker: Tracker,
+def described(
     settings: Settings,
     profile: Profile,
     report: RetrainingReport,
     file: Path,
     compared: Sequence[Quality],
-) -> None:
-    """The challenger as a run. A server that fails is logged: what was done stays done."""
+) -> Run:
+    """The challenger as a run of MLflow."""
     from model.bundles.catalog import find
     from model.training.mlflow import training
 
@@ -48,10 +44,7 @@ def track(
     metrics = {
         f"{side.name}.{name}": value for side in compared for name, value in side.metrics.items()
     }
-    try:
-        tracker.record(run._replace(metrics={**run.metrics, **metrics}))
-    except (ConfigError, Retry) as error:
-        _LOG.warning("MLflow did not take the run: %s", error)
+    return run._replace(metrics={**run.metrics, **metrics})
 
 
 def read(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import subprocess
 import threading
 import time
@@ -11,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from apscheduler.triggers.cron import CronTrigger
+from cronsim import CronSim, CronSimError
 
 from consumers.retraining.outcome import EXITS
 from tidegate.broker.tail import Tail
@@ -24,22 +23,33 @@ from tidegate.settings import Settings
 from tidegate.status.board import Board
 
 _LOG = logging.getLogger(__name__)
-_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
-"""By cron's numbers, in which 0 and 7 are Sunday; APScheduler's 0 is Monday."""
-_DAY = timedelta(days=1)
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 _SLICE = 60.0
 """Seconds slept at a time, so that a changed clock is noticed."""
 
 
-def trigger(cron: str) -> CronTrigger:
-    """When a five-field cron expression is due, in UTC. Raises ConfigError."""
-    fields = cron.split()
-    if len(fields) == 5:
-        fields[4] = re.sub(r"(?<![/\d])[0-7](?!\d)", lambda match: _DAYS[int(match[0])], fields[4])
+def trigger(cron: str) -> Callable[[datetime], datetime]:
+    """The first time at or after one given that a five-field expression is due, as cron reads it.
+
+    In UTC. Raises ConfigError for an expression that is wrong or never due.
+    """
+
+    def due(after: datetime) -> datetime:
+        # The first time after this second: the second itself counts when nothing of it has passed.
+        second = after.replace(microsecond=0)
+        return next(CronSim(cron, second if after.microsecond else second - _SECOND))
+
     try:
-        return CronTrigger.from_crontab(" ".join(fields), timezone=UTC)
-    except ValueError as error:
+        if len(cron.split()) != 5:
+            raise ConfigError(
+                f"TIDEGATE_RETRAIN_CRON {cron!r}: minute, hour, day, month and weekday are expected"
+            )
+        due(datetime.now(UTC))
+    except CronSimError as error:
         raise ConfigError(f"TIDEGATE_RETRAIN_CRON {cron!r}: {error}") from error
+    except StopIteration as error:
+        raise ConfigError(f"TIDEGATE_RETRAIN_CRON {cron!r}: there is no such day") from error
+    return due
 
 
 class Drifted:
@@ -73,7 +83,7 @@ class Drifted:
 
 
 def follow(
-    due: CronTrigger,
+    due: Callable[[datetime], datetime],
     run: Callable[[], None],
     *,
     now: Callable[[], datetime],
@@ -87,7 +97,7 @@ def follow(
     """
     after = now()
     while True:
-        next_run = due.get_next_fire_time(None, after)
+        next_run = due(after)
         _LOG.info("the next retraining is at %s", next_run.isoformat())
         while (left := (next_run - now()).total_seconds()) > 0 and not early():
             if wait(min(left, _SLICE)):

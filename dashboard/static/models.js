@@ -91,9 +91,10 @@ async function ask() {
     by("bundles").replaceChildren(...state.bundles.map(bundle));
     by("empty").hidden = state.bundles.length > 0;
     const name = state.champion && state.champion.bundle;
+    const refusals = state.scorers.filter((scorer) => scorer.refused).length;
     const follow = state.scorers.filter((scorer) => scorer.bundle === name).length;
     by("champion").className = `state ${name && follow === state.scorers.length ? "ok" : "warn"}`;
-    by("champion-text").textContent = name ? `${name}, used by ${follow} of ${count(state.scorers.length, "scorer")}` : "No champion yet";
+    by("champion-text").textContent = name ? `${name}, used by ${follow} of ${count(state.scorers.length, "scorer")}${refusals ? `, refused by ${refusals}: see tidegate status` : ""}` : "No champion yet";
   } else {
     by("champion").className = "state bad";
     by("champion-text").textContent = "The dashboard does not answer";

@@ -1,5 +1,8 @@
 """A weekly retraining by Airflow 3: copy this file into its DAGs folder.
 
+Unpaused, it runs at once for the Sunday before: `catchup=False` leaves out missed runs but the
+newest.
+
 TIDEGATE_COMMAND says how a worker calls Tidegate: `tidegate` (default), or `docker compose run --rm
 -T tools`. Its settings (TIDEGATE_KAFKA, TIDEGATE_DB, TIDEGATE_PROFILE) come from the worker's
 environment.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,14 @@ from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Canary, Champion, OnlineWeights, Shadow
 from tidegate.messages.frames import NONE
-from tidegate.metrics import MODEL_INFO, ONLINE_LABELS
+from tidegate.metrics import CHAMPION_REFUSED, MODEL_INFO, ONLINE_LABELS
 from tidegate.profile import Profile
 
 _LOG = logging.getLogger(__name__)
+_RETRY_SECONDS = 10.0
+"""Between two attempts to load a champion that could not be loaded."""
+_EARLIER = 10
+"""Champions before the newest that a scorer without any falls back to."""
 
 
 class Model(NamedTuple):
@@ -31,11 +36,16 @@ class Model(NamedTuple):
 
 
 class Serving:
-    """Folds the topic `models`; a record read again changes nothing."""
+    """Folds the topic `models`; a record read again changes nothing.
+
+    A champion that cannot be loaded is refused: the one before it goes on scoring.
+    """
 
     def __init__(self, profile: Profile, bundles_dir: Path) -> None:
         self._profile, self._folder = profile, bundles_dir
         self._weights: dict[str, OnlineWeights] = {}
+        self._promoted: list[str] = []
+        self._retry_at = 0.0
         self._trained: Bundle | None = None
         self._canary: Bundle | None = None
         self.shadow: Bundle | None = None
@@ -47,10 +57,12 @@ class Serving:
         """Of the accounts that the canary decides for."""
         self.offset = 0
         """The offset after the last absorbed record."""
+        self.refused = ""
+        """The newest champion and why it cannot be loaded; empty while it scores."""
 
     def absorb(self, batch: Batch) -> None:
-        """Switch bundles and weights. Raises ConfigError for a champion that cannot be used."""
-        champion: Champion | None = None
+        """Switch bundles and weights."""
+        promoted = False
         beside: dict[type, Shadow | Canary] = {}
         for offset, value in zip(batch.offsets, batch.values, strict=True):
             if offset < self.offset:
@@ -63,22 +75,65 @@ class Serving:
             elif message is None or message.profile.encode() != self._profile.hash:
                 continue
             elif isinstance(message, Champion):
-                champion = message
+                self._note_promotion(message)
+                promoted = True
             else:
                 beside[type(message)] = message
-        if champion is not None:
-            self._promote(champion.bundle)
+        if promoted:
+            self._promote()
         for message in beside.values():
             self._load_beside(message)
         self.offset = max(self.offset, batch.next_offset)
         self._switch()
 
-    def _promote(self, bundle: str) -> None:
-        if self._trained is not None and self._trained.hash == bundle:
+    def retry(self) -> None:
+        """Try a refused champion again when it is time: its folder may have come meanwhile."""
+        if self.refused and time.monotonic() >= self._retry_at:
+            self._promote()
+            self._switch()
+
+    def _note_promotion(self, message: Champion) -> None:
+        for name in (message.previous, message.bundle):
+            if name:
+                self._promoted = [other for other in self._promoted if other != name]
+                self._promoted.append(name)
+        self._promoted = self._promoted[-_EARLIER - 1 :]
+
+    def _promote(self) -> None:
+        """Score with the newest champion that can be loaded, or go on with the present one."""
+        newest = self._promoted[-1]
+        fault = self._adopt(newest)
+        if not fault:
+            self._set_refused("")
             return
-        self._trained = self._load(bundle)
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        if self._trained is None:
+            for earlier in reversed(self._promoted[:-1]):
+                if not self._adopt(earlier):
+                    break
+        scores = f"bundle {self._trained.hash} goes on scoring" if self._trained else "none scores"
+        refused = f"{newest}: {fault}"
+        if refused != self.refused:
+            _LOG.error("champion %s is refused, %s: %s", newest, scores, fault)
+        self._set_refused(refused)
+
+    def _set_refused(self, refused: str) -> None:
+        self.refused = refused
+        CHAMPION_REFUSED.set(bool(refused))
+
+    def _adopt(self, bundle: str) -> str:
+        """Score with a bundle from now on; what keeps it from that, or empty."""
+        if self._trained is not None and self._trained.hash == bundle:
+            return ""
+        try:
+            self._trained = self._load(bundle)
+        except ConfigError as error:
+            return str(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the present bundle still scores
+            return f"{type(error).__name__}: {error}"
         _LOG.info("scoring with bundle %s", bundle)
         MODEL_INFO.clear()
+        return ""
 
     def _load_beside(self, message: Shadow | Canary) -> None:
         """A shadow or canary that cannot be loaded is left out: the champion still decides."""

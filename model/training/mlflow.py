@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from tidegate.errors import ConfigError
-from tidegate.http import ask
+from tidegate.errors import ConfigError, Retry
+from tidegate.http import ask, check_address
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
@@ -37,13 +37,13 @@ class Run(NamedTuple):
 
 
 class Tracker:
-    """An experiment of an MLflow server.
+    """An experiment of an MLflow server; one that was deleted is restored, and `say` told.
 
     Every method raises ConfigError for a refusal, and Retry when nobody answers.
     """
 
-    def __init__(self, url: str, experiment: str) -> None:
-        self._url = url.rstrip("/")
+    def __init__(self, url: str, experiment: str, say: Callable[[str], None]) -> None:
+        self._url, self._say = url.rstrip("/"), say
         self._experiment = self._find(experiment) or self._create(experiment)
 
     def record(self, run: Run) -> str:
@@ -74,12 +74,17 @@ class Tracker:
         return str(created["run_id"])
 
     def _find(self, experiment: str) -> str | None:
+        """Its id; one that was deleted takes no runs, and keeps its name: it is restored."""
         by_name = f"experiments/get-by-name?experiment_name={quote(experiment)}"
         address = f"{self._url}/api/2.0/mlflow/{by_name}"
         answer = ask(SETTING, "GET", address)
         if answer.status == 404:
             return None
-        return str(_document(answer.status, answer.body)["experiment"]["experiment_id"])
+        found = _document(answer.status, answer.body)["experiment"]
+        if found.get("lifecycle_stage") == "deleted":
+            self._call("experiments/restore", experiment_id=found["experiment_id"])
+            self._say(f"the MLflow experiment {experiment} was deleted: it is restored")
+        return str(found["experiment_id"])
 
     def _create(self, experiment: str) -> str:
         return str(self._call("experiments/create", name=experiment)["experiment_id"])
@@ -103,9 +108,35 @@ class Tracker:
         _document(answer.status, answer.body)
 
 
-def tracker_of(settings: Settings, profile: Profile) -> Tracker | None:
-    """The experiment of a profile on the server that the settings name; None without one."""
-    return Tracker(settings.mlflow, f"tidegate-{profile.name}") if settings.mlflow else None
+class Tracking:
+    """Records trainings on the server that the settings name, if they name one.
+
+    It never decides how a training ends: where a server is away, refuses or has lost its
+    experiment, `say` is called with a sentence. Raises ConfigError only for what is no address,
+    before anything is trained.
+    """
+
+    def __init__(self, settings: Settings, profile: Profile, say: Callable[[str], None]) -> None:
+        self._url, self._experiment, self._say = settings.mlflow, f"tidegate-{profile.name}", say
+        if self._url:
+            check_address(SETTING, self._url)
+            self._attempt(lambda: None)
+
+    def record(self, run: Callable[[], Run]) -> None:
+        """Store the run that `run` describes, which is asked only where there is a server."""
+        if self._url:
+            self._attempt(run)
+
+    def _attempt(self, run: Callable[[], Run | None]) -> None:
+        """Find the experiment (it may have been deleted meanwhile), and store the run, if any."""
+        try:
+            tracker = Tracker(self._url, self._experiment, self._say)
+            if described := run():
+                tracker.record(described)
+        except (ConfigError, Retry) as error:
+            self._say(f"MLflow takes no run: {error}")
+        except Exception as error:  # noqa: BLE001 - a plot, or another answer: the training is done
+            self._say(f"MLflow takes no run: {type(error).__name__}: {error}")
 
 
 def training(

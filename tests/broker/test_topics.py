@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tests.support import eventually
 from tidegate import log
 from tidegate.broker.kafka import KafkaBroker
+from tidegate.broker.kafka.admin import TopicState
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import free_port
@@ -22,7 +23,8 @@ from tidegate.pipeline import STATUS
 from tidegate.settings import Settings
 from tidegate.status.health import Health
 from tidegate.stream.progress import Progress
-from tidegate.topics import apply_topics, check_topics, load_topics
+from tidegate.stream.pulse import HUNG_SECONDS, LATE_SECONDS
+from tidegate.topics import apply_topics, check_topics, in_sync_fault, load_topics
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,6 +70,18 @@ def test_a_wrong_list_is_refused_with_file_and_place(text: str, said: str, tmp_p
     with pytest.raises(ConfigError, match=said) as caught:
         load_topics(file)
     assert str(file) in str(caught.value)
+
+
+def test_of_three_replicas_two_must_have_a_record(tmp_path: Path) -> None:
+    file = tmp_path / "topics.yaml"
+    file.write_text(DEFAULTS + "topics: {t: {key: k, message: m}}")
+    for replication, expected in ((1, None), (2, None), (3, "2"), (5, "2")):
+        (topic,) = load_topics(file, replication)
+        assert topic.config.get("min.insync.replicas") == expected
+    for replicas, fewest in ((3, "1"), (3, "2"), (5, "3"), (1, "1")):
+        fault = in_sync_fault("t", TopicState("id", 4, replicas, {"min.insync.replicas": fewest}))
+        assert ("--add-config min.insync.replicas=2" in fault) == bool(fault)
+        assert bool(fault) == ((replicas, fewest) == (3, "1"))
 
 
 def test_no_list() -> None:
@@ -159,6 +173,29 @@ def test_a_process_that_becomes_ready_says_so_at_once() -> None:
     eventually(lambda: restored() == [False])
     progress.restored = True
     eventually(lambda: restored() == [False, True])
+    health.close()
+
+
+def test_a_loop_that_stands_still_is_neither_ready_nor_healthy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker, progress = MemoryBroker({"status": 1}), Progress([0], restored=True)
+    health = Health("p", "score", broker.producer(), lambda: progress, every=3600).start()
+
+    def restored() -> list[bool]:
+        beats = broker.committed_records("status")
+        return [decode_heartbeat(record.value or b"").restored for _, _, record in beats]
+
+    eventually(lambda: restored() == [True])
+    progress.pulse.turned -= LATE_SECONDS
+    eventually(lambda: restored() == [True, False])
+    assert (get(health.port, "/healthz")[0], get(health.port, "/readyz")[0]) == (200, 503)
+    assert "the loop of score has stood still for 30 s" in caplog.text
+    progress.pulse.turned -= HUNG_SECONDS - LATE_SECONDS
+    assert get(health.port, "/healthz")[0] == 503
+    progress.pulse.beat()
+    eventually(lambda: restored() == [True, False, True])
+    assert (get(health.port, "/healthz")[0], get(health.port, "/readyz")[0]) == (200, 200)
     health.close()
 
 

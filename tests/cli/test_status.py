@@ -90,6 +90,7 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
         models_offset=1,
         metrics_port=8001,
         time_us=1,
+        refused="91bc: it is not there",
     )
     servers = [Server("ingest", "http://127.0.0.1:5000/healthz", healthy=False)]
     cause = Cause("label: no live process", "label gave up with exit code 78: no luck", "mend that")
@@ -100,6 +101,9 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
     assert words[2:] == [
         "ingest no 5000",
         "no dead letter waits",
+        "refused by score: 91bc: it is not there",
+        "do: give that scorer the bundle (it looks every 10 s), or "
+        f"`{command_name()} models rollback`",
         "not ready label: no live process",
         "why: label gave up with exit code 78: no luck",
         "do: mend that",

@@ -21,6 +21,7 @@ from tests.consumers.test_score import (
     STATE,
     Broken,
     champion,
+    count,
     features_batch,
     models,
     scored,
@@ -64,7 +65,7 @@ def test_a_late_detector_is_left_out_and_comes_back(
     values, calls = trained.values[ROWS], trees.calls
     trees.close()
     for _ in range(2):
-        frames = scored(trained, stage.process(STATE, batch))
+        frames = scored(trained, count(stage.process(STATE, batch)))
         others = trained.bundle.score(values, without=["lightgbm"])
         np.testing.assert_array_equal(frames.rows["score"], others.final)
         np.testing.assert_array_equal(

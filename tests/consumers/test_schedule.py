@@ -58,10 +58,21 @@ def test_the_default_is_sunday_at_two() -> None:
         ("0 2 * * 7", ["Sun 22 02:00", "Sun 29 02:00"]),
         ("30 4 * * 1-2", ["Mon 23 04:30", "Tue 24 04:30"]),
         ("0 0 1 * *", ["Tue 01 00:00", "Fri 01 00:00"]),
-        ("0 3 * * */6", ["Sun 22 03:00", "Mon 23 03:00"]),
+        ("0 3 * * */6", ["Sun 22 03:00", "Sat 28 03:00"]),
+        ("0 3 * * */2", ["Sun 22 03:00", "Tue 24 03:00"]),
+        ("0 3 * * 0-4", ["Sun 22 03:00", "Mon 23 03:00"]),
+        ("0 3 * * 5-7", ["Sun 22 03:00", "Fri 27 03:00"]),
+        ("0 3 * * sun-tue", ["Sun 22 03:00", "Mon 23 03:00"]),
+        ("0 3 * * 1-5/2", ["Mon 23 03:00", "Wed 25 03:00"]),
+        ("0 3 25 * 1", ["Mon 23 03:00", "Wed 25 03:00"]),  # day of month or weekday
+        ("0 3 25 * *", ["Wed 25 03:00", "Fri 25 03:00"]),
+        ("0 3 */2 * 1", ["Mon 23 03:00", "Mon 07 03:00"]),  # a star before both: and
+        ("0 0 31 * *", ["Thu 31 00:00", "Sun 31 00:00"]),
+        ("0 0 29 2 *", ["Tue 29 00:00", "Sun 29 00:00"]),  # 2028, 2032
+        ("*/20 15 * nov sat", ["Sat 21 15:00", "Sat 21 15:20"]),
     ],
 )
-def test_weekdays_are_numbered_as_cron_does(cron: str, expected: list[str]) -> None:
+def test_an_expression_means_what_it_means_to_cron(cron: str, expected: list[str]) -> None:
     assert ran(cron, 2) == expected
 
 
@@ -93,7 +104,9 @@ def test_drift_runs_it_before_its_time_once_a_day() -> None:
     assert not Drifted(lambda: None, 0.25, clock.now)()
 
 
-@pytest.mark.parametrize("cron", ["", "0 2 * *", "0 25 * * *", "0 2 * * nun", "0 2 * * 9"])
+@pytest.mark.parametrize(
+    "cron", ["", "0 2 * *", "0 25 * * *", "0 2 * * nun", "0 2 * * 9", "0 0 31 2 *", "0 0 0 2 * *"]
+)
 def test_a_wrong_expression_names_the_setting(cron: str) -> None:
     with pytest.raises(ConfigError, match="TIDEGATE_RETRAIN_CRON"):
         trigger(cron)

@@ -14,16 +14,18 @@ from hypothesis import strategies as st
 
 from consumers.alerts import Alert
 from consumers.score import ScoreStage
+from model.bundles import serving
 from model.bundles.bundle import Bundle
 from model.bundles.reasons import Reason
 from model.detectors.base import Array, Detector
 from model.evaluation.metrics import auc
 from tests.trained import Trained
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.errors import Retry, Stop
 from tidegate.messages.documents import Champion, ModelMessage, OnlineWeights, Shadow, encode
+from tidegate.messages.frames import DECISIONS as DECISION_NAMES
 from tidegate.messages.frames import MAGIC, NONE, Frames
-from tidegate.metrics import DEGRADED
+from tidegate.metrics import CHAMPION_REFUSED, DECISIONS, DEGRADED
 from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
 from tidegate.stream.stage import NoState, Output
 
@@ -84,6 +86,13 @@ def scored(trained: Trained, output: Output) -> Frames:
     values = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
     assert all(layout.check(value) is None for value in values)
     return layout.unpack([value for value in values if value is not None])
+
+
+def count(output: Output) -> Output:
+    """What the runner does once a batch is committed."""
+    for counted in output.on_commit:
+        counted()
+    return output
 
 
 def test_without_a_champion_it_waits(trained: Trained) -> None:
@@ -238,13 +247,66 @@ def test_weights_of_other_bundles_are_left_aside(trained: Trained) -> None:
     assert stage.models_offset == 2
 
 
-def test_a_champion_that_is_missing_or_damaged_is_refused(trained: Trained, tmp_path: Path) -> None:
+def test_decisions_are_counted_when_they_are_committed(trained: Trained) -> None:
+    stage, batch = ready(trained), features_batch(trained, slice(2000))
+
+    def decided() -> int:
+        return int(sum(DECISIONS.labels(name)._value.get() for name in DECISION_NAMES))
+
+    before = decided()
+    stage.process(STATE, batch)  # a batch that is rewound
+    assert decided() == before
+    count(stage.process(STATE, batch))
+    assert decided() == before + 2000
+
+
+@pytest.mark.parametrize("name", ["0" * 16, "../up", "damaged"])
+def test_the_champion_before_goes_on_where_one_cannot_be_loaded(
+    trained: Trained, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     shutil.copytree(trained.bundle.path, tmp_path / trained.bundle.hash)
-    (tmp_path / trained.bundle.hash / "online.json").write_bytes(b"{}")
+    shutil.copytree(trained.bundle.path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "online.json").write_bytes(b"{}")
     stage = ScoreStage(trained.profile, tmp_path)
-    for name in (trained.bundle.hash, "0" * 16, "../" + trained.bundle.hash):
-        with pytest.raises(ConfigError):
-            stage.absorb(STATE, models(champion(trained, bundle=name)))
+    stage.absorb(STATE, models(champion(trained)))
+    stage.absorb(STATE, models(champion(trained, bundle=name), start=1))
+    rows = scored(trained, stage.process(STATE, features_batch(trained, slice(5)))).rows
+    assert set(rows["bundle"].tolist()) == {trained.bundle.hash.encode()}
+    assert stage.models_offset == 2
+    assert stage.refused.startswith(f"{name}: ")
+    assert CHAMPION_REFUSED._value.get() == 1
+    assert [record.message.split(",")[0] for record in caplog.records] == [
+        f"champion {name} is refused"
+    ]
+    stage.absorb(STATE, models(champion(trained), start=2))
+    assert (stage.refused, CHAMPION_REFUSED._value.get()) == ("", 0)
+
+
+def test_a_scorer_that_starts_falls_back_to_the_champion_before(
+    trained: Trained, tmp_path: Path
+) -> None:
+    """Compaction has dropped the earlier message: the newest one names what it replaced."""
+    stage = ScoreStage(trained.profile, trained.bundle.path.parent)
+    missing = champion(trained, bundle="0" * 16)
+    stage.absorb(STATE, models(msgspec.structs.replace(missing, previous=trained.bundle.hash)))
+    assert stage.bundle
+    assert (stage.bundle.hash, stage.refused[:17]) == (trained.bundle.hash, "0" * 16 + ":")
+    empty = ScoreStage(trained.profile, tmp_path)
+    empty.absorb(STATE, models(champion(trained)))
+    with pytest.raises(Retry, match=f"no champion can be loaded: {trained.bundle.hash}"):
+        empty.process(STATE, features_batch(trained, slice(5)))
+
+
+def test_a_refused_champion_scores_once_its_bundle_has_come(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_RETRY_SECONDS", 0.0)
+    stage, batch = ScoreStage(trained.profile, tmp_path), features_batch(trained, slice(5))
+    stage.absorb(STATE, models(champion(trained)))
+    shutil.copytree(trained.bundle.path, tmp_path / trained.bundle.hash)
+    rows = scored(trained, stage.process(STATE, batch)).rows
+    assert set(rows["bundle"].tolist()) == {trained.bundle.hash.encode()}
+    assert stage.refused == ""
 
 
 def shadow(trained: Trained, bundle: str) -> Shadow:
@@ -331,8 +393,8 @@ def test_a_detector_that_fails_is_left_out(
         broken(trained, place, RuntimeError("no memory")),
         DEGRADED.labels(name)._value.get(),
     )
-    output = stage.process(STATE, features_batch(trained, slice(20_000, 24_000)))
-    stage.process(STATE, features_batch(trained, slice(10)))
+    output = count(stage.process(STATE, features_batch(trained, slice(20_000, 24_000))))
+    count(stage.process(STATE, features_batch(trained, slice(10))))
     frames = scored(trained, output)
     assert np.isnan(frames.rows["scores"][:, place]).all()
     assert auc(frames.rows["score"], trained.labels[20_000:24_000] == 1) > 0.8

@@ -62,6 +62,45 @@ def test_exit_code_78_is_not_started_again(tmp_path: Path, children: list[Child]
     assert not worker.watch(time.monotonic() + 100)
 
 
+HANGS = """
+import time
+from tidegate.stream.pulse import Pulse
+pulse = Pulse(guards=True, hung_seconds=0.5)
+for _ in range(3):
+    pulse.beat()
+    time.sleep(0.1)
+def a_loop_that_hangs():
+    time.sleep(600)
+a_loop_that_hangs()
+"""
+ENDS = """
+import time
+from tidegate.stream.pulse import Pulse
+pulse = Pulse(guards=True, hung_seconds=0.3)
+pulse.end()
+time.sleep(0.6)
+raise SystemExit("ended by itself")
+"""
+
+
+def test_a_process_whose_loop_hangs_is_started_again(tmp_path: Path, children: list[Child]) -> None:
+    worker = child(children, tmp_path, HANGS)
+    worker.start()
+    eventually(lambda: watched(worker, "backoff"))
+    stood_still = "its loop stood still for 0:00:00.500000; where, say the stacks in its log"
+    assert worker.cause == f"exit code 1: {stood_still}"
+    assert "in a_loop_that_hangs" in worker.log.read_text()
+    eventually(lambda: watched(worker, "running"))
+    assert worker.restarts == 1
+
+
+def test_a_loop_that_has_ended_is_not_guarded(tmp_path: Path, children: list[Child]) -> None:
+    worker = child(children, tmp_path, ENDS)
+    worker.start()
+    eventually(lambda: watched(worker, "backoff"))
+    assert worker.cause == "exit code 1: ended by itself"
+
+
 def test_a_gated_process_waits_for_its_release(tmp_path: Path, children: list[Child]) -> None:
     worker = child(children, tmp_path, "import sys; sys.stdin.readline(); sys.exit(78)", gated=True)
     worker.start()

@@ -20,9 +20,11 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
-from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.errors import Aborted, ConfigError, Retry, Stop
+from tidegate.metrics import LAG
 from tidegate.pipeline import DLQ, group_of
 from tidegate.settings import Settings
+from tidegate.stream.pulse import Pulse
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 from tidegate.stream.snapshot import Snapshots
@@ -150,6 +152,109 @@ def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None
     assert outputs(broker) == [b"1", b"2"]
     assert polls[-1] - polls[0] >= 20_000 + 40_000 + 80_000
     assert len(polls) > 20
+
+
+class Counting(CopyStage):
+    """Counts what is committed; `seen` what it has processed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = self.counted = 0
+
+    def process(self, state: NoState, batch: Batch) -> Output:
+        output = super().process(state, batch)
+        self.seen += len(batch)
+        output.on_commit.append(lambda: self._count(len(batch)))
+        return output
+
+    def _count(self, records: int) -> None:
+        self.counted += records
+
+
+def test_a_stage_counts_only_what_is_committed() -> None:
+    broker, stage, failed = MemoryBroker(TOPICS), Counting(), list[str]()
+
+    def fail_once(name: str, done: bool) -> None:
+        if name == "commit" and not done and not failed:
+            failed.append(name)
+            raise Aborted("the broker is away")
+
+    send(broker, b"1", b"2", b"3")
+    broker.hook = fail_once
+    assert until_idle(runner(broker, stage)) == 3
+    assert failed
+    assert (stage.seen, stage.counted) == (6, 3)
+
+
+def lags(stage: str) -> set[str]:
+    """The partitions whose lag is shown."""
+    return {
+        sample.labels["partition"]
+        for metric in LAG.collect()
+        for sample in metric.samples
+        if sample.labels["stage"] == stage
+    }
+
+
+def test_the_lag_of_a_partition_that_was_taken_away_is_shown_no_more() -> None:
+    class Shared(CopyStage):
+        name = "shared"
+
+    class Other(CopyStage):
+        name = "other"  # a member of the same group, whose metrics are those of another process
+
+    broker, clock = MemoryBroker(TOPICS | {"in": 2}), Clock()
+
+    def start(stage: CopyStage) -> Runner:
+        return Runner(stage, broker, *member(Shared(), broker, clock), snapshots=None, clock=clock)
+
+    def settled(runs: list[Runner], partitions: int) -> bool:
+        for run in runs:
+            run.run_once()
+        return all(len(run.progress.partitions) == partitions for run in runs)
+
+    first = start(Shared())
+    eventually(lambda: settled([first], 2))
+    assert lags("shared") == {"0", "1"}
+    second = start(Other())
+    eventually(lambda: settled([first, second], 1))
+    assert lags("shared") | lags("other") == {"0", "1"}
+    assert len(lags("shared")) == len(lags("other")) == 1
+    first.close()
+    second.close()
+
+
+def test_restoring_beats_for_each_batch_that_is_read() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *[b"1:%d" % at for at in range(30)])
+    run = runner(broker, CountStage())
+    until_idle(run)
+    run.close()
+    beats: list[float] = []
+
+    class Counted(Pulse):
+        def beat(self) -> None:
+            super().beat()
+            beats.append(self.turned)
+
+    clock, stage = Clock(), CountStage()
+    pulse = Counted()
+    again = Runner(
+        stage,
+        broker,
+        *member(stage, broker, clock),
+        snapshots=None,
+        clock=clock,
+        batch=3,
+        executor=Inline(),
+        pulse=pulse,
+    )
+    turns = 0
+    while not again.progress.restored:
+        again.run_once()
+        turns += 1
+    assert len(beats) >= turns + 10
+    again.close()
 
 
 class Patient(CopyStage):

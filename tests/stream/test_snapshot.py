@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import time
 import uuid
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -88,3 +91,41 @@ def test_notes_come_back_as_they_were(steps: list[tuple[int, int]]) -> None:
 def test_five_hundred_pairs_fit_into_a_note() -> None:
     pairs = [Pair(1_000_000 + 900 * at, 50_000 + 9 * at) for at in range(500)]
     assert len(input_order.encode(pairs)) < input_order.FULL
+
+
+def test_a_snapshot_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a loss of power a name without content would be taken for the newest snapshot."""
+    synced: list[tuple[str, list[str]]] = []
+    sync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        sync(descriptor)
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((file.name, sorted(path.name for path in tmp_path.rglob("*.snap*"))))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    Snapshots(f"file://{tmp_path}").save("s", "t", 0, sample(7))
+    name = f"{7:020d}.snap"
+    assert synced == [(f"{name}.part", [f"{name}.part"]), ("0", [name])]
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_tags_that_nobody_uses_any_more_are_removed(scheme: str, tmp_path: Path) -> None:
+    url = f"memory://{uuid.uuid4().hex}" if scheme == "memory" else f"file://{tmp_path}"
+    for tag in ("old", "recent"):
+        Snapshots(url).save("s", tag, 0, sample())
+    Snapshots(url).save("other", "old", 0, sample())
+    eight_days_ago = time.time() - 8 * 86_400
+    for stage in ("s", "other"):
+        if scheme == "file":
+            os.utime(tmp_path / stage / "old" / "0" / f"{7:020d}.snap", (eight_days_ago,) * 2)
+        else:
+            files = Snapshots(url)._files
+            path = f"{Snapshots(url)._root}/{stage}/old/0/{7:020d}.snap"
+            files.store[path].modified -= timedelta(days=8)
+    Snapshots(url).save("s", "new", 0, sample())
+    left = {tag: Snapshots(url).offsets("s", tag, 0) for tag in ("old", "recent", "new")}
+    assert left == {"old": [], "recent": [7], "new": [7]}
+    assert Snapshots(url).offsets("other", "old", 0) == [7], "of another stage"

@@ -8,6 +8,10 @@ import msgspec
 
 _SERVER = re.compile(r"\[[A-Z]+\] ")
 """How lines of Granian begin: they say that a worker is gone, never why."""
+_STACK = re.compile(r"(Current t|T)hread 0x")
+"""How faulthandler begins the stack of a thread."""
+_HUNG = re.compile(r"Timeout \((.+)\)!")
+"""What faulthandler says before the stacks: see `tidegate.stream.pulse`."""
 _ERRORS = ("error", "critical")
 
 
@@ -25,8 +29,12 @@ def last_words(log: str) -> str:
 
 
 def _reason(line: str) -> str:
-    if not line.strip() or line[0].isspace() or _SERVER.match(line) or line == "Stack backtrace:":
+    if not line.strip() or line[0].isspace() or line == "Stack backtrace:":
         return ""
+    if _SERVER.match(line) or _STACK.match(line):
+        return ""
+    if hung := _HUNG.fullmatch(line):
+        return f"its loop stood still for {hung[1]}; where, say the stacks in its log"
     return _of_our_log(line) if line.startswith("{") else line.strip()
 
 

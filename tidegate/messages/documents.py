@@ -106,7 +106,7 @@ class OnlineWeights(msgspec.Struct, forbid_unknown_fields=True, tag="online"):
 Kind = Literal["input", "derived", "score"]
 
 
-class Moved(msgspec.Struct, forbid_unknown_fields=True):
+class Moved(msgspec.Struct):
     """A column's distance from the training: population stability index, Kolmogorov-Smirnov."""
 
     name: str
@@ -115,7 +115,7 @@ class Moved(msgspec.Struct, forbid_unknown_fields=True):
     ks: float
 
 
-class Drift(msgspec.Struct, forbid_unknown_fields=True):
+class Drift(msgspec.Struct):
     """A partition's newest rows against what their bundle learnt from, largest PSI first."""
 
     bundle: str
@@ -123,8 +123,12 @@ class Drift(msgspec.Struct, forbid_unknown_fields=True):
     moved: list[Moved]
 
 
-class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
-    """What a process says of itself once a second (topic status, key process)."""
+class Heartbeat(msgspec.Struct, omit_defaults=True):
+    """What a process says of itself once a second (topic status, key process).
+
+    Processes of two versions read each other's while one replaces the other. So a reader ignores
+    fields that it does not know, and a new field has a default, with which it is left out.
+    """
 
     process: str
     stage: str
@@ -142,6 +146,8 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     time_us: int
     stopping: bool = False
     drift: Drift | None = None
+    refused: str = ""
+    """Of a scorer: the champion that it cannot load, and why."""
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

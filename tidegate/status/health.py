@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from tidegate import metrics
 from tidegate.broker.ports import Producer
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, TidegateError
@@ -27,10 +28,10 @@ _GLANCE = 0.1
 
 
 class Health:
-    """A process's vital signs.
+    """A process's vital signs; those of its loop, not only of the thread that tells them.
 
-    `progress` is asked at every beat, `models` for the bundle and its models offset, and `drift`
-    for what a stage that watches it has to say.
+    `progress` is asked at every beat, `models` for the bundle and its models offset, `drift` for
+    what a stage that watches it has to say, and `refused` for the champion that cannot be loaded.
     """
 
     def __init__(
@@ -45,11 +46,13 @@ class Health:
         restarts: int = 0,
         models: Callable[[], tuple[str, int]] = lambda: ("", -1),
         drift: Callable[[], Drift | None] = lambda: None,
+        refused: Callable[[], str] = lambda: "",
         every: float = 1.0,
     ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
         self._progress, self._models, self._drift = progress, models, drift
+        self._refused = refused
         self._restarts = restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
@@ -88,7 +91,7 @@ class Health:
             pid=os.getpid(),
             host=platform.node(),
             partitions=progress.partitions,
-            restored=progress.restored,
+            restored=progress.ready,
             lag=progress.lag,
             processed=progress.processed,
             rejected=progress.rejected,
@@ -99,16 +102,26 @@ class Health:
             time_us=now_us(),
             stopping=stopping,
             drift=self._drift(),
+            refused=self._refused(),
         )
 
     def _beat(self) -> None:
         """Every second, and at once when the process has become ready, or no longer is."""
         ready, due = None, 0.0
         while not self._stop.wait(_GLANCE):
-            restored = self._progress().restored
-            if restored != ready or time.monotonic() >= due:
-                ready, due = restored, time.monotonic() + self._every
+            now_ready = self._progress().ready
+            if now_ready != ready or time.monotonic() >= due:
+                if ready and not now_ready:
+                    self._explain(self._progress())
+                ready, due = now_ready, time.monotonic() + self._every
                 self._send()
+
+    def _explain(self, progress: Progress) -> None:
+        """Say so when readiness ended because the loop stands still."""
+        if progress.restored:
+            metrics.READY.labels(self._stage).set(0)
+            still = progress.pulse.still_seconds
+            _LOG.error("the loop of %s has stood still for %.0f s", self._stage, still)
 
     def _send(self, *, stopping: bool = False) -> None:
         try:
@@ -144,8 +157,10 @@ class Health:
             return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest()
         if path not in ("/healthz", "/readyz"):
             return HTTPStatus.NOT_FOUND, "text/plain", b"try /metrics, /healthz, /readyz\n"
-        ready = self._progress().restored
-        status = HTTPStatus.OK if ready or path == "/healthz" else HTTPStatus.SERVICE_UNAVAILABLE
+        progress = self._progress()
+        ready = progress.ready
+        good = progress.healthy if path == "/healthz" else ready
+        status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
         body = {"process": self._process, "stage": self._stage, "ready": ready}
         return status, "application/json", json.dumps(body).encode()
 

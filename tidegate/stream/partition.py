@@ -127,6 +127,12 @@ class ProcessedBatch:
         partition.side = self.side
         partition.pairs = self.pairs
 
+    def count(self) -> None:
+        """Let the stage count what is durable now."""
+        for _, output in self.results:
+            for counted in output.on_commit:
+                counted()
+
     def rollback(self) -> None:
         """The outputs are not written: the state is as it was before the batch."""
         self.partition.state.rollback()

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.stream.partition import Partition, ProcessedBatch
+from tidegate.stream.pulse import LATE_SECONDS, Pulse
 
 _SECOND = 1_000_000
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a runner is; `restored` says that all assigned partitions are being served."""
+    """How far a runner is; `restored` says that all assigned partitions are being served.
+
+    `pulse` says when its loop turned last.
+    """
 
     partitions: list[int]
     restored: bool = False
     lag: int = 0
     processed: int = 0
     rejected: int = 0
+    pulse: Pulse = field(default_factory=Pulse)
+
+    @property
+    def ready(self) -> bool:
+        """Whether all is served now: by a loop that turns."""
+        return self.restored and self.pulse.still_seconds < LATE_SECONDS
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loop does not hang."""
+        return self.pulse.still_seconds < self.pulse.hung_seconds
 
 
 class Monitor:
     """Keeps metrics and progress of one stage. `clock` gives us."""
 
-    def __init__(self, stage: str, consumer: Consumer, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, stage: str, consumer: Consumer, clock: Callable[[], int], pulse: Pulse
+    ) -> None:
         self._stage, self._consumer, self._clock = stage, consumer, clock
         self._measured_us = 0
-        self.progress = Progress([])
+        self._measured: set[int] = set()
+        self.progress = Progress([], pulse=pulse)
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
         """Batches are committed; the number of their records."""
@@ -53,9 +71,16 @@ class Monitor:
         served = sorted(partitions, key=lambda partition: partition.source)
         self.progress.partitions = [partition.source.partition for partition in served]
         self.progress.lag = sum(map(self._lag, served))
+        self._forget(self._measured.difference(self.progress.partitions))
+        self._measured = set(self.progress.partitions)
         self.progress.restored = ready
         metrics.READY.labels(self._stage).set(ready)
         metrics.ASSIGNED.labels(self._stage).set(len(served))
+
+    def _forget(self, gone: Iterable[int]) -> None:
+        """Partitions were taken away: whoever serves them now knows their lag."""
+        for partition in gone:
+            metrics.LAG.remove(self._stage, str(partition))
 
     def _lag(self, partition: Partition) -> int:
         """How many offsets the stage is behind the end of the log."""

@@ -25,7 +25,7 @@ class Restorer:
     """Restores the partitions of one stage, and processes their batches.
 
     `reader` is a consumer of its own, without a group; `tag` names the folder of the snapshots that
-    fit the stage and its topics.
+    fit the stage and its topics. `beat` is called for each batch that is read.
     """
 
     def __init__(
@@ -38,9 +38,11 @@ class Restorer:
         partitions: int,
         tag: str,
         batch: int,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
+        self._beat = beat
 
     def load(self, source: TopicPartition, position: Position | None) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
@@ -116,6 +118,7 @@ class Restorer:
         for batch in read_range(
             self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
+            self._beat()
             self._replay(partition, self._own(batch), pairs)
         partition.pairs = pairs
         partition.offset = position.offset

@@ -20,6 +20,7 @@ from tidegate.stream.assignment import Assignment
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch
 from tidegate.stream.progress import Monitor, Progress
+from tidegate.stream.pulse import Pulse
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
 from tidegate.stream.sink import Sink
@@ -36,7 +37,8 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
+    side records (each costs a few characters of the note). `clock` gives us; `pulse` beats
+    whenever the loop turns. Raises ConfigError
     when a topic is missing, Retry when the broker does not answer.
     """
 
@@ -54,11 +56,13 @@ class Runner:
         side_every: float = 1.0,
         poll_seconds: float = 0.1,
         executor: Executor | None = None,
+        pulse: Pulse | None = None,
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
         self._batch, self._poll_seconds = batch, poll_seconds
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
+        self._pulse = pulse or Pulse()
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
         self._readers = [broker.consumer(None)]
@@ -71,6 +75,7 @@ class Runner:
             partitions=partitions,
             tag=tag,
             batch=batch,
+            beat=self._pulse.beat,
         )
         self._executor = executor or ThreadPoolExecutor(1, "snapshot")
         self._snapshotter = (
@@ -78,7 +83,7 @@ class Runner:
             if snapshots and stage.snapshot_tag
             else None
         )
-        self._monitor = Monitor(stage.name, consumer, clock)
+        self._monitor = Monitor(stage.name, consumer, clock, self._pulse)
         self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, clock)
         self._assignment.join()
 
@@ -119,10 +124,12 @@ class Runner:
                 if self._snapshotter:
                     self._snapshotter.finish(self._assignment.settled)
             finally:
+                self._pulse.end()
                 self.close()
 
     def run_once(self) -> int:
         """One poll and at most one commit; the number of records committed."""
+        self._pulse.beat()
         if self._side is not None:
             self._side.poll()
         self._assignment.resume_when_due()
@@ -174,6 +181,7 @@ class Runner:
         # 3b. Written: the states go on from here, and rejects count against the stage.
         for processed in done:
             processed.commit()
+            processed.count()
             processed.partition.breaker.count(processed.batch, processed.reject_offsets)
         self._assignment.committed()
         # 4. What follows a commit: a snapshot that is due, a pause the stage asked for, metrics.

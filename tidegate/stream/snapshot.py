@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 import fsspec
 import msgspec
 import numpy as np
+from fsspec.implementations.local import LocalFileSystem
 from numpy.lib import format as npy
 
 from tidegate.stream.stage import Arrays
@@ -26,6 +29,8 @@ _START = len(_MAGIC) + 32 + 4
 _ALIGN = 64
 _NAME = re.compile(r"(\d{20})\.snap")
 KEEP = 2
+_KEEP_TAGS = timedelta(days=7)
+"""How long snapshots of an earlier profile are kept, for whoever goes back to it."""
 
 
 class DamagedSnapshotError(Exception):
@@ -43,16 +48,18 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Snapshots under an fsspec URL that replicas may share.
 
-    Each is a file URL/stage/tag/partition/offset.snap.
+    Each is a file URL/stage/tag/partition/offset.snap. A tag is a version of the state.
     """
 
     def __init__(self, url: str) -> None:
         self._files, self._root = fsspec.core.url_to_fs(url)
+        self._pruned = set[tuple[str, str]]()
 
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
         """Write one and remove all but the newest two.
 
-        Raises OSError; a file is there in whole or not at all.
+        Raises OSError; a file is there in whole or not at all, also after a loss of power. With a
+        process's first one, snapshots of tags that nobody has used for a week are removed.
         """
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
@@ -60,9 +67,38 @@ class Snapshots:
         with self._files.open(name + ".part", "wb") as file:
             for piece in encode(snapshot):
                 file.write(piece)
+            if self._local:
+                file.flush()
+                os.fsync(file.fileno())
         self._files.mv(name + ".part", name)
+        if self._local:
+            _sync_folder(folder)
         for old in self._offsets(folder)[KEEP:]:
             self._files.rm(f"{folder}/{old:020d}.snap")
+        if (stage, tag) not in self._pruned:
+            self._pruned.add((stage, tag))
+            self._prune(stage, tag)
+
+    @property
+    def _local(self) -> bool:
+        return isinstance(self._files, LocalFileSystem)
+
+    def _prune(self, stage: str, tag: str) -> None:
+        """Remove other tags whose newest snapshot is old; another process may do so as well."""
+        for folder in self._files.ls(f"{self._root}/{stage}", detail=False):
+            if str(folder).rstrip("/").rpartition("/")[2] == tag:
+                continue
+            try:
+                if self._unused(folder):
+                    self._files.rm(folder, recursive=True)
+                    _LOG.info("removed old snapshots %s", folder)
+            except (OSError, NotImplementedError) as error:
+                _LOG.warning("old snapshots %s are not removed: %s", folder, error)
+
+    def _unused(self, folder: str) -> bool:
+        files = [path for path in self._files.find(folder) if path.endswith(".snap")]
+        newest = max((self._files.modified(path) for path in files), default=None)
+        return newest is not None and newest < datetime.now(UTC) - _KEEP_TAGS
 
     def offsets(self, stage: str, tag: str, partition: int) -> list[int]:
         """The offsets of the snapshots there are, newest first."""
@@ -95,6 +131,15 @@ class Snapshots:
         return sorted(
             (int(match[1]) for name in names if (match := _NAME.fullmatch(name))), reverse=True
         )
+
+
+def _sync_folder(folder: str) -> None:
+    """Make a rename in it durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:

@@ -6,7 +6,7 @@ environment, so the same stage runs on the real broker, on the in-memory broker 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -47,13 +47,15 @@ class Output:
 
     `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
     asks the runner to wait that many seconds before the next poll (a stage that put records back
-    for later).
+    for later). `on_commit` counts in metrics what was made, once it is durable: a batch that is
+    rewound comes again.
     """
 
     emits: list[Emit] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     rows: object | None = None
     pause: float = 0.0
+    on_commit: list[Callable[[], None]] = field(default_factory=list)
 
 
 class State(Protocol):

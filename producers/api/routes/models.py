@@ -41,7 +41,10 @@ def get_many() -> Response:
         {
             "champion": name,
             "bundles": catalog.listing(_folder(), name or "", profile_hash()),
-            "scorers": [{"process": beat.process, "bundle": beat.bundle} for beat in _scorers()],
+            "scorers": [
+                {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
+                for beat in _scorers()
+            ],
             "drift": here().board.drift(time.time_ns() // 1000),
         }
     )

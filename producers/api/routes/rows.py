@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from producers.api.context import answer, here, measured
 from producers.api.problems import Problem, invalid
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.frames import DECISIONS
 
 blueprint = Blueprint("rows", __name__)
@@ -51,7 +51,7 @@ def reading(read: Callable[[], T]) -> T:
     """The result of `read`. Raises Problem 503 while the database is away."""
     try:
         return read()
-    except Retry as error:
+    except (Retry, ConfigError) as error:
         raise Problem("database_away", str(error)) from error
 
 

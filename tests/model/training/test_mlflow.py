@@ -13,10 +13,12 @@ from typing import ClassVar
 import pytest
 
 from cli.train import train
-from model.training.mlflow import Tracker
+from model.training.mlflow import Run, Tracker, Tracking
 from tests.support import answering
 from tidegate.errors import ConfigError, Retry
 from tidegate.host.embedded import free_port
+from tidegate.profile import load_profile
+from tidegate.settings import Settings
 
 pytestmark = pytest.mark.training
 
@@ -69,18 +71,59 @@ def teapot() -> Iterator[str]:
 
 def test_nobody_answers() -> None:
     with pytest.raises(Retry, match="TIDEGATE_MLFLOW: nobody answers"):
-        Tracker(f"http://127.0.0.1:{free_port()}", "tidegate-card")
+        Tracker(f"http://127.0.0.1:{free_port()}", "tidegate-card", print)
 
 
 @pytest.mark.parametrize("address", ["mlflow", "file:///tmp/mlruns", "http://"])
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(ConfigError, match="TIDEGATE_MLFLOW is not an HTTP address"):
-        Tracker(address, "tidegate-card")
+        Tracker(address, "tidegate-card", print)
+    with pytest.raises(ConfigError, match="TIDEGATE_MLFLOW is not an HTTP address"):
+        Tracking(Settings(mlflow=address), load_profile("card"), print)
 
 
 def test_another_server(teapot: str) -> None:
     with pytest.raises(ConfigError, match="the server answered 418"):
-        Tracker(teapot, "tidegate-card")
+        Tracker(teapot, "tidegate-card", print)
+
+
+class _Deleted(_Recorder):
+    """An experiment that was deleted in MLflow's page: it keeps its name, and takes no runs."""
+
+    kept: ClassVar[dict[str, bytes]] = {}
+    answers: ClassVar[dict[str, object]] = _Recorder.answers | {
+        "experiments/get-by-name": {
+            "experiment": {"experiment_id": "3", "lifecycle_stage": "deleted"}
+        }
+    }
+
+
+RUN = Run("bundle", 1, {}, {}, {}, [], {})
+
+
+def test_a_deleted_experiment_is_restored_and_that_is_said() -> None:
+    said: list[str] = []
+    with answering(_Deleted) as address:
+        tracking = Tracking(Settings(mlflow=address), load_profile("card"), said.append)
+        tracking.record(lambda: RUN)
+    assert json.loads(_Deleted.kept["experiments/restore"]) == {"experiment_id": "3"}
+    assert "runs/create" in _Deleted.kept
+    assert set(said) == {"the MLflow experiment tidegate-card was deleted: it is restored"}
+
+
+def test_no_server_decides_how_a_training_ends(teapot: str) -> None:
+    def unusual() -> Run:
+        raise ValueError("no plot")
+
+    said: list[str] = []
+    for address in (teapot, f"http://127.0.0.1:{free_port()}"):
+        Tracking(Settings(mlflow=address), load_profile("card"), said.append).record(lambda: RUN)
+    assert [text.startswith("MLflow takes no run: TIDEGATE_MLFLOW") for text in said] == [True] * 4
+    with answering(_Recorder) as address:
+        Tracking(Settings(mlflow=address), load_profile("card"), said.append).record(unusual)
+    assert said[4:] == ["MLflow takes no run: ValueError: no plot"]
+    Tracking(Settings(), load_profile("card"), said.append).record(unusual)
+    assert len(said) == 5
 
 
 def test_a_training_is_a_run_with_its_bundle_and_plots(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from tidegate.broker.kafka.config import FENCED, transaction_error
+from tidegate.broker.kafka.config import FENCED, error_of, transaction_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Fenced, Retry
@@ -20,6 +21,7 @@ from tidegate.errors import Aborted, Fenced, Retry
 if TYPE_CHECKING:
     from tidegate.broker.ports import Consumer
 
+_LOG = logging.getLogger(__name__)
 _CALL = 8.0
 """Seconds a transactional call may take before its producer is given up; below the transaction's
 own 10 s.
@@ -115,11 +117,20 @@ def _translated(call: str) -> Iterator[None]:
 class KafkaProducer:
     """Implements `tidegate.broker.ports.Producer`.
 
-    One thread serves the delivery reports; make it after a fork.
+    One thread serves the delivery reports; make it after a fork. After a fatal error librdkafka
+    takes nothing more: that thread then makes a new client. What the old one held is reported as
+    undelivered, so whoever sent it sends it again.
     """
 
-    def __init__(self, config: dict[str, object]) -> None:
-        self._client = ck.Producer(config)
+    def __init__(
+        self,
+        config: dict[str, object],
+        make: Callable[[dict[str, object]], ck.Producer] = ck.Producer,
+    ) -> None:
+        self._config, self._make = {**config, "error_cb": self._noted}, make
+        self._note = cast("Callable[[KafkaError], None] | None", config.get("error_cb"))
+        self._broken = threading.Event()
+        self._client = make(self._config)
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="kafka-delivery", daemon=True)
         self._thread.start()
@@ -140,7 +151,7 @@ class KafkaProducer:
         except BufferError as error:
             raise Retry("the local queue is full") from error
         except KafkaException as exception:
-            raise Retry(f"produce: {exception}") from exception
+            raise self._refused(exception) from exception
 
     def produce_all(
         self,
@@ -158,7 +169,7 @@ class KafkaProducer:
         except BufferError as error:
             raise Retry("the local queue is full") from error
         except KafkaException as exception:
-            raise Retry(f"produce: {exception}") from exception
+            raise self._refused(exception) from exception
 
     def flush(self, timeout: float) -> int:
         return self._client.flush(timeout)
@@ -174,6 +185,38 @@ class KafkaProducer:
     def _serve(self) -> None:
         while not self._closed.is_set():
             self._client.poll(0.1)
+            if self._broken.is_set():
+                self._renew()
+
+    def _noted(self, error: KafkaError) -> None:
+        """Called by librdkafka while the thread polls."""
+        if self._note is not None:
+            self._note(error)
+        if _is_fatal(error):
+            self._broken.set()
+
+    def _refused(self, exception: KafkaException) -> Retry:
+        if _is_fatal(error_of(exception)):
+            self._broken.set()
+        return Retry(f"produce: {exception}")
+
+    def _renew(self) -> None:
+        """Replace the client; the old one's reports are served to the last."""
+        old = self._client
+        try:
+            self._client = self._make(self._config)
+        except KafkaException as exception:
+            _LOG.error("the producer failed for good, and no new one can be made: %s", exception)
+            self._closed.wait(1.0)
+            return
+        self._broken.clear()
+        _LOG.error("the producer failed for good: a new one takes its place")
+        old.purge()
+        old.flush(1)
+
+
+def _is_fatal(error: KafkaError | None) -> bool:
+    return error is not None and (error.fatal() or error.code() == KafkaError._FATAL)
 
 
 def _plain(headers: Headers | None) -> list[tuple[str, str | bytes | None]]:
