@@ -178,6 +178,7 @@ def _runner(
             snapshots=Snapshots(settings.snapshots_url),
             batch=settings.batch,
             snapshot_every=settings.snapshot_every,
+            hold_seconds=settings.hold_seconds,
         )
         resources.pop_all()
     return runner

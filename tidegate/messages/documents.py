@@ -123,6 +123,18 @@ class Drift(msgspec.Struct, forbid_unknown_fields=True):
     moved: list[Moved]
 
 
+class Held(msgspec.Struct, forbid_unknown_fields=True):
+    """A partition that does not go on because too many of its records are rejects.
+
+    Nothing from `offset` on is committed; the rejects that count lie before `until`.
+    """
+
+    partition: int
+    offset: int
+    until: int
+    reasons: list[str]
+
+
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """What a process says of itself once a second (topic status, key process)."""
 
@@ -142,6 +154,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     time_us: int
     stopping: bool = False
     drift: Drift | None = None
+    held: list[Held] = []
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

@@ -36,7 +36,8 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
+    side records (each costs a few characters of the note). `clock` gives us, `monotonic` seconds.
+    `hold_seconds`: how long a partition is held before its batch is tried again. Raises ConfigError
     when a topic is missing, Retry when the broker does not answer.
     """
 
@@ -53,6 +54,8 @@ class Runner:
         snapshot_every: int = 200_000,
         side_every: float = 1.0,
         poll_seconds: float = 0.1,
+        hold_seconds: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
@@ -79,7 +82,16 @@ class Runner:
             else None
         )
         self._monitor = Monitor(stage.name, consumer, clock)
-        self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, clock)
+        self._assignment = Assignment(
+            stage,
+            consumer,
+            sink,
+            self._restorer,
+            self._side,
+            clock,
+            monotonic=monotonic,
+            hold_seconds=hold_seconds,
+        )
         self._assignment.join()
 
     def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
@@ -156,10 +168,19 @@ class Runner:
         """
         started = time.monotonic()
         done: list[ProcessedBatch] = []
+        held: set[TopicPartition] = set()
         try:
             # 1. Each batch becomes outputs and rejects; its partition's state is open to be undone.
             for partition, batch in served:
-                done.append(self._process(partition, batch))
+                processed = self._process(partition, batch)
+                if hold := partition.breaker.check(processed.batch, processed.breaking):
+                    processed.rollback()
+                    self._assignment.hold(partition, hold)
+                    held.add(partition.source)
+                else:
+                    done.append(processed)
+            if not done:
+                return 0
             # 2. Outputs, rejects and positions: one transaction of Kafka or of the database.
             self._sink.write(
                 [result for processed in done for result in processed.results],
@@ -169,12 +190,13 @@ class Runner:
             # 3a. Not written, or nobody knows: undo the states, and ask the sink where to go on.
             for processed in done:
                 processed.rollback()
-            self._assignment.rewind([batch.source for _, batch in served], error)
+            sources = [batch.source for _, batch in served if batch.source not in held]
+            self._assignment.rewind(sources, error)
             return 0
-        # 3b. Written: the states go on from here, and rejects count against the stage.
+        # 3b. Written: the states go on from here, and rejects count against the partition.
         for processed in done:
+            processed.partition.breaker.count(processed.batch, processed.breaking)
             processed.commit()
-            processed.partition.breaker.count(processed.batch, processed.reject_offsets)
         self._assignment.committed()
         # 4. What follows a commit: a snapshot that is due, a pause the stage asked for, metrics.
         if self._snapshotter:
@@ -185,16 +207,10 @@ class Runner:
         return self._monitor.count(done, time.monotonic() - started)
 
     def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
-        """Absorb what is due of the side topic, then process.
-
-        Raises Stop when too much is rejected.
-        """
+        """Absorb what is due of the side topic, then process."""
         batch.received_us = self._clock()
         side, pairs = self._side_due(partition, batch.offsets[0])
-        processed = self._restorer.process(partition, batch, side, pairs)
-        if rejects := processed.reject_offsets:
-            partition.breaker.check(batch, rejects, set(processed.reject_reasons))
-        return processed
+        return self._restorer.process(partition, batch, side, pairs)
 
     def _side_due(self, partition: Partition, offset: int) -> tuple[int, list[Pair]]:
         """How far to absorb before the input at `offset`, and the pairs to note."""
