@@ -153,10 +153,12 @@ def _of_exit(fault: str, process: str, end: Exit, home: Path) -> Cause:
 
 def cause_of_hold(stage: str, held: Held) -> Cause:
     """Why a partition does not go on, and what to type."""
+    command = f"tidegate skip {stage} --partition {held.partition} --until {held.until}"
     return Cause(
         f"{stage}: partition {held.partition} is held at offset {held.offset}",
         f"too many of its records are rejects ({', '.join(held.reasons)})",
-        "mend the producer or the profile; it is tried again by itself",
+        "mend the producer or the profile; it is tried again by itself. "
+        f"`{command} --dry-run` shows these records; without --dry-run they become dead letters",
     )
 
 

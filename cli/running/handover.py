@@ -69,14 +69,7 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
     consumer = broker.consumer(group_of(stage.name))
     try:
         partitions = consumer.partitions(stage.input)
-        done = (
-            _stored(settings, stage.input)
-            if stage.into_database
-            else {
-                source: position.offset
-                for source, position in consumer.committed(partitions).items()
-            }
-        )
+        done = committed(consumer, settings, stage)
         bounds = {source: consumer.bounds(source) for source in partitions}
         starts = {source: max(start, done.get(source, 0)) for source, (start, _) in bounds.items()}
         ends = {source: end for source, (_, end) in bounds.items() if starts[source] < end}
@@ -85,6 +78,16 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
         )
     finally:
         consumer.close()
+
+
+def committed(
+    consumer: Consumer, settings: Settings, stage: StageSpec
+) -> dict[TopicPartition, int]:
+    """The offset from which a stage goes on, by partition; `consumer` is one of its group."""
+    if stage.into_database:
+        return _stored(settings, stage.input)
+    positions = consumer.committed(consumer.partitions(stage.input))
+    return {source: position.offset for source, position in positions.items()}
 
 
 def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:

@@ -24,13 +24,15 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, Stop
-from tidegate.messages.documents import Held
+from tidegate.messages.documents import Held, Skip, encode
 from tidegate.pipeline import DLQ, group_of
 from tidegate.reasons import REASONS
 from tidegate.settings import Settings
 from tidegate.stream.dead_letters import ATTEMPT
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
+from tidegate.stream.skips import Skips
+from tidegate.stream.skips import topic_id as topic_id_of
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import NoState, Output, Reject, Stage
 
@@ -53,6 +55,7 @@ def runner(
     *,
     batch: int = 4000,
     monotonic: Callable[[], float] = time.monotonic,
+    skips: Skips | None = None,
 ) -> Runner:
     clock = Clock()
     return Runner(
@@ -65,6 +68,7 @@ def runner(
         snapshot_every=3,
         side_every=0,
         monotonic=monotonic,
+        skips=skips,
         executor=Inline(),
     )
 
@@ -213,6 +217,62 @@ def test_only_what_says_that_the_format_is_broken_holds(reason: str) -> None:
         "unknown_transaction",
         "other_profile",
     }
+
+
+def skips(broker: MemoryBroker, until: int, topic_id: str = "") -> Skips:
+    """Orders as the thread that follows topic control finds them."""
+    orders = Skips("toy", "in", topic_id_of(broker, "in"))
+    add_order(orders, until, topic_id or topic_id_of(broker, "in"))
+    return orders
+
+
+def add_order(orders: Skips, until: int, topic_id: str) -> None:
+    order = Skip("toy", 0, topic_id, until, 1, "somebody", 1)
+    values: list[bytes | None] = [b"no order", encode(order), None]
+    nothing: list[bytes | None] = [None] * 3
+    orders.absorb(
+        Batch(TopicPartition("control", 0), [0, 1, 2], nothing, values, [0] * 3, [None] * 3)
+    )
+
+
+BAD_TIMES = [*range(10, 130), *range(200, 320)]
+"""Of 400 records; 120 bad ones, good ones between, and 120 bad ones again."""
+
+
+def test_an_order_lets_a_held_partition_go_on_and_loses_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    orders = Skips("toy", "in", topic_id_of(broker, "in"))
+    run = runner(broker, CountStage(), skips=orders)
+    assert until_idle(run) == 0
+    add_order(orders, 320, topic_id_of(broker, "in"))
+    assert until_idle(run) == 400
+    assert run.progress.held == []
+    assert [int(value) for value in outputs(broker)] == [
+        at for at in range(400) if at not in BAD_TIMES
+    ]
+    assert len(broker.committed_records(DLQ)) == 240
+    assert "240 records of in/0 before offset 320 are dead letters, as somebody ordered" in (
+        caplog.text
+    )
+
+
+def test_what_lies_behind_an_order_holds_by_itself() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    run = runner(broker, CountStage(), skips=skips(broker, 150))
+    assert until_idle(run) == 150
+    assert run.progress.held == [Held(0, 150, 320, ["bad_key"])]
+    assert len(broker.committed_records(DLQ)) == 120
+
+
+def test_an_order_for_a_topic_that_was_made_anew_is_none() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    run = runner(broker, CountStage(), skips=skips(broker, 400, "another id"))
+    assert until_idle(run) == 0
 
 
 def test_records_put_back_never_hold() -> None:

@@ -135,6 +135,22 @@ class Held(msgspec.Struct, forbid_unknown_fields=True):
     reasons: list[str]
 
 
+class Skip(msgspec.Struct, forbid_unknown_fields=True):
+    """An order to pass over bad records (topic control, key skip/STAGE/PARTITION).
+
+    Rejects before `until` do not hold the partition: they become dead letters, and the good records
+    among them are processed. `rejects`: how many there were in the eyes of whoever gave the order.
+    """
+
+    stage: str
+    partition: int
+    topic_id: str
+    until: int
+    rejects: int
+    by: str
+    given_us: int
+
+
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """What a process says of itself once a second (topic status, key process)."""
 
