@@ -32,7 +32,7 @@ def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int6
     try:
         txs = _decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us), list(range(len(txs))), [])
-    except (Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         txs, at, rejects = _one_by_one(profile, values, received_us)
     return Intake(txs, columns_of(profile, txs, received_us[at]), at, rejects)
 
@@ -45,7 +45,7 @@ def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struc
     """
     if max(map(len, values)) > MAX_BYTES or b"\\u0000" in b"\0".join(values):
         raise Unfit
-    return list(map(profile.decoder.decode, values))
+    return profile.decode_all(values)
 
 
 def _one_by_one(
