@@ -23,6 +23,7 @@ from tidegate.profile.field import Field
 from tidegate.profile.field_types import time_us
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
+from tidegate.profile.versions import state_hash, whole_hash
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -34,7 +35,10 @@ class Profile:
     def __init__(self, path: Path, checked: Checked, content: Json) -> None:
         self.path = path
         self.name = path.stem
-        self.hash = hashlib.sha256(_encode(content)).hexdigest()[:8].encode()
+        self.hash = state_hash(content, checked)
+        """What states, frames, labels and bundles depend on."""
+        self.version = whole_hash(content)
+        """All that the file says."""
         self.id_field = checked.id_field
         self.account = checked.account
         self.time_field = checked.time_field
