@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tidegate.errors import ConfigError, Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
-from tidegate.pipeline import MODELS, group_of
+from tidegate.pipeline import CONTROL, MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tidegate.stream.pulse import Pulse
     from tidegate.stream.runner import Runner
     from tidegate.stream.sink import Sink
+    from tidegate.stream.skips import Skips
     from tidegate.stream.stage import Stage
 
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
@@ -126,25 +127,29 @@ def run_stage(name: str, settings: Settings) -> None:
 
 def _consume(name: str, process: str, settings: Settings, stop: threading.Event) -> None:
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.broker.tail import Tail
     from tidegate.profile import load_profile
     from tidegate.status.health import Health
     from tidegate.stream.pulse import HUNG_SECONDS, Pulse
+    from tidegate.stream.skips import Skips, topic_id
 
     hung_seconds = max(HUNG_SECONDS, _DETECTORS * settings.detector_seconds)
     pulse = Pulse(guards=True, hung_seconds=hung_seconds)
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
-    running: tuple[Stage[Any], Runner] | None = None
+    running: tuple[Stage[Any], Runner, Skips] | None = None
     while running is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            running = stage, _runner(stage, process, settings, profile, broker, pulse)
+            skips = Skips(name, stage.input, topic_id(broker, stage.input))
+            runner = _runner(stage, process, settings, profile, broker, pulse, skips)
+            running = stage, runner, skips
         except Retry as error:
             _wait(error, stop)
         pulse.beat()
     if running is None:
         pulse.end()
         return
-    stage, runner = running
+    stage, runner, skips = running
     producer = broker.producer()
     health = Health(
         process,
@@ -158,6 +163,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         drift=lambda: getattr(stage, "drift", None),
         refused=lambda: getattr(stage, "refused", ""),
     ).start()
+    orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:
         with (
             _while_champion(cast("LearnStage", stage), broker, stop)
@@ -166,6 +172,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         ):
             runner.run(stop)
     finally:
+        orders.close()
         health.close()
         producer.close()
 
@@ -177,6 +184,7 @@ def _runner(
     profile: Profile,
     broker: Broker,
     pulse: Pulse,
+    skips: Skips,
 ) -> Runner:
     """Raises Retry when something is away; then nothing stays open."""
     from tidegate.stream.runner import Runner
@@ -196,6 +204,8 @@ def _runner(
             batch=settings.batch,
             snapshot_every=settings.snapshot_every,
             pulse=pulse,
+            hold_seconds=settings.hold_seconds,
+            skips=skips,
         )
         resources.pop_all()
     return runner

@@ -123,6 +123,34 @@ class Drift(msgspec.Struct):
     moved: list[Moved]
 
 
+class Held(msgspec.Struct):
+    """A partition that does not go on because too many of its records are rejects.
+
+    Nothing from `offset` on is committed; the rejects that count lie before `until`.
+    """
+
+    partition: int
+    offset: int
+    until: int
+    reasons: list[str]
+
+
+class Skip(msgspec.Struct, forbid_unknown_fields=True):
+    """An order to pass over bad records (topic control, key skip/STAGE/PARTITION).
+
+    Rejects before `until` do not hold the partition: they become dead letters, and the good records
+    among them are processed. `rejects`: how many there were in the eyes of whoever gave the order.
+    """
+
+    stage: str
+    partition: int
+    topic_id: str
+    until: int
+    rejects: int
+    by: str
+    given_us: int
+
+
 class Heartbeat(msgspec.Struct, omit_defaults=True):
     """What a process says of itself once a second (topic status, key process).
 
@@ -148,6 +176,7 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     drift: Drift | None = None
     refused: str = ""
     """Of a scorer: the champion that it cannot load, and why."""
+    held: list[Held] = []
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

@@ -8,7 +8,15 @@ from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import TYPES, Money, String, Time
 from tidegate.profile.source import Source, mapping
-from tidegate.profile.spec import Distinct, Duration, Feature, History, Json, ModelsSpec
+from tidegate.profile.spec import (
+    Distinct,
+    Duration,
+    Feature,
+    History,
+    Json,
+    ModelsSpec,
+    UnknownFields,
+)
 from tidegate.profile.thresholds import Thresholds
 from tidegate.profile.thresholds import fault as threshold_fault
 
@@ -26,6 +34,7 @@ _SECTIONS = frozenset(
         "exclude",
         "thresholds",
         "history",
+        "unknown_fields",
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
@@ -49,6 +58,7 @@ class Checked:
     label_delay_us: int
     models: ModelsSpec
     history: History
+    unknown_fields: UnknownFields
 
 
 def check(source: Source) -> Checked:
@@ -83,6 +93,9 @@ def check(source: Source) -> Checked:
         label_delay_us=int(delay),
         models=_models(source, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
+        unknown_fields=source.read(
+            document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
+        ),
     )
 
 

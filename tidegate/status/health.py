@@ -103,6 +103,7 @@ class Health:
             stopping=stopping,
             drift=self._drift(),
             refused=self._refused(),
+            held=progress.held,
         )
 
     def _beat(self) -> None:

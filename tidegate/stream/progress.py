@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
+from tidegate.messages.documents import Held
 from tidegate.stream.partition import Partition, ProcessedBatch
 from tidegate.stream.pulse import LATE_SECONDS, Pulse
 
@@ -15,7 +16,8 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True)
 class Progress:
-    """How far a runner is; `restored` says that all assigned partitions are being served.
+    """How far a runner is; `restored` says that all assigned partitions are restored, `held` which
+    of them do not go on because of their rejects.
 
     `pulse` says when its loop turned last.
     """
@@ -25,6 +27,7 @@ class Progress:
     lag: int = 0
     processed: int = 0
     rejected: int = 0
+    held: list[Held] = field(default_factory=list)
     pulse: Pulse = field(default_factory=Pulse)
 
     @property
@@ -47,6 +50,7 @@ class Monitor:
         self._stage, self._consumer, self._clock = stage, consumer, clock
         self._measured_us = 0
         self._measured: set[int] = set()
+        self._shown_held: set[int] = set()
         self.progress = Progress([], pulse=pulse)
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
@@ -63,17 +67,19 @@ class Monitor:
         return records
 
     def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
-        """Once a second, and when readiness changes: lag and readiness."""
-        now = self._clock()
-        if now < self._measured_us + _SECOND and ready == self.progress.restored:
+        """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
+        now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
+        held = {partition.source.partition for partition in served if partition.hold is not None}
+        same = ready == self.progress.restored and held == self._shown_held
+        if same and now < self._measured_us + _SECOND:
             return
         self._measured_us = now
-        served = sorted(partitions, key=lambda partition: partition.source)
         self.progress.partitions = [partition.source.partition for partition in served]
         self.progress.lag = sum(map(self._lag, served))
         self._forget(self._measured.difference(self.progress.partitions))
         self._measured = set(self.progress.partitions)
         self.progress.restored = ready
+        self._show_held(served, held)
         metrics.READY.labels(self._stage).set(ready)
         metrics.ASSIGNED.labels(self._stage).set(len(served))
 
@@ -82,10 +88,23 @@ class Monitor:
         for partition in gone:
             metrics.LAG.remove(self._stage, str(partition))
 
+    def _show_held(self, served: Sequence[Partition], numbers: set[int]) -> None:
+        """What is held, and 0 for what was held and is not any more, or is another's now."""
+        for number in self._shown_held | numbers:
+            metrics.HELD.labels(self._stage, str(number)).set(number in numbers)
+        self._shown_held = numbers
+        self.progress.held = [
+            Held(partition.source.partition, hold.offset, hold.until, list(hold.reasons))
+            for partition in served
+            if (hold := partition.hold) is not None
+        ]
+
     def _lag(self, partition: Partition) -> int:
         """How many offsets the stage is behind the end of the log."""
         end = self._consumer.end(partition.source) or 0
         position = self._consumer.position(partition.source) or 0
+        if partition.hold is not None:  # what was read and not committed is still to be done
+            position = 0
         lag = max(0, end - max(position, partition.offset))
         metrics.LAG.labels(self._stage, str(partition.source.partition)).set(lag)
         return lag
