@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from tidegate.profile.field import Cells, Field
-from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
+from tidegate.profile.spec import SECOND, Duration, Instant, Json
 from tidegate.words import count
 
 MONEY_LIMIT = 3_000_000_000
@@ -210,8 +210,8 @@ class Time(Field):
     cells = "time"
 
     not_before: Instant = Instant(0)
-    max_ahead: Duration = Duration(DAY)
-    """How far after the record's own (ingest) time an event may claim to be."""
+    max_ahead: Duration = Duration(5 * 60 * SECOND)
+    """How far after the record's own (ingest) time an event may be; windows hold as much."""
 
     def annotation(self) -> Json:
         return datetime | int | float
