@@ -139,7 +139,9 @@ class Shy(CopyStage):
 
 def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
-    run = Runner(Shy(), broker, *member(Shy(), broker, clock), snapshots=None, clock=clock)
+    run = Runner(
+        Shy(), broker, *member(Shy(), broker, clock), snapshots=None, clock=clock, monotonic=clock
+    )
     send(broker, b"1", b"2")
     polls: list[int] = []
     broker.hook = lambda name, done: (
@@ -152,6 +154,31 @@ def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None
     assert len(polls) > 20
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_while_a_stage_waits_stops_nothing(hours: int) -> None:
+    broker, clock, monotonic = MemoryBroker(TOPICS), Clock(step=1000), Clock(step=1000)
+    clock.now = 10 * 3_600_000_000
+    stage = Shy()
+    run = Runner(
+        stage,
+        broker,
+        *member(stage, broker, clock),
+        snapshots=None,
+        clock=clock,
+        monotonic=monotonic,
+    )
+    send(broker, b"1", b"2")
+    while stage.failures == Shy.failures:
+        run.run_once()
+    clock.now += hours * 3_600_000_000
+    began, turns = monotonic.now, 0
+    while not run.run_once():
+        turns += 1
+        assert turns < 1000, "it waits for the wall clock"
+    assert outputs(broker) == [b"1", b"2"]
+    assert 40_000 + 80_000 <= monotonic.now - began < 1_000_000
+
+
 class Patient(CopyStage):
     def process(self, state: NoState, batch: Batch) -> Output:
         output = super().process(state, batch)
@@ -162,7 +189,13 @@ class Patient(CopyStage):
 def test_a_stage_can_ask_for_a_pause() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
     run = Runner(
-        Patient(), broker, *member(Patient(), broker, clock), snapshots=None, clock=clock, batch=1
+        Patient(),
+        broker,
+        *member(Patient(), broker, clock),
+        snapshots=None,
+        clock=clock,
+        monotonic=clock,
+        batch=1,
     )
     send(broker, b"1", b"2")
     while not run.run_once():

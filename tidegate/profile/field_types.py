@@ -228,7 +228,9 @@ class Time(Field):
             earliest = datetime.fromtimestamp(self.not_before / SECOND, UTC)
             return "bad_time", f"expected a time from {earliest.isoformat()} on"
         if received_us and event_us > received_us + self.max_ahead:
-            return "bad_time", f"the time is more than {self.max_ahead // SECOND} s in the future"
+            here = datetime.fromtimestamp(received_us // SECOND, UTC).isoformat()
+            ahead = f"more than {self.max_ahead // SECOND} s in the future"
+            return "bad_time", f"the time is {ahead}: it came in at {here}"
         return None
 
     def example(self, _chance: float, time_us: int) -> Json:

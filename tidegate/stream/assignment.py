@@ -30,7 +30,7 @@ class Assignment:
     """What is assigned, and whether it is being served.
 
     A partition that was just assigned, or whose batch was not written, is unpositioned until
-    `resume` has asked the sink where to go on. `clock` gives us.
+    `resume` has asked the sink where to go on. `clock` gives us and is never set.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ class Progress:
 
 
 class Monitor:
-    """Keeps metrics and progress of one stage. `clock` gives us."""
+    """Keeps metrics and progress of one stage. `clock` gives us and is never set."""
 
     def __init__(self, stage: str, consumer: Consumer, clock: Callable[[], int]) -> None:
         self._stage, self._consumer, self._clock = stage, consumer, clock

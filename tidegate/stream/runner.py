@@ -13,7 +13,7 @@ from typing import Any
 
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.clock import now_us
+from tidegate.clock import monotonic_us, now_us
 from tidegate.errors import ConfigError, Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
@@ -36,8 +36,9 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
-    when a topic is missing, Retry when the broker does not answer.
+    side records (each costs a few characters of the note). `clock` is the wall clock in us, for
+    what is written; `monotonic` times all waits, so that a clock that is set stops nothing. Raises
+    ConfigError when a topic is missing, Retry when the broker does not answer.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Runner:
         *,
         snapshots: Snapshots | None,
         clock: Callable[[], int] = now_us,
+        monotonic: Callable[[], int] = monotonic_us,
         batch: int = 4000,
         snapshot_every: int = 200_000,
         side_every: float = 1.0,
@@ -57,6 +59,7 @@ class Runner:
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
         self._batch, self._poll_seconds = batch, poll_seconds
+        self._monotonic = monotonic
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         partitions, origin = identify(stage, broker)
@@ -78,8 +81,8 @@ class Runner:
             if snapshots and stage.snapshot_tag
             else None
         )
-        self._monitor = Monitor(stage.name, consumer, clock)
-        self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, clock)
+        self._monitor = Monitor(stage.name, consumer, monotonic)
+        self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, monotonic)
         self._assignment.join()
 
     def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
@@ -200,7 +203,7 @@ class Runner:
         """How far to absorb before the input at `offset`, and the pairs to note."""
         if not isinstance(self._side, SideLog) or self._side.end <= partition.side:
             return partition.side, partition.pairs
-        now = self._clock()
+        now = self._monotonic()
         due = self._absorbed_us.get(partition.source, 0) + self._side_us
         if now < due or len(input_order.encode(partition.pairs)) > input_order.FULL:
             return partition.side, partition.pairs
