@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="Create and verify the topics that 
 
 @app.command()
 def apply(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
-    """Create the topics that are missing. What exists is left as it is.
+    """Create the topics that are missing, and let the broker stamp the records of all.
 
     Example: [bold]tidegate topics apply --kafka broker-1:9092[/bold]
     """

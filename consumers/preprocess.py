@@ -24,7 +24,7 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class PartitionState(KeyedState):
@@ -146,7 +146,8 @@ class PreprocessStage:
             if self.plan.key >= 0
             else rows["event_us"].copy()
         )
-        state.fold(entity, hashes, np.ascontiguousarray(rows["event_us"]), values)
+        times = np.ascontiguousarray(rows["event_us"])
+        state.fold(entity, hashes, times, _received(state, batch)[indices], values)
         rows["values"] = values
         trace = rows["steps"][:, self.step]
         trace["partition"] = batch.source.partition
@@ -161,7 +162,7 @@ class PreprocessStage:
 
         Keys are those of the next step. Duplicates are left out.
         """
-        profile, received_us = self.profile, _received(batch)
+        profile, received_us = self.profile, _received(state, batch)
         txs, columns, indices, refused = take(
             profile, [value or b"" for value in batch.values], received_us
         )
@@ -205,8 +206,13 @@ def _conflict(index: int) -> Reject:
     return Reject(index, "conflicting_duplicate", detail)
 
 
-def _received(batch: Batch) -> NDArray[np.int64]:
-    return np.array(batch.timestamps, np.int64) * 1000
+def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:
+    """Ingest times i8[n] us: the records' own, but never back and never missing.
+
+    A record stamped 0 or -1 by its producer has the time of those before it in the log.
+    """
+    stamped = np.array(batch.timestamps, np.int64) * 1000
+    return np.maximum.accumulate(np.maximum(stamped, max(state.clock_us, 1)))
 
 
 def _ids(

@@ -11,6 +11,11 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+def monotonic_us() -> int:
+    """A clock in us for waits and intervals, which nobody sets."""
+    return time.monotonic_ns() // 1000
+
+
 def day_of(us: int) -> str:
     """The day (UTC) of a time in us."""
     return datetime.fromtimestamp(int(us) // 1_000_000, UTC).date().isoformat()

@@ -20,11 +20,15 @@ _UNITS = {"h": 3_600_000, "d": 86_400_000}
 _IN_SYNC = "min.insync.replicas"
 _FEWEST_IN_SYNC = 2
 """Of three replicas or more: so many brokers have a record before it is acknowledged."""
-_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes")
+STAMPED_BY = "message.timestamp.type"
+"""Who stamps records: the broker, so that no producer's clock says when one was taken in."""
+_SETTINGS = ("cleanup.policy", "retention.ms", "max.message.bytes", STAMPED_BY)
 _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 _Bytes = Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)]
 _Retention = Annotated[str, msgspec.Meta(pattern=r"^(forever|[1-9]\d*[hd])$")]
 _Cleanup = Literal["delete", "compact"]
+
+_MEND = {STAMPED_BY: "; `tidegate topics apply` sets it if it is allowed to (ALTER_CONFIGS)"}
 
 
 class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,6 +78,7 @@ class Topic:
             "cleanup.policy": self.cleanup,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_bytes),
+            STAMPED_BY: "LogAppendTime",
         }
 
 
@@ -118,9 +123,13 @@ def _one_line(error: Exception) -> str:
 def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """Create what is missing; the names created.
 
-    What exists is left as it is: see `check_topics`. Raises Retry.
+    What exists gets the broker's time stamps where the cluster lets us, and is left as it is
+    otherwise: see `check_topics`. Raises Retry.
     """
     existing = broker.admin.existing()
+    for name, state in broker.admin.states([topic.name for topic in topics]).items():
+        if state.config.get(STAMPED_BY) != "LogAppendTime":
+            broker.admin.set_config(name, STAMPED_BY, "LogAppendTime")
     return [
         topic.name
         for topic in topics
@@ -168,7 +177,7 @@ def _differences(topic: Topic, state: TopicState | None) -> list[str]:
         *((name, topic.config[name], state.config.get(name, "")) for name in _SETTINGS),
     ]
     return [
-        f"{topic.name}: {name} is {actual}, the list says {wanted}"
+        f"{topic.name}: {name} is {actual}, the list says {wanted}{_MEND.get(name, '')}"
         for name, wanted, actual in pairs
         if wanted != actual and not (name == "retention.ms" and topic.cleanup == "compact")
     ]

@@ -59,9 +59,7 @@ def _keyed(
     if op == opcodes.WINDOW:
         words, source = code[i, 5], code[i, 6]
         value = regs[source] if source >= 0 else 0.0
-        place = windows.slot_of(row, base, n, words, time // width) if value == value else -1
-        if place >= 0:
-            windows.window_add(row, place, n, words, value, x)
+        windows.window_note(row, base, n, words, time // width, value, x, scratch)
     elif op == opcodes.TOTAL:
         windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
     elif op == opcodes.VERDICT_TOTAL:

@@ -36,9 +36,12 @@ Floats = NDArray[np.float64]
 Slots = NDArray[np.int32]
 
 DONE, NEED_ROWS, NEED_UNDO = 0, 1, 2
-WATERMARK, ROWS_N, UNDO_N, EPOCH, POSITION = range(pending.META, pending.META + 5)
-"""Places in `meta`, after those of `model.features.pending`."""
+WATERMARK, CLOCK, IDLE, ROWS_N, UNDO_N, EPOCH, POSITION = range(pending.META, pending.META + 7)
+"""Places in `meta`, after those of `model.features.pending`. Verdicts ripen by `WATERMARK`, the
+newest of min(event time, ingest time); `CLOCK` is the newest ingest time, and a row that it is
+`IDLE` ahead of leaves."""
 META = POSITION + 1
+_NEVER = 2**62
 _AHEAD = 4
 """How many records ahead a row is fetched: to wait for memory costs more than to work on it."""
 
@@ -62,12 +65,14 @@ class Transactions(NamedTuple):
     """A batch of n transactions.
 
     `keys` i8[n] are the hashes of the step's entities, `hashes` i8[n, h] those of all hashed
-    fields, `times` i8[n] event times in us, `values` f8[n, columns] in C order.
+    fields, `times` and `ingested` i8[n] event and ingest times in us, `values` f8[n, columns] in C
+    order.
     """
 
     keys: Ints
     hashes: Ints
     times: Ints
+    ingested: Ints
     values: Floats
 
 
@@ -100,14 +105,18 @@ def _touch(
     time: int,
     horizon: int,
 ) -> int:
-    """The row of a key: made if new, saved for the rollback, emptied if it was idle too long."""
+    """The row of a key: made if new, saved for the rollback, emptied if it was idle too long.
+
+    How long is between its own newest event and this one (a verdict is touched with no `horizon`),
+    or by ingest time; what other keys do never matters.
+    """
     slot = _find(slots, rows, key)
     row = slots[slot] - 1
     if row < 0:
         row = meta[ROWS_N]
         meta[ROWS_N] += 1
         slots[slot] = row + 1
-        rows[row, 0], rows[row, 1] = key, time
+        rows[row, 0], rows[row, 1], rows[row, 2] = key, time, meta[CLOCK]
         stamps[row] = meta[EPOCH]
         return row
     if stamps[row] != meta[EPOCH]:
@@ -115,9 +124,10 @@ def _touch(
         undo_rows[meta[UNDO_N]] = row
         undo[meta[UNDO_N]] = rows[row]
         meta[UNDO_N] += 1
-    if meta[WATERMARK] - rows[row, 1] > horizon:
+    newest = rows[row, 1]
+    if time - newest > horizon or meta[CLOCK] - max(newest, rows[row, 2]) > meta[IDLE]:
         rows[row, 1:] = 0
-    rows[row, 1] = max(rows[row, 1], time)
+    rows[row, 1], rows[row, 2] = max(rows[row, 1], time), meta[CLOCK]
     return row
 
 
@@ -164,22 +174,23 @@ def fold(
     code, consts, verdicts, horizon, registers = program
     rows, stamps, slots, undo, undo_rows = table
     heap, queue, journal = waiting
-    keys, hashes, times, values = transactions
+    keys, hashes, times, ingested, values = transactions
     rowsf, columns, keyed = rows.view(np.float64), values.shape[1], rows.shape[1] > HEAD
-    regs, scratch = np.empty(registers), np.zeros(3 + queue.shape[1] - CARRIED)
+    regs, scratch = np.empty(registers), np.zeros(3 + queue.shape[1] - CARRIED + windows.OWN)
     while meta[POSITION] < len(times):
         i = meta[POSITION]
         time = times[i]
         if keyed and i + _AHEAD < len(keys):
             _fetch(slots, rows, keys[i + _AHEAD])
-        meta[WATERMARK] = max(meta[WATERMARK], time)
+        meta[CLOCK] = max(meta[CLOCK], ingested[i])
+        meta[WATERMARK] = max(meta[WATERMARK], min(time, meta[CLOCK]))
         status = _short(rows, slots, undo, journal, meta)
         while status == DONE and ripe(heap, queue, meta, meta[WATERMARK]):
             if meta[pending.FIRST] + _AHEAD < meta[pending.END]:
                 _fetch(slots, rows, queue[meta[pending.FIRST] + _AHEAD, KEY])
             verdict = pop(heap, queue, journal, meta)
             key, matures = verdict[KEY], verdict[MATURES]
-            row = _touch(rows, stamps, slots, undo, undo_rows, meta, key, matures, horizon)
+            row = _touch(rows, stamps, slots, undo, undo_rows, meta, key, matures, _NEVER)
             _verdict(verdicts, rows[row], rowsf[row], verdict)
             status = _short(rows, slots, undo, journal, meta)
         if status != DONE:
@@ -201,7 +212,7 @@ def absorb(program: Program, table: Table, waiting: Waiting, meta: Ints, labels:
 
     Returns DONE, or what there is too little room for.
     """
-    verdicts, horizon = program.verdicts, program.horizon_us
+    verdicts = program.verdicts
     rows, stamps, slots, undo, undo_rows = table
     heap, queue, journal = waiting
     rowsf = rows.view(np.float64)
@@ -214,7 +225,7 @@ def absorb(program: Program, table: Table, waiting: Waiting, meta: Ints, labels:
             push(heap, queue, journal, meta, labels, meta[POSITION])
         else:
             key, matures = label[KEY], label[MATURES]
-            row = _touch(rows, stamps, slots, undo, undo_rows, meta, key, matures, horizon)
+            row = _touch(rows, stamps, slots, undo, undo_rows, meta, key, matures, _NEVER)
             _verdict(verdicts, rows[row], rowsf[row], label)
         meta[POSITION] += 1
     return DONE

@@ -10,8 +10,8 @@ order, then temporaries. A profile with the column `amount` and these features
 
 has the registers 0 amount, 1 count_1h, 2 sum_1h, 3 share, 4 a temporary, and the program
 
-    WINDOW  0  base 2, 13 slots, pane 300 s, 2 words, register 0; x 100   add amount to its pane
-    TOTAL   0  base 2, 13 slots, pane 300 s, 2 words, 13 panes            total the last hour
+    WINDOW  0  base 3, 14 slots, pane 300 s, 2 words, register 0; x 100   add amount to its pane
+    TOTAL   0  base 3, 14 slots, pane 300 s, 2 words, 13 panes            total the last hour
     COUNT   1  x 100                                                      its count
     SUM     2  x 100                                                      its sum, in units again
     DIV     4  0, 2                                                       amount / sum_1h
@@ -32,6 +32,7 @@ from model.features.program import HEAD, Program
 from model.features.steps import feature_steps
 from tidegate.profile import Profile
 from tidegate.profile.expression import Node, parse
+from tidegate.profile.field_types import Time
 from tidegate.profile.spec import (
     DAY,
     Calendar,
@@ -186,7 +187,7 @@ class Plan:
             and self._counted(other) == of
         }
         words = max(_WORDS[type(other)] for other in group.values())
-        slots = max(other.window for other in group.values()) // pane + 1
+        slots = self._slots(max(other.window for other in group.values()), pane)
         scale = self._scale(of) if of else 1.0
         base = self._reserve(slots * words)
         self._keep_for(slots * pane)
@@ -199,6 +200,12 @@ class Plan:
                 if other.window == window:
                     self._emit(_OUTPUTS[type(other)], self._register[name], x=scale)
         self._compiled |= set(group)
+
+    def _slots(self, window: int, pane: int) -> int:
+        """Slots of a ring: the panes that count, and those that may be ahead of them."""
+        field = self.profile.fields.get(self.profile.time_field or "")
+        ahead = field.max_ahead if isinstance(field, Time) else 0
+        return window // pane + 1 + -(-ahead // pane)
 
     def _counted(self, spec: Windowed) -> str | None:
         """The column that a window is over.
@@ -230,7 +237,7 @@ class Plan:
             for name, other in self._specs.items()
             if isinstance(other, Verdicted) and pane_us(other.window) == pane
         }
-        slots = max(other.window for other in group.values()) // pane + 1
+        slots = self._slots(max(other.window for other in group.values()), pane)
         base = self._reserve(slots * 3)
         self._keep_for(slots * pane)
         self._verdicts.append((base, slots, pane))

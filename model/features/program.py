@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-HEAD = 2
-"""Words of a row before the windows: key, newest time."""
+HEAD = 3
+"""Words of a row before the windows: key, newest event time, ingest time when last touched."""
 
 
 class Program(NamedTuple):
@@ -16,8 +16,8 @@ class Program(NamedTuple):
 
     `code` i8[n, 8] and `consts` f8[n, 2] are the instructions. `verdicts` i8[m, 3] is where matured
     verdicts go: base, slots and pane (us) of each window over verdicts; base, entries and 0 of each
-    memory of them. `horizon_us` is how long a row may be idle before it is as good as new,
-    `registers` how many there are.
+    memory of them. `horizon_us` is how long a row may be idle before it is as good as new, by its
+    own event times and by ingest time; `registers` how many there are.
     """
 
     code: NDArray[np.int64]

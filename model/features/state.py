@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from model.features import operator, pending, sparse
 from model.features.known_ids import OTHER, SAME, Memory
 from model.features.operator import (
+    CLOCK,
     EPOCH,
+    IDLE,
     META,
     NEED_ROWS,
     POSITION,
@@ -43,18 +45,23 @@ Floats = NDArray[np.float64]
 REMEMBERED_IDS = 250_000
 """Ids a partition remembers at least, to drop duplicates."""
 _ROWS, _UNDO, _WAITING = 256, 1024, 256
+_NEVER = 2**62
 
 
 class KeyedState:
     """Implements `tidegate.stream.stage.State`.
 
-    `labels_next` is the next offset of the labels topic to apply.
+    `labels_next` is the next offset of the labels topic to apply. With `evicts` rows leave that
+    were idle by ingest time for longer than the plan's horizon.
     """
 
-    def __init__(self, plan: Plan, remembered: int = REMEMBERED_IDS) -> None:
+    def __init__(
+        self, plan: Plan, remembered: int = REMEMBERED_IDS, *, evicts: bool = True
+    ) -> None:
         self.plan = plan
         self.meta = np.zeros(META, np.int64)
         self.meta[WATERMARK], self.meta[EPOCH] = -1, 1
+        self.meta[IDLE] = plan.program.horizon_us if evicts else _NEVER
         self.ids = Memory(remembered)
         self.verdicts = Memory(remembered, replace=True)
         self.labels_next = 0
@@ -110,12 +117,17 @@ class KeyedState:
         self.ids.begin()
         self.verdicts.begin()
 
-    def fold(self, keys: Ints, hashes: Ints, times: Ints, values: Floats) -> None:
+    @property
+    def clock_us(self) -> int:
+        """The newest ingest time so far; 0 before the first."""
+        return int(self.meta[CLOCK])
+
+    def fold(self, keys: Ints, hashes: Ints, times: Ints, ingested: Ints, values: Floats) -> None:
         """Fold transactions in order, filling in this step's columns of `values` f8[n, columns].
 
         `values` is in C order; see `operator.Transactions` for the others.
         """
-        transactions = Transactions(keys, hashes, times, values)
+        transactions = Transactions(keys, hashes, times, ingested, values)
         self.meta[POSITION] = 0
         while True:
             status = operator.fold(
@@ -197,9 +209,8 @@ class KeyedState:
 
     def _alive(self) -> NDArray[np.bool_]:
         n = int(self.meta[ROWS_N])
-        alive: NDArray[np.bool_] = (
-            self.meta[WATERMARK] - self.table.rows[:n, 1] <= self.plan.program.horizon_us
-        )
+        touched = self.table.rows[:n, 1:3].max(axis=1)
+        alive: NDArray[np.bool_] = self.meta[CLOCK] - touched <= self.meta[IDLE]
         return alive
 
     def _make_room_by_dropping(self) -> None:
@@ -219,7 +230,7 @@ class KeyedState:
         counts, places, words = sparse.pack(self.table.rows, np.flatnonzero(self._alive()))
         ids, verdicts = self.ids.entries(), self.verdicts.entries()
         return {
-            "watermark": self.meta[WATERMARK : WATERMARK + 1].copy(),
+            "clocks": self.meta[[WATERMARK, CLOCK]],
             "width": np.array([self.plan.width]),
             "labels_next": np.array([self.labels_next]),
             "counts": counts,
@@ -244,7 +255,8 @@ class KeyedState:
         self.meta[ROWS_N] = 0
         self._resize(capacity)
         sparse.unpack(copies["counts"], copies["places"], copies["words"], self.table.rows)
-        self.meta[ROWS_N], self.meta[WATERMARK] = n, copies["watermark"][0]
+        self.meta[ROWS_N] = n
+        self.meta[[WATERMARK, CLOCK]] = copies["clocks"]
         self._reindex()
         self.labels_next = int(copies["labels_next"][0])
         self._wait(copies["waiting"])
@@ -259,7 +271,7 @@ class KeyedState:
             self._waiting(),
             *self.ids.entries(),
             *self.verdicts.entries(),
-            np.array([self.meta[WATERMARK], self.labels_next]),
+            np.array([self.meta[WATERMARK], self.meta[CLOCK], self.labels_next]),
         ]
         digest = hashlib.sha256()
         for array in content:

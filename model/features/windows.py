@@ -9,15 +9,18 @@ with the hash 77 under the plan drawn in `model.features.plan`, after 12.50 and 
 10:03, and 30.00 at 10:09:
 
     word   0     77                     key
-           1     10:09, in us           newest time
-           2-14  the first words of 13 slots, pane p in slot p % 13
-                 slot 7: 5680344 << 32 | 2    10:00-10:05, 2 transactions
-                 slot 8: 5680345 << 32 | 1    10:05-10:10, 1 transaction
+           1     10:09, in us           newest event time
+           2     10:09, in us           ingest time when it was touched last
+           3-16  the first words of 14 slots, pane p in slot p % 14
+                 slot 12: 5680344 << 32 | 2    10:00-10:05, 2 transactions
+                 slot 13: 5680345 << 32 | 1    10:05-10:10, 1 transaction
                  the others: 0
-          15-27  the second words: the sums in minor units
-                 slot 7: 2050, slot 8: 3000
+          17-30  the second words: the sums in minor units
+                 slot 12: 2050, slot 13: 3000
 
-An hour is the newest 13 panes, 12 and the one that is filling: 3 transactions, 5050 cents. Amounts
+An hour is the newest 13 panes, 12 and the one that is filling: 3 transactions, 5050 cents. The 14th
+slot is for the look-ahead: `max_ahead`, 5 minutes, begins one more pane, which must not take the
+slot of one that still counts. Amounts
 are integers, so that the order inside a pane cannot change a bit. `scratch` carries count, sum and
 sum of squares (or median and spread) from a scan to the outputs after it.
 """
@@ -36,6 +39,8 @@ Floats = NDArray[np.float64]
 
 _COUNT = 0xFFFFFFFF
 _LIMIT = 3.0e9
+OWN = 3
+"""The last places of `scratch`: what a transaction adds to totals whose ring has no pane for it."""
 _DAY, _HOUR = 86_400_000_000, 3_600_000_000
 
 
@@ -54,16 +59,49 @@ def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
 
 
 @jit
+def _fixed(value: float, scale: float) -> int:
+    """A value in minor units."""
+    return np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))  # type: ignore[return-value] # numba's int
+
+
+@jit
 def window_add(row: Row, place: int, slots: int, words: int, value: float, scale: float) -> None:
     """Add one value to the pane at `place`: 1 to the count, then sum, then sum of squares."""
     row[place] += 1
     if words > 1:
-        fixed = np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))
+        fixed = _fixed(value, scale)
         row[place + slots] += fixed
         if words > 2:
             square = fixed * fixed
             row[place + 2 * slots] += square >> 32
             row[place + 3 * slots] += square & _COUNT
+
+
+@jit
+def window_note(
+    row: Row,
+    base: int,
+    slots: int,
+    words: int,
+    pane: int,
+    value: float,
+    scale: float,
+    scratch: Floats,
+) -> None:
+    """Add a value, if it is not missing, to pane number `pane`.
+
+    Where a newer pane has its slot, the totals of this transaction alone will hold it.
+    """
+    own = len(scratch) - OWN
+    scratch[own] = scratch[own + 1] = scratch[own + 2] = 0.0
+    if math.isnan(value):
+        return
+    place = slot_of(row, base, slots, words, pane)
+    if place >= 0:
+        window_add(row, place, slots, words, value, scale)
+    else:
+        fixed = float(_fixed(value, scale))
+        scratch[own], scratch[own + 1], scratch[own + 2] = 1.0, fixed, fixed * fixed
 
 
 @jit
@@ -85,14 +123,15 @@ def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) ->
 def window_total(
     row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats
 ) -> None:
-    """Total the `reach` panes that end with number `pane`."""
-    scratch[0] = _total(row, base, slots, 0, pane, reach) & _COUNT
+    """Total the `reach` panes that end with number `pane`, after `window_note`."""
+    own = len(scratch) - OWN
+    scratch[0] = scratch[own] + (_total(row, base, slots, 0, pane, reach) & _COUNT)
     if words > 1:
-        scratch[1] = _total(row, base, slots, 1, pane, reach)
+        scratch[1] = scratch[own + 1] + _total(row, base, slots, 1, pane, reach)
     if words > 2:
         high = _total(row, base, slots, 2, pane, reach)
         low = _total(row, base, slots, 3, pane, reach)
-        scratch[2] = float(high) * 4294967296.0 + float(low)
+        scratch[2] = scratch[own + 2] + float(high) * 4294967296.0 + float(low)
 
 
 @jit
@@ -145,7 +184,7 @@ def verdict_decay(
 
 @jit
 def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int) -> float:
-    """Note `value` (0: missing) among `keep` pairs (hash, time); count those in the window.
+    """Note `value` (0: missing) among `keep` pairs (hash, time); count those in the window, and it.
 
     The window ends at `time`. A new value takes the place of the one that was seen least recently.
     """
@@ -160,9 +199,10 @@ def distinct(row: Row, base: int, keep: int, window: int, time: int, value: int)
         row[same + 1] = max(row[same + 1], time + 1)
     elif value != 0 and row[oldest + 1] < time + 1:
         row[oldest], row[oldest + 1] = value, time + 1
-    seen = 0
+    seen = 1 if value != 0 else 0
     for k in range(keep):
-        if time - window < row[base + 2 * k + 1] <= time + 1:
+        place = base + 2 * k
+        if row[place] != value and time - window < row[place + 1] <= time + 1:
             seen += 1
     return float(seen)
 

@@ -23,7 +23,9 @@ _FEWEST = 200
 class Quota:
     """At most `hourly` labels of one source in an hour of the log's record time.
 
-    After `_SOURCES` sources in an hour all others share one quota, so that new names buy nothing.
+    A time more than an hour back begins anew, or a broker's clock that ran ahead would hold the
+    quota until the others get there. After `_SOURCES` sources in an hour all others share one
+    quota, so that new names buy nothing.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class Quota:
     def admit(self, source: int, time_ms: int) -> bool:
         """Count a label of this source (a hash, not 0) recorded at `time_ms`; False: over quota."""
         hour = time_ms // _HOUR_MS
-        if hour > self._hour:
+        if not self._hour - 1 <= hour <= self._hour:
             self._hour = hour
             self._names[:] = 0
             self._counts[:] = 0

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 import urllib.error
 import urllib.request
 import uuid
 from dataclasses import replace
 from pathlib import Path
 
+import confluent_kafka as ck
 import pytest
 from pydantic import SecretStr
 
@@ -53,6 +55,29 @@ def test_check_names_each_difference(kafka: str, tmp_path: Path) -> None:
         "check-a: retention.ms is 604800000, the list says 3600000",
         "check-b: does not exist; `tidegate topics apply` creates it",
     ]
+
+
+def test_the_broker_stamps_what_others_write(kafka: str, tmp_path: Path) -> None:
+    """A producer that stamps 0 does not switch the check of event times off."""
+    broker, file, name = KafkaBroker(Settings(kafka=kafka)), tmp_path / "t.yaml", "check-stamped"
+    file.write_text(DEFAULTS + f"topics:\n  {name}: {{key: k, message: m}}\n")
+    listed = load_topics(file)
+    foreign = {**listed[0].config, "message.timestamp.type": "CreateTime"}
+    broker.admin.create(name, 2, 1, foreign)
+    eventually(lambda: name in broker.topic_ids([name]))
+    assert "is CreateTime, the list says LogAppendTime" in check_topics(broker, listed)[0]
+    assert apply_topics(broker, listed) == []
+    eventually(lambda: check_topics(broker, listed) == [])
+    stamps: list[int] = []
+    producer = ck.Producer({"bootstrap.servers": kafka})
+
+    def delivered(error: ck.KafkaError | None, message: ck.Message) -> None:
+        assert error is None
+        stamps.append(message.timestamp()[1])
+
+    producer.produce(name, b"v", timestamp=1, on_delivery=delivered)
+    producer.flush(10)
+    assert abs(stamps[0] / 1000 - time.time()) < 3600
 
 
 @pytest.mark.parametrize(

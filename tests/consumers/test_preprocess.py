@@ -7,7 +7,7 @@ import pytest
 
 from consumers.preprocess import PreprocessStage
 from model.hashing import partitions_of
-from tests.model.features.chain import Chain, batch, encode, label_of
+from tests.model.features.chain import NOW_MS, Chain, batch, encode, label_of
 from tidegate.pipeline import LABELS
 from tidegate.profile import load_profile
 
@@ -57,6 +57,23 @@ def test_duplicates_count_once_and_conflicts_are_rejected() -> None:
     again = chain.step(0, batch([second], 10))
     assert not again.emits
     assert not again.rejects
+
+
+@pytest.mark.parametrize("stamped", [0, -1])
+def test_a_record_without_a_time_of_its_own_may_not_be_of_the_future(stamped: int) -> None:
+    """Another producer may stamp 0, or nothing: the log's time so far stands for it."""
+    chain = Chain(load_profile("card"))
+    ahead = NOW_MS / 1000 + 301
+    first = batch(encode([card(1, timestamp=ahead), card(2)]))
+    first.timestamps[:] = [stamped, stamped]
+    reasons = [(reject.index, reject.reason) for reject in chain.step(0, first).rejects]
+    assert reasons == [(0, "bad_time"), (1, "bad_time")], "nothing says what the time is"
+    chain.step(0, batch(encode([card(3)]), 2))
+    later = batch(encode([card(4, timestamp=ahead), card(5, timestamp=ahead - 2)]), 3)
+    later.timestamps[:] = [stamped, stamped]
+    output = chain.step(0, later)
+    assert [(reject.index, reject.reason) for reject in output.rejects] == [(0, "bad_time")]
+    assert sum(len(emit.values) for emit in output.emits) == 1
 
 
 def test_a_rejected_id_is_not_remembered() -> None:

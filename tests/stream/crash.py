@@ -172,6 +172,7 @@ class Run:
             sink,
             snapshots=snapshots,
             clock=self._clock,
+            monotonic=self._clock,
             batch=self.case.batch,
             snapshot_every=self.case.snapshot_every,
             side_every=0.0,

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.clock import now_us
+from tidegate.clock import monotonic_us, now_us
 from tidegate.errors import Aborted, ConfigError, Retry, Stop
 from tidegate.messages.documents import Held, Skip, encode
 from tidegate.metrics import LAG
@@ -56,7 +55,7 @@ def runner(
     url: str = "",
     *,
     batch: int = 4000,
-    monotonic: Callable[[], float] = time.monotonic,
+    monotonic: Callable[[], int] = monotonic_us,
     skips: Skips | None = None,
 ) -> Runner:
     clock = Clock()
@@ -176,19 +175,19 @@ def test_a_held_partition_is_tried_again_and_goes_on_when_its_cause_is_gone() ->
                 return super().process(state, batch)
             return Output(rejects=[Reject(i, "bad_key", "") for i in range(len(batch))])
 
-    broker, now = MemoryBroker(TOPICS), [0.0]
+    broker, now = MemoryBroker(TOPICS), [0]
     send(broker, *records(150))
     stage = Learning()
     run = runner(broker, stage, monotonic=lambda: now[0])
     until_idle(run)
     assert (stage.tries, len(run.progress.held)) == (1, 1), "it waits"
-    now[0] = 59.0
+    now[0] = 59_000_000
     until_idle(run)
     assert stage.tries == 1
-    now[0] = 61.0
+    now[0] = 61_000_000
     until_idle(run)
     assert (stage.tries, len(run.progress.held)) == (2, 1), "tried once more, and held again"
-    stage.mended, now[0] = True, 122.0
+    stage.mended, now[0] = True, 122_000_000
     assert until_idle(run) == 150
     assert len(broker.committed_records("out")) == 150
     assert run.progress.held == []
@@ -299,7 +298,9 @@ class Shy(CopyStage):
 
 def test_a_stage_that_retries_waits_longer_each_time_and_keeps_polling() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
-    run = Runner(Shy(), broker, *member(Shy(), broker, clock), snapshots=None, clock=clock)
+    run = Runner(
+        Shy(), broker, *member(Shy(), broker, clock), snapshots=None, clock=clock, monotonic=clock
+    )
     send(broker, b"1", b"2")
     polls: list[int] = []
     broker.hook = lambda name, done: (
@@ -415,6 +416,31 @@ def test_restoring_beats_for_each_batch_that_is_read() -> None:
     again.close()
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_is_set_while_a_stage_waits_stops_nothing(hours: int) -> None:
+    broker, clock, monotonic = MemoryBroker(TOPICS), Clock(step=1000), Clock(step=1000)
+    clock.now = 10 * 3_600_000_000
+    stage = Shy()
+    run = Runner(
+        stage,
+        broker,
+        *member(stage, broker, clock),
+        snapshots=None,
+        clock=clock,
+        monotonic=monotonic,
+    )
+    send(broker, b"1", b"2")
+    while stage.failures == Shy.failures:
+        run.run_once()
+    clock.now += hours * 3_600_000_000
+    began, turns = monotonic.now, 0
+    while not run.run_once():
+        turns += 1
+        assert turns < 1000, "it waits for the wall clock"
+    assert outputs(broker) == [b"1", b"2"]
+    assert 40_000 + 80_000 <= monotonic.now - began < 1_000_000
+
+
 class Patient(CopyStage):
     def process(self, state: NoState, batch: Batch) -> Output:
         output = super().process(state, batch)
@@ -425,7 +451,13 @@ class Patient(CopyStage):
 def test_a_stage_can_ask_for_a_pause() -> None:
     broker, clock = MemoryBroker(TOPICS), Clock(step=1000)
     run = Runner(
-        Patient(), broker, *member(Patient(), broker, clock), snapshots=None, clock=clock, batch=1
+        Patient(),
+        broker,
+        *member(Patient(), broker, clock),
+        snapshots=None,
+        clock=clock,
+        monotonic=clock,
+        batch=1,
     )
     send(broker, b"1", b"2")
     while not run.run_once():

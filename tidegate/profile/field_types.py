@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from tidegate.profile.field import Cells, Field
-from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
+from tidegate.profile.spec import SECOND, Duration, Instant, Json
 from tidegate.words import count
 
 MONEY_LIMIT = 3_000_000_000
@@ -210,8 +210,8 @@ class Time(Field):
     cells = "time"
 
     not_before: Instant = Instant(0)
-    max_ahead: Duration = Duration(DAY)
-    """How far after the record's own (ingest) time an event may claim to be."""
+    max_ahead: Duration = Duration(5 * 60 * SECOND)
+    """How far after the record's own (ingest) time an event may be; windows hold as much."""
 
     def annotation(self) -> Json:
         return datetime | int | float
@@ -228,7 +228,9 @@ class Time(Field):
             earliest = datetime.fromtimestamp(self.not_before / SECOND, UTC)
             return "bad_time", f"expected a time from {earliest.isoformat()} on"
         if received_us and event_us > received_us + self.max_ahead:
-            return "bad_time", f"the time is more than {self.max_ahead // SECOND} s in the future"
+            here = datetime.fromtimestamp(received_us // SECOND, UTC).isoformat()
+            ahead = f"more than {self.max_ahead // SECOND} s in the future"
+            return "bad_time", f"the time is {ahead}: it came in at {here}"
         return None
 
     def example(self, _chance: float, time_us: int) -> Json:

@@ -31,8 +31,8 @@ class Assignment:
     """What is assigned, and whether it is being served.
 
     A partition that was just assigned, or whose batch was not written, is unpositioned until
-    `resume` has asked the sink where to go on. `clock` gives us, `monotonic` seconds; a partition
-    that is held is tried again after `hold_seconds`.
+    `resume` has asked the sink where to go on. `clock` gives us and is never set; a partition that
+    is held is tried again after `hold_seconds`.
     """
 
     def __init__(
@@ -43,13 +43,12 @@ class Assignment:
         restorer: Restorer,
         side: SideLog | SideFeed | None,
         clock: Callable[[], int],
-        monotonic: Callable[[], float],
         hold_seconds: float,
     ) -> None:
         self._stage, self._consumer, self._sink, self._restorer = stage, consumer, sink, restorer
         self._side, self._clock = side, clock
-        self._monotonic, self._hold_seconds = monotonic, hold_seconds
-        self._held: dict[TopicPartition, float] = {}
+        self._hold_us = int(hold_seconds * _SECOND)
+        self._held: dict[TopicPartition, int] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
         self._unpositioned: set[TopicPartition] = set()
         self._assigned = False
@@ -142,7 +141,7 @@ class Assignment:
 
     def _try_held(self) -> None:
         """Let partitions whose time has come read the batch again for which they are held."""
-        now = self._monotonic()
+        now = self._clock()
         for source in [source for source, due in self._held.items() if now >= due]:
             try:
                 self._consumer.seek(source, self._partitions[source].offset)
@@ -158,13 +157,13 @@ class Assignment:
             _LOG.error("stage %s: %s", self._stage.name, hold.why(partition.source))
         partition.hold = hold
         self._consumer.pause([partition.source])
-        self._held[partition.source] = self._monotonic() + self._hold_seconds
+        self._held[partition.source] = self._clock() + self._hold_us
 
     def try_at_once(self, released: Container[TopicPartition]) -> None:
         """Held partitions among these are tried again without waiting."""
         for source in self._held:
             if source in released:
-                self._held[source] = 0.0
+                self._held[source] = 0
 
     def rewind(self, sources: Iterable[TopicPartition], error: Retry) -> None:
         """The batches of these partitions were not written: read them again after a while."""

@@ -42,7 +42,7 @@ class Progress:
 
 
 class Monitor:
-    """Keeps metrics and progress of one stage. `clock` gives us."""
+    """Keeps metrics and progress of one stage. `clock` gives us and is never set."""
 
     def __init__(
         self, stage: str, consumer: Consumer, clock: Callable[[], int], pulse: Pulse

@@ -15,7 +15,7 @@ from typing import Any
 
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.clock import now_us
+from tidegate.clock import monotonic_us, now_us
 from tidegate.errors import ConfigError, Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
@@ -41,7 +41,8 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` gives us, `monotonic` seconds.
+    side records (each costs a few characters of the note). `clock` is the wall clock in us, for
+    what is written; `monotonic` (us) times all waits, so that a clock that is set stops nothing.
     `hold_seconds`: how long a partition is held before its batch is tried again. `skips`: the
     orders to pass over bad records. `pulse` beats whenever the loop turns. Raises ConfigError when
     a topic is missing, Retry when the broker does not answer.
@@ -56,12 +57,12 @@ class Runner:
         *,
         snapshots: Snapshots | None,
         clock: Callable[[], int] = now_us,
+        monotonic: Callable[[], int] = monotonic_us,
         batch: int = 4000,
         snapshot_every: int = 200_000,
         side_every: float = 1.0,
         poll_seconds: float = 0.1,
         hold_seconds: float = 60.0,
-        monotonic: Callable[[], float] = time.monotonic,
         skips: Skips | None = None,
         executor: Executor | None = None,
         pulse: Pulse | None = None,
@@ -69,6 +70,7 @@ class Runner:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
         self._batch, self._poll_seconds = batch, poll_seconds
         self._skips = skips
+        self._monotonic = monotonic
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         self._pulse = pulse or Pulse()
@@ -92,15 +94,14 @@ class Runner:
             if snapshots and stage.snapshot_tag
             else None
         )
-        self._monitor = Monitor(stage.name, consumer, clock, self._pulse)
+        self._monitor = Monitor(stage.name, consumer, monotonic, self._pulse)
         self._assignment = Assignment(
             stage,
             consumer,
             sink,
             self._restorer,
             self._side,
-            clock,
-            monotonic=monotonic,
+            monotonic,
             hold_seconds=hold_seconds,
         )
         self._assignment.join()
@@ -265,7 +266,7 @@ class Runner:
         """How far to absorb before the input at `offset`, and the pairs to note."""
         if not isinstance(self._side, SideLog) or self._side.end <= partition.side:
             return partition.side, partition.pairs
-        now = self._clock()
+        now = self._monotonic()
         due = self._absorbed_us.get(partition.source, 0) + self._side_us
         if now < due or len(input_order.encode(partition.pairs)) > input_order.FULL:
             return partition.side, partition.pairs

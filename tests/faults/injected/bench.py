@@ -184,6 +184,7 @@ class Bench:
                 sink,
                 snapshots=snapshots,
                 clock=self.clock,
+                monotonic=self.clock,
                 batch=self.batch,
                 snapshot_every=self.snapshot_every,
                 side_every=0.0,

@@ -40,6 +40,7 @@ class Log:
         self.profile = profile
         self.times = np.sort(START_US + chance.integers(0, span_us, n))
         self.times -= chance.integers(0, late_us, n) if late_us else 0
+        self.ingested = np.maximum.accumulate(self.times)
         self.hashes = np.stack(
             [chance.integers(1, keys + 1, n) * 0x9E3779B97F4A7C1 for _ in profile.hashed], axis=1
         )
@@ -88,7 +89,8 @@ def fold(state: KeyedState, log: Log, start: int, stop: int) -> NDArray[np.float
         end = min(stop, (at // LABEL_EVERY + 1) * LABEL_EVERY)
         rows = out[at - start : end - start]
         keys = np.ascontiguousarray(log.hashes[at:end, state.plan.key])
-        state.fold(keys, log.hashes[at:end], log.times[at:end], rows)
+        times = log.times[at:end]
+        state.fold(keys, log.hashes[at:end], times, log.ingested[at:end], rows)
         if end % LABEL_EVERY == 0 and state.plan.keeps_verdicts:
             state.absorb(*log.label(state.plan, slice(end // LABEL_EVERY - 1, end // LABEL_EVERY)))
         at = end

@@ -112,6 +112,7 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
             sink,
             snapshots=None,
             clock=clock,
+            monotonic=clock,
             batch=400,
             side_every=0,
             executor=Inline(),

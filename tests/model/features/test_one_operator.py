@@ -145,6 +145,7 @@ def runner(broker: MemoryBroker, profile: Profile, number: int) -> Runner:
         sink,
         snapshots=None,
         clock=clock,
+        monotonic=clock,
         batch=400,
         side_every=0,
         executor=Inline(),

@@ -106,11 +106,19 @@ def test_a_source_has_its_quota_each_hour(labels: list[tuple[int, int]], hourly:
     quota, latest = Quota(hourly), 0
     counts: Counter[tuple[int, int]] = Counter()
     for source, time_ms in labels:
-        latest = max(latest, time_ms // HOUR_MS)
+        hour = time_ms // HOUR_MS
+        if not latest - 1 <= hour <= latest:
+            latest, counts = hour, Counter()
         quota = Quota.load(hourly, quota.arrays())
         admitted = quota.admit(source, time_ms)
         assert admitted == (counts[source, latest] < hourly)
         counts[source, latest] += admitted
+
+
+def test_a_clock_that_ran_ahead_holds_no_quota() -> None:
+    quota = Quota(2)
+    assert [quota.admit(1, at * HOUR_MS) for at in (5, 900, 900, 900)] == [True, True, True, False]
+    assert [quota.admit(1, at * HOUR_MS) for at in (6, 6, 6, 5)] == [True, True, False, False]
 
 
 def test_new_names_buy_no_new_quota() -> None:

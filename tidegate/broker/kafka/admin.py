@@ -8,7 +8,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
@@ -98,4 +98,15 @@ class Admin:
             if error is not None and error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
             raise Retry(f"create topic {name}: {exception}") from exception
+        return True
+
+    def set_config(self, name: str, setting: str, value: str) -> bool:
+        """Change one setting of a topic, and no other; False if the cluster refuses."""
+        change = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[change])
+        try:
+            futures = self._client.incremental_alter_configs([resource], request_timeout=_TIMEOUT)
+            futures[resource].result()
+        except KafkaException:
+            return False
         return True

@@ -144,7 +144,7 @@ class KafkaProducer:
         headers: Headers | None = None,
     ) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
-            on_delivery(None if error is None else _undelivered(error))
+            on_delivery(None if error is None else undelivered(error))
 
         try:
             self._client.produce(topic, value, key, on_delivery=delivered, headers=_plain(headers))
@@ -160,7 +160,7 @@ class KafkaProducer:
         on_delivery: Callable[[Exception | None], None],
     ) -> None:
         def delivered(error: KafkaError | None, _: Message) -> None:
-            on_delivery(None if error is None else _undelivered(error))
+            on_delivery(None if error is None else undelivered(error))
 
         send = self._client.produce
         try:
@@ -223,5 +223,11 @@ def _plain(headers: Headers | None) -> list[tuple[str, str | bytes | None]]:
     return [*headers] if headers else []
 
 
-def _undelivered(error: KafkaError) -> Exception:
+def undelivered(error: KafkaError) -> Exception:
+    """What a delivery report with this error says: Fenced, or Retry with the reason."""
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        return Retry(
+            "Kafka refuses the time of a record: this machine's clock and Kafka's are more than an "
+            "hour apart; set them right, or let Kafka stamp records (`tidegate topics apply`)"
+        )
     return Fenced(error.str()) if error.code() in FENCED else Retry(error.str())
