@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Stop
-from tidegate.stream import input_order
+from tidegate.stream import input_order, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.stage import Output, State
+from tidegate.stream.waiting import Waiting
 
 WINDOW, LIMIT = 1000, 100
 
@@ -74,6 +75,7 @@ class Partition:
     pairs: list[Pair] = field(default_factory=list)
     snapshots: list[SnapshotOffsets] = field(default_factory=list)
     breaker: Breaker = field(default_factory=Breaker)
+    waiting: Waiting = field(default_factory=Waiting)
 
     def saved(self, snapshot: SnapshotOffsets) -> None:
         """A snapshot is durable: the note need not reach behind the older of the two kept."""
@@ -98,7 +100,21 @@ class ProcessedBatch:
     @property
     def position(self) -> Position:
         """What to store with the outputs."""
-        return Position(self.batch.next_offset, input_order.encode(self.pairs))
+        note = input_order.encode(self.pairs)
+        if len(self.partition.waiting) or self.waits:
+            after = self.partition.waiting.offsets_after(self.batch.offsets, self.waits)
+            note = waiting.encode(after)
+        return Position(self.next_offset, note)
+
+    @property
+    def next_offset(self) -> int:
+        """Where to go on: records that waited lie before the partition's offset."""
+        return max(self.batch.next_offset, self.partition.offset)
+
+    @property
+    def waits(self) -> set[int]:
+        """The offsets of the records to be looked at again later."""
+        return {batch.offsets[index] for batch, output in self.results for index in output.waits}
 
     @property
     def reject_offsets(self) -> list[int]:
@@ -123,7 +139,9 @@ class ProcessedBatch:
         """The outputs are durable: go on from here."""
         partition = self.partition
         partition.state.commit()
-        partition.offset = self.batch.next_offset
+        if len(partition.waiting) or self.waits:
+            partition.waiting.settle(self.batch, self.waits, self.batch.received_us)
+        partition.offset = self.next_offset
         partition.side = self.side
         partition.pairs = self.pairs
 

@@ -46,14 +46,16 @@ class Output:
     """What a stage made of a batch.
 
     `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
-    asks the runner to wait that many seconds before the next poll (a stage that put records back
-    for later).
+    asks the runner to wait that many seconds before the next poll. `waits` are the indices of
+    records to be looked at again later (see `tidegate.stream.waiting`); only for stages without
+    state.
     """
 
     emits: list[Emit] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     rows: object | None = None
     pause: float = 0.0
+    waits: list[int] = field(default_factory=list)
 
 
 class State(Protocol):
