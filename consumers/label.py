@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidegate.broker.records import Batch, Headers
+from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
 from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import Profile
@@ -25,28 +25,31 @@ if TYPE_CHECKING:
 
     Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
 
-FIRST_SEEN = "tidegate-first-seen"
-"""Header of a verdict that waits for its row: when the stage first saw it, in ms since 1970."""
-_PAUSE_S = 0.25
-
-
-class _Waiting(NamedTuple):
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+Drained = Callable[[int], bool]
+"""Whether all transactions that were recorded by this time (us) are rows or dead letters."""
+_AHEAD_MS = 300_000
+"""How far ahead of this clock a record's time may lie; one beyond that does not wait."""
 
 
 class LabelStage(StatelessStage):
     """Looks up each batch's rows at once.
 
-    Verdicts without a row go round until they are `wait_s` old.
+    A verdict without a row waits until it is `wait_s` old, and longer while transactions that were
+    recorded by then are still under way, as `drained` says.
     """
 
     name = "label"
     input = FEEDBACK
 
-    def __init__(self, profile: Profile, lookup: Lookup, wait_s: float = 30.0) -> None:
-        self._profile, self._lookup, self._wait_ms = profile, lookup, wait_s * 1000
+    def __init__(
+        self,
+        profile: Profile,
+        lookup: Lookup,
+        wait_s: float = 30.0,
+        drained: Drained = lambda _time_us: True,
+    ) -> None:
+        self._profile, self._lookup, self._drained = profile, lookup, drained
+        self._wait_ms = int(wait_s * 1000)
 
     def process(self, _state: NoState, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
@@ -59,18 +62,20 @@ class LabelStage(StatelessStage):
             else:
                 verdicts[index] = verdict
         ids = sorted({verdict.transaction_id for verdict in verdicts.values()})
-        rows = self._lookup(ids) if ids else {}
+        late = {index for index in verdicts if self._is_late(batch, index)}
+        rows = self._lookup(ids) if ids else {}  # what is late has had its last chance by now
         labels: list[Label] = []
-        waiting: list[_Waiting] = []
         for index, verdict in verdicts.items():
             row = rows.get(verdict.transaction_id)
-            if row is None:
-                self._wait(batch, index, verdict, waiting, output)
+            if row is None and index in late:
+                output.rejects.append(self._unknown(index, verdict))
+            elif row is None:
+                output.waits.append(index)
             elif row.profile != self._profile.hash.decode():
                 output.rejects.append(self._of_another_profile(index, row))
             else:
                 labels.append(_label(verdict, row, batch.timestamps[index]))
-        _emit(output, labels, waiting)
+        _emit(output, labels)
         return output
 
     def _of_another_profile(self, index: int, row: ScoredRow) -> Reject:
@@ -81,29 +86,21 @@ class LabelStage(StatelessStage):
             f"by profile {row.profile}, this is {self._profile.hash.decode()}",
         )
 
-    def _wait(
-        self, batch: Batch, index: int, verdict: Verdict, waiting: list[_Waiting], output: Output
-    ) -> None:
-        """Let a verdict without a row go round once more, or reject it when it is too old."""
-        now_ms = batch.received_us // 1000
-        headers = [*(batch.headers[index] or [])]
-        first = next((_number(value) for name, value in headers if name == FIRST_SEEN), None)
-        if first is None:
-            first = now_ms
-            headers = [pair for pair in headers if pair[0] != FIRST_SEEN] + [
-                (FIRST_SEEN, str(now_ms).encode())
-            ]
-        if now_ms - first > self._wait_ms:
-            output.rejects.append(
-                Reject(
-                    index,
-                    "unknown_transaction",
-                    f"no row for transaction {verdict.transaction_id} "
-                    f"within {self._wait_ms / 1000:g} s",
-                )
-            )
-        else:
-            waiting.append(_Waiting(batch.keys[index], batch.values[index], headers))
+    def _is_late(self, batch: Batch, index: int) -> bool:
+        """Whether the row of this verdict, if it is not there, is not to come any more."""
+        recorded_ms, now_ms = batch.timestamps[index], batch.received_us // 1000
+        if recorded_ms > now_ms + _AHEAD_MS:
+            return True
+        until_ms = recorded_ms + self._wait_ms
+        return now_ms > until_ms and self._drained(until_ms * 1000)
+
+    def _unknown(self, index: int, verdict: Verdict) -> Reject:
+        return Reject(
+            index,
+            "unknown_transaction",
+            f"no transaction {verdict.transaction_id} was recorded up to "
+            f"{self._wait_ms / 1000:g} s after the verdict, or it is a dead letter",
+        )
 
 
 def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
@@ -138,11 +135,7 @@ def _label_id(verdict: Verdict) -> str:
     return hashlib.blake2b(text, digest_size=12).hexdigest()
 
 
-def _number(text: bytes) -> int | None:
-    return int(text) if text.isdigit() and len(text) < 16 else None
-
-
-def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
+def _emit(output: Output, labels: list[Label]) -> None:
     if labels:
         output.emits.append(
             Emit(
@@ -151,7 +144,3 @@ def _emit(output: Output, labels: list[Label], waiting: list[_Waiting]) -> None:
                 [encode(label) for label in labels],
             )
         )
-    if waiting:
-        keys, values, headers = zip(*waiting, strict=True)
-        output.emits.append(Emit(FEEDBACK, list(keys), list(values), list(headers)))
-        output.pause = _PAUSE_S

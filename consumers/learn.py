@@ -30,7 +30,7 @@ from tidegate.stream.stage import Emit, Output, Reject
 
 History = Callable[[int, int], Iterator[Batch]]
 """The labels with `start` <= offset < `stop`, from the log; may raise Retry."""
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Superseded(TidegateError):
@@ -140,6 +140,7 @@ class LearnStage:
                         message.source,
                         message.fraud,
                         batch.timestamps[index],
+                        message.given_us,
                     )
                 )
                 run.values.append(message.values)

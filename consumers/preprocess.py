@@ -17,6 +17,7 @@ from model.features.known_ids import NEW, OTHER
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
+from model.verdicts import label_numbers
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
@@ -67,7 +68,7 @@ class PreprocessStage:
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
         """Fold the verdicts on this partition's entities; pass over messages that are none."""
-        labels = [label for value in batch.values if (label := _label(value)) is not None]
+        labels = _first_of(state, [label for v in batch.values if (label := _label(v)) is not None])
         keyed = [
             (label, text)
             for label in labels
@@ -83,12 +84,16 @@ class PreprocessStage:
         if not labels:
             return
         joined = join([label.transaction_id.encode() for label in labels])
-        verdicts = np.array([label.fraud for label in labels], np.int64) + 1
+        verdicts = np.empty((len(labels), 5), np.int64)
+        verdicts[:, :2] = _hashes(*joined)
+        verdicts[:, 2] = [label.given_us for label in labels]
+        verdicts[:, 3] = label_numbers([label.label_id for label in labels])
+        verdicts[:, 4] = [1 + label.fraud for label in labels]
         matures = (
             np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
         )
         state.absorb(
-            _ids(*joined, verdicts),
+            verdicts,
             hash_joined(*join(keys), KEY_SEED).view(np.int64),
             matures,
             self._carried(labels),
@@ -218,8 +223,22 @@ def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:
 def _ids(
     data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]
 ) -> NDArray[np.int64]:
+    return np.column_stack([_hashes(data, ends), value])
+
+
+def _hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Two hashes i8[n, 2] of each id."""
     high, low = (hash_joined(data, ends, seed).view(np.int64) for seed in (KEY_SEED, ID_SEED))
-    return np.stack([high, low, value], axis=1)
+    return np.stack([high, low], axis=1)
+
+
+def _first_of(state: PartitionState, labels: list[Label]) -> list[Label]:
+    """The labels whose ids have not been met before, on whatever transaction."""
+    if not labels:
+        return []
+    hashes = _hashes(*join([label.label_id.encode() for label in labels]))
+    first = state.first_of(np.column_stack([hashes, np.zeros(len(labels), np.int64)]))
+    return [label for label, counts in zip(labels, first.tolist(), strict=True) if counts]
 
 
 def _label(value: bytes | None) -> Label | None:

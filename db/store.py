@@ -12,7 +12,8 @@ from db import names
 from db.decode import ScoredRow, full, in_brief, revision, scored_row
 from db.engine import open_database, retrying
 from db.names import Names, names_of
-from db.tables import revisions, transactions
+from db.tables import offsets, revisions, transactions
+from tidegate.broker.records import TopicPartition
 from tidegate.profile import Profile
 
 _ENDS = 21  # rows at either end of the table that say when the stream began, and where it is
@@ -142,6 +143,14 @@ class Store:
             )
             existing.update(row[0] for row in self._rows(query))
         return existing
+
+    def positions(self) -> dict[TopicPartition, int]:
+        """The next offset of each partition whose records become rows."""
+        query = select(offsets.c.topic, offsets.c.partition, offsets.c.next_offset)
+        return {
+            TopicPartition(row.topic, row.partition): int(row.next_offset)
+            for row in self._rows(query)
+        }
 
     def list(self, filters: Mapping[str, Any], cursor: str | None, limit: int) -> Page:
         """Rows newest first in brief, and the cursor of the next page (None: this is the last).

@@ -87,7 +87,12 @@ STAGES = {
         StageSpec("preprocess-2", BY_ENTITY_2, side=LABELS, outputs=(FEATURES, DLQ), entities=2),
         StageSpec("score", FEATURES, side=MODELS, outputs=(SCORED, ALERTS, DLQ)),
         StageSpec("persist", SCORED, outputs=(DLQ,), into_database=True),
-        StageSpec("label", FEEDBACK, outputs=(LABELS, FEEDBACK, DLQ)),
+        StageSpec(
+            "label",
+            FEEDBACK,
+            follows=(RAW, BY_ENTITY_2, FEATURES, SCORED),
+            outputs=(LABELS, DLQ),
+        ),
         StageSpec(
             "learn",
             LABELS,

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any, cast
 from tidegate.errors import ConfigError, Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
-from tidegate.pipeline import CONTROL, MODELS, group_of
+from tidegate.pipeline import (
+    BY_ENTITY_2,
+    CONTROL,
+    FEATURES,
+    MODELS,
+    RAW,
+    SCORED,
+    group_of,
+    stage_inputs,
+)
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
@@ -55,11 +64,17 @@ def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any
     return Persist(profile, settings.bundles_dir)
 
 
-def _label(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
+def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.label import LabelStage
     from db.store import Store
+    from tidegate.clock import now_us
+    from tidegate.status.drained import Drained
 
-    return LabelStage(profile, Store(settings.db_url, profile).lookup)
+    store = Store(settings.db_url, profile)
+    steps = list(stage_inputs(profile.steps).items())
+    flow = [(stage, topic) for stage, topic in steps if topic in (RAW, BY_ENTITY_2, FEATURES)]
+    drained = Drained(broker, flow, SCORED, store.positions, now_us)
+    return LabelStage(profile, store.lookup, drained=drained)
 
 
 def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:

@@ -59,6 +59,8 @@ def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
     yield binding(user, Resource.GROUP, READERS, Operation.READ, prefix=True)
     if group := rights.get("group"):
         yield binding(user, Resource.GROUP, group, Operation.READ, prefix=group.endswith("."))
+    if sees := rights.get("sees"):
+        yield binding(user, Resource.GROUP, sees, Operation.DESCRIBE, prefix=sees.endswith("."))
     if transactions := rights.get("transactions"):
         yield binding(user, Resource.TRANSACTIONAL_ID, transactions, Operation.WRITE, prefix=True)
     yield binding(user, Resource.BROKER, "kafka-cluster", Operation.DESCRIBE, prefix=False)

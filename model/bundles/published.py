@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundles.promotion import model_message
+from model.verdicts import HoldingVerdicts
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.messages.documents import OnlineWeights, decode_label
+from tidegate.messages.documents import Label, OnlineWeights, decode_label
 from tidegate.pipeline import LABELS, MODELS
 from tidegate.stream.side_topic import read_range
 from tidegate.stream.sink import KafkaSink
@@ -42,16 +43,19 @@ def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:
 
 
 def verdicts(broker: Broker) -> dict[str, bool]:
-    """Whether each transaction with a label is a fraud, by the last label on it. Raises Retry."""
-    frauds: dict[str, bool] = {}
+    """Whether each transaction with a label is a fraud, by the verdict that holds. Raises Retry."""
+    holding = HoldingVerdicts()
     for batch in read_partition(broker, LABELS, 0):
-        for value in batch.values:
-            try:
-                label = decode_label(value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError):
-                continue  # a rollback, or what the learner makes a dead letter
-            frauds[label.transaction_id] = label.fraud
-    return frauds
+        holding.add([label for value in batch.values if (label := _label(value)) is not None])
+    return holding.frauds
+
+
+def _label(value: bytes | None) -> Label | None:
+    """None for a rollback, and for what the learner makes a dead letter."""
+    try:
+        return decode_label(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def labels_of(ids: Sequence[str], frauds: Mapping[str, bool]) -> NDArray[np.int8]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import operator, pending, sparse
-from model.features.known_ids import OTHER, SAME, Memory
+from model.features.known_ids import NEW, OTHER, SAME, Memory
+from model.features.known_verdicts import VerdictMemory
 from model.features.operator import (
     CLOCK,
     EPOCH,
@@ -63,7 +64,8 @@ class KeyedState:
         self.meta[WATERMARK], self.meta[EPOCH] = -1, 1
         self.meta[IDLE] = plan.program.horizon_us if evicts else _NEVER
         self.ids = Memory(remembered)
-        self.verdicts = Memory(remembered, replace=True)
+        self.labels = Memory(remembered)
+        self.verdicts = VerdictMemory(remembered)
         self.labels_next = 0
         rows = _ROWS if plan.keeps_windows else 1
         self.table = Table(
@@ -103,6 +105,7 @@ class KeyedState:
         self.table.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
         waiting = pending.before(self._waiting(), self.waiting.journal[: self.meta[JOURNAL_N]])
         self.ids.rollback()
+        self.labels.rollback()
         self.verdicts.rollback()
         epoch = self.meta[EPOCH]
         self.meta[:], self.labels_next, self._before = meta, labels_next, None
@@ -115,6 +118,7 @@ class KeyedState:
         self.meta[UNDO_N] = self.meta[JOURNAL_N] = 0
         self.meta[EPOCH] += 1
         self.ids.begin()
+        self.labels.begin()
         self.verdicts.begin()
 
     @property
@@ -137,16 +141,21 @@ class KeyedState:
                 return
             self._grow(status)
 
-    def absorb(self, ids: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
-        """Fold verdicts: `ids` i8[n, 3] (two hashes, 1 + fraud), the entities' hashes `keys`.
+    def first_of(self, labels: Ints) -> NDArray[np.bool_]:
+        """Whether each label, i8[n, 3] (two hashes of its id, 0), is the first with its id."""
+        first: NDArray[np.bool_] = self.labels.remember(labels) == NEW
+        return first
+
+    def absorb(self, verdicts: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
+        """Fold verdicts, rows of `model.features.known_verdicts`, on the entities of hashes `keys`.
 
         `matures` i8[n] us is when each begins to count, `carried` f8[n, plan.carried] are values of
-        its transaction.
+        its transaction. One that does not hold changes nothing.
         """
-        known = self.verdicts.remember(ids)
-        frauds = ids[:, 2] - 1
+        known = self.verdicts.hold(verdicts)
+        frauds = verdicts[:, 4] - 1
         frauds = np.where(known == OTHER, 2 * frauds - 1, frauds)
-        labels = np.empty((len(ids), self.waiting.heap.shape[1]), np.int64)
+        labels = np.empty((len(verdicts), self.waiting.heap.shape[1]), np.int64)
         labels[:, MATURES], labels[:, KEY] = matures, keys
         labels[:, VERDICTS], labels[:, FRAUDS] = known != OTHER, frauds
         labels[:, CARRIED:] = carried.view(np.int64)
@@ -228,7 +237,8 @@ class KeyedState:
 
     def arrays(self) -> Arrays:
         counts, places, words = sparse.pack(self.table.rows, np.flatnonzero(self._alive()))
-        ids, verdicts = self.ids.entries(), self.verdicts.entries()
+        ids, labels = self.ids.entries(), self.labels.entries()
+        verdicts = self.verdicts.entries()
         return {
             "clocks": self.meta[[WATERMARK, CLOCK]],
             "width": np.array([self.plan.width]),
@@ -239,6 +249,8 @@ class KeyedState:
             "waiting": self._waiting(),
             "ids": ids[0],
             "ids_before": ids[1],
+            "labels": labels[0],
+            "labels_before": labels[1],
             "verdicts": verdicts[0],
             "verdicts_before": verdicts[1],
         }
@@ -261,6 +273,7 @@ class KeyedState:
         self.labels_next = int(copies["labels_next"][0])
         self._wait(copies["waiting"])
         self.ids.load(copies["ids"], copies["ids_before"])
+        self.labels.load(copies["labels"], copies["labels_before"])
         self.verdicts.load(copies["verdicts"], copies["verdicts_before"])
 
     def digest(self) -> str:
@@ -270,6 +283,7 @@ class KeyedState:
             rows[np.argsort(rows[:, 0])],
             self._waiting(),
             *self.ids.entries(),
+            *self.labels.entries(),
             *self.verdicts.entries(),
             np.array([self.meta[WATERMARK], self.meta[CLOCK], self.labels_next]),
         ]

@@ -88,7 +88,7 @@ def fold_columns(
             rows = slice(start, start + _CHUNK)
             state.begin()
             if ids is not None and plan.keeps_verdicts:
-                known = np.flatnonzero(ids[rows, 2] > 0) + start
+                known = np.flatnonzero(ids[rows, 4] > 0) + start
                 state.absorb(
                     ids[known], keys[known], known_us[known], values[known[:, None], plan.carried]
                 )
@@ -163,6 +163,9 @@ def hash_columns_of(profile: Profile, frame: pd.DataFrame) -> NDArray[np.uint64]
 
 
 def _ids(labels: Ints) -> Ints:
-    """i8[n,3]: a row's number from 1 on, twice (each is a transaction), and 1 + its label."""
+    """Verdicts i8[n, 5] for `KeyedState.absorb`: a row's number from 1 on, twice (each is a
+    transaction with one verdict at most), and 1 + its label.
+    """
     rows = np.arange(1, len(labels) + 1)
-    return np.stack([rows, rows, labels + 1], axis=1)
+    none = np.zeros(len(labels), np.int64)
+    return np.stack([rows, rows, none, none, labels + 1], axis=1)

@@ -1,8 +1,9 @@
 """The fold of labels into online weights: what one label does to a state.
 
 A label whose id is among the last 65,536 changes nothing, and neither does one that repeats the
-verdict on its transaction. One with the opposite verdict takes back what the label before it had
-added to the weights (as it was added, without the decay since), and is then learnt like any other.
+verdict on its transaction, or was given before the one that holds (`model.verdicts`). One that
+holds with the opposite verdict takes back what the label before it had added to the weights (as it
+was added, without the decay since), and is then learnt like any other.
 """
 
 from __future__ import annotations
@@ -20,14 +21,26 @@ from model.detectors.base import Array
 from model.detectors.online import HOURLY, Online
 from model.hashing import hash64
 from model.learning.guards import Contest, Quota
+from model.verdicts import holds, label_numbers
 from tidegate.errors import ConfigError
 from tidegate.stream.stage import Arrays
 
 RECENT = 65_536
 """Labels that are remembered: so long a label can come again, or be corrected."""
-ENTRY = np.dtype([("label", "<u8"), ("transaction", "<u8"), ("step", "<f8"), ("fraud", "?")])
+ENTRY = np.dtype(
+    [
+        ("label", "<i8"),
+        ("transaction", "<i8"),
+        ("given_us", "<i8"),
+        ("step", "<f8"),
+        ("fraud", "?"),
+    ]
+)
+"""A label that was learnt. `transaction` is 0 where it never held: then it says nothing of one."""
 NEVER = -1
-Outcome = Literal["learnt", "corrected", "repeated", "duplicate", "over_quota", "frozen"]
+Outcome = Literal[
+    "learnt", "corrected", "repeated", "duplicate", "over_quota", "frozen", "superseded"
+]
 
 
 class LabelRecord(NamedTuple):
@@ -39,6 +52,7 @@ class LabelRecord(NamedTuple):
     source: str
     fraud: bool
     time_ms: int
+    given_us: int
 
 
 class Learned:
@@ -58,22 +72,26 @@ class Learned:
     def index(self) -> None:
         """Find entries by label and by transaction, the newest of a transaction."""
         order = np.roll(np.arange(RECENT), -(self.remembered % RECENT))
-        order = order[self.entries["label"][order] > 0]
+        order = order[self.entries["label"][order] != 0]
         self.labels = dict(zip(self.entries["label"][order].tolist(), order.tolist(), strict=True))
+        order = order[self.entries["transaction"][order] != 0]
         self.transactions = dict(
             zip(self.entries["transaction"][order].tolist(), order.tolist(), strict=True)
         )
 
-    def remember(self, label: int, transaction: int, step: float, fraud: bool) -> tuple[int, Any]:
+    def remember(
+        self, label: int, transaction: int, given_us: int, step: float, fraud: bool
+    ) -> tuple[int, Any]:
         """Put an entry in place of the oldest; its place, and what was there."""
         place = self.remembered % RECENT
         before = self.entries[place].copy()
         self.labels.pop(int(before["label"]), None)
         if self.transactions.get(int(before["transaction"])) == place:
             del self.transactions[int(before["transaction"])]
-        self.entries[place] = label, transaction, step, fraud
+        self.entries[place] = label, transaction, given_us, step, fraud
         self.labels[label] = place
-        self.transactions[transaction] = place
+        if transaction:
+            self.transactions[transaction] = place
         self.remembered += 1
         return place, before
 
@@ -226,8 +244,8 @@ class Learner:
         slots = self._online.slots(x)
         frozen = self._online.margins(self._online.params, slots)
         hashes = zip(
-            _hashes(label.label_id for label in labels),
-            _hashes(label.transaction_id for label in labels),
+            label_numbers([label.label_id for label in labels]).tolist(),
+            label_numbers([label.transaction_id for label in labels]).tolist(),
             _hashes(label.source for label in labels),
             strict=True,
         )
@@ -261,12 +279,16 @@ class Learner:
         else:
             before = now.entries[place]
             step = float(before["step"])
+            holding = int(before["given_us"]), int(before["label"])
+            if not holds(label.given_us, label_hash, *holding):
+                state.remember(label_hash, 0, label.given_us, 0.0, label.fraud)
+                return "superseded"
             if before["fraud"] == label.fraud:
-                state.remember(label_hash, transaction, step, label.fraud)
+                state.remember(label_hash, transaction, label.given_us, step, label.fraud)
                 return "repeated"
             self._online.take_back(now.params, slots, step)
         step = self._online.step(now.params, slots, label.fraud)
-        state.remember(label_hash, transaction, step, label.fraud)
+        state.remember(label_hash, transaction, label.given_us, step, label.fraud)
         now.learnt += 1
         return "learnt" if place is None else "corrected"
 

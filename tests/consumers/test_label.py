@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.label import FIRST_SEEN, LabelStage
+from consumers.label import LabelStage
 from db.decode import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
@@ -107,29 +107,44 @@ def test_label_ids_follow_from_what_is_said() -> None:
     assert len(set(ids)) == 3
 
 
-def test_a_verdict_without_a_row_goes_round_until_it_is_too_old() -> None:
-    value = said("late")
-    first = process(batch(value, headers=[("traceparent", b"x")])).emits[0]
-    assert (first.topic, list(first.keys), list(first.values)) == (
-        FEEDBACK,
-        [b"key"],
-        [value],
-    )
-    assert first.headers is not None
-    carried = first.headers[0]
-    assert carried == [("traceparent", b"x"), (FIRST_SEEN, b"100000")]
-    again = process(batch(value, headers=carried, now_us=129 * SECOND_US))
-    assert again.pause == 0.25
-    assert again.emits[0].headers == [carried]
-    last = process(batch(value, headers=carried, now_us=131 * SECOND_US))
-    assert not last.emits
+def test_a_verdict_without_a_row_waits_until_it_is_too_old() -> None:
+    early = process(batch(said("late"), now_us=29 * SECOND_US))
+    assert (early.waits, early.emits, early.rejects) == ([0], [], [])
+    last = process(batch(said("late"), now_us=31 * SECOND_US))
+    assert (last.waits, last.emits) == ([], [])
     assert [reject.reason for reject in last.rejects] == ["unknown_transaction"]
 
 
-@pytest.mark.parametrize("forged", [b"", b"soon", b"-5", b"9" * 40, b"\xff"])
-def test_a_forged_header_is_replaced(forged: bytes) -> None:
-    emit = process(batch(said("late"), headers=[(FIRST_SEEN, forged)])).emits[0]
-    assert emit.headers == [[(FIRST_SEEN, b"100000")]]
+def test_it_waits_on_while_its_row_may_still_come() -> None:
+    asked: list[int] = []
+
+    def drained(time_us: int) -> bool:
+        asked.append(time_us)
+        return len(asked) > 1
+
+    stage = LabelStage(PROFILE, lookup, drained=drained)
+    value = batch(said("late"), now_us=4000 * SECOND_US)
+    assert stage.process(STATE, value).waits == [0]
+    assert [reject.index for reject in stage.process(STATE, value).rejects] == [0]
+    assert asked == [30 * SECOND_US + 7000] * 2
+
+
+def test_a_row_that_came_meanwhile_is_found_before_the_verdict_is_given_up() -> None:
+    rows: dict[str, ScoredRow] = {}
+
+    def drained(_time_us: int) -> bool:
+        rows["late"] = row("late")
+        return True
+
+    stage = LabelStage(PROFILE, lambda _ids: dict(rows), drained=drained)
+    output = stage.process(STATE, batch(said("late")))
+    assert [label.transaction_id for label in labels(output)] == ["late"]
+
+
+def test_a_record_stamped_far_ahead_does_not_wait_for_years() -> None:
+    value = batch(said("late"), now_us=SECOND_US)
+    value.timestamps[0] = 1_000_000
+    assert [reject.reason for reject in process(value).rejects] == ["unknown_transaction"]
 
 
 @pytest.mark.parametrize(
@@ -146,6 +161,8 @@ def test_a_forged_header_is_replaced(forged: bytes) -> None:
         (said("known", more=1), "wrong_type"),
         (said(""), "missing_field"),
         (said("known", given_us="x"), "wrong_type"),
+        (said("known", given_us=-1), "wrong_type"),
+        (said("known", given_us=1 << 70), "wrong_type"),
     ],
 )
 def test_poison_is_rejected_and_its_neighbours_pass(value: bytes | None, reason: str) -> None:

@@ -35,7 +35,13 @@ def no_history(start: int, stop: int) -> Iterator[Batch]:
 
 
 def label(
-    trained: Trained, at: int, label_id: str = "", *, fraud: bool | None = None, profile: str = ""
+    trained: Trained,
+    at: int,
+    label_id: str = "",
+    *,
+    fraud: bool | None = None,
+    profile: str = "",
+    given_us: int = 3,
 ) -> bytes:
     values = [None if np.isnan(value) else value for value in trained.values[at].tolist()]
     if fraud is None:
@@ -49,7 +55,7 @@ def label(
             profile or trained.profile.hash.decode(),
             1,
             2,
-            3,
+            given_us,
             [],
             values,
             0.5,
@@ -307,14 +313,16 @@ def test_states_keep_to_the_protocol(trained: Trained, stage: LearnStage) -> Non
     assert stage.snapshot_tag.startswith(f"{trained.profile.hash.decode()}-{trained.bundle.hash}")
 
 
-def test_the_last_label_on_a_transaction_is_what_is_known_of_it(trained: Trained) -> None:
+def test_the_verdict_given_last_is_what_is_known_of_a_transaction(trained: Trained) -> None:
     broker = MemoryBroker({LABELS: 1})
     for value in (
         label(trained, 0, "a", fraud=True),
         label(trained, 1, "b", fraud=True),
+        label(trained, 1, "d", fraud=False, given_us=2),
+        label(trained, 0, "a", fraud=True, given_us=9),
         rollback(trained, 0),
         b"{",
-        label(trained, 0, "c", fraud=False),
+        label(trained, 0, "c", fraud=False, given_us=4),
         None,
     ):
         broker.append(LABELS, b"key", value, None, None)

@@ -5,11 +5,14 @@ They are verdicts, labels, models and heartbeats.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from tidegate.messages.frames import Decision
+
+GivenUs = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+"""When a verdict was given, us since 1970: of two on one transaction the later one holds."""
 
 
 class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -20,7 +23,8 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     label_id: str = ""
     source: str = "api"
     note: str = ""
-    given_us: int = 0
+    given_us: GivenUs = 0
+    """0: when Kafka recorded it."""
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):
@@ -33,7 +37,7 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     profile: str
     event_us: int
     amount_minor: int
-    given_us: int
+    given_us: GivenUs
     keys: list[int]
     values: list[float | None]
     score: float

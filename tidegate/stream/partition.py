@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.reasons import breaks
-from tidegate.stream import input_order
+from tidegate.stream import input_order, waiting
 from tidegate.stream.dead_letters import attempt
 from tidegate.stream.input_order import Pair
 from tidegate.stream.stage import Output, State
+from tidegate.stream.waiting import Waiting
 
 WINDOW, LIMIT = 1000, 100
 
@@ -96,6 +97,7 @@ class Partition:
     snapshots: list[SnapshotOffsets] = field(default_factory=list)
     breaker: Breaker = field(default_factory=Breaker)
     hold: Hold | None = None
+    waiting: Waiting = field(default_factory=Waiting)
 
     def saved(self, snapshot: SnapshotOffsets) -> None:
         """A snapshot is durable: the note need not reach behind the older of the two kept."""
@@ -120,7 +122,21 @@ class ProcessedBatch:
     @property
     def position(self) -> Position:
         """What to store with the outputs."""
-        return Position(self.batch.next_offset, input_order.encode(self.pairs))
+        note = input_order.encode(self.pairs)
+        if len(self.partition.waiting) or self.waits:
+            after = self.partition.waiting.offsets_after(self.batch.offsets, self.waits)
+            note = waiting.encode(after)
+        return Position(self.next_offset, note)
+
+    @property
+    def next_offset(self) -> int:
+        """Where to go on: records that waited lie before the partition's offset."""
+        return max(self.batch.next_offset, self.partition.offset)
+
+    @property
+    def waits(self) -> set[int]:
+        """The offsets of the records to be looked at again later."""
+        return {batch.offsets[index] for batch, output in self.results for index in output.waits}
 
     @property
     def breaking(self) -> dict[int, str]:
@@ -149,7 +165,9 @@ class ProcessedBatch:
         """The outputs are durable: go on from here."""
         partition = self.partition
         partition.state.commit()
-        partition.offset = self.batch.next_offset
+        if len(partition.waiting) or self.waits:
+            partition.waiting.settle(self.batch, self.waits, self.batch.received_us)
+        partition.offset = self.next_offset
         partition.side = self.side
         partition.pairs = self.pairs
         partition.hold = None

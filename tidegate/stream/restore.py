@@ -112,6 +112,7 @@ class Restorer:
         Raises Retry; the partition is then as far as it came, and a second call goes on.
         """
         if not self._stage.snapshot_tag:
+            partition.waiting.restore(self._reader, partition.source, position.note)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)

@@ -34,6 +34,8 @@ from tidegate.stream.stage import Stage
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
 _COLLECT_EVERY = 5.0
+_SPAN_PAUSE_US = 250_000
+"""How long a partition rests whose oldest record that waits is too far behind."""
 
 
 class Runner:
@@ -160,9 +162,40 @@ class Runner:
             for batch in polled
             if (partition := self._assignment.serving(batch.source)) is not None
         ]
+        served = self._with_waiting(served)
         committed = self._commit(served) if served else 0
         self._monitor.measure(self._assignment.partitions, ready=self._assignment.ready)
         return committed
+
+    def _with_waiting(self, served: list[tuple[Partition, Batch]]) -> list[tuple[Partition, Batch]]:
+        """The batches behind the records that waited until now, and those of other partitions."""
+        now = self._clock()
+        polled = {partition.source: batch for partition, batch in served}
+        batches: list[tuple[Partition, Batch]] = []
+        for partition in self._assignment.settled:
+            batch = polled.get(partition.source)
+            if batch is not None:
+                batch = self._cut(partition, batch)
+            if len(partition.waiting):
+                batch = (
+                    partition.waiting.due(partition.source, now)
+                    if batch is None
+                    else partition.waiting.with_due(batch, now)
+                )
+            if batch is not None and len(batch):
+                batches.append((partition, batch))
+        return batches
+
+    def _cut(self, partition: Partition, batch: Batch) -> Batch | None:
+        """The records that lie within the span of what waits; the others are polled again."""
+        room = len(batch) if self._stage.snapshot_tag else partition.waiting.room(batch)
+        if room == len(batch):
+            return batch
+        self._consumer.seek(partition.source, batch.offsets[room])
+        if room:
+            return batch.slice(0, room)
+        self._assignment.pause(_SPAN_PAUSE_US)
+        return None
 
     def close(self) -> None:
         """Leave the group. What is not committed is as if it had not been read."""

@@ -46,9 +46,10 @@ class Output:
     """What a stage made of a batch.
 
     `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
-    asks the runner to wait that many seconds before the next poll (a stage that put records back
-    for later). `on_commit` counts in metrics what was made, once it is durable: a batch that is
-    rewound comes again.
+    asks the runner to wait that many seconds before the next poll. `waits` are the indices of
+    records to be looked at again later (see `tidegate.stream.waiting`); only for stages without
+    state. `on_commit` counts in metrics what was made, once it is durable: a batch that is rewound
+    comes again.
     """
 
     emits: list[Emit] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Output:
     rows: object | None = None
     pause: float = 0.0
     on_commit: list[Callable[[], None]] = field(default_factory=list)
+    waits: list[int] = field(default_factory=list)
 
 
 class State(Protocol):

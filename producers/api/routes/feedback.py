@@ -12,13 +12,15 @@ from producers.api.context import answer, body, here, measured
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
-from tidegate.messages.documents import Verdict, encode
+from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
 from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
+_AHEAD_US = 300_000_000
+"""How far ahead of this clock a verdict may be given."""
 
 
 class Feedback(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,7 +32,7 @@ class Feedback(msgspec.Struct, forbid_unknown_fields=True):
     label_id: str = ""
     source: str = "api"
     note: str = ""
-    given_us: int = 0
+    given_us: GivenUs = 0
 
 
 _one = msgspec.json.Decoder(Feedback).decode
@@ -52,7 +54,7 @@ def post_feedback() -> Response:
             item.label_id or (derived_id(f"{key}/{index}") if key else fresh_id()),
             item.source,
             item.note,
-            item.given_us or now_us,
+            item.given_us or now_us + index,  # in an array the later one holds
         )
         for index, item in enumerate(items)
     ]
@@ -90,7 +92,10 @@ def _read(raw: bytes) -> list[Feedback]:
         )
     if not items:
         raise Problem("empty", "there is no verdict in the body")
-    if errors := [error for index, item in enumerate(items) for error in _faults(index, item)]:
+    now_us = time.time_ns() // 1000
+    if errors := [
+        error for index, item in enumerate(items) for error in _faults(index, item, now_us)
+    ]:
         raise Problem("invalid", errors[0]["detail"], errors=errors)
     return items
 
@@ -122,7 +127,7 @@ def _located(message: str) -> dict[str, Any]:
     return {"field": path.strip(".`"), "detail": plain(complaint)}
 
 
-def _faults(index: int, item: Feedback) -> list[dict[str, Any]]:
+def _faults(index: int, item: Feedback, now_us: int) -> list[dict[str, Any]]:
     faults = [
         {"index": index, "field": name, "detail": f"{name} has more than {most} characters"}
         for name, most in _LONGEST.items()
@@ -134,6 +139,14 @@ def _faults(index: int, item: Feedback) -> list[dict[str, Any]]:
                 "index": index,
                 "field": "transaction_id",
                 "detail": "give either the transaction_id or the whole transaction",
+            }
+        )
+    if item.given_us > now_us + _AHEAD_US:
+        faults.append(
+            {
+                "index": index,
+                "field": "given_us",
+                "detail": "given_us lies more than 5 minutes ahead: no later verdict could hold",
             }
         )
     return faults

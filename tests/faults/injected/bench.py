@@ -39,7 +39,7 @@ from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
 from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of
 from tidegate.profile import load_profile
-from tidegate.stream import input_order
+from tidegate.stream import input_order, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
@@ -229,7 +229,12 @@ class Bench:
         raise AssertionError(f"it does not come to an end; {self.happened}")
 
     def quiet(self) -> bool:
-        """Whether every record of every stage's input is behind a committed position."""
+        """Whether every record of every stage's input is behind a committed position, and none
+        waits.
+        """
+        label = self.broker.groups.get(group_of("label"))
+        if label and any(waiting.decode(position.note) for position in label.positions.values()):
+            return False
         return all(
             not any(record.readable for record in self.broker.logs[source][position:])
             for name in CONSUMERS

@@ -41,7 +41,10 @@ def _compile() -> None:
     learner.load_state(learner.new_state().arrays())
     learner.fold(
         learner.new_state(),
-        [LabelRecord(0, "l", "t", "test", True, 0), LabelRecord(1, "m", "t", "test", False, 0)],
+        [
+            LabelRecord(0, "l", "t", "test", True, 0, 1),
+            LabelRecord(1, "m", "t", "test", False, 0, 2),
+        ],
         x,
     )
 

@@ -96,7 +96,7 @@ def label_of(
     carried = [None if np.isnan(value) else float(value) for value in values]
     return Label(
         transaction_id=name,
-        label_id="",
+        label_id=f"label of {name}",
         fraud=fraud,
         source="test",
         profile=profile.hash.decode(),

@@ -67,7 +67,9 @@ class Log:
         Gives ids, keys, when they begin to count, and what they carry.
         """
         at = self.labels[which]
-        ids = np.stack([at + 1, at + 1, self.frauds[which] + 1], axis=1).astype(np.int64)
+        given = np.arange(len(self.labels))[which]
+        columns = [at + 1, at + 1, given, given, self.frauds[which] + 1]
+        ids = np.stack(columns, axis=1).astype(np.int64)
         return ids, self.hashes[at, plan.key], self.matures[at], self.values[at][:, plan.carried]
 
     def known(self, key: int, i: int) -> dict[int, bool]:

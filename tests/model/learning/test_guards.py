@@ -35,9 +35,16 @@ def rows(online: Online) -> Array:
 
 
 def label_at(
-    number: int, fraud: bool, label: str = "", source: str = "api", time_ms: int = 0
+    number: int,
+    fraud: bool,
+    label: str = "",
+    source: str = "api",
+    time_ms: int = 0,
+    given_us: int = 0,
 ) -> LabelRecord:
-    return LabelRecord(number, label or f"l{number}{fraud}", f"t{number}", source, fraud, time_ms)
+    return LabelRecord(
+        number, label or f"l{number}{fraud}", f"t{number}", source, fraud, time_ms, given_us
+    )
 
 
 def folded(
@@ -54,7 +61,7 @@ def test_a_correction_takes_back_what_the_label_before_it_added(
 ) -> None:
     others = [label_at(number, number % 3 == 0) for number in range(10, 60)]
     corrected, outcomes = folded(
-        online, rows, [label_at(1, fraud=True), label_at(1, fraud=False), *others]
+        online, rows, [label_at(1, fraud=True), label_at(1, fraud=False, given_us=1), *others]
     )
     never, _ = folded(online, rows, [label_at(1, fraud=False), *others])
     wrong, _ = folded(online, rows, [label_at(1, fraud=True), *others])
@@ -65,7 +72,13 @@ def test_a_correction_takes_back_what_the_label_before_it_added(
 
 def test_a_correction_of_a_correction_stands(online: Online, rows: Array) -> None:
     thrice, outcomes = folded(
-        online, rows, [label_at(1, True, "a"), label_at(1, False, "b"), label_at(1, True, "c")]
+        online,
+        rows,
+        [
+            label_at(1, True, "a"),
+            label_at(1, False, "b", given_us=1),
+            label_at(1, True, "c", given_us=2),
+        ],
     )
     once, _ = folded(online, rows, [label_at(1, fraud=True)])
     assert outcomes == {"learnt": 1, "corrected": 2}
@@ -76,7 +89,7 @@ def test_saying_the_same_again_changes_no_weight(online: Online, rows: Array) ->
     state, outcomes = folded(
         online,
         rows,
-        [label_at(1, True), label_at(1, True), label_at(1, True, "again", "other source")],
+        [label_at(1, True), label_at(1, True), label_at(1, True, "again", "other source", 0, 1)],
     )
     assert outcomes == {"learnt": 1, "duplicate": 1, "repeated": 1}
     assert state.params.tobytes() == folded(online, rows, [label_at(1, True)])[0].params.tobytes()
@@ -141,7 +154,7 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
     wild.rate = 5.0  # it runs after every label
     x, y = data(3000, 8)
     inputs = columns(x, wild)
-    labels = [LabelRecord(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    labels = [LabelRecord(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0, 0) for i in range(3000)]
     learner = Learner(wild, {})
     state = learner.new_state()
     outcomes = learner.fold(state, labels[:2000], inputs[:2000])
@@ -158,7 +171,7 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
 
 def test_a_model_that_learns_is_not_frozen(online: Online) -> None:
     x, y = data(3000, 9)
-    labels = [LabelRecord(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0) for i in range(3000)]
+    labels = [LabelRecord(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0, 0) for i in range(3000)]
     learner = Learner(online, {})
     state = learner.new_state()
     assert learner.fold(state, labels, columns(x, online)) == {"learnt": 3000}

@@ -1,0 +1,172 @@
+"""Records that wait: they stay on the log, and a restart finds them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consumers.label import LabelStage
+from db.decode import ScoredRow
+from tests.consumers.test_label import PROFILE, row, said
+from tests.stream.crash import Clock, Inline
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry
+from tidegate.messages.documents import decode_label
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS, group_of
+from tidegate.stream.runner import Runner
+from tidegate.stream.sink import KafkaSink
+from tidegate.stream.waiting import SPAN, Waiting, decode, encode
+
+SOURCE = TopicPartition(FEEDBACK, 0)
+SECOND_US = 1_000_000
+
+
+class System:
+    """The label stage on the broker in memory, with rows that a test sets."""
+
+    def __init__(self, wait_s: float = 30.0) -> None:
+        self.broker = MemoryBroker({FEEDBACK: 1, LABELS: 1, DLQ: 1})
+        self.rows: set[str] = set()
+        self.away = False
+        self.drained = True
+        self.clock = Clock()
+        self.wait_s = wait_s
+        self.start()
+
+    def start(self) -> None:
+        stage = LabelStage(PROFILE, self.lookup, self.wait_s, lambda _time_us: self.drained)
+        consumer = self.broker.consumer(group_of("label"))
+        sink = KafkaSink(
+            self.broker, consumer, "label", instance="0", profile=b"0123abcd", clock=self.clock
+        )
+        self.runner = Runner(
+            stage,
+            self.broker,
+            consumer,
+            sink,
+            snapshots=None,
+            clock=self.clock,
+            batch=500,
+            executor=Inline(),
+        )
+
+    def lookup(self, ids: list[str]) -> Mapping[str, ScoredRow]:
+        if self.away:
+            raise Retry("the database is away")
+        return {name: row(name) for name in ids if name in self.rows}
+
+    def post(self, *names: str) -> None:
+        self.broker._time = self.clock.now // 1000
+        for name in names:
+            value = said(name, label_id=f"label of {name}")
+            self.broker.append(FEEDBACK, name.encode(), value, None, None)
+
+    def run(self, seconds: float = 1.0) -> None:
+        until = self.clock.now + int(seconds * SECOND_US)
+        while self.clock.now < until:
+            self.clock.now += 100_000
+            self.runner.run_once()
+
+    def labelled(self) -> list[str]:
+        records = self.broker.committed_records(LABELS)
+        return [decode_label(record.value or b"").transaction_id for _, _, record in records]
+
+    def dead(self) -> list[str]:
+        records = self.broker.committed_records(DLQ)
+        return [(record.key or b"").decode() for _, _, record in records]
+
+    def written(self) -> int:
+        return len(self.broker.committed_records(FEEDBACK))
+
+
+def test_a_verdict_that_waits_is_written_once_and_does_not_hold_up_others() -> None:
+    system = System()
+    system.rows.add("there")
+    system.post("late", "there", "never")
+    system.run(1)
+    assert system.labelled() == ["there"]
+    system.post("next")
+    system.rows |= {"late", "next"}
+    system.run(5)
+    assert sorted(system.labelled()) == ["late", "next", "there"]
+    system.run(40)
+    assert system.dead() == ["never"]
+    assert system.written() == 4, "each verdict is on the topic once"
+
+
+def test_a_verdict_outlives_an_outage_of_the_database_writer() -> None:
+    system = System()
+    system.drained = False
+    names = [f"t{number}" for number in range(600)]
+    system.post(*names)
+    system.run(300)
+    assert (system.labelled(), system.dead()) == ([], [])
+    system.rows.update(names)
+    system.run(5)
+    assert sorted(system.labelled()) == sorted(names)
+    assert (system.dead(), system.written()) == ([], 600)
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_what_waits_is_found_on_the_log_after_a_restart(away: bool) -> None:
+    system = System()
+    system.rows |= {"a", "c"}
+    system.post("a", "b", "c", "d")
+    system.run(2)
+    assert system.labelled() == ["a", "c"]
+    system.runner.close()
+    system.away = away
+    system.start()
+    system.rows |= {"b", "d"}
+    system.run(10)
+    system.away = False
+    system.run(40)
+    assert sorted(system.labelled()) == ["a", "b", "c", "d"], "each is one label"
+    assert system.dead() == []
+
+
+def test_more_than_a_span_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.stream.waiting.SPAN", 50)
+    system = System()
+    system.drained = False
+    names = [f"t{number}" for number in range(200)]
+    system.post(*names)
+    system.run(20)
+    assert system.runner.progress.lag == 150
+    system.rows.update(names)
+    system.run(60)
+    assert sorted(system.labelled()) == sorted(names)
+    assert system.written() == 200
+
+
+@settings(deadline=None)
+@given(st.sets(st.integers(0, SPAN - 1), max_size=300), st.integers(0, 1 << 50))
+def test_a_note_holds_any_offsets_of_a_span(places: set[int], first: int) -> None:
+    offsets = sorted(first + place for place in places)
+    assert decode(encode(offsets)) == offsets
+
+
+def test_no_note_is_longer_than_kafka_takes() -> None:
+    import random
+
+    chance = random.Random(1)
+    note = encode([place for place in range(SPAN) if chance.random() < 0.5])
+    assert len(note) < 3700
+    assert decode("5:3+2:1") == decode("") == []
+
+
+def test_what_waits_is_looked_at_ever_more_rarely() -> None:
+    waiting = Waiting()
+    record = Batch(SOURCE, [7], [b"k"], [b"v"], [0], [None])
+    now, looks = 0, 0
+    waiting.settle(record, {7}, now)
+    while now < 30 * SECOND_US:
+        now += 50_000
+        if len(waiting.due(SOURCE, now)):
+            looks += 1
+            waiting.settle(record, {7}, now)
+    assert 8 <= looks <= 12
