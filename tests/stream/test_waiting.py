@@ -50,6 +50,7 @@ class System:
             sink,
             snapshots=None,
             clock=self.clock,
+            monotonic=self.clock,
             batch=500,
             executor=Inline(),
         )

@@ -161,12 +161,12 @@ class ProcessedBatch:
         """Seconds that the stage asks the runner to wait."""
         return max(output.pause for _, output in self.results)
 
-    def commit(self) -> None:
-        """The outputs are durable: go on from here."""
+    def commit(self, now_us: int = 0) -> None:
+        """The outputs are durable: go on from here. What waits does so from `now_us` on."""
         partition = self.partition
         partition.state.commit()
         if len(partition.waiting) or self.waits:
-            partition.waiting.settle(self.batch, self.waits, self.batch.received_us)
+            partition.waiting.settle(self.batch, self.waits, now_us)
         partition.offset = self.next_offset
         partition.side = self.side
         partition.pairs = self.pairs

@@ -169,7 +169,7 @@ class Runner:
 
     def _with_waiting(self, served: list[tuple[Partition, Batch]]) -> list[tuple[Partition, Batch]]:
         """The batches behind the records that waited until now, and those of other partitions."""
-        now = self._clock()
+        now = self._monotonic()
         polled = {partition.source: batch for partition, batch in served}
         batches: list[tuple[Partition, Batch]] = []
         for partition in self._assignment.settled:
@@ -245,7 +245,7 @@ class Runner:
         # 3b. Written: the states go on from here, and rejects count against the partition.
         for processed in done:
             self._count(processed)
-            processed.commit()
+            processed.commit(self._monotonic())
             processed.count()
         self._assignment.committed()
         # 4. What follows a commit: a snapshot that is due, a pause the stage asked for, metrics.

@@ -123,9 +123,9 @@ def test_a_burst_counts_after_payments_ahead_of_it_by_all_that_is_allowed() -> N
 def test_a_clock_that_runs_ahead_ripens_no_verdict_early() -> None:
     """Ripe is what matured by min(event time, ingest time): the record is minutes ahead of its."""
     plan, state = Plan(CARD, 1), KeyedState(Plan(CARD, 1))
-    ids, values = np.array([[1, 1, 2]]), np.ones((1, len(CARD.values)))
+    verdicts, values = np.array([[1, 1, 1, 1, 2]]), np.ones((1, len(CARD.values)))
     state.begin()
-    state.absorb(ids, np.array([7]), np.array([START_US + MINUTE_US]), np.ones((1, 0)))
+    state.absorb(verdicts, np.array([7]), np.array([START_US + MINUTE_US]), np.ones((1, 0)))
     for ingested, waits in ((START_US, 1), (START_US + MINUTE_US, 0)):
         time = np.array([START_US + 5 * MINUTE_US])
         hashes = np.full((1, len(CARD.hashed)), 8)
