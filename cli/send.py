@@ -30,6 +30,12 @@ Restart = Annotated[
     bool,
     typer.Option("--restart", help="Begin the file again instead of where the last run ended."),
 ]
+AsIs = Annotated[
+    bool,
+    typer.Option(
+        "--as-is", help="Keep the file's order; else rows are sent in the order of their times."
+    ),
+]
 
 
 def send(
@@ -40,6 +46,7 @@ def send(
     limit: Limit = 0,
     no_wait: NoWait = False,
     restart: Restart = False,
+    as_is: AsIs = False,
     kafka: KafkaOption = "",
     db: DbOption = "",
     as_json: JsonOption = False,
@@ -82,6 +89,7 @@ def send(
             rate=rate,
             limit=limit,
             restart=restart,
+            as_is=as_is,
             progress=progress,
             place=f"{settings.kafka_address} {settings.db_url}",
             **waiting,

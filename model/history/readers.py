@@ -26,11 +26,24 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Chunk:
-    """Rows `first`, `first` + 1, ... of a file: their ids, and each as one line of JSON."""
+    """Rows `first`, `first` + 1, ... of a file: their ids, and each as one line of JSON.
+
+    Where they were put into another order, `numbers` says which rows of the file they are.
+    """
 
     first: int
     ids: list[str]
     lines: list[bytes]
+    numbers: list[int] | None = None
+
+    def row(self, i: int) -> int:
+        """The number in the file, from 0 on, of the chunk's row `i`."""
+        return self.first + i if self.numbers is None else self.numbers[i]
+
+    def cut(self, start: int, stop: int) -> Chunk:
+        """Rows `start` to `stop` of the chunk."""
+        numbers = None if self.numbers is None else self.numbers[start:stop]
+        return Chunk(self.first + start, self.ids[start:stop], self.lines[start:stop], numbers)
 
 
 @dataclass

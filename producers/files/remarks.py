@@ -30,7 +30,7 @@ class Remarks:
         """Count what is remarkable in these rows."""
         self.rows += len(chunk.ids)
         self.made_up_ids += sum(
-            name == f"{self._id_prefix}{chunk.first + i}" for i, name in enumerate(chunk.ids)
+            name == f"{self._id_prefix}{chunk.row(i)}" for i, name in enumerate(chunk.ids)
         )
         if self._time:
             self.in_1970 += sum(map(self._lies_in_1970, chunk.lines))

@@ -16,6 +16,7 @@ from producers.client import Client
 from producers.files.follow import Existing, Follow
 from producers.files.journal import Journal, Rejection, Sent
 from producers.files.remarks import Remarks
+from producers.files.time_order import disorder, in_time_order
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
@@ -43,19 +44,23 @@ class Sender:
         limit: int = 0,
         restart: bool = False,
         place: str = "",
+        as_is: bool = False,
     ) -> None:
         self._source, self._client = source, client
         self._batch = min(batch, max(1, int(rate / 5))) if rate else batch
         self._rate, self._limit = rate, limit
-        folder = home / "send"
-        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = home / "send"
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._disorder = disorder(source, limit)
+        self._sorts = self._disorder.older > 0 and not as_is
+        order = f" by time, {limit} rows" if self._sorts else ""
         name = f"{source.digest[:16]}-{source.profile.name}"
         self._journal_file, self._rejects_file = (
-            folder / f"{name}.json",
-            folder / f"{name}.rejected.jsonl",
+            self._folder / f"{name}.json",
+            self._folder / f"{name}.rejected.jsonl",
         )
         self._journal = self._open(
-            restart, hashlib.sha256(f"{client.url} {place}".encode()).hexdigest()[:16]
+            restart, hashlib.sha256(f"{client.url} {place}{order}".encode()).hexdigest()[:16]
         )
         self._refused = self._read_rejections()
         self._remarks = Remarks(source)
@@ -87,7 +92,8 @@ class Sender:
             msgspec.json.decode(line, type=Rejection)
             for line in self._rejects_file.read_bytes().splitlines()
         ]
-        kept = {refusal.row: refusal for refusal in refused if refusal.row <= self._journal.next}
+        upto = float("inf") if self._sorts else self._journal.next
+        kept = {refusal.row: refusal for refusal in refused if refusal.row <= upto}
         self._rejects_file.write_bytes(
             b"".join(msgspec.json.encode(refusal) + b"\n" for refusal in kept.values())
         )
@@ -133,17 +139,23 @@ class Sender:
         if not self._remarks.rows:
             raise TidegateError(f"{self._source.path} has no rows: nothing was sent")
         self._save()
-        self.sent.remarks = self._remarks.sentences()
+        said = self._disorder.said(self._source.profile, in_order=self._sorts)
+        self.sent.remarks = [*self._remarks.sentences(), *said]
         self.sent.accepted, self.sent.seconds = self._journal.accepted, time.monotonic() - begin
         return self.sent
 
     def _chunks(self) -> Iterator[Chunk]:
         """All of the file up to the limit; a chunk never reaches over the row to resume from."""
         left = self._limit or None
-        for chunk in self._source.chunks(0, self._batch):
+        chunks = (
+            in_time_order(self._source, self._folder, self._batch, self._limit)
+            if self._sorts
+            else self._source.chunks(0, self._batch)
+        )
+        for chunk in chunks:
             for piece in _split(chunk, self._journal.next):
                 if left is not None and len(piece.ids) >= left:
-                    yield Chunk(piece.first, piece.ids[:left], piece.lines[:left])
+                    yield piece.cut(0, left)
                     return
                 left = None if left is None else left - len(piece.ids)
                 yield piece
@@ -151,7 +163,7 @@ class Sender:
     def _accepted(self, chunk: Chunk) -> list[str]:
         if not self._refused:
             return chunk.ids
-        return [key for i, key in enumerate(chunk.ids) if chunk.first + i + 1 not in self._refused]
+        return [key for i, key in enumerate(chunk.ids) if chunk.row(i) + 1 not in self._refused]
 
     def _post(self, chunk: Chunk) -> None:
         half = len(chunk.lines) // 2
@@ -165,8 +177,8 @@ class Sender:
                 f"the API answered {status} for rows {chunk.first + 1} to "
                 f"{chunk.first + len(chunk.ids)}: {document.get('detail', document)}"
             )
-        refused = [_rejection(chunk, entry) for entry in document.get("rejected", [])]
-        if refused:
+        rejections = [_rejection(chunk, entry) for entry in document.get("rejected", [])]
+        if refused := [found for found in rejections if found.row not in self._refused]:
             self._refuse(refused)
         self._journal.accepted += int(document["accepted"])
         self._journal.next = chunk.first + len(chunk.ids)
@@ -189,10 +201,7 @@ def _split(chunk: Chunk, row: int) -> list[Chunk]:
     cut = row - chunk.first
     if not 0 < cut < len(chunk.ids):
         return [chunk]
-    return [
-        Chunk(chunk.first, chunk.ids[:cut], chunk.lines[:cut]),
-        Chunk(row, chunk.ids[cut:], chunk.lines[cut:]),
-    ]
+    return [chunk.cut(0, cut), chunk.cut(cut, len(chunk.ids))]
 
 
 def _rejection(chunk: Chunk, entry: dict[str, Any]) -> Rejection:
@@ -200,7 +209,7 @@ def _rejection(chunk: Chunk, entry: dict[str, Any]) -> Rejection:
     problem = entry.get("problem", {})
     reason = problem.get("reason") or str(problem.get("type", "")).rpartition("#")[2]
     return Rejection(
-        chunk.first + entry["index"] + 1, entry.get("id"), reason, str(problem.get("detail", ""))
+        chunk.row(entry["index"]) + 1, entry.get("id"), reason, str(problem.get("detail", ""))
     )
 
 
@@ -216,18 +225,28 @@ def send(
     rate: float = 0.0,
     limit: int = 0,
     restart: bool = False,
+    as_is: bool = False,
     patience: float = 300.0,
     progress: Progress = lambda _posted, _settled: None,
 ) -> Sent:
-    """Send `source`, at most `rate` rows/s and `limit` rows (0: all).
+    """Send `source`, at most `rate` rows/s and `limit` rows (0: all), in time order.
 
+    With `as_is` they go as they stand in the file, and a remark says how many go back in time.
     With `broker` and `existing` it returns when all that was sent are rows or dead letters;
     without, when all is acknowledged. `client.stop` ends it early; the next call goes on there, if
     `place` (broker and database behind the address) is the same. Raises ConfigError for a wrong
     file, Retry when the API stays away, or when for `patience` s nothing more became a row.
     """
     sender = Sender(
-        source, client, home, batch=batch, rate=rate, limit=limit, restart=restart, place=place
+        source,
+        client,
+        home,
+        batch=batch,
+        rate=rate,
+        limit=limit,
+        restart=restart,
+        place=place,
+        as_is=as_is,
     )
     if broker is None or existing is None:
         return sender.run(None, progress)
