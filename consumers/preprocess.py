@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features.columns import to_bytes
-from model.features.intake import take
+from model.features.intake import Intake, take
 from model.features.known_ids import NEW, OTHER
 from model.features.plan import Plan
 from model.features.state import KeyedState
@@ -21,7 +21,7 @@ from model.verdicts import label_numbers
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
-from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -168,10 +168,7 @@ class PreprocessStage:
         Keys are those of the next step. Duplicates are left out.
         """
         profile, received_us = self.profile, _received(state, batch)
-        txs, columns, indices, refused = take(
-            profile, [value or b"" for value in batch.values], received_us
-        )
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in refused]
+        (txs, columns, indices, _), rejects = self._take(state, batch, received_us)
         ids = self._name(txs, batch, indices)
         payloads = profile.canonical_all(txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
@@ -194,6 +191,36 @@ class PreprocessStage:
         new = np.flatnonzero(known == NEW)
         return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new]
 
+    def _take(
+        self, state: PartitionState, batch: Batch, received_us: NDArray[np.int64]
+    ) -> tuple[Intake, list[Reject]]:
+        """The transactions that belong to this partition, and the rejects."""
+        values = [value or b"" for value in batch.values]
+        intake = take(self.profile, values, received_us)
+        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in intake.rejects]
+        home = self._home(state, intake)
+        misplaced = np.flatnonzero(home != state.partition)
+        if not len(misplaced):
+            return intake, rejects
+        rejects += [
+            _misplaced(intake.at[i], self.profile, batch, int(home[i])) for i in misplaced.tolist()
+        ]
+        own = np.array(intake.at)[home == state.partition]
+        kept = take(self.profile, [values[i] for i in own], received_us[own])
+        return kept._replace(at=own[kept.at].tolist()), rejects
+
+    def _home(self, state: PartitionState, intake: Intake) -> NDArray[np.int64]:
+        """The partition of each transaction's key; without a key any, and so this one."""
+        profile = self.profile
+        keys = (
+            intake.columns.texts[profile.account]
+            if profile.account
+            else to_bytes(list(map(attrgetter(profile.id_field), intake.txs)))
+        )
+        home = partitions_of(keys, state.partitions)
+        home[np.fromiter(map(len, keys), np.int64, len(keys)) == 0] = state.partition
+        return home
+
     def _name(self, txs: list[msgspec.Struct], batch: Batch, indices: list[int]) -> list[bytes]:
         """The ids; a transaction without one is named after its place on the raw topic."""
         ids = list(map(attrgetter(self.profile.id_field), txs))
@@ -209,6 +236,16 @@ class PreprocessStage:
 def _conflict(index: int) -> Reject:
     detail = "this id was taken by a transaction with another body"
     return Reject(index, "conflicting_duplicate", detail)
+
+
+def _misplaced(index: int, profile: Profile, batch: Batch, home: int) -> Reject:
+    field = profile.account or profile.id_field
+    detail = (
+        f"partition {batch.source.partition}, but its {field} belongs to partition {home}: the "
+        f"producer's key must be the {field} as text, and its partitioner murmur2; "
+        "`tidegate redrive --reason wrong_partition` puts it there"
+    )
+    return Reject(index, WRONG_PARTITION, detail)
 
 
 def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:

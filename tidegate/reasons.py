@@ -25,6 +25,7 @@ REASONS = {
     "out_of_bounds": Reason(True, "a value outside the bounds that the profile sets"),
     "not_finite": Reason(True, "NaN, an infinity, or a number too large for 64 bits"),
     "bad_time": Reason(True, "no time, or one outside what the profile takes"),
+    "wrong_partition": Reason(True, "in a partition that is not its account's: key or partitioner"),
     "not_a_frame": Reason(True, "something other than Tidegate's own steps wrote to this topic"),
     "truncated_frame": Reason(True, "a frame that is cut short or has something behind it"),
     "not_storable": Reason(True, "a frame that no database takes as a row"),

@@ -10,8 +10,8 @@ import numpy as np
 
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
-from tidegate.errors import Stop
-from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED
+from tidegate.errors import Rejected, Stop
+from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import PREFIX, attempt
 
@@ -98,6 +98,16 @@ def transaction_id(profile: Profile, letter: DeadLetter) -> str:
     if given is None and topic == RAW:  # what the first stage would have called it
         return f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
     return str(given or "")
+
+
+def key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
+    """The key to put it back with: its own, or the right one where that was what was wrong."""
+    if letter.told.get("reason") != WRONG_PARTITION or letter.told.get("topic") != RAW:
+        return letter.key
+    try:
+        return profile.key_of(profile.decode(letter.value or b""))
+    except Rejected:  # of another profile by now: it fails again, and says why
+        return letter.key
 
 
 def _id_in_frame(profile: Profile, value: bytes, *, scored: bool) -> str:

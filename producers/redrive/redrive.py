@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, identity_of, read_all, transaction_id
+from producers.redrive.letters import DeadLetter, identity_of, key_of, read_all, transaction_id
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
@@ -257,7 +257,7 @@ class Redriver:
                 sent = [plan for plan in marked if plan.topic == topic]
                 self._producer.produce(
                     topic,
-                    [p.letter.key for p in sent],
+                    [key_of(self._profile, p.letter) for p in sent],
                     [p.letter.value for p in sent],
                     [p.headers for p in sent],
                 )

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from consumers.preprocess import PreprocessStage
 from model.hashing import partitions_of
 from tests.model.features.chain import NOW_MS, Chain, batch, encode, label_of
-from tidegate.pipeline import LABELS
+from tidegate.broker.records import TopicPartition
+from tidegate.pipeline import LABELS, RAW, WRONG_PARTITION
 from tidegate.profile import load_profile
+from tidegate.stream.stage import Output
 
 
 def card(number: int, **changes: object) -> dict[str, Any]:
@@ -150,3 +154,60 @@ def test_verdicts_reach_only_the_partition_of_their_key() -> None:
         state.commit()
         assert len(state.arrays()["waiting"]) == int((home == partition).sum())
         assert state.labels_next == 41
+
+
+PARTITIONS = 4
+
+
+def placed(partition: int, records: list[dict[str, Any]], profile: str = "card") -> Output:
+    """What a partition of several makes of records that a producer put there."""
+    stage = PreprocessStage(load_profile(profile), 0)
+    state = stage.new_state(partition, PARTITIONS)
+    state.begin()
+    given = batch(encode(records))
+    return stage.process(state, replace(given, source=TopicPartition(RAW, partition)))
+
+
+def test_a_transaction_in_a_partition_that_is_not_its_accounts_is_refused() -> None:
+    records = [card(number, user_id=f"u{number}") for number in range(40)]
+    homes = partitions_of([record["user_id"].encode() for record in records], PARTITIONS)
+    for partition in range(PARTITIONS):
+        output = placed(partition, records)
+        taken = load_profile("card").features_layout.rows(output.emits[0].values)
+        assert len(taken) == int((homes == partition).sum())
+        assert {reject.index for reject in output.rejects} == set(
+            np.flatnonzero(homes != partition).tolist()
+        )
+        assert {reject.reason for reject in output.rejects} == {WRONG_PARTITION}
+        assert "murmur2" in output.rejects[0].detail
+
+
+def test_a_bad_record_among_misplaced_ones_keeps_its_own_reason() -> None:
+    home = int(partitions_of([b"u"], PARTITIONS)[0])
+    elsewhere = next(
+        f"v{n}" for n in range(99) if partitions_of([f"v{n}".encode()], PARTITIONS)[0] != home
+    )
+    records = [
+        card(0, user_id=elsewhere),
+        card(1, user_id="u", amount=-1),
+        card(2, user_id="u"),
+        card(2, user_id=elsewhere),
+        card(3, user_id="u"),
+    ]
+    output = placed(home, records)
+    assert sorted((reject.index, reject.reason) for reject in output.rejects) == [
+        (0, WRONG_PARTITION),
+        (1, "out_of_bounds"),
+        (3, WRONG_PARTITION),
+    ]
+    assert len(output.emits[0].values) == 2
+
+
+def test_a_misplaced_transaction_does_not_take_its_id() -> None:
+    stage = PreprocessStage(load_profile("card"), 0)
+    home = int(partitions_of([b"u"], PARTITIONS)[0])
+    state = stage.new_state((home + 1) % PARTITIONS, PARTITIONS)
+    state.begin()
+    output = stage.process(state, batch(encode([card(0, user_id="u")])))
+    assert [reject.reason for reject in output.rejects] == [WRONG_PARTITION]
+    assert len(state.arrays()["ids"]) == 0

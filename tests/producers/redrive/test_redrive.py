@@ -11,7 +11,7 @@ from tests.producers.running_api import TOPICS
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
-from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW
+from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW, WRONG_PARTITION
 from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import ATTEMPT, attempt, dead_letters
 from tidegate.stream.stage import Reject
@@ -226,3 +226,16 @@ def test_places_are_read_strictly() -> None:
     assert parse_place("2:1045") == (2, 1045)
     with pytest.raises(ConfigError, match="PARTITION:OFFSET"):
         parse_place("7")
+
+
+def test_a_misplaced_transaction_is_put_back_under_its_account(letters: Letters) -> None:
+    body = (
+        b'{"transaction_id":"t","user_id":"u-7","amount":1,"merchant":"m","timestamp":1704067200,'
+        b'"merchant_type":"fuel","device_type":"pos","location_match":true}'
+    )
+    letters.add(1, reason=WRONG_PARTITION, value=body)
+    letters.add(2, reason=WRONG_PARTITION, value=b"of another profile")
+    letters.add(3, reason="wrong_type", value=body)
+    letters.redrive()
+    back = {record.key: record.value for _, _, record in letters.broker.committed_records(RAW)}
+    assert back == {b"u-7": body, b"key-2": b"of another profile", b"key-3": body}
