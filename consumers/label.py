@@ -17,6 +17,7 @@ from tidegate.broker.records import Batch
 from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
 from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import Profile
+from tidegate.stream.dead_letters import recorded_ms
 from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 from tidegate.words import plain
 
@@ -74,7 +75,9 @@ class LabelStage(StatelessStage):
             elif row.profile != self._profile.hash.decode():
                 output.rejects.append(self._of_another_profile(index, row))
             else:
-                labels.append(_label(verdict, row, batch.timestamps[index]))
+                labels.append(
+                    _label(verdict, row, recorded_ms(batch.headers[index], batch.timestamps[index]))
+                )
         _emit(output, labels)
         return output
 

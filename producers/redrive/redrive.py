@@ -23,7 +23,7 @@ from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
 from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
-from tidegate.stream.dead_letters import ATTEMPT, PREFIX
+from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
 
 CONFLICT = "conflicting_duplicate"
 """The reason of a dead letter that would fail again: the first row with its id stays."""
@@ -222,7 +222,9 @@ class Redriver:
                 yield Plan(letter, "quarantined", QUARANTINE, letter.headers)
             else:
                 kept = [
-                    (name, value) for name, value in letter.headers if not name.startswith(PREFIX)
+                    (name, value)
+                    for name, value in letter.headers
+                    if name == RECORDED or not name.startswith(PREFIX)
                 ]
                 yield Plan(
                     letter,

@@ -13,6 +13,7 @@ from tidegate.errors import Retry
 from tidegate.messages.documents import Label, Verdict, decode_label, encode
 from tidegate.pipeline import FEEDBACK, LABELS
 from tidegate.profile import load_profile
+from tidegate.stream.dead_letters import RECORDED
 from tidegate.stream.stage import NoState, Output
 
 PROFILE = load_profile("card")
@@ -208,3 +209,11 @@ def test_any_batches_give_the_same_labels(verdicts: list[tuple[str, str]], cut: 
         if start < stop
     ]
     assert [label for part in parts for label in labels(part)] == labels(process(whole))
+
+
+def test_a_verdict_that_was_put_back_is_as_old_as_it_was() -> None:
+    put_back = batch(said("known"), headers=[(RECORDED, b"3")])
+    assert labels(process(put_back))[0].given_us == 3000
+    for forged in (b"", b"soon", b"-5", b"9" * 40, b"900", b"\xff"):
+        ahead = batch(said("known"), headers=[(RECORDED, forged)])
+        assert labels(process(ahead))[0].given_us == 7000

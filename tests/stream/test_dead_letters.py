@@ -52,6 +52,7 @@ def test_headers_say_what_happened_and_the_record_is_untouched() -> None:
         "tidegate-partition": b"2",
         "tidegate-offset": b"40",
         "tidegate-time": b"99",
+        "tidegate-recorded": b"1",
         "tidegate-attempt": b"1",
         "tidegate-profile": b"0123abcd",
         KEY: b"preprocess/transactions.raw/2/40",

@@ -13,6 +13,7 @@ from tidegate.stream.stage import Emit, Reject
 
 PREFIX = "tidegate-"
 ATTEMPT = "tidegate-attempt"
+RECORDED = "tidegate-recorded"
 KEY = "tidegate-key"
 """Stage, topic, partition and offset in one: equal for two copies of one dead letter."""
 
@@ -46,6 +47,7 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
         "partition": str(partition),
         "offset": str(offset),
         "time": str(now_us),
+        "recorded": str(recorded_ms(headers, batch.timestamps[reject.index])),
         "attempt": str(attempt(headers) + 1),
         "profile": profile_hash.decode("ascii"),
         "key": f"{stage}/{topic}/{partition}/{offset}",
@@ -60,6 +62,13 @@ def attempt(headers: Headers | None) -> int:
     """How often this record failed before: its header `tidegate-attempt`, or 0."""
     text = dict(headers or []).get(ATTEMPT) or b""
     return int(text) if text.isdigit() and len(text) < 10 else 0
+
+
+def recorded_ms(headers: Headers | None, timestamp_ms: int) -> int:
+    """When a record came first: before it failed and was put back, if it was."""
+    text = dict(headers or []).get(RECORDED) or b""
+    first = int(text) if text.isdigit() and len(text) < 16 else timestamp_ms
+    return min(first, timestamp_ms)
 
 
 def deliver(producer: Producer, emit: Emit, timeout: float) -> None:

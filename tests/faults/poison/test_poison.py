@@ -28,6 +28,7 @@ HEADERS = {
     "partition",
     "offset",
     "time",
+    "recorded",
     "attempt",
     "profile",
     "key",

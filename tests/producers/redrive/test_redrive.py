@@ -13,7 +13,7 @@ from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
 from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW, WRONG_PARTITION
 from tidegate.profile import load_profile
-from tidegate.stream.dead_letters import ATTEMPT, attempt, dead_letters
+from tidegate.stream.dead_letters import ATTEMPT, RECORDED, attempt, dead_letters
 from tidegate.stream.stage import Reject
 
 PROFILE = load_profile("card")
@@ -76,7 +76,7 @@ def test_twice_gives_the_same_records(letters: Letters) -> None:
         found for found in letters.broker.committed_records(RAW) if found[2].value == b"value-7"
     ]
     assert record.key == b"key-7"
-    assert record.headers == [("trace", b"abc"), (ATTEMPT, b"1")], (
+    assert record.headers == [("trace", b"abc"), (RECORDED, b"0"), (ATTEMPT, b"1")], (
         "a stage that fails again counts on from here"
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from tidegate.broker.memory.group import Group
 from tidegate.broker.memory.log import Record, Transaction
+from tidegate.broker.memory.murmur2 import partition_of
 from tidegate.broker.records import Headers, TopicPartition
 from tidegate.errors import ConfigError, Fenced
 
@@ -76,7 +76,7 @@ class Cluster:
         """Add one record to the partition of its key."""
         if topic not in self._topics:
             raise ConfigError(f"there is no topic {topic!r}")
-        source = TopicPartition(topic, zlib.crc32(key or b"") % self._topics[topic])
+        source = TopicPartition(topic, partition_of(key or b"", self._topics[topic]))
         self._time += 1
         self.logs[source].append(Record(key, value, headers, self._time, transaction))
         if transaction is not None:
