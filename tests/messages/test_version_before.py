@@ -1,0 +1,99 @@
+"""What processes of the version before have written, read by this one: one replaces the other while
+both run. The bytes are those that its code wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+
+import msgspec
+import numpy as np
+import pytest
+
+from tidegate.messages.documents import (
+    Canary,
+    Champion,
+    ModelMessage,
+    OnlineWeights,
+    Shadow,
+    decode_label,
+    decode_model,
+    decode_rollback,
+    decode_verdict,
+)
+from tidegate.messages.frames import FrameLayout
+from tidegate.stream.snapshot import decode, encode
+
+SCORED = base64.b64decode(
+    "VEdTMmFiY2QxMjM0AgACAA8AAAACAAAAAAAAAAAAAAAAAAAAAAAAAOgDAAAAAAAA0AcAAAAAAADiBAAAAAAAAAAA"
+    "AAALAAAAAAAAAAAAAAAAAAAAuAsAAAAAAAAAAAAAFgAAAAAAAAAAAAAAAAAAAKAPAAAAAAAABwAAAAAAAAD/////"
+    "/////wAAAAAAAPg/AAAAAAAA+H8AAAAAAAAAAAAAAACIEwAAAAAAADAxMjM0NTY3ODlhYmNkZWb//////////wMA"
+    "AAAAAAAAAQAAAAAAANA/AAAAAAAA0D8AAAAAAADgPwAAAAAAAPh/dDF1MXsiYW1vdW50IjoxMi41fVtd"
+)
+"""A scored frame."""
+SNAPSHOT = base64.b64decode(
+    "eJwLcQ/2cwww5Fpf89LB98DiWY9/Kc7d6t3U+FOgk8M9LYeJ5bnepNxVsnevMDAwVCvlp6UVp5YoWZnrKBVnpqQq"
+    "WRnrKCUWFSVWFitZRVcr5SXmAsWUkvNL80qKlXSUUkoqC0ACNpkWQF5xRiKIF20cC9QENMSgVgeupSi/HElDdLRS"
+    "dmolkG9TaqEUqxMNUaWjVBNsohQbizDJEGqSmUltbK0CWYABChihNBMDfQEA4MNJdQ=="
+)
+"""The file of a snapshot, compressed for this page."""
+
+
+def test_a_scored_frame() -> None:
+    layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
+    assert layout.check(SCORED) is None
+    frames = layout.unpack([SCORED])
+    assert (frames.ids, frames.accounts, frames.reasons) == ([b"t1"], [b"u1"], [b"[]"])
+    assert frames.payloads == [b'{"amount":12.5}']
+    row = frames.rows[0]
+    assert (row["event_us"], row["amount_minor"], row["models_offset"]) == (1_000, 1_250, -1)
+    np.testing.assert_array_equal(row["values"], [1.5, np.nan])
+    np.testing.assert_array_equal(row["scores"], [0.25, 0.5, np.nan])
+    assert list(layout.pack(frames)) == [SCORED], "the version before reads ours as well"
+
+
+def test_a_snapshot() -> None:
+    file = zlib.decompress(SNAPSHOT)
+    snapshot = decode(bytearray(file))
+    assert (snapshot.offset, snapshot.side) == (7, 3)
+    assert snapshot.arrays["counts"].tolist() == [0, 1, 2]
+    assert b"".join(bytes(piece) for piece in encode(snapshot)) == file
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (
+            b'{"type":"champion","bundle":"b","profile":"p","promoted_us":1,"by":"x","previous":"a"}',
+            Champion("b", "p", 1, "x", "a"),
+        ),
+        (
+            b'{"type":"shadow","bundle":"b","profile":"p","started_us":1,"by":"x"}',
+            Shadow("b", "p", 1, "x"),
+        ),
+        (
+            b'{"type":"canary","bundle":"b","profile":"p","share":0.1,"started_us":1,"by":"x"}',
+            Canary("b", "p", 0.1, 1, "x"),
+        ),
+        (
+            b'{"type":"online","bundle":"b","labels":3,"weights":"AAAA","learnt":2,'
+            b'"published_us":1,"frozen":false}',
+            OnlineWeights("b", 3, bytes(3), 2, 1),
+        ),
+    ],
+)
+def test_a_message_on_models(written: bytes, message: ModelMessage) -> None:
+    assert decode_model(written) == message
+    assert msgspec.json.encode(message) == written
+
+
+def test_a_label_a_rollback_and_a_verdict() -> None:
+    label = decode_label(
+        b'{"transaction_id":"t","label_id":"l","fraud":true,"source":"api","profile":"p",'
+        b'"event_us":1,"amount_minor":2,"given_us":3,"keys":[4],"values":[0.5,null],"score":0.5,'
+        b'"decision":"review","entities":["u",null]}'
+    )
+    assert (label.fraud, label.values) == (True, [0.5, None])
+    assert decode_rollback(b'{"rollback_to":3,"profile":"p","given_us":1,"by":""}').rollback_to == 3
+    assert decode_verdict(b'{"transaction_id":"t","verdict":"fraud"}').verdict == "fraud"
