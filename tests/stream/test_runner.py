@@ -197,6 +197,34 @@ def test_a_held_partition_is_tried_again_and_goes_on_when_its_cause_is_gone() ->
     )
 
 
+def test_a_stage_that_pauses_all_the_time_still_tries_what_is_held_again() -> None:
+    class Waiting(CopyStage):
+        """Like label while verdicts wait for their rows: each batch asks for a pause."""
+
+        mended = False
+
+        def process(self, state: NoState, batch: Batch) -> Output:
+            if batch.source.partition == 0 and not self.mended:
+                return Output(rejects=[Reject(i, "bad_key", "") for i in range(len(batch))])
+            output = super().process(state, batch)
+            output.pause = 0.25
+            return output
+
+    broker, now = MemoryBroker({**TOPICS, "in": 2}), [0.0]
+    keys = {zlib.crc32(b"%d" % i) % 2: b"%d" % i for i in range(20)}
+    send_with(broker, keys[0], *records(150))
+    stage = Waiting()
+    run = runner(broker, stage, monotonic=lambda: now[0], batch=1000)
+    until_idle(run)
+    send_with(broker, keys[1], b"1:1")
+    run.run_once()  # from here on it pauses
+    stage.mended, now[0] = True, 61.0
+    for _ in range(200):
+        send_with(broker, keys[1], b"1:1")
+        run.run_once()
+    assert run.progress.held == []
+
+
 class Refusing(CopyStage):
     """Rejects all for one reason."""
 

@@ -106,11 +106,14 @@ class Assignment:
 
         Waits longer after a failure.
         """
+        if self._paused:
+            if self._clock() < self._wait_until_us:
+                return
+            self._go_on()
         if not self._paused:
             self._try_held()
-            return
-        if self._clock() < self._wait_until_us:
-            return
+
+    def _go_on(self) -> None:
         started = time.monotonic()
         try:
             self._position()
