@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 from operator import attrgetter
@@ -114,12 +115,12 @@ class PreprocessStage:
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
-        frames, keys, rejects, indices = self._decode(state, batch)
+        frames, keys, rejects, indices, passed = self._decode(state, batch)
         if not len(frames.rows):
-            return Output(rejects=rejects)
+            return Output(rejects=rejects, passed=passed)
         self._fold(state, frames.rows, batch, indices)
         topic = BY_ENTITY_2 if self._next else FEATURES
-        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects)
+        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects, passed=passed)
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
         """Fold frames; their tails pass through untouched."""
@@ -156,14 +157,15 @@ class PreprocessStage:
 
     def _decode(
         self, state: PartitionState, batch: Batch
-    ) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
-        """The new transactions as frames, their keys, the rejects, and the frames' indices.
+    ) -> tuple[Frames, list[bytes], list[Reject], list[int], Mapping[str, int]]:
+        """The new transactions as frames, their keys, the rejects, the frames' indices, and how
+        many records were passed by, by what they are.
 
         Keys are those of the next step. Duplicates are left out.
         """
         profile, received_us = self.profile, _received(batch)
-        txs, columns, indices, refused = take(
-            profile, [value or b"" for value in batch.values], received_us
+        txs, columns, indices, refused, passed = take(
+            profile, [value or b"" for value in batch.values], received_us, batch.headers
         )
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in refused]
         ids = self._name(txs, batch, indices)
@@ -182,11 +184,14 @@ class PreprocessStage:
         frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
         keys = columns.texts[self._next] if self._next else ids
         if (known == NEW).all():
-            return frames, keys, rejects, indices
+            return frames, keys, rejects, indices, passed
         conflicting = np.flatnonzero(known == OTHER).tolist()
-        rejects += [_conflict(indices[i]) for i in conflicting]
+        if conflicting and profile.envelope and profile.envelope.updates == "ignore":
+            passed = Counter(passed) + Counter(update=len(conflicting))
+        else:
+            rejects += [_conflict(indices[i]) for i in conflicting]
         new = np.flatnonzero(known == NEW)
-        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new]
+        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new], passed
 
     def _name(self, txs: list[msgspec.Struct], batch: Batch, indices: list[int]) -> list[bytes]:
         """The ids; a transaction without one is named after its place on the raw topic."""

@@ -23,8 +23,11 @@ from tidegate.words import count
 MONEY_LIMIT = 3_000_000_000
 """Largest amount in minor units: its square still fits 63 bits."""
 _LATEST = 7_258_118_400 * SECOND  # the year 2200
+_UNIT_US = {"s": SECOND, "ms": 1000, "us": 1, "days": DAY}
 _EXACT = 2**53
 _AMOUNT = r"^-?\d{1,15}(\.\d{1,15})?$"
+Unit = Literal["s", "ms", "us", "ns", "days", "text"]
+"""What numbers of a time count; `text`: there are none."""
 
 
 class String(Field):
@@ -57,7 +60,11 @@ class String(Field):
 
 
 class Number(Field):
-    """A number. `min` and `max` are inclusive."""
+    """A number, or with `text` a text of one. `min` and `max` are inclusive.
+
+    `decimal` and `scale` say how an envelope's record writes it where no schema does: base64 of the
+    digits as bytes, with the point before the last `scale` of them.
+    """
 
     type = "number"
     cells: ClassVar[Cells] = "double"
@@ -69,6 +76,9 @@ class Number(Field):
 
     min: float | None = None
     max: float | None = None
+    text: bool = False
+    decimal: Literal["base64"] | None = None
+    scale: int | None = None
 
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest value."""
@@ -78,11 +88,38 @@ class Number(Field):
 
     def problem(self) -> str:
         low, high = self.bounds()
-        return f"min {low} is greater than max {high}" if low > high else ""
+        if low > high:
+            return f"min {low} is greater than max {high}"
+        if (self.decimal is None) != (self.scale is None):
+            return "`decimal: base64` needs its `scale`, and a `scale` needs `decimal: base64`"
+        if self.decimal and self.text:
+            return "a text is either base64 or a number: `decimal` or `text`, not both"
+        return ""
 
-    def annotation(self) -> Json:
+    def number(self) -> Json:
+        """The annotation of a value that is a number in JSON."""
         low, high = self.bounds()
         return Annotated[float, Meta(ge=low, le=high)]
+
+    def annotation(self) -> Json:
+        number = self.number()
+        return number | Annotated[str, Meta(pattern=_AMOUNT)] if self.text else number
+
+    def complaint(self, message: str) -> str:
+        if "matching regex" in message:
+            return "expected an amount such as 12.50"
+        if "got `str`" in message:
+            return f"{super().complaint(message)}, which is taken only with `text: true`"
+        return super().complaint(message)
+
+    def needs_look(self) -> bool:
+        return self.text
+
+    def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
+        low, high = self.bounds()
+        if isinstance(value, str) and not low <= float(value) <= high:
+            return "out_of_bounds", f"expected a number from {low} to {high}"
+        return None
 
     def columns(self) -> tuple[str, ...]:
         return (self.name,)
@@ -100,7 +137,7 @@ class Integer(Number):
     cells: ClassVar[Cells] = "int64"
     widest = (-float(_EXACT), float(_EXACT))
 
-    def annotation(self) -> Json:
+    def number(self) -> Json:
         low, high = self.bounds()
         return Annotated[int, Meta(ge=int(low), le=int(high))]
 
@@ -109,7 +146,7 @@ class Integer(Number):
 
 
 class Money(Number):
-    """An amount as a number or a text; it and its bounds are in units, not in minor units."""
+    """An amount; it and its bounds are in units, not in minor units."""
 
     type = "money"
     widest = (0.0, 10_000_000.0)
@@ -124,23 +161,6 @@ class Money(Number):
         if max(-low, high) * 10**self.decimals > MONEY_LIMIT:
             return f"amounts may reach at most {MONEY_LIMIT:,} minor units: lower max, or decimals"
         return super().problem()
-
-    def annotation(self) -> Json:
-        return super().annotation() | Annotated[str, Meta(pattern=_AMOUNT)]
-
-    def complaint(self, message: str) -> str:
-        if "matching regex" in message:
-            return "expected an amount such as 12.50"
-        return super().complaint(message)
-
-    def needs_look(self) -> bool:
-        return True
-
-    def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
-        low, high = self.bounds()
-        if isinstance(value, str) and not low <= float(value) <= high:
-            return "out_of_bounds", f"expected an amount from {low} to {high}"
-        return None
 
     def places(self) -> int:
         return self.decimals
@@ -204,24 +224,33 @@ class Category(Field):
 
 
 class Time(Field):
-    """A moment: ISO 8601 (UTC where it names no zone), or seconds since 1970."""
+    """A moment: ISO 8601 (UTC where it names no zone), or a number of `unit` since 1970.
+
+    `text` takes no numbers.
+    """
 
     type = "time"
     cells = "time"
 
+    unit: Unit | None = None
+    """Seconds where the profile says nothing, and reads no envelope in which other units occur."""
     not_before: Instant = Instant(0)
     max_ahead: Duration = Duration(DAY)
     """How far after the record's own (ingest) time an event may claim to be."""
 
     def annotation(self) -> Json:
-        return datetime | int | float
+        return datetime if self.unit == "text" else datetime | int | float
 
     def needs_look(self) -> bool:
         return True
 
+    def us(self, value: datetime | float) -> int:
+        """Microseconds since 1970 of a JSON time. Raises ValueError."""
+        return time_us(value, self.unit or "s")
+
     def fault(self, value: Json, received_us: int) -> tuple[str, str] | None:
         try:
-            event_us = time_us(value)
+            event_us = self.us(value)
         except ValueError as error:
             return "bad_time", str(error)
         if event_us < self.not_before:
@@ -250,6 +279,8 @@ class Vector(Number):
     def problem(self) -> str:
         if not 1 <= self.length <= 4096:
             return "a vector needs a `length` of 1 to 4096"
+        if self.text or self.decimal:
+            return "a vector holds numbers, neither texts nor base64"
         return super().problem()
 
     def annotation(self) -> Json:
@@ -280,10 +311,15 @@ TYPES: dict[str, type[Field]] = {
 """Every type, by its name in a profile."""
 
 
-def time_us(value: datetime | float) -> int:
-    """Microseconds since 1970 of a JSON time; a time without zone is UTC. Raises ValueError."""
+def time_us(value: datetime | float, unit: Unit = "s") -> int:
+    """Microseconds since 1970 of a JSON time; a time without zone is UTC. Raises ValueError.
+
+    Whole numbers of a `unit` are exact.
+    """
     if isinstance(value, datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= value * SECOND <= _LATEST:
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * SECOND
+    else:
+        value = value // 1000 if unit == "ns" else value * _UNIT_US[unit]
+    if not 0 <= value <= _LATEST:
         raise ValueError("expected a time between 1970 and 2200")
-    return round(value * SECOND)
+    return round(value)

@@ -47,13 +47,14 @@ class Output:
 
     `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
     asks the runner to wait that many seconds before the next poll (a stage that put records back
-    for later).
+    for later). `passed` counts records of which nothing comes, by what they are.
     """
 
     emits: list[Emit] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     rows: object | None = None
     pause: float = 0.0
+    passed: Mapping[str, int] = field(default_factory=dict)
 
 
 class State(Protocol):
