@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from model.hashing import hash64
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import Money, Number, Time
+from tidegate.profile.field_types import Time
+from tidegate.profile.number_types import Money, Number
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]

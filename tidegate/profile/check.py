@@ -8,7 +8,8 @@ from typing import get_args
 from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
-from tidegate.profile.field_types import TYPES, Money, String, Time
+from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import Distinct, Duration, Feature, History, Json, ModelsSpec
 from tidegate.profile.thresholds import Thresholds

@@ -12,7 +12,8 @@ import msgspec
 
 from tidegate.errors import Rejected
 from tidegate.profile.field import Field
-from tidegate.profile.field_types import Category, Money, Number, String, Time, time_us
+from tidegate.profile.field_types import Category, String, Time, time_us
+from tidegate.profile.number_types import Money, Number
 
 _CONNECT = "org.apache.kafka.connect.data."
 _DEBEZIUM = "io.debezium.time."
