@@ -171,6 +171,17 @@ class Envelope:
         return known
 
 
+def row_in(document: dict[str, Json]) -> dict[str, Json]:
+    """The row that a document has inside, whatever is around it, or the document itself.
+
+    For people who look for a dead letter: nothing is checked, and a deleted row is one too.
+    """
+    for names in (("payload",), ("after", "before"), ("data",)):
+        inner = [row for name in names if isinstance(row := document.get(name), dict)]
+        document = inner[0] if inner else document
+    return document
+
+
 def _column(schema: Json) -> _Column:
     """What a schema of Kafka Connect says. Raises Rejected."""
     if schema is None:
