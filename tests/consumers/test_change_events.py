@@ -7,11 +7,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
+from consumers.preprocess import PreprocessStage
 from tests.model.features.chain import Chain, batch
 from tests.profile.enveloped import enveloped
+from tests.stream.crash import Clock
+from tests.stream.test_runner import member
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Headers
+from tidegate.pipeline import DLQ, FEATURES, RAW
 from tidegate.profile import Profile
+from tidegate.stream.runner import Runner
 from tidegate.stream.stage import Output
 
 BASE64 = ", decimal: base64, scale: 2"
@@ -190,3 +197,26 @@ def test_rows_without_a_primary_key_are_named_after_their_place(tmp_path: Path) 
     payloads, output = run(keyed, [sent[2], sent[4]])
     assert list(payloads) == ["6ec0bd7f-11c0-43da-975e-2a8ad9ebae0b"]
     assert reasons(output) == {1: "conflicting_duplicate"}
+
+
+def test_what_is_passed_by_is_counted_and_is_no_dead_letter(tmp_path: Path) -> None:
+    broker, clock = MemoryBroker({RAW: 1, FEATURES: 1, DLQ: 1}), Clock()
+    stage = PreprocessStage(enveloped(tmp_path, amount=BASE64, unit="us", updates="ignore"))
+    for value, headers in records("b_schemas_off"):
+        broker.append(RAW, b"struct", value, headers, None)
+    run = Runner(stage, broker, *member(stage, broker, clock), snapshots=None, clock=clock)
+    kinds = ("tombstone", "delete", "update")
+    before = [_passed(kind) for kind in kinds]
+    while not run.run_once():
+        pass
+    after = [_passed(kind) for kind in kinds]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [2, 2, 3]
+    letters = broker.committed_records(DLQ)
+    offsets = [dict(record.headers or [])["tidegate-offset"] for _, _, record in letters]
+    assert set(offsets).isdisjoint({b"7", b"8", b"9", b"10", b"11", b"12", b"13"})
+    assert len(broker.committed_records(FEATURES)) + len(letters) == 7
+
+
+def _passed(kind: str) -> float:
+    labels = {"stage": "preprocess", "kind": kind}
+    return REGISTRY.get_sample_value("tidegate_records_passed_total", labels) or 0.0
