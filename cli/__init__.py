@@ -29,6 +29,7 @@ from cli import (
     setup,
     shadow,
     simulate,
+    skip,
     status,
     topics,
     train,
@@ -55,6 +56,7 @@ for data_command in (
     backtest.backtest,
     retrain.retrain,
     redrive.redrive,
+    skip.skip,
 ):
     app.command()(data_command)
 for command in (dead_letters, doctor, replay, rescore, quality):

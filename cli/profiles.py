@@ -37,6 +37,7 @@ def check(file: File, as_json: JsonOption = False) -> None:
     facts = {
         "name": profile.name,
         "hash": profile.hash.decode(),
+        "version": profile.version.decode(),
         "path": str(profile.path),
         "fields": list(profile.fields),
         "entities": list(profile.entities),

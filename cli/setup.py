@@ -45,7 +45,6 @@ def setup(
     postgresql+psycopg://tidegate@db/tidegate[/bold]
     """
     from cli.running import steps
-    from cli.running.handover import check_profile
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, db=db)
@@ -53,9 +52,16 @@ def setup(
     settings.home.mkdir(parents=True, exist_ok=True)
     _insist("migrations", lambda: steps.migrate(settings))
     _insist("topics", lambda: steps.make_topics(settings))
-    _insist("profile", lambda: check_profile(settings, loaded))
+    _insist("profile", lambda: _check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
     _insist("champion", lambda: _first_champion(settings, loaded))
+
+
+def _check_profile(settings: Settings, profile: Profile) -> None:
+    from cli.running.handover import check_profile
+
+    if remark := check_profile(settings, profile):
+        typer.echo(remark, err=True)
 
 
 def _first_champion(settings: Settings, profile: Profile) -> None:

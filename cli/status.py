@@ -22,7 +22,7 @@ from tidegate.words import count
 if TYPE_CHECKING:
     from producers.redrive.listing import Waiting
     from tidegate.host.exits import Exit
-    from tidegate.messages.documents import Heartbeat
+    from tidegate.messages.documents import Heartbeat, Held
     from tidegate.settings import Settings
 
 _NEWEST_LETTERS = 10_000
@@ -66,7 +66,8 @@ def status(
 ) -> None:
     """Show every process that gave a sign of life in the last 5 s, and dead letters that wait.
 
-    What is missing comes with its reason and the mend. Exit code 1 unless every stage is ready.
+    What is missing comes with its reason and the mend. Exit code 1 unless every stage is ready and
+    no partition is held.
 
     Example: [bold]tidegate status --json[/bold]
     """
@@ -78,23 +79,29 @@ def status(
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
-    beats, missing = _heartbeats(settings)
+    beats, missing, held = _heartbeats(settings)
     servers = _servers(settings)
     faults = list(missing)
     if holder(settings.home):  # in a cluster the servers run elsewhere
         faults += [f"{name}: no answer at {address}" for name, address, ok in servers if not ok]
     causes = explain(faults, read_exits(settings.home), settings.home)
+    causes += [cause_of_hold(stage, each) for stage, each in held]
     waiting = waiting_letters(broker, _NEWEST_LETTERS)
     if as_json:
         _print_json(beats, missing, causes, servers, waiting)
     else:
         show(beats, servers, causes, waiting)
-    if missing:
+    if missing or held:
         raise typer.Exit(1)
 
 
-def _heartbeats(settings: Settings) -> tuple[list[Heartbeat], list[str]]:
-    """The living processes, and what is missing. Raises Retry when topic status cannot be read."""
+def _heartbeats(
+    settings: Settings,
+) -> tuple[list[Heartbeat], list[str], list[tuple[str, Held]]]:
+    """The living processes, what is missing, and what is held.
+
+    Raises Retry when topic status cannot be read.
+    """
     from cli.running.steps import heartbeats, now_us
     from tidegate.errors import Retry
     from tidegate.profile import load_profile
@@ -102,7 +109,8 @@ def _heartbeats(settings: Settings) -> tuple[list[Heartbeat], list[str]]:
     with heartbeats(settings, load_profile(settings.profile)) as board:
         if not board.wait(10):
             raise Retry(f"topic status cannot be read: {board.problem}")
-        return board(), board.missing(now_us())
+        now = now_us()
+        return board(), board.missing(now), board.held(now)
 
 
 def _servers(settings: Settings) -> list[Server]:
@@ -141,6 +149,17 @@ def _of_exit(fault: str, process: str, end: Exit, home: Path) -> Cause:
         return Cause(fault, f"{process} gave up with {end.said}", mend)
     mend = f"nothing yet: it was started again {count(end.restarts, 'time')}; more in {log}"
     return Cause(fault, f"{process} ended with {end.said}", mend)
+
+
+def cause_of_hold(stage: str, held: Held) -> Cause:
+    """Why a partition does not go on, and what to type."""
+    command = f"tidegate skip {stage} --partition {held.partition} --until {held.until}"
+    return Cause(
+        f"{stage}: partition {held.partition} is held at offset {held.offset}",
+        f"too many of its records are rejects ({', '.join(held.reasons)})",
+        "mend the producer or the profile; it is tried again by itself. "
+        f"`{command} --dry-run` shows these records; without --dry-run they become dead letters",
+    )
 
 
 def _without_exit(fault: str, stage: str) -> Cause:

@@ -53,7 +53,7 @@ class LabelStage(StatelessStage):
         verdicts: dict[int, Verdict] = {}
         output = Output()
         for index, value in enumerate(batch.values):
-            verdict = _read(value, index)
+            verdict = read_verdict(value, index)
             if isinstance(verdict, Reject):
                 output.rejects.append(verdict)
             else:
@@ -116,7 +116,8 @@ def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
     )
 
 
-def _read(value: bytes | None, index: int) -> Verdict | Reject:
+def read_verdict(value: bytes | None, index: int) -> Verdict | Reject:
+    """The verdict in a record, or why there is none."""
     if not value:
         return Reject(index, "empty", "the message is empty")
     try:

@@ -169,7 +169,7 @@ class LearnStage:
 
     def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
         try:
-            message = _decode(value or b"")
+            message = decode(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Reject(
                 index, "invalid_json", f"not a label; only the label stage writes here: {error}"
@@ -190,7 +190,8 @@ class LearnStage:
         return message
 
 
-def _decode(value: bytes) -> Label | Rollback:
+def decode(value: bytes) -> Label | Rollback:
+    """A message of the labels topic; raises msgspec.DecodeError for anything else."""
     try:
         return decode_label(value)
     except msgspec.ValidationError as error:

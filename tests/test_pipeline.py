@@ -18,6 +18,7 @@ from consumers.score import ScoreStage
 from tidegate import pipeline
 from tidegate.pipeline import (
     CONSUMERS,
+    CONTROL,
     STAGES,
     STATUS,
     TOPICS,
@@ -44,10 +45,10 @@ def test_each_constant_is_in_topics_yaml_and_each_topic_is_a_constant() -> None:
 
 
 def test_every_topic_is_written_and_read_by_someone() -> None:
-    written = {topic for stage in STAGES.values() for topic in stage.outputs} | {STATUS}
+    written = {topic for stage in STAGES.values() for topic in stage.outputs} | {STATUS, CONTROL}
     read = {
         topic for stage in STAGES.values() for topic in (stage.input, stage.side, *stage.follows)
-    }
+    } | {CONTROL}
     by_redrive = {pipeline.DLQ, pipeline.QUARANTINE, pipeline.REDRIVEN}
     assert written | by_redrive == set(TOPICS)
     assert read - {""} | by_redrive | {pipeline.ALERTS} == set(TOPICS)
@@ -91,7 +92,7 @@ def test_compose_has_a_service_for_each_stage() -> None:
 @pytest.mark.parametrize("stage", DEPLOYED, ids=lambda stage: stage.name)
 def test_a_user_of_kafka_may_do_what_its_stage_does_and_no_more(stage: StageSpec) -> None:
     rights = ACCESS[stage.name]
-    reads = {stage.input, stage.side, *stage.follows} - {""}
+    reads = {stage.input, stage.side, *stage.follows, CONTROL if stage.input else ""} - {""}
     assert (set(rights["read"]), set(rights["write"])) == (reads, set(stage.outputs))
     group = group_of(stage.name) if stage.input else None
     transactions = f"{group}." if stage.input and not stage.into_database else None

@@ -88,6 +88,11 @@ END_TO_END_SECONDS = BatchHistogram(
 LAG = Gauge(
     "tidegate_lag_records", "Records not yet committed by this process", ["stage", "partition"]
 )
+HELD = Gauge(
+    "tidegate_held_partitions",
+    "1 while a partition is held because too many of its records are rejects",
+    ["stage", "partition"],
+)
 RESTORE_SECONDS = Gauge(
     "tidegate_restore_seconds", "Time the last restore of a partition took", ["stage"]
 )

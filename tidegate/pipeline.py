@@ -19,6 +19,7 @@ FEEDBACK = "transactions.feedback"
 LABELS = "transactions.labels"
 MODELS = "models"
 STATUS = "status"
+CONTROL = "control"
 
 TOPICS = (
     RAW,
@@ -33,6 +34,7 @@ TOPICS = (
     LABELS,
     MODELS,
     STATUS,
+    CONTROL,
 )
 FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
 """The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
@@ -42,7 +44,8 @@ class StageSpec(NamedTuple):
     """One row of the table: what the process `tidegate run NAME` reads, writes and needs.
 
     A stage with an `input` is a consumer of the group `tidegate.NAME`; without one it is a server.
-    Heartbeats are not listed: every stage but `retrain` writes them to `status`.
+    Heartbeats are not listed: every stage but `retrain` writes them to `status`. Nor is `control`
+    where it is followed: every consumer does, and commands write to it.
     """
 
     name: str

@@ -63,6 +63,11 @@ class Settings(BaseSettings):
     snapshot_every: int = Field(
         200_000, ge=1, description="records of a partition between two snapshots"
     )
+    hold_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="how long a partition with too many rejects is held before it is tried again",
+    )
     max_body: int = Field(8_000_000, description="largest request body in bytes")
     max_batch: int = Field(5000, description="most transactions in one request")
     max_wait_ms: int = Field(10_000, description="longest ?wait_ms=")

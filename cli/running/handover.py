@@ -23,23 +23,32 @@ _SECONDS = 20.0
 def changes_profile(settings: Settings, profile: Profile) -> bool:
     """Whether the home folder has run another profile than this one."""
     former = _former(settings)
-    return bool(former) and former != _named(profile)
+    return bool(former) and former.split()[:2] != _named(profile).split()
 
 
-def check_profile(settings: Settings, profile: Profile) -> None:
+def check_profile(settings: Settings, profile: Profile) -> str:
     """Note the home folder's profile.
 
-    Raises ConfigError when records of another profile are still under way.
+    Returns a sentence for people when it differs from the last one in nothing that states and
+    models depend on. Raises ConfigError when records of another profile are still under way.
     """
-    if changes_profile(settings, profile) and (
-        topics := under_way(KafkaBroker(settings), settings)
-    ):
+    changed = changes_profile(settings, profile)
+    if changed and (topics := under_way(KafkaBroker(settings), settings)):
         raise ConfigError(
             f"{settings.home} ran profile {_former(settings)}, now {_named(profile)} is asked for, "
             f"and records of the old one are under way in {', '.join(topics)}: run the old profile "
-            "until `tidegate status` shows no lag, or choose another TIDEGATE_HOME"
+            "until `tidegate status` shows no lag, or choose another TIDEGATE_HOME. A partition "
+            "that the old one holds goes on after `tidegate skip`, or where fields are unknown, "
+            "with `unknown_fields: keep` in the old profile"
         )
-    _note(settings).write_text(_named(profile) + "\n")
+    former, version = _former(settings), profile.version.decode()
+    _note(settings).write_text(f"{_named(profile)} {version}\n")
+    if not former or changed or former.split()[2:] in ([], [version]):
+        return ""
+    return (
+        f"profile {profile.name} changed in nothing that states and models depend on: both go on. "
+        "Changed thresholds hold from the next model on: `tidegate train --promote`"
+    )
 
 
 def _note(settings: Settings) -> Path:
@@ -47,7 +56,7 @@ def _note(settings: Settings) -> Path:
 
 
 def _former(settings: Settings) -> str:
-    """Name and hash of the profile that ran here last, empty for none."""
+    """Name, hash and version of the profile that ran here last, empty for none."""
     note = _note(settings)
     return note.read_text().strip() if note.exists() else ""
 
@@ -69,14 +78,7 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
     consumer = broker.consumer(group_of(stage.name))
     try:
         partitions = consumer.partitions(stage.input)
-        done = (
-            _stored(settings, stage.input)
-            if stage.into_database
-            else {
-                source: position.offset
-                for source, position in consumer.committed(partitions).items()
-            }
-        )
+        done = committed(consumer, settings, stage)
         bounds = {source: consumer.bounds(source) for source in partitions}
         starts = {source: max(start, done.get(source, 0)) for source, (start, _) in bounds.items()}
         ends = {source: end for source, (_, end) in bounds.items() if starts[source] < end}
@@ -85,6 +87,16 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
         )
     finally:
         consumer.close()
+
+
+def committed(
+    consumer: Consumer, settings: Settings, stage: StageSpec
+) -> dict[TopicPartition, int]:
+    """The offset from which a stage goes on, by partition; `consumer` is one of its group."""
+    if stage.into_database:
+        return _stored(settings, stage.input)
+    positions = consumer.committed(consumer.partitions(stage.input))
+    return {source: position.offset for source, position in positions.items()}
 
 
 def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:

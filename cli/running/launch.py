@@ -112,7 +112,7 @@ class Launch:
             "Kafka is not up",
         )
         self._when_up(supervisor, lambda: steps.make_topics(self.settings))
-        self._when_up(supervisor, lambda: check_profile(self.settings, self.profile))
+        self._when_up(supervisor, self._check_profile)
         if changed:  # it may have been refused: only now is a training worth its time
             self.first_model.start()
         self._await(
@@ -121,6 +121,10 @@ class Launch:
         self._when_up(supervisor, self._promote_first)
         for child in self.children:
             child.release()
+
+    def _check_profile(self) -> None:
+        if remark := check_profile(self.settings, self.profile):
+            self.screen.note(remark)
 
     def _promote_first(self) -> None:
         if warning := steps.promote_first(self.settings, self.profile):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from tidegate.errors import Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
-from tidegate.pipeline import MODELS, group_of
+from tidegate.pipeline import CONTROL, MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
     from tidegate.stream.runner import Runner
     from tidegate.stream.sink import Sink
+    from tidegate.stream.skips import Skips
     from tidegate.stream.stage import Stage
 
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
@@ -120,20 +121,23 @@ def run_stage(name: str, settings: Settings) -> None:
 
 def _consume(name: str, process: str, settings: Settings, stop: threading.Event) -> None:
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.broker.tail import Tail
     from tidegate.profile import load_profile
     from tidegate.status.health import Health
+    from tidegate.stream.skips import Skips, topic_id
 
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
-    running: tuple[Stage[Any], Runner] | None = None
+    running: tuple[Stage[Any], Runner, Skips] | None = None
     while running is None and not stop.is_set():
         try:
             stage = MAKERS[name][1](profile, settings, broker)
-            running = stage, _runner(stage, process, settings, profile, broker)
+            skips = Skips(name, stage.input, topic_id(broker, stage.input))
+            running = stage, _runner(stage, process, settings, profile, broker, skips), skips
         except Retry as error:
             _wait(error, stop)
     if running is None:
         return
-    stage, runner = running
+    stage, runner, skips = running
     producer = broker.producer()
     health = Health(
         process,
@@ -146,6 +150,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         models=lambda: _model(stage),
         drift=lambda: getattr(stage, "drift", None),
     ).start()
+    orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:
         with (
             _while_champion(cast("LearnStage", stage), broker, stop)
@@ -154,12 +159,18 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         ):
             runner.run(stop)
     finally:
+        orders.close()
         health.close()
         producer.close()
 
 
 def _runner(
-    stage: Stage[Any], process: str, settings: Settings, profile: Profile, broker: Broker
+    stage: Stage[Any],
+    process: str,
+    settings: Settings,
+    profile: Profile,
+    broker: Broker,
+    skips: Skips,
 ) -> Runner:
     """Raises Retry when something is away; then nothing stays open."""
     from tidegate.stream.runner import Runner
@@ -178,6 +189,8 @@ def _runner(
             snapshots=Snapshots(settings.snapshots_url),
             batch=settings.batch,
             snapshot_every=settings.snapshot_every,
+            hold_seconds=settings.hold_seconds,
+            skips=skips,
         )
         resources.pop_all()
     return runner

@@ -18,7 +18,7 @@ from tidegate.topics import apply_topics, check_topics, load_topics
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from tidegate.messages.documents import Heartbeat
+    from tidegate.messages.documents import Heartbeat, Held
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -140,3 +140,7 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings,
     def missing(self, now: int) -> list[str]:
         """What keeps the pipeline from being ready."""
         return self._board.missing(now)
+
+    def held(self, now: int) -> list[tuple[str, Held]]:
+        """The stages' partitions that do not go on because of their rejects."""
+        return self._board.held(now)

@@ -69,26 +69,22 @@ def take(
 def _take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
     """Decode all messages at once; if one is bad, each by itself."""
     try:
-        txs = _decode_lines(profile, values)
+        txs = _decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us), list(range(len(txs))), [])
-    except (Unfit, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         txs, at, rejects = _one_by_one(profile, values, received_us)
     return Intake(txs, columns_of(profile, txs, received_us[at]), at, rejects)
 
 
-def _decode_lines(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
-    """One call for all, as lines. Raises Unfit for line breaks, NULs and giants in them."""
-    joined = b"\n".join(values)
-    if (
-        joined.count(b"\n") != len(values) - 1
-        or max(map(len, values)) > MAX_BYTES
-        or b"\\u0000" in joined
-    ):
+def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
+    """Each message by itself, so that none can take from another. Raises Unfit for NULs and giants.
+
+    Joined into lines and decoded in one call they took as long, and a message that is two objects,
+    or half of one, shifted those behind it.
+    """
+    if max(map(len, values)) > MAX_BYTES or b"\\u0000" in b"\0".join(values):
         raise Unfit
-    txs: list[msgspec.Struct] = profile.decoder.decode_lines(joined)
-    if len(txs) != len(values):  # an empty line is no line
-        raise Unfit
-    return txs
+    return profile.decode_all(values)
 
 
 def _one_by_one(

@@ -26,6 +26,7 @@ COMMANDS = [
     ["backtest"],
     ["retrain"],
     ["redrive"],
+    ["skip"],
     ["dead-letters"],
     ["doctor"],
     ["replay"],

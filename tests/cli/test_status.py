@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from cli.options import command_name
-from cli.status import Cause, Server, explain, letters_line, show
+from cli.status import Cause, Server, cause_of_hold, explain, letters_line, show
 from producers.redrive.listing import Waiting
 from tests.support import eventually
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.host.exits import Exits, read_exits
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor
-from tidegate.messages.documents import Heartbeat
+from tidegate.messages.documents import Heartbeat, Held, encode
+from tidegate.status.board import Board
 
 
 def supervised(home: Path, name: str, code: str) -> tuple[Supervisor, Child]:
@@ -74,8 +77,8 @@ def test_dead_letters_in_one_line() -> None:
     )
 
 
-def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    beat = Heartbeat(
+def heartbeat() -> Heartbeat:
+    return Heartbeat(
         process="score",
         stage="score",
         pid=7,
@@ -91,6 +94,10 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
         metrics_port=8001,
         time_us=1,
     )
+
+
+def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    beat = heartbeat()
     servers = [Server("ingest", "http://127.0.0.1:5000/healthz", healthy=False)]
     cause = Cause("label: no live process", "label gave up with exit code 78: no luck", "mend that")
     show([beat], servers, [cause], Waiting())
@@ -104,3 +111,16 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
         "why: label gave up with exit code 78: no luck",
         "do: mend that",
     ]
+
+
+def test_a_held_partition_says_where_and_why() -> None:
+    broker = MemoryBroker({"in": 1})
+    board = Board(broker, {"score": "in"})
+    beat = heartbeat()
+    beat.held = [Held(1, 70, 180, ["invalid_json"])]
+    batch = Batch(TopicPartition("status", 0), [0], [b"score"], [encode(beat)], [0], [None])
+    board.absorb(batch)
+    assert board.held(1) == [("score", beat.held[0])]
+    cause = cause_of_hold("score", beat.held[0])
+    assert cause.fault == "score: partition 1 is held at offset 70"
+    assert cause.why == "too many of its records are rejects (invalid_json)"

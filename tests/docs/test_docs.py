@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.pipeline import ROOT, Pipeline, trained_card
+from tidegate.reasons import REASONS, Reason
 from tidegate.settings import Settings
 
 README = ROOT / "README.md"
@@ -87,3 +88,9 @@ def test_the_page_on_operation_lists_every_setting() -> None:
         for name, default in shown.items()
     }
     assert all(field.description for _, field in fields)
+
+
+def test_the_page_on_operation_lists_every_reason() -> None:
+    table = (ROOT / "docs/operation.md").read_text().split("<!-- reasons:")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `([a-z0-9_]+)` \| (yes|no) \| (.+) \|$", table, re.MULTILINE)
+    assert {name: Reason(counts == "yes", meaning) for name, counts, meaning in rows} == REASONS

@@ -194,7 +194,9 @@ def test_unknown_names_list_the_known_ones() -> None:
         load_profile("nothing")
 
 
-def test_any_change_is_another_profile(tmp_path: Path) -> None:
+def test_another_layout_of_the_file_is_the_same_profile_and_another_window_is_not(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "card.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(CARD), sort_keys=False))
     assert load_profile(path).hash == load_profile("card").hash

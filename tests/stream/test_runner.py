@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.stream.crash import Clock, Inline
 from tests.stream.toy import CopyStage, Counters, CountStage
@@ -21,12 +24,17 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, Stop
+from tidegate.messages.documents import Held, Skip, encode
 from tidegate.pipeline import DLQ, group_of
+from tidegate.reasons import REASONS
 from tidegate.settings import Settings
+from tidegate.stream.dead_letters import ATTEMPT
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
+from tidegate.stream.skips import Skips
+from tidegate.stream.skips import topic_id as topic_id_of
 from tidegate.stream.snapshot import Snapshots
-from tidegate.stream.stage import NoState, Output, Stage
+from tidegate.stream.stage import NoState, Output, Reject, Stage
 
 TOPICS = {"in": 1, "side": 1, "out": 1, DLQ: 1}
 
@@ -46,6 +54,8 @@ def runner(
     url: str = "",
     *,
     batch: int = 4000,
+    monotonic: Callable[[], float] = time.monotonic,
+    skips: Skips | None = None,
 ) -> Runner:
     clock = Clock()
     return Runner(
@@ -57,6 +67,8 @@ def runner(
         batch=batch,
         snapshot_every=3,
         side_every=0,
+        monotonic=monotonic,
+        skips=skips,
         executor=Inline(),
     )
 
@@ -64,6 +76,11 @@ def runner(
 def send(broker: MemoryBroker, *values: bytes, topic: str = "in") -> None:
     for value in values:
         broker.append(topic, b"k", value, [("from", b"test")], None)
+
+
+def send_with(broker: MemoryBroker, key: bytes, *values: bytes) -> None:
+    for value in values:
+        broker.append("in", key, value, None, None)
 
 
 def until_idle(run: Runner) -> int:
@@ -108,21 +125,162 @@ def test_a_batch_of_nothing_but_poison() -> None:
     assert len(broker.committed_records(DLQ)) == 7
 
 
-@pytest.mark.parametrize(("bad", "stops"), [(99, False), (100, True)])
-def test_the_breaker_stops_before_anything_of_the_batch_is_committed(bad: int, stops: bool) -> None:
+@pytest.mark.parametrize(("bad", "held"), [(99, False), (100, True)])
+def test_the_breaker_holds_before_anything_of_the_batch_is_committed(bad: int, held: bool) -> None:
     broker = MemoryBroker(TOPICS)
     send(broker, *[b"1:%d" % at for at in range(2000)])
     run = runner(broker, CountStage())
     until_idle(run)
     send(broker, *[b"bad:%d" % at for at in range(bad)], *[b"1:%d" % at for at in range(900 - bad)])
-    if not stops:
+    if not held:
         assert until_idle(run) == 900
         return
-    with pytest.raises(
-        Stop, match="100 of the last 1000 records of in/0 are rejects \\(bad_key\\)"
-    ):
-        until_idle(run)
+    assert until_idle(run) == 0
+    assert run.progress.held == [Held(0, 2000, 2000 + bad, ["bad_key"])]
+    assert run.progress.lag == 900
     assert broker.committed_records(DLQ) == []
+
+
+def records(count: int, bad: Sequence[int] = ()) -> list[bytes]:
+    return [b"bad:%d" % at if at in bad else b"1:%d" % at for at in range(count)]
+
+
+def test_a_held_partition_leaves_its_neighbours_alone(caplog: pytest.LogCaptureFixture) -> None:
+    broker = MemoryBroker({**TOPICS, "in": 2})
+    keys = {zlib.crc32(b"%d" % i) % 2: b"%d" % i for i in range(20)}
+    run = runner(broker, CountStage())
+    until_idle(run)
+    send_with(broker, keys[0], *records(200, range(200)))
+    send_with(broker, keys[1], *records(200))
+    assert until_idle(run) == 200
+    send_with(broker, keys[1], *records(50))
+    assert until_idle(run) == 50
+    assert [held.partition for held in run.progress.held] == [0]
+    assert (
+        REGISTRY.get_sample_value("tidegate_held_partitions", {"stage": "toy", "partition": "0"})
+        == 1
+    )
+    assert caplog.text.count("nothing from offset 0 on is committed") == 1
+
+
+def test_a_held_partition_is_tried_again_and_goes_on_when_its_cause_is_gone() -> None:
+    class Learning(CopyStage):
+        mended = False
+        tries = 0
+
+        def process(self, state: NoState, batch: Batch) -> Output:
+            Learning.tries += 1
+            if self.mended:
+                return super().process(state, batch)
+            return Output(rejects=[Reject(i, "bad_key", "") for i in range(len(batch))])
+
+    broker, now = MemoryBroker(TOPICS), [0.0]
+    send(broker, *records(150))
+    stage = Learning()
+    run = runner(broker, stage, monotonic=lambda: now[0])
+    until_idle(run)
+    assert (stage.tries, len(run.progress.held)) == (1, 1), "it waits"
+    now[0] = 59.0
+    until_idle(run)
+    assert stage.tries == 1
+    now[0] = 61.0
+    until_idle(run)
+    assert (stage.tries, len(run.progress.held)) == (2, 1), "tried once more, and held again"
+    stage.mended, now[0] = True, 122.0
+    assert until_idle(run) == 150
+    assert len(broker.committed_records("out")) == 150
+    assert run.progress.held == []
+    assert (
+        REGISTRY.get_sample_value("tidegate_held_partitions", {"stage": "copy", "partition": "0"})
+        == 0
+    )
+
+
+class Refusing(CopyStage):
+    """Rejects all for one reason."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def process(self, state: NoState, batch: Batch) -> Output:
+        return Output(rejects=[Reject(i, self.reason, "") for i in range(len(batch))])
+
+
+@pytest.mark.parametrize("reason", sorted(REASONS))
+def test_only_what_says_that_the_format_is_broken_holds(reason: str) -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(300))
+    run = runner(broker, Refusing(reason))
+    assert until_idle(run) == (0 if REASONS[reason].breaks else 300)
+    assert {reason for reason, known in REASONS.items() if not known.breaks} == {
+        "conflicting_duplicate",
+        "unknown_transaction",
+        "other_profile",
+    }
+
+
+def skips(broker: MemoryBroker, until: int, topic_id: str = "") -> Skips:
+    """Orders as the thread that follows topic control finds them."""
+    orders = Skips("toy", "in", topic_id_of(broker, "in"))
+    add_order(orders, until, topic_id or topic_id_of(broker, "in"))
+    return orders
+
+
+def add_order(orders: Skips, until: int, topic_id: str) -> None:
+    order = Skip("toy", 0, topic_id, until, 1, "somebody", 1)
+    values: list[bytes | None] = [b"no order", encode(order), None]
+    nothing: list[bytes | None] = [None] * 3
+    orders.absorb(
+        Batch(TopicPartition("control", 0), [0, 1, 2], nothing, values, [0] * 3, [None] * 3)
+    )
+
+
+BAD_TIMES = [*range(10, 130), *range(200, 320)]
+"""Of 400 records; 120 bad ones, good ones between, and 120 bad ones again."""
+
+
+def test_an_order_lets_a_held_partition_go_on_and_loses_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    orders = Skips("toy", "in", topic_id_of(broker, "in"))
+    run = runner(broker, CountStage(), skips=orders)
+    assert until_idle(run) == 0
+    add_order(orders, 320, topic_id_of(broker, "in"))
+    assert until_idle(run) == 400
+    assert run.progress.held == []
+    assert [int(value) for value in outputs(broker)] == [
+        at for at in range(400) if at not in BAD_TIMES
+    ]
+    assert len(broker.committed_records(DLQ)) == 240
+    assert "240 records of in/0 before offset 320 are dead letters, as somebody ordered" in (
+        caplog.text
+    )
+
+
+def test_what_lies_behind_an_order_holds_by_itself() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    run = runner(broker, CountStage(), skips=skips(broker, 150))
+    assert until_idle(run) == 150
+    assert run.progress.held == [Held(0, 150, 320, ["bad_key"])]
+    assert len(broker.committed_records(DLQ)) == 120
+
+
+def test_an_order_for_a_topic_that_was_made_anew_is_none() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *records(400, BAD_TIMES))
+    run = runner(broker, CountStage(), skips=skips(broker, 400, "another id"))
+    assert until_idle(run) == 0
+
+
+def test_records_put_back_never_hold() -> None:
+    broker = MemoryBroker(TOPICS)
+    for value in records(300):
+        broker.append("in", b"k", value, [(ATTEMPT, b"1")], None)
+    assert until_idle(runner(broker, Refusing("invalid_json"))) == 300
+    assert len(broker.committed_records(DLQ)) == 300
 
 
 class Shy(CopyStage):

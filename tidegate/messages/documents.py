@@ -123,6 +123,34 @@ class Drift(msgspec.Struct, forbid_unknown_fields=True):
     moved: list[Moved]
 
 
+class Held(msgspec.Struct, forbid_unknown_fields=True):
+    """A partition that does not go on because too many of its records are rejects.
+
+    Nothing from `offset` on is committed; the rejects that count lie before `until`.
+    """
+
+    partition: int
+    offset: int
+    until: int
+    reasons: list[str]
+
+
+class Skip(msgspec.Struct, forbid_unknown_fields=True):
+    """An order to pass over bad records (topic control, key skip/STAGE/PARTITION).
+
+    Rejects before `until` do not hold the partition: they become dead letters, and the good records
+    among them are processed. `rejects`: how many there were in the eyes of whoever gave the order.
+    """
+
+    stage: str
+    partition: int
+    topic_id: str
+    until: int
+    rejects: int
+    by: str
+    given_us: int
+
+
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     """What a process says of itself once a second (topic status, key process)."""
 
@@ -142,6 +170,7 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     time_us: int
     stopping: bool = False
     drift: Drift | None = None
+    held: list[Held] = []
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

@@ -11,7 +11,15 @@ from tidegate.profile.field import Field
 from tidegate.profile.field_types import TYPES, String, Time
 from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
-from tidegate.profile.spec import Distinct, Duration, Feature, History, Json, ModelsSpec
+from tidegate.profile.spec import (
+    Distinct,
+    Duration,
+    Feature,
+    History,
+    Json,
+    ModelsSpec,
+    UnknownFields,
+)
 from tidegate.profile.thresholds import Thresholds
 from tidegate.profile.thresholds import fault as threshold_fault
 
@@ -31,6 +39,7 @@ _SECTIONS = frozenset(
         "history",
         "envelope",
         "updates",
+        "unknown_fields",
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
@@ -55,6 +64,7 @@ class Checked:
     models: ModelsSpec
     history: History
     envelope: Envelope | None
+    unknown_fields: UnknownFields
 
 
 def check(source: Source) -> Checked:
@@ -91,6 +101,9 @@ def check(source: Source) -> Checked:
         models=_models(source, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
         envelope=envelope,
+        unknown_fields=source.read(
+            document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
+        ),
     )
 
 

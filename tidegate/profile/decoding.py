@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidegate.profile.field import Field
-from tidegate.profile.spec import Json
+from tidegate.profile.spec import Json, UnknownFields
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 16
@@ -23,8 +23,13 @@ class Fault(NamedTuple):
     message: str
 
 
-def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[msgspec.Struct]:
-    """The struct of one transaction: required fields first, unknown ones refused."""
+def make_struct(
+    name: str, fields: Mapping[str, Field], id_field: str, unknown: UnknownFields = "refuse"
+) -> type[msgspec.Struct]:
+    """The struct of one transaction: required fields first.
+
+    One that keeps unknown fields has a `__dict__` for them (`keep_unknown`).
+    """
     required: list[Any] = []
     optional: list[Any] = []
     for field in fields.values():
@@ -36,14 +41,53 @@ def make_struct(name: str, fields: Mapping[str, Field], id_field: str) -> type[m
         f"{name.title()}Transaction",
         [*required, *optional],
         kw_only=True,
-        forbid_unknown_fields=True,
+        forbid_unknown_fields=unknown == "refuse",
+        dict=unknown == "keep",
         omit_defaults=True,
-        gc=False,
+        gc=unknown == "keep",  # without a look by the collector only where there is no __dict__
     )
 
 
+_REST = "rest"
+_decode_any = msgspec.json.Decoder().decode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+
+
+def keep_unknown(tx: msgspec.Struct, raw: bytes, fields: Mapping[str, Field]) -> Fault | None:
+    """Keep beside a decoded transaction what its message holds besides, or say what is wrong."""
+    rest = {name: value for name, value in _decode_any(raw).items() if name not in fields}
+    if not rest:
+        return None
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _depth(raw.decode()) > MAX_DEPTH:
+        return Fault("too_deep", "", f"nested deeper than {MAX_DEPTH} levels")
+    if b"\\u0000" in raw and _has_nul(rest):
+        return Fault("out_of_bounds", "", "unknown fields hold the character NUL")
+    tx.__dict__[_REST] = _encode_sorted(rest)
+    return None
+
+
+def with_unknown(tx: msgspec.Struct, canonical: bytes) -> bytes:
+    """The canonical bytes, and what `keep_unknown` kept behind them, by name."""
+    rest: bytes | None = tx.__dict__.get(_REST)
+    if rest is None:
+        return canonical
+    return canonical[:-1] + (b"," if len(canonical) > 2 else b"") + rest[1:]
+
+
+def _has_nul(value: Json) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(item) for item in (*value, *value.values()))
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
 def diagnose(
-    raw: bytes, fields: Mapping[str, Field], id_field: str, received_us: int = 0
+    raw: bytes,
+    fields: Mapping[str, Field],
+    id_field: str,
+    received_us: int = 0,
+    unknown: UnknownFields = "refuse",
 ) -> list[Fault]:
     """All faults of a message, none if it is good. Slow: for messages that did not decode."""
     document, fault = _parse(raw)
@@ -54,7 +98,7 @@ def diagnose(
     faults = [
         Fault("unknown_field", name, "no such field in this profile")
         for name in document
-        if name not in fields
+        if name not in fields and unknown == "refuse"
     ]
     for field in fields.values():
         found = _field_fault(

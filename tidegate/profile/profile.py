@@ -12,11 +12,18 @@ from tidegate import shipped
 from tidegate.errors import ConfigError, Rejected
 from tidegate.messages.frames import FrameLayout
 from tidegate.profile.check import Checked, check
-from tidegate.profile.decoding import diagnose, make_struct, value_fault
+from tidegate.profile.decoding import (
+    diagnose,
+    keep_unknown,
+    make_struct,
+    value_fault,
+    with_unknown,
+)
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import Time
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
+from tidegate.profile.versions import state_hash, whole_hash
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -28,7 +35,10 @@ class Profile:
     def __init__(self, path: Path, checked: Checked, content: Json) -> None:
         self.path = path
         self.name = path.stem
-        self.hash = hashlib.sha256(_encode(content)).hexdigest()[:8].encode()
+        self.hash = state_hash(content, checked)
+        """What states, frames, labels and bundles depend on."""
+        self.version = whole_hash(content)
+        """All that the file says."""
         self.id_field = checked.id_field
         self.account = checked.account
         self.time_field = checked.time_field
@@ -49,7 +59,8 @@ class Profile:
         self.features = tuple(name for name in self.values if name not in self.models.exclude)
         self.steps = max(1, len(self.entities))
         self.decimals = self.fields[self.money_field].places() if self.money_field else 2
-        self.struct = make_struct(self.name, self.fields, self.id_field)
+        self.unknown_fields = checked.unknown_fields
+        self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
         self._looked_at = [field for field in self.fields.values() if field.needs_look()]
         self._looked_at_for_nul = [
@@ -63,6 +74,8 @@ class Profile:
         """
         try:
             tx: msgspec.Struct = self.decoder.decode(raw)
+            if self.unknown_fields == "keep":
+                self._keep_unknown(tx, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.rejection(raw, received_us, str(error)) from error
         for field in self._looked_at_for_nul if b"\\u0000" in raw else self._looked_at:
@@ -72,9 +85,25 @@ class Profile:
                 raise Rejected(fault.reason, f"{fault.field}: {fault.message}")
         return tx
 
+    def decode_all(self, raws: Sequence[bytes]) -> list[msgspec.Struct]:
+        """Each transaction from its own message, without a look at its values.
+
+        Raises what msgspec raises, RecursionError, and Rejected.
+        """
+        txs: list[msgspec.Struct] = list(map(self.decoder.decode, raws))
+        if self.unknown_fields == "keep":
+            for tx, raw in zip(txs, raws, strict=True):
+                self._keep_unknown(tx, raw)
+        return txs
+
+    def _keep_unknown(self, tx: msgspec.Struct, raw: bytes) -> None:
+        fault = keep_unknown(tx, raw, self.fields)
+        if fault is not None:
+            raise Rejected(fault.reason, fault.message)
+
     def rejection(self, raw: bytes, received_us: int = 0, otherwise: str = "not valid") -> Rejected:
         """The first thing wrong with a message that did not decode."""
-        faults = diagnose(raw, self.fields, self.id_field, received_us)
+        faults = diagnose(raw, self.fields, self.id_field, received_us, self.unknown_fields)
         if not faults:
             return Rejected("invalid_json", otherwise)
         detail = "; ".join(
@@ -90,16 +119,21 @@ class Profile:
         """
         return [
             (fault.field, fault.message)
-            for fault in diagnose(raw, self.fields, self.id_field, received_us)
+            for fault in diagnose(raw, self.fields, self.id_field, received_us, self.unknown_fields)
         ]
 
     def canonical(self, tx: msgspec.Struct) -> bytes:
-        """Compact JSON in field order; equal transactions have equal canonical bytes."""
-        return _encode(tx)
+        """Compact JSON in field order, unknown fields that are kept behind them by name.
+
+        Equal transactions have equal canonical bytes.
+        """
+        canonical = _encode(tx)
+        return with_unknown(tx, canonical) if self.unknown_fields == "keep" else canonical
 
     def canonical_all(self, txs: Sequence[msgspec.Struct]) -> list[bytes]:
         """The canonical bytes of many at once: JSON holds no line breaks of its own."""
-        return _encode_lines(txs).split(b"\n")[:-1]
+        lines = _encode_lines(txs).split(b"\n")[:-1]
+        return list(map(with_unknown, txs, lines)) if self.unknown_fields == "keep" else lines
 
     def body_hash(self, canonical: bytes) -> bytes:
         """16 bytes of BLAKE2b."""

@@ -200,6 +200,12 @@ class History(_Strict):
     """What that column holds for each."""
 
 
+UnknownFields = Literal["refuse", "keep", "drop"]
+"""What becomes of fields that the profile does not name: the record is refused, they are stored in
+the payload, or left out. They are never an input.
+"""
+
+
 class ModelsSpec(_Strict):
     """The models served in score order, all models' settings, excluded columns, thresholds."""
 

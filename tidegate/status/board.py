@@ -9,7 +9,7 @@ import msgspec
 
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Drift, Heartbeat, decode_heartbeat
+from tidegate.messages.documents import Drift, Heartbeat, Held, decode_heartbeat
 
 FRESH_US = 5_000_000
 """A heartbeat older than this says nothing about now."""
@@ -76,6 +76,15 @@ class Board:
             for stage, topic in self._inputs.items()
         ]
         return [fault for fault in faults if fault]
+
+    def held(self, now_us: int) -> list[tuple[str, Held]]:
+        """The stages' partitions that do not go on because of their rejects."""
+        return [
+            (beat.stage, held)
+            for beat in self.processes(now_us)
+            if not beat.stopping
+            for held in beat.held
+        ]
 
     @staticmethod
     def _fault(stage: str, topic: str, partitions: int | None, beats: list[Heartbeat]) -> str:

@@ -99,6 +99,7 @@ class Health:
             time_us=now_us(),
             stopping=stopping,
             drift=self._drift(),
+            held=progress.held,
         )
 
     def _beat(self) -> None:

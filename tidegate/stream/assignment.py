@@ -1,20 +1,21 @@
 """The partitions that a member of the group holds.
 
-They are restored after a rebalance or a failure, and paused while something is away.
+They are restored after a rebalance or a failure, and paused while something is away. One whose
+records are rejects, too many of them, is held alone.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
-from tidegate.stream.partition import Partition
+from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
 from tidegate.stream.sink import Sink
@@ -30,7 +31,8 @@ class Assignment:
     """What is assigned, and whether it is being served.
 
     A partition that was just assigned, or whose batch was not written, is unpositioned until
-    `resume` has asked the sink where to go on. `clock` gives us.
+    `resume` has asked the sink where to go on. `clock` gives us, `monotonic` seconds; a partition
+    that is held is tried again after `hold_seconds`.
     """
 
     def __init__(
@@ -41,9 +43,13 @@ class Assignment:
         restorer: Restorer,
         side: SideLog | SideFeed | None,
         clock: Callable[[], int],
+        monotonic: Callable[[], float],
+        hold_seconds: float,
     ) -> None:
         self._stage, self._consumer, self._sink, self._restorer = stage, consumer, sink, restorer
         self._side, self._clock = side, clock
+        self._monotonic, self._hold_seconds = monotonic, hold_seconds
+        self._held: dict[TopicPartition, float] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
         self._unpositioned: set[TopicPartition] = set()
         self._assigned = False
@@ -76,10 +82,13 @@ class Assignment:
 
     def serving(self, source: TopicPartition) -> Partition | None:
         """The partition, if its records may be processed now."""
-        return None if source in self._unpositioned else self._partitions.get(source)
+        if source in self._unpositioned or source in self._held:
+            return None
+        return self._partitions.get(source)
 
     def _on_assign(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
         self._partitions.clear()
+        self._held.clear()
         self._unpositioned = set(sources)
         self._assigned = self._paused = True
         self._wait_until_us = 0
@@ -88,6 +97,7 @@ class Assignment:
     def _on_revoke(self, sources: list[TopicPartition]) -> None:
         for source in sources:
             self._partitions.pop(source, None)
+            self._held.pop(source, None)
             self._unpositioned.discard(source)
         self._assigned = False
         metrics.READY.labels(self._stage.name).set(0)
@@ -97,7 +107,10 @@ class Assignment:
 
         Waits longer after a failure.
         """
-        if not self._paused or self._clock() < self._wait_until_us:
+        if not self._paused:
+            self._try_held()
+            return
+        if self._clock() < self._wait_until_us:
             return
         started = time.monotonic()
         try:
@@ -107,7 +120,7 @@ class Assignment:
             return
         if self._partitions:
             metrics.RESTORE_SECONDS.labels(self._stage.name).set(time.monotonic() - started)
-        self._consumer.resume(list(self._partitions))
+        self._consumer.resume([source for source in self._partitions if source not in self._held])
         self._paused = False
 
     def _position(self) -> None:
@@ -126,6 +139,32 @@ class Assignment:
         if isinstance(self._side, SideLog) and self._partitions:
             self._side.follow(min(partition.side for partition in self._partitions.values()))
         self._unpositioned.clear()
+
+    def _try_held(self) -> None:
+        """Let partitions whose time has come read the batch again for which they are held."""
+        now = self._monotonic()
+        for source in [source for source, due in self._held.items() if now >= due]:
+            try:
+                self._consumer.seek(source, self._partitions[source].offset)
+            except Retry as error:
+                self.back_off(error)
+                return
+            self._consumer.resume([source])
+            del self._held[source]
+
+    def hold(self, partition: Partition, hold: Hold) -> None:
+        """Hand out no records of this partition for a while; its neighbours go on."""
+        if partition.hold is None:
+            _LOG.error("stage %s: %s", self._stage.name, hold.why(partition.source))
+        partition.hold = hold
+        self._consumer.pause([partition.source])
+        self._held[partition.source] = self._monotonic() + self._hold_seconds
+
+    def try_at_once(self, released: Container[TopicPartition]) -> None:
+        """Held partitions among these are tried again without waiting."""
+        for source in self._held:
+            if source in released:
+                self._held[source] = 0.0
 
     def rewind(self, sources: Iterable[TopicPartition], error: Retry) -> None:
         """The batches of these partitions were not written: read them again after a while."""

@@ -4,50 +4,71 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Stop
+from tidegate.reasons import breaks
 from tidegate.stream import input_order
+from tidegate.stream.dead_letters import attempt
 from tidegate.stream.input_order import Pair
 from tidegate.stream.stage import Output, State
 
 WINDOW, LIMIT = 1000, 100
 
 
+class Hold(NamedTuple):
+    """Why a partition is held: nothing from `offset` on is committed.
+
+    The records before `until` are those whose rejects tripped the breaker.
+    """
+
+    offset: int
+    until: int
+    reasons: tuple[str, ...]
+
+    def why(self, source: TopicPartition) -> str:
+        """A sentence for people."""
+        return (
+            f"{LIMIT} of {WINDOW} records of {source.topic}/{source.partition} are rejects "
+            f"({', '.join(self.reasons)}): nothing from offset {self.offset} on is committed"
+        )
+
+
 class Breaker:
-    """Stops a stage before it empties a topic into the dead letters."""
+    """Holds a partition before its topic is emptied into the dead letters.
+
+    Only rejects that say that the format or the deployment is broken count (`tidegate.reasons`).
+    """
 
     def __init__(self) -> None:
         self._seen = 0
         self._rejects: deque[int] = deque()
 
-    def check(self, batch: Batch, rejects: list[int], reasons: set[str]) -> None:
-        """Raises Stop when `LIMIT` of some `WINDOW` records in a row are rejects.
+    def check(self, batch: Batch, rejects: Mapping[int, str]) -> Hold | None:
+        """Why to hold the partition when `LIMIT` of some `WINDOW` records in a row are rejects.
 
-        `rejects` are the offsets of this batch's, `reasons` their words.
+        `rejects` are the reasons of this batch's that count, by offset.
         """
+        if not rejects:
+            return None
         numbers = [*self._rejects, *self._numbers(batch, rejects)]
-        if any(
+        if not any(
             last - first < WINDOW
             for first, last in zip(numbers, numbers[LIMIT - 1 :], strict=False)
         ):
-            raise Stop(
-                f"{LIMIT} of the last {WINDOW} records of "
-                f"{batch.source.topic}/{batch.source.partition} are rejects "
-                f"({', '.join(sorted(reasons))}): nothing of this batch was committed. Mend the "
-                "producer or the profile, or redrive later, then start the stage again"
-            )
+            return None
+        return Hold(batch.offsets[0], max(rejects) + 1, tuple(sorted(set(rejects.values()))))
 
-    def count(self, batch: Batch, rejects: list[int]) -> None:
+    def count(self, batch: Batch, rejects: Iterable[int]) -> None:
         """A batch is committed: one that is rewound comes again, and must not count twice."""
         self._rejects.extend(self._numbers(batch, rejects))
         self._seen += len(batch)
         while self._rejects and self._rejects[0] < self._seen - WINDOW:
             self._rejects.popleft()
 
-    def _numbers(self, batch: Batch, rejects: list[int]) -> list[int]:
+    def _numbers(self, batch: Batch, rejects: Iterable[int]) -> list[int]:
         """The numbers, among all records seen, of the records at these offsets."""
         return sorted(self._seen + bisect_left(batch.offsets, offset) for offset in rejects)
 
@@ -64,7 +85,7 @@ class Partition:
     """One assigned partition and its state.
 
     `offset` and `side` are the next to process, `pairs` what the note must hold, `snapshots` the
-    newest two that are durable.
+    newest two that are durable, `hold` why it does not go on at present.
     """
 
     source: TopicPartition
@@ -74,6 +95,7 @@ class Partition:
     pairs: list[Pair] = field(default_factory=list)
     snapshots: list[SnapshotOffsets] = field(default_factory=list)
     breaker: Breaker = field(default_factory=Breaker)
+    hold: Hold | None = None
 
     def saved(self, snapshot: SnapshotOffsets) -> None:
         """A snapshot is durable: the note need not reach behind the older of the two kept."""
@@ -101,13 +123,17 @@ class ProcessedBatch:
         return Position(self.batch.next_offset, input_order.encode(self.pairs))
 
     @property
-    def reject_offsets(self) -> list[int]:
-        """The offsets of the rejects."""
-        return [
-            batch.offsets[reject.index]
+    def breaking(self) -> dict[int, str]:
+        """The reasons of the rejects that count for the breaker, by offset.
+
+        A record that was put back is known to be at fault, so it does not count again.
+        """
+        return {
+            batch.offsets[reject.index]: reject.reason
             for batch, output in self.results
             for reject in output.rejects
-        ]
+            if breaks(reject.reason) and not attempt(batch.headers[reject.index])
+        }
 
     @property
     def reject_reasons(self) -> list[str]:
@@ -131,6 +157,7 @@ class ProcessedBatch:
         partition.offset = self.batch.next_offset
         partition.side = self.side
         partition.pairs = self.pairs
+        partition.hold = None
 
     def rollback(self) -> None:
         """The outputs are not written: the state is as it was before the batch."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
+from tidegate.messages.documents import Held
 from tidegate.stream.partition import Partition, ProcessedBatch
 
 _SECOND = 1_000_000
@@ -14,13 +15,16 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True)
 class Progress:
-    """How far a runner is; `restored` says that all assigned partitions are being served."""
+    """How far a runner is; `restored` says that all assigned partitions are restored, `held` which
+    of them do not go on because of their rejects.
+    """
 
     partitions: list[int]
     restored: bool = False
     lag: int = 0
     processed: int = 0
     rejected: int = 0
+    held: list[Held] = field(default_factory=list)
 
 
 class Monitor:
@@ -29,6 +33,7 @@ class Monitor:
     def __init__(self, stage: str, consumer: Consumer, clock: Callable[[], int]) -> None:
         self._stage, self._consumer, self._clock = stage, consumer, clock
         self._measured_us = 0
+        self._shown_held: set[int] = set()
         self.progress = Progress([])
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
@@ -47,22 +52,37 @@ class Monitor:
         return records
 
     def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
-        """Once a second, and when readiness changes: lag and readiness."""
-        now = self._clock()
-        if now < self._measured_us + _SECOND and ready == self.progress.restored:
+        """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
+        now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
+        held = {partition.source.partition for partition in served if partition.hold is not None}
+        same = ready == self.progress.restored and held == self._shown_held
+        if same and now < self._measured_us + _SECOND:
             return
         self._measured_us = now
-        served = sorted(partitions, key=lambda partition: partition.source)
         self.progress.partitions = [partition.source.partition for partition in served]
         self.progress.lag = sum(map(self._lag, served))
         self.progress.restored = ready
+        self._show_held(served, held)
         metrics.READY.labels(self._stage).set(ready)
         metrics.ASSIGNED.labels(self._stage).set(len(served))
+
+    def _show_held(self, served: Sequence[Partition], numbers: set[int]) -> None:
+        """What is held, and 0 for what was held and is not any more, or is another's now."""
+        for number in self._shown_held | numbers:
+            metrics.HELD.labels(self._stage, str(number)).set(number in numbers)
+        self._shown_held = numbers
+        self.progress.held = [
+            Held(partition.source.partition, hold.offset, hold.until, list(hold.reasons))
+            for partition in served
+            if (hold := partition.hold) is not None
+        ]
 
     def _lag(self, partition: Partition) -> int:
         """How many offsets the stage is behind the end of the log."""
         end = self._consumer.end(partition.source) or 0
         position = self._consumer.position(partition.source) or 0
+        if partition.hold is not None:  # what was read and not committed is still to be done
+            position = 0
         lag = max(0, end - max(position, partition.offset))
         metrics.LAG.labels(self._stage, str(partition.source.partition)).set(lag)
         return lag

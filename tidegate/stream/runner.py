@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import logging
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,10 +25,12 @@ from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
 from tidegate.stream.sink import Sink
+from tidegate.stream.skips import Skips
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.snapshotter import Snapshotter
 from tidegate.stream.stage import Stage
 
+_LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
 _COLLECT_EVERY = 5.0
 
@@ -36,8 +40,10 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` gives us. Raises ConfigError
-    when a topic is missing, Retry when the broker does not answer.
+    side records (each costs a few characters of the note). `clock` gives us, `monotonic` seconds.
+    `hold_seconds`: how long a partition is held before its batch is tried again. `skips`: the
+    orders to pass over bad records. Raises ConfigError when a topic is missing, Retry when the
+    broker does not answer.
     """
 
     def __init__(
@@ -53,10 +59,14 @@ class Runner:
         snapshot_every: int = 200_000,
         side_every: float = 1.0,
         poll_seconds: float = 0.1,
+        hold_seconds: float = 60.0,
+        monotonic: Callable[[], float] = time.monotonic,
+        skips: Skips | None = None,
         executor: Executor | None = None,
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
         self._batch, self._poll_seconds = batch, poll_seconds
+        self._skips = skips
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         partitions, origin = identify(stage, broker)
@@ -79,7 +89,16 @@ class Runner:
             else None
         )
         self._monitor = Monitor(stage.name, consumer, clock)
-        self._assignment = Assignment(stage, consumer, sink, self._restorer, self._side, clock)
+        self._assignment = Assignment(
+            stage,
+            consumer,
+            sink,
+            self._restorer,
+            self._side,
+            clock,
+            monotonic=monotonic,
+            hold_seconds=hold_seconds,
+        )
         self._assignment.join()
 
     def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
@@ -125,6 +144,8 @@ class Runner:
         """One poll and at most one commit; the number of records committed."""
         if self._side is not None:
             self._side.poll()
+        if self._skips is not None:
+            self._assignment.try_at_once(self._skips.news())
         self._assignment.resume_when_due()
         polled = self._consumer.poll(self._batch, self._poll_seconds)
         served = [
@@ -156,10 +177,19 @@ class Runner:
         """
         started = time.monotonic()
         done: list[ProcessedBatch] = []
+        held: set[TopicPartition] = set()
         try:
             # 1. Each batch becomes outputs and rejects; its partition's state is open to be undone.
             for partition, batch in served:
-                done.append(self._process(partition, batch))
+                processed = self._process(partition, self._up_to_skip(batch))
+                if hold := partition.breaker.check(processed.batch, self._counting(processed)):
+                    processed.rollback()
+                    self._assignment.hold(partition, hold)
+                    held.add(partition.source)
+                else:
+                    done.append(processed)
+            if not done:
+                return 0
             # 2. Outputs, rejects and positions: one transaction of Kafka or of the database.
             self._sink.write(
                 [result for processed in done for result in processed.results],
@@ -169,12 +199,13 @@ class Runner:
             # 3a. Not written, or nobody knows: undo the states, and ask the sink where to go on.
             for processed in done:
                 processed.rollback()
-            self._assignment.rewind([batch.source for _, batch in served], error)
+            sources = [batch.source for _, batch in served if batch.source not in held]
+            self._assignment.rewind(sources, error)
             return 0
-        # 3b. Written: the states go on from here, and rejects count against the stage.
+        # 3b. Written: the states go on from here, and rejects count against the partition.
         for processed in done:
+            self._count(processed)
             processed.commit()
-            processed.partition.breaker.count(processed.batch, processed.reject_offsets)
         self._assignment.committed()
         # 4. What follows a commit: a snapshot that is due, a pause the stage asked for, metrics.
         if self._snapshotter:
@@ -184,17 +215,44 @@ class Runner:
             self._assignment.pause(int(pause * _SECOND))
         return self._monitor.count(done, time.monotonic() - started)
 
-    def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
-        """Absorb what is due of the side topic, then process.
+    def _up_to_skip(self, batch: Batch) -> Batch:
+        """The batch, or only what lies before the end of an order to skip that ends within it.
 
-        Raises Stop when too much is rejected.
+        What lies behind has to hold by itself.
         """
+        until = self._skips.until(batch.source) if self._skips else 0
+        records = bisect_left(batch.offsets, until)
+        if not 0 < records < len(batch):
+            return batch
+        self._consumer.seek(batch.source, batch.offsets[records])
+        return batch.slice(0, records)
+
+    def _counting(self, processed: ProcessedBatch) -> dict[int, str]:
+        """The rejects that count for the breaker: those that nobody ordered to skip."""
+        until = self._skips.until(processed.batch.source) if self._skips else 0
+        return {offset: why for offset, why in processed.breaking.items() if offset >= until}
+
+    def _count(self, processed: ProcessedBatch) -> None:
+        """A batch is committed: count its rejects, and tell of those that were skipped by order."""
+        counting = self._counting(processed)
+        processed.partition.breaker.count(processed.batch, counting)
+        skipped = len(processed.breaking) - len(counting)
+        order = self._skips.order(processed.batch.source) if self._skips else None
+        if skipped and order is not None:
+            _LOG.warning(
+                "stage %s: %d records of %s/%d before offset %d are dead letters, as %s ordered",
+                self._stage.name,
+                skipped,
+                *processed.batch.source,
+                order.until,
+                order.by,
+            )
+
+    def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
+        """Absorb what is due of the side topic, then process."""
         batch.received_us = self._clock()
         side, pairs = self._side_due(partition, batch.offsets[0])
-        processed = self._restorer.process(partition, batch, side, pairs)
-        if rejects := processed.reject_offsets:
-            partition.breaker.check(batch, rejects, set(processed.reject_reasons))
-        return processed
+        return self._restorer.process(partition, batch, side, pairs)
 
     def _side_due(self, partition: Partition, offset: int) -> tuple[int, list[Pair]]:
         """How far to absorb before the input at `offset`, and the pairs to note."""

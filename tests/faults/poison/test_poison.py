@@ -14,7 +14,7 @@ from producers.redrive.redrive import Selection, redrive
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.poison.corpus import CORPUS, POISON_RAW, Poison, tx
 from tidegate.broker.records import TopicPartition
-from tidegate.errors import Retry, Stop
+from tidegate.errors import Retry
 from tidegate.pipeline import FEEDBACK, LABELS, QUARANTINE, RAW, SCORED
 
 pytestmark = pytest.mark.training
@@ -137,18 +137,44 @@ def test_a_redriven_transaction_without_an_id_is_one_row(bench: Bench) -> None:
     assert len(bench.rows()) == 1
 
 
-def test_the_breaker_stops_a_stage_that_would_empty_its_topic(
+def test_the_breaker_holds_a_partition_that_would_empty_its_topic(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     bench = Bench(tmp_path, batch=40, snapshot_every=10_000)
     request.addfinalizer(bench.close)
     for number in range(1000):
         bench.put(RAW, b"u1", POISON_RAW[2].value if number % 8 == 0 else neighbour(number))
-    with pytest.raises(Stop, match="100 of the last 1000"):
-        bench.run(("preprocess",))
+    for _ in range(40):
+        bench.turn(("preprocess",))
     before, at = len(bench.dead()), bench.positions("preprocess")
     assert 90 <= before < 100
     assert sum(at.values()) < 900, "the rest of the topic is where it was"
+
+
+def test_repeated_ids_with_another_body_never_hold(bench: Bench) -> None:
+    """Yesterday's file with other amounts."""
+    for amount in (1, 2):
+        for number in range(150):
+            bench.post(tx(transaction_id=f"n{number}", user_id="u1", amount=amount))
+    bench.post(neighbour(999))
+    bench.run()
+    assert len(bench.rows()) == 151
+    assert Counter(letter.told["reason"] for letter in bench.dead()) == {
+        "conflicting_duplicate": 150
+    }
+
+
+def test_verdicts_on_unknown_transactions_never_hold(bench: Bench) -> None:
+    for number in range(400):
+        bench.put(
+            FEEDBACK, b"x%d" % number, b'{"transaction_id": "x%d", "verdict": "fraud"}' % number
+        )
+    bench.post(neighbour(1))
+    bench.put(FEEDBACK, b"n1", b'{"transaction_id": "n1", "verdict": "fraud"}')
+    bench.run()
+    labels = [record.key for _, _, record in bench.broker.committed_records(LABELS)]
+    assert labels == [b"n1"]
+    assert len(bench.dead()) == 400
 
 
 def test_a_share_below_a_tenth_goes_on_whatever_the_batch(

@@ -1,0 +1,48 @@
+"""`tidegate skip`: what it shows, and the order that it writes."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from cli.skip import judge_of, order, refused
+from tests.faults.injected.bench import NOW_MS
+from tests.faults.poison.corpus import CORPUS, tx
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import TopicPartition
+from tidegate.messages.documents import Skip
+from tidegate.pipeline import CONSUMERS, CONTROL, RAW, STAGES
+from tidegate.profile import load_profile
+
+PROFILE = load_profile("card")
+STATEFUL = {"unknown_transaction", "not_storable"}
+"""Reasons that do not follow from the record alone."""
+
+
+@pytest.mark.parametrize("stage", CONSUMERS)
+def test_it_finds_what_the_stage_would_refuse(stage: str) -> None:
+    judge = judge_of(PROFILE, stage)
+    bad = [each for each in CORPUS if each.stage == stage and each.reason not in STATEFUL]
+    assert [(judge(each.value, NOW_MS * 1000) or ("",))[0] for each in bad] == [
+        each.reason for each in bad
+    ]
+    if stage == "learn":
+        assert judge(b"no label", 0) is not None
+
+
+def test_it_shows_the_bad_records_and_orders_to_pass_over_them() -> None:
+    broker = MemoryBroker({RAW: 1, CONTROL: 1}, time_ms=NOW_MS)
+    for value in (tx(), b"nonsense", tx(colour="red"), tx(), b"", tx()):
+        broker.append(RAW, b"u1", value, None, None)
+    source = TopicPartition(STAGES["preprocess"].input, 0)
+    bad = list(refused(broker, source, 1, 4, judge_of(PROFILE, "preprocess")))
+    assert [(each.offset, each.key, each.reason) for each in bad] == [
+        (1, "u1", "invalid_json"),
+        (2, "u1", "unknown_field"),
+    ]
+    order(broker, "preprocess", source, 4, len(bad), by="me")
+    [(_, _, record)] = broker.committed_records(CONTROL)
+    assert record.key == b"skip/preprocess/0"
+    message = msgspec.json.decode(record.value or b"", type=Skip)
+    assert (message.until, message.rejects, message.by) == (4, 2, "me")
+    assert message.topic_id == broker.topic_ids([RAW])[RAW][0]

@@ -1,0 +1,46 @@
+"""Two hashes of a profile: what states, columns and models depend on, and all of it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from tidegate.profile.check import Checked
+from tidegate.profile.spec import Distinct, Json
+
+_encode = msgspec.json.Encoder().encode
+_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields"})
+_BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
+"""Options of a field that say which values are taken, not what becomes of one that is taken."""
+
+
+def state_hash(document: Json, checked: Checked) -> bytes:
+    """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
+
+    Left out are the thresholds (a bundle has its own), what becomes of unknown fields, the bounds
+    of fields, and ignored fields that nothing refers to.
+    """
+    lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
+    lasting["fields"] = {
+        name: {option: value for option, value in field.items() if option not in _BOUNDS}
+        for name, field in document["fields"].items()
+        if not checked.fields[name].ignored or name in _referred_to(checked)
+    }
+    return _hash(lasting)
+
+
+def whole_hash(document: Json) -> bytes:
+    """8 hexadecimal digits of everything that the file says."""
+    return _hash(document)
+
+
+def _referred_to(checked: Checked) -> set[str | None]:
+    """The fields that something besides their own declaration names."""
+    roles = {checked.id_field, checked.account, checked.time_field, checked.money_field}
+    distinct = {spec.of for spec in checked.computed.values() if isinstance(spec, Distinct)}
+    return {*roles, *checked.entities, *checked.hashed, *distinct}
+
+
+def _hash(content: Json) -> bytes:
+    return hashlib.sha256(_encode(content)).hexdigest()[:8].encode()
