@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,11 @@ from cli.options import (
     typeable,
 )
 from tidegate.errors import ConfigError, TidegateError
+from tidegate.pipeline import RAW
 
 if TYPE_CHECKING:
+    from tidegate.broker.ports import Broker
+    from tidegate.profile.envelope import Envelope
     from tidegate.settings import Settings
 
 Check = Callable[["Settings"], str]
@@ -41,7 +44,7 @@ def doctor(
     db: DbOption = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Check Python, Java, disk, ports, Kafka, database, profile and topics.
+    """Check Python, Java, disk, ports, Kafka, database, profile, topics and producers.
 
     Exit code 1 when one is bad.
 
@@ -157,6 +160,55 @@ def _topics(settings: Settings) -> str:
     return f"{settings.kafka_address} has them as {settings.topics_file} says"
 
 
+def _producers(settings: Settings) -> str:
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.host.supervisor import holder
+    from tidegate.profile import load_profile
+
+    profile = load_profile(settings.profile)
+    if profile.envelope is None:
+        return "no envelope: producers send the profile's own fields"
+    if not settings.kafka and not holder(settings.home):
+        return f"envelope {profile.envelope.kind}; nothing to look at before `tidegate up`"
+    records = newest(KafkaBroker(settings), RAW)
+    return about_records(profile.envelope, records)
+
+
+def newest(broker: Broker, topic: str, most: int = 20) -> list[bytes | None]:
+    """The values of at most so many of each partition's newest records."""
+    consumer = broker.consumer(None)
+    try:
+        bounds = {source: consumer.bounds(source) for source in consumer.partitions(topic)}
+        starts = {
+            source: max(first, end - most) for source, (first, end) in bounds.items() if end > first
+        }
+        if not starts:
+            return []
+        consumer.assign(starts)
+        values: list[bytes | None] = []
+        while batches := consumer.poll(most * len(starts), 2.0):
+            values += [value for batch in batches for value in batch.values]
+            if all((consumer.position(source) or 0) >= bounds[source][1] for source in starts):
+                break
+        return values
+    finally:
+        consumer.close()
+
+
+def about_records(envelope: Envelope, records: Sequence[bytes | None]) -> str:
+    """What the schemas in records say. Raises ConfigError when one has a default.
+
+    Then the converter may write it where the table holds NULL: an amount that is missing is 0.00.
+    """
+    names = sorted(set().union(*map(envelope.defaults, records)))
+    if names:
+        raise ConfigError(
+            f"a column has a default, which NULL may arrive as: {', '.join(names)}; set "
+            "value.converter.replace.null.with.default=false at the connector"
+        )
+    return f"envelope {envelope.kind}; no default in a schema of the newest {len(records)} records"
+
+
 CHECKS: dict[str, Check] = {
     "python": _python,
     "java": _java,
@@ -166,4 +218,5 @@ CHECKS: dict[str, Check] = {
     "database": _database,
     "profile": _profile,
     "topics": _topics,
+    "producers": _producers,
 }

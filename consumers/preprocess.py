@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from hashlib import blake2b
 from operator import attrgetter
@@ -119,12 +120,12 @@ class PreprocessStage:
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
-        frames, keys, rejects, indices = self._decode(state, batch)
+        frames, keys, rejects, indices, passed = self._decode(state, batch)
         if not len(frames.rows):
-            return Output(rejects=rejects)
+            return Output(rejects=rejects, passed=passed)
         self._fold(state, frames.rows, batch, indices)
         topic = BY_ENTITY_2 if self._next else FEATURES
-        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects)
+        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects, passed=passed)
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
         """Fold frames; their tails pass through untouched."""
@@ -162,13 +163,14 @@ class PreprocessStage:
 
     def _decode(
         self, state: PartitionState, batch: Batch
-    ) -> tuple[Frames, list[bytes], list[Reject], list[int]]:
-        """The new transactions as frames, their keys, the rejects, and the frames' indices.
+    ) -> tuple[Frames, list[bytes], list[Reject], list[int], Mapping[str, int]]:
+        """The new transactions as frames, their keys, the rejects, the frames' indices, and how
+        many records were passed by, by what they are.
 
         Keys are those of the next step. Duplicates are left out.
         """
         profile, received_us = self.profile, _received(state, batch)
-        (txs, columns, indices, _), rejects = self._take(state, batch, received_us)
+        (txs, columns, indices, _, passed), rejects = self._take(state, batch, received_us)
         ids = self._name(txs, batch, indices)
         payloads = profile.canonical_all(txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
@@ -185,18 +187,21 @@ class PreprocessStage:
         frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
         keys = columns.texts[self._next] if self._next else ids
         if (known == NEW).all():
-            return frames, keys, rejects, indices
+            return frames, keys, rejects, indices, passed
         conflicting = np.flatnonzero(known == OTHER).tolist()
-        rejects += [_conflict(indices[i]) for i in conflicting]
+        if conflicting and profile.envelope and profile.envelope.updates == "ignore":
+            passed = Counter(passed) + Counter(update=len(conflicting))
+        else:
+            rejects += [_conflict(indices[i]) for i in conflicting]
         new = np.flatnonzero(known == NEW)
-        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new]
+        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new], passed
 
     def _take(
         self, state: PartitionState, batch: Batch, received_us: NDArray[np.int64]
     ) -> tuple[Intake, list[Reject]]:
         """The transactions that belong to this partition, and the rejects."""
         values = [value or b"" for value in batch.values]
-        intake = take(self.profile, values, received_us)
+        intake = take(self.profile, values, received_us, batch.headers)
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in intake.rejects]
         home = self._home(state, intake)
         misplaced = np.flatnonzero(home != state.partition)
@@ -206,8 +211,9 @@ class PreprocessStage:
             _misplaced(intake.at[i], self.profile, batch, int(home[i])) for i in misplaced.tolist()
         ]
         own = np.array(intake.at)[home == state.partition]
-        kept = take(self.profile, [values[i] for i in own], received_us[own])
-        return kept._replace(at=own[kept.at].tolist()), rejects
+        headers = [batch.headers[i] for i in own]
+        kept = take(self.profile, [values[i] for i in own], received_us[own], headers)
+        return kept._replace(at=own[kept.at].tolist(), passed=intake.passed), rejects
 
     def _home(self, state: PartitionState, intake: Intake) -> NDArray[np.int64]:
         """The partition of each transaction's key; without a key any, and so this one."""

@@ -65,6 +65,11 @@ PROCESSED = Counter("tidegate_records_processed_total", "Records a stage has com
 REJECTED = Counter(
     "tidegate_records_rejected_total", "Records sent to the dead letters", ["stage", "reason"]
 )
+PASSED = Counter(
+    "tidegate_records_passed_total",
+    "Records that bring no transaction and are no mistake: tombstones, deletes, updates, markers",
+    ["stage", "kind"],
+)
 RETRIES = Counter(
     "tidegate_batch_retries_total", "Batches rewound because something was away", ["stage"]
 )

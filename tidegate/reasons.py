@@ -30,6 +30,8 @@ REASONS = {
     "truncated_frame": Reason(True, "a frame that is cut short or has something behind it"),
     "not_storable": Reason(True, "a frame that no database takes as a row"),
     "exception": Reason(True, "the stage raised: a defect; `tidegate-exception` names it"),
+    "bad_envelope": Reason(True, "not what the profile's `envelope` looks like"),
+    "unavailable_value": Reason(False, "an update did not send a column that the profile needs"),
     "conflicting_duplicate": Reason(False, "its id was taken by a transaction with another body"),
     "unknown_transaction": Reason(False, "a verdict whose transaction never became a row"),
     "other_profile": Reason(False, "a verdict on a row of another version of the profile"),

@@ -173,7 +173,7 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
     columns = _Columns(profile)
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
-        intake = take(profile, [value or b"" for value in batch.values], received)
+        intake = take(profile, [value or b"" for value in batch.values], received, batch.headers)
         columns.add(
             intake,
             np.array(batch.offsets),

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from model.hashing import hash64
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import Money, Time, time_us
+from tidegate.profile.field_types import Time
+from tidegate.profile.number_types import Money, Number
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
@@ -62,7 +63,7 @@ def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: I
     field = profile.fields.get(profile.time_field or "")
     if not isinstance(field, Time):
         return received_us
-    times = parse_times(list(map(attrgetter(field.name), txs)))
+    times = parse_times(field, list(map(attrgetter(field.name), txs)))
     too_early = times < field.not_before
     too_late = (received_us > 0) & (times > received_us + field.max_ahead)
     if (too_early | too_late).any():
@@ -82,8 +83,8 @@ def hash_columns(profile: Profile, texts: dict[str, list[bytes]], n: int) -> NDA
     return hashes
 
 
-def parse_times(column: Sequence[datetime | float]) -> Ints:
-    """i8 us of JSON times. Raises Unfit."""
+def parse_times(field: Time, column: Sequence[datetime | float]) -> Ints:
+    """i8 us of a field's JSON times. Raises Unfit."""
     if set(map(type, column)) == {datetime}:
         moments = cast(Sequence[datetime], column)
         if None in set(map(attrgetter("tzinfo"), moments)):
@@ -94,7 +95,7 @@ def parse_times(column: Sequence[datetime | float]) -> Ints:
         times: Ints = np.rint(seconds * SECOND).astype(np.int64)
         return times
     try:
-        return np.array([time_us(value) for value in column], np.int64)
+        return np.array([field.us(value) for value in column], np.int64)
     except ValueError as error:
         raise Unfit from error
 
@@ -108,11 +109,12 @@ def minor_units(field: Field, column: Floats) -> Ints:
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
     """One field's JSON values as f8[n] (lists as f8[n, length]), NaN if missing. Raises Unfit."""
     result = np.array(column if field.is_number else field.numbers(column), np.float64)
+    if isinstance(field, Money) or (isinstance(field, Number) and field.text):
+        low, high = field.bounds()
+        if ((result < low) | (result > high)).any():
+            raise Unfit
     if not isinstance(field, Money):
         return result
-    low, high = field.bounds()
-    if ((result < low) | (result > high)).any():
-        raise Unfit
     unit = 10.0**field.decimals
     return np.asarray(np.rint(result * unit) / unit)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -13,22 +15,59 @@ from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
 from tidegate.profile.decoding import MAX_BYTES
+from tidegate.profile.envelope import Headers, Passed
 
 
 class Intake(NamedTuple):
-    """Decoded transactions, their columns, their indices in the batch (`at`), and the rejects."""
+    """Decoded transactions, their columns, their indices in the batch (`at`), and the rejects.
+
+    `passed` counts the records that are neither, by what they are.
+    """
 
     txs: list[msgspec.Struct]
     columns: Columns
     at: list[int]
     rejects: list[tuple[int, Rejected]]
+    passed: Mapping[str, int] = MappingProxyType({})
 
 
-def take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
-    """Decode all messages at once; if one is bad, each by itself.
+def take(
+    profile: Profile,
+    values: Sequence[bytes],
+    received_us: NDArray[np.int64],
+    headers: Sequence[Headers | None] | None = None,
+) -> Intake:
+    """Decode all messages, out of the profile's envelope if it has one.
 
     `received_us` i8[n] bounds their times (0: unknown).
     """
+    if profile.envelope is None:
+        return _take(profile, values, received_us)
+    rows: list[bytes] = []
+    at: list[int] = []
+    rejects: list[tuple[int, Rejected]] = []
+    passed: Counter[str] = Counter()
+    for i, value in enumerate(values):
+        try:
+            opened = profile.envelope.open(value, headers[i] if headers else None)
+        except Rejected as error:
+            rejects.append((i, error))
+            continue
+        if isinstance(opened, Passed):
+            passed[opened.kind] += 1
+        else:
+            rows.append(opened)
+            at.append(i)
+    if not rows:
+        nothing = columns_of(profile, [], received_us[:0])
+        return Intake([], nothing, [], rejects, passed)
+    intake = _take(profile, rows, received_us[at])
+    rejects += [(at[i], error) for i, error in intake.rejects]
+    return intake._replace(at=[at[i] for i in intake.at], rejects=rejects, passed=passed)
+
+
+def _take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
+    """Decode all messages at once; if one is bad, each by itself."""
     try:
         txs = _decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us), list(range(len(txs))), [])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -15,8 +16,7 @@ from model.features.state import KeyedState
 from model.hashing import hash64
 from tidegate.errors import ConfigError
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import time_us
-from tidegate.profile.spec import SECOND
+from tidegate.profile.field_types import Time
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -109,19 +109,33 @@ def check_columns(profile: Profile, frame: pd.DataFrame) -> None:
 
 def event_times(profile: Profile, frame: pd.DataFrame) -> Ints:
     """i8[n] us; zeros where the profile has no time field."""
-    if profile.time_field is None:
+    field = profile.fields.get(profile.time_field or "")
+    if not isinstance(field, Time):
         return np.zeros(len(frame), np.int64)
-    column = frame[profile.time_field]
+    column = frame[field.name]
     if pd.api.types.is_numeric_dtype(column):
-        times: Ints = np.rint(column.to_numpy(np.float64) * SECOND).astype(np.int64)
-        return times
+        return _moments(field, column.tolist())
     if not pd.api.types.is_datetime64_any_dtype(column):
         if not all(isinstance(value, str) for value in column):
-            return np.array([time_us(value) for value in column], np.int64)
+            return _moments(field, column)
         column = pd.to_datetime(column, utc=True, format="ISO8601")
     if column.dt.tz is not None:
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
     return column.to_numpy().astype("datetime64[us]").astype(np.int64)
+
+
+def _moments(field: Time, column: Iterable[datetime | float]) -> Ints:
+    """i8 us. Raises ConfigError with the first row that holds no time."""
+    times = []
+    for row, value in enumerate(column, 1):
+        try:
+            times.append(field.us(value))
+        except ValueError as error:
+            raise ConfigError(
+                f"row {row}, column {field.name!r}: {value}: {error}; is the profile's `unit` that "
+                "of the column?"
+            ) from error
+    return np.array(times, np.int64)
 
 
 def inputs(profile: Profile, frame: pd.DataFrame) -> Floats:

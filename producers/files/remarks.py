@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from model.history.readers import Chunk, Source
+from tidegate.profile.field_types import Time
 
-_YEAR_1970_S = 365 * 86_400
+_YEAR_1970_US = 365 * 86_400_000_000
 
 
 class Remarks:
@@ -42,7 +43,13 @@ class Remarks:
             return False  # the API says what is wrong with it
         if isinstance(time, str):
             return time.startswith("1970-")
-        return isinstance(time, int | float) and 0 <= time < _YEAR_1970_S
+        field = self._source.profile.fields[self._time]
+        if not isinstance(field, Time) or not isinstance(time, int | float):
+            return False
+        try:
+            return field.us(time) < _YEAR_1970_US
+        except ValueError:
+            return False
 
     def sentences(self) -> list[str]:
         """What to say, if anything."""
@@ -56,7 +63,7 @@ class Remarks:
         if self.in_1970:
             said.append(
                 f"{self.in_1970:,} of {self.rows:,} rows have a {self._time} in 1970: a number is "
-                "taken for seconds since 1970-01-01; in another unit, or counted from elsewhere, "
-                "it makes windows and label delay wrong"
+                "taken for seconds since 1970-01-01 unless the field names a `unit`; in another, "
+                "or counted from elsewhere, it makes windows and label delay wrong"
             )
         return said

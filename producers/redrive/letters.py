@@ -13,6 +13,7 @@ from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
+from tidegate.profile.envelope import row_in
 from tidegate.stream.dead_letters import PREFIX, attempt
 
 
@@ -93,6 +94,8 @@ def transaction_id(profile: Profile, letter: DeadLetter) -> str:
         return ""
     if not isinstance(document, dict):
         return ""
+    if profile.envelope and topic == RAW:
+        document = row_in(document)
     name = profile.id_field if topic == RAW else "transaction_id"
     given = document.get(name)
     if given is None and topic == RAW:  # what the first stage would have called it

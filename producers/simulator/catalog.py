@@ -21,7 +21,8 @@ from producers.simulator.scenarios import (
 from producers.simulator.worlds import HANDBOOK_EPOCH_US, HandbookWorld, VectorWorld, WalletWorld
 from tidegate.errors import ConfigError
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import Category, Money, Number, String, Time, Vector
+from tidegate.profile.field_types import Category, String, Time
+from tidegate.profile.number_types import Money, Number, Vector
 
 HISTORY_BEGIN_US = 1_735_689_600_000_000  # 2025-01-01
 _COMPONENTS = 28

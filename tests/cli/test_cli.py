@@ -120,6 +120,7 @@ def test_doctor_says_what_is_bad(tmp_path: Path) -> None:
         "database": True,
         "profile": True,
         "topics": False,
+        "producers": True,
     }
 
 

@@ -99,7 +99,7 @@ def test_a_record_without_id_is_named_after_its_place() -> None:
         ("vector", {"id": "a", "data": [1, 2, 3, 4, 5, 6, 7, 8.5]}, {"data_0": 1, "data_7": 8.5}),
         (
             "creditcard",
-            {"Time": 5, "Amount": "12.345", **{f"V{n}": n for n in range(1, 29)}},
+            {"Time": 5, "Amount": 12.345, **{f"V{n}": n for n in range(1, 29)}},
             {"Amount": 12.34, "V28": 28},
         ),
         (

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 from msgspec import Meta
 
 from cli.running.sample import sample
 from model.features.intake import take
-from model.history.fold import fold
+from model.history.fold import event_times, fold
 from model.history.readers import Source
 from producers.api.openapi import description
 from producers.simulator.history import encode_rows, simulate_history
@@ -158,3 +159,30 @@ def test_the_examples_of_every_type_are_good_values(
     own = [profile.values.index(name) for name in field.columns()]
     assert np.isfinite(columns.values[0, own]).all()
     assert len(own) == {"vector": 3, "string": 0, "time": 0}.get(kind, 1)
+
+
+def test_a_text_is_an_amount_only_where_the_profile_says_so(tmp_path: Path) -> None:
+    """As in JSON lines whose amounts are texts, and in base64 of digits only."""
+    path = tmp_path / "texts.yaml"
+    path.write_text(CARD.replace("amount: {type: money", "amount: {type: money, text: true"))
+    card, texts = load_profile("card"), load_profile(path)
+    record = sample(card) | {"amount": "1234"}
+    with pytest.raises(Rejected) as caught:
+        card.decode(json.dumps(record).encode())
+    assert caught.value.reason == "wrong_type"
+    taken = take(texts, [json.dumps(record).encode()], np.zeros(1, np.int64))
+    assert taken.columns.amounts.tolist() == [123_400]
+    for wrong in ("1,5", "NAN", "POSITIVE_INFINITY", "1e3", "99999999999"):
+        record["amount"] = wrong
+        refused = take(texts, [json.dumps(record).encode()], np.zeros(1, np.int64))
+        assert [error.reason for _, error in refused.rejects] == ["out_of_bounds"]
+
+
+def test_a_history_counts_time_in_the_same_unit(tmp_path: Path) -> None:
+    path = tmp_path / "millis.yaml"
+    path.write_text(CARD.replace("{type: time,", "{type: time, unit: ms,"))
+    times = pd.DataFrame({"timestamp": [1_709_296_496_789, 1_709_296_496_790]})
+    expected = [1_709_296_496_789_000, 1_709_296_496_790_000]
+    assert event_times(load_profile(path), times).tolist() == expected
+    with pytest.raises(ConfigError, match=r"row 1, column 'timestamp': 1709296496789: .* `unit`"):
+        event_times(load_profile("card"), times)

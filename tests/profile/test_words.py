@@ -58,8 +58,12 @@ def test_msgspec_speaks_plainly(value: object, kind: type, words: str) -> None:
     ("old", "new", "words"),
     [
         (b"12.5", b"-1", "expected a number of at least 0.01"),
-        (b"12.5", b'"1,5"', "expected an amount such as 12.50"),
-        (b"12.5", b"true", "expected a number or a text, got true or false"),
+        (
+            b"12.5",
+            b'"12.50"',
+            "expected a number, got a text, which is taken only with `text: true`",
+        ),
+        (b"12.5", b"true", "expected a number, got true or false"),
         (b'"u"', b'""', "expected a text of at least 1 character"),
         (b'"u"', b"5", "expected a text, got a whole number"),
         (b"true}", b'"yes"}', "expected true or false, got a text"),

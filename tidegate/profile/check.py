@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from tidegate.profile.check_features import FeatureReader
+from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
-from tidegate.profile.field_types import TYPES, Money, String, Time
+from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     Distinct,
@@ -34,6 +37,8 @@ _SECTIONS = frozenset(
         "exclude",
         "thresholds",
         "history",
+        "envelope",
+        "updates",
         "unknown_fields",
     }
 )
@@ -58,6 +63,7 @@ class Checked:
     label_delay_us: int
     models: ModelsSpec
     history: History
+    envelope: Envelope | None
     unknown_fields: UnknownFields
 
 
@@ -73,6 +79,7 @@ def check(source: Source) -> Checked:
         if name not in document:
             raise source.error((), f"section `{name}` is missing")
     fields = _fields(source, document["fields"])
+    envelope = _envelope(source, fields)
     entities = tuple(source.read(document.get("entities", []), list[str], ("entities",)))
     roles = {section: _reference(source, fields, section, kind) for section, kind in _ROLES.items()}
     _check_entities(source, fields, entities)
@@ -93,10 +100,40 @@ def check(source: Source) -> Checked:
         label_delay_us=int(delay),
         models=_models(source, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
+        envelope=envelope,
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
         ),
     )
+
+
+def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
+    """What is around the records of other producers, if the profile says so.
+
+    The times of a connector count in units of many kinds: their fields take numbers only of a
+    `unit` that the profile names.
+    """
+    kind = _choice(source, "envelope", Kind)
+    updates = _choice(source, "updates", Updates)
+    if kind is None:
+        if updates:
+            raise source.error(("updates",), "only rows in an `envelope` are updated")
+        return None
+    if kind != "cloudevents":
+        for field in fields.values():
+            if isinstance(field, Time) and field.unit is None:
+                field.unit = "text"
+    return Envelope(kind, updates or "conflict", fields)
+
+
+def _choice(source: Source, section: str, choices: Json) -> Json:
+    """The word of a section, None where there is none."""
+    value = source.document.get(section)
+    if value is not None and value not in get_args(choices):
+        raise source.error(
+            (section,), f"expected one of {', '.join(get_args(choices))}, got {value!r}"
+        )
+    return value
 
 
 def _fields(source: Source, section: Json) -> dict[str, Field]:

@@ -160,7 +160,7 @@ def _finite(value: Json) -> bool:
 def _misfit(field: Field, message: str) -> Fault:
     """What msgspec says of a value as a fault."""
     if "RFC3339" in message:
-        return Fault("bad_time", field.name, "expected an ISO 8601 time or epoch seconds")
+        return Fault("bad_time", field.name, "expected an ISO 8601 time, or a number of `unit`")
     wrong_type = "got `" in message and "length" not in message
     reason = "wrong_type" if wrong_type else "out_of_bounds"
     return Fault(reason, field.name, field.complaint(message))

@@ -1,30 +1,29 @@
 """The types of fields, each in one place.
 
 A field of a profile is an object of its type's class, and the class's attributes are the options
-that the profile may set. To add a type, write one class here and put it into `TYPES`. Everything
-else asks the field: the check of the profile, the decoder and what it says of bad values, the
-columns of features and histories, the readers of files, the simulator, the line to try, and (by the
-annotation) the OpenAPI description.
+that the profile may set. To add a type, write one class here, or in `number_types` if it holds
+numbers, and put it into `TYPES`. Everything else asks the field: the check of the profile, the
+decoder and what it says of bad values, the columns of features and histories, the readers of files,
+the simulator, the line to try, and (by the annotation) the OpenAPI description.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from tidegate.profile.field import Cells, Field
-from tidegate.profile.spec import SECOND, Duration, Instant, Json
-from tidegate.words import count
+from tidegate.profile.field import Field
+from tidegate.profile.number_types import Integer, Money, Number, Vector
+from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
 
-MONEY_LIMIT = 3_000_000_000
-"""Largest amount in minor units: its square still fits 63 bits."""
 _LATEST = 7_258_118_400 * SECOND  # the year 2200
-_EXACT = 2**53
-_AMOUNT = r"^-?\d{1,15}(\.\d{1,15})?$"
+_UNIT_US = {"s": SECOND, "ms": 1000, "us": 1, "days": DAY}
+Unit = Literal["s", "ms", "us", "ns", "days", "text"]
+"""What numbers of a time count; `text`: there are none."""
 
 
 class String(Field):
@@ -54,96 +53,6 @@ class String(Field):
 
     def example(self, chance: float, _time_us: int) -> Json:
         return f"{self.name}-{1 + int(chance * 1000)}"[-self.max_length :]
-
-
-class Number(Field):
-    """A number. `min` and `max` are inclusive."""
-
-    type = "number"
-    cells: ClassVar[Cells] = "double"
-    is_number = True
-    widest: ClassVar[tuple[float, float]] = (-1e12, 1e12)
-    """The bounds where the profile sets none."""
-    usual: ClassVar[float] = 1.0
-    """The example, if the bounds allow it."""
-
-    min: float | None = None
-    max: float | None = None
-
-    def bounds(self) -> tuple[float, float]:
-        """The least and the greatest value."""
-        low = self.widest[0] if self.min is None else self.min
-        high = self.widest[1] if self.max is None else self.max
-        return low, high
-
-    def problem(self) -> str:
-        low, high = self.bounds()
-        return f"min {low} is greater than max {high}" if low > high else ""
-
-    def annotation(self) -> Json:
-        low, high = self.bounds()
-        return Annotated[float, Meta(ge=low, le=high)]
-
-    def columns(self) -> tuple[str, ...]:
-        return (self.name,)
-
-    def example(self, chance: float, _time_us: int) -> Json:
-        low, high = self.bounds()
-        least = min(max(self.usual, low), high)
-        return min(max(round(least + 10 * chance, 2), low), high)
-
-
-class Integer(Number):
-    """A whole number that a float holds exactly."""
-
-    type = "integer"
-    cells: ClassVar[Cells] = "int64"
-    widest = (-float(_EXACT), float(_EXACT))
-
-    def annotation(self) -> Json:
-        low, high = self.bounds()
-        return Annotated[int, Meta(ge=int(low), le=int(high))]
-
-    def example(self, chance: float, time_us: int) -> Json:
-        return int(super().example(chance, time_us))
-
-
-class Money(Number):
-    """An amount as a number or a text; it and its bounds are in units, not in minor units."""
-
-    type = "money"
-    widest = (0.0, 10_000_000.0)
-    usual = 12.5
-
-    decimals: int = 2
-
-    def problem(self) -> str:
-        if not 0 <= self.decimals <= 6:
-            return "expected 0 to 6 decimals"
-        low, high = self.bounds()
-        if max(-low, high) * 10**self.decimals > MONEY_LIMIT:
-            return f"amounts may reach at most {MONEY_LIMIT:,} minor units: lower max, or decimals"
-        return super().problem()
-
-    def annotation(self) -> Json:
-        return super().annotation() | Annotated[str, Meta(pattern=_AMOUNT)]
-
-    def complaint(self, message: str) -> str:
-        if "matching regex" in message:
-            return "expected an amount such as 12.50"
-        return super().complaint(message)
-
-    def needs_look(self) -> bool:
-        return True
-
-    def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
-        low, high = self.bounds()
-        if isinstance(value, str) and not low <= float(value) <= high:
-            return "out_of_bounds", f"expected an amount from {low} to {high}"
-        return None
-
-    def places(self) -> int:
-        return self.decimals
 
 
 class Bool(Field):
@@ -204,24 +113,33 @@ class Category(Field):
 
 
 class Time(Field):
-    """A moment: ISO 8601 (UTC where it names no zone), or seconds since 1970."""
+    """A moment: ISO 8601 (UTC where it names no zone), or a number of `unit` since 1970.
+
+    `text` takes no numbers.
+    """
 
     type = "time"
     cells = "time"
 
+    unit: Unit | None = None
+    """Seconds where the profile says nothing, and reads no envelope in which other units occur."""
     not_before: Instant = Instant(0)
     max_ahead: Duration = Duration(5 * 60 * SECOND)
     """How far after the record's own (ingest) time an event may be; windows hold as much."""
 
     def annotation(self) -> Json:
-        return datetime | int | float
+        return datetime if self.unit == "text" else datetime | int | float
 
     def needs_look(self) -> bool:
         return True
 
+    def us(self, value: datetime | float) -> int:
+        """Microseconds since 1970 of a JSON time. Raises ValueError."""
+        return time_us(value, self.unit or "s")
+
     def fault(self, value: Json, received_us: int) -> tuple[str, str] | None:
         try:
-            event_us = time_us(value)
+            event_us = self.us(value)
         except ValueError as error:
             return "bad_time", str(error)
         if event_us < self.not_before:
@@ -238,54 +156,21 @@ class Time(Field):
         return moment.isoformat().replace("+00:00", "Z")
 
 
-class Vector(Number):
-    """A list of numbers of a fixed length, each with a column of its own."""
-
-    type = "vector"
-    cells: ClassVar[Cells] = "json"
-    is_number = False
-    is_list = True
-    usual = 0.0
-
-    length: int = 0
-
-    def problem(self) -> str:
-        if not 1 <= self.length <= 4096:
-            return "a vector needs a `length` of 1 to 4096"
-        return super().problem()
-
-    def annotation(self) -> Json:
-        numbers = list.__class_getitem__(super().annotation())
-        return Annotated[numbers, Meta(min_length=self.length, max_length=self.length)]
-
-    def complaint(self, message: str) -> str:
-        if "of length" in message:
-            return f"expected a list of {count(self.length, 'number')}"
-        return super().complaint(message)
-
-    def columns(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}_{place}" for place in range(self.length))
-
-    def numbers(self, values: Iterable[Any]) -> list[Any]:
-        if not self.optional:
-            return list(values)
-        missing = [float("nan")] * self.length
-        return [missing if value is None else value for value in values]
-
-    def example(self, chance: float, time_us: int) -> Json:
-        return [super().example(chance, time_us)] * self.length
-
-
 TYPES: dict[str, type[Field]] = {
     kind.type: kind for kind in (String, Money, Number, Integer, Bool, Category, Time, Vector)
 }
 """Every type, by its name in a profile."""
 
 
-def time_us(value: datetime | float) -> int:
-    """Microseconds since 1970 of a JSON time; a time without zone is UTC. Raises ValueError."""
+def time_us(value: datetime | float, unit: Unit = "s") -> int:
+    """Microseconds since 1970 of a JSON time; a time without zone is UTC. Raises ValueError.
+
+    Whole numbers of a `unit` are exact.
+    """
     if isinstance(value, datetime):
-        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
-    if not 0 <= value * SECOND <= _LATEST:
+        value = (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp() * SECOND
+    else:
+        value = value // 1000 if unit == "ns" else value * _UNIT_US[unit]
+    if not 0 <= value <= _LATEST:
         raise ValueError("expected a time between 1970 and 2200")
-    return round(value * SECOND)
+    return round(value)

@@ -20,7 +20,7 @@ from tidegate.profile.decoding import (
     with_unknown,
 )
 from tidegate.profile.field import Field
-from tidegate.profile.field_types import time_us
+from tidegate.profile.field_types import Time
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
 from tidegate.profile.versions import state_hash, whole_hash
@@ -44,6 +44,7 @@ class Profile:
         self.time_field = checked.time_field
         self.money_field = checked.money_field
         self.fields = checked.fields
+        self.envelope = checked.envelope
         self.entities = checked.entities
         self.hashed = checked.hashed
         self.inputs = checked.inputs
@@ -153,7 +154,8 @@ class Profile:
 
     def event_us(self, tx: msgspec.Struct, received_us: int = 0) -> int:
         """The event time; where the profile has no time field, `received_us`."""
-        return time_us(getattr(tx, self.time_field)) if self.time_field else received_us
+        field = self.fields.get(self.time_field or "")
+        return field.us(getattr(tx, field.name)) if isinstance(field, Time) else received_us
 
     @property
     def history_path(self) -> Path:

@@ -157,6 +157,11 @@ class ProcessedBatch:
         return [reject.reason for _, output in self.results for reject in output.rejects]
 
     @property
+    def passed(self) -> list[tuple[str, int]]:
+        """How many records of each kind nothing comes of."""
+        return [item for _, output in self.results for item in output.passed.items()]
+
+    @property
     def pause(self) -> float:
         """Seconds that the stage asks the runner to wait."""
         return max(output.pause for _, output in self.results)

@@ -64,6 +64,8 @@ class Monitor:
             for reason in processed.reject_reasons:
                 metrics.REJECTED.labels(self._stage, reason).inc()
                 self.progress.rejected += 1
+            for kind, passed in processed.passed:
+                metrics.PASSED.labels(self._stage, kind).inc(passed)
         return records
 
     def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:

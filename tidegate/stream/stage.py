@@ -49,7 +49,7 @@ class Output:
     asks the runner to wait that many seconds before the next poll. `waits` are the indices of
     records to be looked at again later (see `tidegate.stream.waiting`); only for stages without
     state. `on_commit` counts in metrics what was made, once it is durable: a batch that is rewound
-    comes again.
+    comes again. `passed` counts records of which nothing comes, by what they are.
     """
 
     emits: list[Emit] = field(default_factory=list)
@@ -58,6 +58,7 @@ class Output:
     pause: float = 0.0
     on_commit: list[Callable[[], None]] = field(default_factory=list)
     waits: list[int] = field(default_factory=list)
+    passed: Mapping[str, int] = field(default_factory=dict)
 
 
 class State(Protocol):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from producers.redrive.listing import entries, waiting_letters
 from producers.redrive.redrive import Selection
 from tests.producers.redrive.test_redrive import PROFILE, Letters
+from tests.profile.enveloped import enveloped
 
 
 def test_each_is_listed_once_with_id_reason_and_what_a_redrive_did() -> None:
@@ -50,3 +55,18 @@ def test_what_waits_is_counted_by_reason() -> None:
     assert (newest.count < 12, newest.complete) == (True, False)
     letters.redrive(Selection(reason="invalid_json"))
     assert waiting_letters(letters.broker, 100).reasons == {"missing_field": 2}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"schema": {}, "payload": {"after": {"transaction_id": "t-3"}, "op": "u"}}',
+        b'{"before": {"transaction_id": "t-3"}, "after": null, "op": "x"}',
+        b'{"transaction_id": "t-3", "__op": "u"}',
+    ],
+)
+def test_a_dead_letter_in_an_envelope_names_its_transaction(tmp_path: Path, value: bytes) -> None:
+    letters = Letters()
+    letters.add(3, value=value, reason="conflicting_duplicate")
+    found = entries(letters.broker, enveloped(tmp_path))
+    assert [entry.transaction_id for entry in found] == ["t-3"]
