@@ -49,8 +49,11 @@ def binding(
 
 def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
     """All of a user. A topic that ends with a dot stands for all that begin so."""
-    for topic in ("transactions.", "models", "status"):
-        for operation in (Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS):
+    on_topics = [Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS]
+    if rights.get("create"):
+        on_topics.append(Operation.ALTER_CONFIGS)
+    for topic in ("transactions.", "models", "status", "control"):
+        for operation in on_topics:
             yield binding(user, Resource.TOPIC, topic, operation, prefix=topic.endswith("."))
     topics = [(topic, Operation.READ) for topic in rights.get("read", [])]
     topics += [(topic, Operation.WRITE) for topic in [*rights.get("write", []), "status"]]
