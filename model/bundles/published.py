@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundles.promotion import model_message
-from model.verdicts import HoldingVerdicts
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.messages.documents import Label, OnlineWeights, decode_label
@@ -44,6 +43,8 @@ def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:
 
 def verdicts(broker: Broker) -> dict[str, bool]:
     """Whether each transaction with a label is a fraud, by the verdict that holds. Raises Retry."""
+    from model.verdicts import HoldingVerdicts  # with numba: who only reads weights does without
+
     holding = HoldingVerdicts()
     for batch in read_partition(broker, LABELS, 0):
         holding.add([label for value in batch.values if (label := _label(value)) is not None])
