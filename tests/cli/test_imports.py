@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize("module", ["producers.api.app", "dashboard.models", "consumers.persist"])
 def test_a_process_that_scores_nothing_does_not_load_numba(module: str) -> None:

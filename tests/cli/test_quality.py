@@ -15,6 +15,8 @@ from tests.system.pipeline import Pipeline
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.profile import load_profile
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:

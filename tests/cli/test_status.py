@@ -27,6 +27,7 @@ def supervised(home: Path, name: str, code: str) -> tuple[Supervisor, Child]:
     return Supervisor([child], None, Exits(home).note), child
 
 
+@pytest.mark.processes
 def test_a_stage_that_gave_up_says_why_and_what_to_do(tmp_path: Path) -> None:
     words = "tidegate: 100 of the last 1000 records are rejects (invalid_json): mend the producer"
     supervisor, child = supervised(tmp_path, "label", f"import sys; print({words!r}); sys.exit(78)")
@@ -39,6 +40,7 @@ def test_a_stage_that_gave_up_says_why_and_what_to_do(tmp_path: Path) -> None:
     assert "label" in read_exits(tmp_path), "a stop keeps the cause"
 
 
+@pytest.mark.processes
 def test_a_stage_that_is_started_again_says_why(tmp_path: Path) -> None:
     supervisor, child = supervised(tmp_path, "score.2", "raise ValueError('no luck')")
     eventually(lambda: supervisor.watch() or child.restarts > 0)
@@ -48,6 +50,7 @@ def test_a_stage_that_is_started_again_says_why(tmp_path: Path) -> None:
     supervisor.drain()
 
 
+@pytest.mark.processes
 def test_a_stage_that_runs_again_has_no_cause(tmp_path: Path) -> None:
     code = "import pathlib, sys, time; p = pathlib.Path(sys.argv[1]);"
     code += "p.exists() or (p.touch(), sys.exit('first')); time.sleep(60)"

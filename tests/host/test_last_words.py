@@ -51,6 +51,7 @@ def test_the_last_line_that_gives_a_reason(lines: list[str], words: str) -> None
     assert last_words("\n".join(lines)) == words
 
 
+@pytest.mark.processes
 def test_a_servers_reason_is_what_its_worker_said(tmp_path: Path) -> None:
     (tmp_path / "server.py").write_text(SERVER.format(port=free_port()))
     child = Child(
@@ -65,6 +66,7 @@ def test_a_servers_reason_is_what_its_worker_said(tmp_path: Path) -> None:
         child.end(0.0)
 
 
+@pytest.mark.processes
 def test_an_earlier_run_is_not_the_reason(tmp_path: Path) -> None:
     child = Child("score", [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], tmp_path)
     child.log.parent.mkdir(parents=True)

@@ -15,6 +15,8 @@ import pytest
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -15,6 +15,8 @@ from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def kafka_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -23,6 +23,7 @@ def test_a_detector_needs_an_extra_that_there_is() -> None:
     assert trained_by("neural") == {"autoencoder", "lstm_autoencoder", "vae", "keras"}
 
 
+@pytest.mark.processes
 def test_a_look_up_imports_that_detector_alone() -> None:
     code = (
         "import sys; from model.detectors.catalog import known; known()['online'];"

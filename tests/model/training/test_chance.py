@@ -96,6 +96,7 @@ def test_train_does_not_promote_it_and_says_how_to(
     assert f"`tidegate models promote {path.name}`" in printed.err
 
 
+@pytest.mark.processes
 def test_the_first_start_promotes_it_with_a_warning(
     by_chance: ByChance, broker: EmbeddedKafka, tmp_path: Path
 ) -> None:
