@@ -70,7 +70,7 @@ class Tail:
                 raise
 
     def _follow(self) -> None:
-        consumer = self._broker.consumer(None)
+        consumer = self._broker.follower()
         try:
             consumer.assign(self._starts(consumer))
             self.problem = ""
