@@ -226,6 +226,8 @@ def show(
         if beat.refused:
             console.print(f"[red]refused[/]   by {beat.process}: {escape(beat.refused)}")
             console.print(typeable(f"          do:  {_MEND_REFUSAL}"), markup=False)
+        for each in beat.restoring:
+            console.print(f"{beat.process}: {each}", markup=False)
     for cause in causes:
         console.print(f"[red]not ready[/] {escape(cause.fault)}")
         console.print(f"          why: {cause.why}", markup=False)

@@ -96,6 +96,11 @@ HELD = Gauge(
 RESTORE_SECONDS = Gauge(
     "tidegate_restore_seconds", "Time the last restore of a partition took", ["stage"]
 )
+RESTORE_RECORDS = Gauge(
+    "tidegate_restore_records",
+    "Records still to be replayed until the partition's state is restored",
+    ["stage", "partition"],
+)
 ASSIGNED = Gauge("tidegate_assigned_partitions", "Partitions assigned to this process", ["stage"])
 READY = Gauge("tidegate_ready", "1 when assigned and restored", ["stage"])
 DECISIONS = Counter("tidegate_decisions_total", "Decisions made", ["decision"])

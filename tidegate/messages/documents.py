@@ -139,6 +139,25 @@ class Held(msgspec.Struct):
     reasons: list[str]
 
 
+class Restoring(msgspec.Struct):
+    """A partition whose state is on its way to the committed position.
+
+    `done` is the share of the way (0 to 1), `left` the records and `seconds` the time that remain;
+    -1 where that is not known yet.
+    """
+
+    partition: int
+    done: float
+    left: int
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.left < 0:
+            return f"partition {self.partition} waits to be restored"
+        about = f", about {self.seconds:,.0f} s left" if self.seconds >= 0 else ""
+        return f"restoring partition {self.partition}: {self.done:.0%}{about}"
+
+
 class Skip(msgspec.Struct, forbid_unknown_fields=True):
     """An order to pass over bad records (topic control, key skip/STAGE/PARTITION).
 
@@ -181,6 +200,7 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     refused: str = ""
     """Of a scorer: the champion that it cannot load, and why."""
     held: list[Held] = []
+    restoring: list[Restoring] = []
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

@@ -99,6 +99,12 @@ class Partition:
     hold: Hold | None = None
     waiting: Waiting = field(default_factory=Waiting)
 
+    def parked(self) -> Partition:
+        """What is kept while another may serve it: the fold; rejects are counted anew."""
+        return Partition(
+            self.source, self.state, self.offset, self.side, self.pairs, self.snapshots
+        )
+
     def saved(self, snapshot: SnapshotOffsets) -> None:
         """A snapshot is durable: the note need not reach behind the older of the two kept."""
         self.snapshots = [*self.snapshots, snapshot][-2:]

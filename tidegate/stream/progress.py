@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
-from tidegate.messages.documents import Held
+from tidegate.messages.documents import Held, Restoring
 from tidegate.stream.partition import Partition, ProcessedBatch
 from tidegate.stream.pulse import LATE_SECONDS, Pulse
 
@@ -16,8 +16,8 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True)
 class Progress:
-    """How far a runner is; `restored` says that all assigned partitions are restored, `held` which
-    of them do not go on because of their rejects.
+    """How far a runner is; `restored` says that all assigned partitions are restored, `restoring`
+    which are not, and `held` which do not go on because of their rejects.
 
     `pulse` says when its loop turned last.
     """
@@ -28,6 +28,7 @@ class Progress:
     processed: int = 0
     rejected: int = 0
     held: list[Held] = field(default_factory=list)
+    restoring: list[Restoring] = field(default_factory=list)
     pulse: Pulse = field(default_factory=Pulse)
 
     @property
@@ -51,6 +52,7 @@ class Monitor:
         self._measured_us = 0
         self._measured: set[int] = set()
         self._shown_held: set[int] = set()
+        self._shown_restoring: set[int] = set()
         self.progress = Progress([], pulse=pulse)
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
@@ -68,7 +70,9 @@ class Monitor:
                 metrics.PASSED.labels(self._stage, kind).inc(passed)
         return records
 
-    def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
+    def measure(
+        self, partitions: Iterable[Partition], *, ready: bool, restoring: Sequence[Restoring] = ()
+    ) -> None:
         """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
         now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
         held = {partition.source.partition for partition in served if partition.hold is not None}
@@ -82,6 +86,7 @@ class Monitor:
         self._measured = set(self.progress.partitions)
         self.progress.restored = ready
         self._show_held(served, held)
+        self._show_restoring(restoring)
         metrics.READY.labels(self._stage).set(ready)
         metrics.ASSIGNED.labels(self._stage).set(len(served))
 
@@ -100,6 +105,17 @@ class Monitor:
             for partition in served
             if (hold := partition.hold) is not None
         ]
+
+    def _show_restoring(self, restoring: Sequence[Restoring]) -> None:
+        """How much is left to do, while there is something."""
+        self.progress.restoring = list(restoring)
+        now = {each.partition for each in restoring}
+        for each in restoring:
+            if each.left >= 0:
+                metrics.RESTORE_RECORDS.labels(self._stage, str(each.partition)).set(each.left)
+        for partition in self._shown_restoring - now:
+            metrics.RESTORE_RECORDS.labels(self._stage, str(partition)).set(0)
+        self._shown_restoring = now
 
     def _lag(self, partition: Partition) -> int:
         """How many offsets the stage is behind the end of the log."""
