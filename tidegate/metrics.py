@@ -90,7 +90,17 @@ LAG = Gauge(
 )
 HELD = Gauge(
     "tidegate_held_partitions",
-    "1 while a partition is held because too many of its records are rejects",
+    "1 while a partition is held because too many of its records are rejects, or some are lost",
+    ["stage", "partition"],
+)
+LOST = Gauge(
+    "tidegate_lost_records",
+    "Records that the log no longer has and that were not processed, until somebody accepts it",
+    ["stage", "partition"],
+)
+UNFOLDED = Gauge(
+    "tidegate_unfolded_records",
+    "Records that a restored state should be made of, and that the log no longer had",
     ["stage", "partition"],
 )
 RESTORE_SECONDS = Gauge(

@@ -320,3 +320,43 @@ def test_missing_topics_are_said_to_be_missing(bench: Bench) -> None:
     assert bench.broker.topic_ids([missing]) == {}
     assert bench.broker.topic_ids([topic, missing])[topic][1] == 2
     assert bench.broker.cluster_id() == bench.broker.cluster_id() != ""
+
+
+def test_an_offset_that_the_log_does_not_have_is_told_and_brings_nothing(bench: Bench) -> None:
+    """Too low after retention, too high after the log was cut short; never begun elsewhere."""
+    topic = bench.topic()
+    producer, member = (
+        bench.broker.transactional_producer(bench.name()),
+        Member(bench, bench.name(), topic),
+    )
+    source = TopicPartition(topic, 0)
+    put(producer, topic, b"1", b"2", b"3")
+    read(member, 3)
+    assert member.consumer.out_of_range() == set()
+    bench.expire(source, 2)
+    assert member.consumer.bounds(source)[0] == 2
+    for offset in (1, 99):
+        member.batches = []
+        member.consumer.seek(source, offset)
+
+        def told() -> set[TopicPartition]:
+            member.poll()
+            return member.consumer.out_of_range()
+
+        assert eventually(told) == {source}
+        member.poll()
+        assert member.batches == []
+    member.consumer.seek(source, 2)
+    assert values(take(member.consumer, 1)) == [b"3"]
+    producer.close()
+
+
+def test_a_reader_without_a_group_begins_where_the_log_does(bench: Bench) -> None:
+    topic = bench.topic()
+    producer = bench.broker.transactional_producer(bench.name())
+    put(producer, topic, b"1", b"2", b"3")
+    bench.expire(TopicPartition(topic, 0), 1)
+    consumer, _ = tail(bench, topic)
+    assert values(take(consumer, 2)) == [b"2", b"3"]
+    assert consumer.out_of_range() == set()
+    producer.close()

@@ -134,3 +134,18 @@ def test_a_held_partition_says_where_and_why() -> None:
     cause = cause_of_hold("score", beat.held[0])
     assert cause.fault == "score: partition 1 is held at offset 70"
     assert cause.why == "too many of its records are rejects (invalid_json)"
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (Held(1, 20, 220, [], 200), "200 records lost between offset 20 and 220"),
+        (Held(1, 500, 0, [], 1), "1 record lost between offset 499 and 500"),
+    ],
+)
+def test_a_partition_held_for_a_loss_says_how_much_and_what_to_type(held: Held, why: str) -> None:
+    cause = cause_of_hold("persist", held)
+    assert cause.fault == f"persist: partition 1 is held at offset {held.offset}"
+    assert cause.why == why
+    assert "`tidegate skip persist --partition 1 --accept-loss`" in cause.mend
+    assert f"offset {held.until}," in cause.mend

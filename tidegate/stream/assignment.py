@@ -12,19 +12,23 @@ from typing import Any
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
-from tidegate.broker.records import Position, TopicPartition
+from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.documents import Restoring
 from tidegate.stream.partition import Hold, Partition
+from tidegate.stream.positions import Positions
 from tidegate.stream.restoration import Restoration
 from tidegate.stream.side_topic import SideFeed, SideLog
-from tidegate.stream.sink import Sink
 from tidegate.stream.stage import Stage
 
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
 _FIRST_DELAY_US, _LONGEST_DELAY_US = 20_000, 5 * _SECOND
 _MOST_DOUBLINGS = 10
+_LOOK_AGAIN_US = 5 * _SECOND
+"""How often a position that the log does not have is looked at again: a broker that has just taken
+over may not know the end of its log yet.
+"""
 
 
 class Assignment:
@@ -39,17 +43,18 @@ class Assignment:
         self,
         stage: Stage[Any],
         consumer: Consumer,
-        sink: Sink,
+        positions: Positions,
         restoration: Restoration,
         side: SideLog | SideFeed | None,
         clock: Callable[[], int],
         hold_seconds: float,
     ) -> None:
-        self._stage, self._consumer, self._sink = stage, consumer, sink
+        self._stage, self._consumer, self._positions = stage, consumer, positions
         self._restoration = restoration
         self._side, self._clock = side, clock
         self._hold_us = int(hold_seconds * _SECOND)
         self._held: dict[TopicPartition, int] = {}
+        self._lost: dict[TopicPartition, Hold] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
         self._unpositioned: set[TopicPartition] = set()
         self._assigned = False
@@ -91,6 +96,20 @@ class Assignment:
             if source not in self._unpositioned
         ]
 
+    @property
+    def holds(self) -> dict[TopicPartition, Hold]:
+        """The partitions that do not go on by themselves, and why."""
+        rejecting = {
+            source: partition.hold
+            for source, partition in self._partitions.items()
+            if partition.hold is not None
+        }
+        return rejecting | self._lost
+
+    def look_again(self, sources: Iterable[TopicPartition]) -> None:
+        """The log did not have the next offset of these: find out why."""
+        self._unpositioned.update(source for source in sources if self.serving(source) is not None)
+
     def serving(self, source: TopicPartition) -> Partition | None:
         """The partition, if its records may be processed now."""
         if source in self._unpositioned or source in self._held:
@@ -108,6 +127,7 @@ class Assignment:
         for source in sources:
             self._restoration.park(source, self._partitions.pop(source, None))
             self._held.pop(source, None)
+            self._lost.pop(source, None)
             self._unpositioned.discard(source)
         self._assigned = False
         metrics.READY.labels(self._stage.name).set(0)
@@ -138,12 +158,27 @@ class Assignment:
 
     def _position(self) -> None:
         """Ask the sink where each unpositioned partition goes on, and let it get there."""
-        sources = sorted(self._unpositioned)
-        positions = self._sink.positions(sources) if sources else {}
-        for source in sources:
-            position = positions.get(source) or Position(self._restoration.first(source))
+        found = self._positions.find(sorted(self._unpositioned))
+        for source, position in found.positions.items():
+            self._lost.pop(source, None)
             self._restoration.begin(source, position, self._partitions.pop(source, None))
-            self._unpositioned.discard(source)
+        for source, hold in found.lost.items():
+            self._hold_lost(source, hold)
+        self._unpositioned.clear()
+
+    def _hold_lost(self, source: TopicPartition, hold: Hold) -> None:
+        """The log does not have what comes next: hand out nothing until that is accepted."""
+        if self._lost.get(source) != hold:
+            _LOG.error(
+                "stage %s: %s; `tidegate skip %s --partition %d --accept-loss` goes on without",
+                self._stage.name,
+                hold.why(source),
+                self._stage.name,
+                source.partition,
+            )
+        self._lost[source] = hold
+        self._consumer.pause([source])
+        self._held[source] = self._clock() + _LOOK_AGAIN_US
 
     def _restore(self) -> None:
         """One slice; what has arrived is served, while others still catch up."""
@@ -174,7 +209,9 @@ class Assignment:
         """Let partitions whose time has come read the batch again for which they are held."""
         now = self._clock()
         for source in [source for source, due in self._held.items() if now >= due]:
-            if source in self._partitions:
+            if source in self._lost:
+                self._unpositioned.add(source)
+            elif source in self._partitions:
                 self._consumer.seek(source, self._partitions[source].offset)
                 self._consumer.resume([source])
             del self._held[source]

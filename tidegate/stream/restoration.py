@@ -131,10 +131,6 @@ class Restoration:
         """How far each of them is, by partition."""
         return [self._going[source].progress for source in sorted(self._going)]
 
-    def first(self, source: TopicPartition) -> int:
-        """The first offset that the log still has. Raises Retry."""
-        return self._restorer.first(source)
-
     def begin(
         self, source: TopicPartition, position: Position, partition: Partition | None
     ) -> None:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
@@ -75,9 +76,15 @@ class Restorer:
             for offset in self._snapshot_offsets(parked.source)
         )
 
-    def first(self, source: TopicPartition) -> int:
-        """The first offset that the log still has."""
-        return self._reader.bounds(source)[0]
+    def bounds(self, source: TopicPartition) -> tuple[int, int]:
+        """The first offset that the log still has, and the one after its last. Raises Retry."""
+        return self._reader.bounds(source)
+
+    def forget_after(self, source: TopicPartition, offset: int) -> None:
+        """Set aside the snapshots after an offset: they are of a log that is no more."""
+        for later in self._snapshot_offsets(source):
+            if later > offset and self._snapshots is not None:
+                self._snapshots.set_aside(self._stage.name, self._tag, source.partition, later)
 
     def _begin(self, position: Position) -> int:
         """The first offset that the state at a position is made of."""
@@ -125,6 +132,7 @@ class Restorer:
         ):
             self._beat()
             if batch is not None:
+                self._look_for_gap(partition, batch)
                 yield from self._replay(partition, self._own(batch), pairs)
                 partition.offset = batch.next_offset
             yield
@@ -133,15 +141,32 @@ class Restorer:
 
     def _begin_within_log(self, partition: Partition, position: Position) -> None:
         """Pass over what the state should be made of, and the log no longer has."""
-        first = min(self.first(partition.source), position.offset)
+        first = min(self.bounds(partition.source)[0], position.offset)
+        metrics.UNFOLDED.labels(self._stage.name, str(partition.source.partition)).set(0)
         if first > partition.offset:
-            _LOG.warning(
-                "%s/%d: no snapshot, and the log begins at %d: what came before is not in the "
-                "state",
-                *partition.source,
-                first,
-            )
+            self._tell_missing(partition, first)
             partition.offset = first
+
+    def _look_for_gap(self, partition: Partition, batch: Batch) -> None:
+        """Markers and aborted records leave gaps as well; only the log's own start tells."""
+        if batch.offsets[0] > partition.offset:
+            first = self.bounds(partition.source)[0]
+            if first > partition.offset:
+                self._tell_missing(partition, first)
+
+    def _tell_missing(self, partition: Partition, first: int) -> None:
+        topic, number = partition.source
+        _LOG.warning(
+            "stage %s: %d records of %s/%d are not in its state: it is restored from offset %d, "
+            "and the log begins at %d",
+            self._stage.name,
+            first - partition.offset,
+            topic,
+            number,
+            partition.offset,
+            first,
+        )
+        metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
 
     def _own(self, batch: Batch) -> Batch:
         """Without frames of other profile versions, whose own processes committed them."""

@@ -21,6 +21,7 @@ from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch
+from tidegate.stream.positions import Positions
 from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.pulse import Pulse
 from tidegate.stream.restoration import Restoration
@@ -101,7 +102,7 @@ class Runner:
         self._assignment = Assignment(
             stage,
             consumer,
-            sink,
+            Positions(stage.name, sink, self._restorer, skips),
             Restoration(stage.name, self._restorer, self._snapshotter, monotonic),
             self._side,
             monotonic,
@@ -160,6 +161,7 @@ class Runner:
         polled = self._consumer.poll(
             self._batch, 0.0 if self._assignment.restoring else self._poll_seconds
         )
+        self._assignment.look_again(self._consumer.out_of_range())
         served = [
             (partition, batch)
             for batch in polled
@@ -169,6 +171,7 @@ class Runner:
         committed = self._commit(served) if served else 0
         self._monitor.measure(
             self._assignment.partitions,
+            holds=self._assignment.holds,
             ready=self._assignment.ready,
             restoring=self._assignment.progress,
         )

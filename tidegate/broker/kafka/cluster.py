@@ -43,7 +43,8 @@ class KafkaBroker:
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
         name = group or f"tidegate-reader-{uuid.uuid4().hex[:12]}"
-        return KafkaConsumer(config.consumer(self._settings, name, instance))
+        reset = "error" if group else "earliest"
+        return KafkaConsumer(config.consumer(self._settings, name, instance, reset=reset))
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(config.transactional(self._settings, transactional_id))

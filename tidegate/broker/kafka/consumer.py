@@ -41,6 +41,7 @@ class KafkaConsumer:
         self.client = ck.Consumer(config)
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
+        self._out_of_range: set[TopicPartition] = set()
         self._generation = 0
 
     def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
@@ -84,7 +85,8 @@ class KafkaConsumer:
         if {
             type(m.error()) for m in messages
         } != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
-            messages, ends = _without_events(messages)
+            messages, ends, lost = _without_events(messages)
+            self._out_of_range |= lost
         groups = _by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
@@ -134,6 +136,10 @@ class KafkaConsumer:
 
     def position(self, partition: TopicPartition) -> int | None:
         return self._positions.get(partition)
+
+    def out_of_range(self) -> set[TopicPartition]:
+        found, self._out_of_range = self._out_of_range, set()
+        return found & self._assigned if found else found
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         try:
@@ -210,9 +216,13 @@ def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
     )
 
 
-def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicPartition, int]]:
-    """The records, and the ends of the partitions that were read to their end."""
-    records, ends = [], {}
+def _without_events(
+    messages: list[Message],
+) -> tuple[list[Message], dict[TopicPartition, int], set[TopicPartition]]:
+    """The records, the ends of the partitions that were read to their end, and the partitions whose
+    next offset the log does not have.
+    """
+    records, ends, lost = [], {}, set()
     for message in messages:
         error = message.error()
         if error is None:
@@ -221,6 +231,8 @@ def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicP
             ends[TopicPartition(message.topic() or "", message.partition() or 0)] = (
                 message.offset() or 0
             )
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            lost.add(TopicPartition(message.topic() or "", message.partition() or 0))
         elif error.code() not in _QUIET:
             raise consumer_error(error, "poll")
-    return records, ends
+    return records, ends, lost
