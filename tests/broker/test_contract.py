@@ -351,6 +351,38 @@ def test_an_offset_that_the_log_does_not_have_is_told_and_brings_nothing(bench: 
     producer.close()
 
 
+def test_who_was_out_of_range_goes_on_and_its_neighbours_stay_as_they_were(bench: Bench) -> None:
+    topic = bench.topic(3)
+    producer = bench.broker.transactional_producer(bench.name())
+    keys = [b"%d" % i for i in range(30)]
+    sources = [TopicPartition(topic, number) for number in range(3)]
+
+    def put_all(value: bytes) -> None:
+        producer.begin()
+        producer.produce(topic, keys, [value] * len(keys))
+        producer.commit()
+
+    put_all(b"old")
+    member = Member(bench, bench.name(), topic)
+    read(member, 30)
+    counts = {batch.source: len(batch) for batch in member.batches}
+    lost, paused, other = sources
+    member.consumer.pause([paused])
+    bench.expire(lost, 1)
+    member.consumer.seek(lost, 0)
+    eventually(lambda: member.poll() or member.consumer.out_of_range())
+    member.batches = []
+    member.consumer.seek(lost, counts[lost] + 1)
+    put_all(b"new")
+    read(member, counts[lost] + counts[other])
+    assert {batch.source for batch in member.batches} == {lost, other}
+    assert {value for batch in member.batches for value in batch.values} == {b"new"}
+    member.consumer.resume([paused])
+    read(member, 30)
+    assert set(values(member.batches)) == {b"new"}
+    producer.close()
+
+
 def test_a_reader_without_a_group_begins_where_the_log_does(bench: Bench) -> None:
     topic = bench.topic()
     producer = bench.broker.transactional_producer(bench.name())

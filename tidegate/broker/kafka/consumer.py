@@ -41,26 +41,40 @@ class KafkaConsumer:
         self.client = ck.Consumer(config)
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
         self._out_of_range: set[TopicPartition] = set()
+        self._stuck: set[TopicPartition] = set()
         self._generation = 0
 
     def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
         def assigned(client: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             partitions = [_plain(p) for p in raw]
             starts = on_assign(partitions)
-            client.assign([ck.TopicPartition(*p, starts.get(p, 0)) for p in partitions])
             self._generation += 1
             self._assigned = set(partitions)
             self._positions = dict(starts)
-            self.pause([p for p in partitions if p not in starts])
+            self._paused = self._assigned - starts.keys()
+            self._assign_all(client)
 
         def revoked(_: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             self._generation += 1
             self._assigned = set()
+            self._paused.clear()
             self._positions.clear()
             on_revoke([_plain(p) for p in raw])
 
         self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+    def _assign_all(self, client: ck.Consumer) -> None:
+        """Read every partition from its position; one without any waits, paused, at the end.
+
+        There it is never out of range, whatever retention has taken away.
+        """
+        self._stuck.clear()
+        client.assign(
+            [ck.TopicPartition(*p, self._positions.get(p, ck.OFFSET_END)) for p in self._assigned]
+        )
+        self.pause(list(self._paused))
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         self.client.assign([ck.TopicPartition(*p, offset) for p, offset in positions.items()])
@@ -87,6 +101,7 @@ class KafkaConsumer:
         } != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
             messages, ends, lost = _without_events(messages)
             self._out_of_range |= lost
+            self._stuck |= lost
         groups = _by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
@@ -108,7 +123,14 @@ class KafkaConsumer:
         return []
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """A partition assigned a moment ago cannot be sought yet: try for a while."""
+        """A partition assigned a moment ago cannot be sought yet: try for a while.
+
+        One that was out of range cannot be sought at all; only a new assignment frees it.
+        """
+        if partition in self._stuck:
+            self._positions[partition] = offset
+            self._assign_all(self.client)
+            return
         deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
@@ -127,10 +149,12 @@ class KafkaConsumer:
                 return
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused.update(partitions)
         if partitions:
             self.client.pause([ck.TopicPartition(*p) for p in partitions])
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused.difference_update(partitions)
         if partitions:
             self.client.resume([ck.TopicPartition(*p) for p in partitions])
 
