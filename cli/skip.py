@@ -1,4 +1,4 @@
-"""`tidegate skip`: let a stage pass over the bad records at which it holds a partition."""
+"""`tidegate skip`: let a stage pass over what it holds a partition for: bad records, lost ones."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 
 StageName = Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(CONSUMERS)}.")]
 Partition = Annotated[int, typer.Option("--partition", min=0, help="The partition of its input.")]
-Until = Annotated[int, typer.Option("--until", min=1, help="The first offset not to skip.")]
+Until = Annotated[int, typer.Option("--until", min=0, help="The first offset not to skip.")]
+AcceptLoss = Annotated[
+    bool,
+    typer.Option("--accept-loss", help="Go on where the log begins: what lay before is lost."),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the records; order nothing.")]
 ShowValues = Annotated[
     bool, typer.Option("--show-values", help="Show the values too: they may be personal data.")
@@ -61,7 +65,8 @@ class BadRecord(NamedTuple):
 def skip(
     stage: StageName,
     partition: Partition,
-    until: Until,
+    until: Until = 0,
+    accept_loss: AcceptLoss = False,
     dry_run: DryRun = False,
     show_values: ShowValues = False,
     profile: ProfileOption = "",
@@ -72,7 +77,8 @@ def skip(
     """Let a stage pass over the bad records before an offset: they become dead letters.
 
     The good records among them are processed, so nothing is lost, and `tidegate redrive` puts the
-    others back. The order is a record on topic control; the stage may be stopped meanwhile.
+    others back. The order is a record on topic control; the stage may be stopped meanwhile. With
+    --accept-loss instead of --until it goes on although its topic no longer has the next records.
 
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
@@ -86,6 +92,16 @@ def skip(
     broker = KafkaBroker(settings)
     broker.check()
     source = TopicPartition(STAGES[stage].input, partition)
+    if accept_loss == bool(until):
+        raise ConfigError("give either --until OFFSET or --accept-loss")
+    if accept_loss:
+        from cli.loss import lost, order_loss, show_loss
+
+        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=_who())
+        if not dry_run:
+            order_loss(broker, loss)
+        show_loss(loss, dry_run=dry_run, as_json=as_json)
+        return
     start = _start(broker, settings, stage, source, until)
     bad = list(
         refused(broker, source, start, until, judge_of(load_profile(settings.profile), stage))
@@ -113,22 +129,33 @@ def _start(
     broker: Broker, settings: Settings, stage: str, source: TopicPartition, until: int
 ) -> int:
     """Where the stage goes on. Raises ConfigError when `until` is not between there and the end."""
-    from cli.running.handover import committed
-
-    consumer = broker.consumer(group_of(stage))
-    try:
-        if source not in consumer.partitions(source.topic):
-            raise ConfigError(f"topic {source.topic} has no partition {source.partition}")
-        first, end = consumer.bounds(source)
-        start = max(first, committed(consumer, settings, STAGES[stage]).get(source, 0))
-    finally:
-        consumer.close()
+    position, first, end = place(broker, settings, stage, source)
+    start = max(first, position or 0)
     if not start < until <= end:
         raise ConfigError(
             f"--until {until}: {stage} goes on at offset {start} of "
             f"{source.topic}/{source.partition}, which ends at {end}"
         )
     return start
+
+
+def place(
+    broker: Broker, settings: Settings, stage: str, source: TopicPartition
+) -> tuple[int | None, int, int]:
+    """The stage's position, and where its partition begins and ends.
+
+    Raises ConfigError when there is no such partition.
+    """
+    from cli.running.handover import committed
+
+    consumer = broker.consumer(group_of(stage))
+    try:
+        if source not in consumer.partitions(source.topic):
+            raise ConfigError(f"topic {source.topic} has no partition {source.partition}")
+        position = committed(consumer, settings, STAGES[stage]).get(source)
+        return position, *consumer.bounds(source)
+    finally:
+        consumer.close()
 
 
 def judge_of(profile: Profile, stage: str) -> Judge:

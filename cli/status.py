@@ -155,9 +155,20 @@ def _of_exit(fault: str, process: str, end: Exit, home: Path) -> Cause:
 
 def cause_of_hold(stage: str, held: Held) -> Cause:
     """Why a partition does not go on, and what to type."""
+    from tidegate.messages.documents import lost_range
+
+    fault = f"{stage}: partition {held.partition} is held at offset {held.offset}"
+    if held.lost:
+        first, last = lost_range(held.offset, held.until, held.lost)
+        return Cause(
+            fault,
+            f"{count(held.lost, 'record')} lost between offset {first} and {last}",
+            f"`tidegate skip {stage} --partition {held.partition} --accept-loss` goes on at "
+            f"offset {held.until}, where the log begins, without them",
+        )
     command = f"tidegate skip {stage} --partition {held.partition} --until {held.until}"
     return Cause(
-        f"{stage}: partition {held.partition} is held at offset {held.offset}",
+        fault,
         f"too many of its records are rejects ({', '.join(held.reasons)})",
         "mend the producer or the profile; it is tried again by itself. "
         f"`{command} --dry-run` shows these records; without --dry-run they become dead letters",
@@ -226,6 +237,8 @@ def show(
         if beat.refused:
             console.print(f"[red]refused[/]   by {beat.process}: {escape(beat.refused)}")
             console.print(typeable(f"          do:  {_MEND_REFUSAL}"), markup=False)
+        for each in beat.restoring:
+            console.print(f"{beat.process}: {each}", markup=False)
     for cause in causes:
         console.print(f"[red]not ready[/] {escape(cause.fault)}")
         console.print(f"          why: {cause.why}", markup=False)

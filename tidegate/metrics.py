@@ -90,11 +90,26 @@ LAG = Gauge(
 )
 HELD = Gauge(
     "tidegate_held_partitions",
-    "1 while a partition is held because too many of its records are rejects",
+    "1 while a partition is held because too many of its records are rejects, or some are lost",
+    ["stage", "partition"],
+)
+LOST = Gauge(
+    "tidegate_lost_records",
+    "Records that the log no longer has and that were not processed, until somebody accepts it",
+    ["stage", "partition"],
+)
+UNFOLDED = Gauge(
+    "tidegate_unfolded_records",
+    "Records that a restored state should be made of, and that the log no longer had",
     ["stage", "partition"],
 )
 RESTORE_SECONDS = Gauge(
     "tidegate_restore_seconds", "Time the last restore of a partition took", ["stage"]
+)
+RESTORE_RECORDS = Gauge(
+    "tidegate_restore_records",
+    "Records still to be replayed until the partition's state is restored",
+    ["stage", "partition"],
 )
 ASSIGNED = Gauge("tidegate_assigned_partitions", "Partitions assigned to this process", ["stage"])
 READY = Gauge("tidegate_ready", "1 when assigned and restored", ["stage"])

@@ -115,19 +115,21 @@ class Screen:
 
 def _row(child: Child, beat: Heartbeat | None) -> list[str]:
     state: str = child.phase
+    note = child.cause
     figures = ["", "", "", ""]
     if beat:
         counts = (beat.lag, beat.processed, beat.rejected)
         figures = [ranges(beat.partitions), *(f"{count:,}" for count in counts)]
         if child.phase == "running":
             state = "ready" if beat.restored else "restoring"
+            note = "; ".join(map(str, beat.restoring)) or note
     return [
         child.name,
         f"[{_COLOURS[child.phase]}]{state}[/]",
         str(child.pid or ""),
         str(child.restarts),
         *figures,
-        escape(child.cause[:80]),
+        escape(note[:80]),
     ]
 
 

@@ -5,19 +5,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 
+import confluent_kafka as ck
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.records import TopicPartition
 from tidegate.settings import Settings
 
 
 class Bench:
     """A broker, and fresh topics, groups and ids on it; closes the consumers it made."""
 
-    def __init__(self, broker: Broker, create: Callable[[str, int], object]) -> None:
-        self.broker, self._create, self._open = broker, create, list[Consumer]()
+    def __init__(
+        self,
+        broker: Broker,
+        create: Callable[[str, int], object],
+        expire: Callable[[TopicPartition, int], object],
+    ) -> None:
+        self.broker, self._create, self.expire = broker, create, expire
+        self._open = list[Consumer]()
 
     def topic(self, partitions: int = 1) -> str:
         name = self.name("topic")
@@ -40,13 +49,25 @@ class Bench:
             consumer.close()
 
 
+def delete_records(address: str, source: TopicPartition, before: int) -> None:
+    """What retention does, at once."""
+    admin = AdminClient({"bootstrap.servers": address})
+    [done] = admin.delete_records([ck.TopicPartition(*source, before)]).values()
+    done.result(10)
+
+
 @pytest.fixture(params=["memory", "kafka"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
         memory = MemoryBroker({})
-        made = Bench(memory, memory.create)
+        made = Bench(memory, memory.create, memory.expire)
     else:
-        kafka = KafkaBroker(Settings(kafka=request.getfixturevalue("kafka")))
-        made = Bench(kafka, lambda name, partitions: kafka.admin.create(name, partitions, 1, {}))
+        address = request.getfixturevalue("kafka")
+        kafka = KafkaBroker(Settings(kafka=address))
+        made = Bench(
+            kafka,
+            lambda name, partitions: kafka.admin.create(name, partitions, 1, {}),
+            lambda source, before: delete_records(address, source, before),
+        )
     yield made
     made.close()

@@ -332,3 +332,75 @@ def test_missing_topics_are_said_to_be_missing(bench: Bench) -> None:
     assert bench.broker.topic_ids([missing]) == {}
     assert bench.broker.topic_ids([topic, missing])[topic][1] == 2
     assert bench.broker.cluster_id() == bench.broker.cluster_id() != ""
+
+
+def test_an_offset_that_the_log_does_not_have_is_told_and_brings_nothing(bench: Bench) -> None:
+    """Too low after retention, too high after the log was cut short; never begun elsewhere."""
+    topic = bench.topic()
+    producer, member = (
+        bench.broker.transactional_producer(bench.name()),
+        Member(bench, bench.name(), topic),
+    )
+    source = TopicPartition(topic, 0)
+    put(producer, topic, b"1", b"2", b"3")
+    read(member, 3)
+    assert member.consumer.out_of_range() == set()
+    bench.expire(source, 2)
+    assert member.consumer.bounds(source)[0] == 2
+    for offset in (1, 99):
+        member.batches = []
+        member.consumer.seek(source, offset)
+
+        def told() -> set[TopicPartition]:
+            member.poll()
+            return member.consumer.out_of_range()
+
+        assert eventually(told) == {source}
+        member.poll()
+        assert member.batches == []
+    member.consumer.seek(source, 2)
+    assert values(take(member.consumer, 1)) == [b"3"]
+    producer.close()
+
+
+def test_who_was_out_of_range_goes_on_and_its_neighbours_stay_as_they_were(bench: Bench) -> None:
+    topic = bench.topic(3)
+    producer = bench.broker.transactional_producer(bench.name())
+    keys = [b"%d" % i for i in range(30)]
+    sources = [TopicPartition(topic, number) for number in range(3)]
+
+    def put_all(value: bytes) -> None:
+        producer.begin()
+        producer.produce(topic, keys, [value] * len(keys))
+        producer.commit()
+
+    put_all(b"old")
+    member = Member(bench, bench.name(), topic)
+    read(member, 30)
+    counts = {batch.source: len(batch) for batch in member.batches}
+    lost, paused, other = sources
+    member.consumer.pause([paused])
+    bench.expire(lost, 1)
+    member.consumer.seek(lost, 0)
+    eventually(lambda: member.poll() or member.consumer.out_of_range())
+    member.batches = []
+    member.consumer.seek(lost, counts[lost] + 1)
+    put_all(b"new")
+    read(member, counts[lost] + counts[other])
+    assert {batch.source for batch in member.batches} == {lost, other}
+    assert {value for batch in member.batches for value in batch.values} == {b"new"}
+    member.consumer.resume([paused])
+    read(member, 30)
+    assert set(values(member.batches)) == {b"new"}
+    producer.close()
+
+
+def test_a_reader_without_a_group_begins_where_the_log_does(bench: Bench) -> None:
+    topic = bench.topic()
+    producer = bench.broker.transactional_producer(bench.name())
+    put(producer, topic, b"1", b"2", b"3")
+    bench.expire(TopicPartition(topic, 0), 1)
+    consumer, _ = tail(bench, topic)
+    assert values(take(consumer, 2)) == [b"2", b"3"]
+    assert consumer.out_of_range() == set()
+    producer.close()

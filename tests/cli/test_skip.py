@@ -5,13 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from cli.loss import lost, order_loss, show_loss
 from cli.skip import judge_of, order, refused
 from tests.faults.injected.bench import NOW_MS
 from tests.faults.poison.corpus import CORPUS, tx
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
-from tidegate.messages.documents import Skip
-from tidegate.pipeline import CONSUMERS, CONTROL, RAW, STAGES
+from tidegate.errors import ConfigError
+from tidegate.messages.documents import AcceptedLoss, Skip
+from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES
 from tidegate.profile import load_profile
 
 PROFILE = load_profile("card")
@@ -46,3 +48,31 @@ def test_it_shows_the_bad_records_and_orders_to_pass_over_them() -> None:
     message = msgspec.json.decode(record.value or b"", type=Skip)
     assert (message.until, message.rejects, message.by) == (4, 2, "me")
     assert message.topic_id == broker.topic_ids([RAW])[RAW][0]
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [((20, 220, 230), (20, 220, 200)), ((500, 0, 300), (500, 0, 200))],
+)
+def test_it_orders_to_go_on_without_what_is_lost(
+    place: tuple[int, int, int],
+    expected: tuple[int, int, int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broker, source = MemoryBroker({SCORED: 1, CONTROL: 1}), TopicPartition(SCORED, 0)
+    order_loss(broker, lost(broker, place, "persist", source, by="me"))
+    [(_, _, record)] = broker.committed_records(CONTROL)
+    assert record.key == b"loss/persist/0"
+    message = msgspec.json.decode(record.value or b"", type=AcceptedLoss)
+    assert (message.offset, message.until, message.lost) == expected
+    assert message.topic_id == broker.topic_ids([SCORED])[SCORED][0]
+    show_loss(message, dry_run=True, as_json=False)
+    first, last = (20, 220) if place[0] == 20 else (300, 500)
+    assert f"lost between offset {first} and {last}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("position", [None, 220, 225, 230])
+def test_nothing_is_accepted_where_nothing_is_lost(position: int | None) -> None:
+    broker, source = MemoryBroker({SCORED: 1}), TopicPartition(SCORED, 0)
+    with pytest.raises(ConfigError, match="nothing is lost"):
+        lost(broker, (position, 220, 230), "persist", source, by="me")

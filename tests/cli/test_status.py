@@ -16,7 +16,7 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.host.exits import Exits, read_exits
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor
-from tidegate.messages.documents import Heartbeat, Held, encode
+from tidegate.messages.documents import Heartbeat, Held, Restoring, encode
 from tidegate.status.board import Board
 
 
@@ -97,6 +97,7 @@ def heartbeat() -> Heartbeat:
         metrics_port=8001,
         time_us=1,
         refused="91bc: it is not there",
+        restoring=[Restoring(3, 0.35, 4000, 40.2), Restoring(1, 0, -1, -1)],
     )
 
 
@@ -114,6 +115,8 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
         "refused by score: 91bc: it is not there",
         "do: give that scorer the bundle (it looks every 10 s), or "
         f"`{command_name()} models rollback`",
+        "score: restoring partition 3: 35%, about 40 s left",
+        "score: partition 1 waits to be restored",
         "not ready label: no live process",
         "why: label gave up with exit code 78: no luck",
         "do: mend that",
@@ -131,3 +134,18 @@ def test_a_held_partition_says_where_and_why() -> None:
     cause = cause_of_hold("score", beat.held[0])
     assert cause.fault == "score: partition 1 is held at offset 70"
     assert cause.why == "too many of its records are rejects (invalid_json)"
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [
+        (Held(1, 20, 220, [], 200), "200 records lost between offset 20 and 220"),
+        (Held(1, 500, 0, [], 1), "1 record lost between offset 499 and 500"),
+    ],
+)
+def test_a_partition_held_for_a_loss_says_how_much_and_what_to_type(held: Held, why: str) -> None:
+    cause = cause_of_hold("persist", held)
+    assert cause.fault == f"persist: partition 1 is held at offset {held.offset}"
+    assert cause.why == why
+    assert "`tidegate skip persist --partition 1 --accept-loss`" in cause.mend
+    assert f"offset {held.until}," in cause.mend

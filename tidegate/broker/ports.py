@@ -39,6 +39,13 @@ class Consumer(Protocol):
         """The offset to be read next, past aborted records and markers; None before the first."""
         ...
 
+    def out_of_range(self) -> set[TopicPartition]:
+        """Of a member of a group: partitions whose next offset the log does not have.
+
+        Those found since the last call; they bring nothing until a seek.
+        """
+        ...
+
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """The group's committed positions; a partition without one is left out.
 

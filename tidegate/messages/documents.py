@@ -128,15 +128,36 @@ class Drift(msgspec.Struct):
 
 
 class Held(msgspec.Struct):
-    """A partition that does not go on because too many of its records are rejects.
+    """A partition that does not go on because too many of its records are rejects, or are lost.
 
-    Nothing from `offset` on is committed; the rejects that count lie before `until`.
+    Nothing from `offset` on is committed. The rejects that count lie before `until`. With `lost`
+    records, the log has nothing at `offset`, and begins at `until`.
     """
 
     partition: int
     offset: int
     until: int
     reasons: list[str]
+    lost: int = 0
+
+
+class Restoring(msgspec.Struct):
+    """A partition whose state is on its way to the committed position.
+
+    `done` is the share of the way (0 to 1), `left` the records and `seconds` the time that remain;
+    -1 where that is not known yet.
+    """
+
+    partition: int
+    done: float
+    left: int
+    seconds: float
+
+    def __str__(self) -> str:
+        if self.left < 0:
+            return f"partition {self.partition} waits to be restored"
+        about = f", about {self.seconds:,.0f} s left" if self.seconds >= 0 else ""
+        return f"restoring partition {self.partition}: {self.done:.0%}{about}"
 
 
 class Skip(msgspec.Struct, forbid_unknown_fields=True):
@@ -151,6 +172,23 @@ class Skip(msgspec.Struct, forbid_unknown_fields=True):
     topic_id: str
     until: int
     rejects: int
+    by: str
+    given_us: int
+
+
+class AcceptedLoss(msgspec.Struct, forbid_unknown_fields=True):
+    """An order to go on although records are lost (topic control, key loss/STAGE/PARTITION).
+
+    A stage whose position is `offset`, where the log has nothing, goes on at `until`, where the log
+    begins. `lost`: how many records that were in the eyes of whoever gave the order.
+    """
+
+    stage: str
+    partition: int
+    topic_id: str
+    offset: int
+    until: int
+    lost: int
     by: str
     given_us: int
 
@@ -181,6 +219,12 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     refused: str = ""
     """Of a scorer: the champion that it cannot load, and why."""
     held: list[Held] = []
+    restoring: list[Restoring] = []
+
+
+def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
+    """From where to where records are lost: behind `offset`, or at the end of the log before it."""
+    return (offset, until) if offset < until else (offset - lost, offset)
 
 
 ModelMessage = Champion | Shadow | Canary | OnlineWeights

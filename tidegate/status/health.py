@@ -104,6 +104,7 @@ class Health:
             drift=self._drift(),
             refused=self._refused(),
             held=progress.held,
+            restoring=progress.restoring,
         )
 
     def _beat(self) -> None:

@@ -7,7 +7,6 @@ records are rejects, too many of them, is held alone.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Container, Iterable
 from typing import Any
 
@@ -15,16 +14,21 @@ from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
+from tidegate.messages.documents import Restoring
 from tidegate.stream.partition import Hold, Partition
-from tidegate.stream.restore import Restorer
+from tidegate.stream.positions import Positions
+from tidegate.stream.restoration import Restoration
 from tidegate.stream.side_topic import SideFeed, SideLog
-from tidegate.stream.sink import Sink
 from tidegate.stream.stage import Stage
 
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
 _FIRST_DELAY_US, _LONGEST_DELAY_US = 20_000, 5 * _SECOND
 _MOST_DOUBLINGS = 10
+_LOOK_AGAIN_US = 5 * _SECOND
+"""How often a position that the log does not have is looked at again: a broker that has just taken
+over may not know the end of its log yet.
+"""
 
 
 class Assignment:
@@ -39,22 +43,25 @@ class Assignment:
         self,
         stage: Stage[Any],
         consumer: Consumer,
-        sink: Sink,
-        restorer: Restorer,
+        positions: Positions,
+        restoration: Restoration,
         side: SideLog | SideFeed | None,
         clock: Callable[[], int],
         hold_seconds: float,
     ) -> None:
-        self._stage, self._consumer, self._sink, self._restorer = stage, consumer, sink, restorer
+        self._stage, self._consumer, self._positions = stage, consumer, positions
+        self._restoration = restoration
         self._side, self._clock = side, clock
         self._hold_us = int(hold_seconds * _SECOND)
         self._held: dict[TopicPartition, int] = {}
+        self._lost: dict[TopicPartition, Hold] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
         self._unpositioned: set[TopicPartition] = set()
         self._assigned = False
         self._paused = False
         self._wait_until_us = 0
         self._failures = 0
+        self._restore_from_us = 0
 
     def join(self) -> None:
         """Become a member of the group."""
@@ -63,12 +70,22 @@ class Assignment:
     @property
     def ready(self) -> bool:
         """Whether every assigned partition is being served."""
-        return self._assigned and not self._unpositioned
+        return self._assigned and not self._unpositioned and not self._restoration
+
+    @property
+    def restoring(self) -> bool:
+        """Whether a partition catches up: then the loop has better to do than wait for records."""
+        return bool(self._restoration)
 
     @property
     def partitions(self) -> list[Partition]:
         """All that have a state, also while they wait to be positioned again."""
-        return list(self._partitions.values())
+        return [*self._partitions.values(), *self._restoration.partitions]
+
+    @property
+    def progress(self) -> list[Restoring]:
+        """How far the partitions are that catch up."""
+        return self._restoration.progress
 
     @property
     def settled(self) -> list[Partition]:
@@ -79,6 +96,20 @@ class Assignment:
             if source not in self._unpositioned
         ]
 
+    @property
+    def holds(self) -> dict[TopicPartition, Hold]:
+        """The partitions that do not go on by themselves, and why."""
+        rejecting = {
+            source: partition.hold
+            for source, partition in self._partitions.items()
+            if partition.hold is not None
+        }
+        return rejecting | self._lost
+
+    def look_again(self, sources: Iterable[TopicPartition]) -> None:
+        """The log did not have the next offset of these: find out why."""
+        self._unpositioned.update(source for source in sources if self.serving(source) is not None)
+
     def serving(self, source: TopicPartition) -> Partition | None:
         """The partition, if its records may be processed now."""
         if source in self._unpositioned or source in self._held:
@@ -86,72 +117,103 @@ class Assignment:
         return self._partitions.get(source)
 
     def _on_assign(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
-        self._partitions.clear()
-        self._held.clear()
+        self._restoration.keep_only(sources)
         self._unpositioned = set(sources)
         self._assigned = self._paused = True
-        self._wait_until_us = 0
+        self._wait_until_us = self._restore_from_us = 0
         return {}
 
     def _on_revoke(self, sources: list[TopicPartition]) -> None:
         for source in sources:
-            self._partitions.pop(source, None)
+            self._restoration.park(source, self._partitions.pop(source, None))
             self._held.pop(source, None)
+            self._lost.pop(source, None)
             self._unpositioned.discard(source)
         self._assigned = False
         metrics.READY.labels(self._stage.name).set(0)
 
-    def resume_when_due(self) -> None:
-        """After a pause, position what is assigned or was rewound, and go on.
+    def turn(self) -> None:
+        """Position what is assigned or was rewound, and let it catch up for a slice of time.
 
-        Waits longer after a failure.
+        After a pause or a failure, once that is over.
         """
-        if self._paused:
-            if self._clock() < self._wait_until_us:
-                return
+        now = self._clock()
+        if now >= self._wait_until_us:
             self._go_on()
-        if not self._paused:
-            self._try_held()
+        if now >= self._restore_from_us:
+            self._restore()
 
     def _go_on(self) -> None:
-        started = time.monotonic()
         try:
+            if isinstance(self._side, SideFeed) and self._paused:
+                self._side.follow()
+            self._try_held()
             self._position()
         except Retry as error:
             self.back_off(error)
             return
-        if self._partitions:
-            metrics.RESTORE_SECONDS.labels(self._stage.name).set(time.monotonic() - started)
-        self._consumer.resume([source for source in self._partitions if source not in self._held])
-        self._paused = False
+        if self._paused:
+            self._paused = False
+            self._consumer.resume([p.source for p in self.settled if p.source not in self._held])
 
     def _position(self) -> None:
-        """Bring every unpositioned partition, and the side topic, to where the sink says."""
-        if isinstance(self._side, SideFeed):
-            self._side.follow()
-        sources = sorted(self._unpositioned)
-        positions = self._sink.positions(sources) if sources else {}
-        for source in sources:
-            position, partition = positions.get(source), self._partitions.get(source)
-            if partition is None or (position and position.offset < partition.offset):
-                partition = self._partitions[source] = self._restorer.load(source, position)
-            if position is not None:
-                self._restorer.catch_up(partition, position)
-            self._consumer.seek(source, partition.offset)
-        if isinstance(self._side, SideLog) and self._partitions:
-            self._side.follow(min(partition.side for partition in self._partitions.values()))
+        """Ask the sink where each unpositioned partition goes on, and let it get there."""
+        found = self._positions.find(sorted(self._unpositioned))
+        for source, position in found.positions.items():
+            self._lost.pop(source, None)
+            self._restoration.begin(source, position, self._partitions.pop(source, None))
+        for source, hold in found.lost.items():
+            self._hold_lost(source, hold)
         self._unpositioned.clear()
+
+    def _hold_lost(self, source: TopicPartition, hold: Hold) -> None:
+        """The log does not have what comes next: hand out nothing until that is accepted."""
+        if self._lost.get(source) != hold:
+            _LOG.error(
+                "stage %s: %s; `tidegate skip %s --partition %d --accept-loss` goes on without",
+                self._stage.name,
+                hold.why(source),
+                self._stage.name,
+                source.partition,
+            )
+        self._lost[source] = hold
+        self._consumer.pause([source])
+        self._held[source] = self._clock() + _LOOK_AGAIN_US
+
+    def _restore(self) -> None:
+        """One slice; what has arrived is served, while others still catch up."""
+        try:
+            self._restoration.turn()
+            arrived = self._restoration.arrived
+            if arrived and self._follow_side(min(partition.side for partition in arrived)):
+                for partition in arrived:
+                    self._serve(partition)
+        except Retry as error:
+            delay = self._delay()
+            self._restore_from_us = self._clock() + delay
+            _LOG.warning("stage %s restores on in %.2f s: %s", self._stage.name, delay / 1e6, error)
+
+    def _follow_side(self, start: int) -> bool:
+        """Whether the side topic is read to its end."""
+        return not isinstance(self._side, SideLog) or self._side.follow(start)
+
+    def _serve(self, partition: Partition) -> None:
+        source = partition.source
+        self._consumer.seek(source, partition.offset)
+        self._partitions[source] = partition
+        self._restoration.served(partition)
+        if not self._paused and source not in self._held:
+            self._consumer.resume([source])
 
     def _try_held(self) -> None:
         """Let partitions whose time has come read the batch again for which they are held."""
         now = self._clock()
         for source in [source for source, due in self._held.items() if now >= due]:
-            try:
+            if source in self._lost:
+                self._unpositioned.add(source)
+            elif source in self._partitions:
                 self._consumer.seek(source, self._partitions[source].offset)
-            except Retry as error:
-                self.back_off(error)
-                return
-            self._consumer.resume([source])
+                self._consumer.resume([source])
             del self._held[source]
 
     def hold(self, partition: Partition, hold: Hold) -> None:
@@ -179,12 +241,16 @@ class Assignment:
 
     def back_off(self, error: Retry) -> None:
         """Pause everything for a while; polling goes on, so that the group keeps this member."""
-        doublings = min(self._failures, _MOST_DOUBLINGS)
-        delay = min(_LONGEST_DELAY_US, _FIRST_DELAY_US << doublings)
-        self._failures += 1
+        delay = self._delay()
         self.pause(delay)
-        metrics.RETRIES.labels(self._stage.name).inc()
         _LOG.warning("stage %s waits %.2f s: %s", self._stage.name, delay / _SECOND, error)
+
+    def _delay(self) -> int:
+        """How long to wait after a failure, us: twice as long as after the one before."""
+        doublings = min(self._failures, _MOST_DOUBLINGS)
+        self._failures += 1
+        metrics.RETRIES.labels(self._stage.name).inc()
+        return min(_LONGEST_DELAY_US, _FIRST_DELAY_US << doublings)
 
     def pause(self, delay_us: int) -> None:
         """Hand out no records until then."""

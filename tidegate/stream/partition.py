@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tidegate.broker.records import Batch, Position, TopicPartition
+from tidegate.messages.documents import lost_range
 from tidegate.reasons import breaks
 from tidegate.stream import input_order, waiting
 from tidegate.stream.dead_letters import attempt
@@ -22,15 +23,24 @@ WINDOW, LIMIT = 1000, 100
 class Hold(NamedTuple):
     """Why a partition is held: nothing from `offset` on is committed.
 
-    The records before `until` are those whose rejects tripped the breaker.
+    The records before `until` are those whose rejects tripped the breaker. Or so many are `lost`,
+    transaction markers counted: the log has nothing at `offset`, and begins at `until`.
     """
 
     offset: int
     until: int
     reasons: tuple[str, ...]
+    lost: int = 0
 
     def why(self, source: TopicPartition) -> str:
         """A sentence for people."""
+        if self.lost:
+            first, last = lost_range(self.offset, self.until, self.lost)
+            return (
+                f"{self.lost} records of {source.topic}/{source.partition} are lost between offset "
+                f"{first} and {last}: the log "
+                + (f"begins at {last}" if last == self.until else f"ends at {first}")
+            )
         return (
             f"{LIMIT} of {WINDOW} records of {source.topic}/{source.partition} are rejects "
             f"({', '.join(self.reasons)}): nothing from offset {self.offset} on is committed"
@@ -98,6 +108,12 @@ class Partition:
     breaker: Breaker = field(default_factory=Breaker)
     hold: Hold | None = None
     waiting: Waiting = field(default_factory=Waiting)
+
+    def parked(self) -> Partition:
+        """What is kept while another may serve it: the fold; rejects are counted anew."""
+        return Partition(
+            self.source, self.state, self.offset, self.side, self.pairs, self.snapshots
+        )
 
     def saved(self, snapshot: SnapshotOffsets) -> None:
         """A snapshot is durable: the note need not reach behind the older of the two kept."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
-from tidegate.messages.documents import Held
-from tidegate.stream.partition import Partition, ProcessedBatch
+from tidegate.broker.records import TopicPartition
+from tidegate.messages.documents import Held, Restoring
+from tidegate.stream.partition import Hold, Partition, ProcessedBatch
 from tidegate.stream.pulse import LATE_SECONDS, Pulse
 
 _SECOND = 1_000_000
@@ -16,8 +18,8 @@ _SECOND = 1_000_000
 
 @dataclass(slots=True)
 class Progress:
-    """How far a runner is; `restored` says that all assigned partitions are restored, `held` which
-    of them do not go on because of their rejects.
+    """How far a runner is; `restored` says that all assigned partitions are restored, `restoring`
+    which are not, and `held` which do not go on because of their rejects.
 
     `pulse` says when its loop turned last.
     """
@@ -28,6 +30,7 @@ class Progress:
     processed: int = 0
     rejected: int = 0
     held: list[Held] = field(default_factory=list)
+    restoring: list[Restoring] = field(default_factory=list)
     pulse: Pulse = field(default_factory=Pulse)
 
     @property
@@ -51,6 +54,7 @@ class Monitor:
         self._measured_us = 0
         self._measured: set[int] = set()
         self._shown_held: set[int] = set()
+        self._shown_restoring: set[int] = set()
         self.progress = Progress([], pulse=pulse)
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
@@ -68,44 +72,66 @@ class Monitor:
                 metrics.PASSED.labels(self._stage, kind).inc(passed)
         return records
 
-    def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
+    def measure(
+        self,
+        partitions: Iterable[Partition],
+        *,
+        holds: Mapping[TopicPartition, Hold],
+        ready: bool,
+        restoring: Sequence[Restoring],
+    ) -> None:
         """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
         now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
-        held = {partition.source.partition for partition in served if partition.hold is not None}
+        held = {source.partition for source in holds}
         same = ready == self.progress.restored and held == self._shown_held
         if same and now < self._measured_us + _SECOND:
             return
         self._measured_us = now
-        self.progress.partitions = [partition.source.partition for partition in served]
-        self.progress.lag = sum(map(self._lag, served))
-        self._forget(self._measured.difference(self.progress.partitions))
-        self._measured = set(self.progress.partitions)
+        numbers = {partition.source.partition for partition in served} | held
+        self.progress.partitions = sorted(numbers)
+        self.progress.lag = sum(self._lag(each, held=each.source in holds) for each in served)
+        self._forget(self._measured - numbers)
+        self._measured = numbers
         self.progress.restored = ready
-        self._show_held(served, held)
+        self._show_held(holds, held)
+        self._show_restoring(restoring)
         metrics.READY.labels(self._stage).set(ready)
-        metrics.ASSIGNED.labels(self._stage).set(len(served))
+        metrics.ASSIGNED.labels(self._stage).set(len(numbers))
 
     def _forget(self, gone: Iterable[int]) -> None:
         """Partitions were taken away: whoever serves them now knows their lag."""
         for partition in gone:
-            metrics.LAG.remove(self._stage, str(partition))
+            with suppress(KeyError):  # one that was only held has none
+                metrics.LAG.remove(self._stage, str(partition))
 
-    def _show_held(self, served: Sequence[Partition], numbers: set[int]) -> None:
+    def _show_held(self, holds: Mapping[TopicPartition, Hold], numbers: set[int]) -> None:
         """What is held, and 0 for what was held and is not any more, or is another's now."""
+        lost = {source.partition: hold.lost for source, hold in holds.items()}
         for number in self._shown_held | numbers:
             metrics.HELD.labels(self._stage, str(number)).set(number in numbers)
+            metrics.LOST.labels(self._stage, str(number)).set(lost.get(number, 0))
         self._shown_held = numbers
         self.progress.held = [
-            Held(partition.source.partition, hold.offset, hold.until, list(hold.reasons))
-            for partition in served
-            if (hold := partition.hold) is not None
+            Held(source.partition, hold.offset, hold.until, list(hold.reasons), hold.lost)
+            for source, hold in sorted(holds.items())
         ]
 
-    def _lag(self, partition: Partition) -> int:
+    def _show_restoring(self, restoring: Sequence[Restoring]) -> None:
+        """How much is left to do, while there is something."""
+        self.progress.restoring = list(restoring)
+        now = {each.partition for each in restoring}
+        for each in restoring:
+            if each.left >= 0:
+                metrics.RESTORE_RECORDS.labels(self._stage, str(each.partition)).set(each.left)
+        for partition in self._shown_restoring - now:
+            metrics.RESTORE_RECORDS.labels(self._stage, str(partition)).set(0)
+        self._shown_restoring = now
+
+    def _lag(self, partition: Partition, *, held: bool) -> int:
         """How many offsets the stage is behind the end of the log."""
         end = self._consumer.end(partition.source) or 0
         position = self._consumer.position(partition.source) or 0
-        if partition.hold is not None:  # what was read and not committed is still to be done
+        if held:  # what was read and not committed is still to be done
             position = 0
         lag = max(0, end - max(position, partition.offset))
         metrics.LAG.labels(self._stage, str(partition.source.partition)).set(lag)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
@@ -14,11 +15,13 @@ from tidegate.messages.frames import frame_profile
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
-from tidegate.stream.side_topic import SideLog, read_range
+from tidegate.stream.side_topic import SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
 from tidegate.stream.stage import NoState, Stage
 
 _LOG = logging.getLogger(__name__)
+_SIDE_STEP = 20_000
+"""Side records that are absorbed at one step while a state is restored."""
 
 
 class Restorer:
@@ -44,36 +47,44 @@ class Restorer:
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
 
-    def load(self, source: TopicPartition, position: Position | None) -> Partition:
+    def load(self, source: TopicPartition, position: Position) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
 
         Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
-            return Partition(
-                source, NoState(), position.offset if position else self._first(source)
-            )
-        if position is None:
-            return self._empty(source, self._first(source))
+            return Partition(source, NoState(), position.offset)
         begin = self._begin(position)
         for offset in self._snapshot_offsets(source):
             if begin <= offset <= position.offset:
                 partition = self._from_snapshot(source, offset)
                 if partition is not None:
                     return partition
-        first = self._first(source)
-        if first > begin:
-            _LOG.warning(
-                "%s/%d: no snapshot, and the log begins at %d: what came before is not in the "
-                "state",
-                *source,
-                first,
-            )
-        return self._empty(source, max(begin, first))
+        return self._empty(source, begin)
 
-    def _first(self, source: TopicPartition) -> int:
-        """The first offset that the log still has."""
-        return self._reader.bounds(source)[0]
+    def lies_before(self, partition: Partition, position: Position) -> bool:
+        """Whether a state of this process is one from which its fold leads to the position."""
+        return self._begin(position) <= partition.offset <= position.offset
+
+    def goes_on(self, parked: Partition, position: Position) -> bool:
+        """Whether a state from before a rebalance is one too, though others wrote meanwhile.
+
+        Their snapshots shorten the note: it need not say what came before the older of two.
+        """
+        return self.lies_before(parked, position) and not any(
+            parked.offset < offset <= position.offset
+            for offset in self._snapshot_offsets(parked.source)
+        )
+
+    def bounds(self, source: TopicPartition) -> tuple[int, int]:
+        """The first offset that the log still has, and the one after its last. Raises Retry."""
+        return self._reader.bounds(source)
+
+    def forget_after(self, source: TopicPartition, offset: int) -> None:
+        """Set aside the snapshots after an offset: they are of a log that is no more."""
+        for later in self._snapshot_offsets(source):
+            if later > offset and self._snapshots is not None:
+                self._snapshots.set_aside(self._stage.name, self._tag, source.partition, later)
 
     def _begin(self, position: Position) -> int:
         """The first offset that the state at a position is made of."""
@@ -104,25 +115,58 @@ class Restorer:
         offsets = SnapshotOffsets(snapshot.offset, snapshot.side)
         return Partition(source, state, *offsets, snapshots=[offsets])
 
-    def catch_up(self, partition: Partition, position: Position) -> None:
-        """Apply the input up to the committed position without emitting.
+    def catch_up(self, partition: Partition, position: Position) -> Iterator[None]:
+        """Apply the input up to the committed position without emitting, a batch at each step.
 
-        Side records are absorbed where the note says.
-
-        Raises Retry; the partition is then as far as it came, and a second call goes on.
+        Side records are absorbed where the note says. Between two steps the partition is a
+        committed state at its offset. Raises Retry; another call goes on from there.
         """
         if not self._stage.snapshot_tag:
             partition.waiting.restore(self._reader, partition.source, position.note)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)
-        for batch in read_range(
+        self._begin_within_log(partition, position)
+        for batch in poll_range(
             self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
             self._beat()
-            self._replay(partition, self._own(batch), pairs)
+            if batch is not None:
+                self._look_for_gap(partition, batch)
+                yield from self._replay(partition, self._own(batch), pairs)
+                partition.offset = batch.next_offset
+            yield
         partition.pairs = pairs
         partition.offset = position.offset
+
+    def _begin_within_log(self, partition: Partition, position: Position) -> None:
+        """Pass over what the state should be made of, and the log no longer has."""
+        first = min(self.bounds(partition.source)[0], position.offset)
+        metrics.UNFOLDED.labels(self._stage.name, str(partition.source.partition)).set(0)
+        if first > partition.offset:
+            self._tell_missing(partition, first)
+            partition.offset = first
+
+    def _look_for_gap(self, partition: Partition, batch: Batch) -> None:
+        """Markers and aborted records leave gaps as well; only the log's own start tells."""
+        if batch.offsets[0] > partition.offset:
+            first = self.bounds(partition.source)[0]
+            if first > partition.offset:
+                self._tell_missing(partition, first)
+
+    def _tell_missing(self, partition: Partition, first: int) -> None:
+        topic, number = partition.source
+        _LOG.warning(
+            "stage %s: %d records of %s/%d are not in its state: it is restored from offset %d, "
+            "and the log begins at %d",
+            self._stage.name,
+            first - partition.offset,
+            topic,
+            number,
+            partition.offset,
+            first,
+        )
+        metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
 
     def _own(self, batch: Batch) -> Batch:
         """Without frames of other profile versions, whose own processes committed them."""
@@ -130,7 +174,7 @@ class Restorer:
         own = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, profile)]
         return batch if len(own) == len(batch) else batch.take(own)
 
-    def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> None:
+    def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> Iterator[None]:
         """Apply a batch in pieces: each ends where side records came between two inputs."""
         while len(batch):
             first = batch.offsets[0]
@@ -139,11 +183,24 @@ class Restorer:
                 for pair in input_order.after(pairs, partition.side)
                 if pair.offset <= first
             ]
-            side = due[-1] if due else partition.side
+            if due:
+                yield from self._absorb_in_steps(partition, due[-1])
             later = next((pair.offset for pair in pairs if pair.offset > first), None)
             stop = len(batch) if later is None else bisect_left(batch.offsets, later)
-            self.process(partition, batch.slice(0, stop), side, partition.pairs).commit()
+            piece = batch.slice(0, stop)
+            self.process(partition, piece, partition.side, partition.pairs).commit()
             batch = batch.slice(stop, len(batch))
+
+    def _absorb_in_steps(self, partition: Partition, side: int) -> Iterator[None]:
+        """Absorb the side records before `side`: without a snapshot that may be years of them."""
+        while partition.side < side:
+            until = min(side, partition.side + _SIDE_STEP)
+            partition.state.begin()
+            self._absorb(partition, until)()
+            partition.state.commit()
+            partition.side = until
+            self._beat()
+            yield
 
     def process(
         self, partition: Partition, batch: Batch, side: int, pairs: list[Pair]

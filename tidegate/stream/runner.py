@@ -21,8 +21,10 @@ from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch
+from tidegate.stream.positions import Positions
 from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.pulse import Pulse
+from tidegate.stream.restoration import Restoration
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
 from tidegate.stream.sink import Sink
@@ -100,8 +102,8 @@ class Runner:
         self._assignment = Assignment(
             stage,
             consumer,
-            sink,
-            self._restorer,
+            Positions(stage.name, sink, self._restorer, skips),
+            Restoration(stage.name, self._restorer, self._snapshotter, monotonic),
             self._side,
             monotonic,
             hold_seconds=hold_seconds,
@@ -144,7 +146,7 @@ class Runner:
                     self.run_once()
                     collect()
                 if self._snapshotter:
-                    self._snapshotter.finish(self._assignment.settled)
+                    self._snapshotter.finish(self._assignment.partitions)
             finally:
                 self._pulse.end()
                 self.close()
@@ -156,8 +158,11 @@ class Runner:
             self._side.poll()
         if self._skips is not None:
             self._assignment.try_at_once(self._skips.news())
-        self._assignment.resume_when_due()
-        polled = self._consumer.poll(self._batch, self._poll_seconds)
+        self._assignment.turn()
+        polled = self._consumer.poll(
+            self._batch, 0.0 if self._assignment.restoring else self._poll_seconds
+        )
+        self._assignment.look_again(self._consumer.out_of_range())
         served = [
             (partition, batch)
             for batch in polled
@@ -165,7 +170,12 @@ class Runner:
         ]
         served = self._with_waiting(served)
         committed = self._commit(served) if served else 0
-        self._monitor.measure(self._assignment.partitions, ready=self._assignment.ready)
+        self._monitor.measure(
+            self._assignment.partitions,
+            holds=self._assignment.holds,
+            ready=self._assignment.ready,
+            restoring=self._assignment.progress,
+        )
         return committed
 
     def _with_waiting(self, served: list[tuple[Partition, Batch]]) -> list[tuple[Partition, Batch]]:

@@ -29,6 +29,18 @@ def read_range(
 
     Raises Retry when they do not come, Stop when the log ends before `stop`.
     """
+    for batch in poll_range(consumer, source, start, stop, size):
+        if batch is not None:
+            yield batch
+
+
+def poll_range(
+    consumer: Consumer, source: TopicPartition, start: int, stop: int, size: int
+) -> Iterator[Batch | None]:
+    """As `read_range`, and None after each poll of 0.1 s that brought nothing.
+
+    So the caller has its turn at least ten times a second.
+    """
     if start >= stop:
         return
     consumer.assign({source: start})
@@ -39,6 +51,8 @@ def read_range(
         for batch in batches:
             if records := bisect_left(batch.offsets, stop):
                 yield batch if records == len(batch) else batch.slice(0, records)
+        if not batches:
+            yield None
         if empty > _PATIENCE:
             _explain(consumer, source, stop)
 
@@ -70,20 +84,20 @@ class SideLog:
         self._recent: deque[tuple[Batch, int]] = deque()
         self.held = 0
         self._start = self.end = -1
+        self._goal = 0
 
-    def follow(self, start: int) -> None:
-        """Read from `start` to the present end, unless it is followed already."""
+    def follow(self, start: int) -> bool:
+        """Follow the topic from `start`, unless it is followed already.
+
+        One poll a call; whether the end that the topic had at the first call is reached.
+        """
         if self.end < 0:
+            self._goal = self._consumer.bounds(self._source)[1]
             self._consumer.assign({self._source: start})
             self._start = self.end = start
-        stop = self._consumer.bounds(self._source)[1]
-        empty = 0
-        while self.end < stop:
-            before = self.end
+        if self.end < self._goal:
             self.poll(0.1)
-            empty = 0 if self.end > before else empty + 1
-            if empty > _PATIENCE:
-                raise Retry(f"{self._source.topic}: the side topic is not read to its end yet")
+        return self.end >= self._goal
 
     def poll(self, timeout: float = 0.0) -> None:
         """Take what has come."""

@@ -1,15 +1,24 @@
-"""Orders to pass over bad records: before which offset rejects do not hold a partition."""
+"""Orders to pass over bad records, or over lost ones.
+
+Before which offset rejects do not hold a partition, and which loss does not.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Skip
+from tidegate.messages.documents import AcceptedLoss, Skip
+
+_DECODERS: tuple[Callable[[bytes], Skip | AcceptedLoss], ...] = (
+    msgspec.json.Decoder(Skip).decode,
+    msgspec.json.Decoder(AcceptedLoss).decode,
+)
 
 
 class Skips:
@@ -22,23 +31,29 @@ class Skips:
     def __init__(self, stage: str, topic: str, topic_id: str) -> None:
         self._stage, self._topic, self._topic_id = stage, topic, topic_id
         self._orders: dict[TopicPartition, Skip] = {}
+        self._losses: dict[TopicPartition, AcceptedLoss] = {}
         self._news: deque[TopicPartition] = deque()
 
     def absorb(self, batch: Batch) -> None:
         """Take records of the topic; what is no order for this stage is left out."""
         for value in batch.values:
-            try:
-                order = msgspec.json.decode(value or b"", type=Skip)
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            order = _decode(value or b"")
+            if order is None or (order.stage, order.topic_id) != (self._stage, self._topic_id):
                 continue
-            if (order.stage, order.topic_id) == (self._stage, self._topic_id):
-                source = TopicPartition(self._topic, order.partition)
+            source = TopicPartition(self._topic, order.partition)
+            if isinstance(order, Skip):
                 self._orders[source] = order
-                self._news.append(source)
+            else:
+                self._losses[source] = order
+            self._news.append(source)
 
     def order(self, source: TopicPartition) -> Skip | None:
         """The newest order for this partition."""
         return self._orders.get(source)
+
+    def accepted_loss(self, source: TopicPartition) -> AcceptedLoss | None:
+        """The newest order for this partition that accepts a loss."""
+        return self._losses.get(source)
 
     def until(self, source: TopicPartition) -> int:
         """Rejects before this offset do not count."""
@@ -51,6 +66,16 @@ class Skips:
         while self._news:
             news.add(self._news.popleft())
         return news
+
+
+def _decode(value: bytes) -> Skip | AcceptedLoss | None:
+    """The order that a record is, if it is one."""
+    for decode in _DECODERS:
+        try:
+            return decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return None
 
 
 def topic_id(broker: Broker, topic: str) -> str:

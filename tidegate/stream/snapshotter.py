@@ -27,11 +27,13 @@ class Snapshotter:
         self._executor, self._every = executor, every
         self._running: tuple[Future[None], Partition, SnapshotOffsets] | None = None
 
-    def consider(self, partition: Partition) -> None:
+    def consider(self, partition: Partition) -> bool:
         """Begin one if it is due and none is under way. The partition's state must be committed."""
         self.harvest()
-        if self._running is None and self._due(partition):
-            self._begin(partition)
+        if self._running is not None or not self._due(partition):
+            return False
+        self._begin(partition)
+        return True
 
     def _due(self, partition: Partition) -> bool:
         """Whether many records, or many side records, have come since the newest snapshot."""

@@ -42,7 +42,10 @@ class KafkaBroker:
             raise ConfigError(self._why(errors, exception)) from exception
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
-        return KafkaConsumer(config.consumer(self._settings, group or _reader(), instance))
+        reset = "error" if group else "earliest"
+        return KafkaConsumer(
+            config.consumer(self._settings, group or _reader(), instance, reset=reset)
+        )
 
     def follower(self) -> KafkaConsumer:
         return KafkaConsumer(config.follower(self._settings, _reader()))

@@ -67,13 +67,16 @@ def client(settings: Settings, name: str) -> dict[str, Any]:
     return config
 
 
-def consumer(settings: Settings, group: str, instance: str | None) -> dict[str, Any]:
-    """Committed records only, positions kept by us, eager assignment, and each end an event."""
+def consumer(settings: Settings, group: str, instance: str | None, *, reset: str) -> dict[str, Any]:
+    """Committed records only, positions kept by us, eager assignment, and each end an event.
+
+    `reset`: what to do at an offset that the log does not have, `earliest` or `error`.
+    """
     config = client(settings, group) | {
         "group.id": group,
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "auto.offset.reset": "earliest",
+        "auto.offset.reset": reset,
         "isolation.level": "read_committed",
         "partition.assignment.strategy": "range",
         "session.timeout.ms": 8000,
@@ -96,7 +99,7 @@ def follower(settings: Settings, group: str) -> dict[str, Any]:
     The broker answers as soon as there is a record. Ten requests a second of each process cost as
     much as a tenth of its work; a consumer whose assignment changes would have to wait for them.
     """
-    return consumer(settings, group, None) | {"fetch.wait.max.ms": 1000}
+    return consumer(settings, group, None, reset="earliest") | {"fetch.wait.max.ms": 1000}
 
 
 def producer(settings: Settings) -> dict[str, Any]:

@@ -41,25 +41,40 @@ class KafkaConsumer:
         self.client = ck.Consumer(config)
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
+        self._out_of_range: set[TopicPartition] = set()
+        self._stuck: set[TopicPartition] = set()
         self._generation = 0
 
     def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
         def assigned(client: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             partitions = [_plain(p) for p in raw]
             starts = on_assign(partitions)
-            client.assign([ck.TopicPartition(*p, starts.get(p, 0)) for p in partitions])
             self._generation += 1
             self._assigned = set(partitions)
             self._positions = dict(starts)
-            self.pause([p for p in partitions if p not in starts])
+            self._paused = self._assigned - starts.keys()
+            self._assign_all(client)
 
         def revoked(_: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             self._generation += 1
             self._assigned = set()
+            self._paused.clear()
             self._positions.clear()
             on_revoke([_plain(p) for p in raw])
 
         self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
+
+    def _assign_all(self, client: ck.Consumer) -> None:
+        """Read every partition from its position; one without any waits, paused, at the end.
+
+        There it is never out of range, whatever retention has taken away.
+        """
+        self._stuck.clear()
+        client.assign(
+            [ck.TopicPartition(*p, self._positions.get(p, ck.OFFSET_END)) for p in self._assigned]
+        )
+        self.pause(list(self._paused))
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         self.client.assign([ck.TopicPartition(*p, offset) for p, offset in positions.items()])
@@ -84,7 +99,9 @@ class KafkaConsumer:
         if {
             type(m.error()) for m in messages
         } != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
-            messages, ends = _without_events(messages)
+            messages, ends, lost = _without_events(messages)
+            self._out_of_range |= lost
+            self._stuck |= lost
         groups = _by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
@@ -106,7 +123,14 @@ class KafkaConsumer:
         return []
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """A partition assigned a moment ago cannot be sought yet: try for a while."""
+        """A partition assigned a moment ago cannot be sought yet: try for a while.
+
+        One that was out of range cannot be sought at all; only a new assignment frees it.
+        """
+        if partition in self._stuck:
+            self._positions[partition] = offset
+            self._assign_all(self.client)
+            return
         deadline = time.monotonic() + _TIMEOUT
         while True:
             try:
@@ -125,15 +149,21 @@ class KafkaConsumer:
                 return
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused.update(partitions)
         if partitions:
             self.client.pause([ck.TopicPartition(*p) for p in partitions])
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused.difference_update(partitions)
         if partitions:
             self.client.resume([ck.TopicPartition(*p) for p in partitions])
 
     def position(self, partition: TopicPartition) -> int | None:
         return self._positions.get(partition)
+
+    def out_of_range(self) -> set[TopicPartition]:
+        found, self._out_of_range = self._out_of_range, set()
+        return found & self._assigned if found else found
 
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         try:
@@ -210,9 +240,13 @@ def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
     )
 
 
-def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicPartition, int]]:
-    """The records, and the ends of the partitions that were read to their end."""
-    records, ends = [], {}
+def _without_events(
+    messages: list[Message],
+) -> tuple[list[Message], dict[TopicPartition, int], set[TopicPartition]]:
+    """The records, the ends of the partitions that were read to their end, and the partitions whose
+    next offset the log does not have.
+    """
+    records, ends, lost = [], {}, set()
     for message in messages:
         error = message.error()
         if error is None:
@@ -221,6 +255,8 @@ def _without_events(messages: list[Message]) -> tuple[list[Message], dict[TopicP
             ends[TopicPartition(message.topic() or "", message.partition() or 0)] = (
                 message.offset() or 0
             )
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            lost.add(TopicPartition(message.topic() or "", message.partition() or 0))
         elif error.code() not in _QUIET:
             raise consumer_error(error, "poll")
-    return records, ends
+    return records, ends, lost

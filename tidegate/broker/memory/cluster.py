@@ -21,6 +21,7 @@ class Cluster:
         self.hook: Hook = lambda _name, _done: None
         self._topics: dict[str, int] = {}
         self.logs: dict[TopicPartition, list[Record]] = {}
+        self.starts: dict[TopicPartition, int] = {}
         self.groups: dict[str, Group] = {}
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Transaction] = {}
@@ -50,8 +51,20 @@ class Cluster:
             for source in sorted(self.logs)
             if source.topic == topic
             for offset, record in enumerate(self.logs[source][: self.stable(source)])
-            if record.readable
+            if record.readable and offset >= self.start(source)
         ]
+
+    def expire(self, source: TopicPartition, before: int) -> None:
+        """Retention: the records before an offset are gone."""
+        self.starts[source] = before
+
+    def cut(self, source: TopicPartition, end: int) -> None:
+        """The broker lost the end of its log."""
+        del self.logs[source][end:]
+
+    def start(self, source: TopicPartition) -> int:
+        """The first offset that the log still has."""
+        return self.starts.get(source, 0)
 
     def expire_members(self) -> None:
         """Every member of every group is dead or cut off, and its session runs out."""

@@ -19,6 +19,7 @@ class MemoryConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._seen: set[TopicPartition] = set()
+        self._out_of_range: set[TopicPartition] = set()
 
     def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
         if self.group is None:
@@ -53,6 +54,11 @@ class MemoryConsumer:
         offset = self._positions[source]
         batch = Batch(source, [], [], [], [], [])
         self._seen.add(source)
+        if not self._cluster.start(source) <= offset <= len(log):
+            if self.group is not None:
+                self._out_of_range.add(source)
+                return []
+            offset = self._cluster.start(source)
         while offset < stable and len(batch) < room:
             record = log[offset]
             if record.readable:
@@ -79,6 +85,10 @@ class MemoryConsumer:
     def position(self, partition: TopicPartition) -> int | None:
         return self._positions.get(partition)
 
+    def out_of_range(self) -> set[TopicPartition]:
+        found, self._out_of_range = self._out_of_range, set()
+        return found.intersection(self._positions)
+
     def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         if self.group is None:
             raise TypeError("a consumer without a group has no committed positions")
@@ -87,7 +97,7 @@ class MemoryConsumer:
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         with self._cluster.call("bounds"):
-            return 0, self._cluster.stable(partition)
+            return self._cluster.start(partition), self._cluster.stable(partition)
 
     def end(self, partition: TopicPartition) -> int | None:
         return len(self._cluster.logs[partition]) if partition in self._seen else None

@@ -1,0 +1,79 @@
+"""Where partitions go on: what the sink says, held against what the log still has.
+
+Kafka's clients begin elsewhere, in silence, when the log no longer has an offset (retention) or not
+yet (the topic was cut short, or made anew). Here that is a loss: the partition is held until
+somebody accepts it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tidegate.broker.records import Position, TopicPartition
+from tidegate.stream.partition import Hold
+from tidegate.stream.restore import Restorer
+from tidegate.stream.sink import Sink
+from tidegate.stream.skips import Skips
+
+_LOG = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """Where each partition goes on, and why the others are held."""
+
+    positions: dict[TopicPartition, Position]
+    lost: dict[TopicPartition, Hold]
+
+
+class Positions:
+    """The sink's positions of one stage. `skips` knows which losses were accepted."""
+
+    def __init__(self, stage: str, sink: Sink, restorer: Restorer, skips: Skips | None) -> None:
+        self._stage, self._sink, self._restorer, self._skips = stage, sink, restorer, skips
+
+    def find(self, sources: Sequence[TopicPartition]) -> Found:
+        """Raises Retry, Stop.
+
+        Where there was none, or a loss was accepted, the new position is written before anything is
+        processed: what is lost behind it from now on is noticed.
+        """
+        stored = self._sink.positions(list(sources)) if sources else {}
+        positions: dict[TopicPartition, Position] = {}
+        lost: dict[TopicPartition, Hold] = {}
+        for source in sources:
+            found = self._check(source, stored.get(source))
+            if isinstance(found, Hold):
+                lost[source] = found
+            else:
+                positions[source] = found
+        moved = {
+            source: position
+            for source, position in positions.items()
+            if position != stored.get(source)
+        }
+        if moved:
+            self._sink.write([], moved)
+        return Found(positions, lost)
+
+    def _check(self, source: TopicPartition, position: Position | None) -> Position | Hold:
+        first, end = self._restorer.bounds(source)
+        if position is None:
+            return Position(first)
+        if first <= position.offset <= end:
+            return position
+        hold = lost_between(position.offset, first, end)
+        order = self._skips.accepted_loss(source) if self._skips else None
+        if order is None or (order.offset, order.until) != (position.offset, first):
+            return hold
+        _LOG.warning("stage %s: %s; accepted by %s", self._stage, hold.why(source), order.by)
+        if first > position.offset:
+            return Position(first, position.note)
+        self._restorer.forget_after(source, first)
+        return Position(first)
+
+
+def lost_between(offset: int, first: int, end: int) -> Hold:
+    """The hold of a position outside of a log that begins at `first` and ends at `end`."""
+    return Hold(offset, first, (), first - offset if offset < first else offset - end)
