@@ -68,8 +68,13 @@ class Monitor:
                 metrics.PASSED.labels(self._stage, kind).inc(passed)
         return records
 
-    def measure(self, partitions: Iterable[Partition], *, ready: bool) -> None:
-        """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
+    def measure(
+        self, partitions: Iterable[Partition], *, ready: bool, side_end: int | None = None
+    ) -> None:
+        """Once a second, and when readiness or what is held changes: lag, readiness, holds.
+
+        `side_end` is where the side topic ends that the states absorb, if they absorb one.
+        """
         now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
         held = {partition.source.partition for partition in served if partition.hold is not None}
         same = ready == self.progress.restored and held == self._shown_held
@@ -78,6 +83,9 @@ class Monitor:
         self._measured_us = now
         self.progress.partitions = [partition.source.partition for partition in served]
         self.progress.lag = sum(map(self._lag, served))
+        if side_end is not None:
+            behind = max((side_end - partition.side for partition in served), default=0)
+            metrics.LABELS_LAG.labels(self._stage).set(max(0, behind))
         self._forget(self._measured.difference(self.progress.partitions))
         self._measured = set(self.progress.partitions)
         self.progress.restored = ready

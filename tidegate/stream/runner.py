@@ -164,7 +164,11 @@ class Runner:
         ]
         served = self._with_waiting(served)
         committed = self._commit(served) if served else 0
-        self._monitor.measure(self._assignment.partitions, ready=self._assignment.ready)
+        self._monitor.measure(
+            self._assignment.partitions,
+            ready=self._assignment.ready,
+            side_end=self._side.end if isinstance(self._side, SideLog) else None,
+        )
         return committed
 
     def _with_waiting(self, served: list[tuple[Partition, Batch]]) -> list[tuple[Partition, Batch]]:
@@ -304,7 +308,9 @@ class Runner:
         if now < due or len(input_order.encode(partition.pairs)) > input_order.FULL:
             return partition.side, partition.pairs
         self._absorbed_us[partition.source] = now
-        return self._side.end, [*partition.pairs, Pair(offset, self._side.end)]
+        since_ms = self._stage.side_from(partition.state)
+        stop = self._side.due(partition.side, since_ms)
+        return stop, [*partition.pairs, Pair(offset, stop)]
 
 
 def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
