@@ -83,6 +83,9 @@ class LearnStage:
     def absorb(self, state: LearnState, batch: Batch) -> None:
         """There is no side input: promotions are no part of the fold, see `superseded`."""
 
+    def side_from(self, _state: LearnState) -> int:
+        return 0
+
     def superseded(self, batch: Batch) -> str:
         """Why another bundle is champion by now, as records of topic models say; else empty."""
         champions = [

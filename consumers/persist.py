@@ -59,6 +59,9 @@ class Persist:
     def absorb(self, state: WindowState, batch: Batch) -> None:
         """There is no side input."""
 
+    def side_from(self, _state: WindowState) -> int:
+        return 0
+
     def process(self, state: WindowState, batch: Batch) -> Output:
         """Rows of the frames that are whole, rejects for the others.
 

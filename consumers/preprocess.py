@@ -17,6 +17,7 @@ from model.features.intake import Intake, take
 from model.features.known_ids import NEW, OTHER
 from model.features.plan import Plan
 from model.features.state import KeyedState
+from model.features.verdict_reach import counts_from_ms, reach_us
 from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
 from model.verdicts import label_numbers
 from tidegate.broker.records import Batch
@@ -53,6 +54,7 @@ class PreprocessStage:
         self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
+        self._reach_us = reach_us(self.plan)
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
         self._layout = profile.features_layout
         self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
@@ -68,8 +70,8 @@ class PreprocessStage:
         return state
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
-        """Fold the verdicts on this partition's entities; pass over messages that are none."""
-        labels = _first_of(state, [label for v in batch.values if (label := _label(v)) is not None])
+        """Fold the verdicts on this partition's entities that may count; pass over all else."""
+        labels = _first_of(state, batch, self.side_from(state))
         keyed = [
             (label, text)
             for label in labels
@@ -80,6 +82,10 @@ class PreprocessStage:
             own = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
             self._fold_labels(state, [keyed[i][0] for i in own], [keys[i] for i in own])
         state.labels_next = batch.next_offset
+
+    def side_from(self, state: PartitionState) -> int:
+        """See `model.features.verdict_reach`."""
+        return counts_from_ms(self._reach_us, state.clock_us)
 
     def _fold_labels(self, state: PartitionState, labels: list[Label], keys: list[bytes]) -> None:
         if not labels:
@@ -275,8 +281,11 @@ def _hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int6
     return np.stack([high, low], axis=1)
 
 
-def _first_of(state: PartitionState, labels: list[Label]) -> list[Label]:
-    """The labels whose ids have not been met before, on whatever transaction."""
+def _first_of(state: PartitionState, batch: Batch, since_ms: int) -> list[Label]:
+    """The labels recorded since then whose ids were not met before, on whatever transaction."""
+    recorded = zip(batch.values, batch.timestamps, strict=True)
+    found = [_label(value) for value, ms in recorded if ms >= since_ms]
+    labels = [label for label in found if label is not None]
     if not labels:
         return []
     hashes = _hashes(*join([label.label_id.encode() for label in labels]))

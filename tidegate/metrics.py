@@ -88,6 +88,11 @@ END_TO_END_SECONDS = BatchHistogram(
 LAG = Gauge(
     "tidegate_lag_records", "Records not yet committed by this process", ["stage", "partition"]
 )
+LABELS_LAG = Gauge(
+    "tidegate_labels_lag_records",
+    "Labels not yet absorbed by the keyed step's partition that is farthest behind",
+    ["stage"],
+)
 HELD = Gauge(
     "tidegate_held_partitions",
     "1 while a partition is held because too many of its records are rejects, or some are lost",

@@ -73,6 +73,9 @@ class CountStage:
             for key in range(KEYS + 1):
                 state.add(key, int(value or b"0"))
 
+    def side_from(self, state: Counters) -> int:
+        return 0
+
     def process(self, state: Counters, batch: Batch) -> Output:
         rejects, values = [], []
         for at, value in enumerate(batch.values):

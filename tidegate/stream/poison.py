@@ -28,8 +28,7 @@ def process(
         reject = Reject(0, "exception", str(error), type(error).__name__)
         rejected.append((batch.slice(index, index + 1), Output(rejects=[reject])))
         batch = batch.take([i for i in range(len(batch)) if i != index])
-    state.begin()
-    prepare()
+    _begin(state, prepare)
     return rejected
 
 
@@ -37,8 +36,7 @@ def _attempt(
     stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]
 ) -> Output | Exception:
     """The stage's output with the state begun, or its defect with the state rolled back."""
-    state.begin()
-    prepare()
+    _begin(state, prepare)
     try:
         return stage.process(state, batch)
     except TidegateError:
@@ -47,6 +45,16 @@ def _attempt(
     except Exception as error:  # noqa: BLE001 - any defect: the caller isolates the record and puts it into a dead letter
         state.rollback()
         return error
+
+
+def _begin(state: State, prepare: Callable[[], None]) -> None:
+    """Begin and `prepare`; where that raises on purpose the state is rolled back."""
+    state.begin()
+    try:
+        prepare()
+    except TidegateError:
+        state.rollback()
+        raise
 
 
 def _first_poison(

@@ -79,8 +79,12 @@ class Monitor:
         holds: Mapping[TopicPartition, Hold],
         ready: bool,
         restoring: Sequence[Restoring],
+        side_end: int | None,
     ) -> None:
-        """Once a second, and when readiness or what is held changes: lag, readiness, holds."""
+        """Once a second, and when readiness or what is held changes: lag, readiness, holds.
+
+        `side_end` is where the side topic ends that the states absorb, if they absorb one.
+        """
         now, served = self._clock(), sorted(partitions, key=lambda partition: partition.source)
         held = {source.partition for source in holds}
         same = ready == self.progress.restored and held == self._shown_held
@@ -92,6 +96,9 @@ class Monitor:
         self.progress.lag = sum(self._lag(each, held=each.source in holds) for each in served)
         self._forget(self._measured - numbers)
         self._measured = numbers
+        if side_end is not None:
+            behind = max((side_end - partition.side for partition in served), default=0)
+            metrics.LABELS_LAG.labels(self._stage).set(max(0, behind))
         self.progress.restored = ready
         self._show_held(holds, held)
         self._show_restoring(restoring)

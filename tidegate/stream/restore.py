@@ -212,7 +212,10 @@ class Restorer:
     def _absorb(self, partition: Partition, side: int) -> Callable[[], None]:
         def absorb() -> None:
             if self._side is not None and side > partition.side:
-                for batch in self._side.read(partition.side, side):
+                since_ms = self._stage.side_from(partition.state)
+                start = self._side.begin(partition.side, side, since_ms)
+                for batch in self._side.read(start, side):
+                    self._beat()
                     self._stage.absorb(partition.state, batch)
 
         return absorb

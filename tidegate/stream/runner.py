@@ -175,6 +175,7 @@ class Runner:
             holds=self._assignment.holds,
             ready=self._assignment.ready,
             restoring=self._assignment.progress,
+            side_end=self._side.end if isinstance(self._side, SideLog) else None,
         )
         return committed
 
@@ -315,7 +316,9 @@ class Runner:
         if now < due or len(input_order.encode(partition.pairs)) > input_order.FULL:
             return partition.side, partition.pairs
         self._absorbed_us[partition.source] = now
-        return self._side.end, [*partition.pairs, Pair(offset, self._side.end)]
+        since_ms = self._stage.side_from(partition.state)
+        stop = self._side.due(partition.side, since_ms)
+        return stop, [*partition.pairs, Pair(offset, stop)]
 
 
 def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:

@@ -20,6 +20,8 @@ _PATIENCE = 60
 _HELD = 8 << 20
 """Bytes of values held in memory. What is older is read from the log again: a label has 0.5 KB, a
 model 10 KB and more, so a count of records would bound nothing."""
+MOST = 20_000
+"""Offsets of the side topic absorbed before one batch at most: no backlog stops the loop."""
 
 
 def read_range(
@@ -89,10 +91,12 @@ class SideLog:
     def follow(self, start: int) -> bool:
         """Follow the topic from `start`, unless it is followed already.
 
-        One poll a call; whether the end that the topic had at the first call is reached.
+        Only the newest `MOST` offsets: what is older is read when it is absorbed. One poll a call;
+        whether the end that the topic had at the first call is reached.
         """
         if self.end < 0:
             self._goal = self._consumer.bounds(self._source)[1]
+            start = max(start, self._goal - MOST)
             self._consumer.assign({self._source: start})
             self._start = self.end = start
         if self.end < self._goal:
@@ -112,6 +116,21 @@ class SideLog:
             batch, size = self._recent.popleft()
             self._start = batch.next_offset
             self.held -= size
+
+    def begin(self, start: int, stop: int, since_ms: int) -> int:
+        """Where to begin to absorb what lies from `start` to `stop`.
+
+        A long run of records stamped before `since_ms`, which change nothing, is passed over, all
+        but its last `MOST` offsets. Raises Retry.
+        """
+        if stop - start <= MOST or since_ms <= 0:
+            return start
+        counts = self._consumer.offset_at(self._source, since_ms)
+        return max(start, min(counts, stop - MOST))
+
+    def due(self, start: int, since_ms: int) -> int:
+        """How far a state that has absorbed all before `start` is to absorb now. Raises Retry."""
+        return min(self.end, self.begin(start, self.end, since_ms) + MOST)
 
     def read(self, start: int, stop: int) -> Iterator[Batch]:
         """Records with `start` <= offset < `stop`, from memory or from the log."""

@@ -133,6 +133,14 @@ class Stage(Protocol[S]):
         """Apply records of the side topic to a partition's state, between begin and commit."""
         ...
 
+    def side_from(self, state: S, /) -> int:
+        """Side records stamped before this (ms) change nothing in the state; 0 when all may.
+
+        It follows from the state alone and never falls, so that a fold of the whole side topic and
+        one that begins here end in the same bits.
+        """
+        ...
+
     def process(self, state: S, batch: Batch, /) -> Output:
         """Turn a batch into outputs.
 
@@ -158,3 +166,6 @@ class StatelessStage:
 
     def absorb(self, _state: NoState, batch: Batch) -> None:
         """Without a side topic there is nothing to take."""
+
+    def side_from(self, _state: NoState) -> int:
+        return 0
