@@ -89,6 +89,27 @@ def test_the_end_is_reached_however_much_is_taken_at_once(bench: Bench) -> None:
     producer.close()
 
 
+def test_the_offset_of_a_time_is_its_first_record_or_the_end(bench: Bench) -> None:
+    topic = bench.topic()
+    producer, (consumer, source) = (
+        bench.broker.transactional_producer(bench.name()),
+        tail(bench, topic),
+    )
+    assert consumer.offset_at(source, 1) == 0
+    put(producer, topic, b"a", b"b")
+    put(producer, topic, b"c")
+    batches = take(consumer, 3)
+    stamped = [
+        pair for batch in batches for pair in zip(batch.offsets, batch.timestamps, strict=True)
+    ]
+    for _, time_ms in stamped:
+        first = min(offset for offset, stamp in stamped if stamp >= time_ms)
+        assert consumer.offset_at(source, time_ms) == first
+    assert consumer.offset_at(source, 1) == 0
+    assert consumer.offset_at(source, stamped[-1][1] + 100_000_000) == consumer.bounds(source)[1]
+    producer.close()
+
+
 def test_order_and_columns_are_kept(bench: Bench) -> None:
     topic = bench.topic()
     producer, (consumer, source) = (

@@ -50,6 +50,13 @@ class Consumer(Protocol):
         """First offset kept and the offset after the last stable record."""
         ...
 
+    def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
+        """The first offset whose record is stamped `time_ms` or later; the log's end if none is.
+
+        Raises Retry.
+        """
+        ...
+
     def end(self, partition: TopicPartition) -> int | None:
         """The end of the log as the last poll saw it, without a request; None before the first."""
         ...

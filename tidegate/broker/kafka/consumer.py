@@ -162,6 +162,16 @@ class KafkaConsumer:
         except KafkaException as exception:
             raise _translate(exception, "bounds") from exception
 
+    def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
+        asked = ck.TopicPartition(*partition, time_ms)
+        try:
+            (answer,) = self.client.offsets_for_times([asked], _TIMEOUT)
+        except KafkaException as exception:
+            raise _translate(exception, "offsets_for_times") from exception
+        if answer.error is not None:
+            raise consumer_error(answer.error, "offsets_for_times")
+        return answer.offset if answer.offset >= 0 else self.bounds(partition)[1]
+
     def end(self, partition: TopicPartition) -> int | None:
         high = self.client.get_watermark_offsets(ck.TopicPartition(*partition), cached=True)[1]
         return high if high >= 0 else None
