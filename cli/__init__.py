@@ -20,6 +20,7 @@ from cli import (
     models,
     profiles,
     quality,
+    reconcile,
     redrive,
     replay,
     rescore,
@@ -59,7 +60,7 @@ for data_command in (
     skip.skip,
 ):
     app.command()(data_command)
-for command in (dead_letters, doctor, replay, rescore, quality):
+for command in (dead_letters, doctor, reconcile, replay, rescore, quality):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from db import names
@@ -18,6 +19,7 @@ from tidegate.profile import Profile
 
 _ENDS = 21  # rows at either end of the table that say when the stream began, and where it is
 _LOOKUP = 1000  # ids in one IN list
+_CHUNK = 50_000  # rows in memory while all are read
 _FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "decision": transactions.c.decision.__eq__,
     "account": transactions.c.account.__eq__,
@@ -143,6 +145,21 @@ class Store:
             )
             existing.update(row[0] for row in self._rows(query))
         return existing
+
+    def raw_places(self, since_us: int) -> Iterator[NDArray[np.int64]]:
+        """Partition and offset on the raw topic, and time of ingest (us), i8[n, 3], of all rows
+        that were ingested at `since_us` or later, in no order.
+        """
+        query = (
+            select(
+                transactions.c.raw_partition, transactions.c.raw_offset, transactions.c.ingested_us
+            )
+            .where(transactions.c.ingested_us >= since_us)
+            .execution_options(yield_per=_CHUNK)
+        )
+        with retrying(self._database), self._database.engine.connect() as connection:
+            for rows in connection.execute(query).partitions():
+                yield np.array([tuple(row) for row in rows], np.int64)
 
     def positions(self) -> dict[TopicPartition, int]:
         """The next offset of each partition whose records become rows."""

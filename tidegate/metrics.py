@@ -165,6 +165,12 @@ HTTP_REQUESTS = Counter(
 )
 HTTP_SECONDS = Histogram("tidegate_http_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions answered with 202")
+RECONCILED = Gauge(
+    "tidegate_reconciled_records",
+    "Records of the raw topic by what `tidegate reconcile` found: row, dead_letter, under_way, "
+    "repeat, passed, missing",
+    ["outcome"],
+)
 PROCESS_RESTARTS = Gauge(
     "tidegate_process_restarts", "How often the supervisor has restarted a process", ["process"]
 )

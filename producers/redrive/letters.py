@@ -88,19 +88,33 @@ def transaction_id(profile: Profile, letter: DeadLetter) -> str:
     topic, value = letter.told.get("topic", ""), letter.value or b""
     if topic in FRAMES:
         return _id_in_frame(profile, value, scored=topic == SCORED)
+    if topic == RAW:
+        place = f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
+        return id_on_raw(profile, value, place)
+    document = _document(value)
+    return str((document or {}).get("transaction_id") or "")
+
+
+def id_on_raw(profile: Profile, value: bytes, place: str) -> str:
+    """The id of a transaction on the raw topic, "" where it cannot be read.
+
+    `place` is what the first stage calls a record without an id: `TOPIC-PARTITION-OFFSET`.
+    """
+    document = _document(value)
+    if document is None:
+        return ""
+    if profile.envelope:
+        document = row_in(document)
+    given = document.get(profile.id_field)
+    return place if given is None else str(given)
+
+
+def _document(value: bytes) -> dict[str, object] | None:
     try:
         document = msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    if not isinstance(document, dict):
-        return ""
-    if profile.envelope and topic == RAW:
-        document = row_in(document)
-    name = profile.id_field if topic == RAW else "transaction_id"
-    given = document.get(name)
-    if given is None and topic == RAW:  # what the first stage would have called it
-        return f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
-    return str(given or "")
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def key_of(profile: Profile, letter: DeadLetter) -> bytes | None:

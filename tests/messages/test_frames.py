@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from tidegate.messages import frames
-from tidegate.messages.frames import FrameLayout, Frames
+from tidegate.messages.frames import FrameLayout, Frames, origin
 
 PAYLOAD = b'{"id":"t-1","user_id":"u7","amount":12.5}'
 NEW_YEAR_US = 1_704_067_200_000_000
@@ -35,3 +35,18 @@ def test_the_drawn_frame_is_what_is_packed() -> None:
     assert [name for _, name, _ in lines] == [*(layout.dtype.names or ()), "tail"]
     assert f"= {len(message)}" in drawn
     assert message[132:].startswith(b't-1u7{"id":"t-1","user_id":')
+
+
+def test_the_origin_of_a_frame_needs_no_layout() -> None:
+    for scores in (0, 2):
+        layout = FrameLayout(b"3fa9c0de", steps=2, keys=2, values=3, scores=scores)
+        rows = layout.empty(2)
+        rows["steps"]["partition"] = [[1, 7], [2, 8]]
+        rows["steps"]["offset"] = [[1 << 40, 70], [20, 80]]
+        packed = layout.pack(
+            Frames(rows, [b"t-1", b"t-22"], [b"u7", b""], [PAYLOAD] * 2, [b"", b"[]"])
+        )
+        assert [origin(value) for value in packed] == [(1, 1 << 40, b"t-1"), (2, 20, b"t-22")]
+        assert origin(packed[0][:20]) is None
+    assert origin(b"{}") is None
+    assert origin(None) is None

@@ -31,10 +31,11 @@ The score step puts its fields between values and tail, and its reasons at the e
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,8 @@ _HEAD: list[Any] = [
 ]
 _LENGTH_NAMES = ("id_len", "account_len", "payload_len", "reasons_len")
 _LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
+_ORIGIN = struct.Struct(f"<12xHHII{np.dtype(_HEAD).itemsize - _LENGTHS.itemsize}xiq")
+"""The lengths of the tail, and the place in `steps[0]`: the same in frames of every profile."""
 
 
 @dataclass(slots=True)
@@ -99,6 +102,23 @@ def _row_bytes(rows: NDArray[Any]) -> list[bytes]:
     """Each row's bytes."""
     texts: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").tolist()
     return texts
+
+
+class Origin(NamedTuple):
+    """Where a frame's transaction was read on the raw topic, and its id."""
+
+    partition: int
+    offset: int
+    id: bytes
+
+
+def origin(value: bytes | None) -> Origin | None:
+    """Of a whole frame, whatever its profile; None for anything else."""
+    if value is None or frame_profile(value) is None or len(value) < _ORIGIN.size:
+        return None
+    id_len, account_len, payload_len, reasons_len, partition, offset = _ORIGIN.unpack_from(value)
+    tail = len(value) - (id_len + account_len + payload_len + reasons_len)
+    return Origin(partition, offset, value[tail : tail + id_len]) if tail >= _ORIGIN.size else None
 
 
 def frame_profile(value: bytes | None) -> bytes | None:
