@@ -21,7 +21,7 @@ from model.hashing import hash64
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.messages.documents import encode
+from tidegate.messages.documents import Prepared, encode
 from tidegate.messages.frames import DECISIONS, SCORED_MAGIC
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
@@ -65,6 +65,11 @@ class ScoreStage(StatelessStage):
     def refused(self) -> str:
         """The champion that cannot be loaded and why; empty while the newest one scores."""
         return self.serving.refused
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """What came of the newest order to load a bundle for a promotion; None before any."""
+        return self.serving.prepared
 
     def absorb(self, _state: NoState, batch: Batch) -> None:
         """Switch bundles and weights; a champion that cannot be loaded changes nothing."""

@@ -177,6 +177,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         models=lambda: _model(stage),
         drift=lambda: getattr(stage, "drift", None),
         refused=lambda: getattr(stage, "refused", ""),
+        prepared=lambda: getattr(stage, "prepared", None),
     ).start()
     orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:

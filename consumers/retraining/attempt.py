@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
+_SECONDS = 30.0
+"""How long the topic status may take to be read."""
+
 
 def described(
     settings: Settings,
@@ -118,20 +121,29 @@ def attempt(
             on_quality,
         )
     if report.outcome == "promoted":
-        _promote(broker, name, report)
+        _promote(broker, profile, report)
     report.seconds = round((time.time_ns() - began) / 1e9, 1)
     return report
 
 
-def _promote(broker: Broker, profile: str, report: RetrainingReport) -> None:
-    """Promote the challenger, unless another champion than the one it beat has come meanwhile."""
-    from model.bundles.promotion import current_champion, promote
+def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None:
+    """Promote the challenger, unless another champion than the one it beat has come meanwhile, or
+    a scorer cannot load it.
+    """
+    from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote
+    from tidegate.status.heartbeats import heartbeats
 
-    current = current_champion(broker, profile)
+    name = profile.hash.decode()
+    current = current_champion(broker, name)
     if current is None or current.champion.bundle != report.champion:
         report.outcome, report.why = (
             "kept",
             "another bundle was promoted while this one was trained: compare again",
         )
         return
-    promote(broker, report.challenger, profile, by="tidegate retrain")
+    with heartbeats(broker, profile) as beats:
+        beats.wait(_SECONDS)
+        try:
+            promote(broker, report.challenger, name, by="tidegate retrain", scorers=beats.scorers)
+        except (Unanswered, Unloadable) as error:
+            report.outcome, report.why = "kept", f"it is better, but {error}"

@@ -66,7 +66,7 @@ def get_one(bundle: str) -> Response:
 @blueprint.post("/v1/models/<bundle>/promote")
 @measured("promote_model")
 def promote(bundle: str) -> Response:
-    """Make a bundle the champion; the scorers switch between two batches."""
+    """Make a bundle the champion once all scorers have loaded it; they switch between batches."""
     return _switch(bundle_path(bundle).name, read_order())
 
 
@@ -86,10 +86,17 @@ def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(_folder(), bundle, profile_hash())
         promoted = promotion.promote(
-            here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS
+            here().broker,
+            bundle,
+            profile_hash(),
+            by=order.by,
+            timeout=_SECONDS,
+            scorers=_scorers,
         )
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
+    except promotion.Unanswered as error:
+        raise Problem("not_loaded", str(error)) from error
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     behind = [beat.process for beat in _scorers() if beat.models_offset <= promoted.offset]
@@ -153,11 +160,7 @@ def _current() -> Promoted | None:
 
 
 def _scorers() -> list[Heartbeat]:
-    return [
-        beat
-        for beat in here().board.processes(time.time_ns() // 1000)
-        if beat.stage == "score" and not beat.stopping
-    ]
+    return here().board.scorers(time.time_ns() // 1000)
 
 
 def _folder() -> Path:
