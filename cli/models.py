@@ -40,9 +40,10 @@ def list_(
     Example: [bold]tidegate models list --json[/bold]
     """
     from model.bundles.catalog import listing
+    from model.bundles.shared import local_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    rows = listing(settings.bundles_dir, _champion(broker, loaded), loaded.hash.decode())
+    rows = listing(local_bundles(settings), _champion(broker, loaded), loaded.hash.decode())
     if as_json:
         print_json(rows)
         return
@@ -114,9 +115,10 @@ def promote(
     Example: [bold]tidegate models promote 3f2a[/bold]
     """
     from model.bundles.catalog import usable
+    from model.bundles.shared import local_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    chosen = usable(settings.bundles_dir, bundle, loaded.hash.decode())
+    chosen = usable(local_bundles(settings), bundle, loaded.hash.decode())
     _switch(loaded, broker, chosen.hash, wait, as_json)
 
 
@@ -133,6 +135,7 @@ def rollback(
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
+    from model.bundles.shared import local_bundles
     from tidegate.errors import ConfigError
 
     settings, loaded, broker = _system(profile, kafka)
@@ -141,7 +144,7 @@ def rollback(
         raise ConfigError(
             f"profile {loaded.name} has had no champion before this one: nothing to go back to"
         )
-    previous = find(settings.bundles_dir, current.champion.previous).hash
+    previous = find(local_bundles(settings), current.champion.previous).hash
     _switch(loaded, broker, previous, wait, as_json)
 
 
@@ -157,8 +160,9 @@ def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
 
 def _find(profile: str, bundle: str) -> Bundle:
     from model.bundles.catalog import find
+    from model.bundles.shared import local_bundles
 
-    return find(settings_with(profile=profile).bundles_dir, bundle)
+    return find(local_bundles(settings_with(profile=profile)), bundle)
 
 
 def _champion(broker: KafkaBroker, profile: Profile) -> str:

@@ -84,6 +84,7 @@ def train(
     --promote[/bold]
     """
     from model.bundles.manifest import chance_warning
+    from model.bundles.shared import shared_bundles
     from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training.mlflow import Tracking, training
@@ -101,6 +102,8 @@ def train(
         bundle = train_bundle(
             loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
         )
+    if shared := shared_bundles(settings):
+        shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
     _report(bundle, settings.bundles_dir, warning, as_json)

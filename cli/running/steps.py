@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -56,16 +55,16 @@ def has_bundle(settings: Settings, profile: Profile) -> bool:
 
 
 def bundle_of(settings: Settings, profile: Profile) -> str | None:
-    """The hash of the newest bundle of this profile in the bundle folder."""
-    manifests = sorted(
-        settings.bundles_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime
-    )
+    """The hash of the newest bundle of this profile that there is. Raises Retry."""
+    from model.bundles.catalog import entries
+    from model.bundles.shared import local_bundles
+
     mine = [
-        path
-        for path in manifests
-        if json.loads(path.read_text())["profile_hash"] == profile.hash.decode()
+        entry
+        for entry in entries(local_bundles(settings))
+        if entry.manifest and entry.manifest.profile_hash == profile.hash.decode()
     ]
-    return mine[-1].parent.name if mine else None
+    return mine[0].hash if mine else None
 
 
 def promote_first(settings: Settings, profile: Profile) -> str:

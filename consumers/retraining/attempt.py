@@ -89,6 +89,7 @@ def attempt(
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
+    from model.bundles.shared import local_bundles, shared_bundles
     from model.training.retrain import Check, Limits, RetrainingReport, retrain
 
     name = profile.hash.decode()
@@ -98,7 +99,7 @@ def attempt(
             f"profile {profile.name} has no champion to compare with: run `tidegate train "
             "--promote`"
         )
-    champion = find(settings.bundles_dir, current.champion.bundle)
+    champion = find(local_bundles(settings), current.champion.bundle)
     began = time.time_ns()
     report = RetrainingReport(f"{profile.name} {name}", "", champion.hash, began // 1000)
     try:
@@ -120,6 +121,8 @@ def attempt(
             seed,
             on_quality,
         )
+    if report.challenger and (shared := shared_bundles(settings)):
+        shared.publish(report.challenger)
     if report.outcome == "promoted":
         _promote(broker, profile, report)
     report.seconds = round((time.time_ns() - began) / 1e9, 1)

@@ -12,8 +12,9 @@ import numpy as np
 
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import model_message
+from model.bundles.shared import SharedBundles
 from tidegate.broker.records import Batch
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import (
     Canary,
     Champion,
@@ -47,11 +48,14 @@ class Model(NamedTuple):
 class Serving:
     """Folds the topic `models`; a record read again changes nothing.
 
-    A champion that cannot be loaded is refused: the one before it goes on scoring.
+    A champion that cannot be loaded is refused: the one before it goes on scoring. A bundle that
+    is not in the folder is fetched from `shared`.
     """
 
-    def __init__(self, profile: Profile, bundles_dir: Path) -> None:
-        self._profile, self._folder = profile, bundles_dir
+    def __init__(
+        self, profile: Profile, bundles_dir: Path, shared: SharedBundles | None = None
+    ) -> None:
+        self._profile, self._folder, self._shared = profile, bundles_dir, shared
         self._weights: dict[str, OnlineWeights] = {}
         self._promoted: list[str] = []
         self._retry_at = 0.0
@@ -159,7 +163,7 @@ class Serving:
                 return loaded, ""
         try:
             return self._load(name), ""
-        except ConfigError as error:
+        except TidegateError as error:
             return None, str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the present bundle still scores
             return None, f"{type(error).__name__}: {error}"
@@ -169,7 +173,7 @@ class Serving:
         bundle = None
         try:
             bundle = self._load(message.bundle) if message.bundle else None
-        except ConfigError as error:
+        except TidegateError as error:
             _LOG.error("no %s scores: %s", type(message).__name__.lower(), error)
         if isinstance(message, Shadow):
             self.shadow = bundle
@@ -199,6 +203,8 @@ class Serving:
             raise ConfigError(
                 f"the champion {name!r} on the topic models is no bundle's hash: promote another"
             )
+        if self._shared:
+            self._shared.fetch(name)
         bundle = Bundle.load(self._folder / name)
         expected = (list(self._profile.values), self._profile.models.names)
         if (bundle.manifest.values, bundle.manifest.detectors) != expected:

@@ -21,6 +21,7 @@ from model.bundles.promotion import (
     set_shadow,
 )
 from model.bundles.published import read_partition
+from model.bundles.shared import SharedBundles
 from tests.consumers.test_score import STATE, features_batch, scored
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
@@ -56,9 +57,12 @@ def broker() -> MemoryBroker:
 class Scorer:
     """A scorer with a bundle folder of its own; asked for its heartbeat, it first reads on."""
 
-    def __init__(self, broker: MemoryBroker, trained: Trained, folder: Path, name: str) -> None:
+    def __init__(
+        self, broker: MemoryBroker, trained: Trained, folder: Path, name: str, url: str = ""
+    ) -> None:
         self._broker, self._name = broker, name
-        self.stage = ScoreStage(trained.profile, folder)
+        shared = SharedBundles(url, folder) if url else None
+        self.stage = ScoreStage(trained.profile, folder, shared=shared)
 
     def __call__(self) -> Heartbeat:
         self.read_on()
@@ -223,3 +227,28 @@ def test_a_scorer_that_starts_answers_the_order_that_waits(
     producer.produce(MODELS, b"champion", decided, lambda _fault: None)
     producer.flush(1.0)
     assert Scorer(broker, trained, trained.bundle.path.parent, "score-1")().prepared is None
+
+
+def test_a_scorer_fetches_a_bundle_that_is_to_be_promoted(
+    trained: Trained, other: Bundle, broker: MemoryBroker, tmp_path: Path
+) -> None:
+    """And one that is damaged under the URL is not promoted."""
+    first, profile = trained.bundle, trained.profile.hash.decode()
+    url = f"file://{tmp_path / 'url'}"
+    trainer = SharedBundles(url, first.path.parent)
+    for bundle in (first, other):
+        trainer.publish(bundle.hash)
+    promote(broker, first.hash, profile, by="test")
+    scorer = Scorer(broker, trained, tmp_path / "copies", "score-0", url)
+    assert decided_by(trained, scorer) == first.hash
+    manifest = tmp_path / "url" / other.hash / "manifest.json"
+    whole = manifest.read_bytes()
+    manifest.write_bytes(whole[:-1] + b" ")
+    with pytest.raises(Unloadable, match=r"score-0 cannot load it.*not the folder's name"):
+        promote(broker, other.hash, profile, by="test", scorers=living(scorer))
+    manifest.write_bytes(whole)
+    promote(broker, other.hash, profile, by="test", scorers=living(scorer))
+    assert decided_by(trained, scorer) == other.hash
+    shutil.rmtree(tmp_path / "url")  # what has been copied needs it no more
+    again = Scorer(broker, trained, tmp_path / "copies", "score-1", url)
+    assert decided_by(trained, again) == other.hash

@@ -14,9 +14,11 @@ import msgspec
 import pytest
 
 from model.bundles.bundle import Bundle, save
+from producers.simulator.history import simulate_history
 from tests.support import eventually
 from tests.system.pipeline import ROOT, Pipeline, trained_card
 from tests.system.test_scale import scored_by, scorers, transaction
+from tidegate.profile import load_profile
 
 pytestmark = pytest.mark.processes
 
@@ -83,3 +85,28 @@ def test_a_bundle_that_one_scorer_lacks_is_promoted_only_once_it_is_there(
     eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 10)
     done = pipeline.run("replay", name, "--json")
     assert (done.returncode, json.loads(done.stdout)["same"]) == (0, True), done.stderr
+
+
+def test_a_bundle_trained_on_one_machine_scores_on_another(tmp_path: Path) -> None:
+    """Each has a home of its own; what they share is the URL."""
+    shutil.copytree(trained_card(), tmp_path / "shared")
+    url = f"file://{tmp_path / 'shared'}"
+    pipeline = Pipeline(tmp_path / "home", env={"TIDEGATE_BUNDLES": url})
+    trainer = Pipeline(tmp_path / "trainer", env={"TIDEGATE_BUNDLES": url})
+    try:
+        pipeline.start()
+        first = scored_by(pipeline)
+        history = tmp_path / "history.parquet"
+        simulate_history(load_profile("card"), 20_000, seed=9).to_parquet(history)
+        trainer.home.mkdir()
+        done = trainer.run("train", "--history", str(history), "--json")
+        second = json.loads(done.stdout)["bundle"]
+        assert (tmp_path / "shared" / second / "manifest.json").exists()
+        assert not (pipeline.home / "bundles" / second).exists()
+        code, promoted, words = promote(pipeline, second[:6])
+        assert (code, promoted.get("previous")) == (0, first), words
+        assert scored_by(pipeline) == second
+        status, listed = pipeline.get("/v1/models")
+        assert (status, {one["bundle"] for one in listed["bundles"]}) == (200, {first, second})
+    finally:
+        pipeline.close()
