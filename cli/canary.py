@@ -66,9 +66,10 @@ def _set(
 ) -> None:
     from model.bundles.catalog import usable
     from model.bundles.promotion import set_canary
+    from model.bundles.shared import local_bundles
 
     name = profile.hash.decode()
-    chosen = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
+    chosen = usable(local_bundles(settings), bundle, name).hash if bundle else ""
     set_canary(broker, chosen, name, share if chosen else 0.0, by="tidegate models canary")
     if as_json:
         print_json({"canary": chosen or None, "share": share if chosen else 0.0})

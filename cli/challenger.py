@@ -104,6 +104,7 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
     from model.bundles.bundle import Bundle
     from model.bundles.catalog import find, promotable
     from model.bundles.promotion import current_champion
+    from model.bundles.shared import local_bundles
 
     if name == "champion":
         current = current_champion(_broker(settings), profile.hash.decode())
@@ -117,7 +118,7 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
     if (Path(name) / "manifest.json").is_file():
         bundle = Bundle.load(Path(name))
     else:
-        bundle = find(settings.bundles_dir, name)
+        bundle = find(local_bundles(settings), name)
     promotable(bundle, profile.hash.decode())
     return bundle
 

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from tidegate.messages.documents import Heartbeat
     from tidegate.profile import Profile
     from tidegate.settings import Settings
+    from tidegate.status.heartbeats import heartbeats
 
 app = typer.Typer(no_args_is_help=True, help="List, compare, promote and roll back model bundles.")
 Hash = Annotated[str, typer.Argument(metavar="HASH", help="A bundle's hash, or how it begins.")]
 Wait = Annotated[
     float,
-    typer.Option("--wait", metavar="SECONDS", help="Until all scorers report it; 0: do not wait."),
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        help="How long all scorers may take to load it, and then to switch; 0: do not ask them.",
+    ),
 ]
 
 
@@ -35,9 +40,10 @@ def list_(
     Example: [bold]tidegate models list --json[/bold]
     """
     from model.bundles.catalog import listing
+    from model.bundles.shared import local_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    rows = listing(settings.bundles_dir, _champion(broker, loaded), loaded.hash.decode())
+    rows = listing(local_bundles(settings), _champion(broker, loaded), loaded.hash.decode())
     if as_json:
         print_json(rows)
         return
@@ -104,15 +110,16 @@ def promote(
     wait: Wait = 30.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a bundle the champion: every scorer switches to it between two batches.
+    """Make a bundle the champion. Once every scorer has loaded it, they switch between two batches.
 
     Example: [bold]tidegate models promote 3f2a[/bold]
     """
     from model.bundles.catalog import usable
+    from model.bundles.shared import local_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    chosen = usable(settings.bundles_dir, bundle, loaded.hash.decode())
-    _switch(settings, loaded, broker, chosen.hash, wait, as_json)
+    chosen = usable(local_bundles(settings), bundle, loaded.hash.decode())
+    _switch(loaded, broker, chosen.hash, wait, as_json)
 
 
 @app.command()
@@ -128,6 +135,7 @@ def rollback(
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
+    from model.bundles.shared import local_bundles
     from tidegate.errors import ConfigError
 
     settings, loaded, broker = _system(profile, kafka)
@@ -136,14 +144,8 @@ def rollback(
         raise ConfigError(
             f"profile {loaded.name} has had no champion before this one: nothing to go back to"
         )
-    _switch(
-        settings,
-        loaded,
-        broker,
-        find(settings.bundles_dir, current.champion.previous).hash,
-        wait,
-        as_json,
-    )
+    previous = find(local_bundles(settings), current.champion.previous).hash
+    _switch(loaded, broker, previous, wait, as_json)
 
 
 def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
@@ -158,8 +160,9 @@ def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
 
 def _find(profile: str, bundle: str) -> Bundle:
     from model.bundles.catalog import find
+    from model.bundles.shared import local_bundles
 
-    return find(settings_with(profile=profile).bundles_dir, bundle)
+    return find(local_bundles(settings_with(profile=profile)), bundle)
 
 
 def _champion(broker: KafkaBroker, profile: Profile) -> str:
@@ -177,22 +180,24 @@ def _metrics(metrics: object) -> str:
     )
 
 
-def _switch(
-    settings: Settings,
-    profile: Profile,
-    broker: KafkaBroker,
-    bundle: str,
-    wait: float,
-    as_json: bool,
-) -> None:
-    """Promote, and wait until every live scorer scores with the bundle.
+def _switch(profile: Profile, broker: KafkaBroker, bundle: str, wait: float, as_json: bool) -> None:
+    """Promote once every living scorer has loaded the bundle, and wait until all score with it.
 
-    Raises Retry when one does not, ConfigError when one cannot.
+    Raises Retry when one does not, ConfigError when one cannot. With `wait` 0 none is asked.
     """
     from model.bundles.promotion import promote as promote_bundle
+    from tidegate.status.heartbeats import heartbeats
 
-    promoted = promote_bundle(broker, bundle, profile.hash.decode(), by="tidegate models")
-    scorers = _reported(settings, profile, promoted, wait) if wait else []
+    name, by = profile.hash.decode(), "tidegate models"
+    if not wait:
+        promoted, scorers = promote_bundle(broker, bundle, name, by=by), []
+    else:
+        with heartbeats(broker, profile) as beats:
+            beats.wait(wait)
+            promoted = promote_bundle(
+                broker, bundle, name, by=by, timeout=wait, scorers=beats.scorers
+            )
+            scorers = _reported(beats, promoted, wait)
     if as_json:
         print_json(
             {
@@ -211,29 +216,22 @@ def _switch(
         typer.echo(f"champion: {bundle}{used}")
 
 
-def _reported(settings: Settings, profile: Profile, promoted: Promoted, wait: float) -> list[str]:
-    """The live scorers, once all of them score with the champion.
+def _reported(beats: heartbeats, promoted: Promoted, wait: float) -> list[str]:
+    """The living scorers, once all of them score with the champion.
 
     Raises ConfigError as soon as one refuses it, Retry when one is late.
     """
-    from cli.running.steps import heartbeats
     from tidegate.errors import Retry
 
     deadline = time.monotonic() + wait
-    with heartbeats(settings, profile) as beats:
-        if not beats.wait(wait):
-            raise Retry(f"topic status cannot be read: {beats.problem}")
-        while True:
-            scorers = [beat for beat in beats() if beat.stage == "score" and not beat.stopping]
-            behind = _behind(scorers, promoted)
-            if not behind:
-                return [beat.process for beat in scorers]
-            if time.monotonic() > deadline:
-                raise Retry(
-                    f"after {wait:g} s {', '.join(behind)} still score with another bundle: see "
-                    "their logs"
-                )
-            time.sleep(0.2)
+    while behind := _behind(scorers := beats.scorers(), promoted):
+        if time.monotonic() > deadline:
+            raise Retry(
+                f"after {wait:g} s {', '.join(behind)} still score with another bundle: see "
+                "their logs"
+            )
+        time.sleep(0.2)
+    return [beat.process for beat in scorers]
 
 
 def _behind(scorers: list[Heartbeat], promoted: Promoted) -> list[str]:

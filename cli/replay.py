@@ -31,6 +31,7 @@ def replay(
     """
     from consumers.replay.replay import Replay
     from db.store import Store
+    from model.bundles.shared import local_bundles
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.errors import ConfigError
     from tidegate.profile import load_profile
@@ -43,7 +44,7 @@ def replay(
     if row is None:
         raise ConfigError(f"there is no row of transaction {transaction_id!r}")
     differences = Replay(
-        loaded, broker, Snapshots(settings.snapshots_url), settings.bundles_dir
+        loaded, broker, Snapshots(settings.snapshots_url), local_bundles(settings)
     ).differences(row)
     if as_json:
         print_json(

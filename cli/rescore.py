@@ -51,6 +51,7 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
     from consumers.replay.rescore import rescore as score_again
     from db.migrate import migrate
     from db.revisions import read_degraded, write_revisions
+    from model.bundles.shared import local_bundles
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
     from tidegate.stream.snapshot import Snapshots
@@ -62,7 +63,7 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
     logs = Logs(broker, Snapshots(settings.snapshots_url))
     try:
         rescored = score_again(
-            profile, rows, logs, settings.bundles_dir, lambda: time.time_ns() // 1000
+            profile, rows, logs, local_bundles(settings), lambda: time.time_ns() // 1000
         )
     finally:
         logs.close()

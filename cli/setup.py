@@ -92,12 +92,15 @@ def _insist(what: str, step: Callable[[], None]) -> None:
 
 def _first_bundle(settings: Settings, profile: Profile, models: Path | None) -> None:
     from cli.running import steps
+    from model.bundles.shared import shared_bundles
     from tidegate.host.spawn import tidegate
 
     if steps.has_bundle(settings, profile):
         return
     if models and (shipped := _shipped(models, profile)):
         shutil.copytree(shipped, settings.bundles_dir / shipped.name)
+        if shared := shared_bundles(settings):
+            shared.publish(shipped.name)
         typer.echo(f"model: {shipped.name} taken from {models}")
         return
     if subprocess.run(tidegate("train"), check=False).returncode:  # noqa: S603 - our own command

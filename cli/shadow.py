@@ -39,6 +39,7 @@ def shadow(
     """
     from model.bundles.catalog import usable
     from model.bundles.promotion import set_shadow
+    from model.bundles.shared import local_bundles
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -47,7 +48,7 @@ def shadow(
     settings = settings_with(profile=profile, kafka=kafka)
     broker, name = KafkaBroker(settings), load_profile(settings.profile).hash.decode()
     broker.check()
-    chosen = usable(settings.bundles_dir, bundle, name).hash if bundle else ""
+    chosen = usable(local_bundles(settings), bundle, name).hash if bundle else ""
     set_shadow(broker, chosen, name, by="tidegate models shadow")
     if as_json:
         print_json({"shadow": chosen or None})
@@ -69,13 +70,14 @@ def compare(
     Example: [bold]tidegate models compare --capacity 50[/bold]
     """
     from db.comparison import compare_shadow
+    from model.bundles.shared import local_bundles
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
-    compared = compare_shadow(loaded, settings.db_url, broker, settings.bundles_dir, capacity)
+    compared = compare_shadow(loaded, settings.db_url, broker, local_bundles(settings), capacity)
     if compared is None:
         raise ConfigError(
             f"profile {loaded.name} has no shadow: name one with `tidegate models shadow HASH`"

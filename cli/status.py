@@ -21,6 +21,7 @@ from tidegate.words import count
 
 if TYPE_CHECKING:
     from producers.redrive.listing import Waiting
+    from tidegate.broker.ports import Broker
     from tidegate.host.exits import Exit
     from tidegate.messages.documents import Heartbeat, Held
     from tidegate.settings import Settings
@@ -80,7 +81,7 @@ def status(
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
-    beats, missing, held = _heartbeats(settings)
+    beats, missing, held = _heartbeats(settings, broker)
     servers = _servers(settings)
     faults = list(missing)
     if holder(settings.home):  # in a cluster the servers run elsewhere
@@ -97,20 +98,18 @@ def status(
 
 
 def _heartbeats(
-    settings: Settings,
+    settings: Settings, broker: Broker
 ) -> tuple[list[Heartbeat], list[str], list[tuple[str, Held]]]:
     """The living processes, what is missing, and what is held.
 
     Raises Retry when topic status cannot be read.
     """
-    from cli.running.steps import heartbeats
     from tidegate.clock import now_us
-    from tidegate.errors import Retry
     from tidegate.profile import load_profile
+    from tidegate.status.heartbeats import heartbeats
 
-    with heartbeats(settings, load_profile(settings.profile)) as board:
-        if not board.wait(10):
-            raise Retry(f"topic status cannot be read: {board.problem}")
+    with heartbeats(broker, load_profile(settings.profile)) as board:
+        board.wait(10)
         now = now_us()
         return board(), board.missing(now), board.held(now)
 

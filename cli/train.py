@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.evaluation.metrics import Quality
     from tidegate.profile import Profile
+    from tidegate.settings import Settings
 
 Promote = Annotated[
     bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")
@@ -58,6 +59,8 @@ Epochs = Annotated[
     ),
 ]
 
+_SECONDS = 30.0
+"""How long the topic status may take to be read."""
 NOT_PROMOTED = 3
 """The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
 
@@ -81,6 +84,7 @@ def train(
     --promote[/bold]
     """
     from model.bundles.manifest import chance_warning
+    from model.bundles.shared import shared_bundles
     from model.detectors.catalog import check_installed
     from model.history.verdict_files import read_history
     from model.training.mlflow import Tracking, training
@@ -98,16 +102,13 @@ def train(
         bundle = train_bundle(
             loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
         )
+    if shared := shared_bundles(settings):
+        shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
-    if promoted:
-        from model.bundles.promotion import promote as promote_bundle
-        from tidegate.broker.kafka import KafkaBroker
-
-        promote_bundle(
-            KafkaBroker(settings), bundle.hash, loaded.hash.decode(), by="tidegate train"
-        )
     _report(bundle, settings.bundles_dir, warning, as_json)
+    if promoted:
+        _promote(settings, loaded, bundle.hash)
     tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
     tracking.record(lambda: training(loaded, bundle, began, tags, found))
     if promote and not promoted:
@@ -117,6 +118,18 @@ def train(
             err=True,
         )
         raise typer.Exit(NOT_PROMOTED)
+
+
+def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
+    """Raises ConfigError or Retry when a scorer cannot load the bundle, or does not say so."""
+    from model.bundles.promotion import promote
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.status.heartbeats import heartbeats
+
+    broker, name = KafkaBroker(settings), profile.hash.decode()
+    with heartbeats(broker, profile) as beats:
+        beats.wait(_SECONDS)
+        promote(broker, bundle, name, by="tidegate train", scorers=beats.scorers)
 
 
 def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from prometheus_client import Gauge
 
 from model.bundles.manifest import read_reference
+from model.bundles.shared import SharedBundles
 from model.drift.reference import Grid
 from model.drift.window import WINDOW, ScoredColumns, WindowState, fold, reached, rows_of
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
 from tidegate.profile import Profile
@@ -46,13 +47,16 @@ class DriftWatch:
 
     reach = 2 * WINDOW
 
-    def __init__(self, profile: Profile, bundles: Path) -> None:
+    def __init__(
+        self, profile: Profile, bundles: Path, shared: SharedBundles | None = None
+    ) -> None:
         self._names: list[tuple[str, Kind]] = [
             *((name, "input" if name in profile.inputs else "derived") for name in profile.values),
             ("score", "score"),
         ]
         self._profile = profile
-        self._bundles, self._grids = bundles, dict[bytes, Grid | None]()
+        self._bundles, self._shared = bundles, shared
+        self._grids = dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         self.newest: Drift | None = None
 
@@ -83,8 +87,10 @@ class DriftWatch:
 
     def _read(self, bundle: str) -> Grid | None:
         try:
+            if self._shared:
+                self._shared.fetch(bundle)
             reference = read_reference(self._bundles / Path(bundle).name)
-        except ConfigError as error:
+        except (ConfigError, Retry) as error:
             _LOG.warning("no drift is reported: %s", error)
             return None
         if reference is None:

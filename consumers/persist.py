@@ -9,6 +9,7 @@ import numpy as np
 
 from consumers.drift_watch import DriftWatch
 from db.rows import ScoredRows
+from model.bundles.shared import SharedBundles
 from model.drift.window import WindowState
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Drift
@@ -37,8 +38,11 @@ class Persist:
     side: str | None = None
     reach = DriftWatch.reach
 
-    def __init__(self, profile: Profile, bundles: Path) -> None:
-        self._layout, self._watch = profile.scored_layout, DriftWatch(profile, bundles)
+    def __init__(
+        self, profile: Profile, bundles: Path, shared: SharedBundles | None = None
+    ) -> None:
+        self._layout = profile.scored_layout
+        self._watch = DriftWatch(profile, bundles, shared)
         self.snapshot_tag = f"{profile.hash.decode()}-{_FORMAT}"
 
     @property

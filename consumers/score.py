@@ -16,12 +16,13 @@ from consumers.deadline import Deadline, Late
 from model.bundles.bundle import Bundle, Scores
 from model.bundles.reasons import Reason, reasons
 from model.bundles.serving import Model, Serving
+from model.bundles.shared import SharedBundles
 from model.detectors.base import Array, Detector
 from model.hashing import hash64
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.messages.documents import encode
+from tidegate.messages.documents import Prepared, encode
 from tidegate.messages.frames import DECISIONS, SCORED_MAGIC
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
@@ -41,7 +42,13 @@ class ScoreStage(StatelessStage):
     input = FEATURES
     side: str | None = MODELS
 
-    def __init__(self, profile: Profile, bundles_dir: Path, detector_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        bundles_dir: Path,
+        detector_seconds: float = 0.0,
+        shared: SharedBundles | None = None,
+    ) -> None:
         self._profile = profile
         self._deadline = Deadline(detector_seconds)
         self._input_layout, self._output_layout = profile.features_layout, profile.scored_layout
@@ -49,7 +56,7 @@ class ScoreStage(StatelessStage):
             profile.hashed.index(profile.account) if profile.account in profile.hashed else -1
         )
         self._failing = set[tuple[str, str]]()
-        self.serving = Serving(profile, bundles_dir)
+        self.serving = Serving(profile, bundles_dir, shared)
 
     @property
     def bundle(self) -> Bundle | None:
@@ -65,6 +72,11 @@ class ScoreStage(StatelessStage):
     def refused(self) -> str:
         """The champion that cannot be loaded and why; empty while the newest one scores."""
         return self.serving.refused
+
+    @property
+    def prepared(self) -> Prepared | None:
+        """What came of the newest order to load a bundle for a promotion; None before any."""
+        return self.serving.prepared
 
     def absorb(self, _state: NoState, batch: Batch) -> None:
         """Switch bundles and weights; a champion that cannot be loaded changes nothing."""

@@ -79,8 +79,7 @@ def _stored_reasons(settings: Settings, profile: Profile, ids: list[str]) -> lis
 def _calibrated(settings: Settings, bundles: list[str]) -> bool:
     """Whether the scores of all these bundles are known to be probabilities."""
     from model.bundles.catalog import find, matches
+    from model.bundles.shared import local_bundles
 
-    return all(
-        matches(settings.bundles_dir, name) and find(settings.bundles_dir, name).ensemble.calibrated
-        for name in bundles
-    )
+    folder = local_bundles(settings)
+    return all(matches(folder, name) and find(folder, name).ensemble.calibrated for name in bundles)

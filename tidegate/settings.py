@@ -52,7 +52,11 @@ class Settings(BaseSettings):
     snapshots: str = Field(
         "", description="fsspec URL of the snapshot folder; empty: in the home folder"
     )
-    bundles: str = Field("", description="folder of model bundles; empty: in the home folder")
+    bundles: str = Field(
+        "",
+        description="folder of model bundles, or fsspec URL, of which the home folder has copies; "
+        "empty: in the home folder",
+    )
     batch: int = Field(10_000, ge=1, le=100_000, description="most records in one transaction")
     detector_seconds: float = Field(
         5.0,
@@ -126,4 +130,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def bundles_dir(self) -> Path:
-        return Path(self.bundles) if self.bundles else self.home / "bundles"
+        """The folder; with a URL, that of this machine's copies."""
+        local = self.bundles and not self.bundles_url
+        return Path(self.bundles) if local else self.home / "bundles"
+
+    @cached_property
+    def bundles_url(self) -> str:
+        """Empty where bundles lie in a folder."""
+        return self.bundles if "://" in self.bundles else ""

@@ -14,6 +14,7 @@ from cli.running.first_model import FirstModel
 from cli.running.handover import changes_profile, check_profile
 from cli.running.processes import broker_child, children
 from cli.running.screen import Screen
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.errors import ConfigError, Retry
 from tidegate.host import jars
 from tidegate.host.embedded import aot_cache
@@ -23,6 +24,7 @@ from tidegate.host.spawn import guarded
 from tidegate.host.supervisor import Supervisor, check_disk, check_ports, locked
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
+from tidegate.status.heartbeats import heartbeats
 
 if TYPE_CHECKING:
     from tidegate.messages.documents import Heartbeat
@@ -159,7 +161,7 @@ class Launch:
                 raise ConfigError(fetching.stderr.read().strip() if fetching.stderr else "")
 
     def _watch(self, supervisor: Supervisor) -> None:
-        with steps.heartbeats(self.settings, self.profile) as beats:
+        with heartbeats(KafkaBroker(self.settings), self.profile) as beats:
             self.screen.open()
             supervisor.run(lambda: self._tick(supervisor, beats()))
 

@@ -54,14 +54,17 @@ def _preprocess_2(profile: Profile, _settings: Settings, _broker: Broker) -> Sta
 
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
     from consumers.score import ScoreStage
+    from model.bundles.shared import shared_bundles
 
-    return ScoreStage(profile, settings.bundles_dir, settings.detector_seconds)
+    shared = shared_bundles(settings)
+    return ScoreStage(profile, settings.bundles_dir, settings.detector_seconds, shared)
 
 
 def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
     from consumers.persist import Persist
+    from model.bundles.shared import shared_bundles
 
-    return Persist(profile, settings.bundles_dir)
+    return Persist(profile, settings.bundles_dir, shared_bundles(settings))
 
 
 def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
@@ -82,14 +85,18 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from model.bundles.bundle import Bundle
     from model.bundles.promotion import current_champion
     from model.bundles.published import label_history
+    from model.bundles.shared import shared_bundles
 
     promoted = current_champion(broker, profile.hash.decode())
     if promoted is None:
         raise Retry(
             f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`"
         )
+    name = promoted.champion.bundle
     try:
-        bundle = Bundle.load(settings.bundles_dir / promoted.champion.bundle)
+        if shared := shared_bundles(settings):
+            shared.fetch(name)
+        bundle = Bundle.load(settings.bundles_dir / name)
     except ConfigError as error:  # the bundle may come yet, or another may be promoted
         raise Retry(f"nothing learns: {error}") from error
     return LearnStage(profile, bundle, label_history(broker), promoted.offset)
@@ -177,6 +184,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         models=lambda: _model(stage),
         drift=lambda: getattr(stage, "drift", None),
         refused=lambda: getattr(stage, "refused", ""),
+        prepared=lambda: getattr(stage, "prepared", None),
     ).start()
     orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:

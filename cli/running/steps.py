@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from tidegate.broker.kafka import KafkaBroker
-from tidegate.broker.tail import Tail
-from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import reachable
-from tidegate.pipeline import STATUS, stage_inputs
-from tidegate.status.board import Board
 from tidegate.topics import apply_topics, check_topics, load_topics
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from tidegate.messages.documents import Heartbeat, Held
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -64,16 +55,16 @@ def has_bundle(settings: Settings, profile: Profile) -> bool:
 
 
 def bundle_of(settings: Settings, profile: Profile) -> str | None:
-    """The hash of the newest bundle of this profile in the bundle folder."""
-    manifests = sorted(
-        settings.bundles_dir.glob("*/manifest.json"), key=lambda path: path.stat().st_mtime
-    )
+    """The hash of the newest bundle of this profile that there is. Raises Retry."""
+    from model.bundles.catalog import entries
+    from model.bundles.shared import local_bundles
+
     mine = [
-        path
-        for path in manifests
-        if json.loads(path.read_text())["profile_hash"] == profile.hash.decode()
+        entry
+        for entry in entries(local_bundles(settings))
+        if entry.manifest and entry.manifest.profile_hash == profile.hash.decode()
     ]
-    return mine[-1].parent.name if mine else None
+    return mine[0].hash if mine else None
 
 
 def promote_first(settings: Settings, profile: Profile) -> str:
@@ -96,47 +87,3 @@ def promote_first(settings: Settings, profile: Profile) -> str:
         )
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
     return warning_of(settings.bundles_dir, bundle)
-
-
-class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(settings, profile) as beats`
-    """The fresh heartbeats of topic status while the block runs; calling it gives the list."""
-
-    def __init__(self, settings: Settings, profile: Profile) -> None:
-        broker = KafkaBroker(settings)
-        self._board = Board(
-            broker, stage_inputs(len(profile.entities), learner=profile.models.learns)
-        )
-        self._tail = Tail(broker, STATUS, self._board.absorb, from_start=True)
-        self._seen = threading.Event()
-
-    def __enter__(self) -> heartbeats:
-        self._tail.start()
-        return self
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
-        self._tail.close()
-
-    def __call__(self) -> list[Heartbeat]:
-        return self._board.processes(now_us())
-
-    @property
-    def problem(self) -> str:
-        """Why the topic is not read now, or empty."""
-        return self._tail.problem
-
-    def wait(self, timeout: float) -> bool:
-        """Wait until the topic is read and every live process has beaten once (1.5 s)."""
-        return self._tail.reading.wait(timeout) and not self._seen.wait(1.5)
-
-    def missing(self, now: int) -> list[str]:
-        """What keeps the pipeline from being ready."""
-        return self._board.missing(now)
-
-    def held(self, now: int) -> list[tuple[str, Held]]:
-        """The stages' partitions that do not go on because of their rejects."""
-        return self._board.held(now)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
+_SECONDS = 30.0
+"""How long the topic status may take to be read."""
+
 
 def described(
     settings: Settings,
@@ -86,6 +89,7 @@ def attempt(
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
+    from model.bundles.shared import local_bundles, shared_bundles
     from model.training.retrain import Check, Limits, RetrainingReport, retrain
 
     name = profile.hash.decode()
@@ -95,7 +99,7 @@ def attempt(
             f"profile {profile.name} has no champion to compare with: run `tidegate train "
             "--promote`"
         )
-    champion = find(settings.bundles_dir, current.champion.bundle)
+    champion = find(local_bundles(settings), current.champion.bundle)
     began = time.time_ns()
     report = RetrainingReport(f"{profile.name} {name}", "", champion.hash, began // 1000)
     try:
@@ -117,21 +121,32 @@ def attempt(
             seed,
             on_quality,
         )
+    if report.challenger and (shared := shared_bundles(settings)):
+        shared.publish(report.challenger)
     if report.outcome == "promoted":
-        _promote(broker, name, report)
+        _promote(broker, profile, report)
     report.seconds = round((time.time_ns() - began) / 1e9, 1)
     return report
 
 
-def _promote(broker: Broker, profile: str, report: RetrainingReport) -> None:
-    """Promote the challenger, unless another champion than the one it beat has come meanwhile."""
-    from model.bundles.promotion import current_champion, promote
+def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None:
+    """Promote the challenger, unless another champion than the one it beat has come meanwhile, or
+    a scorer cannot load it.
+    """
+    from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote
+    from tidegate.status.heartbeats import heartbeats
 
-    current = current_champion(broker, profile)
+    name = profile.hash.decode()
+    current = current_champion(broker, name)
     if current is None or current.champion.bundle != report.champion:
         report.outcome, report.why = (
             "kept",
             "another bundle was promoted while this one was trained: compare again",
         )
         return
-    promote(broker, report.challenger, profile, by="tidegate retrain")
+    with heartbeats(broker, profile) as beats:
+        beats.wait(_SECONDS)
+        try:
+            promote(broker, report.challenger, name, by="tidegate retrain", scorers=beats.scorers)
+        except (Unanswered, Unloadable) as error:
+            report.outcome, report.why = "kept", f"it is better, but {error}"

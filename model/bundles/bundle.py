@@ -5,9 +5,6 @@ Nothing in it executes on loading.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +14,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from model.bundles.folder import place
 from model.bundles.manifest import (
     FORMAT,
     MANIFEST,
     Manifest,
     damaged,
     digest_of,
-    hash_of,
     read_manifest,
     verified,
 )
@@ -254,22 +251,4 @@ def save(
         files[REFERENCE_FILE] = msgspec.json.encode(reference)
     manifest.files = {name: digest_of(content) for name, content in files.items()}
     files[MANIFEST] = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
-    path = folder / hash_of(files[MANIFEST])
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
-    try:
-        draft.chmod(0o755)
-        for name, content in files.items():
-            _write(draft / name, content)
-        if not path.exists():
-            draft.rename(path)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return Bundle.load(path)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    return Bundle.load(place(folder, files))

@@ -20,7 +20,8 @@ FORMAT = 2
 """Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
 _CHANCE = 0.5
 """The AUC of scores that say nothing."""
-_LARGEST = 256 * 1024 * 1024
+LARGEST = 256 * 1024 * 1024
+"""Bytes in a file of a bundle."""
 
 
 class Training(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,6 +89,11 @@ def read_manifest(path: Path) -> Manifest:
     digest = hash_of(content)
     if digest != path.name:
         raise damaged(path, f"manifest.json has the hash {digest}, not the folder's name")
+    return decode_manifest(path, content)
+
+
+def decode_manifest(path: Path, content: bytes) -> Manifest:
+    """What manifest.json of the bundle at `path` says. Raises ConfigError."""
     try:
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -110,8 +116,8 @@ def verified(path: Path, name: str, expected: str) -> bytes:
 
 def _read(file: Path) -> bytes:
     try:
-        if file.is_symlink() or file.stat().st_size > _LARGEST:
-            raise damaged(file.parent, f"{file.name} is a link, or larger than {_LARGEST:,} bytes")
+        if file.is_symlink() or file.stat().st_size > LARGEST:
+            raise damaged(file.parent, f"{file.name} is a link, or larger than {LARGEST:,} bytes")
         return file.read_bytes()
     except OSError as error:
         raise damaged(file.parent, f"{file.name} cannot be read ({error.strerror})") from error

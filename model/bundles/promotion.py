@@ -7,16 +7,29 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from tidegate.broker.ports import Broker
-from tidegate.errors import Retry
-from tidegate.messages.documents import Canary, Champion, ModelMessage, Shadow, decode_model, encode
+from tidegate.errors import ConfigError, Retry
+from tidegate.messages.documents import (
+    Canary,
+    Champion,
+    Heartbeat,
+    ModelMessage,
+    Prepare,
+    Shadow,
+    decode_model,
+    encode,
+)
 from tidegate.pipeline import MODELS
 
-Message = TypeVar("Message", Champion, Shadow, Canary)
+Message = TypeVar("Message", Champion, Prepare, Shadow, Canary)
+Scorers = Callable[[], list[Heartbeat]]
+_LOOK = 0.1
+"""Seconds between two looks at the scorers' heartbeats."""
 
 
 class Promoted(NamedTuple):
@@ -24,6 +37,14 @@ class Promoted(NamedTuple):
 
     champion: Champion
     offset: int
+
+
+class Unloadable(ConfigError):
+    """A scorer cannot load the bundle that was to be promoted; the champion stays."""
+
+
+class Unanswered(Retry):
+    """A scorer has not said that it has loaded the bundle; the champion stays."""
 
 
 def model_message(value: bytes | None) -> ModelMessage | None:
@@ -40,15 +61,27 @@ def online_key(bundle: str) -> bytes:
 
 
 def promote(
-    broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0
+    broker: Broker,
+    bundle: str,
+    profile: str,
+    *,
+    by: str,
+    timeout: float = 30.0,
+    scorers: Scorers | None = None,
 ) -> Promoted:
     """Make a bundle the champion of its profile (hash); the message is durable when this returns.
 
-    A bundle that is the champion already stays so, without a new message. Raises Retry.
+    The living `scorers` load it first; None: they are not asked. A bundle that is the champion
+    already stays so, without a new message. Raises Retry; Unloadable and Unanswered when nothing
+    has changed because of a scorer.
     """
     current = current_champion(broker, profile, timeout=timeout)
     if current is not None and current.champion.bundle == bundle:
         return current
+    if scorers is not None:
+        _prepare(broker, bundle, profile, scorers, by, timeout)
+        if current_champion(broker, profile, timeout=timeout) != current:
+            raise Unanswered(f"{bundle} is not promoted: another bundle was promoted meanwhile")
     previous = current.champion.bundle if current else ""
     champion = Champion(bundle, profile, time.time_ns() // 1000, by, previous)
     write(
@@ -66,6 +99,62 @@ def promote(
             "models list`"
         )
     return promoted
+
+
+def _prepare(
+    broker: Broker, bundle: str, profile: str, scorers: Scorers, by: str, timeout: float
+) -> None:
+    """Returns when all scorers have loaded the bundle. Raises Unloadable, Unanswered, Retry."""
+    order = Prepare(bundle, profile, time.time_ns() // 1000, by)
+    what = f"the order to load {bundle}"
+    write(broker, MODELS, b"prepare", encode(order), what=what, timeout=timeout)
+    newest = _newest(broker, Prepare, profile, timeout)
+    if newest is None or newest[0] != order:
+        raise _overtaken(bundle)
+    try:
+        _await_scorers(bundle, newest[1], scorers, timeout)
+    except (Unloadable, Unanswered):
+        withdrawn = encode(Prepare("", profile, time.time_ns() // 1000, by))
+        write(broker, MODELS, b"prepare", withdrawn, what=f"the end of {what}", timeout=timeout)
+        raise
+
+
+def _await_scorers(bundle: str, offset: int, scorers: Scorers, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while silent := unanswered(scorers(), bundle, offset):
+        if time.monotonic() > deadline:
+            raise Unanswered(
+                f"{bundle} is not promoted: {', '.join(silent)} did not load it within "
+                f"{timeout:g} s. See the logs, or promote it without asking the scorers by "
+                "`tidegate models promote --wait 0`"
+            )
+        time.sleep(_LOOK)
+
+
+def unanswered(scorers: list[Heartbeat], bundle: str, offset: int) -> list[str]:
+    """The scorers that have not read the order at `offset` to load `bundle`.
+
+    One that has read it and does not answer is of another profile, or of a version that knows no
+    such order: nothing is asked of it. Raises Unloadable when one cannot load the bundle, Retry
+    when there is a newer order.
+    """
+    answers = [(beat.process, beat.prepared) for beat in scorers if beat.prepared]
+    if any(prepared.offset > offset for _, prepared in answers):
+        raise _overtaken(bundle)
+    if faults := [
+        f"{process} cannot load it: {prepared.fault}"
+        for process, prepared in answers
+        if prepared.offset == offset and prepared.fault
+    ]:
+        raise Unloadable(
+            f"{bundle} is not promoted, the champion stays: {'; '.join(faults)}. Mend that, or "
+            "promote it without asking the scorers by `tidegate models promote --wait 0`"
+        )
+    return [beat.process for beat in scorers if beat.models_offset <= offset]
+
+
+def _overtaken(bundle: str) -> Retry:
+    return Retry(f"{bundle} is not promoted: another promotion began right after this one")
 
 
 def write(

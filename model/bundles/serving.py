@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,9 +12,18 @@ import numpy as np
 
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import model_message
+from model.bundles.shared import SharedBundles
 from tidegate.broker.records import Batch
-from tidegate.errors import ConfigError
-from tidegate.messages.documents import Canary, Champion, OnlineWeights, Shadow
+from tidegate.errors import ConfigError, TidegateError
+from tidegate.messages.documents import (
+    Canary,
+    Champion,
+    ModelMessage,
+    OnlineWeights,
+    Prepare,
+    Prepared,
+    Shadow,
+)
 from tidegate.messages.frames import NONE
 from tidegate.metrics import CHAMPION_REFUSED, MODEL_INFO, ONLINE_LABELS
 from tidegate.profile import Profile
@@ -38,15 +48,19 @@ class Model(NamedTuple):
 class Serving:
     """Folds the topic `models`; a record read again changes nothing.
 
-    A champion that cannot be loaded is refused: the one before it goes on scoring.
+    A champion that cannot be loaded is refused: the one before it goes on scoring. A bundle that
+    is not in the folder is fetched from `shared`.
     """
 
-    def __init__(self, profile: Profile, bundles_dir: Path) -> None:
-        self._profile, self._folder = profile, bundles_dir
+    def __init__(
+        self, profile: Profile, bundles_dir: Path, shared: SharedBundles | None = None
+    ) -> None:
+        self._profile, self._folder, self._shared = profile, bundles_dir, shared
         self._weights: dict[str, OnlineWeights] = {}
         self._promoted: list[str] = []
         self._retry_at = 0.0
         self._trained: Bundle | None = None
+        self._ready: Bundle | None = None
         self._canary: Bundle | None = None
         self.shadow: Bundle | None = None
         self.champion: Model | None = None
@@ -59,11 +73,12 @@ class Serving:
         """The offset after the last absorbed record."""
         self.refused = ""
         """The newest champion and why it cannot be loaded; empty while it scores."""
+        self.prepared: Prepared | None = None
+        """What came of the newest order to load a bundle for a promotion; None before any."""
 
     def absorb(self, batch: Batch) -> None:
         """Switch bundles and weights."""
-        promoted = False
-        beside: dict[type, Shadow | Canary] = {}
+        newest: dict[type, tuple[ModelMessage, int]] = {}
         for offset, value in zip(batch.offsets, batch.values, strict=True):
             if offset < self.offset:
                 continue
@@ -72,19 +87,23 @@ class Serving:
                 self._weights[message.bundle] = message
             elif message is None and value is not None:
                 _LOG.warning("topic models, offset %d: not a message this version knows", offset)
-            elif message is None or message.profile.encode() != self._profile.hash:
-                continue
-            elif isinstance(message, Champion):
-                self._note_promotion(message)
-                promoted = True
-            else:
-                beside[type(message)] = message
-        if promoted:
-            self._promote()
-        for message in beside.values():
-            self._load_beside(message)
+            elif message is not None and message.profile.encode() == self._profile.hash:
+                newest[type(message)] = message, offset
+                if isinstance(message, Champion):
+                    self._note_promotion(message)
+                    newest.pop(Prepare, None)  # what was to be loaded before has been decided
+        self._follow(newest)
         self.offset = max(self.offset, batch.next_offset)
         self._switch()
+
+    def _follow(self, newest: Mapping[type, tuple[ModelMessage, int]]) -> None:
+        if Champion in newest:
+            self._promote()
+        for message, offset in newest.values():
+            if isinstance(message, Prepare):
+                self._prepare(message, offset)
+            elif isinstance(message, Shadow | Canary):
+                self._load_beside(message)
 
     def retry(self) -> None:
         """Try a refused champion again when it is time: its folder may have come meanwhile."""
@@ -98,6 +117,13 @@ class Serving:
                 self._promoted = [other for other in self._promoted if other != name]
                 self._promoted.append(name)
         self._promoted = self._promoted[-_EARLIER - 1 :]
+
+    def _prepare(self, order: Prepare, offset: int) -> None:
+        """Load a bundle beside the champion, for a promotion that may follow."""
+        self._ready = None
+        if order.bundle:
+            self._ready, fault = self._attempt(order.bundle)
+            self.prepared = Prepared(order.bundle, offset, fault)
 
     def _promote(self) -> None:
         """Score with the newest champion that can be loaded, or go on with the present one."""
@@ -121,26 +147,33 @@ class Serving:
         self.refused = refused
         CHAMPION_REFUSED.set(bool(refused))
 
-    def _adopt(self, bundle: str) -> str:
+    def _adopt(self, name: str) -> str:
         """Score with a bundle from now on; what keeps it from that, or empty."""
-        if self._trained is not None and self._trained.hash == bundle:
-            return ""
+        bundle, fault = self._attempt(name)
+        if bundle is not None and bundle is not self._trained:
+            self._trained, self._ready = bundle, None
+            _LOG.info("scoring with bundle %s", name)
+            MODEL_INFO.clear()
+        return fault
+
+    def _attempt(self, name: str) -> tuple[Bundle | None, str]:
+        """A bundle that can score, or None and why there is none."""
+        for loaded in (self._trained, self._ready):
+            if loaded is not None and loaded.hash == name:
+                return loaded, ""
         try:
-            self._trained = self._load(bundle)
-        except ConfigError as error:
-            return str(error)
+            return self._load(name), ""
+        except TidegateError as error:
+            return None, str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the present bundle still scores
-            return f"{type(error).__name__}: {error}"
-        _LOG.info("scoring with bundle %s", bundle)
-        MODEL_INFO.clear()
-        return ""
+            return None, f"{type(error).__name__}: {error}"
 
     def _load_beside(self, message: Shadow | Canary) -> None:
         """A shadow or canary that cannot be loaded is left out: the champion still decides."""
         bundle = None
         try:
             bundle = self._load(message.bundle) if message.bundle else None
-        except ConfigError as error:
+        except TidegateError as error:
             _LOG.error("no %s scores: %s", type(message).__name__.lower(), error)
         if isinstance(message, Shadow):
             self.shadow = bundle
@@ -170,6 +203,8 @@ class Serving:
             raise ConfigError(
                 f"the champion {name!r} on the topic models is no bundle's hash: promote another"
             )
+        if self._shared:
+            self._shared.fetch(name)
         bundle = Bundle.load(self._folder / name)
         expected = (list(self._profile.values), self._profile.models.names)
         if (bundle.manifest.values, bundle.manifest.detectors) != expected:

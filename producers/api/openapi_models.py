@@ -14,7 +14,7 @@ def model_paths() -> Json:
     }
     order = body(by={"type": "string"})
     durable: dict[str, str | Json] = {
-        "202": "Durable; the scorers named under `switching` do so between two batches"
+        "202": "Loaded by all scorers, and durable; those under `switching` switch at a batch's end"
     }
     return {
         "/v1/models": {

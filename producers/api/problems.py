@@ -30,6 +30,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "too_many_requests": (429, "Too much is under way"),
     "not_durable": (503, "Kafka did not acknowledge in time"),
     "not_promotable": (409, "This bundle cannot be the champion"),
+    "not_loaded": (503, "Not every scorer has loaded this bundle"),
     "kafka_away": (503, "Kafka is away"),
     "database_away": (503, "The database is away"),
     "not_ready": (503, "Not ready"),

@@ -65,6 +65,18 @@ class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
     """The champion before: where a rollback goes."""
 
 
+class Prepare(msgspec.Struct, forbid_unknown_fields=True, tag="prepare"):
+    """An order to load a bundle that is to be promoted (topic models, key prepare).
+
+    `bundle` is empty when that came to nothing.
+    """
+
+    bundle: str
+    profile: str
+    asked_us: int
+    by: str = ""
+
+
 class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
     """A bundle that scores beside the champion and decides nothing (topic models, key shadow).
 
@@ -193,6 +205,15 @@ class AcceptedLoss(msgspec.Struct, forbid_unknown_fields=True):
     given_us: int
 
 
+class Prepared(msgspec.Struct, omit_defaults=True):
+    """What came of the newest order to prepare, at `offset` of the topic models."""
+
+    bundle: str
+    offset: int
+    fault: str = ""
+    """Why the bundle cannot be loaded; empty: it is."""
+
+
 class Heartbeat(msgspec.Struct, omit_defaults=True):
     """What a process says of itself once a second (topic status, key process).
 
@@ -220,6 +241,8 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     """Of a scorer: the champion that it cannot load, and why."""
     held: list[Held] = []
     restoring: list[Restoring] = []
+    prepared: Prepared | None = None
+    """Of a scorer: the bundle that it has loaded for a promotion, or could not load."""
 
 
 def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
@@ -227,7 +250,7 @@ def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
     return (offset, until) if offset < until else (offset - lost, offset)
 
 
-ModelMessage = Champion | Shadow | Canary | OnlineWeights
+ModelMessage = Champion | Prepare | Shadow | Canary | OnlineWeights
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 decode_label = msgspec.json.Decoder(Label).decode

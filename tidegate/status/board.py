@@ -50,6 +50,12 @@ class Board:
             fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
 
+    def scorers(self, now_us: int) -> list[Heartbeat]:
+        """The living scorers' heartbeats."""
+        return [
+            beat for beat in self.processes(now_us) if beat.stage == "score" and not beat.stopping
+        ]
+
     def drift(self, now_us: int) -> Drift | None:
         """The drift by whoever has counted most rows; None while nobody reports any."""
         reported = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]

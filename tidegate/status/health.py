@@ -18,7 +18,7 @@ from tidegate import metrics
 from tidegate.broker.ports import Producer
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.documents import Drift, Heartbeat, encode
+from tidegate.messages.documents import Drift, Heartbeat, Prepared, encode
 from tidegate.pipeline import STATUS
 from tidegate.stream.progress import Progress
 
@@ -31,7 +31,8 @@ class Health:
     """A process's vital signs; those of its loop, not only of the thread that tells them.
 
     `progress` is asked at every beat, `models` for the bundle and its models offset, `drift` for
-    what a stage that watches it has to say, and `refused` for the champion that cannot be loaded.
+    what a stage that watches it has to say, `refused` for the champion that cannot be loaded, and
+    `prepared` for the bundle that is loaded for a promotion.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class Health:
         models: Callable[[], tuple[str, int]] = lambda: ("", -1),
         drift: Callable[[], Drift | None] = lambda: None,
         refused: Callable[[], str] = lambda: "",
+        prepared: Callable[[], Prepared | None] = lambda: None,
         every: float = 1.0,
     ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
         self._progress, self._models, self._drift = progress, models, drift
-        self._refused = refused
+        self._refused, self._prepared = refused, prepared
         self._restarts = restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
@@ -105,17 +107,21 @@ class Health:
             refused=self._refused(),
             held=progress.held,
             restoring=progress.restoring,
+            prepared=self._prepared(),
         )
 
     def _beat(self) -> None:
-        """Every second, and at once when the process has become ready, or no longer is."""
-        ready, due = None, 0.0
+        """Every second, and at once when the process has become ready, no longer is, or has an
+        answer to a promotion.
+        """
+        ready, prepared, due = None, self._prepared(), 0.0
         while not self._stop.wait(_GLANCE):
-            now_ready = self._progress().ready
-            if now_ready != ready or time.monotonic() >= due:
+            now_ready, now_prepared = self._progress().ready, self._prepared()
+            changed = now_ready != ready or now_prepared != prepared
+            if changed or time.monotonic() >= due:
                 if ready and not now_ready:
                     self._explain(self._progress())
-                ready, due = now_ready, time.monotonic() + self._every
+                ready, prepared, due = now_ready, now_prepared, time.monotonic() + self._every
                 self._send()
 
     def _explain(self, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 
 from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
+from model.bundles.shared import local_bundles
 from producers.api.context import answer, body, here, measured
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
@@ -40,7 +41,7 @@ def get_many() -> Response:
     return answer(
         {
             "champion": name,
-            "bundles": catalog.listing(_folder(), name or "", profile_hash()),
+            "bundles": catalog.listing(bundle_folder(), name or "", profile_hash()),
             "scorers": [
                 {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
                 for beat in _scorers()
@@ -66,7 +67,7 @@ def get_one(bundle: str) -> Response:
 @blueprint.post("/v1/models/<bundle>/promote")
 @measured("promote_model")
 def promote(bundle: str) -> Response:
-    """Make a bundle the champion; the scorers switch between two batches."""
+    """Make a bundle the champion once all scorers have loaded it; they switch between batches."""
     return _switch(bundle_path(bundle).name, read_order())
 
 
@@ -84,12 +85,19 @@ def rollback() -> Response:
 
 def _switch(bundle: str, order: Order) -> Response:
     try:
-        catalog.usable(_folder(), bundle, profile_hash())
+        catalog.usable(bundle_folder(), bundle, profile_hash())
         promoted = promotion.promote(
-            here().broker, bundle, profile_hash(), by=order.by, timeout=_SECONDS
+            here().broker,
+            bundle,
+            profile_hash(),
+            by=order.by,
+            timeout=_SECONDS,
+            scorers=_scorers,
         )
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
+    except promotion.Unanswered as error:
+        raise Problem("not_loaded", str(error)) from error
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     behind = [beat.process for beat in _scorers() if beat.models_offset <= promoted.offset]
@@ -126,7 +134,7 @@ def order_of(kind: type[Kind]) -> Kind:
 
 def bundle_path(prefix: str) -> Path:
     """The one bundle whose hash begins so. Raises Problem 404."""
-    found = catalog.matches(_folder(), prefix)
+    found = catalog.matches(bundle_folder(), prefix)
     if len(found) != 1:
         bundles = count(len(found), "bundle")
         raise Problem("not_found", f"{bundles} with a hash that begins with {prefix!r}")
@@ -140,7 +148,7 @@ def usable(prefix: str) -> str:
     """
     path = bundle_path(prefix)
     try:
-        return catalog.usable(_folder(), path.name, profile_hash()).hash
+        return catalog.usable(bundle_folder(), path.name, profile_hash()).hash
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
 
@@ -153,15 +161,15 @@ def _current() -> Promoted | None:
 
 
 def _scorers() -> list[Heartbeat]:
-    return [
-        beat
-        for beat in here().board.processes(time.time_ns() // 1000)
-        if beat.stage == "score" and not beat.stopping
-    ]
+    return here().board.scorers(time.time_ns() // 1000)
 
 
-def _folder() -> Path:
-    return here().settings.bundles_dir
+def bundle_folder() -> Path:
+    """Where the bundles lie. Raises Problem 503 when they are shared and cannot be read."""
+    try:
+        return local_bundles(here().settings)
+    except Retry as error:
+        raise Problem("not_ready", str(error)) from error
 
 
 def profile_hash() -> str:

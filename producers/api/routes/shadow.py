@@ -8,7 +8,7 @@ from db.comparison import compare_shadow
 from model.bundles import promotion
 from producers.api.context import answer, here, measured
 from producers.api.problems import Problem
-from producers.api.routes.models import profile_hash, read_order, usable
+from producers.api.routes.models import bundle_folder, profile_hash, read_order, usable
 from producers.api.routes.rows import whole
 from tidegate.errors import ConfigError, Retry
 
@@ -41,7 +41,7 @@ def compare() -> Response:
             context.profile,
             context.settings.db_url,
             context.broker,
-            context.settings.bundles_dir,
+            bundle_folder(),
             capacity,
         )
     except ConfigError as error:

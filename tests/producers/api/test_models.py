@@ -12,8 +12,12 @@ from model.bundles.bundle import Bundle
 from model.bundles.promotion import current_canary, current_champion, current_shadow, promote
 from model.training.train import train
 from producers.api.app import build_app, close_app
+from producers.api.routes import models
 from producers.simulator.history import simulate_history
+from tests.support import eventually
+from tests.web import heartbeats
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.messages.documents import Prepared
 from tidegate.pipeline import TOPICS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
@@ -188,3 +192,27 @@ def test_what_cannot_be_a_canary_is_a_problem(
     assert problem(client.post("/v1/models/zz/canary", json={})) == (404, "not_found")
     assert problem(client.post(path)) == (415, "unsupported_media_type")
     assert current_canary(broker, HASH) is None
+
+
+def test_a_scorer_that_has_not_loaded_the_bundle_keeps_the_champion(
+    client: FlaskClient,
+    broker: MemoryBroker,
+    bundles: list[Bundle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "_SECONDS", 0.3)
+    first, second = (bundle.hash for bundle in bundles)
+    promote(broker, first, HASH, by="test")
+    heartbeats(broker, {"score": 1}, models_offset=1)
+    eventually(lambda: client.get("/v1/models").json["scorers"])
+    answer = client.post(f"/v1/models/{second}/promote", json={})
+    assert (problem(answer), "score-1" in answer.json["detail"]) == ((503, "not_loaded"), True)
+    lacks = Prepared(second, 3, "it is not there")
+    heartbeats(broker, {"score": 1}, models_offset=4, prepared=lacks, bundle=first)
+    eventually(lambda: client.get("/v1/models").json["scorers"][0]["bundle"] == first)
+    answer = client.post(f"/v1/models/{second}/promote", json={})
+    assert (problem(answer), "it is not there" in answer.json["detail"]) == (
+        (409, "not_promotable"),
+        True,
+    )
+    assert client.get("/v1/models").json["champion"] == first

@@ -106,13 +106,6 @@ class MemoryConsumer:
             stamped = (at for at, record in enumerate(records) if record.timestamp >= time_ms)
             return next(stamped, stable)
 
-    def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
-        with self._cluster.call("offset_at"):
-            stable = self._cluster.stable(partition)
-            records = self._cluster.logs[partition][:stable]
-            stamped = (at for at, record in enumerate(records) if record.timestamp >= time_ms)
-            return next(stamped, stable)
-
     def end(self, partition: TopicPartition) -> int | None:
         return len(self._cluster.logs[partition]) if partition in self._seen else None
 
