@@ -101,9 +101,9 @@ class MemoryConsumer:
 
     def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
         with self._cluster.call("offset_at"):
-            stable = self._cluster.stable(partition)
-            records = self._cluster.logs[partition][:stable]
-            stamped = (at for at, record in enumerate(records) if record.timestamp >= time_ms)
+            start, stable = self._cluster.start(partition), self._cluster.stable(partition)
+            records = self._cluster.logs[partition]
+            stamped = (at for at in range(start, stable) if records[at].timestamp >= time_ms)
             return next(stamped, stable)
 
     def end(self, partition: TopicPartition) -> int | None:
