@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any
@@ -12,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.columns import to_bytes
+from model.features.columns import Columns, to_bytes
 from model.features.intake import Intake, take
 from model.features.known_ids import NEW, OTHER
 from model.features.plan import Plan
@@ -124,6 +125,65 @@ class PreprocessStage:
             return Output()
         return self._first(state, batch) if self.step == 0 else self._later(state, batch)
 
+    def replay(self, state: PartitionState, batch: Batch) -> Output:
+        """Fold a batch that was committed before: the state becomes what `process` made it."""
+        if len(batch) == 0:
+            return Output()
+        if self.step == 0:
+            columns, received = self._read_again(state, batch)
+            self._refold(state, columns.times, columns.hashes, columns.values, received)
+            return Output()
+        received = _received(state, batch)
+        rows = self._layout.whole_rows(batch.values)
+        if rows is None:
+            good, _ = self._layout.good(batch.values)
+            rows = self._layout.rows([batch.values[i] or b"" for i in good])
+            received = received[good]
+        self._refold(state, rows["event_us"], rows["keys"], rows["values"], received)
+        return Output()
+
+    def _read_again(self, state: PartitionState, batch: Batch) -> tuple[Columns, NDArray[np.int64]]:
+        """The columns of the new transactions, and when they were received."""
+        received_us = _received(state, batch)
+        intake, _ = self._take(state, batch, received_us)
+        _, _, _, known = self._remember(state, intake, batch)
+        columns, received = intake.columns, received_us[intake.at]
+        if (known == NEW).all():
+            return columns, received
+        new = known == NEW
+        kept = replace(
+            columns,
+            times=columns.times[new],
+            hashes=columns.hashes[new],
+            values=columns.values[new],
+        )
+        return kept, received[new]
+
+    def _remember(
+        self, state: PartitionState, intake: Intake, batch: Batch
+    ) -> tuple[list[bytes], list[bytes], bytes, NDArray[np.int8]]:
+        """The ids, the payloads, their hashes, and what is known of each id, which is noted."""
+        ids = self._name(intake.txs, batch, intake.at)
+        payloads = self.profile.canonical_all(intake.txs)
+        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
+        return ids, payloads, bodies, state.ids.remember(_ids(*join(ids), body[:, 0]))
+
+    def _refold(
+        self,
+        state: PartitionState,
+        times: NDArray[np.int64],
+        hashes: NDArray[np.uint64],
+        values: NDArray[np.float64],
+        received: NDArray[np.int64],
+    ) -> None:
+        times = np.ascontiguousarray(times)
+        hashed = np.ascontiguousarray(hashes).view(np.int64)
+        entity = np.ascontiguousarray(hashed[:, self.plan.key]) if self.plan.key >= 0 else times
+        state.refold(
+            entity, hashed, times, received, np.ascontiguousarray(values[:, self.plan.replayed])
+        )
+
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
         frames, keys, rejects, indices, passed = self._decode(state, batch)
@@ -176,12 +236,9 @@ class PreprocessStage:
         Keys are those of the next step. Duplicates are left out.
         """
         profile, received_us = self.profile, _received(state, batch)
-        (txs, columns, indices, _, passed), rejects = self._take(state, batch, received_us)
-        ids = self._name(txs, batch, indices)
-        payloads = profile.canonical_all(txs)
-        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
-        body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
-        known = state.ids.remember(_ids(*join(ids), body[:, 0]))
+        intake, rejects = self._take(state, batch, received_us)
+        txs, columns, indices, _, passed = intake
+        ids, payloads, bodies, known = self._remember(state, intake, batch)
         rows = self._layout.empty(len(txs))
         rows["body_hash"] = np.frombuffer(bodies, "V16")
         rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts

@@ -29,6 +29,7 @@ import numpy as np
 
 from model.features import opcodes, verdict_run
 from model.features.program import HEAD, Program
+from model.features.replaying import replaying
 from model.features.steps import feature_steps
 from tidegate.profile import Profile
 from tidegate.profile.expression import Node, parse
@@ -77,6 +78,7 @@ class Plan:
 
     `width` is the number of words in a row, `key` the place of the step's entity among the
     profile's hashed fields (-1: no windows), `carried` the columns whose values verdicts bring.
+    `replaying` is the part of the program that changes rows, `replayed` the columns that it reads.
     """
 
     def __init__(self, profile: Profile, step: int) -> None:
@@ -104,6 +106,7 @@ class Plan:
             self._horizon_us,
             self._registers,
         )
+        self.replaying, self.replayed = replaying(self.program, len(profile.values))
 
     def _carried(self) -> list[int]:
         runs = [spec for spec in self._specs.values() if isinstance(spec, FraudRun)]

@@ -37,7 +37,8 @@ from model.features.pending import (
     Waiting,
 )
 from model.features.plan import Plan
-from tidegate.errors import ConfigError
+from model.features.program import Program
+from tidegate.errors import ConfigError, Stop
 from tidegate.stream.stage import Arrays
 
 Ints = NDArray[np.int64]
@@ -47,6 +48,8 @@ REMEMBERED_IDS = 250_000
 """Ids a partition remembers at least, to drop duplicates."""
 _ROWS, _UNDO, _WAITING = 256, 1024, 256
 _NEVER = 2**62
+_UNSAVED = 0
+"""The epoch of rows that no batch has touched: a row that has it already is not saved again."""
 
 
 class KeyedState:
@@ -131,12 +134,26 @@ class KeyedState:
 
         `values` is in C order; see `operator.Transactions` for the others.
         """
-        transactions = Transactions(keys, hashes, times, ingested, values)
+        self._fold(self.plan.program, Transactions(keys, hashes, times, ingested, values))
+
+    def refold(self, keys: Ints, hashes: Ints, times: Ints, ingested: Ints, values: Floats) -> None:
+        """Fold transactions again that were committed before: rows change as in `fold`.
+
+        `values` are the plan's `replayed` columns alone, and nothing is filled in. What changes a
+        row is not kept for a rollback: there is no batch to undo. Raises Stop in place of whatever
+        goes wrong in between.
+        """
+        epoch, self.meta[EPOCH] = int(self.meta[EPOCH]), _UNSAVED
+        try:
+            self._fold(self.plan.replaying, Transactions(keys, hashes, times, ingested, values))
+        except Exception as error:
+            raise Stop(f"a state cannot be restored: {error!r}") from error
+        self.meta[EPOCH] = epoch
+
+    def _fold(self, program: Program, transactions: Transactions) -> None:
         self.meta[POSITION] = 0
         while True:
-            status = operator.fold(
-                self.plan.program, self.table, self.waiting, self.meta, transactions
-            )
+            status = operator.fold(program, self.table, self.waiting, self.meta, transactions)
             if status == operator.DONE:
                 return
             self._grow(status)

@@ -181,6 +181,17 @@ class FrameLayout:
             frames.rows[name] = np.fromiter(map(len, column), np.int64, len(column))
         return list(map(b"".join, zip(_row_bytes(frames.rows), *tails, strict=True)))
 
+    def whole_rows(self, values: Sequence[bytes | None]) -> NDArray[Any] | None:
+        """The rows of frames, as a writable copy, if all are good; in one pass."""
+        whole = [value for value in values if value is not None]
+        sizes = np.fromiter(map(len, whole), np.int64, len(whole))
+        if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
+            return None
+        rows = self.rows(whole)
+        tails = sum(rows[name].astype(np.int64) for name in _LENGTH_NAMES)
+        same = (rows["magic"] == self._magic) & (rows["profile"] == self.profile)
+        return rows if same.all() and (sizes == self.dtype.itemsize + tails).all() else None
+
     def rows(self, values: Sequence[bytes]) -> NDArray[Any]:
         """The rows alone of frames that `check` has passed, as a writable copy."""
         size = self.dtype.itemsize

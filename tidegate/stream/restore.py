@@ -17,7 +17,7 @@ from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
 from tidegate.stream.side_topic import SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
-from tidegate.stream.stage import NoState, Stage
+from tidegate.stream.stage import NoState, Replays, Stage
 
 _LOG = logging.getLogger(__name__)
 _SIDE_STEP = 20_000
@@ -46,6 +46,7 @@ class Restorer:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
+        self._replay_batch = stage.replay if isinstance(stage, Replays) else stage.process
 
     def load(self, source: TopicPartition, position: Position) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
@@ -187,8 +188,7 @@ class Restorer:
                 yield from self._absorb_in_steps(partition, due[-1])
             later = next((pair.offset for pair in pairs if pair.offset > first), None)
             stop = len(batch) if later is None else bisect_left(batch.offsets, later)
-            piece = batch.slice(0, stop)
-            self.process(partition, piece, partition.side, partition.pairs).commit()
+            self._fold_again(partition, batch.slice(0, stop))
             batch = batch.slice(stop, len(batch))
 
     def _absorb_in_steps(self, partition: Partition, side: int) -> Iterator[None]:
@@ -206,8 +206,14 @@ class Restorer:
         self, partition: Partition, batch: Batch, side: int, pairs: list[Pair]
     ) -> ProcessedBatch:
         """Absorb the side records before `side`, then process; the state is left begun."""
-        results = poison.process(self._stage, partition.state, batch, self._absorb(partition, side))
+        apply, prepare = self._stage.process, self._absorb(partition, side)
+        results = poison.process(apply, partition.state, batch, prepare)
         return ProcessedBatch(partition, batch, results, side, pairs)
+
+    def _fold_again(self, partition: Partition, batch: Batch) -> None:
+        """Process without outputs, where the stage can; the state is left committed."""
+        results = poison.process(self._replay_batch, partition.state, batch, lambda: None)
+        ProcessedBatch(partition, batch, results, partition.side, partition.pairs).commit()
 
     def _absorb(self, partition: Partition, side: int) -> Callable[[], None]:
         def absorb() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -82,6 +82,7 @@ class State(Protocol):
 
 
 S = TypeVar("S")
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 class NoState:
@@ -145,6 +146,18 @@ class Stage(Protocol[S]):
         """Turn a batch into outputs.
 
         Called between `begin` and `commit` of the state; may raise Retry or Stop.
+        """
+        ...
+
+
+@runtime_checkable
+class Replays(Protocol[S_contra]):
+    """A stage that can fold without building outputs what was committed before."""
+
+    def replay(self, state: S_contra, batch: Batch, /) -> Output:
+        """Leave the state as `process` would, bit for bit; raise where that would.
+
+        Called between `begin` and `commit` of the state. What it returns is empty.
         """
         ...
 
