@@ -14,7 +14,7 @@ from typing import Any
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
-from tidegate.errors import Retry
+from tidegate.errors import Retry, Unfinished
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.side_topic import SideFeed, SideLog
@@ -179,6 +179,9 @@ class Assignment:
 
     def back_off(self, error: Retry) -> None:
         """Pause everything for a while; polling goes on, so that the group keeps this member."""
+        if isinstance(error, Unfinished):
+            self.pause(0)
+            return
         doublings = min(self._failures, _MOST_DOUBLINGS)
         delay = min(_LONGEST_DELAY_US, _FIRST_DELAY_US << doublings)
         self._failures += 1
