@@ -147,7 +147,7 @@ def _profile(settings: Settings) -> str:
 def _topics(settings: Settings) -> str:
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.host.supervisor import holder
-    from tidegate.topics import check_in_sync, check_topics, load_topics
+    from tidegate.topics import check_compaction, check_in_sync, check_topics, load_topics
 
     wanted = load_topics(settings.topics_file, settings.replication)
     if not settings.kafka and not holder(settings.home):
@@ -155,7 +155,7 @@ def _topics(settings: Settings) -> str:
     broker = KafkaBroker(settings)
     if faults := check_topics(broker, wanted):
         raise ConfigError(f"{'; '.join(faults)}: run `tidegate topics apply`")
-    if faults := check_in_sync(broker, wanted):
+    if faults := [*check_in_sync(broker, wanted), *check_compaction(broker, wanted)]:
         raise ConfigError("; ".join(faults))
     return f"{settings.kafka_address} has them as {settings.topics_file} says"
 

@@ -17,7 +17,8 @@ app = typer.Typer(no_args_is_help=True, help="Create and verify the topics that 
 
 @app.command()
 def apply(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
-    """Create the topics that are missing, and let the broker stamp the records of all.
+    """Create the topics that are missing, let the broker stamp the records of all, and compact
+    those that are compacted in time.
 
     Example: [bold]tidegate topics apply --kafka broker-1:9092[/bold]
     """
@@ -36,10 +37,10 @@ def check(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
 
     Example: [bold]tidegate topics check --json[/bold]
     """
-    from tidegate.topics import check_in_sync, check_topics
+    from tidegate.topics import check_compaction, check_in_sync, check_topics
 
     both = _both(kafka)
-    faults = [*check_topics(*both), *check_in_sync(*both)]
+    faults = [*check_topics(*both), *check_in_sync(*both), *check_compaction(*both)]
     if as_json:
         print_json(faults)
     else:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from consumers import rewinding
+from consumers.rewinding import Checkpoints, History, Range, Rewinding, no_checkpoints
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import model_message, online_key
 from model.detectors.base import Array
-from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState
+from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState, Outcome
 from tidegate.broker.records import Batch
-from tidegate.errors import ConfigError, TidegateError
+from tidegate.errors import ConfigError, TidegateError, Unfinished
 from tidegate.messages.documents import (
     Champion,
     Label,
@@ -28,8 +32,10 @@ from tidegate.pipeline import LABELS, MODELS
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-History = Callable[[int, int], Iterator[Batch]]
-"""The labels with `start` <= offset < `stop`, from the log; may raise Retry."""
+PUBLISH_SECONDS = 1.0
+"""Weights are published at most so often: the stage rests after each batch."""
+_AT_ONCE = 10_000
+"""Labels folded again between two polls, some tenths of a second."""
 _FORMAT = 3
 
 
@@ -49,7 +55,8 @@ class LearnStage:
 
     Labels of another profile version have other columns and are passed over. After a rollback to T
     the weights are what they were before offset T: the labels that counted then are read again by
-    `history` and folded anew.
+    `history`, from one of the `checkpoints` on, and folded anew. That is done in parts, between
+    which `process` raises Unfinished.
     """
 
     name = "learn"
@@ -68,6 +75,9 @@ class LearnStage:
             )
         self._profile, self.bundle = profile, bundle
         self._history, self._promoted_at = history, promoted_at
+        self.checkpoints: Checkpoints = no_checkpoints
+        self.at_once = _AT_ONCE
+        self._rewindings: dict[tuple[Range, ...], Rewinding] = {}
         self._learner = Learner(bundle.online, profile.models.settings["online"])
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
         self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
@@ -78,7 +88,9 @@ class LearnStage:
     def load_state(
         self, _partition: int, _partitions: int, arrays: Mapping[str, np.ndarray]
     ) -> LearnState:
-        return _show(self._learner.load_state(arrays))
+        state = self._learner.load_state(arrays)
+        _show(state)
+        return state
 
     def absorb(self, state: LearnState, batch: Batch) -> None:
         """There is no side input: promotions are no part of the fold, see `superseded`."""
@@ -105,11 +117,12 @@ class LearnStage:
     def process(self, state: LearnState, batch: Batch) -> Output:
         """Learn what is new, and publish the weights after the batch.
 
-        A rollback may raise Retry.
+        A rollback may raise Retry, or Unfinished: then call again with the same batch.
         """
-        output = Output()
-        self._apply(state, batch, output.rejects)
-        _show(state)
+        output, outcomes = Output(pause=PUBLISH_SECONDS), Counter[Outcome]()
+        self._apply(state, batch, output.rejects, outcomes)
+        self._rewindings.clear()
+        output.on_commit += [partial(_count, outcomes), partial(_show, state)]
         weights = OnlineWeights(
             self.bundle.hash,
             batch.next_offset,
@@ -125,7 +138,9 @@ class LearnStage:
         """What scorers use after these labels: f8[p], the online detector's flat parameters."""
         return self._learner.weights(state)
 
-    def _apply(self, state: LearnState, batch: Batch, rejects: list[Reject]) -> None:
+    def _apply(
+        self, state: LearnState, batch: Batch, rejects: list[Reject], outcomes: Counter[Outcome]
+    ) -> None:
         run = _Run([], [])
         for index, value in enumerate(batch.values):
             offset = batch.offsets[index]
@@ -148,28 +163,38 @@ class LearnStage:
                 )
                 run.values.append(message.values)
             else:
-                self._learn(state, run)
+                outcomes.update(self._learn(state, run))
                 run = _Run([], [])
                 learned = self._learned_before(state, message.rollback_to)
                 state.rewind(learned, offset, message.rollback_to)
-        self._learn(state, run)
+        outcomes.update(self._learn(state, run))
 
     def _learned_before(self, state: LearnState, offset: int) -> Learned:
-        """What the learner knew before this offset, from the labels that counted then."""
-        then = self._learner.new_state()
-        for start, stop in state.counted_before(offset):
-            for batch in self._history(start, stop):
-                self._apply(then, batch, [])
-        return then.learned
+        """What the learner knew before this offset, from the labels that counted then.
 
-    def _learn(self, state: LearnState, run: _Run) -> None:
-        if run.labels:
-            values = np.array(run.values, np.float64)
-            outcomes = self._learner.fold(
-                state, run.labels, np.ascontiguousarray(values[:, self._columns])
+        Raises Unfinished and keeps what is done, also when the batch comes again.
+        """
+        counted = state.counted_before(offset)
+        found = self._rewindings.get(tuple(counted))
+        if found is None:
+            found = rewinding.begin(
+                counted,
+                self.checkpoints,
+                self._learner.load_state,
+                self._learner.new_state,
+                lambda then, batch: self._apply(then, batch, [], Counter()),
             )
-            for outcome, count in outcomes.items():
-                LEARNT.labels(outcome).inc(count)
+            self._rewindings[tuple(counted)] = found
+        if not found.go_on(self._history, self.at_once):
+            raise Unfinished(f"the weights before label {offset} are not there yet")
+        return self._learner.load_state(found.state.arrays()).learned
+
+    def _learn(self, state: LearnState, run: _Run) -> Counter[Outcome]:
+        if not run.labels:
+            return Counter()
+        values = np.array(run.values, np.float64)
+        columns = np.ascontiguousarray(values[:, self._columns])
+        return self._learner.fold(state, run.labels, columns)
 
     def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
         try:
@@ -204,8 +229,12 @@ def decode(value: bytes) -> Label | Rollback:
         raise error from None
 
 
-def _show(state: LearnState) -> LearnState:
+def _count(outcomes: Mapping[Outcome, int]) -> None:
+    for outcome, count in outcomes.items():
+        LEARNT.labels(outcome).inc(count)
+
+
+def _show(state: LearnState) -> None:
     """Show how the contest stands."""
     ONLINE_FROZEN.set(state.learned.frozen_at != NEVER)
     ONLINE_DIFFERENCE.set(state.learned.contest.difference)
-    return state

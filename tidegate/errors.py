@@ -4,7 +4,8 @@
     ├── ConfigError          settings, topics.yaml or a profile is wrong: where, and how to mend it
     ├── Rejected             one record is at fault: it goes to the dead letters (reason, detail)
     ├── Retry                something outside is away: abort, rewind, pause, try again
-    │   └── Aborted          the broker aborted this transaction; replace its producer if need be
+    │   ├── Aborted          the broker aborted this transaction; replace its producer if need be
+    │   └── Unfinished       a part of a long work is done, and kept: call again at once
     ├── Fenced               another process took over: give up the partition, never write again
     └── Stop                 going on would do harm: exit with a code that no supervisor restarts
 
@@ -44,6 +45,10 @@ class Aborted(Retry):
     def __init__(self, message: str, *, rebuild: bool = False) -> None:
         super().__init__(message)
         self.rebuild = rebuild
+
+
+class Unfinished(Retry):
+    """A part of a long work was done and is kept: nothing is away, poll and call again."""
 
 
 class Fenced(TidegateError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,7 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker, TopicState
 
-_UNITS = {"h": 3_600_000, "d": 86_400_000}
+_UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _IN_SYNC = "min.insync.replicas"
 _FEWEST_IN_SYNC = 2
 """Of three replicas or more: so many brokers have a record before it is acknowledged."""
@@ -27,8 +28,30 @@ _Count = Annotated[int, msgspec.Meta(ge=1, le=10_000)]
 _Bytes = Annotated[int, msgspec.Meta(ge=1024, le=100_000_000)]
 _Retention = Annotated[str, msgspec.Meta(pattern=r"^(forever|[1-9]\d*[hd])$")]
 _Cleanup = Literal["delete", "compact"]
+_Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9]\d*[smhd]$")]
+_SegmentBytes = Annotated[int, msgspec.Meta(ge=1 << 20, le=1 << 30)]
+_Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
-_MEND = {STAMPED_BY: "; `tidegate topics apply` sets it if it is allowed to (ALTER_CONFIGS)"}
+_APPLIES = "; `tidegate topics apply` sets it if it is allowed to (ALTER_CONFIGS)"
+_MEND = {STAMPED_BY: _APPLIES}
+
+
+class _Compaction(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """How soon what was overwritten is removed from a compacted topic."""
+
+    segment: _Duration = "10m"
+    segment_bytes: _SegmentBytes = 16_000_000
+    dirty_ratio: _Ratio = 0.1
+    tombstones: _Duration = "1h"
+
+    @property
+    def config(self) -> dict[str, str]:
+        return {
+            "segment.ms": str(_ms(self.segment)),
+            "segment.bytes": str(self.segment_bytes),
+            "min.cleanable.dirty.ratio": str(self.dirty_ratio),
+            "delete.retention.ms": str(_ms(self.tombstones)),
+        }
 
 
 class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
@@ -37,6 +60,7 @@ class _Defaults(msgspec.Struct, forbid_unknown_fields=True):
     retention: _Retention
     cleanup: _Cleanup
     max_bytes: _Bytes
+    compaction: _Compaction = _Compaction()
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -58,7 +82,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 class Topic:
     """One topic as it should be.
 
-    `retention_ms` -1: for good. `max_bytes`: largest batch of records.
+    `retention_ms` -1: for good. `max_bytes`: largest batch of records. `compaction`: Kafka's
+    settings of it; empty for a topic that is not compacted.
     """
 
     name: str
@@ -69,6 +94,7 @@ class Topic:
     retention_ms: int
     cleanup: str
     max_bytes: int
+    compaction: dict[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> dict[str, str]:
@@ -79,6 +105,7 @@ class Topic:
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.max_bytes),
             STAMPED_BY: "LogAppendTime",
+            **self.compaction,
         }
 
 
@@ -104,16 +131,22 @@ def load_topics(path: Path, replication: int = 0) -> list[Topic]:
 
 def _topic(name: str, entry: _Entry, defaults: _Defaults, replication: int) -> Topic:
     retention = entry.retention or defaults.retention
+    cleanup = entry.cleanup or defaults.cleanup
     return Topic(
         name,
         entry.key,
         entry.message,
         entry.partitions or defaults.partitions,
         replication or entry.replication or defaults.replication,
-        -1 if retention == "forever" else int(retention[:-1]) * _UNITS[retention[-1]],
-        entry.cleanup or defaults.cleanup,
+        -1 if retention == "forever" else _ms(retention),
+        cleanup,
         entry.max_bytes or defaults.max_bytes,
+        defaults.compaction.config if cleanup == "compact" else {},
     )
+
+
+def _ms(duration: str) -> int:
+    return int(duration[:-1]) * _UNITS[duration[-1]]
 
 
 def _one_line(error: Exception) -> str:
@@ -123,13 +156,15 @@ def _one_line(error: Exception) -> str:
 def apply_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """Create what is missing; the names created.
 
-    What exists gets the broker's time stamps where the cluster lets us, and is left as it is
-    otherwise: see `check_topics`. Raises Retry.
+    What exists gets the broker's time stamps, and what is compacted the settings of that, where the
+    cluster lets us; it is left as it is otherwise: see `check_topics`. Raises Retry.
     """
     existing = broker.admin.existing()
-    for name, state in broker.admin.states([topic.name for topic in topics]).items():
-        if state.config.get(STAMPED_BY) != "LogAppendTime":
-            broker.admin.set_config(name, STAMPED_BY, "LogAppendTime")
+    states = broker.admin.states([topic.name for topic in topics])
+    for topic in topics:
+        if topic.name in states:
+            for setting in _other(topic, states[topic.name], (STAMPED_BY, *topic.compaction)):
+                broker.admin.set_config(topic.name, setting, topic.config[setting])
     return [
         topic.name
         for topic in topics
@@ -145,6 +180,26 @@ def check_topics(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
     """
     states = broker.admin.states([topic.name for topic in topics])
     return [fault for topic in topics for fault in _differences(topic, states.get(topic.name))]
+
+
+def _other(topic: Topic, state: TopicState, settings: Iterable[str]) -> list[str]:
+    """Those of these settings that the cluster has otherwise than the list."""
+    return [name for name in settings if state.config.get(name) != topic.config[name]]
+
+
+def check_compaction(broker: KafkaBroker, topics: list[Topic]) -> list[str]:
+    """One sentence for each compacted topic that keeps what was overwritten longer than it has to.
+
+    A start is not refused for it: nothing is wrong, only slow and large. Raises Retry.
+    """
+    states = broker.admin.states([topic.name for topic in topics if topic.compaction])
+    return [
+        f"{topic.name}: {name} is {states[topic.name].config.get(name)}, the list says "
+        f"{topic.config[name]}{_APPLIES}"
+        for topic in topics
+        if topic.name in states
+        for name in _other(topic, states[topic.name], topic.compaction)
+    ]
 
 
 def check_in_sync(broker: KafkaBroker, topics: list[Topic]) -> list[str]:

@@ -82,10 +82,12 @@ def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
 
 def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.learn import LearnStage
+    from consumers.rewinding import checkpoints_of
     from model.bundles.bundle import Bundle
     from model.bundles.promotion import current_champion
     from model.bundles.published import label_history
     from model.bundles.shared import shared_bundles
+    from tidegate.stream.snapshot import Snapshots
 
     promoted = current_champion(broker, profile.hash.decode())
     if promoted is None:
@@ -99,7 +101,10 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
         bundle = Bundle.load(settings.bundles_dir / name)
     except ConfigError as error:  # the bundle may come yet, or another may be promoted
         raise Retry(f"nothing learns: {error}") from error
-    return LearnStage(profile, bundle, label_history(broker), promoted.offset)
+    learner = LearnStage(profile, bundle, label_history(broker), promoted.offset)
+    snapshots = Snapshots(settings.snapshots_url)
+    learner.checkpoints = checkpoints_of(learner, broker, snapshots)
+    return learner
 
 
 MAKERS: dict[str, tuple[str, Make]] = {
@@ -119,6 +124,8 @@ SERVERS = {
 """Each server's module, whose `serve` runs until SIGTERM."""
 _DETECTORS = 20
 """More of them than a bundle has may take their time one after the other; then a scorer hangs."""
+_LABELS = 20_000
+"""The learner's batch at least, since it rests after each; and the way to its next checkpoint."""
 _EARLY = ("tidegate.stream.runner", "tidegate.broker.kafka", "tidegate.status.health")
 """What every stage needs as well, imported while the gate is closed."""
 
@@ -128,9 +135,8 @@ def run_stage(name: str, settings: Settings) -> None:
 
     Raises ConfigError or Stop when a restart would not help.
     """
-    process = (
-        settings.instance or f"{name}-{platform.node()}-{os.getpid()}"
-    )  # in containers all pids are 1
+    # in containers all pids are 1
+    process = settings.instance or f"{name}-{platform.node()}-{os.getpid()}"
     set_up(process, settings.log_level)
     stop = threading.Event()
     stop_on_signals(stop)
@@ -213,6 +219,9 @@ def _runner(
     from tidegate.stream.runner import Runner
     from tidegate.stream.snapshot import Snapshots
 
+    learns, batch, every = stage.name == "learn", settings.batch, settings.snapshot_every
+    if learns:
+        batch, every = max(batch, _LABELS), min(every, _LABELS)
     with ExitStack() as resources:
         consumer = broker.consumer(group_of(stage.name), instance=settings.instance or None)
         resources.callback(consumer.close)
@@ -223,9 +232,9 @@ def _runner(
             broker,
             consumer,
             sink,
-            snapshots=Snapshots(settings.snapshots_url),
-            batch=settings.batch,
-            snapshot_every=settings.snapshot_every,
+            snapshots=Snapshots(settings.snapshots_url, _LABELS if learns else 0),
+            batch=batch,
+            snapshot_every=every,
             pulse=pulse,
             hold_seconds=settings.hold_seconds,
             skips=skips,

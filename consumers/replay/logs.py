@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from consumers.learn import LearnStage
+from consumers.rewinding import checkpoints_of
 from model.bundles.bundle import Bundle
 from model.bundles.published import label_history
 from model.learning.learner import LearnState
@@ -29,7 +31,7 @@ class Logs:
     """What folding takes: the broker, the snapshots, and a reader that joins no group."""
 
     def __init__(self, broker: Broker, snapshots: Snapshots) -> None:
-        self.broker, self.reader, self._snapshots = broker, broker.consumer(None), snapshots
+        self.broker, self.reader, self.snapshots = broker, broker.consumer(None), snapshots
 
     def restorer(self, stage: Stage[Any], side: SideLog | None = None) -> Restorer:
         """One that folds a stage's input."""
@@ -38,7 +40,7 @@ class Logs:
             stage,
             self.reader,
             side,
-            self._snapshots,
+            self.snapshots,
             partitions=partitions,
             tag=f"{stage.snapshot_tag}-{origin}",
             batch=_BATCH,
@@ -68,6 +70,8 @@ class PastWeights:
             return None
         if self._folding is None:
             learner = LearnStage(self._profile, self._bundle, label_history(self._logs.broker))
+            learner.checkpoints = checkpoints_of(learner, self._logs.broker, self._logs.snapshots)
+            learner.at_once = sys.maxsize
             self._folding = learner, self._logs.restorer(learner)
         (stage, restorer), position = self._folding, Position(labels)
         if self._partition is None or self._partition.offset > labels:

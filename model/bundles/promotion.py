@@ -55,6 +55,14 @@ def model_message(value: bytes | None) -> ModelMessage | None:
         return None
 
 
+def role_key(role: str, profile: str) -> bytes:
+    """The key of who has a role (champion, shadow, canary) for a profile (hash).
+
+    Each profile has its own, or compaction would leave only the newest of all profiles.
+    """
+    return f"{role}/{profile}".encode()
+
+
 def online_key(bundle: str) -> bytes:
     """The key of a bundle's newest online weights."""
     return f"online/{bundle}".encode()
@@ -87,7 +95,7 @@ def promote(
     write(
         broker,
         MODELS,
-        b"champion",
+        role_key("champion", profile),
         encode(champion),
         what=f"the promotion of {bundle}",
         timeout=timeout,
@@ -184,7 +192,8 @@ def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
     The message is durable when this returns. Raises Retry.
     """
     shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
-    write(broker, MODELS, b"shadow", encode(shadow), what=f"the shadow {bundle or '(none)'}")
+    key, what = role_key("shadow", profile), f"the shadow {bundle or '(none)'}"
+    write(broker, MODELS, key, encode(shadow), what=what)
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
@@ -193,7 +202,8 @@ def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: s
     The message is durable when this returns. Raises Retry.
     """
     canary = Canary(bundle, profile, share, time.time_ns() // 1000, by)
-    write(broker, MODELS, b"canary", encode(canary), what=f"the canary {bundle or '(none)'}")
+    key, what = role_key("canary", profile), f"the canary {bundle or '(none)'}"
+    write(broker, MODELS, key, encode(canary), what=what)
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:

@@ -13,6 +13,7 @@ import confluent_kafka as ck
 import pytest
 from pydantic import SecretStr
 
+from model.bundles.published import read_partition
 from tests.support import eventually
 from tidegate import log
 from tidegate.broker.kafka import KafkaBroker
@@ -26,7 +27,13 @@ from tidegate.settings import Settings
 from tidegate.status.health import Health
 from tidegate.stream.progress import Progress
 from tidegate.stream.pulse import HUNG_SECONDS, LATE_SECONDS
-from tidegate.topics import apply_topics, check_topics, in_sync_fault, load_topics
+from tidegate.topics import (
+    apply_topics,
+    check_compaction,
+    check_topics,
+    in_sync_fault,
+    load_topics,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +102,72 @@ def test_a_wrong_list_is_refused_with_file_and_place(text: str, said: str, tmp_p
     with pytest.raises(ConfigError, match=said) as caught:
         load_topics(file)
     assert str(file) in str(caught.value)
+
+
+COMPACT = (
+    "defaults: {partitions: 1, replication: 1, retention: 7d, cleanup: compact, max_bytes: 2000"
+)
+
+
+def test_compacted_topics_have_segments_that_compaction_reaches(kafka: str, tmp_path: Path) -> None:
+    """Also those that an earlier version made."""
+    broker, file = KafkaBroker(Settings(kafka=kafka)), tmp_path / "topics.yaml"
+    name = f"compact-{uuid.uuid4().hex[:8]}"
+    file.write_text(f"{COMPACT}}}\ntopics: {{{name}: {{key: k, message: m}}}}\n")
+    (topic,) = load_topics(file)
+    broker.admin.create(name, 1, 1, {"cleanup.policy": "compact"})
+    eventually(lambda: name in broker.topic_ids([name]))
+    faults = check_compaction(broker, [topic])
+    assert [fault.split(" is ")[0] for fault in faults] == [
+        f"{name}: {setting}"
+        for setting in (
+            "segment.ms",
+            "segment.bytes",
+            "min.cleanable.dirty.ratio",
+            "delete.retention.ms",
+        )
+    ]
+    apply_topics(broker, [topic])
+    eventually(lambda: check_compaction(broker, [topic]) == [])
+    config = broker.admin.states([name])[name].config
+    assert (config["segment.ms"], config["segment.bytes"]) == ("600000", "16000000")
+    assert (config["min.cleanable.dirty.ratio"], config["delete.retention.ms"]) == (
+        "0.1",
+        "3600000",
+    )
+
+
+def test_the_shipped_list_compacts_models_status_and_control_and_no_log() -> None:
+    listed = load_topics(ROOT / "topics.yaml")
+    compacted = {topic.name for topic in listed if "segment.ms" in topic.config}
+    assert compacted == {"models", "status", "control"}
+
+
+def test_old_heartbeats_go(kafka: str, tmp_path: Path) -> None:
+    """On a broker, with segments of a second: its cleaner looks every 15 s."""
+    broker, file = KafkaBroker(Settings(kafka=kafka)), tmp_path / "topics.yaml"
+    name = f"status-{uuid.uuid4().hex[:8]}"
+    file.write_text(
+        f"{COMPACT}, compaction: {{segment: 1s}}}}\ntopics: {{{name}: {{key: k, message: m}}}}\n"
+    )
+    apply_topics(broker, load_topics(file))
+    eventually(lambda: name in broker.topic_ids([name]))
+    producer, written = broker.producer(), 0
+
+    def offsets() -> list[int]:
+        batches = list(read_partition(broker, name, 0))
+        return [offset for batch in batches for offset in batch.offsets]
+
+    def cleaned() -> bool:
+        nonlocal written
+        producer.produce(name, b"process", b"beat %d" % written, lambda _error: None)
+        assert producer.flush(10) == 0
+        written += 1
+        return len(offsets()) < written / 2
+
+    eventually(cleaned, 90, every=0.5)
+    assert offsets()[-1] == written - 1, "the newest one is there"
+    producer.close()
 
 
 def test_of_three_replicas_two_must_have_a_record(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class Rollback(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Champion(msgspec.Struct, forbid_unknown_fields=True, tag="champion"):
-    """Promotion: scorers switch to this bundle between two batches (topic models, key champion)."""
+    """Promotion: scorers switch to it between two batches (topic models, key champion/PROFILE)."""
 
     bundle: str
     profile: str
@@ -78,7 +78,7 @@ class Prepare(msgspec.Struct, forbid_unknown_fields=True, tag="prepare"):
 
 
 class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
-    """A bundle that scores beside the champion and decides nothing (topic models, key shadow).
+    """A bundle that scores beside the champion and decides nothing (models, key shadow/PROFILE).
 
     `bundle` is empty when none is to do so any more.
     """
@@ -90,7 +90,7 @@ class Shadow(msgspec.Struct, forbid_unknown_fields=True, tag="shadow"):
 
 
 class Canary(msgspec.Struct, forbid_unknown_fields=True, tag="canary"):
-    """A bundle that decides for a share of the accounts (topic models, key canary).
+    """A bundle that decides for a share of the accounts (topic models, key canary/PROFILE).
 
     The accounts are the same ones each time.
 

@@ -13,7 +13,7 @@ from typing import Any
 from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
-from tidegate.errors import Retry
+from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import Restoring
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.positions import Positions
@@ -241,6 +241,9 @@ class Assignment:
 
     def back_off(self, error: Retry) -> None:
         """Pause everything for a while; polling goes on, so that the group keeps this member."""
+        if isinstance(error, Unfinished):
+            self.pause(0)
+            return
         delay = self._delay()
         self.pause(delay)
         _LOG.warning("stage %s waits %.2f s: %s", self._stage.name, delay / _SECOND, error)

@@ -48,15 +48,17 @@ class Snapshot(NamedTuple):
 class Snapshots:
     """Snapshots under an fsspec URL that replicas may share.
 
-    Each is a file URL/stage/tag/partition/offset.snap. A tag is a version of the state.
+    Each is a file URL/stage/tag/partition/offset.snap. A tag is a version of the state. The newest
+    two are kept, and with a `spacing` (offsets) older ones, as `thinned` says.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, spacing: int = 0) -> None:
         self._files, self._root = fsspec.core.url_to_fs(url)
+        self._spacing = spacing
         self._pruned = set[tuple[str, str]]()
 
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
-        """Write one and remove all but the newest two.
+        """Write one and remove those that are not kept.
 
         Raises OSError; a file is there in whole or not at all, also after a loss of power. With a
         process's first one, snapshots of tags that nobody has used for a week are removed.
@@ -73,7 +75,8 @@ class Snapshots:
         self._files.mv(name + ".part", name)
         if self._local:
             _sync_folder(folder)
-        for old in self._offsets(folder)[KEEP:]:
+        offsets = self._offsets(folder)
+        for old in set(offsets) - thinned(offsets, self._spacing):
             self._files.rm(f"{folder}/{old:020d}.snap")
         if (stage, tag) not in self._pruned:
             self._pruned.add((stage, tag))
@@ -131,6 +134,21 @@ class Snapshots:
         return sorted(
             (int(match[1]) for name in names if (match := _NAME.fullmatch(name))), reverse=True
         )
+
+
+def thinned(offsets: list[int], spacing: int) -> set[int]:
+    """Which of these offsets, newest first, to keep: the newest two, and if `spacing` is not 0 one
+    in each stretch of `spacing` offsets, of twice that from 8 stretches back on, and so on.
+
+    So a hundredfold of offsets takes some 30 snapshots more, and the way from any offset back to
+    one is at most half of its age, or two stretches.
+    """
+    kept = set(offsets[:KEEP])
+    stretches: dict[tuple[int, int], int] = {}
+    for offset in offsets if spacing else ():
+        width = spacing << max(0, ((offsets[0] - offset) // (4 * spacing)).bit_length() - 1)
+        stretches[width, offset // width] = offset
+    return kept.union(stretches.values())
 
 
 def _sync_folder(folder: str) -> None:

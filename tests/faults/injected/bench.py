@@ -20,6 +20,7 @@ from consumers.label import LabelStage
 from consumers.learn import LearnStage
 from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
+from consumers.rewinding import checkpoints_of
 from consumers.score import ScoreStage
 from db.engine import open_database
 from db.migrate import migrate
@@ -43,6 +44,7 @@ from tidegate.stream import input_order, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink, Sink
+from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Output, Stage, State
 
 TOPICS = dict.fromkeys(pipeline.TOPICS, 1) | dict.fromkeys((RAW, *FRAMES), 2)
@@ -150,6 +152,8 @@ class Bench:
     def start(self, name: str, at: int = 0) -> Worker:
         """A process of this stage; raises Crash where a fault is due."""
         stage, store = self.stage(name)
+        if isinstance(stage, LearnStage):
+            stage.checkpoints = checkpoints_of(stage, self.broker, Snapshots(self.snapshots))
         consumer = self.broker.consumer(group_of(name))
         sink: Sink
         if name == "persist":
@@ -184,7 +188,7 @@ class Bench:
                 sink,
                 snapshots=snapshots,
                 clock=self.clock,
-                monotonic=self.clock,
+                monotonic=Clock(1_000_000) if name == "learn" else self.clock,
                 batch=self.batch,
                 snapshot_every=self.snapshot_every,
                 side_every=0.0,

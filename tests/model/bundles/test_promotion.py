@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from model.bundles.promotion import current_champion, model_message, online_key, promote
+from model.bundles.promotion import (
+    current_champion,
+    model_message,
+    online_key,
+    promote,
+    set_canary,
+    set_shadow,
+)
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Champion, OnlineWeights, encode
@@ -55,3 +62,14 @@ def test_messages_of_the_topic() -> None:
     assert model_message(encode(champion)) == champion
     assert model_message(None) is None
     assert model_message(b"\xff") is None
+
+
+def test_compaction_leaves_each_profile_its_own() -> None:
+    """It keeps the newest record of a key, so profiles must not share one."""
+    log = broker()
+    for profile in ("aaaa", "bbbb"):
+        promote(log, "one", profile, by="test")
+        set_shadow(log, "two", profile, by="test")
+        set_canary(log, "three", profile, 0.1, by="test")
+    keys = [record.key for _, _, record in log.committed_records(MODELS)]
+    assert len(set(keys)) == 6
