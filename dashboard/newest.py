@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch
+from tidegate.clock import now_us
 from tidegate.messages.frames import DECISIONS
 from tidegate.profile import Profile
 
@@ -26,9 +27,12 @@ _SAMPLE = 500
 
 
 class Live:
-    """Counts everything that passes, keeps the newest few rows of each decision. Thread-safe."""
+    """Counts everything that passes, keeps the newest few rows of each decision. Thread-safe.
 
-    def __init__(self, profile: Profile, clock: Callable[[], float] = time.time) -> None:
+    `clock` gives s, for rates.
+    """
+
+    def __init__(self, profile: Profile, clock: Callable[[], float] = time.monotonic) -> None:
         self._profile, self._layout, self._clock = profile, profile.scored_layout, clock
         self._lock = threading.Lock()
         self._rows: list[deque[tuple[int, dict[str, Any]]]] = [
@@ -38,7 +42,7 @@ class Live:
         self._counts = [0] * len(DECISIONS)
         self._per_second: dict[int, int] = {}
         self._delays: deque[float] = deque(maxlen=_SAMPLE)
-        self.since_us = int(clock() * 1e6)
+        self.since_us = now_us()
 
     def absorb(self, batch: Batch) -> None:
         """Take records of the scored topic; frames of another profile are left out."""

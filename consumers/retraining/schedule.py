@@ -23,7 +23,10 @@ from tidegate.settings import Settings
 from tidegate.status.board import Board
 
 _LOG = logging.getLogger(__name__)
-_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
+_SECOND = timedelta(seconds=1)
+_DAY_SECONDS = 86_400.0
+_SET_BACK = timedelta(hours=3)
+"""A clock that is set back by more makes the schedule look again from then on, as cron does."""
 _SLICE = 60.0
 """Seconds slept at a time, so that a changed clock is noticed."""
 
@@ -59,13 +62,16 @@ class Drifted:
     """
 
     def __init__(
-        self, drift: Callable[[], Drift | None], limit: float, now: Callable[[], datetime]
+        self,
+        drift: Callable[[], Drift | None],
+        limit: float,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._drift, self._limit, self._now = drift, limit, now
-        self._again = now()
+        self._drift, self._limit, self._monotonic = drift, limit, monotonic
+        self._again = monotonic()
 
     def __call__(self) -> bool:
-        if not self._limit or self._now() < self._again:
+        if not self._limit or self._monotonic() < self._again:
             return False
         drift = self._drift()
         if drift is None:
@@ -78,7 +84,7 @@ class Drifted:
         if not moved:
             return False
         _LOG.info("%s has a PSI of %.2f: retraining before its time", moved[0].name, moved[0].psi)
-        self._again = self._now() + _DAY
+        self._again = self._monotonic() + _DAY_SECONDS
         return True
 
 
@@ -102,8 +108,11 @@ def follow(
         while (left := (next_run - now()).total_seconds()) > 0 and not early():
             if wait(min(left, _SLICE)):
                 return
+            if now() < after - _SET_BACK:
+                after = now()
+                next_run = due(after)
         run()
-        after = max(now(), min(next_run, now()) + timedelta(seconds=1))
+        after = max(now(), min(next_run, now()) + _SECOND)
 
 
 def attempt(command: Sequence[str], stop: threading.Event) -> None:
@@ -135,7 +144,7 @@ def serve(settings: Settings) -> None:
             lambda: attempt(tidegate("retrain", "--json"), stop),
             now=_now,
             wait=stop.wait,
-            early=Drifted(drift, settings.retrain_drift, _now),
+            early=Drifted(drift, settings.retrain_drift),
         )
 
 

@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
+from tidegate.clock import monotonic_us, now_us
 from tidegate.messages.documents import Drift, Heartbeat, Held, decode_heartbeat
 
 FRESH_US = 5_000_000
 """A heartbeat older than this says nothing about now."""
 
 
-class Board:
-    """The newest heartbeat of each process, and which partitions of which stage nobody serves."""
+_LIVE_US = 500_000
+"""Two heartbeats that come so far apart were not read from the log in one go."""
 
-    def __init__(self, broker: Broker, inputs: Mapping[str, str]) -> None:
+
+class _Seen(NamedTuple):
+    """A heartbeat, and when it came: by the clock that people set, and by the one they do not."""
+
+    beat: Heartbeat
+    us: int
+    monotonic_us: int
+
+
+class Board:
+    """The newest heartbeat of each process, and which partitions of which stage nobody serves.
+
+    A process lives if it is heard: what its own clock says counts only for what was on the topic
+    before. `clock` and `monotonic` give us.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        inputs: Mapping[str, str],
+        *,
+        clock: Callable[[], int] = now_us,
+        monotonic: Callable[[], int] = monotonic_us,
+    ) -> None:
         self._broker, self._inputs = broker, dict(inputs)
-        self._beats: dict[str, Heartbeat] = {}
+        self._clock, self._monotonic = clock, monotonic
+        self._beats: dict[str, _Seen] = {}
         self._partitions: dict[str, int] = {}
         self._lock = threading.Lock()
         self.stages = tuple(inputs)
@@ -37,17 +63,27 @@ class Board:
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
             with self._lock:
-                self._beats[beat.process] = beat
+                self._beats[beat.process] = self._seen(beat)
+
+    def _seen(self, beat: Heartbeat) -> _Seen:
+        now, monotonic = self._clock(), self._monotonic()
+        before = self._beats.get(beat.process)
+        heard = before is not None and monotonic - before.monotonic_us >= _LIVE_US
+        return _Seen(beat, now if heard else min(beat.time_us, now), monotonic)
 
     def _forget(self, process: str) -> None:
         with self._lock:
             self._beats.pop(process, None)
 
     def processes(self, now_us: int, within_us: int = FRESH_US) -> list[Heartbeat]:
-        """Heartbeats at most `within_us` old, by stage (in the order of the flow) and process."""
+        """Heartbeats of the last `within_us`, by stage (in the order of the flow) and process."""
         order = {stage: index for index, stage in enumerate(self._inputs)}
         with self._lock:
-            fresh = [beat for beat in self._beats.values() if now_us - beat.time_us <= within_us]
+            fresh = [
+                seen.beat
+                for seen in self._beats.values()
+                if 0 <= now_us - seen.us <= within_us  # none when the clock was just set back
+            ]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
 
     def scorers(self, now_us: int) -> list[Heartbeat]:

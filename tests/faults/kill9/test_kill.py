@@ -6,6 +6,7 @@ TIDEGATE_TEST_KILLS says how often each process is killed (default 5).
 
 from __future__ import annotations
 
+import json
 import os
 import uuid
 from collections import Counter
@@ -70,8 +71,11 @@ def test_nothing_is_lost_doubled_or_made_up(cluster: Cluster) -> None:
         load.join(120)
     assert load.error is None
     assert not load.is_alive()
+    reconcile(cluster)  # while they work on what was left
     settle(cluster, load)
     cluster.stop()
+    found = reconcile(cluster)
+    assert (found["row"], found["under_way"]) == (len(load.acknowledged), 0)
     check_rows(cluster, load)
     check_windows(cluster)
     check_labels(cluster, load)
@@ -101,6 +105,13 @@ def settle(cluster: Cluster, load: Load) -> None:
         60,
         every=0.5,
     )
+
+
+def reconcile(cluster: Cluster) -> dict[str, int]:
+    """What the product itself says of the records, from outside; fails when one is missing."""
+    done = cluster.run("reconcile", "--json")
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return dict(json.loads(done.stdout))
 
 
 def labels(cluster: Cluster) -> Counter[str]:

@@ -117,6 +117,40 @@ def test_the_board_names_what_is_missing() -> None:
     assert [one.stage for one in board.processes(now)] == ["score"] * 3
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_process_that_is_heard_lives_whatever_its_clock_says(hours: int) -> None:
+    """Of a process with a right clock, and of one whose clock is wrong by an hour."""
+    now, monotonic = [50_000 * FRESH_US], [0]
+    board = Board(
+        MemoryBroker({"features": 1}),
+        {"score": "features"},
+        clock=lambda: now[0],
+        monotonic=lambda: monotonic[0],
+    )
+
+    def second(wrong_us: int = 0) -> list[str]:
+        now[0] += 1_000_000
+        monotonic[0] += 1_000_000
+        board.absorb(status(beat("score", [0], now[0] + wrong_us)))
+        return board.missing(now[0])
+
+    wrong_us = hours * 3_600_000_000
+    assert second() == []
+    assert [second(wrong_us) for _ in range(3)] == [[]] * 3
+    now[0] += wrong_us  # this clock is set
+    assert board.missing(now[0]) == ["score: no live process"]
+    assert second() == []
+    assert board.missing(now[0] + FRESH_US + 1) == ["score: no live process"]
+
+
+def test_a_dead_process_on_the_topic_does_not_live_because_it_is_read() -> None:
+    now = 50_000 * FRESH_US
+    board = Board(MemoryBroker({"features": 1}), {"score": "features"}, clock=lambda: now)
+    for ago in (40, 39, 38):
+        board.absorb(status(beat("score", [0], now - ago * FRESH_US)))
+    assert board.missing(now) == ["score: no live process"]
+
+
 def test_kafka_away_is_503_and_safe_to_retry(tmp_path: Path) -> None:
     profile = load_profile("card")
     settings = Settings(kafka=f"127.0.0.1:{free_port()}", home=tmp_path)
