@@ -14,7 +14,7 @@ from tidegate.messages.frames import STEP, Decision
 
 SHADOW = "shadow"
 """The name of a shadow's score among a row's scores."""
-_PLAIN = (
+DECIDED = (
     "seq",
     "transaction_id",
     "account",
@@ -24,6 +24,10 @@ _PLAIN = (
     "decision",
     "score",
     "bundle",
+)
+"""Columns of a transaction and its decision, which lists show as well."""
+_PLAIN = (
+    *DECIDED,
     "models_offset",
     "online_labels",
     "raw_partition",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from db import names
-from db.decode import ScoredRow, full, in_brief, revision, scored_row
+from db.decode import DECIDED, ScoredRow, full, in_brief, revision, scored_row
 from db.engine import open_database, retrying
 from db.names import Names, names_of
 from db.tables import offsets, revisions, transactions
@@ -31,15 +31,7 @@ Documents = list[dict[str, Any]]
 Page = tuple[Documents, str | None]
 """Rows, and the cursor of the next page."""
 _BRIEF = (
-    "seq",
-    "transaction_id",
-    "account",
-    "profile",
-    "event_us",
-    "amount_minor",
-    "decision",
-    "score",
-    "bundle",
+    *DECIDED,
     "ingested_us",
     "persisted_us",
     "payload",

@@ -5,11 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cli.doctor import about_records, newest
+from cli.doctor import _topics, about_records, newest
 from tests.profile.enveloped import enveloped
+from tidegate.broker.kafka.admin import TopicState
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.pipeline import RAW
+from tidegate.settings import Settings
+from tidegate.topics import load_topics
 
 
 def test_a_default_in_a_connector_s_schema_is_named(tmp_path: Path) -> None:
@@ -38,3 +41,26 @@ def test_the_newest_records_are_looked_at() -> None:
 
 class Line(msgspec.Struct):
     value: msgspec.Raw
+
+
+class _ThreeBrokers:
+    """What a cluster of three says of topics that an earlier version made; none runs here."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.admin, self._settings = self, settings
+
+    def states(self, _names: list[str]) -> dict[str, TopicState]:
+        topics = load_topics(self._settings.topics_file, 3)
+        old = {"min.insync.replicas": "1"}
+        return {
+            topic.name: TopicState("id", topic.partitions, 3, {**topic.config, **old})
+            for topic in topics
+        }
+
+
+def test_topics_of_three_replicas_that_one_may_acknowledge_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tidegate.broker.kafka.KafkaBroker", _ThreeBrokers)
+    with pytest.raises(ConfigError, match=rf"{RAW}: min\.insync\.replicas is 1 with 3 replicas"):
+        _topics(Settings(kafka="cluster:9092", replication=3))

@@ -154,9 +154,9 @@ def answer(pipeline: Pipeline, *arguments: str) -> dict[str, Any]:
 
 def scored_by(pipeline: Pipeline) -> str:
     name = f"by-{time.monotonic_ns()}"
-    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
+    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] in (200, 202)
     _, row = eventually(
-        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10
+        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 30
     )
     return str(row["bundle"])
 

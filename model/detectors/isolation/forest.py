@@ -42,6 +42,19 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 
 @jit
+def _below(
+    row: Array,
+    at: int,
+    start: int,
+    cut: Array,
+    column: NDArray[np.int32],
+    right: NDArray[np.int32],
+) -> int:
+    """The child of the inner node `at` that a row goes to; its tree begins at `start`."""
+    return at + 1 if row[column[at]] <= cut[at] else start + int(right[at])
+
+
+@jit
 def _depths(
     x: Array,
     cut: Array,
@@ -56,7 +69,7 @@ def _depths(
         for i in range(len(x)):
             at = starts[t]
             while column[at] >= 0:
-                at = at + 1 if x[i, column[at]] <= cut[at] else starts[t] + right[at]
+                at = _below(x[i], at, starts[t], cut, column, right)
             out[i] += path[at]
 
 
@@ -75,7 +88,7 @@ def _paths(
         for i in range(len(x)):
             at = starts[t]
             while column[at] >= 0:
-                then = at + 1 if x[i, column[at]] <= cut[at] else starts[t] + right[at]
+                then = _below(x[i], at, starts[t], cut, column, right)
                 out[i, column[at]] += path[then] - path[at]
                 at = then
 
