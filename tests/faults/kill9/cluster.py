@@ -40,6 +40,8 @@ class Cluster:
     stages: Sequence[str] = STAGES
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     starts: dict[str, int] = field(default_factory=dict)
+    environment: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Further variables by process."""
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -66,9 +68,24 @@ class Cluster:
         return self
 
     def launch(self, name: str) -> None:
-        """Start the process of a stage; what it says goes to a file."""
+        """Start the process of a stage; what it says goes to a file. `score.2` is one more of
+        score.
+        """
         self.starts[name] = self.starts.get(name, 0) + 1
-        env = {
+        command = [sys.executable, "-m", "cli", "run", name.partition(".")[0]]
+        with (self.home / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                guarded(command),
+                cwd=ROOT,
+                env=self.variables(name),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+
+    def variables(self, name: str) -> dict[str, str]:
+        """The environment of a process of this name."""
+        return {
             **os.environ,
             "TIDEGATE_HOME": str(self.home),
             "TIDEGATE_DB": self.database,
@@ -78,17 +95,8 @@ class Cluster:
             "TIDEGATE_BUNDLES": self.settings.bundles,
             "TIDEGATE_PROFILE": "card",
             "TIDEGATE_SNAPSHOT_EVERY": "3000",
+            **self.environment.get(name, {}),
         }
-        command = [sys.executable, "-m", "cli", "run", name]
-        with (self.home / f"{name}.log").open("ab") as log:
-            self.processes[name] = subprocess.Popen(
-                guarded(command),
-                cwd=ROOT,
-                env=env,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
 
     def kill(self, name: str) -> None:
         """SIGKILL a process and start it again, as its supervisor would."""
