@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.chaos.faults import draw
-from tests.chaos.harness import Run, remove, report
+from tests.chaos.harness import Run, report
 from tests.faults.kill9.cluster import Cluster
 from tests.postgres import new_server
 from tests.shared import FOLDER
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0, help="how long the load runs")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="")
+    parser.add_argument("--keep", action="store_true", help="leave logs, topics and rows behind")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupted)
     folder = Path(tempfile.mkdtemp(prefix="tidegate-chaos-"))
@@ -39,7 +40,10 @@ def main() -> None:
     try:
         violated = _run(folder, arguments.seconds, arguments.seed, arguments.database)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if arguments.keep:
+            _say(f"kept {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         _say(f"seed {arguments.seed}")
     sys.exit(1 if violated else 0)
 
@@ -58,7 +62,9 @@ def _run(folder: Path, seconds: float, seed: int, kind: str) -> bool:
         _say(f"{kind}, {len(schedule)} faults in {seconds:g} s")
         findings = Run(cluster, postgres, seed, seconds, _RATE, _say)(schedule)
     finally:
-        remove(cluster, postgres)
+        cluster.close()
+        if postgres is not None:
+            postgres.stop()
     sys.stdout.write(report(findings, seed, schedule) + "\n")
     return any(finding.bad for finding in findings)
 

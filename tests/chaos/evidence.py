@@ -18,6 +18,7 @@ import confluent_kafka as ck
 import psycopg
 
 from tests.chaos.ledger import Place, Sent
+from tests.support import eventually
 
 RAW, FEATURES, SCORED = "transactions.raw", "transactions.features", "transactions.scored"
 BY_MERCHANT = "transactions.by-entity-2"
@@ -152,13 +153,24 @@ class Tape:
 
 
 def committed(kafka: str, group: str, sources: Sequence[tuple[str, int]]) -> dict[Any, Any]:
-    """Offset and note of each partition of a group; without one they are 0 and empty."""
+    """Offset and note of each partition of a group; without one they are 0 and empty.
+
+    A broker that has just started does not know its groups yet: asked again for a while.
+    """
     client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0})
+    asked = [ck.TopicPartition(*source) for source in sources]
     try:
-        answers = client.committed([ck.TopicPartition(*s) for s in sources], _TIMEOUT)
+        answers = eventually(lambda: _answer(client, asked), 3 * _TIMEOUT, every=0.5)
         return {(a.topic, a.partition): (max(a.offset, 0), a.metadata or "") for a in answers}
     finally:
         client.close()
+
+
+def _answer(client: ck.Consumer, asked: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+    try:
+        return client.committed(asked, _TIMEOUT)
+    except ck.KafkaException:
+        return []
 
 
 def held(kafka: str, stage: str) -> set[int]:

@@ -191,14 +191,15 @@ class Faults:
 
     def _look(self) -> None:
         """What an operator does: see which partitions are held, and order to skip their poison."""
-        kafka = self._cluster.kafka.address
-        sources = [(RAW, burst.partition) for burst in self.bursts]
-        done = committed(kafka, "tidegate.preprocess", sources)
-        self.bursts = [one for one in self.bursts if done[RAW, one.partition][0] < one.until]
-        waiting = held(kafka, "preprocess")
-        for burst in self.bursts:
-            if burst.partition in waiting:
-                self._skip(burst)
+        if self._cluster.kafka.reachable():
+            kafka = self._cluster.kafka.address
+            sources = [(RAW, burst.partition) for burst in self.bursts]
+            done = committed(kafka, "tidegate.preprocess", sources)
+            self.bursts = [one for one in self.bursts if done[RAW, one.partition][0] < one.until]
+            waiting = held(kafka, "preprocess")
+            for burst in self.bursts:
+                if burst.partition in waiting:
+                    self._skip(burst)
         if self.bursts:
             self._later(self._elapsed() + _LOOK_AGAIN, self._look)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -174,12 +173,3 @@ def report(findings: Sequence[Finding], seed: int, schedule: Sequence[Fault]) ->
         for finding in findings:
             lines += [f"{finding.check}: {offender}" for offender in finding.bad[:_SHOWN]]
     return "\n".join(lines)
-
-
-def remove(cluster: Cluster, postgres: Postgres | None) -> None:
-    """End everything and leave no file behind."""
-    cluster.close()
-    if postgres is not None:
-        postgres.stop()
-        shutil.rmtree(postgres.folder, ignore_errors=True)
-    shutil.rmtree(cluster.home, ignore_errors=True)
