@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # two workers: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features soak clean
+.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean
 .DELETE_ON_ERROR:
 
 up: $(VENV)/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
@@ -59,6 +59,10 @@ bench-imbalance: $(VENV)/.installed-dev ## ways to meet rare fraud; DATA=FOLDER,
 
 bench-features: $(VENV)/.installed-dev ## features beside exact windows; DATA is a folder with the handbook's transactions
 	@exec $(BIN)/python -m benchmarks.features $(DATA)
+
+chaos: $(VENV)/.installed-dev ## try to break it: load and random faults, then the checks; SECONDS=300, SEED=
+	scripts/test-services
+	@exec $(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 soak: $(VENV)/.installed-dev ## hours of traffic under faults
 	scripts/test-services

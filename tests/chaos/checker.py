@@ -1,0 +1,295 @@
+"""The offline checker: what was acknowledged against what came of it, without the product's code.
+
+A record of the raw topic is judged by its place in the log alone: poison, and what is dated too far
+ahead, must be one dead letter; the first record of an id must be one row; the same again nothing;
+another body under the id one dead letter. Every check gives its figures and whatever offends.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+from tests.chaos.evidence import RAW, Evidence, Record, Row, Transaction, transaction_of
+from tests.chaos.ledger import Place, digest
+
+MINUTE, HOUR, DAY = 60_000_000, 3_600_000_000, 86_400_000_000
+AHEAD = 5 * MINUTE
+"""`max_ahead` of the profile."""
+WINDOWS = {
+    "user_count_1h": (0, HOUR, 5 * MINUTE, False),
+    "user_count_1d": (0, DAY, HOUR, False),
+    "user_count_7d": (0, 7 * DAY, DAY, False),
+    "user_sum_1h": (0, HOUR, 5 * MINUTE, True),
+    "user_sum_1d": (0, DAY, HOUR, True),
+    "merchant_count_1h": (1, HOUR, 5 * MINUTE, False),
+}
+"""Features by name: the keyed step, the window, its pane, and whether amounts are summed."""
+
+
+class Finding(NamedTuple):
+    """What one check has looked at, and the offenders, each with a word on why."""
+
+    check: str
+    figures: dict[str, int]
+    bad: list[str]
+
+    def __str__(self) -> str:
+        figures = ", ".join(f"{count:,} {what}" for what, count in self.figures.items())
+        return f"{'VIOLATED' if self.bad else 'ok':8} {self.check:12} {figures}" + (
+            f", {len(self.bad):,} VIOLATIONS" if self.bad else ""
+        )
+
+
+class Outcome(NamedTuple):
+    """What must come of a record: "row", "dead" for these reasons (empty: any), or "nothing"."""
+
+    kind: str
+    transaction: Transaction | None = None
+    reason: str = ""
+
+
+class Judge:
+    """What the raw topic says must have happened."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+
+    @cached_property
+    def outcomes(self) -> dict[Place, Outcome]:
+        """Of every record of the raw topic."""
+        first: dict[str, Transaction] = {}
+        records = sorted(self._evidence.raw, key=lambda record: record.place)
+        return {record.place: self._outcome(record, first) for record in records}
+
+    def _outcome(self, record: Record, first: dict[str, Transaction]) -> Outcome:
+        if digest(record.value) in self._evidence.sent.bad:
+            return Outcome("dead")
+        transaction = transaction_of(record.value or b"")
+        if transaction.time_us > record.time_ms * 1000 + AHEAD:
+            return Outcome("dead", transaction, "bad_time")
+        known = first.setdefault(transaction.id, transaction)
+        if known is transaction:
+            return Outcome("row", transaction)
+        if known == transaction:
+            return Outcome("nothing", transaction)
+        return Outcome("dead", transaction, "conflicting_duplicate")
+
+
+def check(evidence: Evidence) -> list[Finding]:
+    """All checks but that of the weights."""
+    judge = Judge(evidence)
+    return [
+        acknowledged(evidence),
+        rows(evidence, judge),
+        dead_letters(evidence, judge),
+        alerts(evidence),
+        features(evidence),
+        verdicts(evidence),
+    ]
+
+
+def acknowledged(evidence: Evidence) -> Finding:
+    """All that was acknowledged is on the raw topic."""
+    by_place = {record.place: record for record in evidence.raw}
+    known = {
+        transaction_of(record.value or b"")
+        for record in evidence.raw
+        if digest(record.value) not in evidence.sent.bad
+    }
+    posted = [
+        (name, transaction_of(json.dumps(body)))
+        for name, bodies in evidence.sent.transactions.items()
+        for body in bodies
+    ]
+    bad = [f"{name}: acknowledged, not on the topic" for name, one in posted if one not in known]
+    bad += [
+        f"offset {place}: acknowledged, not on the topic"
+        for place, content in evidence.sent.placed.items()
+        if place not in by_place or digest(by_place[place].value) != content
+    ]
+    figures = {
+        "posted": len(posted),
+        "produced": len(evidence.sent.placed),
+        "records": len(by_place),
+    }
+    return Finding("acknowledged", figures, bad)
+
+
+def rows(evidence: Evidence, judge: Judge) -> Finding:
+    """Exactly the first record of each id is a row, with its own body."""
+    wanted = {place: o.transaction for place, o in judge.outcomes.items() if o.kind == "row"}
+    found = Counter(row.places[0] for row in evidence.rows)
+    bad = [
+        f"{one.id if one else place}: lost, no row"
+        for place, one in wanted.items()
+        if place not in found
+    ]
+    bad += [f"offset {place}: {n} rows" for place, n in found.items() if n > 1]
+    for row in evidence.rows:
+        place = row.places[0]
+        if place not in wanted:
+            bad.append(f"{row.transaction.id}: a row made of offset {place}, which gives none")
+        elif wanted[place] != row.transaction:
+            bad.append(f"{row.transaction.id}: another body than at offset {place}")
+    repeats = sum(outcome.kind == "nothing" for outcome in judge.outcomes.values())
+    return Finding(
+        "rows", {"wanted": len(wanted), "rows": len(evidence.rows), "repeats": repeats}, bad
+    )
+
+
+def dead_letters(evidence: Evidence, judge: Judge) -> Finding:
+    """Exactly what must be refused is a dead letter, once, for its reason, and untouched."""
+    wanted = {place: o for place, o in judge.outcomes.items() if o.kind == "dead"}
+    values = {record.place: record.value for record in evidence.raw}
+    found: dict[Place, list[Record]] = defaultdict(list)
+    bad = []
+    for letter in evidence.dead:
+        if letter.told("topic") == RAW:
+            found[int(letter.told("partition")), int(letter.told("offset"))].append(letter)
+        elif letter.told("reason") != "unknown_transaction":
+            bad.append(f"{letter.told('key')}: a dead letter {letter.told('reason')}")
+    bad += [f"offset {place}: lost, no dead letter" for place in wanted.keys() - found.keys()]
+    for place, letters in found.items():
+        outcome = wanted.get(place)
+        if outcome is None:
+            bad.append(f"offset {place}: refused as {letters[0].told('reason')}, but it is good")
+        elif len(letters) > 1:
+            bad.append(f"offset {place}: {len(letters)} dead letters")
+        elif outcome.reason not in ("", letters[0].told("reason")):
+            bad.append(f"offset {place}: {letters[0].told('reason')} instead of {outcome.reason}")
+        elif letters[0].value != values[place]:
+            bad.append(f"offset {place}: the dead letter has another value")
+    reasons = Counter(outcome.reason or "poison" for outcome in wanted.values())
+    return Finding("dead letters", {"wanted": len(wanted), **reasons}, bad)
+
+
+def alerts(evidence: Evidence) -> Finding:
+    """One alert for each row that is not approved, with its decision and score."""
+    wanted = {
+        row.transaction.id: (row.decision, row.score)
+        for row in evidence.rows
+        if row.decision != "approve"
+    }
+    documents = [json.loads(record.value or b"") for record in evidence.alerts]
+    found = Counter(document["transaction_id"] for document in documents)
+    bad = [f"{name}: no alert" for name in wanted.keys() - found.keys()]
+    bad += [f"{name}: an alert, but no such row" for name in found.keys() - wanted.keys()]
+    bad += [f"{name}: {n} alerts" for name, n in found.items() if n > 1]
+    bad += [
+        f"{document['transaction_id']}: the alert and its row differ"
+        for document in documents
+        if (document["decision"], document["score"])
+        != wanted.get(document["transaction_id"], (document["decision"], document["score"]))
+    ]
+    return Finding("alerts", {"flagged": len(wanted), "alerts": len(documents)}, bad)
+
+
+def features(evidence: Evidence) -> Finding:
+    """Counts and sums of the entity's own events before it in the log lie within [W, W + pane]."""
+    bad: list[str] = []
+    values = 0
+    for step, entity in enumerate((_account, _merchant)):
+        names = [name for name, window in WINDOWS.items() if window[0] == step]
+        for group in _grouped(evidence.rows, entity):
+            group.sort(key=lambda row: row.places[step])
+            for name in names:
+                bad += _outside(group, name)
+                values += len(group)
+    return Finding("features", {"rows": len(evidence.rows), "values": values}, bad)
+
+
+def _account(row: Row) -> str:
+    return row.transaction.account
+
+
+def _merchant(row: Row) -> str:
+    return row.transaction.merchant
+
+
+def _grouped(found: Iterable[Row], entity: Callable[[Row], str]) -> Iterable[list[Row]]:
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in found:
+        groups[entity(row)].append(row)
+    return groups.values()
+
+
+def _outside(group: list[Row], name: str) -> Iterator[str]:
+    """The values of one entity's rows, in the order of the log, that no window can give.
+
+    What is older than the newest event so far by more than the window and the look-ahead may be
+    gone from the rings, and need not count; the row itself always does.
+    """
+    _, window, pane, sums = WINDOWS[name]
+    before = _Events()
+    newest = 0
+    for row in group:
+        time, weight = row.transaction.time_us, row.transaction.cents if sums else 1
+        newest = max(newest, time)
+        least = max(time - window, newest - window - AHEAD - 1)
+        low = weight + before.between(least, time)
+        high = weight + before.between(time - window - pane, (time // pane + 1) * pane - 1)
+        got = round(row.features[name] * (100 if sums else 1))
+        if not low <= got <= high:
+            yield f"{row.transaction.id}: {name} is {got}, not within [{low}, {high}]"
+        before.add(time, weight)
+
+
+class _Events:
+    """Weights by time: sums over `first < time <= last`.
+
+    Sorted, with the newest few beside, so that adding is cheap where most come in order.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[int] = []
+        self._weights: list[int] = []
+        self._sums: list[int] | None = None
+
+    def add(self, time: int, weight: int) -> None:
+        place = bisect_right(self._times, time)
+        self._times.insert(place, time)
+        self._weights.insert(place, weight)
+        if self._sums is not None and place == len(self._sums) - 1:
+            self._sums.append(self._sums[-1] + weight)
+        else:
+            self._sums = None
+
+    def between(self, first: int, last: int) -> int:
+        if self._sums is None:
+            self._sums = [0, *accumulate(self._weights)]
+        return (
+            self._sums[max(bisect_right(self._times, last), bisect_right(self._times, first))]
+            - self._sums[bisect_right(self._times, first)]
+        )
+
+
+def verdicts(evidence: Evidence) -> Finding:
+    """Every verdict on a row is a label, every other one a dead letter; none says another thing."""
+    known = {row.transaction.id for row in evidence.rows}
+    labels: dict[str, set[tuple[str, bool]]] = defaultdict(set)
+    for record in evidence.labels:
+        document = json.loads(record.value or b"")
+        labels[document["label_id"]].add((document["transaction_id"], document["fraud"]))
+    dead = {
+        json.loads(letter.value or b"")["label_id"]
+        for letter in evidence.dead
+        if letter.told("reason") == "unknown_transaction"
+    }
+    bad = [
+        f"{name}: a label that nobody gave"
+        for name in labels.keys() - evidence.sent.verdicts.keys()
+    ]
+    for name, said in evidence.sent.verdicts.items():
+        if said[0] in known:
+            if labels.get(name) != {said}:
+                bad.append(f"{name}: {labels.get(name, 'no label')} instead of {said}")
+        elif name not in dead or name in labels:
+            bad.append(f"{name}: not one dead letter, but the verdict is on no row")
+    figures = {"verdicts": len(evidence.sent.verdicts), "labels": len(labels), "refused": len(dead)}
+    return Finding("verdicts", figures, bad)

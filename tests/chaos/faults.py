@@ -1,0 +1,227 @@
+"""The faults: a schedule drawn by a seed, and what each of them does to a running cluster."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.chaos.evidence import committed, held
+from tests.chaos.load import Burst, Load
+from tests.faults.kill9.cluster import ROOT, STAGES, Cluster
+from tests.postgres import Postgres
+from tidegate.pipeline import RAW
+
+Say = Callable[[str], None]
+_FILE_LIMIT = 200_000
+"""Bytes of a file while the disk is full: less than any snapshot."""
+_LOOK_AGAIN = 3.0
+_STATEFUL = ("preprocess", "preprocess-2", "learn")
+
+
+class Fault(NamedTuple):
+    """`at` s after the start, for `seconds`; `target` is a process, or how it is done."""
+
+    at: float
+    kind: str
+    target: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.at:6.1f} s  {self.kind} {self.target} {self.seconds:.1f} s"
+
+
+class Kind(NamedTuple):
+    """What a fault may hit, and for how long at most, as a share of the longest."""
+
+    targets: Sequence[str]
+    longest: float = 1.0
+
+
+KINDS = {
+    "kill": Kind(STAGES, 0),
+    "pause": Kind(STAGES),
+    "broker": Kind(("kill", "stop"), 0.3),
+    "database": Kind(("away",), 0.5),
+    "snapshots lost": Kind(("all",), 0),
+    "disk full": Kind(_STATEFUL),
+    "clock": Kind([f"{stage} {shift}" for stage in STAGES for shift in ("+3600", "-3600", "-90")]),
+    "rebalance": Kind(("score", "preprocess", "preprocess-2", "label"), 0.6),
+    "burst": Kind(("preprocess",), 0.3),
+}
+
+
+def draw(
+    seed: int, seconds: float, kinds: Sequence[str] = tuple(KINDS), *, gap: float, longest: float
+) -> list[Fault]:
+    """Each kind comes once before any comes again. `gap`: mean seconds between two."""
+    chance = random.Random(f"faults {seed}")
+    schedule: list[Fault] = []
+    deck: list[str] = []
+    at = chance.uniform(0, gap)
+    while at < seconds:
+        if not deck:
+            deck = list(kinds)
+            chance.shuffle(deck)
+        kind = deck.pop()
+        most = KINDS[kind].longest * longest
+        target = chance.choice(KINDS[kind].targets)
+        schedule.append(Fault(round(at, 1), kind, target, round(chance.uniform(0.3, 1) * most, 1)))
+        at += chance.uniform(0.3, 1.7) * gap
+    return schedule
+
+
+class Faults:
+    """Runs a schedule on a cluster in the calling thread, which the processes die with."""
+
+    def __init__(self, cluster: Cluster, load: Load, postgres: Postgres | None, say: Say) -> None:
+        self._cluster, self._load, self._postgres, self._say = cluster, load, postgres, say
+        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = count()
+        self._begin = 0.0
+        self._extra = count(1)
+        self.bursts: list[Burst] = []
+
+    def run(self, schedule: Sequence[Fault], seconds: float) -> None:
+        """Until the load fails, or all is over and healed."""
+        self._begin, pause = time.monotonic(), threading.Event()
+        for fault in schedule:
+            self._later(fault.at, lambda fault=fault: self._start(fault))
+        while self._due or self._elapsed() < seconds:
+            while self._due and self._due[0][0] <= self._elapsed():
+                heapq.heappop(self._due)[2]()
+            self._cluster.tend()
+            if self._load.error is not None:
+                return
+            pause.wait(0.1)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._begin
+
+    def _later(self, at: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (at, next(self._number), action))
+
+    def _start(self, fault: Fault) -> None:
+        self._say(f"fault  {fault}")
+        begin = getattr(self, "_" + fault.kind.replace(" ", "_"))
+        if heal := begin(fault.target):
+            self._later(self._elapsed() + fault.seconds, heal)
+
+    def _kill(self, target: str) -> None:
+        self._cluster.kill(target)
+
+    def _pause(self, target: str) -> Callable[[], None]:
+        process = self._cluster.processes[target]
+        process.send_signal(signal.SIGSTOP)
+        return lambda: process.send_signal(signal.SIGCONT)
+
+    def _broker(self, how: str) -> Callable[[], None]:
+        kafka = self._cluster.kafka
+        (kafka.kill if how == "kill" else kafka.stop)()
+        return kafka.start
+
+    def _database(self, _target: str) -> Callable[[], None]:
+        if self._postgres is not None:
+            self._postgres.crash()
+            return self._postgres.start
+        path = Path(self._cluster.database.removeprefix("sqlite:///"))
+        holder = sqlite3.connect(path, timeout=30, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        return holder.close
+
+    def _snapshots_lost(self, _target: str) -> None:
+        shutil.rmtree(self._cluster.home / "snapshots", ignore_errors=True)
+
+    def _disk_full(self, target: str) -> Callable[[], None]:
+        """A file may not grow beyond a limit: a snapshot breaks off in the middle."""
+        process = self._cluster.processes[target]
+        unlimited = resource.RLIM_INFINITY
+        if process.poll() is None:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (_FILE_LIMIT, unlimited))
+
+        def heal() -> None:
+            if process.poll() is None:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+
+        return heal
+
+    def _clock(self, target: str) -> Callable[[], None]:
+        """The process begins anew with another wall clock."""
+        stage, shift = target.split()
+        self._cluster.environment[stage] = shifted(shift)
+        self._cluster.kill(stage)
+
+        def heal() -> None:
+            self._cluster.environment.pop(stage, None)
+            self._cluster.kill(stage)
+
+        return heal
+
+    def _rebalance(self, stage: str) -> Callable[[], None]:
+        """Two more consumers come, one after the other, and leave: one says so, one does not."""
+        names = [f"{stage}.{next(self._extra)}" for _ in range(2)]
+        for name in names:
+            self._cluster.launch(name)
+        return lambda: self._leave(names)
+
+    def _leave(self, names: list[str]) -> None:
+        for name in names:
+            process = self._cluster.processes.pop(name)
+            process.send_signal(signal.SIGKILL if name == names[0] else signal.SIGTERM)
+            try:
+                process.wait(15)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _burst(self, _target: str) -> Callable[[], None]:
+        self.bursts.append(self._load.burst())
+        return self._look
+
+    def _look(self) -> None:
+        """What an operator does: see which partitions are held, and order to skip their poison."""
+        if self._cluster.kafka.reachable():
+            kafka = self._cluster.kafka.address
+            sources = [(RAW, burst.partition) for burst in self.bursts]
+            done = committed(kafka, "tidegate.preprocess", sources)
+            self.bursts = [one for one in self.bursts if done[RAW, one.partition][0] < one.until]
+            waiting = held(kafka, "preprocess")
+            for burst in self.bursts:
+                if burst.partition in waiting:
+                    self._skip(burst)
+        if self.bursts:
+            self._later(self._elapsed() + _LOOK_AGAIN, self._look)
+
+    def _skip(self, burst: Burst) -> None:
+        options = ["--partition", str(burst.partition), "--until", str(burst.until)]
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", "skip", "preprocess", *options],
+            cwd=ROOT,
+            env=self._cluster.variables("skip"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self._say(f"skip   {RAW}/{burst.partition} until {burst.until}: exit {done.returncode}")
+
+
+def shifted(seconds: str) -> dict[str, str]:
+    """Variables for a process whose wall clock is off; what it measures intervals by is not."""
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKETIME": seconds,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_NO_CACHE": "0",
+    }

@@ -1,0 +1,175 @@
+"""One run: load and faults, then quiet, then the checks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tests.chaos import evidence
+from tests.chaos.checker import Finding, check
+from tests.chaos.evidence import Database, Evidence, Tape, committed, decode_online
+from tests.chaos.faults import Fault, Faults
+from tests.chaos.ledger import Ledger, Sent
+from tests.chaos.load import Load
+from tests.chaos.weights import weights
+from tests.faults.kill9.cluster import Cluster
+from tests.postgres import Postgres
+from tests.support import ask, eventually
+from tidegate.pipeline import CONSUMERS, STAGES, group_of
+
+_STUCK = 90.0
+"""Seconds without any progress after which what is still missing is taken for lost."""
+_SHOWN = 10
+_FEWEST, _LATER = 0.25, 120.0
+"""On a slow machine the load goes on until it has posted this share, for at most so many s."""
+
+
+@dataclass
+class Run:
+    """A load on a running cluster under a schedule of faults. Each id begins with `prefix`."""
+
+    cluster: Cluster
+    postgres: Postgres | None
+    seed: int
+    seconds: float
+    rate: float
+    say: Callable[[str], None]
+    prefix: str = ""
+
+    def __call__(self, schedule: Sequence[Fault]) -> list[Finding]:
+        """The findings, after everything has come to rest."""
+        path = self.cluster.home / f"{self.prefix}ledger.jsonl"
+        ledger, tape = Ledger(path), Tape(self.cluster.kafka.address)
+        starts = self._raw_ends(tape) if self.prefix else {}
+        load = Load(
+            self.cluster.url,
+            self.cluster.kafka.address,
+            ledger,
+            rate=self.rate,
+            seed=self.seed,
+            prefix=self.prefix,
+        )
+        eventually(lambda: ask("GET", self.cluster.settings.port, "/healthz", None)[0] == 200, 90)
+        load.start()
+        try:
+            faults = Faults(self.cluster, load, self.postgres, self._told(load))
+            self._wait_for_rows(load)
+            faults.run(schedule, self.seconds)
+            self._catch_up(load)
+            load.enough.set()
+            self._join(load)
+            stuck = self._settle(tape)
+            return [*self._judge(Sent.read(path), tape, starts), *stuck]
+        finally:
+            load.enough.set()
+            tape.close()
+            ledger.close()
+
+    def _told(self, load: Load) -> Callable[[str], None]:
+        def say(text: str) -> None:
+            done = f"{load.accepted:,} posted, {load.produced:,} produced, {load.judged:,} judged"
+            self.say(f"{text}  [{done}]")
+
+        return say
+
+    def _wait_for_rows(self, load: Load) -> None:
+        """What does not run yet cannot be broken."""
+        database = Database(self.cluster.database)
+
+        def flows() -> bool:
+            self.cluster.tend()
+            newest = database.newest()
+            return load.error is not None or (newest != "" and newest.startswith(self.prefix))
+
+        eventually(flows, _LATER, every=0.2)
+
+    def _catch_up(self, load: Load) -> None:
+        pause, deadline = threading.Event(), time.monotonic() + _LATER
+        fewest = self.rate * self.seconds * _FEWEST
+        while load.accepted < fewest and load.is_alive() and time.monotonic() < deadline:
+            self.cluster.tend()
+            pause.wait(0.2)
+
+    def _join(self, load: Load) -> None:
+        while load.is_alive():
+            load.join(0.2)
+            self.cluster.tend()
+        if load.error is not None:
+            raise AssertionError(f"the load ended: {load.error!r}") from load.error
+
+    @staticmethod
+    def _raw_ends(tape: Tape) -> dict[int, int]:
+        tape.read()
+        return {
+            partition: end for (topic, partition), end in tape.ends.items() if topic == evidence.RAW
+        }
+
+    def _settle(self, tape: Tape) -> list[Finding]:
+        """Until all that is on the topics was taken further; names what does not move."""
+        pause, left = threading.Event(), {"everything": 1}
+        moved = time.monotonic()
+        while left:
+            self.cluster.tend()
+            pause.wait(0.5)
+            tape.read()
+            before, left = left, self.left(tape)
+            if left != before:
+                moved = time.monotonic()
+                self.say(f"still to do: {left or 'nothing'}")
+            if time.monotonic() - moved > _STUCK:
+                return [Finding("progress", {}, [f"{k}: {v} left" for k, v in left.items()])]
+        return []
+
+    def left(self, tape: Tape) -> dict[str, int]:
+        """Records that each stage has not taken further, and verdicts that still wait."""
+        left = {}
+        for stage in CONSUMERS:
+            topic = STAGES[stage].input
+            sources = [(topic, number) for number in tape.partitions[topic]]
+            offsets = self._offsets(stage, tape, sources)
+            behind = sum(max(0, tape.ends.get(s, 0) - offsets.get(s, 0)) for s in sources)
+            if behind:
+                left[stage] = behind
+        return left
+
+    def _offsets(
+        self, stage: str, tape: Tape, sources: list[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        if stage == "persist":
+            return Database(self.cluster.database).offsets()
+        if stage == "learn":
+            return {sources[0]: max((one.labels for one in decode_online(tape)), default=0)}
+        found = committed(self.cluster.kafka.address, group_of(stage), sources)
+        return {s: offset - note.startswith("waiting:") for s, (offset, note) in found.items()}
+
+    def _judge(self, sent: Sent, tape: Tape, starts: dict[int, int]) -> list[Finding]:
+        self.say("checking")
+        of_this_run = Evidence(
+            sent,
+            [r for r in tape.records[evidence.RAW] if r.offset >= starts.get(r.partition, 0)],
+            [r for r in tape.records[evidence.DLQ] if self._of_this_run(r, starts)],
+            [r for r in tape.records[evidence.ALERTS] if self._named(r)],
+            [r for r in tape.records[evidence.LABELS] if self._named(r)],
+            Database(self.cluster.database).rows(self.prefix),
+        )
+        return [*check(of_this_run), weights(self.cluster, tape)]
+
+    def _named(self, record: evidence.Record) -> bool:
+        return f'"transaction_id":"{self.prefix}'.encode() in (record.value or b"")
+
+    def _of_this_run(self, letter: evidence.Record, starts: dict[int, int]) -> bool:
+        if letter.told("topic") != evidence.RAW:
+            return self._named(letter)
+        return int(letter.told("offset")) >= starts.get(int(letter.told("partition")), 0)
+
+
+def report(findings: Sequence[Finding], seed: int, schedule: Sequence[Fault]) -> str:
+    """A line a check; where one is violated also the seed, the schedule and the first offenders."""
+    lines = [str(finding) for finding in findings]
+    if any(finding.bad for finding in findings):
+        lines += [f"seed {seed}; the faults:", *map(str, schedule)]
+        for finding in findings:
+            lines += [f"{finding.check}: {offender}" for offender in finding.bad[:_SHOWN]]
+    return "\n".join(lines)

@@ -1,0 +1,63 @@
+"""A short run of `make chaos`, and bugs planted for the checker to catch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chaos.faults import Fault, draw
+from tests.chaos.harness import Run, report
+from tests.chaos.planted import variables
+from tests.faults.kill9.cluster import Cluster
+
+pytestmark = pytest.mark.serial
+
+SEED = 20
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    home = tmp_path_factory.mktemp("chaos")
+    cluster = Cluster(home, f"sqlite:///{home / 'tidegate.db'}")
+    try:
+        yield cluster.start()
+    finally:
+        cluster.close()
+
+
+def test_nothing_breaks_it(cluster: Cluster) -> None:
+    schedule = draw(SEED, 20, gap=2.0, longest=5.0)
+    findings = Run(cluster, None, SEED, 22, 150, print)(schedule)
+    assert not any(finding.bad for finding in findings), report(findings, SEED, schedule)
+    assert all(next(iter(finding.figures.values())) > 0 for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("bug", "stage", "faults", "check"),
+    [
+        (
+            "commit before write",
+            "preprocess",
+            [Fault(at, "kill", "preprocess", 0) for at in (0.5, 6.0)],
+            "rows",
+        ),
+        ("no seek after abort", "preprocess", [Fault(0.5, "broker", "kill", 9)], "rows"),
+        ("dedupe off", "preprocess", [], "features"),
+        ("watermark poisoned", "preprocess", [], "features"),
+        ("breaker that eats", "preprocess", [Fault(0.5, "burst", "preprocess", 2)], "rows"),
+    ],
+)
+def test_a_planted_bug_is_caught(
+    cluster: Cluster, bug: str, stage: str, faults: list[Fault], check: str
+) -> None:
+    cluster.environment[stage] = variables(bug)
+    cluster.kill(stage)
+    try:
+        findings = Run(cluster, None, SEED, 7, 100, print, prefix=f"{bug.split()[0]}-")(faults)
+    finally:
+        cluster.environment.pop(stage)
+        cluster.kill(stage)
+    assert check in {finding.check for finding in findings if finding.bad}, report(
+        findings, SEED, faults
+    )
