@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from dashboard.champion import Registry
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
 from db.store import Store
+from model.bundles.registry import Registry
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry

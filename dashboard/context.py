@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from flask import current_app
 
-from dashboard.champion import Registry
 from dashboard.newest import Live
 from db.store import Store
+from model.bundles.registry import Registry
 from tidegate.broker.ports import Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry

@@ -34,7 +34,8 @@ def page() -> str:
 def state() -> Response:
     """Champion, scorers, online model, drift, and the newest bundles with their test metrics."""
     context, now_us = here(), time.time_ns() // 1000
-    champion, weights = context.registry.now()
+    promoted, weights = context.registry.now()
+    champion = promoted.champion if promoted else None
     scorers = [
         beat
         for beat in context.board.processes(now_us)

@@ -9,6 +9,7 @@ from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from db.store import Store
+from model.bundles.registry import FollowedRegistry
 from producers.api.context import Context, bind
 from producers.api.express import Express
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
@@ -51,6 +52,7 @@ def build_app(
     publisher = Publisher(broker.producer(), ack_seconds)
     waiters = Waiters(profile.scored_layout, profile.models.names, known)
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
+    registry = FollowedRegistry(broker, profile.hash.decode())
     tails = [
         Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start(),
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
@@ -66,6 +68,7 @@ def build_app(
         known,
         waiters,
         board,
+        registry,
         tails,
     )
     bind(app, context)
@@ -114,4 +117,5 @@ def close_app(app: Flask) -> None:
     context: Context = app.extensions["tidegate"]
     for tail in context.tails:
         tail.close()
+    context.registry.close()
     context.publisher.close()

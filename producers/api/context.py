@@ -12,6 +12,7 @@ import msgspec
 from flask import Flask, Response, current_app, request
 
 from db.store import Store
+from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem
@@ -44,6 +45,7 @@ class Context:
     known: Known
     waiters: Waiters
     board: Board
+    registry: FollowedRegistry
     tails: list[Tail]
 
 

@@ -4,11 +4,13 @@ nothing is read twice.
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.stream import side_topic
 from tidegate.stream.side_topic import SideLog
 
 
@@ -37,3 +39,24 @@ def test_any_range_is_whole_whatever_memory_holds(
     broker.append("side", b"k", b"last", None, None)
     log.poll()
     assert log.end == len(values) + 1
+
+
+def test_a_reading_that_ends_early_leaves_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read again must not come among what is followed."""
+    monkeypatch.setattr(side_topic, "_POLL", 3)
+    broker = MemoryBroker({"side": 1})
+    log = SideLog(broker.consumer(None), TopicPartition("side", 0), hold=20)
+    values = [b"%02d" % at for at in range(40)]
+    for value in values[:30]:
+        broker.append("side", b"k", value, None, None)
+    log.follow(0)
+    reading = log.read(0, 10)
+    next(reading)
+    reading.close()
+    for value in values[30:]:
+        broker.append("side", b"k", value, None, None)
+    for _ in range(20):
+        log.poll()
+        found = [value for batch in log.read(20, log.end) for value in batch.values]
+        assert found == values[20 : log.end]
+    assert log.end == 40

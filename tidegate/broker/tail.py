@@ -43,6 +43,8 @@ class Tail:
         self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
+        self._positions: dict[TopicPartition, int] = {}
+        self._moved = threading.Condition()
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
@@ -50,6 +52,15 @@ class Tail:
     def start(self) -> Tail:
         self._thread.start()
         return self
+
+    def reached(self, ends: Mapping[TopicPartition, int], timeout: float) -> bool:
+        """Whether all before these offsets was absorbed, within `timeout` s."""
+
+        def there() -> bool:
+            return all(self._positions.get(source, -1) >= end for source, end in ends.items())
+
+        with self._moved:
+            return self._moved.wait_for(there, timeout)
 
     def close(self) -> None:
         """Stop and wait for the thread."""
@@ -72,13 +83,17 @@ class Tail:
     def _follow(self) -> None:
         consumer = self._broker.follower()
         try:
-            consumer.assign(self._starts(consumer))
+            starts = self._starts(consumer)
+            consumer.assign(starts)
             self.problem = ""
             self.reading.set()
             while not self._stop.is_set():
                 batches = consumer.poll(self._max_records, self._poll_seconds)
                 for batch in batches:
                     self._absorb(batch)
+                with self._moved:
+                    self._positions = {each: consumer.position(each) or 0 for each in starts}
+                    self._moved.notify_all()
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
         finally:

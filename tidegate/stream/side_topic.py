@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from tidegate.broker.ports import Consumer
@@ -132,7 +132,7 @@ class SideLog:
         """How far a state that has absorbed all before `start` is to absorb now. Raises Retry."""
         return min(self.end, self.begin(start, self.end, since_ms) + MOST)
 
-    def read(self, start: int, stop: int) -> Iterator[Batch]:
+    def read(self, start: int, stop: int) -> Generator[Batch]:
         """Records with `start` <= offset < `stop`, from memory or from the log."""
         if 0 <= self._start <= start:
             for batch, _ in self._recent:
@@ -140,9 +140,11 @@ class SideLog:
                 if len(wanted):
                     yield wanted
             return
-        yield from read_range(self._consumer, self._source, start, stop, _POLL)
-        if self.end >= 0:
-            self._consumer.assign({self._source: self.end})
+        try:
+            yield from read_range(self._consumer, self._source, start, stop, _POLL)
+        finally:
+            if self.end >= 0:
+                self._consumer.assign({self._source: self.end})
 
 
 def _between(batch: Batch, start: int, stop: int) -> Batch:

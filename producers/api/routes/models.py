@@ -155,7 +155,7 @@ def usable(prefix: str) -> str:
 
 def _current() -> Promoted | None:
     try:
-        return promotion.current_champion(here().broker, profile_hash(), timeout=_SECONDS)
+        return here().registry.champion(_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
 
