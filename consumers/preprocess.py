@@ -54,6 +54,7 @@ class PreprocessStage:
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
+        self.also = profile.version
         self._layout = profile.features_layout
         self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
 
