@@ -44,6 +44,7 @@ class Persist:
         self._layout = profile.scored_layout
         self._watch = DriftWatch(profile, bundles, shared)
         self.snapshot_tag = f"{profile.hash.decode()}-{_FORMAT}"
+        self.also = profile.version
 
     @property
     def drift(self) -> Drift | None:

@@ -57,6 +57,7 @@ class PreprocessStage:
         self.side = LABELS if self.plan.keeps_verdicts else None
         self._reach_us = reach_us(self.plan)
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
+        self.also = profile.version
         self._layout = profile.features_layout
         self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
 

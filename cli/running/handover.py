@@ -21,9 +21,12 @@ _SECONDS = 20.0
 
 
 def changes_profile(settings: Settings, profile: Profile) -> bool:
-    """Whether the home folder has run another profile than this one."""
-    former = _former(settings)
-    return bool(former) and former.split()[:2] != _named(profile).split()
+    """Whether the home folder has run another profile than this one.
+
+    The version of Tidegate before noted the hash of all that the file says.
+    """
+    former, before = _former(settings), f"{profile.name} {profile.version.decode()}"
+    return bool(former) and former.split()[:2] not in (_named(profile).split(), before.split())
 
 
 def check_profile(settings: Settings, profile: Profile) -> str:

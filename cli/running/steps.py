@@ -59,10 +59,11 @@ def bundle_of(settings: Settings, profile: Profile) -> str | None:
     from model.bundles.catalog import entries
     from model.bundles.shared import local_bundles
 
+    names = (profile.hash.decode(), profile.version.decode())
     mine = [
         entry
         for entry in entries(local_bundles(settings))
-        if entry.manifest and entry.manifest.profile_hash == profile.hash.decode()
+        if entry.manifest and entry.manifest.profile_hash in names
     ]
     return mine[0].hash if mine else None
 
@@ -70,7 +71,8 @@ def bundle_of(settings: Settings, profile: Profile) -> str | None:
 def promote_first(settings: Settings, profile: Profile) -> str:
     """Make the newest bundle the champion on topic models, unless this profile has one already.
 
-    A system needs some champion, so one that is no better than chance becomes it too: the result
+    The version of Tidegate before named the profile otherwise: its champion stays champion. A
+    system needs some champion, so one that is no better than chance becomes it too: the result
     warns of such a champion, and is empty for any other.
     """
     from model.bundles.catalog import warning_of
@@ -80,7 +82,8 @@ def promote_first(settings: Settings, profile: Profile) -> str:
     current = current_champion(broker, profile.hash.decode())
     if current:
         return warning_of(settings.bundles_dir, current.champion.bundle)
-    bundle = bundle_of(settings, profile)
+    before = current_champion(broker, profile.version.decode())
+    bundle = before.champion.bundle if before else bundle_of(settings, profile)
     if bundle is None:
         raise ConfigError(
             f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`"

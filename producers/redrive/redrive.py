@@ -243,7 +243,7 @@ class Redriver:
         if topic not in INPUTS:
             return f"no stage reads its topic {topic}"
         told = letter.told.get("profile", "").encode()
-        if topic in FRAMES and told != self._profile.hash:
+        if topic in FRAMES and told not in (self._profile.hash, self._profile.version):
             return (
                 f"it is a frame of profile {told.decode()}, and profile "
                 f"{self._profile.hash.decode()} runs"

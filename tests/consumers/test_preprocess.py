@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 
 from consumers.preprocess import PreprocessStage
+from consumers.replay.logs import Logs
 from model.hashing import partitions_of
 from tests.model.features.chain import NOW_MS, Chain, batch, encode, label_of
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
-from tidegate.pipeline import LABELS, RAW, WRONG_PARTITION
+from tidegate.pipeline import LABELS, RAW, TOPICS, WRONG_PARTITION
 from tidegate.profile import load_profile
+from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Output
 
 
@@ -211,3 +215,22 @@ def test_a_misplaced_transaction_does_not_take_its_id() -> None:
     output = stage.process(state, batch(encode([card(0, user_id="u")])))
     assert [reject.reason for reject in output.rejects] == [WRONG_PARTITION]
     assert len(state.arrays()["ids"]) == 0
+
+
+def test_a_state_is_folded_of_the_frames_of_the_version_before_as_well(tmp_path: Path) -> None:
+    """That version named a profile by the hash of its whole file."""
+    profile = load_profile("card")
+    chain = Chain(profile)
+    emit = chain.step(0, batch(encode([card(number) for number in range(6)]))).emits[0]
+    ours = [value or b"" for value in emit.values]
+    old = [value[:4] + profile.version + value[12:] for value in ours[:3]]
+    other = ours[3][:4] + b"00000000" + ours[3][12:]
+    records = batch([*old, other, *ours[3:]], 0, emit.topic)
+    logs = Logs(MemoryBroker(dict.fromkeys(TOPICS, 1)), Snapshots(f"file://{tmp_path}"))
+    own = logs.restorer(chain.stages[1])._own(records)
+    logs.close()
+    assert own.values == [*old, *ours[3:]]
+    merchants = profile.values.index("merchant_count_1h")
+    (folded,) = chain.step(1, own).emits
+    rows = profile.features_layout.unpack([value or b"" for value in folded.values]).rows
+    assert rows["values"][:, merchants].tolist() == [1, 1, 2, 2, 3, 3]

@@ -32,7 +32,7 @@ class ToyProfile:
     values = features = ("amount", "count_1h")
     inputs = ("amount",)
     scored_layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
-    hash = scored_layout.profile
+    hash = version = scored_layout.profile
 
 
 LAYOUT = ToyProfile.scored_layout

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tidegate.errors import Stop
 from tidegate.messages.documents import (
     Canary,
     Champion,
@@ -51,6 +52,22 @@ def test_a_scored_frame() -> None:
     np.testing.assert_array_equal(row["values"], [1.5, np.nan])
     np.testing.assert_array_equal(row["scores"], [0.25, 0.5, np.nan])
     assert list(layout.pack(frames)) == [SCORED], "the version before reads ours as well"
+
+
+def test_frames_that_name_the_profile_by_the_hash_of_its_whole_file() -> None:
+    """As that version did. What is neither is still refused."""
+    layout = FrameLayout(b"ffff0000", steps=2, keys=2, values=2, scores=3, also=b"abcd1234")
+    ours = SCORED[:4] + b"ffff0000" + SCORED[12:]
+    good, faults = layout.good([SCORED, ours, b"x"])
+    assert (good, [index for index, _ in faults]) == ([0, 1], [2])
+    assert layout.good([ours, SCORED])[1] == []
+    assert (layout.ours(SCORED), layout.ours(ours)) == (True, True)
+    frames = layout.unpack([SCORED, ours])
+    assert frames.rows["profile"].tolist() == [b"abcd1234", b"ffff0000"]
+    third = SCORED[:4] + b"eeee0000" + SCORED[12:]
+    assert not layout.ours(third)
+    with pytest.raises(Stop, match="frames of profile"):
+        layout.check(third)
 
 
 def test_a_snapshot() -> None:

@@ -87,3 +87,18 @@ def test_up_takes_a_profile_that_changed_in_nothing_that_matters(tmp_path: Path)
     assert "tidegate train --promote" in check_profile(settings, new)
     assert check_profile(settings, new) == ""
     assert changes_profile(settings, profile(tmp_path, changed("window: 1h}", "window: 2h}")))
+
+
+def test_the_note_of_the_version_before_is_of_the_same_profile(tmp_path: Path) -> None:
+    """It named the profile by the hash of its whole file."""
+    settings, card = Settings(home=tmp_path), load_profile("card")
+    (tmp_path / "profile").write_text(f"card {card.version.decode()}\n")
+    assert not changes_profile(settings, card)
+    assert check_profile(settings, card) == ""
+    assert (tmp_path / "profile").read_text().split() == [
+        "card",
+        card.hash.decode(),
+        card.version.decode(),
+    ]
+    (tmp_path / "profile").write_text("card 00000000\n")
+    assert changes_profile(settings, card)

@@ -139,15 +139,23 @@ class FrameLayout:
     next labels offset, time in us), `keys` (u8 hashes of the profile's hashed fields), `values`
     (f8: inputs and features, in the profile's order); with `scores` > 0 also the scored part: the
     score of each detector, and as the last one that of a shadow (NaN without one). Offsets not
-    known yet are `NONE`.
+    known yet are `NONE`. Frames of profile `also` are read like those of `profile`.
     """
 
     def __init__(
-        self, profile: bytes, *, steps: int, keys: int, values: int, scores: int = 0
+        self,
+        profile: bytes,
+        *,
+        steps: int,
+        keys: int,
+        values: int,
+        scores: int = 0,
+        also: bytes = b"",
     ) -> None:
         self.profile = profile
         self._magic = SCORED_MAGIC if scores else MAGIC
         self._prefix = self._magic.to_bytes(4, "little") + profile.ljust(8, b"\0")
+        self._prefixes = {self._prefix, self._prefix[:4] + (also or profile).ljust(8, b"\0")}
         fields = [
             *_HEAD,
             ("steps", STEP, (steps,)),
@@ -233,7 +241,7 @@ class FrameLayout:
                 "not_a_frame",
                 "the message is not a Tidegate frame; only Tidegate's own steps write here",
             )
-        if profile.rstrip(b"\0") != self.profile.rstrip(b"\0"):
+        if self._prefix[:4] + profile not in self._prefixes:
             raise Stop(
                 f"this topic holds frames of profile {profile!r}, this process runs "
                 f"{self.profile!r}: "
@@ -286,8 +294,11 @@ class FrameLayout:
         heads = np.frombuffer(b"".join([value[: _LENGTHS.itemsize] for value in whole]), _LENGTHS)
         tails = sum(heads[name].astype(np.int64) for name in _LENGTH_NAMES)
         same = heads["prefix"] == np.frombuffer(self._prefix, "V12")
+        if not same.all():
+            for also in self._prefixes - {self._prefix}:
+                same |= heads["prefix"] == np.frombuffer(also, "V12")
         return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
 
     def ours(self, value: bytes) -> bool:
         """Whether this is a whole frame of this layout, for readers that pass over all others."""
-        return value[:12] == self._prefix and self.check(value) is None
+        return value[:12] in self._prefixes and self.check(value) is None

@@ -38,7 +38,11 @@ class Profile:
         self.hash = state_hash(content, checked)
         """What states, frames, labels and bundles depend on."""
         self.version = whole_hash(content)
-        """All that the file says."""
+        """All that the file says.
+
+        The version of Tidegate before named frames and bundles by this. They are read as well, so
+        that its processes can be replaced while they run.
+        """
         self.id_field = checked.id_field
         self.account = checked.account
         self.time_field = checked.time_field
@@ -167,7 +171,11 @@ class Profile:
     def features_layout(self) -> FrameLayout:
         """The frame between the keyed steps, and before scoring."""
         return FrameLayout(
-            self.hash, steps=self.steps, keys=len(self.hashed), values=len(self.values)
+            self.hash,
+            steps=self.steps,
+            keys=len(self.hashed),
+            values=len(self.values),
+            also=self.version,
         )
 
     @property
@@ -179,6 +187,7 @@ class Profile:
             keys=len(self.hashed),
             values=len(self.values),
             scores=len(self.models.names) + 1,
+            also=self.version,
         )
 
 

@@ -170,9 +170,13 @@ class Restorer:
         metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
 
     def _own(self, batch: Batch) -> Batch:
-        """Without frames of other profile versions, whose own processes committed them."""
+        """Without frames of other profile versions, whose own processes committed them.
+
+        A stage's `also` is the hash of this one in the version of Tidegate before.
+        """
         profile = self._stage.snapshot_tag[:8].encode()
-        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, profile)]
+        ours = (None, profile, getattr(self._stage, "also", profile))
+        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in ours]
         return batch if len(own) == len(batch) else batch.take(own)
 
     def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> Iterator[None]:
