@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from model.detectors.base import Array, Detector
 from tidegate.errors import Retry
+from tidegate.worker import Worker
 
 _LONGEST = 3600.0
 """Seconds."""
@@ -28,8 +27,8 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = self._limit = seconds
-        self._idle: list[_Worker] = []
-        self._late: dict[tuple[str, str], _Worker] = {}
+        self._idle: list[Worker[Array]] = []
+        self._late: dict[tuple[str, str], Worker[Array]] = {}
 
     def score(self, bundle: str, detector: Detector, x: Array) -> Array:
         """What a detector of this bundle (hash) scores. Raises Late, or what it raises."""
@@ -39,7 +38,7 @@ class Deadline:
         key = bundle, detector.name
         if key in self._late:
             raise Late(f"{detector.name} has not yet ended with an earlier batch")
-        worker = self._idle.pop() if self._idle else _Worker()
+        worker = self._idle.pop() if self._idle else Worker[Array]("detector")
         worker.start(partial(detector.score, x))
         try:
             outcome = worker.outcome(self._limit)
@@ -66,38 +65,3 @@ class Deadline:
         for key, worker in list(self._late.items()):
             if worker.has_ended():
                 self._idle.append(self._late.pop(key))
-
-
-class _Worker:
-    """A daemon thread for one call at a time: one that never ends cannot keep the process."""
-
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[Callable[[], Array]] = SimpleQueue()
-        self._outcomes: SimpleQueue[Array | Exception] = SimpleQueue()
-        threading.Thread(target=self._run, name="detector", daemon=True).start()
-
-    def start(self, call: Callable[[], Array]) -> None:
-        self._calls.put(call)
-
-    def outcome(self, seconds: float) -> Array | Exception:
-        """What the call gave or raised. Raises Empty when it takes longer."""
-        return self._outcomes.get(timeout=seconds)
-
-    def has_ended(self) -> bool:
-        """Whether it has: then its outcome is gone."""
-        try:
-            self._outcomes.get_nowait()
-        except Empty:
-            return False
-        return True
-
-    def _run(self) -> None:
-        while True:
-            self._outcomes.put(_outcome(self._calls.get()))
-
-
-def _outcome(call: Callable[[], Array]) -> Array | Exception:
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - it is raised in the caller's thread
-        return error

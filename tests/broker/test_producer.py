@@ -8,14 +8,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 import confluent_kafka as ck
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from tests.support import eventually
-from tidegate.broker.kafka.producer import KafkaProducer
-from tidegate.errors import Retry
+from tidegate.broker.kafka.consumer import KafkaConsumer
+from tidegate.broker.kafka.producer import KafkaProducer, KafkaTransactions
+from tidegate.broker.records import Position, TopicPartition
+from tidegate.errors import Aborted, Retry
 
 CONFIG: dict[str, object] = {
     "bootstrap.servers": "inside",
@@ -85,3 +88,26 @@ def test_what_the_old_client_held_is_reported_as_undelivered() -> None:
     assert delivered(producer)
     assert len(made) == 2
     producer.close()
+
+
+class Hanging(ck.Producer):
+    """What librdkafka does now and then when its broker is started anew."""
+
+    def send_offsets_to_transaction(self, *_: object, **__: object) -> None:
+        threading.Event().wait()
+
+
+def test_a_transactional_call_that_never_comes_back_is_given_up() -> None:
+    """And the next producer of the same id goes on, whose first call ends what the old one left."""
+    config = {**CONFIG, "transactional.id": "t", "test.mock.num.brokers": 1}
+    group = KafkaConsumer({"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0})
+    hanging = KafkaTransactions(config, Hanging, seconds=0.5)
+    hanging.begin()
+    with pytest.raises(Aborted, match="no answer from librdkafka") as raised:
+        hanging.send_offsets(group, {TopicPartition("topic", 0): Position(1)})
+    assert raised.value.rebuild
+    hanging.close()
+    with closing(KafkaTransactions(config, seconds=5.0)) as after:
+        after.begin()
+        after.commit()
+    group.close()

@@ -6,8 +6,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from queue import Empty
 from typing import TYPE_CHECKING, cast
 
 import confluent_kafka as ck
@@ -17,6 +18,7 @@ from tidegate.broker.kafka.config import FENCED, error_of, transaction_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Fenced, Retry
+from tidegate.worker import Worker
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Consumer
@@ -26,6 +28,10 @@ _CALL = 8.0
 """Seconds a transactional call may take before its producer is given up; below the transaction's
 own 10 s.
 """
+_OVERDUE = 4.0
+"""Seconds after that until nobody waits for it any more. librdkafka 2.16 does not always come back
+from send_offsets_to_transaction when its broker is started anew, whatever the timeout.
+"""
 
 
 class KafkaTransactions:
@@ -34,10 +40,18 @@ class KafkaTransactions:
     Making one ends what an older one of its id left open.
     """
 
-    def __init__(self, config: dict[str, object]) -> None:
-        self._client = ck.Producer(config)
-        with _translated("init_transactions"):
-            self._client.init_transactions(_CALL)
+    def __init__(
+        self,
+        config: dict[str, object],
+        make: Callable[[dict[str, object]], ck.Producer] = ck.Producer,
+        seconds: float = _CALL,
+    ) -> None:
+        self._client, self._seconds = make(config), seconds
+        self._worker = Worker[None]("kafka-transaction")
+        with ExitStack() as undo:
+            undo.callback(self._worker.close)
+            self._wait_for("init_transactions", partial(self._client.init_transactions, seconds))
+            undo.pop_all()
 
     def begin(self) -> None:
         with _translated("begin_transaction"):
@@ -84,18 +98,27 @@ class KafkaTransactions:
             ck.TopicPartition(*p, position.offset, position.note)
             for p, position in positions.items()
         ]
-        with _translated("send_offsets_to_transaction"):
-            self._client.send_offsets_to_transaction(
-                offsets, consumer.client.consumer_group_metadata(), _CALL
-            )
+        group = consumer.client.consumer_group_metadata()
+        send = self._client.send_offsets_to_transaction
+        self._wait_for("send_offsets_to_transaction", partial(send, offsets, group, self._seconds))
 
     def commit(self) -> None:
-        with _translated("commit_transaction"):
-            self._client.commit_transaction(_CALL)
+        commit = partial(self._client.commit_transaction, self._seconds)
+        self._wait_for("commit_transaction", commit)
 
     def abort(self) -> None:
-        with _translated("abort_transaction"):
-            self._client.abort_transaction(_CALL)
+        self._wait_for("abort_transaction", partial(self._client.abort_transaction, self._seconds))
+
+    def _wait_for(self, name: str, call: Callable[[], None]) -> None:
+        """Make a call that waits for the broker, and give it up when it is overdue."""
+        self._worker.start(call)
+        try:
+            outcome = self._worker.outcome(self._seconds + _OVERDUE)
+        except Empty:
+            raise Aborted(f"{name}: no answer from librdkafka itself", rebuild=True) from None
+        if isinstance(outcome, Exception):
+            with _translated(name):
+                raise outcome
 
     def close(self) -> None:
         """Throw away what was not committed: the id's next producer ends it.
@@ -103,6 +126,7 @@ class KafkaTransactions:
         The client's own close would try to abort, and wait for a broker that may be away.
         """
         self._client.purge()
+        self._worker.close()
         del self._client
 
 
