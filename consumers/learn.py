@@ -11,7 +11,7 @@ import numpy as np
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import model_message, online_key
 from model.detectors.base import Array
-from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState
+from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState, Outcome
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import (
@@ -19,12 +19,13 @@ from tidegate.messages.documents import (
     Label,
     OnlineWeights,
     Rollback,
+    VerdictOutcome,
     decode_label,
     decode_rollback,
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
-from tidegate.pipeline import LABELS, MODELS
+from tidegate.pipeline import LABELS, MODELS, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -105,6 +106,7 @@ class LearnStage:
         A rollback may raise Retry.
         """
         output = Output()
+        state.told.clear()
         self._apply(state, batch, output.rejects)
         _show(state)
         weights = OnlineWeights(
@@ -116,6 +118,8 @@ class LearnStage:
             state.learned.frozen_at != NEVER,
         )
         output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
+        if state.told:
+            output.emits.append(_told(state.told))
         return output
 
     def weights(self, state: LearnState) -> Array:
@@ -189,6 +193,14 @@ class LearnStage:
                 index, "wrong_type", f"{len(message.values)} values, this profile has {expected}"
             )
         return message
+
+
+def _told(told: list[tuple[LabelRecord, Outcome]]) -> Emit:
+    outcomes = [
+        VerdictOutcome(label.label_id, label.transaction_id, outcome) for label, outcome in told
+    ]
+    keys = [outcome.label_id.encode() for outcome in outcomes]
+    return Emit(OUTCOMES, keys, [encode(outcome) for outcome in outcomes])
 
 
 def decode(value: bytes) -> Label | Rollback:

@@ -15,6 +15,7 @@ from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
 from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
+from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
@@ -66,6 +67,7 @@ def build_app(
         known,
         waiters,
         board,
+        VerdictWays(broker, profile.hash.decode()),
         tails,
     )
     bind(app, context)
@@ -114,4 +116,5 @@ def close_app(app: Flask) -> None:
     context: Context = app.extensions["tidegate"]
     for tail in context.tails:
         tail.close()
+    context.verdict_ways.close()
     context.publisher.close()

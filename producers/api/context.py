@@ -15,6 +15,7 @@ from db.store import Store
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem
+from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
@@ -44,6 +45,7 @@ class Context:
     known: Known
     waiters: Waiters
     board: Board
+    verdict_ways: VerdictWays
     tails: list[Tail]
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from tidegate.broker.ports import Broker, Consumer
-from tidegate.broker.records import Batch, TopicPartition
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, Retry
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ _BREATH = 0.002
 
 class Tail:
     """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) its first record.
+
+    `newest` begins so many offsets before the end, shared among the partitions.
 
     Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is
     not reading now, or is empty. An error of `absorb` is a defect: the thread ends and `problem`
@@ -35,17 +37,20 @@ class Tail:
         absorb: Callable[[Batch], None],
         *,
         from_start: bool = False,
+        newest: int = 0,
         poll_seconds: float = 0.2,
         max_records: int = 2000,
     ) -> None:
         self._broker, self._topic, self._absorb = broker, topic, absorb
-        self._from_start = from_start
+        self._from_start, self._newest = from_start, newest
         self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
+        self.caught_up = threading.Event()
+        """Set once what was there at the start has been absorbed."""
 
     def start(self) -> Tail:
         self._thread.start()
@@ -72,7 +77,13 @@ class Tail:
     def _follow(self) -> None:
         consumer = self._broker.consumer(None)
         try:
-            consumer.assign(self._starts(consumer))
+            bounds = {
+                partition: consumer.bounds(partition)
+                for partition in consumer.partitions(self._topic)
+            }
+            consumer.assign(
+                {source: self._start(*edges, len(bounds)) for source, edges in bounds.items()}
+            )
             self.problem = ""
             self.reading.set()
             while not self._stop.is_set():
@@ -81,12 +92,16 @@ class Tail:
                     self._absorb(batch)
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
+                if not self.caught_up.is_set() and all(
+                    (consumer.position(partition) or 0) >= end
+                    for partition, (_, end) in bounds.items()
+                ):
+                    self.caught_up.set()
         finally:
             consumer.close()
 
-    def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
-        edge = 0 if self._from_start else 1
-        return {
-            partition: consumer.bounds(partition)[edge]
-            for partition in consumer.partitions(self._topic)
-        }
+    def _start(self, first: int, end: int, partitions: int) -> int:
+        """Where to begin in one of so many partitions, with these bounds."""
+        if self._newest:
+            return max(first, end - self._newest // partitions)
+        return first if self._from_start else end
