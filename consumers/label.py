@@ -7,15 +7,22 @@ its own, learnt as a new observation.
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Label, Verdict, decode_verdict, encode
-from tidegate.pipeline import FEEDBACK, LABELS
+from tidegate.messages.documents import (
+    Label,
+    Verdict,
+    VerdictOutcome,
+    decode_verdict,
+    encode,
+    label_id_of,
+)
+from tidegate.pipeline import FEEDBACK, LABELS, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import recorded_ms
 from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
@@ -26,17 +33,22 @@ if TYPE_CHECKING:
 
     Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
 
-Drained = Callable[[int], bool]
-"""Whether all transactions that were recorded by this time (us) are rows or dead letters."""
-_AHEAD_MS = 300_000
-"""How far ahead of this clock a record's time may lie; one beyond that does not wait."""
+_LOG = logging.getLogger(__name__)
+OTHER_PROFILE = "other_profile"
+"""A verdict on a row whose columns this version of the profile does not have is passed over."""
+Drained = Callable[[int, int], bool]
+"""Whether all transactions that were recorded by a time are rows or dead letters, and what time it
+is now, both in us by the log's clock.
+"""
 
 
 class LabelStage(StatelessStage):
     """Looks up each batch's rows at once.
 
     A verdict without a row waits until it is `wait_s` old, and longer while transactions that were
-    recorded by then are still under way, as `drained` says.
+    recorded by then are still under way, as `drained` says. A row of another version of the profile
+    is as good as one of this version if `same_columns` says so of that version's hash; otherwise
+    the verdict is passed over. What becomes no label is told on topic outcomes.
     """
 
     name = "label"
@@ -47,10 +59,13 @@ class LabelStage(StatelessStage):
         profile: Profile,
         lookup: Lookup,
         wait_s: float = 30.0,
-        drained: Drained = lambda _time_us: True,
+        drained: Drained = lambda _time_us, _now_us: True,
+        same_columns: Callable[[str], bool] = lambda _version: False,
     ) -> None:
         self._profile, self._lookup, self._drained = profile, lookup, drained
-        self._wait_ms = int(wait_s * 1000)
+        self._hash, self._same_columns = profile.hash.decode(), same_columns
+        self._wait_us = int(wait_s * 1_000_000)
+        self._passed_versions: set[str] = set()
 
     def process(self, _state: NoState, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
@@ -66,49 +81,71 @@ class LabelStage(StatelessStage):
         late = {index for index in verdicts if self._is_late(batch, index)}
         rows = self._lookup(ids) if ids else {}  # what is late has had its last chance by now
         labels: list[Label] = []
+        told: list[VerdictOutcome] = []
         for index, verdict in verdicts.items():
             row = rows.get(verdict.transaction_id)
             if row is None and index in late:
-                output.rejects.append(self._unknown(index, verdict))
+                reject = self._unknown(index, verdict)
+                output.rejects.append(reject)
+                told.append(_refused(verdict, reject, batch.offsets[index]))
             elif row is None:
                 output.waits.append(index)
-            elif row.profile != self._profile.hash.decode():
-                output.rejects.append(self._of_another_profile(index, row))
+            elif self._fits(row):
+                recorded = recorded_ms(batch.headers[index], batch.timestamps[index])
+                labels.append(_label(verdict, row._replace(profile=self._hash), recorded))
             else:
-                labels.append(
-                    _label(verdict, row, recorded_ms(batch.headers[index], batch.timestamps[index]))
-                )
-        _emit(output, labels)
+                told.append(self._pass_over(verdict, row, batch.offsets[index]))
+        _emit(output, LABELS, [(label.transaction_id, encode(label)) for label in labels])
+        _emit(output, OUTCOMES, [(outcome.label_id, encode(outcome)) for outcome in told])
+        if passed := sum(outcome.outcome == "passed_over" for outcome in told):
+            output.passed = {OTHER_PROFILE: passed}
         return output
 
-    def _of_another_profile(self, index: int, row: ScoredRow) -> Reject:
-        return Reject(
-            index,
-            "other_profile",
-            f"transaction {row.transaction_id} was processed "
-            f"by profile {row.profile}, this is {self._profile.hash.decode()}",
+    def _fits(self, row: ScoredRow) -> bool:
+        """Whether the row's values are what this version of the profile would call by their names.
+
+        May raise Retry.
+        """
+        return row.profile == self._hash or self._same_columns(row.profile)
+
+    def _pass_over(self, verdict: Verdict, row: ScoredRow, offset: int) -> VerdictOutcome:
+        detail = (
+            f"its transaction was scored by version {row.profile} of the profile, whose columns "
+            f"are not those of {self._hash}"
+        )
+        if row.profile not in self._passed_versions:
+            self._passed_versions.add(row.profile)
+            _LOG.warning(
+                "verdict %s is passed over: %s; later ones on such rows are only counted",
+                label_id_of(verdict),
+                detail,
+            )
+        return VerdictOutcome(
+            label_id_of(verdict),
+            verdict.transaction_id,
+            "passed_over",
+            OTHER_PROFILE,
+            detail,
+            offset,
         )
 
     def _is_late(self, batch: Batch, index: int) -> bool:
         """Whether the row of this verdict, if it is not there, is not to come any more."""
-        recorded_ms, now_ms = batch.timestamps[index], batch.received_us // 1000
-        if recorded_ms > now_ms + _AHEAD_MS:
-            return True
-        until_ms = recorded_ms + self._wait_ms
-        return now_ms > until_ms and self._drained(until_ms * 1000)
+        until_us = batch.timestamps[index] * 1000 + self._wait_us
+        return batch.log_us > until_us and self._drained(until_us, batch.log_us)
 
     def _unknown(self, index: int, verdict: Verdict) -> Reject:
         return Reject(
             index,
             "unknown_transaction",
             f"no transaction {verdict.transaction_id} was recorded up to "
-            f"{self._wait_ms / 1000:g} s after the verdict, or it is a dead letter",
+            f"{self._wait_us / 1_000_000:g} s after the verdict, or it is a dead letter",
         )
 
 
 def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
     return Label(
-        label_id=verdict.label_id or _label_id(verdict),
+        label_id=label_id_of(verdict),
         fraud=verdict.verdict == "fraud",
         source=verdict.source,
         given_us=verdict.given_us or recorded_ms * 1000,
@@ -133,17 +170,18 @@ def read_verdict(value: bytes | None, index: int) -> Verdict | Reject:
     return verdict
 
 
-def _label_id(verdict: Verdict) -> str:
-    text = encode([verdict.transaction_id, verdict.verdict, verdict.source])
-    return hashlib.blake2b(text, digest_size=12).hexdigest()
+def _refused(verdict: Verdict, reject: Reject, offset: int) -> VerdictOutcome:
+    return VerdictOutcome(
+        label_id_of(verdict),
+        verdict.transaction_id,
+        "refused",
+        reject.reason,
+        reject.detail,
+        offset,
+    )
 
 
-def _emit(output: Output, labels: list[Label]) -> None:
-    if labels:
-        output.emits.append(
-            Emit(
-                LABELS,
-                [label.transaction_id.encode() for label in labels],
-                [encode(label) for label in labels],
-            )
-        )
+def _emit(output: Output, topic: str, records: list[tuple[str, bytes]]) -> None:
+    if records:
+        keys = [key.encode() for key, _ in records]
+        output.emits.append(Emit(topic, keys, [value for _, value in records]))

@@ -23,12 +23,13 @@ from tidegate.messages.documents import (
     Label,
     OnlineWeights,
     Rollback,
+    VerdictOutcome,
     decode_label,
     decode_rollback,
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
-from tidegate.pipeline import LABELS, MODELS
+from tidegate.pipeline import LABELS, MODELS, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -120,6 +121,7 @@ class LearnStage:
         A rollback may raise Retry, or Unfinished: then call again with the same batch.
         """
         output, outcomes = Output(pause=PUBLISH_SECONDS), Counter[Outcome]()
+        state.told.clear()
         self._apply(state, batch, output.rejects, outcomes)
         self._rewindings.clear()
         output.on_commit += [partial(_count, outcomes), partial(_show, state)]
@@ -132,6 +134,8 @@ class LearnStage:
             state.learned.frozen_at != NEVER,
         )
         output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
+        if state.told:
+            output.emits.append(_told(state.told))
         return output
 
     def weights(self, state: LearnState) -> Array:
@@ -182,12 +186,17 @@ class LearnStage:
                 self.checkpoints,
                 self._learner.load_state,
                 self._learner.new_state,
-                lambda then, batch: self._apply(then, batch, [], Counter()),
+                self._apply_again,
             )
             self._rewindings[tuple(counted)] = found
         if not found.go_on(self._history, self.at_once):
             raise Unfinished(f"the weights before label {offset} are not there yet")
         return self._learner.load_state(found.state.arrays()).learned
+
+    def _apply_again(self, then: LearnState, batch: Batch) -> None:
+        """What came of these labels has been told."""
+        self._apply(then, batch, [], Counter())
+        then.told.clear()
 
     def _learn(self, state: LearnState, run: _Run) -> Counter[Outcome]:
         if not run.labels:
@@ -217,6 +226,14 @@ class LearnStage:
                 index, "wrong_type", f"{len(message.values)} values, this profile has {expected}"
             )
         return message
+
+
+def _told(told: list[tuple[LabelRecord, Outcome]]) -> Emit:
+    outcomes = [
+        VerdictOutcome(label.label_id, label.transaction_id, outcome) for label, outcome in told
+    ]
+    keys = [outcome.label_id.encode() for outcome in outcomes]
+    return Emit(OUTCOMES, keys, [encode(outcome) for outcome in outcomes])
 
 
 def decode(value: bytes) -> Label | Rollback:

@@ -138,6 +138,17 @@ class Store:
             existing.update(row[0] for row in self._rows(query))
         return existing
 
+    def has_columns_of(self, version: str, profile: Profile) -> bool:
+        """Whether rows of the profile version with this hash have the columns of `profile`: the
+        same values and entities, by name and in order.
+        """
+        known = self._names_of(version)
+        wanted = names_of(profile)
+        return known is not None and (known.values, known.entities) == (
+            wanted.values,
+            wanted.entities,
+        )
+
     def raw_places(self, since_us: int) -> Iterator[NDArray[np.int64]]:
         """Partition and offset on the raw topic, and time of ingest (us), i8[n, 3], of all rows
         that were ingested at `since_us` or later, in no order.

@@ -17,6 +17,7 @@ QUARANTINE = "transactions.quarantine"
 REDRIVEN = "transactions.redriven"
 FEEDBACK = "transactions.feedback"
 LABELS = "transactions.labels"
+OUTCOMES = "transactions.outcomes"
 MODELS = "models"
 STATUS = "status"
 CONTROL = "control"
@@ -32,6 +33,7 @@ TOPICS = (
     REDRIVEN,
     FEEDBACK,
     LABELS,
+    OUTCOMES,
     MODELS,
     STATUS,
     CONTROL,
@@ -83,7 +85,7 @@ STAGES = {
         ),
         StageSpec(
             "ingest",
-            follows=(SCORED, MODELS, STATUS),
+            follows=(SCORED, FEEDBACK, LABELS, OUTCOMES, MODELS, STATUS),
             outputs=(RAW, FEEDBACK, MODELS),
             single=True,
         ),
@@ -95,13 +97,13 @@ STAGES = {
             "label",
             FEEDBACK,
             follows=(RAW, BY_ENTITY_2, FEATURES, SCORED),
-            outputs=(LABELS, DLQ),
+            outputs=(LABELS, OUTCOMES, DLQ),
         ),
         StageSpec(
             "learn",
             LABELS,
             follows=(MODELS,),
-            outputs=(MODELS, DLQ),
+            outputs=(OUTCOMES, MODELS, DLQ),
             single=True,
             learner=True,
         ),

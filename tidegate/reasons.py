@@ -34,7 +34,6 @@ REASONS = {
     "unavailable_value": Reason(False, "an update did not send a column that the profile needs"),
     "conflicting_duplicate": Reason(False, "its id was taken by a transaction with another body"),
     "unknown_transaction": Reason(False, "a verdict whose transaction never became a row"),
-    "other_profile": Reason(False, "a verdict on a row of another version of the profile"),
 }
 """Every reason that a stage of Tidegate gives, in the order of a record's way."""
 

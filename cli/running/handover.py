@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError, Retry
-from tidegate.pipeline import STAGES, StageSpec, group_of
+from tidegate.pipeline import FRAMES, INPUTS, STAGES, StageSpec, group_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tidegate.broker.ports import Broker, Consumer
@@ -33,18 +34,19 @@ def check_profile(settings: Settings, profile: Profile) -> str:
     """Note the home folder's profile.
 
     Returns a sentence for people when it differs from the last one in nothing that states and
-    models depend on. Raises ConfigError when records of another profile are still under way.
+    models depend on. Raises ConfigError when records are still under way that only the last one
+    can read: frames, and of a profile of another name everything.
     """
     changed = changes_profile(settings, profile)
-    if changed and (topics := under_way(KafkaBroker(settings), settings)):
+    former, version = _former(settings), profile.version.decode()
+    own = FRAMES if former.split()[:1] == [profile.name] else INPUTS
+    if changed and (topics := under_way(KafkaBroker(settings), settings, own)):
         raise ConfigError(
-            f"{settings.home} ran profile {_former(settings)}, now {_named(profile)} is asked for, "
+            f"{settings.home} ran profile {former}, now {_named(profile)} is asked for, "
             f"and records of the old one are under way in {', '.join(topics)}: run the old profile "
             "until `tidegate status` shows no lag, or choose another TIDEGATE_HOME. A partition "
-            "that the old one holds goes on after `tidegate skip`, or where fields are unknown, "
-            "with `unknown_fields: keep` in the old profile"
+            "that the old one holds goes on after `tidegate skip`"
         )
-    former, version = _former(settings), profile.version.decode()
     _note(settings).write_text(f"{_named(profile)} {version}\n")
     if not former or changed or former.split()[2:] in ([], [version]):
         return ""
@@ -68,12 +70,12 @@ def _named(profile: Profile) -> str:
     return f"{profile.name} {profile.hash.decode()}"
 
 
-def under_way(broker: Broker, settings: Settings) -> list[str]:
-    """The topics with committed records that their stage has not committed yet."""
+def under_way(broker: Broker, settings: Settings, topics: Sequence[str]) -> list[str]:
+    """Those of these topics with committed records that their stage has not committed yet."""
     return [
         stage.input
         for stage in STAGES.values()
-        if stage.input and _pending(broker, settings, stage)
+        if stage.input in topics and _pending(broker, settings, stage)
     ]
 
 

@@ -70,14 +70,18 @@ def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any
 def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.label import LabelStage
     from db.store import Store
-    from tidegate.clock import now_us
     from tidegate.status.drained import Drained
 
     store = Store(settings.db_url, profile)
     steps = list(stage_inputs(profile.steps).items())
     flow = [(stage, topic) for stage, topic in steps if topic in (RAW, BY_ENTITY_2, FEATURES)]
-    drained = Drained(broker, flow, SCORED, store.positions, now_us)
-    return LabelStage(profile, store.lookup, drained=drained)
+    drained = Drained(broker, flow, SCORED, store.positions)
+    return LabelStage(
+        profile,
+        store.lookup,
+        drained=drained,
+        same_columns=lambda version: store.has_columns_of(version, profile),
+    )
 
 
 def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:

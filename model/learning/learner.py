@@ -43,6 +43,9 @@ Outcome = Literal[
 ]
 
 
+_TOLD: frozenset[Outcome] = frozenset({"repeated", "over_quota", "frozen", "superseded"})
+
+
 class LabelRecord(NamedTuple):
     """A label on its log: ids and source as they were sent, offset and time (ms) of the record."""
 
@@ -115,6 +118,8 @@ class LearnState:
         self.learned = learned
         self.rollbacks: list[tuple[int, int]] = []
         """Each rollback's own offset, and the one it went back to."""
+        self.told: list[tuple[LabelRecord, Outcome]] = []
+        """Labels that moved no weights since the stage last looked; one that came again is none."""
         self._before: _Before | None = None
         self._overwritten: list[tuple[int, Any]] = []
         self._rolled = 0
@@ -251,7 +256,10 @@ class Learner:
         )
         outcomes: Counter[Outcome] = Counter()
         for row, (label, hashed) in enumerate(zip(labels, hashes, strict=True)):
-            outcomes[self._fold(state, label, hashed, slots[row], float(frozen[row]))] += 1
+            outcome = self._fold(state, label, hashed, slots[row], float(frozen[row]))
+            outcomes[outcome] += 1
+            if outcome in _TOLD:
+                state.told.append((label, outcome))
         return outcomes
 
     def _fold(

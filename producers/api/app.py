@@ -16,6 +16,7 @@ from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
 from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
+from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
@@ -69,6 +70,7 @@ def build_app(
         waiters,
         board,
         registry,
+        VerdictWays(broker, profile.hash.decode()),
         tails,
     )
     bind(app, context)
@@ -118,4 +120,5 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.registry.close()
+    context.verdict_ways.close()
     context.publisher.close()

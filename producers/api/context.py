@@ -16,6 +16,7 @@ from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem
+from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
@@ -46,6 +47,7 @@ class Context:
     waiters: Waiters
     board: Board
     registry: FollowedRegistry
+    verdict_ways: VerdictWays
     tails: list[Tail]
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from producers.api.openapi_models import model_paths
 from producers.api.schemas import REF, Json, content, object_of, operation, parameter, ref
+from producers.api.verdict_ways import NEWEST, STATUSES
 from tidegate.messages.documents import Verdict
 from tidegate.messages.frames import DECISIONS
 from tidegate.profile import Profile
@@ -31,6 +32,7 @@ def description(profile: Profile, settings: Settings) -> Json:
             "/v1/transactions/batch": {"post": _post_batch(transaction, settings)},
             "/v1/transactions/{id}": {"get": _get()},
             "/v1/feedback": {"post": _feedback()},
+            "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
             "/healthz": {"get": operation("200 while the worker answers", {"200": "It does"})},
             "/readyz": {
@@ -173,6 +175,15 @@ def _feedback() -> Json:
     }
 
 
+def _way() -> Json:
+    return operation(
+        f"What became of a verdict, of the newest {NEWEST:,}",
+        {"200": {"description": "It", "content": content(ref("VerdictStatus"))}},
+        404,
+        503,
+    ) | {"parameters": [parameter("label_id", "path", "the verdict's id", {"type": "string"})]}
+
+
 def _labelled(verdict: Json, transaction: str) -> Json:
     """A verdict with the whole transaction in place of its id."""
     properties = dict(verdict["properties"])
@@ -214,6 +225,14 @@ def _answers(profile: Profile) -> Json:
             accepted=whole,
             label_ids={"type": "array", "items": text},
             transaction_ids={"type": "array", "items": text},
+        ),
+        "VerdictStatus": object_of(
+            label_id=text,
+            transaction_id=text,
+            status={"enum": list(STATUSES)},
+            reason=text,
+            detail=text,
+            superseded_by=text,
         ),
         "Problem": object_of(type=text, title=text, status=whole, detail=text, errors=listed),
     }

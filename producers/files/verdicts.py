@@ -15,8 +15,8 @@ from producers.redrive.letters import dead_letters
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, TidegateError
-from tidegate.messages.documents import Verdict, encode
-from tidegate.pipeline import DLQ, FEEDBACK, LABELS
+from tidegate.messages.documents import Verdict, decode_outcome, encode
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES
 
 UNKNOWN = "unknown_transaction"
 """The reason of the dead letter of a verdict whose transaction never became a row."""
@@ -37,17 +37,17 @@ _named = msgspec.json.Decoder(_Named).decode
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of verdicts: joined with their rows, of unknown transactions, or refused."""
+    """What became of verdicts: joined with their rows, of unknown transactions, or left out."""
 
     joined: int = 0
     unknown: list[str] = field(default_factory=list)
     """Ids of transactions that are no rows, in the order in which that became known."""
     refused: dict[str, int] = field(default_factory=dict)
-    """How many were refused for another reason, by reason."""
+    """How many were refused for another reason, or passed over, by reason."""
 
 
 class FollowVerdicts:
-    """Watches the labels and the dead letters for verdicts that are posted after it is made.
+    """Watches labels, outcomes and dead letters for verdicts that are posted after it is made.
 
     Every verdict needs a label id of its own.
     """
@@ -64,7 +64,7 @@ class FollowVerdicts:
     def _ends(self) -> Mapping[TopicPartition, int]:
         return {
             partition: self._consumer.bounds(partition)[1]
-            for topic in (LABELS, DLQ)
+            for topic in (LABELS, OUTCOMES, DLQ)
             for partition in self._consumer.partitions(topic)
         }
 
@@ -82,6 +82,8 @@ class FollowVerdicts:
         for batch in self._consumer.poll(5000, timeout):
             if batch.source.topic == LABELS:
                 self._join(batch)
+            elif batch.source.topic == OUTCOMES:
+                self._pass_over(batch)
             else:
                 self._refuse(batch)
         return not self._waiting
@@ -90,6 +92,13 @@ class FollowVerdicts:
         for value in batch.values:
             if self._waiting.pop(_label_id(value), None) is not None:
                 self._joined += 1
+
+    def _pass_over(self, batch: Batch) -> None:
+        for value in batch.values:
+            outcome = decode_outcome(value or b"")
+            if outcome.outcome == "passed_over" and outcome.label_id in self._waiting:
+                del self._waiting[outcome.label_id]
+                self._refused[outcome.reason] += 1
 
     def _refuse(self, batch: Batch) -> None:
         for letter in dead_letters(batch):

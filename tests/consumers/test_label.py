@@ -10,8 +10,15 @@ from consumers.label import LabelStage
 from db.decode import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
-from tidegate.messages.documents import Label, Verdict, decode_label, encode
-from tidegate.pipeline import FEEDBACK, LABELS
+from tidegate.messages.documents import (
+    Label,
+    Verdict,
+    VerdictOutcome,
+    decode_label,
+    decode_outcome,
+    encode,
+)
+from tidegate.pipeline import FEEDBACK, LABELS, OUTCOMES
 from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import RECORDED
 from tidegate.stream.stage import NoState, Output
@@ -50,7 +57,7 @@ def batch(
         list(values),
         [7] * n,
         [headers] * n,
-        now_us,
+        log_us=now_us,
     )
 
 
@@ -112,14 +119,15 @@ def test_a_verdict_without_a_row_waits_until_it_is_too_old() -> None:
     early = process(batch(said("late"), now_us=29 * SECOND_US))
     assert (early.waits, early.emits, early.rejects) == ([0], [], [])
     last = process(batch(said("late"), now_us=31 * SECOND_US))
-    assert (last.waits, last.emits) == ([], [])
+    assert (last.waits, labels(last)) == ([], [])
     assert [reject.reason for reject in last.rejects] == ["unknown_transaction"]
 
 
 def test_it_waits_on_while_its_row_may_still_come() -> None:
     asked: list[int] = []
 
-    def drained(time_us: int) -> bool:
+    def drained(time_us: int, now_us: int) -> bool:
+        assert now_us == 4000 * SECOND_US
         asked.append(time_us)
         return len(asked) > 1
 
@@ -133,19 +141,13 @@ def test_it_waits_on_while_its_row_may_still_come() -> None:
 def test_a_row_that_came_meanwhile_is_found_before_the_verdict_is_given_up() -> None:
     rows: dict[str, ScoredRow] = {}
 
-    def drained(_time_us: int) -> bool:
+    def drained(_time_us: int, _now_us: int) -> bool:
         rows["late"] = row("late")
         return True
 
     stage = LabelStage(PROFILE, lambda _ids: dict(rows), drained=drained)
     output = stage.process(STATE, batch(said("late")))
     assert [label.transaction_id for label in labels(output)] == ["late"]
-
-
-def test_a_record_stamped_far_ahead_does_not_wait_for_years() -> None:
-    value = batch(said("late"), now_us=SECOND_US)
-    value.timestamps[0] = 1_000_000
-    assert [reject.reason for reject in process(value).rejects] == ["unknown_transaction"]
 
 
 @pytest.mark.parametrize(
@@ -172,10 +174,48 @@ def test_poison_is_rejected_and_its_neighbours_pass(value: bytes | None, reason:
     assert [label.transaction_id for label in labels(output)] == ["known1", "known2"]
 
 
-def test_rows_of_another_profile_are_no_features() -> None:
-    stage = LabelStage(PROFILE, lambda ids: {name: row(name, "deadbeef") for name in ids})
-    output = stage.process(STATE, batch(said("known")))
-    assert [reject.reason for reject in output.rejects] == ["other_profile"]
+def outcomes(output: Output) -> list[VerdictOutcome]:
+    return [
+        decode_outcome(value or b"")
+        for emit in output.emits
+        if emit.topic == OUTCOMES
+        for value in emit.values
+    ]
+
+
+def test_a_row_of_a_version_with_the_same_columns_is_learnt_from() -> None:
+    versions = {"known1": "aaaaaaaa", "known2": "bbbbbbbb", "known3": PROFILE.hash.decode()}
+    stage = LabelStage(
+        PROFILE,
+        lambda ids: {name: row(name, versions[name]) for name in ids},
+        same_columns=lambda version: version == "aaaaaaaa",
+    )
+    output = stage.process(STATE, batch(*map(said, versions)))
+    assert [(label.transaction_id, label.profile) for label in labels(output)] == [
+        ("known1", PROFILE.hash.decode()),
+        ("known3", PROFILE.hash.decode()),
+    ]
+    assert (output.rejects, output.passed) == ([], {"other_profile": 1})
+    [told] = outcomes(output)
+    assert (told.transaction_id, told.outcome, told.offset) == ("known2", "passed_over", 1)
+    assert "version bbbbbbbb" in told.detail
+
+
+def test_verdicts_that_are_passed_over_are_logged_once_a_version(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = LabelStage(PROFILE, lambda ids: {name: row(name, name) for name in ids})
+    for name in ("v1", "v1", "v2", "v1"):
+        assert stage.process(STATE, batch(said(name))).passed == {"other_profile": 1}
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
+
+
+def test_a_verdict_that_is_given_up_is_told_by_its_id() -> None:
+    output = process(batch(said("known"), said("late", label_id="L"), b"poison"))
+    [told] = outcomes(output)
+    assert told == VerdictOutcome(
+        "L", "late", "refused", "unknown_transaction", output.rejects[1].detail, 1
+    )
 
 
 def test_one_look_up_a_batch_and_a_database_that_is_away() -> None:

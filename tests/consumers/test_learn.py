@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.learn import LearnStage
 from model.bundles.published import verdicts
+from model.detectors.online import HOURLY
 from model.learning import learner
 from model.learning.learner import LearnState
 from tests.consumers.test_score import champion, models
@@ -17,8 +18,15 @@ from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Label, OnlineWeights, Rollback, decode_model, encode
-from tidegate.pipeline import LABELS, MODELS
+from tidegate.messages.documents import (
+    Label,
+    OnlineWeights,
+    Rollback,
+    decode_model,
+    decode_outcome,
+    encode,
+)
+from tidegate.pipeline import LABELS, MODELS, OUTCOMES
 
 REUSE = settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -108,6 +116,33 @@ def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage)
         99,
     )
     assert message.weights == state.params.astype("<f8").tobytes()
+
+
+def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStage) -> None:
+    profile = trained.profile
+    hourly = int(profile.models.settings["online"].get("hourly", HOURLY))
+    given = [
+        label(trained, 0, "first", fraud=True, given_us=5),
+        label(trained, 0, "again", fraud=True, given_us=6),
+        label(trained, 0, "early", fraud=False, given_us=4),
+        label(trained, 0, "again", fraud=True, given_us=6),
+        label(trained, 1, "other", profile="00000000"),
+        *[label(trained, 2, f"more{k}", fraud=False) for k in range(hourly)],
+    ]
+    state = stage.new_state(0, 1)
+    emits = stage.process(state, batch(*given)).emits
+    told = [
+        decode_outcome(value or b"")
+        for emit in emits
+        if emit.topic == OUTCOMES
+        for value in emit.values
+    ]
+    ways = {each.label_id: each.outcome for each in told}
+    assert (ways["again"], ways["early"]) == ("repeated", "superseded")
+    assert ways.keys().isdisjoint({"first", "other"})
+    assert [each.outcome for each in told].count("over_quota") == 3
+    again = stage.process(state, batch(label(trained, 0, "first"))).emits
+    assert [emit.topic for emit in again] == [MODELS]
 
 
 @REUSE

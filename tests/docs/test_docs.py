@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from producers.api.verdict_ways import STATUSES
 from tests.system.pipeline import ROOT, Pipeline, trained_card
 from tidegate.reasons import REASONS, Reason
 from tidegate.settings import Settings
@@ -94,3 +95,8 @@ def test_the_page_on_operation_lists_every_reason() -> None:
     table = (ROOT / "docs/operation.md").read_text().split("<!-- reasons:")[1].split("\n\n")[0]
     rows = re.findall(r"^\| `([a-z0-9_]+)` \| (yes|no) \| (.+) \|$", table, re.MULTILINE)
     assert {name: Reason(counts == "yes", meaning) for name, counts, meaning in rows} == REASONS
+
+
+def test_the_page_on_the_api_lists_every_status_of_a_verdict() -> None:
+    table = (ROOT / "docs/api.md").read_text().split("<!-- statuses:")[1].split("\n\n")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)) == STATUSES

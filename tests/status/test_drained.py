@@ -20,7 +20,7 @@ class System:
         self.broker = MemoryBroker({RAW: 1, FEATURES: 1, SCORED: 1})
         self.rows: dict[TopicPartition, int] = {}
         self.clock = Clock(step=0)
-        self.drained = Drained(self.broker, STEPS, SCORED, lambda: self.rows, self.clock)
+        self.drained = Drained(self.broker, STEPS, SCORED, lambda: self.rows)
 
     def put(self, topic: str) -> None:
         self.broker.append(topic, b"k", b"v", None, None)
@@ -40,7 +40,7 @@ class System:
 
     def ask(self, time_us: int) -> bool:
         self.clock.now += SECOND_US
-        return self.drained(time_us)
+        return self.drained(time_us, self.clock.now)
 
 
 def test_a_mark_is_followed_through_every_stage() -> None:
@@ -76,6 +76,6 @@ def test_what_is_not_known_is_not_drained() -> None:
     def away() -> dict[TopicPartition, int]:
         raise Retry("the database is away")
 
-    drained = Drained(system.broker, STEPS, SCORED, away, system.clock)
+    drained = Drained(system.broker, STEPS, SCORED, away)
     system.put(SCORED)
-    assert not drained(system.clock.now)
+    assert not drained(system.clock.now, system.clock.now)

@@ -246,7 +246,6 @@ def test_only_what_says_that_the_format_is_broken_holds(reason: str) -> None:
     assert {reason for reason, known in REASONS.items() if not known.breaks} == {
         "conflicting_duplicate",
         "unknown_transaction",
-        "other_profile",
         "unavailable_value",
     }
 

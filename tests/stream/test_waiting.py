@@ -16,7 +16,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.documents import decode_label
-from tidegate.pipeline import DLQ, FEEDBACK, LABELS, group_of
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES, group_of
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 from tidegate.stream.waiting import SPAN, Waiting, decode, encode
@@ -28,8 +28,9 @@ SECOND_US = 1_000_000
 class System:
     """The label stage on the broker in memory, with rows that a test sets."""
 
-    def __init__(self, wait_s: float = 30.0) -> None:
-        self.broker = MemoryBroker({FEEDBACK: 1, LABELS: 1, DLQ: 1})
+    def __init__(self, wait_s: float = 30.0, wrong_us: int = 0) -> None:
+        self.wrong_us = wrong_us
+        self.broker = MemoryBroker({FEEDBACK: 1, LABELS: 1, OUTCOMES: 1, DLQ: 1})
         self.rows: set[str] = set()
         self.away = False
         self.drained = True
@@ -38,7 +39,9 @@ class System:
         self.start()
 
     def start(self) -> None:
-        stage = LabelStage(PROFILE, self.lookup, self.wait_s, lambda _time_us: self.drained)
+        stage = LabelStage(
+            PROFILE, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
+        )
         consumer = self.broker.consumer(group_of("label"))
         sink = KafkaSink(
             self.broker, consumer, "label", instance="0", profile=b"0123abcd", clock=self.clock
@@ -49,7 +52,7 @@ class System:
             consumer,
             sink,
             snapshots=None,
-            clock=self.clock,
+            clock=lambda: self.clock() + self.wrong_us,
             monotonic=self.clock,
             batch=500,
             executor=Inline(),
@@ -97,6 +100,18 @@ def test_a_verdict_that_waits_is_written_once_and_does_not_hold_up_others() -> N
     system.run(40)
     assert system.dead() == ["never"]
     assert system.written() == 4, "each verdict is on the topic once"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_the_stages_own_clock_neither_gives_a_verdict_up_nor_keeps_it(hours: int) -> None:
+    system = System(wrong_us=hours * 3600 * SECOND_US)
+    system.clock.now = 4 * 3600 * SECOND_US
+    system.post("late", "never")
+    system.run(20)
+    assert system.dead() == []
+    system.rows.add("late")
+    system.run(25)
+    assert (system.labelled(), system.dead()) == (["late"], ["never"])
 
 
 def test_a_verdict_outlives_an_outage_of_the_database_writer() -> None:

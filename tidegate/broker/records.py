@@ -28,7 +28,7 @@ class Batch:
     """Records of one partition in offset order, by column. All lists have one length.
 
     `timestamps` are the broker's record timestamps in ms; `received_us` is the runner's clock at
-    the poll.
+    the poll, `log_us` what the log's clock says then (see `tidegate.stream.log_time`).
     """
 
     source: TopicPartition
@@ -38,6 +38,7 @@ class Batch:
     timestamps: list[int]
     headers: list[Headers | None]
     received_us: int = 0
+    log_us: int = 0
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -57,6 +58,7 @@ class Batch:
             self.timestamps[start:stop],
             self.headers[start:stop],
             self.received_us,
+            self.log_us,
         )
 
     def take(self, indices: Sequence[int]) -> Batch:
@@ -69,4 +71,5 @@ class Batch:
             [self.timestamps[i] for i in indices],
             [self.headers[i] for i in indices],
             self.received_us,
+            self.log_us,
         )

@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError, Retry
 
@@ -23,6 +23,8 @@ _BREATH = 0.002
 class Tail:
     """Hands every batch of `topic` to `absorb`, from its end or (`from_start`) its first record.
 
+    `newest` begins so many offsets before the end, shared among the partitions.
+
     Best effort: after an outage it goes on from the end (or starts over). `problem` says why it is
     not reading now, or is empty. An error of `absorb` is a defect: the thread ends and `problem`
     keeps the words.
@@ -35,11 +37,12 @@ class Tail:
         absorb: Callable[[Batch], None],
         *,
         from_start: bool = False,
+        newest: int = 0,
         poll_seconds: float = 0.2,
         max_records: int = 2000,
     ) -> None:
         self._broker, self._topic, self._absorb = broker, topic, absorb
-        self._from_start = from_start
+        self._from_start, self._newest = from_start, newest
         self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
@@ -48,6 +51,8 @@ class Tail:
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
+        self.caught_up = threading.Event()
+        """Set once what was there at the start has been absorbed."""
 
     def start(self) -> Tail:
         self._thread.start()
@@ -83,8 +88,13 @@ class Tail:
     def _follow(self) -> None:
         consumer = self._broker.follower()
         try:
-            starts = self._starts(consumer)
-            consumer.assign(starts)
+            bounds = {
+                partition: consumer.bounds(partition)
+                for partition in consumer.partitions(self._topic)
+            }
+            consumer.assign(
+                {source: self._start(*edges, len(bounds)) for source, edges in bounds.items()}
+            )
             self.problem = ""
             self.reading.set()
             while not self._stop.is_set():
@@ -92,16 +102,17 @@ class Tail:
                 for batch in batches:
                     self._absorb(batch)
                 with self._moved:
-                    self._positions = {each: consumer.position(each) or 0 for each in starts}
+                    self._positions = {each: consumer.position(each) or 0 for each in bounds}
                     self._moved.notify_all()
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
+                if all(self._positions[each] >= end for each, (_, end) in bounds.items()):
+                    self.caught_up.set()
         finally:
             consumer.close()
 
-    def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
-        edge = 0 if self._from_start else 1
-        return {
-            partition: consumer.bounds(partition)[edge]
-            for partition in consumer.partitions(self._topic)
-        }
+    def _start(self, first: int, end: int, partitions: int) -> int:
+        """Where to begin in one of so many partitions, with these bounds."""
+        if self._newest:
+            return max(first, end - self._newest // partitions)
+        return first if self._from_start else end

@@ -5,11 +5,12 @@ They are verdicts, labels, models and heartbeats.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Literal
 
 import msgspec
 
-from tidegate.messages.frames import Decision
+from tidegate.messages.frames import NONE, Decision
 
 GivenUs = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 """When a verdict was given, us since 1970: of two on one transaction the later one holds."""
@@ -27,8 +28,39 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """0: when Kafka recorded it."""
 
 
+def label_id_of(verdict: Verdict) -> str:
+    """Its own, or one that follows from what is said of which transaction by whom."""
+    if verdict.label_id:
+        return verdict.label_id
+    text = encode([verdict.transaction_id, verdict.verdict, verdict.source])
+    return hashlib.blake2b(text, digest_size=12).hexdigest()
+
+
+class VerdictOutcome(msgspec.Struct, omit_defaults=True):
+    """What became of a verdict that was not simply learnt (topic transactions.outcomes, key label
+    id).
+
+    The label stage says so of those of which it made no label, the learner of labels that moved no
+    weights.
+    """
+
+    label_id: str
+    transaction_id: str
+    outcome: str
+    """refused or passed_over; repeated, over_quota, frozen or superseded."""
+    reason: str = ""
+    """Of a verdict that was refused or passed over."""
+    detail: str = ""
+    offset: int = NONE
+    """Where such a verdict stands in its partition of the feedback topic."""
+
+
 class Label(msgspec.Struct, forbid_unknown_fields=True):
-    """A verdict joined with its row (topic transactions.labels): a fold needs no look-up."""
+    """A verdict joined with its row (topic transactions.labels): a fold needs no look-up.
+
+    `profile` is the version whose columns `values` are: that of the row, or the one that ran when
+    the verdict came, if the columns of both have the same names.
+    """
 
     transaction_id: str
     label_id: str
@@ -253,6 +285,7 @@ def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
 ModelMessage = Champion | Prepare | Shadow | Canary | OnlineWeights
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
+decode_outcome = msgspec.json.Decoder(VerdictOutcome).decode
 decode_label = msgspec.json.Decoder(Label).decode
 decode_rollback = msgspec.json.Decoder(Rollback).decode
 decode_heartbeat = msgspec.json.Decoder(Heartbeat).decode

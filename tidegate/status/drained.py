@@ -25,7 +25,7 @@ class Drained:
     been recorded at that time is there, or is dead letters.
 
     `steps` are the stages that commit to Kafka, with the topic that each reads, in the order of the
-    flow; `rows` gives the next offsets of topic `scored` in the database. `clock` gives us.
+    flow; `rows` gives the next offsets of topic `scored` in the database.
     """
 
     def __init__(
@@ -34,21 +34,19 @@ class Drained:
         steps: Sequence[tuple[str, str]],
         scored: str,
         rows: Callable[[], Ends],
-        clock: Callable[[], int],
     ) -> None:
         self._broker, self._steps, self._scored = broker, steps, scored
-        self._rows, self._clock = rows, clock
+        self._rows = rows
         self._consumers: dict[str, Consumer] = {}
         self._passed_us = self._started_us = self._looked_us = 0
         self._step = 0
         self._mark: Ends | None = None
 
-    def __call__(self, time_us: int) -> bool:
+    def __call__(self, time_us: int, now: int) -> bool:
         """Whether all that was recorded by `time_us` is through; False while nobody can say.
 
-        Looks at most twice a second.
+        `now` is the time by the clock that stamps the records. Looks at most twice a second.
         """
-        now = self._clock()
         if self._passed_us < time_us and not 0 <= now - self._looked_us < _EVERY_US:
             self._looked_us = now
             try:

@@ -20,6 +20,7 @@ from tidegate.errors import ConfigError, Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
 from tidegate.stream.input_order import Pair
+from tidegate.stream.log_time import LogTime
 from tidegate.stream.partition import Partition, ProcessedBatch
 from tidegate.stream.positions import Positions
 from tidegate.stream.progress import Monitor, Progress
@@ -74,7 +75,7 @@ class Runner:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
         self._batch, self._poll_seconds = batch, poll_seconds
         self._skips = skips
-        self._monotonic = monotonic
+        self._monotonic, self._log_time = monotonic, LogTime(monotonic)
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         self._pulse = pulse or Pulse()
@@ -303,7 +304,7 @@ class Runner:
 
     def _process(self, partition: Partition, batch: Batch) -> ProcessedBatch:
         """Absorb what is due of the side topic, then process."""
-        batch.received_us = self._clock()
+        batch.received_us, batch.log_us = self._clock(), self._log_time(batch)
         side, pairs = self._side_due(partition, batch.offsets[0])
         return self._restorer.process(partition, batch, side, pairs)
 

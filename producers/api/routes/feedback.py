@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,8 @@ from producers.api.context import answer, body, here, measured
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
+from producers.api.verdict_ways import NEWEST
+from tidegate.errors import Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
@@ -69,6 +72,23 @@ def post_feedback() -> Response:
         **ids,
     )
     return answer({"accepted": len(verdicts), **ids}, 202)
+
+
+@blueprint.get("/v1/feedback/<path:label_id>")
+@measured("get_feedback")
+def get_feedback(label_id: str) -> Response:
+    """What became of a verdict: see `producers.api.verdict_ways`."""
+    try:
+        status = here().verdict_ways.get(label_id)
+    except Retry as error:
+        raise Problem("not_ready", str(error)) from error
+    if status is None:
+        raise Problem(
+            "not_found",
+            f"no verdict {label_id} among the newest {NEWEST:,}: it was never posted, or before "
+            "these",
+        )
+    return answer({name: value for name, value in asdict(status).items() if value})
 
 
 def _read(raw: bytes) -> list[Feedback]:
