@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.keyed_verdicts import KeyedVerdicts
+from consumers.repeats import READ_AGAIN, REPEAT, conflict, look_up, measured, redriven
 from model.features.columns import to_bytes
 from model.features.intake import Intake, take
-from model.features.known_ids import NEW, OTHER
+from model.features.known_ids import NEW, OTHER, SAME
 from model.features.plan import Plan
 from model.features.state import KeyedState
-from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
-from model.verdicts import label_numbers
+from model.hashing import partitions_of
+from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
 from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 4
+_FORMAT = 5
+T = TypeVar("T")
 
 
 class PartitionState(KeyedState):
@@ -41,19 +43,22 @@ class PartitionState(KeyedState):
 class PreprocessStage:
     """Keyed step `step` (0-based) of a profile; implements the port `Stage`.
 
-    Step 0 also decodes and dedupes.
+    Step 0 also decodes. `key` is the deployment's, by which ids are hashed.
     """
 
     reach = 0
 
-    def __init__(self, profile: Profile, step: int = 0) -> None:
+    def __init__(self, profile: Profile, step: int = 0, key: SipKey = NO_SECRET) -> None:
         self.profile = profile
         self.step = step
         self.plan = Plan(profile, step)
         self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
-        self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
+        limits = f"{profile.remember.time}us-{profile.remember.memory}b"
+        self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}-{limits}"
+        self._key = key
+        self._verdicts = KeyedVerdicts(profile, self.plan, step, key)
         self._layout = profile.features_layout
         self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
 
@@ -69,77 +74,100 @@ class PreprocessStage:
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
         """Fold the verdicts on this partition's entities; pass over messages that are none."""
-        labels = _first_of(state, [label for v in batch.values if (label := _label(v)) is not None])
-        keyed = [
-            (label, text)
-            for label in labels
-            if self.step < len(label.entities) and (text := label.entities[self.step]) is not None
-        ]
-        if keyed:
-            keys = [text.encode() for _, text in keyed]
-            own = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
-            self._fold_labels(state, [keyed[i][0] for i in own], [keys[i] for i in own])
+        self._verdicts.absorb(state, batch, (state.partition, state.partitions))
         state.labels_next = batch.next_offset
-
-    def _fold_labels(self, state: PartitionState, labels: list[Label], keys: list[bytes]) -> None:
-        if not labels:
-            return
-        joined = join([label.transaction_id.encode() for label in labels])
-        verdicts = np.empty((len(labels), 5), np.int64)
-        verdicts[:, :2] = _hashes(*joined)
-        verdicts[:, 2] = [label.given_us for label in labels]
-        verdicts[:, 3] = label_numbers([label.label_id for label in labels])
-        verdicts[:, 4] = [1 + label.fraud for label in labels]
-        matures = (
-            np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
-        )
-        state.absorb(
-            verdicts,
-            hash_joined(*join(keys), KEY_SEED).view(np.int64),
-            matures,
-            self._carried(labels),
-        )
-
-    def _carried(self, labels: list[Label]) -> NDArray[np.float64]:
-        """The values f8[n, plan.carried] that verdicts bring along; NaN from other profiles."""
-        carried = np.full((len(labels), len(self.plan.carried)), np.nan)
-        if not self.plan.carried:
-            return carried
-        for i, label in enumerate(labels):
-            if label.profile.encode() != self.profile.hash:
-                continue
-            if len(label.values) == len(self.profile.values):
-                values = [label.values[column] for column in self.plan.carried]
-                carried[i] = [np.nan if value is None else value for value in values]
-        return carried
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
         if len(batch) == 0:
             return Output()
-        return self._first(state, batch) if self.step == 0 else self._later(state, batch)
+        output = self._first(state, batch) if self.step == 0 else self._later(state, batch)
+        return measured(state, output, self.name, batch.source.partition)
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
-        frames, keys, rejects, indices, passed = self._decode(state, batch)
-        if not len(frames.rows):
+        profile, received_us = self.profile, _received(state, batch)
+        (txs, columns, indices, _, passed), rejects = self._take(state, batch, received_us)
+        if not txs:
             return Output(rejects=rejects, passed=passed)
-        self._fold(state, frames.rows, batch, indices)
-        topic = BY_ENTITY_2 if self._next else FEATURES
-        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects, passed=passed)
+        ids = self._name(txs, batch, indices)
+        payloads = profile.canonical_all(txs)
+        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        ingested = received_us[indices]
+        known = look_up(state, self._key, ids, bodies, ingested)
+        rows = self._layout.empty(len(txs))
+        rows["body_hash"] = np.frombuffer(bodies, "V16")
+        rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
+        rows["ingest_us"] = ingested
+        rows["keys"], rows["values"] = columns.hashes, columns.values
+        for field in ("partition", "offset", "labels", "time_us"):
+            rows["steps"][field] = NONE
+        accounts = columns.texts[profile.account] if profile.account else [b""] * len(txs)
+        frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
+        keys = columns.texts[self._next] if self._next else ids
+        output = self._without_repeats(known, indices, Output(rejects=rejects, passed=passed))
+        if not (known == NEW).all():
+            new = np.flatnonzero(known == NEW)
+            frames, keys, indices = frames.take(new), _at(keys, new), _at(indices, new)
+        if len(frames.rows):
+            self._fold(state, frames.rows, batch, indices)
+            topic = BY_ENTITY_2 if self._next else FEATURES
+            output.emits.append(Emit(topic, keys, self._layout.pack(frames)))
+        return output
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
-        """Fold frames; their tails pass through untouched."""
+        """Drop what has come before, and fold frames; their tails pass through untouched."""
         good, faults = self._layout.good(batch.values)
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+        output = Output(rejects=[Reject(i, fault.reason, fault.detail) for i, fault in faults])
         if not good:
-            return Output(rejects=rejects)
+            return output
         values = [batch.values[i] or b"" for i in good]
         rows = self._layout.rows(values)
-        self._fold(state, rows, batch, good)
-        return Output(
-            [Emit(FEATURES, self._layout.ids(rows, values), self._layout.with_rows(rows, values))],
-            rejects,
+        again = self._read_again(state, rows, redriven(batch.headers, good))
+        if again.any():
+            output.passed = Counter({READ_AGAIN: int(again.sum())})
+            at = np.flatnonzero(~again)
+            good, values, rows = _at(good, at), _at(values, at), rows[at]
+        if not good:
+            return output
+        ids, bodies = self._layout.ids(rows, values), rows["body_hash"].tobytes()
+        ingested = _received(state, batch)[good]
+        known = look_up(state, self._key, ids, bodies, ingested)
+        self._without_repeats(known, good, output)
+        if not (known == NEW).all():
+            new = np.flatnonzero(known == NEW)
+            good, values, rows, ids = _at(good, new), _at(values, new), rows[new], _at(ids, new)
+        if good:
+            self._fold(state, rows, batch, good)
+            output.emits.append(Emit(FEATURES, ids, self._layout.with_rows(rows, values)))
+        return output
+
+    def _read_again(
+        self, state: PartitionState, rows: NDArray[Any], put_back: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which frames the step before has made again. Dead letters that were put back are out of
+        its order, and come once.
+        """
+        again = np.zeros(len(rows), np.bool_)
+        source = rows["steps"][~put_back, self.step - 1]
+        again[~put_back] = state.seen.sources.repeats(
+            source["partition"], source["offset"], rows["ingest_us"][~put_back]
         )
+        return again
+
+    def _without_repeats(
+        self, known: NDArray[np.int8], indices: list[int], output: Output
+    ) -> Output:
+        """Reject what conflicts, and count what is dropped."""
+        conflicting = np.flatnonzero(known == OTHER).tolist()
+        passed = Counter(output.passed)
+        envelope = self.profile.envelope
+        if self.step == 0 and envelope and envelope.updates == "ignore":
+            passed["update"] += len(conflicting)
+        else:
+            output.rejects += [conflict(indices[i]) for i in conflicting]
+        passed[REPEAT] += int((known == SAME).sum())
+        output.passed = +passed
+        return output
 
     def _fold(
         self, state: PartitionState, rows: NDArray[Any], batch: Batch, indices: list[int]
@@ -153,48 +181,14 @@ class PreprocessStage:
             else rows["event_us"].copy()
         )
         times = np.ascontiguousarray(rows["event_us"])
-        state.fold(entity, hashes, times, _received(state, batch)[indices], values)
+        ingested = _received(state, batch)[indices]
+        state.fold(entity, hashes, times, ingested, values)
         rows["values"] = values
         trace = rows["steps"][:, self.step]
         trace["partition"] = batch.source.partition
         trace["offset"] = np.array(batch.offsets)[indices]
         trace["labels"] = state.labels_next if self.side else NONE
         trace["time_us"] = batch.received_us
-
-    def _decode(
-        self, state: PartitionState, batch: Batch
-    ) -> tuple[Frames, list[bytes], list[Reject], list[int], Mapping[str, int]]:
-        """The new transactions as frames, their keys, the rejects, the frames' indices, and how
-        many records were passed by, by what they are.
-
-        Keys are those of the next step. Duplicates are left out.
-        """
-        profile, received_us = self.profile, _received(state, batch)
-        (txs, columns, indices, _, passed), rejects = self._take(state, batch, received_us)
-        ids = self._name(txs, batch, indices)
-        payloads = profile.canonical_all(txs)
-        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
-        body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
-        known = state.ids.remember(_ids(*join(ids), body[:, 0]))
-        rows = self._layout.empty(len(txs))
-        rows["body_hash"] = np.frombuffer(bodies, "V16")
-        rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
-        rows["ingest_us"] = received_us[indices]
-        rows["keys"], rows["values"] = columns.hashes, columns.values
-        for field in ("partition", "offset", "labels", "time_us"):
-            rows["steps"][field] = NONE
-        accounts = columns.texts[profile.account] if profile.account else [b""] * len(txs)
-        frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
-        keys = columns.texts[self._next] if self._next else ids
-        if (known == NEW).all():
-            return frames, keys, rejects, indices, passed
-        conflicting = np.flatnonzero(known == OTHER).tolist()
-        if conflicting and profile.envelope and profile.envelope.updates == "ignore":
-            passed = Counter(passed) + Counter(update=len(conflicting))
-        else:
-            rejects += [_conflict(indices[i]) for i in conflicting]
-        new = np.flatnonzero(known == NEW)
-        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new], passed
 
     def _take(
         self, state: PartitionState, batch: Batch, received_us: NDArray[np.int64]
@@ -239,9 +233,8 @@ class PreprocessStage:
         return to_bytes(ids)
 
 
-def _conflict(index: int) -> Reject:
-    detail = "this id was taken by a transaction with another body"
-    return Reject(index, "conflicting_duplicate", detail)
+def _at(column: Sequence[T], places: NDArray[np.intp]) -> list[T]:
+    return [column[i] for i in places.tolist()]
 
 
 def _misplaced(index: int, profile: Profile, batch: Batch, home: int) -> Reject:
@@ -261,31 +254,3 @@ def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:
     """
     stamped = np.array(batch.timestamps, np.int64) * 1000
     return np.maximum.accumulate(np.maximum(stamped, max(state.clock_us, 1)))
-
-
-def _ids(
-    data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    return np.column_stack([_hashes(data, ends), value])
-
-
-def _hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Two hashes i8[n, 2] of each id."""
-    high, low = (hash_joined(data, ends, seed).view(np.int64) for seed in (KEY_SEED, ID_SEED))
-    return np.stack([high, low], axis=1)
-
-
-def _first_of(state: PartitionState, labels: list[Label]) -> list[Label]:
-    """The labels whose ids have not been met before, on whatever transaction."""
-    if not labels:
-        return []
-    hashes = _hashes(*join([label.label_id.encode() for label in labels]))
-    first = state.first_of(np.column_stack([hashes, np.zeros(len(labels), np.int64)]))
-    return [label for label, counts in zip(labels, first.tolist(), strict=True) if counts]
-
-
-def _label(value: bytes | None) -> Label | None:
-    try:
-        return decode_label(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

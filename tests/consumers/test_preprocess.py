@@ -210,4 +210,4 @@ def test_a_misplaced_transaction_does_not_take_its_id() -> None:
     state.begin()
     output = stage.process(state, batch(encode([card(0, user_id="u")])))
     assert [reject.reason for reject in output.rejects] == [WRONG_PARTITION]
-    assert len(state.arrays()["ids"]) == 0
+    assert len(state.seen.ids) == 0

@@ -14,9 +14,11 @@ from tidegate.messages.frames import frame_profile
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
+from tidegate.stream.rejected import Rejected
 from tidegate.stream.side_topic import SideLog, read_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
-from tidegate.stream.stage import NoState, Stage
+from tidegate.stream.sources import Sources
+from tidegate.stream.stage import Stage
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Restorer:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
+        self._rejected = Rejected(stage.name, reader, beat)
 
     def load(self, source: TopicPartition, position: Position | None) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
@@ -50,9 +53,7 @@ class Restorer:
         Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
-            return Partition(
-                source, NoState(), position.offset if position else self._first(source)
-            )
+            return self._empty(source, position.offset if position else self._first(source))
         if position is None:
             return self._empty(source, self._first(source))
         begin = self._begin(position)
@@ -112,22 +113,33 @@ class Restorer:
         Raises Retry; the partition is then as far as it came, and a second call goes on.
         """
         if not self._stage.snapshot_tag:
-            partition.waiting.restore(self._reader, partition.source, position.note)
+            if isinstance(partition.state, Sources):
+                partition.state.restore(position.note)
+            else:
+                partition.waiting.restore(self._reader, partition.source, position.note)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)
+        behind = partition.offset < position.offset
+        rejected = self._rejected.of(partition.source) if behind else set[int]()
         for batch in read_range(
             self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
             self._beat()
-            self._replay(partition, self._own(batch), pairs)
+            self._replay(partition, self._own(batch, rejected), pairs)
         partition.pairs = pairs
         partition.offset = position.offset
 
-    def _own(self, batch: Batch) -> Batch:
-        """Without frames of other profile versions, whose own processes committed them."""
+    def _own(self, batch: Batch, rejected: set[int]) -> Batch:
+        """Without what is a dead letter, and without frames of other profile versions, whose own
+        processes committed them.
+        """
         profile = self._stage.snapshot_tag[:8].encode()
-        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in (None, profile)]
+        own = [
+            i
+            for i, value in enumerate(batch.values)
+            if frame_profile(value) in (None, profile) and batch.offsets[i] not in rejected
+        ]
         return batch if len(own) == len(batch) else batch.take(own)
 
     def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> None:
