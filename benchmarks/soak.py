@@ -24,15 +24,14 @@ from benchmarks.latency import ingest_address
 from benchmarks.load import drive, render
 from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
 from benchmarks.system import System
-from model.features.state import REMEMBERED_IDS
 from tidegate.pipeline import RAW
 from tidegate.settings import Settings
 
 PARTITIONS = 4
 GENERATION_MINUTES = 8
-A_MINUTE = PARTITIONS * REMEMBERED_IDS // GENERATION_MINUTES
-FILL, FILL_CHUNK = 2 * PARTITIONS * REMEMBERED_IDS, 100_000
-"""Transactions that fill two generations of every partition, and how many are made at a time."""
+A_MINUTE, FILL, FILL_CHUNK = 125_000, 2_000_000, 100_000
+"""Transactions of a minute; those before the first, after which little but the ids grows (10 bytes
+each, up to the profile's `remember.memory`); and how many of these are made at a time."""
 ALLOWED_SHARE, ALLOWED_MB = 1.1, 30
 
 

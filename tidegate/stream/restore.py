@@ -15,9 +15,11 @@ from tidegate.messages.frames import frame_profile
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
+from tidegate.stream.rejected import Rejected
 from tidegate.stream.side_topic import SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
-from tidegate.stream.stage import NoState, Replays, Stage
+from tidegate.stream.sources import Sources
+from tidegate.stream.stage import Replays, Stage
 
 _LOG = logging.getLogger(__name__)
 _SIDE_STEP = 20_000
@@ -47,6 +49,7 @@ class Restorer:
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
         self._replay_batch = stage.replay if isinstance(stage, Replays) else stage.process
+        self._rejected = Rejected(stage.name, reader)
 
     def load(self, source: TopicPartition, position: Position) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
@@ -54,7 +57,7 @@ class Restorer:
         Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
-            return Partition(source, NoState(), position.offset)
+            return self._empty(source, position.offset)
         begin = self._begin(position)
         for offset in self._snapshot_offsets(source):
             if begin <= offset <= position.offset:
@@ -123,18 +126,26 @@ class Restorer:
         committed state at its offset. Raises Retry; another call goes on from there.
         """
         if not self._stage.snapshot_tag:
-            partition.waiting.restore(self._reader, partition.source, position.note)
+            if isinstance(partition.state, Sources):
+                partition.state.restore(position.note)
+            else:
+                partition.waiting.restore(self._reader, partition.source, position.note)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)
         self._begin_within_log(partition, position)
+        if partition.offset < position.offset:
+            for _ in self._rejected.read():
+                self._beat()
+                yield
+        rejected = self._rejected.of(partition.source)
         for batch in poll_range(
             self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
             self._beat()
             if batch is not None:
                 self._look_for_gap(partition, batch)
-                yield from self._replay(partition, self._own(batch), pairs)
+                yield from self._replay(partition, self._own(batch, rejected), pairs)
                 partition.offset = batch.next_offset
             yield
         partition.pairs = pairs
@@ -169,14 +180,19 @@ class Restorer:
         )
         metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
 
-    def _own(self, batch: Batch) -> Batch:
-        """Without frames of other profile versions, whose own processes committed them.
+    def _own(self, batch: Batch, rejected: set[int]) -> Batch:
+        """Without what is a dead letter, and without frames of other profile versions, whose own
+        processes committed them.
 
         A stage's `also` is the hash of this one in the version of Tidegate before.
         """
         profile = self._stage.snapshot_tag[:8].encode()
         ours = (None, profile, getattr(self._stage, "also", profile))
-        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in ours]
+        own = [
+            i
+            for i, value in enumerate(batch.values)
+            if frame_profile(value) in ours and batch.offsets[i] not in rejected
+        ]
         return batch if len(own) == len(batch) else batch.take(own)
 
     def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> Iterator[None]:
