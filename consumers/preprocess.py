@@ -146,10 +146,12 @@ class PreprocessStage:
 
         Dead letters that were put back are out of the order of the step before, and come once.
         """
-        good, faults = self._layout.good(batch.values)
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+        rows, good, rejects = self._layout.whole_rows(batch.values), list(range(len(batch))), []
+        if rows is None:
+            good, faults = self._layout.good(batch.values)
+            rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+            rows = self._layout.rows([batch.values[i] or b"" for i in good])
         values = [batch.values[i] or b"" for i in good]
-        rows = self._layout.rows(values)
         again = self._made_again(state, rows, redriven(batch.headers, good))
         if again.any():
             first = np.flatnonzero(~again)

@@ -145,7 +145,8 @@ class Restorer:
             self._beat()
             if batch is not None:
                 self._look_for_gap(partition, batch)
-                yield from self._replay(partition, self._own(batch, rejected), pairs)
+                own = self._own(batch, rejected)
+                yield from self._replay(partition, own, pairs, batch.offsets[-1])
                 partition.offset = batch.next_offset
             yield
         partition.pairs = pairs
@@ -195,21 +196,29 @@ class Restorer:
         ]
         return batch if len(own) == len(batch) else batch.take(own)
 
-    def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> Iterator[None]:
-        """Apply a batch in pieces: each ends where side records came between two inputs."""
+    def _replay(
+        self, partition: Partition, batch: Batch, pairs: list[Pair], last: int
+    ) -> Iterator[None]:
+        """Apply a batch in pieces: each ends where side records came between two inputs.
+
+        `last` is the offset up to which it reaches, with what is left out at its end: side records
+        may have come there.
+        """
         while len(batch):
             first = batch.offsets[0]
-            due = [
-                pair.side
-                for pair in input_order.after(pairs, partition.side)
-                if pair.offset <= first
-            ]
-            if due:
-                yield from self._absorb_in_steps(partition, due[-1])
+            yield from self._absorb_due(partition, pairs, first)
             later = next((pair.offset for pair in pairs if pair.offset > first), None)
             stop = len(batch) if later is None else bisect_left(batch.offsets, later)
             self._fold_again(partition, batch.slice(0, stop))
             batch = batch.slice(stop, len(batch))
+        yield from self._absorb_due(partition, pairs, last)
+
+    def _absorb_due(self, partition: Partition, pairs: list[Pair], offset: int) -> Iterator[None]:
+        """Absorb the side records that came before the input at an offset."""
+        behind = input_order.after(pairs, partition.side)
+        due = [pair.side for pair in behind if pair.offset <= offset]
+        if due:
+            yield from self._absorb_in_steps(partition, due[-1])
 
     def _absorb_in_steps(self, partition: Partition, side: int) -> Iterator[None]:
         """Absorb the side records before `side`: without a snapshot that may be years of them."""
