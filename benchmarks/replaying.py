@@ -1,7 +1,7 @@
 """How much faster a keyed step folds its log again than it processed it.
 
-`python -m benchmarks.replaying` prints, for each keyed step of the card profile, both rates over the
-same log, alternately, and the median of their ratios. CPU seconds of one thread, without Kafka.
+`python -m benchmarks.replaying` prints, for each keyed step of the card profile, both rates over
+the same log, alternately, and the median of their ratios. CPU seconds of one thread, without Kafka.
 """
 
 from __future__ import annotations
