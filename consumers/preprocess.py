@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from operator import attrgetter
@@ -146,7 +146,7 @@ class PreprocessStage:
     def _read_again(self, state: PartitionState, batch: Batch) -> tuple[Columns, NDArray[np.int64]]:
         """The columns of the new transactions, and when they were received."""
         received_us = _received(state, batch)
-        intake, _ = self._take(state, batch, received_us)
+        intake, _ = self._take(state, batch, received_us, self.plan.replayed)
         _, _, _, known = self._remember(state, intake, batch)
         columns, received = intake.columns, received_us[intake.at]
         if (known == NEW).all():
@@ -261,11 +261,15 @@ class PreprocessStage:
         return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new], passed
 
     def _take(
-        self, state: PartitionState, batch: Batch, received_us: NDArray[np.int64]
+        self,
+        state: PartitionState,
+        batch: Batch,
+        received_us: NDArray[np.int64],
+        only: Collection[int] | None = None,
     ) -> tuple[Intake, list[Reject]]:
         """The transactions that belong to this partition, and the rejects."""
         values = [value or b"" for value in batch.values]
-        intake = take(self.profile, values, received_us, batch.headers)
+        intake = take(self.profile, values, received_us, batch.headers, only)
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in intake.rejects]
         home = self._home(state, intake)
         misplaced = np.flatnonzero(home != state.partition)
@@ -276,7 +280,7 @@ class PreprocessStage:
         ]
         own = np.array(intake.at)[home == state.partition]
         headers = [batch.headers[i] for i in own]
-        kept = take(self.profile, [values[i] for i in own], received_us[own], headers)
+        kept = take(self.profile, [values[i] for i in own], received_us[own], headers, only)
         return kept._replace(at=own[kept.at].tolist(), passed=intake.passed), rejects
 
     def _home(self, state: PartitionState, intake: Intake) -> NDArray[np.int64]:
