@@ -92,6 +92,12 @@ class Board:
             beat for beat in self.processes(now_us) if beat.stage == "score" and not beat.stopping
         ]
 
+    def heard_us(self, process: str) -> int:
+        """When a process that is listed was heard last, by this clock."""
+        with self._lock:
+            seen = self._beats.get(process)
+            return seen.us if seen else 0
+
     def drift(self, now_us: int) -> Drift | None:
         """The drift by whoever has counted most rows; None while nobody reports any."""
         reported = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
