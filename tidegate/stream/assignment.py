@@ -158,7 +158,8 @@ class Assignment:
 
     def _position(self) -> None:
         """Ask the sink where each unpositioned partition goes on, and let it get there."""
-        found = self._positions.find(sorted(self._unpositioned))
+        known = self._restoration.parked | self._partitions
+        found = self._positions.find(sorted(self._unpositioned), known)
         for source, position in found.positions.items():
             self._lost.pop(source, None)
             self._restoration.begin(source, position, self._partitions.pop(source, None))
