@@ -51,9 +51,9 @@ class Consumer(Protocol):
         ...
 
     def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
-        """The first offset whose record is stamped `time_ms` or later; the log's end if none is.
+        """Where to read from for the records from the first one that is stamped `time_ms` or later.
 
-        Raises Retry.
+        Transactions' markers may lie before that. The log's end if there is none. Raises Retry.
         """
         ...
 
