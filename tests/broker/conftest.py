@@ -31,6 +31,10 @@ class Bench:
         self._open.append(self.broker.consumer(group, instance=instance))
         return self._open[-1]
 
+    def follower(self) -> Consumer:
+        self._open.append(self.broker.follower())
+        return self._open[-1]
+
     def close(self) -> None:
         for consumer in self._open:
             consumer.close()

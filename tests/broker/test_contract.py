@@ -148,6 +148,18 @@ def test_one_key_lies_in_one_partition(bench: Bench) -> None:
     producer.close()
 
 
+def test_a_follower_that_waits_at_the_end_is_handed_what_comes(bench: Bench) -> None:
+    topic = bench.topic()
+    producer, follower = bench.broker.transactional_producer(bench.name()), bench.follower()
+    follower.assign({TopicPartition(topic, 0): 0})
+    take(follower, 0)
+    put(producer, topic, b"1")
+    assert values(take(follower, 1)) == [b"1"]
+    put(producer, topic, b"2", b"3")
+    assert values(take(follower, 2)) == [b"2", b"3"]
+    producer.close()
+
+
 def test_a_second_producer_of_an_id_fences_the_first(bench: Bench) -> None:
     topic, name = bench.topic(), bench.name()
     first = bench.broker.transactional_producer(name)

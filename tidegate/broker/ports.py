@@ -138,6 +138,13 @@ class Broker(Protocol):
         """`group` None: only `assign`. `instance`: static membership (KIP-345)."""
         ...
 
+    def follower(self) -> Consumer:
+        """As `consumer(None)`, for one that waits at the end of a topic most of its life.
+
+        It asks an idle topic once a second, not ten times; records that come are there as soon.
+        """
+        ...
+
     def transactional_producer(self, transactional_id: str) -> TransactionalProducer: ...
     def producer(self) -> Producer: ...
 

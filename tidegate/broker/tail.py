@@ -75,7 +75,7 @@ class Tail:
                 raise
 
     def _follow(self) -> None:
-        consumer = self._broker.consumer(None)
+        consumer = self._broker.follower()
         try:
             bounds = {
                 partition: consumer.bounds(partition)

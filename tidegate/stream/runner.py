@@ -116,10 +116,11 @@ class Runner:
         """
         if self._stage.side is None:
             return None
-        reader = broker.consumer(None)
+        feeds = not self._stage.snapshot_tag
+        reader = broker.follower() if feeds else broker.consumer(None)
         self._readers.append(reader)
         sources = reader.partitions(self._stage.side)
-        if not self._stage.snapshot_tag:
+        if feeds:
             return SideFeed(reader, sources, self._stage)
         if len(sources) != 1:
             raise ConfigError(

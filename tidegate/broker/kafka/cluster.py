@@ -42,8 +42,10 @@ class KafkaBroker:
             raise ConfigError(self._why(errors, exception)) from exception
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
-        name = group or f"tidegate-reader-{uuid.uuid4().hex[:12]}"
-        return KafkaConsumer(config.consumer(self._settings, name, instance))
+        return KafkaConsumer(config.consumer(self._settings, group or _reader(), instance))
+
+    def follower(self) -> KafkaConsumer:
+        return KafkaConsumer(config.follower(self._settings, _reader()))
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(config.transactional(self._settings, transactional_id))
@@ -79,3 +81,7 @@ class KafkaBroker:
             mend = "check that it runs, and TIDEGATE_KAFKA and TIDEGATE_KAFKA_SECURITY"
         address = self._settings.kafka_address
         return f"no answer from Kafka at {address}: {cause}. {mend[0].upper()}{mend[1:]}."
+
+
+def _reader() -> str:
+    return f"tidegate-reader-{uuid.uuid4().hex[:12]}"

@@ -23,6 +23,9 @@ class MemoryBroker(Cluster):
         member_of = self.groups.setdefault(group, Group()) if group else None
         return MemoryConsumer(self, member_of, instance)
 
+    def follower(self) -> MemoryConsumer:
+        return self.consumer(None)
+
     def transactional_producer(self, transactional_id: str) -> MemoryTransactions:
         with self.call("init_transactions"):
             return MemoryTransactions(self, transactional_id, self.init_producer(transactional_id))
