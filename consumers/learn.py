@@ -106,7 +106,6 @@ class LearnStage:
         A rollback may raise Retry.
         """
         output = Output()
-        state.told.clear()
         self._apply(state, batch, output.rejects)
         _show(state)
         weights = OnlineWeights(
@@ -118,8 +117,8 @@ class LearnStage:
             state.learned.frozen_at != NEVER,
         )
         output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
-        if state.told:
-            output.emits.append(_told(state.told))
+        if told := state.take_told():
+            output.emits.append(_told(told))
         return output
 
     def weights(self, state: LearnState) -> Array:

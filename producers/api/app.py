@@ -63,11 +63,11 @@ def build_app(
         broker,
         store,
         publisher,
+        VerdictWays(broker, profile.hash.decode()),
         Ingest(profile, publisher, known),
         known,
         waiters,
         board,
-        VerdictWays(broker, profile.hash.decode()),
         tails,
     )
     bind(app, context)
@@ -116,5 +116,5 @@ def close_app(app: Flask) -> None:
     context: Context = app.extensions["tidegate"]
     for tail in context.tails:
         tail.close()
-    context.verdict_ways.close()
     context.publisher.close()
+    context.verdict_ways.close()

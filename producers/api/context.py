@@ -41,11 +41,11 @@ class Context:
     broker: Broker
     store: Store
     publisher: Publisher
+    verdict_ways: VerdictWays
     ingest: Ingest
     known: Known
     waiters: Waiters
     board: Board
-    verdict_ways: VerdictWays
     tails: list[Tail]
 
 

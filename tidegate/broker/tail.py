@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from tidegate.broker.ports import Broker
-from tidegate.broker.records import Batch
+from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError, Retry
 
 _LOG = logging.getLogger(__name__)
@@ -46,15 +46,24 @@ class Tail:
         self._poll_seconds, self._max_records = poll_seconds, max_records
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
+        self._positions: dict[TopicPartition, int] = {}
+        self._moved = threading.Condition()
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
-        self.caught_up = threading.Event()
-        """Set once what was there at the start has been absorbed."""
 
     def start(self) -> Tail:
         self._thread.start()
         return self
+
+    def reached(self, ends: Mapping[TopicPartition, int], timeout: float) -> bool:
+        """Whether all before these offsets was absorbed, within `timeout` s."""
+
+        def there() -> bool:
+            return all(self._positions.get(source, -1) >= end for source, end in ends.items())
+
+        with self._moved:
+            return self._moved.wait_for(there, timeout)
 
     def close(self) -> None:
         """Stop and wait for the thread."""
@@ -77,28 +86,25 @@ class Tail:
     def _follow(self) -> None:
         consumer = self._broker.follower()
         try:
-            bounds = {
-                partition: consumer.bounds(partition)
-                for partition in consumer.partitions(self._topic)
-            }
-            consumer.assign(
-                {source: self._start(*edges, len(bounds)) for source, edges in bounds.items()}
-            )
+            starts = self._starts(consumer)
+            consumer.assign(starts)
             self.problem = ""
             self.reading.set()
             while not self._stop.is_set():
                 batches = consumer.poll(self._max_records, self._poll_seconds)
                 for batch in batches:
                     self._absorb(batch)
+                with self._moved:
+                    self._positions = {each: consumer.position(each) or 0 for each in starts}
+                    self._moved.notify_all()
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
-                if not self.caught_up.is_set() and all(
-                    (consumer.position(partition) or 0) >= end
-                    for partition, (_, end) in bounds.items()
-                ):
-                    self.caught_up.set()
         finally:
             consumer.close()
+
+    def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
+        sources = consumer.partitions(self._topic)
+        return {source: self._start(*consumer.bounds(source), len(sources)) for source in sources}
 
     def _start(self, first: int, end: int, partitions: int) -> int:
         """Where to begin in one of so many partitions, with these bounds."""

@@ -71,6 +71,12 @@ class Board:
         heard = before is not None and monotonic - before.monotonic_us >= _LIVE_US
         return _Seen(beat, now if heard else min(beat.time_us, now), monotonic)
 
+    def heard_us(self, process: str) -> int:
+        """When a process that is listed was heard last, by this clock."""
+        with self._lock:
+            seen = self._beats.get(process)
+            return seen.us if seen else 0
+
     def _forget(self, process: str) -> None:
         with self._lock:
             self._beats.pop(process, None)
@@ -85,12 +91,6 @@ class Board:
                 if 0 <= now_us - seen.us <= within_us  # none when the clock was just set back
             ]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
-
-    def heard_us(self, process: str) -> int:
-        """When a process that is listed was heard last, by this clock."""
-        with self._lock:
-            seen = self._beats.get(process)
-            return seen.us if seen else 0
 
     def drift(self, now_us: int) -> Drift | None:
         """The drift by whoever has counted most rows; None while nobody reports any."""
