@@ -119,7 +119,7 @@ class LearnState:
         self.rollbacks: list[tuple[int, int]] = []
         """Each rollback's own offset, and the one it went back to."""
         self.told: list[tuple[LabelRecord, Outcome]] = []
-        """Labels that moved no weights since the stage last looked; one that came again is none."""
+        """Labels that moved no weights and are not told yet; one that came again is none."""
         self._before: _Before | None = None
         self._overwritten: list[tuple[int, Any]] = []
         self._rolled = 0
@@ -143,6 +143,12 @@ class LearnState:
         )
         self._overwritten = []
         self._rolled = len(self.rollbacks)
+        self.told = []
+
+    def take_told(self) -> list[tuple[LabelRecord, Outcome]]:
+        """The labels that moved no weights since `begin` or the last call."""
+        told, self.told = self.told, []
+        return told
 
     def rollback(self) -> None:
         if self._before is None:
