@@ -189,6 +189,8 @@ class Assignment:
             if arrived and self._follow_side(min(partition.side for partition in arrived)):
                 for partition in arrived:
                     self._serve(partition)
+        except Unfinished:
+            return
         except Retry as error:
             delay = self._delay()
             self._restore_from_us = self._clock() + delay
