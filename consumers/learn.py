@@ -29,7 +29,7 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
-from tidegate.pipeline import LABELS, MODELS, OUTCOMES
+from tidegate.pipeline import LABELS, MODELS, OTHER_PROFILE, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -133,6 +133,8 @@ class LearnStage:
             state.learned.frozen_at != NEVER,
         )
         output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
+        if passed := state.take_passed():
+            output.passed = {OTHER_PROFILE: passed}
         if told := state.take_told():
             output.emits.append(_told(told))
         return output
@@ -151,7 +153,7 @@ class LearnStage:
             if isinstance(message, Reject):
                 rejects.append(message)
             elif message.profile.encode() != self._profile.hash:
-                continue
+                state.passed += isinstance(message, Label)
             elif isinstance(message, Label):
                 run.labels.append(
                     LabelRecord(

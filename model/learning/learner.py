@@ -120,6 +120,8 @@ class LearnState:
         """Each rollback's own offset, and the one it went back to."""
         self.told: list[tuple[LabelRecord, Outcome]] = []
         """Labels that moved no weights and are not told yet; one that came again is none."""
+        self.passed = 0
+        """Labels of other versions of the profile that are not counted yet."""
         self._before: _Before | None = None
         self._overwritten: list[tuple[int, Any]] = []
         self._rolled = 0
@@ -143,7 +145,12 @@ class LearnState:
         )
         self._overwritten = []
         self._rolled = len(self.rollbacks)
-        self.told = []
+        self.told, self.passed = [], 0
+
+    def take_passed(self) -> int:
+        """How many labels were passed over since `begin` or the last call."""
+        passed, self.passed = self.passed, 0
+        return passed
 
     def take_told(self) -> list[tuple[LabelRecord, Outcome]]:
         """The labels that moved no weights since `begin` or the last call."""
