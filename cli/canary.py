@@ -69,7 +69,7 @@ def _set(
     from model.bundles.shared import local_bundles
 
     name = profile.hash.decode()
-    chosen = usable(local_bundles(settings), bundle, name).hash if bundle else ""
+    chosen = usable(local_bundles(settings), bundle, profile).hash if bundle else ""
     set_canary(broker, chosen, name, share if chosen else 0.0, by="tidegate models canary")
     if as_json:
         print_json({"canary": chosen or None, "share": share if chosen else 0.0})

@@ -119,7 +119,7 @@ def bundle_of(settings: Settings, profile: Profile, name: str) -> Bundle:
         bundle = Bundle.load(Path(name))
     else:
         bundle = find(local_bundles(settings), name)
-    promotable(bundle, profile.hash.decode())
+    promotable(bundle, profile)
     return bundle
 
 

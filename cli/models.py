@@ -118,7 +118,7 @@ def promote(
     from model.bundles.shared import local_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    chosen = usable(local_bundles(settings), bundle, loaded.hash.decode())
+    chosen = usable(local_bundles(settings), bundle, loaded)
     _switch(loaded, broker, chosen.hash, wait, as_json)
 
 

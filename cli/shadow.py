@@ -46,10 +46,10 @@ def shadow(
     if bool(bundle) == off:
         raise ConfigError("give the hash of a bundle, or --off")
     settings = settings_with(profile=profile, kafka=kafka)
-    broker, name = KafkaBroker(settings), load_profile(settings.profile).hash.decode()
+    broker, loaded = KafkaBroker(settings), load_profile(settings.profile)
     broker.check()
-    chosen = usable(local_bundles(settings), bundle, name).hash if bundle else ""
-    set_shadow(broker, chosen, name, by="tidegate models shadow")
+    chosen = usable(local_bundles(settings), bundle, loaded).hash if bundle else ""
+    set_shadow(broker, chosen, loaded.hash.decode(), by="tidegate models shadow")
     if as_json:
         print_json({"shadow": chosen or None})
     else:

@@ -22,7 +22,7 @@ from tidegate.messages.documents import (
     encode,
     label_id_of,
 )
-from tidegate.pipeline import FEEDBACK, LABELS, OUTCOMES
+from tidegate.pipeline import FEEDBACK, LABELS, OTHER_PROFILE, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import recorded_ms
 from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
 
 _LOG = logging.getLogger(__name__)
-OTHER_PROFILE = "other_profile"
-"""A verdict on a row whose columns this version of the profile does not have is passed over."""
 Drained = Callable[[int, int], bool]
 """Whether all transactions that were recorded by a time are rows or dead letters, and what time it
 is now, both in us by the log's clock.

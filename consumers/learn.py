@@ -29,7 +29,7 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
-from tidegate.pipeline import LABELS, MODELS, OUTCOMES
+from tidegate.pipeline import LABELS, MODELS, OTHER_PROFILE, OUTCOMES
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -121,7 +121,6 @@ class LearnStage:
         A rollback may raise Retry, or Unfinished: then call again with the same batch.
         """
         output, outcomes = Output(pause=PUBLISH_SECONDS), Counter[Outcome]()
-        state.told.clear()
         self._apply(state, batch, output.rejects, outcomes)
         self._rewindings.clear()
         output.on_commit += [partial(_count, outcomes), partial(_show, state)]
@@ -134,8 +133,10 @@ class LearnStage:
             state.learned.frozen_at != NEVER,
         )
         output.emits.append(Emit(MODELS, [online_key(self.bundle.hash)], [encode(weights)]))
-        if state.told:
-            output.emits.append(_told(state.told))
+        if passed := state.take_passed():
+            output.passed = {OTHER_PROFILE: passed}
+        if told := state.take_told():
+            output.emits.append(_told(told))
         return output
 
     def weights(self, state: LearnState) -> Array:
@@ -152,7 +153,7 @@ class LearnStage:
             if isinstance(message, Reject):
                 rejects.append(message)
             elif message.profile.encode() != self._profile.hash:
-                continue
+                state.passed += isinstance(message, Label)
             elif isinstance(message, Label):
                 run.labels.append(
                     LabelRecord(
@@ -196,7 +197,7 @@ class LearnStage:
     def _apply_again(self, then: LearnState, batch: Batch) -> None:
         """What came of these labels has been told."""
         self._apply(then, batch, [], Counter())
-        then.told.clear()
+        then.take_told()
 
     def _learn(self, state: LearnState, run: _Run) -> Counter[Outcome]:
         if not run.labels:

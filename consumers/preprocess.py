@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
@@ -118,7 +118,7 @@ class PreprocessStage:
         if len(batch) == 0:
             return Output()
         if self.step == 0:
-            raw = self._read_raw(state, batch)
+            raw = self._read_raw(state, batch, self.plan.replayed)
             columns = raw.intake.columns
             folded = columns.times, columns.hashes, columns.values, raw.ingested
             self._refold(state, raw.known == NEW, *folded)
@@ -129,11 +129,13 @@ class PreprocessStage:
             self._refold(state, handed.known == NEW, *folded)
         return Output()
 
-    def _read_raw(self, state: PartitionState, batch: Batch) -> _Raw:
-        """Decode; look up the ids, and note new ones."""
+    def _read_raw(
+        self, state: PartitionState, batch: Batch, only: Collection[int] | None = None
+    ) -> _Raw:
+        """Decode (`only` these columns); look up the ids, and note new ones."""
         received_us = _received(state, batch)
         place = state.partition, state.partitions
-        intake, rejects = take_own(self.profile, batch, received_us, place)
+        intake, rejects = take_own(self.profile, batch, received_us, place, only)
         ids = identify(self.profile, intake, batch)
         payloads = self.profile.canonical_all(intake.txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from operator import attrgetter
 
 import numpy as np
@@ -17,11 +18,18 @@ from tidegate.stream.stage import Reject
 
 
 def take_own(
-    profile: Profile, batch: Batch, received_us: NDArray[np.int64], place: tuple[int, int]
+    profile: Profile,
+    batch: Batch,
+    received_us: NDArray[np.int64],
+    place: tuple[int, int],
+    only: Collection[int] | None = None,
 ) -> tuple[Intake, list[Reject]]:
-    """The transactions that belong to partition `place[0]` of `place[1]`, and the rejects."""
+    """The transactions that belong to partition `place[0]` of `place[1]`, and the rejects.
+
+    With `only`, those columns alone are made of them.
+    """
     values = [value or b"" for value in batch.values]
-    intake = take(profile, values, received_us, batch.headers)
+    intake = take(profile, values, received_us, batch.headers, only)
     rejects = [Reject(i, fault.reason, fault.detail) for i, fault in intake.rejects]
     home = _home(profile, intake, place)
     misplaced = np.flatnonzero(home != place[0])
@@ -30,7 +38,7 @@ def take_own(
     rejects += [_misplaced(intake.at[i], profile, batch, int(home[i])) for i in misplaced.tolist()]
     own = np.array(intake.at)[home == place[0]]
     headers = [batch.headers[i] for i in own]
-    kept = take(profile, [values[i] for i in own], received_us[own], headers)
+    kept = take(profile, [values[i] for i in own], received_us[own], headers, only)
     return kept._replace(at=own[kept.at].tolist(), passed=intake.passed), rejects
 
 

@@ -77,7 +77,7 @@ class ScoreStage(StatelessStage):
 
     @property
     def prepared(self) -> Prepared | None:
-        """What came of the newest order to load a bundle for a promotion; None before any."""
+        """What came of an order to load a bundle for a promotion; None once that is decided."""
         return self.serving.prepared
 
     def absorb(self, _state: NoState, batch: Batch) -> None:

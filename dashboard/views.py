@@ -170,7 +170,10 @@ def pipeline_state() -> Response:
         for name in context.board.stages
     ]
     processes = [
-        {**msgspec.to_builtins(msgspec.structs.asdict(beat)), "age_us": now_us - beat.time_us}
+        {
+            **msgspec.to_builtins(msgspec.structs.asdict(beat)),
+            "age_us": now_us - context.board.heard_us(beat.process),
+        }
         for beat in beats
     ]
     return Response(

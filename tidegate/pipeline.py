@@ -42,6 +42,10 @@ WRONG_PARTITION = "wrong_partition"
 """The reason of the dead letter of a transaction whose key is not its account, or was hashed by
 another partitioner than murmur2. A redrive gives it the key that belongs to it.
 """
+OTHER_PROFILE = "other_profile"
+"""What verdicts and labels are counted as that are passed over, because their rows were scored by
+another version of the profile.
+"""
 FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
 """The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
 

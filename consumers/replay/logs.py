@@ -76,6 +76,5 @@ class PastWeights:
         (stage, restorer), position = self._folding, Position(labels)
         if self._partition is None or self._partition.offset > labels:
             self._partition = restorer.load(TopicPartition(stage.input, 0), position)
-        for _ in restorer.catch_up(self._partition, position):
-            pass
+        restorer.catch_up_whole(self._partition, position)
         return stage.weights(cast("LearnState", self._partition.state))

@@ -118,8 +118,7 @@ class Replay:
         position = Position(trace["offset"], self._note(stage, source))
         restorer = logs.restorer(stage, side)
         partition = restorer.load(source, position)
-        for _ in restorer.catch_up(partition, position):
-            pass
+        restorer.catch_up_whole(partition, position)
         labels = max(trace["labels"], partition.side)
         processed = restorer.process(partition, record, labels, partition.pairs)
         emits = [emit for _, output in processed.results for emit in output.emits]

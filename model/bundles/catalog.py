@@ -10,6 +10,7 @@ from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
+    from tidegate.profile import Profile
 
 Change = tuple[object, object]
 
@@ -93,22 +94,22 @@ def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, An
     ]
 
 
-def promotable(bundle: Bundle, profile_hash: str) -> None:
+def promotable(bundle: Bundle, profile: Profile) -> None:
     """Raises ConfigError unless the bundle was trained for this version of the profile."""
-    if bundle.manifest.profile_hash != profile_hash:
+    if bundle.manifest.profile_hash.encode() not in (profile.hash, profile.version):
         raise ConfigError(
             f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
-            f"{bundle.manifest.profile_hash}, the profile in use is {profile_hash}: train one for "
-            "it with `tidegate train`"
+            f"{bundle.manifest.profile_hash}, the profile in use is {profile.hash.decode()}: "
+            "train one for it with `tidegate train`"
         )
 
 
-def usable(folder: Path, prefix: str, profile_hash: str) -> Bundle:
+def usable(folder: Path, prefix: str, profile: Profile) -> Bundle:
     """The one bundle whose hash begins with `prefix`, if it may score for this version of the
     profile. Raises ConfigError.
     """
     bundle = find(folder, prefix)
-    promotable(bundle, profile_hash)
+    promotable(bundle, profile)
     return bundle
 
 

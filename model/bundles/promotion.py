@@ -114,8 +114,8 @@ def _prepare(
 ) -> None:
     """Returns when all scorers have loaded the bundle. Raises Unloadable, Unanswered, Retry."""
     order = Prepare(bundle, profile, time.time_ns() // 1000, by)
-    what = f"the order to load {bundle}"
-    write(broker, MODELS, b"prepare", encode(order), what=what, timeout=timeout)
+    key, what = role_key("prepare", profile), f"the order to load {bundle}"
+    write(broker, MODELS, key, encode(order), what=what, timeout=timeout)
     newest = _newest(broker, Prepare, profile, timeout)
     if newest is None or newest[0] != order:
         raise _overtaken(bundle)
@@ -123,7 +123,7 @@ def _prepare(
         _await_scorers(bundle, newest[1], scorers, timeout)
     except (Unloadable, Unanswered):
         withdrawn = encode(Prepare("", profile, time.time_ns() // 1000, by))
-        write(broker, MODELS, b"prepare", withdrawn, what=f"the end of {what}", timeout=timeout)
+        write(broker, MODELS, key, withdrawn, what=f"the end of {what}", timeout=timeout)
         raise
 
 

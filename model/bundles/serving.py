@@ -74,7 +74,7 @@ class Serving:
         self.refused = ""
         """The newest champion and why it cannot be loaded; empty while it scores."""
         self.prepared: Prepared | None = None
-        """What came of the newest order to load a bundle for a promotion; None before any."""
+        """What came of an order to load a bundle for a promotion; None once that is decided."""
 
     def absorb(self, batch: Batch) -> None:
         """Switch bundles and weights."""
@@ -99,6 +99,7 @@ class Serving:
     def _follow(self, newest: Mapping[type, tuple[ModelMessage, int]]) -> None:
         if Champion in newest:
             self._promote()
+            self.prepared = None
         for message, offset in newest.values():
             if isinstance(message, Prepare):
                 self._prepare(message, offset)
@@ -120,7 +121,7 @@ class Serving:
 
     def _prepare(self, order: Prepare, offset: int) -> None:
         """Load a bundle beside the champion, for a promotion that may follow."""
-        self._ready = None
+        self._ready = self.prepared = None
         if order.bundle:
             self._ready, fault = self._attempt(order.bundle)
             self.prepared = Prepared(order.bundle, offset, fault)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -41,13 +41,23 @@ class Columns:
     texts: dict[str, list[bytes]]
 
 
-def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Columns:
-    """Columns of decoded transactions; `received_us` i8[n] bounds their times. Raises Unfit."""
+def columns_of(
+    profile: Profile,
+    txs: Sequence[msgspec.Struct],
+    received_us: Ints,
+    only: Collection[int] | None = None,
+) -> Columns:
+    """Columns of decoded transactions; `received_us` i8[n] bounds their times. Raises Unfit.
+
+    `only` these columns are filled in, and what may be out of bounds.
+    """
     n = len(txs)
     times = _event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
     amounts = np.zeros(n, np.int64)
     for field, place in profile.input_fields:
+        if only is not None and place.start not in only and not _bounded(field):
+            continue
         column = list(map(attrgetter(field.name), txs))
         if column.count(None) == n:
             continue
@@ -57,6 +67,11 @@ def columns_of(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Int
             amounts = minor_units(field, numeric)
     texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
     return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+
+
+def _bounded(field: Field) -> bool:
+    """Whether `numbers` may find that a value is out of bounds."""
+    return isinstance(field, Money) or (isinstance(field, Number) and field.text)
 
 
 def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
@@ -109,7 +124,7 @@ def minor_units(field: Field, column: Floats) -> Ints:
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
     """One field's JSON values as f8[n] (lists as f8[n, length]), NaN if missing. Raises Unfit."""
     result = np.array(column if field.is_number else field.numbers(column), np.float64)
-    if isinstance(field, Money) or (isinstance(field, Number) and field.text):
+    if _bounded(field) and isinstance(field, Number):
         low, high = field.bounds()
         if ((result < low) | (result > high)).any():
             raise Unfit

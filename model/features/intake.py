@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -36,13 +36,15 @@ def take(
     values: Sequence[bytes],
     received_us: NDArray[np.int64],
     headers: Sequence[Headers | None] | None = None,
+    only: Collection[int] | None = None,
 ) -> Intake:
     """Decode all messages, out of the profile's envelope if it has one.
 
-    `received_us` i8[n] bounds their times (0: unknown).
+    `received_us` i8[n] bounds their times (0: unknown). With `only`, other columns are left empty;
+    what is taken and what refused is the same.
     """
     if profile.envelope is None:
-        return _take(profile, values, received_us)
+        return _take(profile, values, received_us, only)
     rows: list[bytes] = []
     at: list[int] = []
     rejects: list[tuple[int, Rejected]] = []
@@ -61,19 +63,24 @@ def take(
     if not rows:
         nothing = columns_of(profile, [], received_us[:0])
         return Intake([], nothing, [], rejects, passed)
-    intake = _take(profile, rows, received_us[at])
+    intake = _take(profile, rows, received_us[at], only)
     rejects += [(at[i], error) for i, error in intake.rejects]
     return intake._replace(at=[at[i] for i in intake.at], rejects=rejects, passed=passed)
 
 
-def _take(profile: Profile, values: Sequence[bytes], received_us: NDArray[np.int64]) -> Intake:
+def _take(
+    profile: Profile,
+    values: Sequence[bytes],
+    received_us: NDArray[np.int64],
+    only: Collection[int] | None,
+) -> Intake:
     """Decode all messages at once; if one is bad, each by itself."""
     try:
         txs = _decode_all(profile, values)
-        return Intake(txs, columns_of(profile, txs, received_us), list(range(len(txs))), [])
+        return Intake(txs, columns_of(profile, txs, received_us, only), list(range(len(txs))), [])
     except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         txs, at, rejects = _one_by_one(profile, values, received_us)
-    return Intake(txs, columns_of(profile, txs, received_us[at]), at, rejects)
+    return Intake(txs, columns_of(profile, txs, received_us[at], only), at, rejects)
 
 
 def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:

@@ -119,7 +119,9 @@ class LearnState:
         self.rollbacks: list[tuple[int, int]] = []
         """Each rollback's own offset, and the one it went back to."""
         self.told: list[tuple[LabelRecord, Outcome]] = []
-        """Labels that moved no weights since the stage last looked; one that came again is none."""
+        """Labels that moved no weights and are not told yet; one that came again is none."""
+        self.passed = 0
+        """Labels of other versions of the profile that are not counted yet."""
         self._before: _Before | None = None
         self._overwritten: list[tuple[int, Any]] = []
         self._rolled = 0
@@ -143,6 +145,17 @@ class LearnState:
         )
         self._overwritten = []
         self._rolled = len(self.rollbacks)
+        self.told, self.passed = [], 0
+
+    def take_passed(self) -> int:
+        """How many labels were passed over since `begin` or the last call."""
+        passed, self.passed = self.passed, 0
+        return passed
+
+    def take_told(self) -> list[tuple[LabelRecord, Outcome]]:
+        """The labels that moved no weights since `begin` or the last call."""
+        told, self.told = self.told, []
+        return told
 
     def rollback(self) -> None:
         if self._before is None:

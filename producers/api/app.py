@@ -65,12 +65,12 @@ def build_app(
         broker,
         store,
         publisher,
+        VerdictWays(broker, profile.hash.decode()),
         Ingest(profile, publisher, known),
         known,
         waiters,
         board,
         registry,
-        VerdictWays(broker, profile.hash.decode()),
         tails,
     )
     bind(app, context)
@@ -120,5 +120,5 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.registry.close()
-    context.verdict_ways.close()
     context.publisher.close()
+    context.verdict_ways.close()

@@ -42,12 +42,12 @@ class Context:
     broker: Broker
     store: Store
     publisher: Publisher
+    verdict_ways: VerdictWays
     ingest: Ingest
     known: Known
     waiters: Waiters
     board: Board
     registry: FollowedRegistry
-    verdict_ways: VerdictWays
     tails: list[Tail]
 
 

@@ -15,7 +15,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from model.bundles.promotion import model_message
-from tidegate.broker.ports import Broker
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -44,9 +44,8 @@ STATUSES = {
     "refused": "it is a dead letter; reason and detail say why",
 }
 """What may become of a verdict."""
-_READ_SECONDS = 5.0
-_NEW_SECONDS = 0.5
-"""So long after it was acknowledged a verdict may not have been read here."""
+_SECONDS = 5.0
+"""Longest that a request waits until the topics are read."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -109,7 +108,8 @@ class VerdictWays:
 
     def __init__(self, broker: Broker, profile: str, newest: int = NEWEST) -> None:
         self._broker, self._profile, self._newest = broker, profile, newest
-        self._came = threading.Condition()
+        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._asker: Consumer | None = None
         self._posted: Recent[str, _Posted] = Recent(newest)
         self._labels: Recent[str, _Label] = Recent(newest)
         """The first label with each id."""
@@ -119,51 +119,65 @@ class VerdictWays:
         self._unlearnt: Recent[str, VerdictOutcome] = Recent(newest)
         self._learner_at: dict[str, int] = {}
         self._champion = ""
-        self._tails: list[Tail] = []
+        self._tails: dict[str, Tail] = {}
 
     def get(self, label_id: str) -> Status | None:
         """What became of this verdict; None where it is not among the newest.
 
-        Raises Retry while the topics are not read.
+        Knows all that was durable when it is called for the first time, or finds nothing. Raises
+        Retry while the topics are not read, ConfigError when one is missing.
         """
-        self._read()
-        with self._came:
-            self._came.wait_for(lambda: self._status(label_id), _NEW_SECONDS)
-            return self._status(label_id)
+        found = self._status(label_id) if self._tails else None
+        if found is None:
+            self._catch_up()
+            found = self._status(label_id)
+        return found
 
     def close(self) -> None:
         """Stop reading."""
-        for tail in self._tails:
+        for tail in self._tails.values():
             tail.close()
+        if self._asker is not None:
+            self._asker.close()
 
-    def _read(self) -> None:
-        with self._came:
-            if not self._tails:
-                newest = {
-                    FEEDBACK: self._take_posted,
-                    LABELS: self._take_label,
-                    OUTCOMES: self._take_outcome,
-                }
-                self._tails = [
-                    Tail(self._broker, topic, self._absorb(take), newest=self._newest).start()
-                    for topic, take in newest.items()
-                ]
-                learner = self._absorb(self._take_model)
-                self._tails.append(Tail(self._broker, MODELS, learner, from_start=True).start())
-        deadline = time.monotonic() + _READ_SECONDS
-        for tail in self._tails:
-            if not tail.caught_up.wait(max(0.0, deadline - time.monotonic())) or tail.problem:
-                raise Retry(tail.problem or "the verdicts are still being read")
+    def _catch_up(self) -> None:
+        """Read to the present ends of the topics. One request asks for them at a time."""
+        deadline = time.monotonic() + _SECONDS
+        with self._asking:
+            self._asker = self._asker or self._broker.consumer(None)
+            ends = {
+                source: self._asker.bounds(source)[1]
+                for topic in (FEEDBACK, LABELS, OUTCOMES, MODELS)
+                for source in self._asker.partitions(topic)
+            }
+            self._tails = self._tails or self._follow()
+        for topic, tail in self._tails.items():
+            own = {source: end for source, end in ends.items() if source.topic == topic}
+            if not tail.reached(own, max(0.0, deadline - time.monotonic())):
+                raise Retry(tail.problem or f"topic {topic} is not read to its end yet")
+
+    def _follow(self) -> dict[str, Tail]:
+        takers = {
+            FEEDBACK: self._take_posted,
+            LABELS: self._take_label,
+            OUTCOMES: self._take_outcome,
+        }
+        tails = {
+            topic: Tail(self._broker, topic, self._absorb(take), newest=self._newest)
+            for topic, take in takers.items()
+        }
+        models = self._absorb(self._take_model)
+        tails[MODELS] = Tail(self._broker, MODELS, models, from_start=True)
+        return {topic: tail.start() for topic, tail in tails.items()}
 
     def _absorb(self, take: Callable[[int, bytes], None]) -> Callable[[Batch], None]:
         def absorb(batch: Batch) -> None:
-            with self._came:
+            with self._lock:
                 for offset, value in zip(batch.offsets, batch.values, strict=True):
                     try:
                         take(offset, value or b"")
                     except _UNREADABLE:
                         continue  # its stage makes it a dead letter
-                self._came.notify_all()
 
         return absorb
 
@@ -194,6 +208,10 @@ class VerdictWays:
             self._learner_at[message.bundle] = message.labels
 
     def _status(self, label_id: str) -> Status | None:
+        with self._lock:
+            return self._known(label_id)
+
+    def _known(self, label_id: str) -> Status | None:
         label, told = self._labels.get(label_id), self._unlearnt.get(label_id)
         if label is not None:
             return self._of_label(label, told)

@@ -124,20 +124,26 @@ class Tape:
         self.partitions = {topic: sorted(found[topic].partitions) for topic in (*kept, *others)}
 
     def read(self) -> None:
-        """Until the end of every partition."""
+        """Up to where every partition ends now."""
         sources = [(topic, number) for topic, all_ in self.partitions.items() for number in all_]
+        ends = {source: self._end(source) for source in sources}
         self._client.assign([ck.TopicPartition(*s, self._next.get(s, 0)) for s in sources])
-        left = set(sources)
+        left = {source for source, end in ends.items() if self._next.get(source, 0) < end}
         while left:
             first = self._client.poll(_TIMEOUT)  # consume() waits for all of them, or the timeout
             assert first is not None, f"no answer from Kafka for {sorted(left)}"
             for message in [first, *self._client.consume(5000, 0)]:
+                source = message.topic(), message.partition()
                 if message.error() is None:
                     self._take(message)
                 elif message.error().code() == ck.KafkaError._PARTITION_EOF:
-                    source = message.topic(), message.partition()
-                    self._next[source] = message.offset()
+                    self._next[source] = message.offset()  # behind the last transaction's marker
                     left.discard(source)
+                if self._next.get(source, 0) >= ends.get(source, 0):
+                    left.discard(source)
+
+    def _end(self, source: tuple[str, int]) -> int:
+        return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)[1]
 
     def _take(self, message: ck.Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()

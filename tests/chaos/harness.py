@@ -107,12 +107,17 @@ class Run:
         }
 
     def _settle(self, tape: Tape) -> list[Finding]:
-        """Until all that is on the topics was taken further; names what does not move."""
+        """Until all that is on the topics was taken further, and nothing came of it meanwhile.
+
+        Names what does not move.
+        """
         pause, left = threading.Event(), {"everything": 1}
+        ends: dict[tuple[str, int], int] = {}
         moved = time.monotonic()
-        while left:
+        while left or tape.ends != ends:
             self.cluster.tend()
             pause.wait(0.5)
+            ends = dict(tape.ends)
             tape.read()
             before, left = left, self.left(tape)
             if left != before:

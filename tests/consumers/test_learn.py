@@ -217,7 +217,9 @@ def test_labels_of_another_profile_are_passed_over(trained: Trained, stage: Lear
         state := stage.new_state(0, 1), batch(label(trained, 1, profile="deadbeef"))
     )
     assert not output.rejects
+    assert output.passed == {"other_profile": 1}
     assert state.learned.learnt == 0
+    assert stage.process(state, batch(label(trained, 2))).passed == {}
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b"\xff", b'{"label_id":"x"}', b"[" * 100_000])

@@ -19,6 +19,7 @@ from model.bundles.promotion import (
     model_message,
     promote,
     set_shadow,
+    write,
 )
 from model.bundles.published import read_partition
 from model.bundles.shared import SharedBundles
@@ -119,6 +120,7 @@ def test_all_scorers_have_loaded_a_bundle_before_any_switches(
     ]
     monkeypatch.setattr(Bundle, "load", _never)  # the switch itself reads nothing
     assert [decided_by(trained, scorer) for scorer in scorers] == [other.hash] * 2
+    assert [scorer().prepared for scorer in scorers] == [None] * 2, "it is decided"
 
 
 def _never(_path: Path) -> Bundle:
@@ -182,12 +184,28 @@ def test_of_two_promotions_at_once_the_first_gives_way(
 ) -> None:
     first, profile = trained.bundle, trained.profile.hash.decode()
     scorer = Scorer(broker, trained, first.path.parent, "score-0")
+    second = encode(Prepare(first.hash, profile, 1, "second"))
+
+    def meanwhile() -> list[Heartbeat]:
+        write(broker, MODELS, b"prepare", second, what="the second order")
+        return [scorer()]
+
+    with pytest.raises(Retry, match="another promotion began"):
+        promote(broker, other.hash, profile, by="first", scorers=meanwhile)
+    assert names(broker)[-1] == ("Prepare", first.hash), "it does not withdraw the other's order"
+
+
+def test_a_whole_promotion_meanwhile_is_not_overwritten(
+    trained: Trained, other: Bundle, broker: MemoryBroker
+) -> None:
+    first, profile = trained.bundle, trained.profile.hash.decode()
+    scorer = Scorer(broker, trained, first.path.parent, "score-0")
 
     def meanwhile() -> list[Heartbeat]:
         promote(broker, first.hash, profile, by="second", scorers=living(scorer))
         return [scorer()]
 
-    with pytest.raises(Retry, match="another promotion began"):
+    with pytest.raises(Unanswered, match="another bundle was promoted meanwhile"):
         promote(broker, other.hash, profile, by="first", scorers=meanwhile)
     assert decided_by(trained, scorer) == first.hash
 

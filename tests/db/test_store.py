@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db.names import Names
+from db.engine import open_database
+from db.names import Names, names_of, save
 from db.revisions import Revision, read_degraded, write_revisions
 from db.store import Store
 from tests.db.scored import LAYOUT, NAMES, Writer, frames, values
+from tidegate.profile import load_profile
 
 REASONS = '[{"feature":"count_1h","contribution":1.5,"value":9.0}]'
 
@@ -190,3 +192,36 @@ def test_a_reader_cannot_write(store: Store) -> None:
         pytest.raises(Exception, match=r"read-?only"),
     ):
         connection.exec_driver_sql("DELETE FROM transactions")
+
+
+def test_the_places_of_all_rows_come_in_parts(
+    writer: Writer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.store._CHUNK", 3)
+    scored = frames([f"t{number}" for number in range(8)])
+    scored.rows["steps"]["partition"][:, 0] = [0, 1] * 4
+    scored.rows["steps"]["offset"][:, 0] = 1 << np.arange(30, 38)
+    scored.rows["ingest_us"] = range(8)
+    writer.write(*LAYOUT.pack(scored))
+    parts = list(store.raw_places(2))
+    assert [len(part) for part in parts] == [3, 3]
+    assert sorted(np.concatenate(parts).tolist()) == sorted(
+        [number % 2, 1 << (30 + number), number] for number in range(2, 8)
+    )
+    assert list(store.raw_places(100)) == []
+
+
+def test_versions_are_compared_by_the_names_of_their_columns(url: str, store: Store) -> None:
+    card = load_profile("card")
+    own = names_of(card)
+    database = open_database(url)
+    with database.engine.begin() as connection:
+        for each in (
+            own._replace(hash="same0000"),
+            own._replace(hash="values00", values=own.values[::-1]),
+            own._replace(hash="entities", entities=own.entities[:1]),
+        ):
+            save(connection, each)
+    database.close()
+    versions = ("same0000", "values00", "entities", "nobody00")
+    assert [store.has_columns_of(version, card) for version in versions] == [True] + [False] * 3

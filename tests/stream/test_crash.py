@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.stream.crash import Case, Record, Run
 from tests.stream.toy import KEYS, CountStage
 from tidegate.pipeline import DLQ
+from tidegate.stream import restoration
 
 TOPICS = {"in": 2, "side": 1, "out": 2, DLQ: 1}
 
@@ -68,6 +69,18 @@ def cases(draw: st.DrawFn) -> Case:
 @given(cases())
 def test_any_faults_anywhere(case: Case) -> None:
     run = Run(case).go()
+    check(run)
+    check_state(run)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(cases())
+def test_any_faults_while_states_are_restored_a_batch_a_turn(case: Case) -> None:
+    """With a snapshot after each: rebalances and crashes meet every point of a restore."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoration, "SLICE_US", 0)
+        patch.setattr(restoration, "SNAPSHOT_US", 0)
+        run = Run(case).go()
     check(run)
     check_state(run)
 

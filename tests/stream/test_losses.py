@@ -12,6 +12,7 @@ from tests.stream.test_runner import TOPICS, member, outputs, send, until_idle
 from tests.stream.toy import CopyStage, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Stop
 from tidegate.messages.documents import AcceptedLoss, Held, encode
 from tidegate.stream.runner import Runner
 from tidegate.stream.skips import Skips
@@ -181,3 +182,18 @@ def test_a_state_whose_log_is_gone_says_how_much_it_lacks(
     system.restart()
     until_idle(system.run)
     assert system.metric("tidegate_unfolded_records") == 0
+
+
+@pytest.mark.parametrize("rebalanced", [False, True])
+def test_a_topic_made_anew_under_a_running_stage_stops_it(system: System, rebalanced: bool) -> None:
+    """Kafka forgets a group's positions together with the topic."""
+    system.broker.cut(SOURCE, 0)
+    for group in system.broker.groups.values():
+        group.positions.clear()
+    if rebalanced:
+        system.broker.expire_members()
+    with pytest.raises(Stop, match="in/0 has no position any more, it was 20: was the topic made"):
+        until_idle(system.run)
+    system.send(3)
+    system.restart()
+    assert until_idle(system.run) == 3

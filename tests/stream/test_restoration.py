@@ -55,7 +55,7 @@ class Restart:
         self.stage = Slow(self.clock)
         self.run = self.start(url)
 
-    def start(self, url: str, instance: str = "0") -> Runner:
+    def start(self, url: str, instance: str = "0", *, snapshot_every: int = 100) -> Runner:
         clock = getattr(self, "clock", Clock())
         stage = getattr(self, "stage", CountStage())
         return Runner(
@@ -69,7 +69,7 @@ class Restart:
             clock=clock,
             monotonic=clock,
             batch=10,
-            snapshot_every=100,
+            snapshot_every=snapshot_every,
             side_every=0,
             executor=Inline(),
         )
@@ -157,6 +157,29 @@ def test_what_another_member_advanced_goes_on_from_what_is_parked() -> None:
     case.finish()
     assert case.run.digests() == digests
     assert case.stage.folded > folded, "the partition that the other one had was let go"
+
+
+def test_a_state_that_others_have_left_behind_is_not_gone_on_from(tmp_path: object) -> None:
+    """The note no longer says where the labels came in that it has not absorbed."""
+    case = Restart(f"file://{tmp_path}")
+    case.finish()
+    case.broker.expire_members()
+    other = case.start(f"file://{tmp_path}", "1", snapshot_every=2)
+    while not other.progress.restored:
+        other.run_once()
+    for at in range(8):
+        case.broker.append("side", b"k", b"%d" % at, None, None)
+        for key in KEYS:
+            send_with(case.broker, key, b"3:%d" % at)
+        for _ in range(3):
+            other.run_once()
+    digests = other.digests()
+    assert len(digests) == 2
+    for _ in range(200):
+        case.run.run_once()
+        other.run_once()
+    assert len(case.run.digests()) == 1
+    assert case.run.digests() | other.digests() == digests
 
 
 def test_snapshots_are_written_on_the_way(tmp_path: object) -> None:

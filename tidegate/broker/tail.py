@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 
-from tidegate.broker.ports import Broker
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError, Retry
 
@@ -51,8 +51,6 @@ class Tail:
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
-        self.caught_up = threading.Event()
-        """Set once what was there at the start has been absorbed."""
 
     def start(self) -> Tail:
         self._thread.start()
@@ -88,13 +86,8 @@ class Tail:
     def _follow(self) -> None:
         consumer = self._broker.follower()
         try:
-            bounds = {
-                partition: consumer.bounds(partition)
-                for partition in consumer.partitions(self._topic)
-            }
-            consumer.assign(
-                {source: self._start(*edges, len(bounds)) for source, edges in bounds.items()}
-            )
+            starts = self._starts(consumer)
+            consumer.assign(starts)
             self.problem = ""
             self.reading.set()
             while not self._stop.is_set():
@@ -102,14 +95,16 @@ class Tail:
                 for batch in batches:
                     self._absorb(batch)
                 with self._moved:
-                    self._positions = {each: consumer.position(each) or 0 for each in bounds}
+                    self._positions = {each: consumer.position(each) or 0 for each in starts}
                     self._moved.notify_all()
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
-                if all(self._positions[each] >= end for each, (_, end) in bounds.items()):
-                    self.caught_up.set()
         finally:
             consumer.close()
+
+    def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:
+        sources = consumer.partitions(self._topic)
+        return {source: self._start(*consumer.bounds(source), len(sources)) for source in sources}
 
     def _start(self, first: int, end: int, partitions: int) -> int:
         """Where to begin in one of so many partitions, with these bounds."""

@@ -71,6 +71,12 @@ class Board:
         heard = before is not None and monotonic - before.monotonic_us >= _LIVE_US
         return _Seen(beat, now if heard else min(beat.time_us, now), monotonic)
 
+    def heard_us(self, process: str) -> int:
+        """When a process that is listed was heard last, by this clock."""
+        with self._lock:
+            seen = self._beats.get(process)
+            return seen.us if seen else 0
+
     def _forget(self, process: str) -> None:
         with self._lock:
             self._beats.pop(process, None)

@@ -158,7 +158,8 @@ class Assignment:
 
     def _position(self) -> None:
         """Ask the sink where each unpositioned partition goes on, and let it get there."""
-        found = self._positions.find(sorted(self._unpositioned))
+        known = self._restoration.parked | self._partitions
+        found = self._positions.find(sorted(self._unpositioned), known)
         for source, position in found.positions.items():
             self._lost.pop(source, None)
             self._restoration.begin(source, position, self._partitions.pop(source, None))
@@ -188,6 +189,8 @@ class Assignment:
             if arrived and self._follow_side(min(partition.side for partition in arrived)):
                 for partition in arrived:
                     self._serve(partition)
+        except Unfinished:
+            return
         except Retry as error:
             delay = self._delay()
             self._restore_from_us = self._clock() + delay

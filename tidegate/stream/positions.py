@@ -8,11 +8,12 @@ somebody accepts it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tidegate.broker.records import Position, TopicPartition
-from tidegate.stream.partition import Hold
+from tidegate.errors import Stop
+from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.sink import Sink
 from tidegate.stream.skips import Skips
@@ -33,8 +34,10 @@ class Positions:
     def __init__(self, stage: str, sink: Sink, restorer: Restorer, skips: Skips | None) -> None:
         self._stage, self._sink, self._restorer, self._skips = stage, sink, restorer, skips
 
-    def find(self, sources: Sequence[TopicPartition]) -> Found:
-        """Raises Retry, Stop.
+    def find(
+        self, sources: Sequence[TopicPartition], known: Mapping[TopicPartition, Partition]
+    ) -> Found:
+        """Raises Retry, and Stop where one that this process has served has no position any more.
 
         Where there was none, or a loss was accepted, the new position is written before anything is
         processed: what is lost behind it from now on is noticed.
@@ -43,6 +46,8 @@ class Positions:
         positions: dict[TopicPartition, Position] = {}
         lost: dict[TopicPartition, Hold] = {}
         for source in sources:
+            if source not in stored and source in known:
+                raise Stop(_made_anew(known[source]))
             found = self._check(source, stored.get(source))
             if isinstance(found, Hold):
                 lost[source] = found
@@ -72,6 +77,16 @@ class Positions:
             return Position(first, position.note)
         self._restorer.forget_after(source, first)
         return Position(first)
+
+
+def _made_anew(partition: Partition) -> str:
+    """A group's position goes with its topic, and with nothing else while the group lives."""
+    topic, number = partition.source
+    return (
+        f"{topic}/{number} has no position any more, it was {partition.offset}: was the topic made "
+        "anew? What it held before, and was not processed, is lost; started again, this stage "
+        "begins where the new topic does"
+    )
 
 
 def lost_between(offset: int, first: int, end: int) -> Hold:

@@ -89,8 +89,8 @@ class CatchUp:
 class Restoration:
     """The partitions that catch up, the one with the least to do first.
 
-    What was taken away is parked, and goes on from there when it is given back. `snapshotter` takes
-    snapshots on the way; `clock` gives us and is never set.
+    What was taken away is `parked`, and goes on from there when it is given back. `snapshotter`
+    takes snapshots on the way; `clock` gives us and is never set.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Restoration:
         self._clock = clock
         self._going: dict[TopicPartition, CatchUp] = {}
         self._arrived: dict[TopicPartition, Partition] = {}
-        self._parked: dict[TopicPartition, Partition] = {}
+        self.parked: dict[TopicPartition, Partition] = {}
         self._active: CatchUp | None = None
         self._say_us = clock() + _SAY_US
         self._snapshot_us = 0
@@ -135,7 +135,7 @@ class Restoration:
         self, source: TopicPartition, position: Position, partition: Partition | None
     ) -> None:
         """Bring a partition to its position, from its state or what is parked if that fits."""
-        parked = self._parked.pop(source, None)
+        parked = self.parked.pop(source, None)
         if partition is None and parked is not None and self._restorer.goes_on(parked, position):
             partition = parked
         elif partition is not None and not self._restorer.lies_before(partition, position):
@@ -171,13 +171,13 @@ class Restoration:
         if catch_up is not None:
             partition = catch_up.partition
         if partition is not None:
-            self._parked[source] = partition.parked()
+            self.parked[source] = partition.parked()
 
     def keep_only(self, assigned: Iterable[TopicPartition]) -> None:
         """Forget the parked partitions that were not given back."""
         wanted = set(assigned)
-        self._parked = {
-            source: partition for source, partition in self._parked.items() if source in wanted
+        self.parked = {
+            source: partition for source, partition in self.parked.items() if source in wanted
         }
 
     def _choose(self) -> CatchUp:

@@ -16,14 +16,12 @@ from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
 from tidegate.stream.rejected import Rejected
-from tidegate.stream.side_topic import SideLog, poll_range
+from tidegate.stream.side_topic import MOST, SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
 from tidegate.stream.sources import Sources
 from tidegate.stream.stage import Replays, Stage
 
 _LOG = logging.getLogger(__name__)
-_SIDE_STEP = 20_000
-"""Side records that are absorbed at one step while a state is restored."""
 
 
 class Restorer:
@@ -152,6 +150,11 @@ class Restorer:
         partition.pairs = pairs
         partition.offset = position.offset
 
+    def catch_up_whole(self, partition: Partition, position: Position) -> None:
+        """`catch_up` in one call, where no group has to be polled meanwhile."""
+        for _ in self.catch_up(partition, position):
+            pass
+
     def _begin_within_log(self, partition: Partition, position: Position) -> None:
         """Pass over what the state should be made of, and the log no longer has."""
         first = min(self.bounds(partition.source)[0], position.offset)
@@ -223,7 +226,10 @@ class Restorer:
     def _absorb_in_steps(self, partition: Partition, side: int) -> Iterator[None]:
         """Absorb the side records before `side`: without a snapshot that may be years of them."""
         while partition.side < side:
-            until = min(side, partition.side + _SIDE_STEP)
+            if self._side is not None:
+                since_ms = self._stage.side_from(partition.state)
+                partition.side = self._side.begin(partition.side, side, since_ms)
+            until = min(side, partition.side + MOST)
             partition.state.begin()
             self._absorb(partition, until)()
             partition.state.commit()

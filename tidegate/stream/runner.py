@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 from tidegate.broker.ports import Broker, Consumer
@@ -19,6 +17,7 @@ from tidegate.clock import monotonic_us, now_us
 from tidegate.errors import ConfigError, Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
+from tidegate.stream.garbage import collecting_between_batches
 from tidegate.stream.input_order import Pair
 from tidegate.stream.log_time import LogTime
 from tidegate.stream.partition import Partition, ProcessedBatch
@@ -36,7 +35,6 @@ from tidegate.stream.stage import Stage
 
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
-_COLLECT_EVERY = 5.0
 _SPAN_PAUSE_US = 250_000
 """How long a partition rests whose oldest record that waits is too far behind."""
 
@@ -141,7 +139,7 @@ class Runner:
 
         Raises Fenced, Stop and any defect.
         """
-        with _collecting_between_batches() as collect:
+        with collecting_between_batches() as collect:
             try:
                 while not stop.is_set():
                     self.run_once()
@@ -330,24 +328,3 @@ def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
         raise ConfigError(f"there is no topic {missing[0]!r}: run `tidegate topics apply`")
     words = f"{broker.cluster_id()} {sorted(ids.items())}"
     return ids[stage.input][1], hashlib.sha256(words.encode()).hexdigest()[:12]
-
-
-@contextmanager
-def _collecting_between_batches() -> Iterator[Callable[[], None]]:
-    """Collect garbage between batches, not while thousands of objects of one are alive."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    due = time.monotonic() + _COLLECT_EVERY
-
-    def collect() -> None:
-        nonlocal due
-        if time.monotonic() >= due:
-            gc.collect()
-            due = time.monotonic() + _COLLECT_EVERY
-
-    try:
-        yield collect
-    finally:
-        gc.enable()
-        gc.unfreeze()

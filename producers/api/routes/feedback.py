@@ -14,7 +14,7 @@ from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from producers.api.verdict_ways import NEWEST
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
@@ -80,7 +80,7 @@ def get_feedback(label_id: str) -> Response:
     """What became of a verdict: see `producers.api.verdict_ways`."""
     try:
         status = here().verdict_ways.get(label_id)
-    except Retry as error:
+    except (Retry, ConfigError) as error:
         raise Problem("not_ready", str(error)) from error
     if status is None:
         raise Problem(

@@ -85,7 +85,7 @@ def rollback() -> Response:
 
 def _switch(bundle: str, order: Order) -> Response:
     try:
-        catalog.usable(bundle_folder(), bundle, profile_hash())
+        catalog.usable(bundle_folder(), bundle, here().profile)
         promoted = promotion.promote(
             here().broker,
             bundle,
@@ -148,7 +148,7 @@ def usable(prefix: str) -> str:
     """
     path = bundle_path(prefix)
     try:
-        return catalog.usable(bundle_folder(), path.name, profile_hash()).hash
+        return catalog.usable(bundle_folder(), path.name, here().profile).hash
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
 

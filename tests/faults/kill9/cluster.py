@@ -98,18 +98,6 @@ class Cluster:
             **self.environment.get(name, {}),
         }
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command of the product beside the processes."""
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            cwd=ROOT,
-            env=self.variables("command"),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
     def kill(self, name: str) -> None:
         """SIGKILL a process and start it again, as its supervisor would."""
         self.processes[name].kill()
@@ -129,6 +117,18 @@ class Cluster:
     def tail(self, name: str) -> str:
         """The end of what a process said."""
         return f"{name}: {(self.home / f'{name}.log').read_text(errors='replace')[-3000:]}"
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of the product beside the processes."""
+        return subprocess.run(
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env=self.variables("command"),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
 
     def stop(self) -> None:
         """SIGTERM to all; fails for one that does not go within 20 s."""

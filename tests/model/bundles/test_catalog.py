@@ -4,8 +4,10 @@ import copy
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from model.bundles.bundle import Bundle
 from model.bundles.catalog import differences, entries, find, promotable
 from tests.trained import Trained
 from tidegate.errors import ConfigError
@@ -30,9 +32,16 @@ def test_a_prefix_finds_one_bundle_or_names_all(trained: Trained) -> None:
 
 
 def test_only_a_bundle_of_this_profile_version_is_promotable(trained: Trained) -> None:
-    promotable(trained.bundle, trained.profile.hash.decode())
+    profile, bundle = trained.profile, trained.bundle
+
+    def of(name: str) -> Bundle:
+        manifest = msgspec.structs.replace(bundle.manifest, profile_hash=name)
+        return Bundle(bundle.path, bundle.hash, manifest, bundle.detectors, bundle.ensemble)
+
+    promotable(bundle, profile)
+    promotable(of(profile.version.decode()), profile)  # as the version of Tidegate before named it
     with pytest.raises(ConfigError, match="ffffffff"):
-        promotable(trained.bundle, "ffffffff")
+        promotable(of("ffffffff"), profile)
 
 
 def test_differences_name_both_sides(trained: Trained) -> None:

@@ -147,6 +147,8 @@ def test_a_process_that_is_heard_lives_whatever_its_clock_says(hours: int) -> No
     wrong_us = hours * 3_600_000_000
     assert second() == []
     assert [second(wrong_us) for _ in range(3)] == [[]] * 3
+    [process] = board.processes(now[0])
+    assert (board.heard_us(process.process), board.heard_us("nobody")) == (now[0], 0)
     now[0] += wrong_us  # this clock is set
     assert board.missing(now[0]) == ["score: no live process"]
     assert second() == []

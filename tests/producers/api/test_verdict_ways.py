@@ -14,7 +14,7 @@ from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tests.support import eventually
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError
 from tidegate.messages.documents import Verdict, VerdictOutcome, encode
 from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES, SCORED
 
@@ -142,7 +142,7 @@ def test_only_the_newest_are_known() -> None:
 def test_without_its_topics_it_says_so() -> None:
     ways = VerdictWays(MemoryBroker({SCORED: 1}), HASH)
     try:
-        with pytest.raises(Retry, match=FEEDBACK):
+        with pytest.raises(ConfigError, match=FEEDBACK):
             ways.get("L")
     finally:
         ways.close()

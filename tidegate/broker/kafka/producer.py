@@ -28,7 +28,7 @@ _CALL = 8.0
 """Seconds a transactional call may take before its producer is given up; below the transaction's
 own 10 s.
 """
-_OVERDUE = 4.0
+_OVERDUE = 2.0
 """Seconds after that until nobody waits for it any more. librdkafka 2.16 does not always come back
 from send_offsets_to_transaction when its broker is started anew, whatever the timeout.
 """
