@@ -26,7 +26,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import OnlineWeights
-from tidegate.pipeline import DLQ, LABELS, MODELS
+from tidegate.pipeline import DLQ, LABELS, MODELS, OUTCOMES
 from tidegate.stream.runner import Runner
 from tidegate.stream.snapshot import Snapshots, thinned
 
@@ -168,7 +168,7 @@ def test_a_rollback_is_folded_between_polls_from_a_checkpoint(
 ) -> None:
     monkeypatch.setattr(consumers.learn, "_AT_ONCE", 10)
     url, clock = f"file://{tmp_path_factory.mktemp('snapshots')}", Hands()
-    broker = MemoryBroker({LABELS: 1, MODELS: 1, DLQ: 1})
+    broker = MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
     values = [label(trained, at % 50, f"l{at}", fraud=at % 3 == 0) for at in range(400)]
     for value in values:
         broker.append(LABELS, b"k", value, None, None)
@@ -214,7 +214,7 @@ def test_a_rollback_is_folded_between_polls_from_a_checkpoint(
 
 
 def test_weights_are_published_once_a_second_and_the_last_ones_always(trained: Trained) -> None:
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, DLQ: 1})
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
     run = runner(broker, trained, "memory://published", clock, most=1000)
     times: list[int] = []
     for at in range(200):
