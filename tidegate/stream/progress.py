@@ -86,9 +86,10 @@ class Monitor:
         metrics.ASSIGNED.labels(self._stage).set(len(served))
 
     def _forget(self, gone: Iterable[int]) -> None:
-        """Partitions were taken away: whoever serves them now knows their lag."""
+        """Partitions were taken away: whoever serves them now tells of them."""
         for partition in gone:
-            metrics.LAG.remove(self._stage, str(partition))
+            for gauge in (metrics.LAG, metrics.ID_MEMORY):
+                gauge.remove(self._stage, str(partition))
 
     def _show_held(self, served: Sequence[Partition], numbers: set[int]) -> None:
         """What is held, and 0 for what was held and is not any more, or is another's now."""
