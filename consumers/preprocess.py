@@ -225,7 +225,7 @@ class PreprocessStage:
         conflicting = np.flatnonzero(known == OTHER).tolist()
         passed = Counter(output.passed)
         envelope = self.profile.envelope
-        if self.step == 0 and envelope and envelope.updates == "ignore":
+        if envelope and envelope.updates == "ignore":
             passed["update"] += len(conflicting)
         else:
             output.rejects += [conflict(indices[i]) for i in conflicting]

@@ -42,6 +42,8 @@ def look_up(
 
 def redriven(headers: Sequence[Headers | None], indices: Sequence[int]) -> NDArray[np.bool_]:
     """Which of these records were put back from the dead letters."""
+    if not any(headers):
+        return np.zeros(len(indices), np.bool_)
     return np.array([bool(headers[i]) and attempt(headers[i]) > 0 for i in indices], np.bool_)
 
 

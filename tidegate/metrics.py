@@ -67,7 +67,7 @@ REJECTED = Counter(
 )
 PASSED = Counter(
     "tidegate_records_passed_total",
-    "Records that bring no transaction and are no mistake: tombstones, deletes, updates, markers",
+    "Records of which nothing comes and that are no mistake: tombstones, deletes, updates, repeats",
     ["stage", "kind"],
 )
 ID_MEMORY = Gauge(

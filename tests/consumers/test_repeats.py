@@ -13,6 +13,7 @@ from tests.consumers.test_preprocess import card
 from tests.model.features.chain import NOW_MS, Chain, batch, encode
 from tests.model.test_sip import murmur_collision
 from tidegate.broker.records import Batch
+from tidegate.metrics import ID_MEMORY
 from tidegate.pipeline import BY_ENTITY_2
 from tidegate.profile import load_profile
 from tidegate.profile.spec import DAY
@@ -139,6 +140,13 @@ def test_a_day_later_the_file_is_sent_again_and_does_not_count() -> None:
     again.timestamps[:] = [NOW_MS + DAY // 1000] * 50
     output = chain.step(0, again)
     assert (output.emits, dict(output.passed)) == ([], {REPEAT: 50})
+
+
+def test_how_far_back_ids_are_known_is_told_with_the_commit() -> None:
+    chain = Chain(CARD)
+    for told in chain.step(0, batch(encode([card(0)]))).on_commit:
+        told()
+    assert ID_MEMORY.labels("preprocess", "0")._value.get() == DAY / 1e6
 
 
 def test_ids_that_anyone_could_make_collide_are_two_transactions() -> None:
