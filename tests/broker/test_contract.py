@@ -8,7 +8,7 @@ from tests.broker.conftest import Bench
 from tests.support import eventually
 from tidegate.broker.ports import Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Aborted, ConfigError, Fenced
+from tidegate.errors import Aborted, Broken, ConfigError, Fenced
 
 
 def put(producer: TransactionalProducer, topic: str, *values: bytes) -> None:
@@ -287,6 +287,25 @@ def test_a_zombie_cannot_commit_positions(bench: Bench) -> None:
     writer = bench.broker.transactional_producer(bench.name())
     new.write(writer)
     assert new.consumer.committed(new.held) == {new.held[0]: Position(new.batches[0].next_offset)}
+    writer.close()
+
+
+def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> None:
+    topic, group, instance = bench.topic(), bench.name(), bench.name()
+    writer = bench.broker.transactional_producer(bench.name())
+    put(writer, topic, b"1")
+    old = Member(bench, group, topic, instance)
+    read(old, 1)
+    read(Member(bench, group, topic, instance), 1)
+
+    def told() -> bool:
+        try:
+            old.poll()
+        except (Broken, Fenced):
+            return True
+        return False
+
+    eventually(told, 30)
     writer.close()
 
 
