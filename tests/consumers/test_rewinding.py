@@ -24,7 +24,7 @@ from tests.stream.crash import Inline
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
-from tidegate.errors import Retry, Unfinished
+from tidegate.errors import Aborted, Retry, Stop, Unfinished
 from tidegate.messages.documents import OnlineWeights
 from tidegate.pipeline import DLQ, LABELS, MODELS, OUTCOMES
 from tidegate.stream.runner import Runner
@@ -227,6 +227,42 @@ def test_weights_are_published_once_a_second_and_the_last_ones_always(trained: T
     assert min(later - time for time, later in pairwise(times)) >= PUBLISH_SECONDS * 1_000_000
     assert published(broker)[-1].labels == 150, "a quiet stream leaves nothing unpublished"
     run.close()
+
+
+def test_a_failure_before_the_first_weights_costs_a_pause_only(trained: Trained) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    run = runner(broker, trained, "memory://early", clock, most=1000)
+    run.run_once()
+    for at in range(30):
+        broker.append(LABELS, b"k", label(trained, at, f"l{at}"), None, None)
+    failed: list[str] = []
+
+    def fail_twice(name: str, done: bool) -> None:
+        if name == "produce" and len(failed) < 2 and not done:
+            failed.append(name)
+            raise Aborted("once more, please")
+
+    broker.hook = fail_twice
+    for _ in range(20):
+        run.run_once()
+        clock.now += 1_000_000
+    assert len(failed) == 2
+    assert published(broker)[-1].labels == 30
+    run.close()
+
+
+def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Trained) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    run = runner(broker, trained, "memory://anew", clock, most=1000)
+    for _ in range(3):
+        run.run_once()
+    for group in broker.groups.values():
+        group.positions.clear()
+    broker.expire_members()
+    with pytest.raises(Stop, match="was the topic made anew"):
+        for _ in range(10):
+            run.run_once()
+            clock.now += 1_000_000
 
 
 @given(

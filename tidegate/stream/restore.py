@@ -230,8 +230,7 @@ class Restorer:
                 since_ms = self._stage.side_from(partition.state)
                 partition.side = self._side.begin(partition.side, side, since_ms)
             until = min(side, partition.side + MOST)
-            partition.state.begin()
-            self._absorb(partition, until)()
+            poison.begin(partition.state, self._absorb(partition, until))
             partition.state.commit()
             partition.side = until
             self._beat()
