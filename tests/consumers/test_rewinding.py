@@ -25,10 +25,12 @@ from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
 from tidegate.errors import Aborted, Retry, Stop, Unfinished
-from tidegate.messages.documents import OnlineWeights
+from tidegate.messages.documents import Label, OnlineWeights, Rollback
 from tidegate.pipeline import DLQ, LABELS, MODELS, OUTCOMES
+from tidegate.stream import poison
 from tidegate.stream.runner import Runner
 from tidegate.stream.snapshot import Snapshots, thinned
+from tidegate.stream.stage import Reject
 
 REUSE = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -284,3 +286,55 @@ def test_few_checkpoints_are_kept_and_none_is_far_from_any_offset(
     for later, earlier in pairwise([*kept, 0]):
         assert later - earlier <= max(steps) + max(2 * every, (newest - earlier) / 2)
     assert thinned(offsets, 0) == set(offsets[:2])
+
+
+class Breaking(LearnStage):
+    """One that a label of this id makes raise, as a defect does."""
+
+    def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
+        if value and b"breaks" in value:
+            raise RuntimeError("a defect")
+        return super()._read(value, index, offset)
+
+
+def test_a_snapshot_store_that_is_away_makes_no_rollback_a_dead_letter(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    values = [label(trained, at) for at in range(20)]
+    for value in values:
+        broker.append(LABELS, b"k", value, None, None)
+    snapshots = Snapshots("memory://away")
+    run = runner(broker, trained, "memory://away", clock, most=100)
+    run._stage.checkpoints = checkpoints_of(run._stage, broker, snapshots)
+    away = [OSError("no endpoint"), RuntimeError("a client's own error")]
+
+    def offsets(*_place: object) -> list[int]:
+        if away:
+            raise away.pop()
+        return []
+
+    monkeypatch.setattr(snapshots, "offsets", offsets)
+    for at in range(60):
+        if at == 10:
+            broker.append(LABELS, b"k", rollback(trained, 5), None, None)
+        run.run_once()
+        clock.now += 1_000_000
+    run.close()
+    assert away == []
+    assert [*broker.committed_records(DLQ)] == []
+    alone = LearnStage(trained.profile, trained.bundle, label_history(broker))
+    wanted = folded(alone, batch(*values[:5]))
+    assert published(broker)[-1].labels == 21
+    assert published(broker)[-1].weights == alone.weights(wanted).astype("<f8").tobytes()
+
+
+def test_weights_say_that_they_have_passed_the_dead_letter_they_end_with(trained: Trained) -> None:
+    log = batch(label(trained, 0), label(trained, 1), label(trained, 2, "breaks"))
+    stage = Breaking(trained.profile, trained.bundle, label_history(MemoryBroker({})))
+    (kept, output), (_, rejected) = poison.process(
+        stage.process, stage.new_state(0, 1), log, lambda: None
+    )
+    assert (len(kept), len(rejected.rejects)) == (2, 1)
+    weights = [model_message(value) for emit in output.emits for value in emit.values]
+    assert [message.labels for message in weights if isinstance(message, OnlineWeights)] == [3]
