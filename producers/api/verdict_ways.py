@@ -116,7 +116,8 @@ class VerdictWays:
         self._holding: Recent[str, _Label] = Recent(newest)
         """Of each transaction the label whose verdict was given last."""
         self._unlabelled: Recent[str, VerdictOutcome] = Recent(newest)
-        self._unlearnt: Recent[str, VerdictOutcome] = Recent(newest)
+        self._unlearnt: Recent[tuple[str, str], VerdictOutcome] = Recent(newest)
+        """What a bundle's learner said of a label, by the label's id and the bundle."""
         self._learner_at: dict[str, int] = {}
         self._champion = ""
         self._tails: dict[str, Tail] = {}
@@ -197,8 +198,10 @@ class VerdictWays:
 
     def _take_outcome(self, _offset: int, value: bytes) -> None:
         outcome = decode_outcome(value)
-        known = self._unlearnt if outcome.offset == NONE else self._unlabelled
-        known.put(outcome.label_id, outcome)
+        if outcome.offset == NONE:
+            self._unlearnt.put((outcome.label_id, outcome.bundle), outcome)
+        else:
+            self._unlabelled.put(outcome.label_id, outcome)
 
     def _take_model(self, _offset: int, value: bytes) -> None:
         message = model_message(value)
@@ -212,7 +215,8 @@ class VerdictWays:
             return self._known(label_id)
 
     def _known(self, label_id: str) -> Status | None:
-        label, told = self._labels.get(label_id), self._unlearnt.get(label_id)
+        label = self._labels.get(label_id)
+        told = self._unlearnt.get((label_id, self._champion))
         if label is not None:
             return self._of_label(label, told)
         if told is not None:

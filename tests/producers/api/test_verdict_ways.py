@@ -14,8 +14,16 @@ from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tests.support import eventually
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import TopicPartition
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Verdict, VerdictOutcome, encode
+from tidegate.messages.documents import (
+    Champion,
+    Label,
+    OnlineWeights,
+    Verdict,
+    VerdictOutcome,
+    encode,
+)
 from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES, SCORED
 
 pytestmark = pytest.mark.training
@@ -112,6 +120,40 @@ def test_what_the_learner_left_out_is_known_by_its_outcome() -> None:
         for outcome in ("over_quota", "frozen", "superseded", "repeated"):
             assert status(ways, f"label-{outcome}") == outcome
             assert outcome in STATUSES
+    finally:
+        ways.close()
+
+
+def labelled(
+    broker: MemoryBroker, label_id: str, *, fraud: bool = True, given_us: int = 1, name: str = "t"
+) -> None:
+    said = Label(name, label_id, fraud, "", HASH, 1, 1, given_us, [], [], 0.0, "pass", [])
+    broker.append(LABELS, b"", encode(said), None, None)
+
+
+def learnt(broker: MemoryBroker, bundle: str) -> None:
+    """The bundle is champion, and its learner has gone past all labels."""
+    end = len(broker.logs[TopicPartition(LABELS, 0)])
+    broker.append(MODELS, b"", encode(Champion(bundle, HASH, 1)), None, None)
+    broker.append(MODELS, b"", encode(OnlineWeights(bundle, end, b"", end, 1)), None, None)
+
+
+def test_only_the_learner_of_the_champion_is_believed() -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    labelled(broker, "L")
+    said = VerdictOutcome("L", "t", "frozen", bundle="lost")
+    broker.append(OUTCOMES, b"", encode(said), None, None)
+    learnt(broker, "lost")
+    ways = VerdictWays(broker, HASH)
+    try:
+        assert status(ways, "L") == "frozen"
+        learnt(broker, "next")
+        assert becomes(ways, "L", "learnt")
+        said = VerdictOutcome("L", "t", "over_quota", bundle="next")
+        broker.append(OUTCOMES, b"", encode(said), None, None)
+        assert becomes(ways, "L", "over_quota")
+        learnt(broker, "lost")
+        assert becomes(ways, "L", "frozen")
     finally:
         ways.close()
 
