@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from producers.api.verdict_ways import STATUSES, Recent, Status, VerdictWays
+from model.verdicts import label_numbers
+from producers.api.verdict_fold import Recent, Status
+from producers.api.verdict_ways import STATUSES, VerdictWays
 from producers.redrive.redrive import Selection, redrive
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
@@ -154,6 +156,23 @@ def test_only_the_learner_of_the_champion_is_believed() -> None:
         assert becomes(ways, "L", "over_quota")
         learnt(broker, "lost")
         assert becomes(ways, "L", "frozen")
+    finally:
+        ways.close()
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_of_two_verdicts_given_at_once_the_one_holds_that_holds_everywhere(
+    order: tuple[str, str],
+) -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    for label_id in order:
+        labelled(broker, label_id, fraud=label_id == "one", given_us=7)
+    learnt(broker, "champion")
+    ways = VerdictWays(broker, HASH)
+    try:
+        loser, holder = sorted(order, key=lambda label_id: int(label_numbers([label_id])[0]))
+        assert ways.get(loser) == Status(loser, "t", "superseded", superseded_by=holder)
+        assert status(ways, holder) == "learnt"
     finally:
         ways.close()
 
