@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -10,7 +10,7 @@ import msgspec
 
 from model.bundles.promotion import model_message
 from model.verdicts import holds, label_numbers
-from tidegate.broker.records import Batch
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.messages.documents import (
     Champion,
     OnlineWeights,
@@ -21,6 +21,7 @@ from tidegate.messages.documents import (
 )
 from tidegate.messages.frames import NONE
 from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES
+from tidegate.stream import waiting
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -44,6 +45,11 @@ class Recent(Generic[K, V]):
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
         self._young[key] = value
+
+    def drop(self, key: K) -> None:
+        """Forget it."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
 
 
 @dataclass(slots=True)
@@ -85,11 +91,22 @@ _UNREADABLE = msgspec.DecodeError, UnicodeDecodeError, RecursionError
 
 
 class Verdicts:
-    """The newest of each: verdicts, labels, outcomes. Not thread-safe; `profile` is a hash."""
+    """The newest of each: verdicts, labels, outcomes. Not thread-safe; `profile` is a hash.
 
-    def __init__(self, profile: str, newest: int) -> None:
+    `label_at` are positions of the label stage that were committed before the first record is
+    taken: what became of a verdict before them, unless it waits, has been told.
+    """
+
+    def __init__(
+        self, profile: str, newest: int, label_at: Mapping[TopicPartition, Position]
+    ) -> None:
         self._profile = profile
+        self._label_at = {
+            source: (position.offset, frozenset(waiting.decode(position.note)))
+            for source, position in label_at.items()
+        }
         self._posted: Recent[str, _Posted] = Recent(newest)
+        """Verdicts of which nothing is known but that they are there."""
         self._labels: Recent[str, _Label] = Recent(newest)
         """The first label with each id."""
         self._holding: Recent[str, _Label] = Recent(newest)
@@ -112,7 +129,7 @@ class Verdicts:
         take = self._takers[batch.source.topic]
         for offset, value in zip(batch.offsets, batch.values, strict=True):
             try:
-                take(offset, value or b"")
+                take(batch.source, offset, value or b"")
             except _UNREADABLE:
                 continue  # its stage makes it a dead letter
 
@@ -129,12 +146,18 @@ class Verdicts:
             return Status(label_id, told.transaction_id, told.outcome, told.reason, told.detail)
         return Status(label_id, posted.transaction_id, "waiting") if posted else None
 
-    def _take_posted(self, offset: int, value: bytes) -> None:
+    def _take_posted(self, source: TopicPartition, offset: int, value: bytes) -> None:
         verdict = decode_verdict(value)
-        self._posted.put(label_id_of(verdict), _Posted(verdict.transaction_id, offset))
+        label_id = label_id_of(verdict)
+        if self._labels.get(label_id) is not None:
+            return
+        position, waits = self._label_at.get(source, (0, frozenset()))
+        if offset >= position or offset in waits:
+            self._posted.put(label_id, _Posted(verdict.transaction_id, offset))
 
-    def _take_label(self, offset: int, value: bytes) -> None:
+    def _take_label(self, _source: TopicPartition, offset: int, value: bytes) -> None:
         label = _label(value)
+        self._posted.drop(label.label_id)
         if self._labels.get(label.label_id) is not None:
             return
         label.offset = offset
@@ -144,14 +167,17 @@ class Verdicts:
         if before is None or label.holds(before):
             self._holding.put(label.transaction_id, label)
 
-    def _take_outcome(self, _offset: int, value: bytes) -> None:
+    def _take_outcome(self, _source: TopicPartition, _offset: int, value: bytes) -> None:
         outcome = decode_outcome(value)
         if outcome.offset == NONE:
             self._unlearnt.put((outcome.label_id, outcome.bundle), outcome)
         else:
             self._unlabelled.put(outcome.label_id, outcome)
+            posted = self._posted.get(outcome.label_id)
+            if posted is not None and outcome.offset >= posted.offset:
+                self._posted.drop(outcome.label_id)
 
-    def _take_model(self, _offset: int, value: bytes) -> None:
+    def _take_model(self, _source: TopicPartition, _offset: int, value: bytes) -> None:
         message = model_message(value)
         if isinstance(message, Champion) and message.profile == self._profile:
             self._champion = message.bundle

@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING
 
 from tidegate.broker.ports import Broker, Consumer
-from tidegate.broker.records import Batch
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
-from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES
+from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES, group_of
 
 if TYPE_CHECKING:
     from producers.api.verdict_fold import Status, Verdicts
@@ -33,6 +33,10 @@ STATUSES = {
     "refused": "it is a dead letter; reason and detail say why",
 }
 """What may become of a verdict."""
+_OFFSETS = 3
+"""Offsets that a label or an outcome takes at most: each transaction leaves a marker behind, also
+one that is aborted.
+"""
 _SECONDS = 5.0
 """Longest that a request waits until the topics are read."""
 
@@ -86,13 +90,21 @@ class VerdictWays:
         # The first question brings the compiler of the model's loops into the process.
         from producers.api.verdict_fold import Verdicts
 
-        self._verdicts = Verdicts(self._profile, self._newest)
+        self._verdicts = Verdicts(self._profile, self._newest, self._label_at())
         tails = {
-            topic: Tail(self._broker, topic, self._absorb, newest=self._newest)
-            for topic in (FEEDBACK, LABELS, OUTCOMES)
+            topic: Tail(self._broker, topic, self._absorb, newest=offsets * self._newest)
+            for topic, offsets in ((FEEDBACK, 1), (LABELS, _OFFSETS), (OUTCOMES, _OFFSETS))
         }
         tails[MODELS] = Tail(self._broker, MODELS, self._absorb, from_start=True)
         return {topic: tail.start() for topic, tail in tails.items()}
+
+    def _label_at(self) -> dict[TopicPartition, Position]:
+        """How far the label stage has come."""
+        consumer = self._broker.consumer(group_of("label"))
+        try:
+            return consumer.committed(consumer.partitions(FEEDBACK))
+        finally:
+            consumer.close()
 
     def _absorb(self, batch: Batch) -> None:
         with self._lock:
