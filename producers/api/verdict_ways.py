@@ -10,7 +10,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tidegate.broker.ports import Broker, Consumer
+from tidegate.broker.asker import Asker
+from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -46,10 +47,11 @@ class VerdictWays:
 
     def __init__(self, broker: Broker, profile: str, newest: int = NEWEST) -> None:
         self._broker, self._profile, self._newest = broker, profile, newest
-        self._lock, self._asking = threading.Lock(), threading.Lock()
-        self._asker: Consumer | None = None
+        self._lock, self._starting = threading.Lock(), threading.Lock()
+        self._asker = Asker(broker)
         self._verdicts: Verdicts | None = None
         self._tails: dict[str, Tail] = {}
+        self._caught_up = False
 
     def get(self, label_id: str) -> Status | None:
         """What became of this verdict; None where it is not among the newest.
@@ -57,9 +59,10 @@ class VerdictWays:
         Knows all that was durable when it is called for the first time, or finds nothing. Raises
         Retry while the topics are not read, ConfigError when one is missing.
         """
-        found = self._status(label_id)
+        found = self._status(label_id) if self._caught_up else None
         if found is None:
             self._catch_up()
+            self._caught_up = True
             found = self._status(label_id)
         return found
 
@@ -67,24 +70,28 @@ class VerdictWays:
         """Stop reading."""
         for tail in self._tails.values():
             tail.close()
-        if self._asker is not None:
-            self._asker.close()
+        self._asker.close()
 
     def _catch_up(self) -> None:
-        """Read to the present ends of the topics. One request asks for them at a time."""
-        with self._asking:
-            self._tails = self._tails or self._follow()
-            deadline = time.monotonic() + _SECONDS
-            self._asker = self._asker or self._broker.consumer(None)
-            ends = {
-                source: self._asker.bounds(source)[1]
-                for topic in (FEEDBACK, LABELS, OUTCOMES, MODELS)
-                for source in self._asker.partitions(topic)
-            }
+        """Read to the present ends of the topics."""
+        self._start()
+        deadline = time.monotonic() + _SECONDS
+        ends = self._asker.ends((FEEDBACK, LABELS, OUTCOMES, MODELS), deadline)
         for topic, tail in self._tails.items():
             own = {source: end for source, end in ends.items() if source.topic == topic}
             if not tail.reached(own, max(0.0, deadline - time.monotonic())):
                 raise Retry(tail.problem or f"topic {topic} is not read to its end yet")
+
+    def _start(self) -> None:
+        """Follow the topics, which one request begins. Raises Retry, for the others in time."""
+        if self._tails:
+            return
+        if not self._starting.acquire(timeout=_SECONDS):
+            raise Retry("the topics are not followed yet")
+        try:
+            self._tails = self._tails or self._follow()
+        finally:
+            self._starting.release()
 
     def _follow(self) -> dict[str, Tail]:
         # The first question brings the compiler of the model's loops into the process.
