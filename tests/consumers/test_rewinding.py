@@ -261,10 +261,14 @@ def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Tra
     for group in broker.groups.values():
         group.positions.clear()
     broker.expire_members()
-    with pytest.raises(Stop, match="was the topic made anew"):
+
+    def some_turns() -> None:
         for _ in range(10):
             run.run_once()
             clock.now += 1_000_000
+
+    with pytest.raises(Stop, match="was the topic made anew"):
+        some_turns()
 
 
 @given(
