@@ -6,10 +6,13 @@ Any stage can be put in: give a `Case` with its factory, topics and input record
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
+
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Position, TopicPartition
@@ -48,6 +51,16 @@ class Inline(Executor):
         future: Future[T] = Future()
         future.set_result(fn(*args, **kwargs))
         return future
+
+
+def new_folder() -> str:
+    """The URL of an empty folder in memory; the folders of runs before it are gone.
+
+    To look for one file there takes as long as there are files.
+    """
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    return f"memory://{uuid.uuid4().hex}"
 
 
 class HookedSnapshots(Snapshots):

@@ -4,14 +4,13 @@ the log.
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.stream.crash import Case, Record, Run
+from tests.stream.crash import Case, Record, Run, new_folder
 from tests.stream.toy import KEYS, CountStage
 from tidegate.pipeline import DLQ
 from tidegate.stream import restoration
@@ -55,7 +54,7 @@ def cases(draw: st.DrawFn) -> Case:
         CountStage,
         records,
         TOPICS,
-        f"memory://{uuid.uuid4().hex}",
+        new_folder(),
         draw(st.integers(1, 5)),
         draw(st.sampled_from([2, 5, 1000])),
         draw(st.integers(1, 3)),
@@ -94,7 +93,7 @@ RECORDS = [
 
 
 def fixed(*crashes: tuple[int, str], every: int = 4) -> Run:
-    folder = f"memory://{uuid.uuid4().hex}"
+    folder = new_folder()
     return Run(
         Case(CountStage, RECORDS, TOPICS, folder, 4, every, 1, len(crashes) == 2, list(crashes))
     ).go()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
 from tests.shared import made_once
-from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline
+from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline, new_folder
 from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
@@ -115,7 +114,7 @@ class Bench:
         self.folder, self.bundle = card_bundle()
         self.database = f"sqlite:///{self.home / 'tidegate.db'}"
         shutil.copy(_migrated(), self.home / "tidegate.db")
-        self.snapshots = f"memory://{uuid.uuid4().hex}"
+        self.snapshots = new_folder()
         self.calls, self.happened = 0, list[str]()
         self.clock, self._faults = Clock(), dict(self.faults)
         self.clock.now = NOW_MS * 1000
