@@ -13,6 +13,7 @@ from tests.chaos.evidence import Database, Evidence, Tape, committed, decode_onl
 from tests.chaos.faults import Fault, Faults
 from tests.chaos.ledger import Ledger, Sent
 from tests.chaos.load import Load
+from tests.chaos.retention import Retention
 from tests.chaos.weights import weights
 from tests.faults.kill9.cluster import Cluster
 from tests.postgres import Postgres
@@ -39,6 +40,8 @@ class Run:
     rate: float
     say: Callable[[str], None]
     prefix: str = ""
+    judges: bool = True
+    """Verdicts on what has no row wait half a minute for one, and so does the end of the run."""
 
     def __call__(self, schedule: Sequence[Fault]) -> list[Finding]:
         """The findings, after everything has come to rest."""
@@ -53,10 +56,12 @@ class Run:
             seed=self.seed,
             prefix=self.prefix,
         )
+        load.judges = self.judges
         eventually(lambda: ask("GET", self.cluster.settings.port, "/healthz", None)[0] == 200, 90)
         load.start()
         try:
-            faults = Faults(self.cluster, load, self.postgres, self._told(load))
+            retention = Retention(self.cluster, tape)
+            faults = Faults(self.cluster, load, self.postgres, retention, self._told(load))
             self._wait_for_rows(load)
             faults.run(schedule, self.seconds)
             self._catch_up(load)
@@ -65,7 +70,7 @@ class Run:
             progress = self._settle(tape)
             if progress.bad:  # the others would only say what is missing
                 return [progress]
-            return [progress, *self._judge(Sent.read(path), tape, starts)]
+            return [progress, *self._judge(Sent.read(path), tape, starts, retention)]
         finally:
             load.enough.set()
             tape.close()
@@ -150,7 +155,9 @@ class Run:
         found = committed(self.cluster.kafka.address, group_of(stage), sources)
         return {s: offset - note.startswith("waiting:") for s, (offset, note) in found.items()}
 
-    def _judge(self, sent: Sent, tape: Tape, starts: dict[int, int]) -> list[Finding]:
+    def _judge(
+        self, sent: Sent, tape: Tape, starts: dict[int, int], retention: Retention
+    ) -> list[Finding]:
         self.say("checking")
         of_this_run = Evidence(
             sent,
@@ -159,6 +166,8 @@ class Run:
             [r for r in tape.records[evidence.ALERTS] if self._named(r)],
             [r for r in tape.records[evidence.LABELS] if self._named(r)],
             Database(self.cluster.database).rows(self.prefix),
+            retention.deleted,
+            retention.accepted,
         )
         return [*check(of_this_run), weights(self.cluster, tape)]
 
