@@ -109,7 +109,8 @@ def transaction_of(value: bytes | str) -> Transaction:
 class Tape:
     """Reads topics to their ends, committed records only; each `read` goes on from the last.
 
-    The records of `kept` topics are kept; of the others only the ends count.
+    The records of `kept` topics are kept; of the others only the ends count. `in_flight`: where the
+    last `read` ended before an open transaction, or before the markers of one just committed.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Tape:
         self.records: dict[str, list[Record]] = {topic: [] for topic in kept}
         self.ends: dict[tuple[str, int], int] = {}
         self._next: dict[tuple[str, int], int] = {}
+        self.in_flight: set[tuple[str, int]] = set()
         found = self._client.list_topics(timeout=_TIMEOUT).topics
         self.partitions = {topic: sorted(found[topic].partitions) for topic in (*kept, *others)}
 
@@ -156,6 +158,7 @@ class Tape:
                     left.discard(source)
                 if self._next.get(source, 0) >= ends.get(source, 0):
                     left.discard(source)
+        self.in_flight = {source for source, end in ends.items() if self._next.get(source, 0) < end}
 
     def _end(self, source: tuple[str, int]) -> int:
         return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)[1]

@@ -116,11 +116,16 @@ class Run:
         }
 
     def _settle(self, tape: Tape) -> Finding:
-        """Until all that is on the topics was taken further, and nothing came of it meanwhile."""
+        """Until all that is on the topics was taken further, and nothing came of it meanwhile.
+
+        Positions may be seen before what was written with them: Kafka ends a transaction partition
+        by partition. So the topics are read once more after nothing was left.
+        """
         pause, left = threading.Event(), {"everything": 1}
+        before = left
         ends: dict[tuple[str, int], int] = {}
         moved, longest = time.monotonic(), 0.0
-        while (left or tape.ends != ends) and longest < _STUCK:
+        while (before or left or tape.in_flight or tape.ends != ends) and longest < _STUCK:
             self.cluster.tend()
             pause.wait(0.5)
             ends = dict(tape.ends)
@@ -131,6 +136,7 @@ class Run:
                 moved = time.monotonic()
                 self.say(f"still to do: {left or 'nothing'}")
         bad = [f"{stage}: {records} left" for stage, records in left.items()]
+        bad += [f"{source}: a transaction stays open" for source in tape.in_flight]
         return Finding("progress", {"s of standstill at most": round(longest)}, bad)
 
     def left(self, tape: Tape) -> dict[str, int]:
