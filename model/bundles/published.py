@@ -15,6 +15,7 @@ from tidegate.messages.documents import Label, OnlineWeights, decode_label
 from tidegate.pipeline import LABELS, MODELS
 from tidegate.stream.side_topic import read_range
 from tidegate.stream.sink import KafkaSink
+from tidegate.stream.stage import Output
 
 _POLL = 4000
 
@@ -68,7 +69,8 @@ class WeightsSink(KafkaSink):
     """Goes on from the newest weights published for `bundle`, whatever other bundles have learnt.
 
     A bundle that nobody has learnt for yet is taken through all labels, publishing on the way,
-    before it meets any new one.
+    before it meets any new one. Until the first weights are there, this process goes on from where
+    it began.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class WeightsSink(KafkaSink):
         self._bundle = bundle
         self._next = 0
         self._labels = -1
+        self._written: dict[TopicPartition, Position] = {}
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         super().positions(partitions)  # an earlier process's transaction has ended
@@ -95,5 +98,15 @@ class WeightsSink(KafkaSink):
                     self._labels = message.labels
             self._next = batch.next_offset
         if self._labels < 0:
-            return {}
+            return {
+                source: self._written[source] for source in partitions if source in self._written
+            }
         return {partition: Position(self._labels) for partition in partitions}
+
+    def write(
+        self,
+        results: list[tuple[Batch, Output]],
+        positions: dict[TopicPartition, Position],
+    ) -> None:
+        super().write(results, positions)
+        self._written.update(positions)
