@@ -47,7 +47,10 @@ class Finding(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What must come of a record: "row", "dead" for these reasons (empty: any), or "nothing"."""
+    """What must come of a record: "row", "dead" for these reasons (empty: any), or "nothing".
+
+    Also nothing comes of what was "lost", and no later record of its id repeats it.
+    """
 
     kind: str
     transaction: Transaction | None = None
@@ -65,7 +68,16 @@ class Judge:
         """Of every record of the raw topic."""
         first: dict[str, Transaction] = {}
         records = sorted(self._evidence.raw, key=lambda record: record.place)
-        return {record.place: self._outcome(record, first) for record in records}
+        return {
+            record.place: Outcome("lost") if self._lost(record) else self._outcome(record, first)
+            for record in records
+        }
+
+    def _lost(self, record: Record) -> bool:
+        return any(
+            loss.partition == record.partition and loss.offset <= record.offset < loss.until
+            for loss in self._evidence.accepted
+        )
 
     def _outcome(self, record: Record, first: dict[str, Transaction]) -> Outcome:
         if digest(record.value) in self._evidence.sent.bad:
@@ -84,8 +96,10 @@ class Judge:
 def check(evidence: Evidence) -> list[Finding]:
     """All checks but that of the weights."""
     judge = Judge(evidence)
+    overrun = [losses(evidence)] if evidence.deleted or evidence.accepted else []
     return [
         acknowledged(evidence),
+        *overrun,
         rows(evidence, judge),
         dead_letters(evidence, judge),
         alerts(evidence),
@@ -119,6 +133,18 @@ def acknowledged(evidence: Evidence) -> Finding:
         "records": len(by_place),
     }
     return Finding("acknowledged", figures, bad)
+
+
+def losses(evidence: Evidence) -> Finding:
+    """Exactly what was deleted before it was read is said to be lost."""
+    deleted, accepted = set(evidence.deleted), set(evidence.accepted)
+    bad = [f"{loss}: deleted unread, and nobody said so" for loss in deleted - accepted]
+    bad += [f"{loss}: said to be lost, but it was not deleted" for loss in accepted - deleted]
+    figures = {
+        "deleted": sum(loss.until - loss.offset for loss in deleted),
+        "said": sum(loss.until - loss.offset for loss in accepted),
+    }
+    return Finding("losses", figures, bad)
 
 
 def rows(evidence: Evidence, judge: Judge) -> Finding:

@@ -69,9 +69,17 @@ class Row(NamedTuple):
     features: dict[str, float]
 
 
+class Loss(NamedTuple):
+    """Records of a partition of the raw topic, `offset` <= theirs < `until`."""
+
+    partition: int
+    offset: int
+    until: int
+
+
 @dataclass
 class Evidence:
-    """All there is to judge by."""
+    """All there is to judge by. `deleted`: before they were read; `accepted`: as lost."""
 
     sent: Sent
     raw: list[Record] = field(default_factory=list)
@@ -79,6 +87,8 @@ class Evidence:
     alerts: list[Record] = field(default_factory=list)
     labels: list[Record] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    deleted: list[Loss] = field(default_factory=list)
+    accepted: list[Loss] = field(default_factory=list)
 
 
 def transaction_of(value: bytes | str) -> Transaction:
@@ -99,7 +109,8 @@ def transaction_of(value: bytes | str) -> Transaction:
 class Tape:
     """Reads topics to their ends, committed records only; each `read` goes on from the last.
 
-    The records of `kept` topics are kept; of the others only the ends count.
+    The records of `kept` topics are kept; of the others only the ends count. `in_flight`: where the
+    last `read` ended before an open transaction, or before the markers of one just committed.
     """
 
     def __init__(
@@ -120,12 +131,18 @@ class Tape:
         self.records: dict[str, list[Record]] = {topic: [] for topic in kept}
         self.ends: dict[tuple[str, int], int] = {}
         self._next: dict[tuple[str, int], int] = {}
+        self.in_flight: set[tuple[str, int]] = set()
         found = self._client.list_topics(timeout=_TIMEOUT).topics
         self.partitions = {topic: sorted(found[topic].partitions) for topic in (*kept, *others)}
 
-    def read(self) -> None:
-        """Up to where every partition ends now."""
-        sources = [(topic, number) for topic, all_ in self.partitions.items() for number in all_]
+    def read(self, only: str = "") -> None:
+        """Up to where every partition ends now, of all topics or one."""
+        sources = [
+            (topic, number)
+            for topic, all_ in self.partitions.items()
+            for number in all_
+            if only in ("", topic)
+        ]
         ends = {source: self._end(source) for source in sources}
         self._client.assign([ck.TopicPartition(*s, self._next.get(s, 0)) for s in sources])
         left = {source for source, end in ends.items() if self._next.get(source, 0) < end}
@@ -141,6 +158,7 @@ class Tape:
                     left.discard(source)
                 if self._next.get(source, 0) >= ends.get(source, 0):
                     left.discard(source)
+        self.in_flight = {source for source, end in ends.items() if self._next.get(source, 0) < end}
 
     def _end(self, source: tuple[str, int]) -> int:
         return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)[1]

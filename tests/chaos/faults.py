@@ -17,8 +17,12 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+import confluent_kafka as ck
+
 from tests.chaos.evidence import committed, held
 from tests.chaos.load import Burst, Load
+from tests.chaos.retention import STAGE as RETAINED
+from tests.chaos.retention import Retention
 from tests.faults.kill9.cluster import ROOT, STAGES, Cluster
 from tests.postgres import Postgres
 from tidegate.pipeline import RAW
@@ -26,7 +30,8 @@ from tidegate.pipeline import RAW
 Say = Callable[[str], None]
 _FILE_LIMIT = 200_000
 """Bytes of a file while the disk is full: less than any snapshot."""
-_LOOK_AGAIN = 3.0
+_LOOK_AGAIN, _PATIENCE = 3.0, 240.0
+"""Seconds between two looks at what is held, and after the load's time until nobody looks."""
 _STATEFUL = ("preprocess", "preprocess-2", "learn")
 
 
@@ -59,6 +64,7 @@ KINDS = {
     "clock": Kind([f"{stage} {shift}" for stage in STAGES for shift in ("+3600", "-3600", "-90")]),
     "rebalance": Kind(("score", "preprocess", "preprocess-2", "label"), 0.6),
     "burst": Kind(("preprocess",), 0.3),
+    "retention": Kind((RETAINED,), 0.4),
 }
 
 
@@ -85,17 +91,25 @@ def draw(
 class Faults:
     """Runs a schedule on a cluster in the calling thread, which the processes die with."""
 
-    def __init__(self, cluster: Cluster, load: Load, postgres: Postgres | None, say: Say) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        load: Load,
+        postgres: Postgres | None,
+        retention: Retention,
+        say: Say,
+    ) -> None:
         self._cluster, self._load, self._postgres, self._say = cluster, load, postgres, say
+        self._retention = retention
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
-        self._begin = 0.0
+        self._begin = self._until = 0.0
         self._extra = count(1)
         self.bursts: list[Burst] = []
 
     def run(self, schedule: Sequence[Fault], seconds: float) -> None:
         """Until the load fails, or all is over and healed."""
-        self._begin, pause = time.monotonic(), threading.Event()
+        self._begin, self._until, pause = time.monotonic(), seconds, threading.Event()
         for fault in schedule:
             self._later(fault.at, lambda fault=fault: self._start(fault))
         while self._due or self._elapsed() < seconds:
@@ -113,25 +127,58 @@ class Faults:
         heapq.heappush(self._due, (at, next(self._number), action))
 
     def _start(self, fault: Fault) -> None:
+        if self._impossible(fault):
+            self._say(f"left out {fault}")
+            return
         self._say(f"fault  {fault}")
-        begin = getattr(self, "_" + fault.kind.replace(" ", "_"))
+        begin = getattr(self, "_begin_" + fault.kind.replace(" ", "_"))
         if heal := begin(fault.target):
             self._later(self._elapsed() + fault.seconds, heal)
 
-    def _kill(self, target: str) -> None:
+    def _impossible(self, fault: Fault) -> bool:
+        """The stage is stopped, or without snapshots nobody could know its state any more."""
+        if fault.kind == "snapshots lost":
+            return self._retention.stopped or bool(self._retention.deleted)
+        return self._retention.stopped and fault.target.split()[0] == RETAINED
+
+    def _begin_retention(self, _target: str) -> Callable[[], None]:
+        self._retention.stop()
+        return self._overrun
+
+    def _overrun(self) -> None:
+        try:
+            if self._cluster.kafka.reachable():
+                self._retention.overrun()
+        except ck.KafkaException as error:
+            self._say(f"retention waits: {error}")
+        self._later(self._elapsed() + 1, self._overrun if self._retention.stopped else self._accept)
+
+    def _accept(self) -> None:
+        if self._cluster.kafka.reachable():
+            for line in self._retention.accept():
+                self._say(line)
+        if self._retention.open:
+            self._look_later(self._accept)
+
+    def _look_later(self, action: Callable[[], None]) -> None:
+        """Not for ever: what never comes is for the checks to say."""
+        if self._elapsed() < self._until + _PATIENCE:
+            self._later(self._elapsed() + _LOOK_AGAIN, action)
+
+    def _begin_kill(self, target: str) -> None:
         self._cluster.kill(target)
 
-    def _pause(self, target: str) -> Callable[[], None]:
+    def _begin_pause(self, target: str) -> Callable[[], None]:
         process = self._cluster.processes[target]
         process.send_signal(signal.SIGSTOP)
         return lambda: process.send_signal(signal.SIGCONT)
 
-    def _broker(self, how: str) -> Callable[[], None]:
+    def _begin_broker(self, how: str) -> Callable[[], None]:
         kafka = self._cluster.kafka
         (kafka.kill if how == "kill" else kafka.stop)()
         return kafka.start
 
-    def _database(self, _target: str) -> Callable[[], None]:
+    def _begin_database(self, _target: str) -> Callable[[], None]:
         if self._postgres is not None:
             self._postgres.crash()
             return self._postgres.start
@@ -140,10 +187,10 @@ class Faults:
         holder.execute("BEGIN EXCLUSIVE")
         return holder.close
 
-    def _snapshots_lost(self, _target: str) -> None:
+    def _begin_snapshots_lost(self, _target: str) -> None:
         shutil.rmtree(self._cluster.home / "snapshots", ignore_errors=True)
 
-    def _disk_full(self, target: str) -> Callable[[], None]:
+    def _begin_disk_full(self, target: str) -> Callable[[], None]:
         """A file may not grow beyond a limit: a snapshot breaks off in the middle."""
         process = self._cluster.processes[target]
         unlimited = resource.RLIM_INFINITY
@@ -156,7 +203,7 @@ class Faults:
 
         return heal
 
-    def _clock(self, target: str) -> Callable[[], None]:
+    def _begin_clock(self, target: str) -> Callable[[], None]:
         """The process begins anew with another wall clock."""
         stage, shift = target.split()
         self._cluster.environment[stage] = shifted(shift)
@@ -164,11 +211,12 @@ class Faults:
 
         def heal() -> None:
             self._cluster.environment.pop(stage, None)
-            self._cluster.kill(stage)
+            if stage in self._cluster.processes:
+                self._cluster.kill(stage)
 
         return heal
 
-    def _rebalance(self, stage: str) -> Callable[[], None]:
+    def _begin_rebalance(self, stage: str) -> Callable[[], None]:
         """Two more consumers come, one after the other, and leave: one says so, one does not."""
         names = [f"{stage}.{next(self._extra)}" for _ in range(2)]
         for name in names:
@@ -177,7 +225,9 @@ class Faults:
 
     def _leave(self, names: list[str]) -> None:
         for name in names:
-            process = self._cluster.processes.pop(name)
+            process = self._cluster.processes.pop(name, None)
+            if process is None:  # stopped with all of its stage
+                continue
             process.send_signal(signal.SIGKILL if name == names[0] else signal.SIGTERM)
             try:
                 process.wait(15)
@@ -185,7 +235,7 @@ class Faults:
                 process.kill()
                 process.wait()
 
-    def _burst(self, _target: str) -> Callable[[], None]:
+    def _begin_burst(self, _target: str) -> Callable[[], None]:
         self.bursts.append(self._load.burst())
         return self._look
 
@@ -201,7 +251,7 @@ class Faults:
                 if burst.partition in waiting:
                     self._skip(burst)
         if self.bursts:
-            self._later(self._elapsed() + _LOOK_AGAIN, self._look)
+            self._look_later(self._look)
 
     def _skip(self, burst: Burst) -> None:
         options = ["--partition", str(burst.partition), "--until", str(burst.until)]

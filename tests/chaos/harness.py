@@ -13,6 +13,7 @@ from tests.chaos.evidence import Database, Evidence, Tape, committed, decode_onl
 from tests.chaos.faults import Fault, Faults
 from tests.chaos.ledger import Ledger, Sent
 from tests.chaos.load import Load
+from tests.chaos.retention import Retention
 from tests.chaos.weights import weights
 from tests.faults.kill9.cluster import Cluster
 from tests.postgres import Postgres
@@ -39,6 +40,8 @@ class Run:
     rate: float
     say: Callable[[str], None]
     prefix: str = ""
+    judges: bool = True
+    """Verdicts on what has no row wait half a minute for one, and so does the end of the run."""
 
     def __call__(self, schedule: Sequence[Fault]) -> list[Finding]:
         """The findings, after everything has come to rest."""
@@ -53,10 +56,12 @@ class Run:
             seed=self.seed,
             prefix=self.prefix,
         )
+        load.judges = self.judges
         eventually(lambda: ask("GET", self.cluster.settings.port, "/healthz", None)[0] == 200, 90)
         load.start()
         try:
-            faults = Faults(self.cluster, load, self.postgres, self._told(load))
+            retention = Retention(self.cluster, tape)
+            faults = Faults(self.cluster, load, self.postgres, retention, self._told(load))
             self._wait_for_rows(load)
             faults.run(schedule, self.seconds)
             self._catch_up(load)
@@ -65,7 +70,7 @@ class Run:
             progress = self._settle(tape)
             if progress.bad:  # the others would only say what is missing
                 return [progress]
-            return [progress, *self._judge(Sent.read(path), tape, starts)]
+            return [progress, *self._judge(Sent.read(path), tape, starts, retention)]
         finally:
             load.enough.set()
             tape.close()
@@ -111,11 +116,16 @@ class Run:
         }
 
     def _settle(self, tape: Tape) -> Finding:
-        """Until all that is on the topics was taken further, and nothing came of it meanwhile."""
+        """Until all that is on the topics was taken further, and nothing came of it meanwhile.
+
+        Positions may be seen before what was written with them: Kafka ends a transaction partition
+        by partition. So the topics are read once more after nothing was left.
+        """
         pause, left = threading.Event(), {"everything": 1}
+        before = left
         ends: dict[tuple[str, int], int] = {}
         moved, longest = time.monotonic(), 0.0
-        while (left or tape.ends != ends) and longest < _STUCK:
+        while (before or left or tape.in_flight or tape.ends != ends) and longest < _STUCK:
             self.cluster.tend()
             pause.wait(0.5)
             ends = dict(tape.ends)
@@ -126,6 +136,7 @@ class Run:
                 moved = time.monotonic()
                 self.say(f"still to do: {left or 'nothing'}")
         bad = [f"{stage}: {records} left" for stage, records in left.items()]
+        bad += [f"{source}: a transaction stays open" for source in tape.in_flight]
         return Finding("progress", {"s of standstill at most": round(longest)}, bad)
 
     def left(self, tape: Tape) -> dict[str, int]:
@@ -150,7 +161,9 @@ class Run:
         found = committed(self.cluster.kafka.address, group_of(stage), sources)
         return {s: offset - note.startswith("waiting:") for s, (offset, note) in found.items()}
 
-    def _judge(self, sent: Sent, tape: Tape, starts: dict[int, int]) -> list[Finding]:
+    def _judge(
+        self, sent: Sent, tape: Tape, starts: dict[int, int], retention: Retention
+    ) -> list[Finding]:
         self.say("checking")
         of_this_run = Evidence(
             sent,
@@ -159,6 +172,8 @@ class Run:
             [r for r in tape.records[evidence.ALERTS] if self._named(r)],
             [r for r in tape.records[evidence.LABELS] if self._named(r)],
             Database(self.cluster.database).rows(self.prefix),
+            retention.deleted,
+            retention.accepted,
         )
         return [*check(of_this_run), weights(self.cluster, tape)]
 

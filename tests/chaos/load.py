@@ -38,7 +38,7 @@ class Load(threading.Thread):
     """Transactions by HTTP and by a producer of its own; verdicts by HTTP.
 
     Of the transactions some come again, some come again with another body. `error` is what ended it
-    before its time. The rate is in transactions a second.
+    before its time. The rate is in transactions a second. `judges`: whether there are verdicts.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Load(threading.Thread):
         self._known: deque[Body] = deque(maxlen=_REMEMBERED)
         self._to_judge: deque[tuple[float, str]] = deque()
         self._labels: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
-        self._prefix = prefix
+        self._prefix, self.judges = prefix, True
         self._begin = time.monotonic()
 
     def run(self) -> None:
@@ -99,7 +99,8 @@ class Load(threading.Thread):
         self._post(fresh + again + [_changed(body) for body in again[:1] if self._rarely()])
         self._produce_some(again)
         self._producer.poll(0)
-        self._judge()
+        if self.judges:
+            self._judge()
 
     def _drawn(self, share: float) -> int:
         """How many of a tick, so that the mean is the rate."""

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from model.features.known_ids import Memory
+    from model.features.id_tables import Words
+    from model.features.known_ids import IdMemory
     from model.features.state import KeyedState
     from tidegate.broker.records import Batch, Position, TopicPartition
     from tidegate.errors import Retry
@@ -103,14 +104,14 @@ def _no_seek_after_abort(assignment: ModuleType) -> None:
 
 def _dedupe_off(known_ids: ModuleType) -> None:
     """No id was ever met before."""
-    whole = known_ids.Memory.remember
+    whole = known_ids.IdMemory.remember
 
-    def remember(self: Memory, ids: Ints) -> Ints:
-        known = whole(self, ids)
+    def remember(self: IdMemory, ids: Words, times: Ints) -> NDArray[np.int8]:
+        known = whole(self, ids, times)
         known[:] = known_ids.NEW
         return known
 
-    known_ids.Memory.remember = remember
+    known_ids.IdMemory.remember = remember
 
 
 def _watermark_poisoned(state: ModuleType) -> None:

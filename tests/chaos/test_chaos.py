@@ -51,10 +51,11 @@ def test_nothing_breaks_it(cluster: Cluster) -> None:
 def test_a_planted_bug_is_caught(
     cluster: Cluster, bug: str, stage: str, faults: list[Fault], check: str
 ) -> None:
+    run = Run(cluster, None, SEED, 7, 100, print, prefix=f"{bug.split()[0]}-", judges=False)
     cluster.environment[stage] = variables(bug)
     cluster.kill(stage)
     try:
-        findings = Run(cluster, None, SEED, 7, 100, print, prefix=f"{bug.split()[0]}-")(faults)
+        findings = run(faults)
     finally:
         cluster.environment.pop(stage)
         cluster.kill(stage)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.chaos.checker import HOUR, MINUTE, WINDOWS, check
-from tests.chaos.evidence import RAW, Evidence, Record, Row, transaction_of
+from tests.chaos.evidence import RAW, Evidence, Loss, Record, Row, transaction_of
 from tests.chaos.faults import KINDS, draw
 from tests.chaos.ledger import Sent, digest
 
@@ -148,6 +148,15 @@ FAULTS: dict[str, tuple[Callable[[Evidence], object], set[str]]] = {
         {"verdicts"},
     ),
     "a verdict on no row is lost": (lambda e: e.dead.pop(), {"verdicts"}),
+    "deleted, and nobody says so": (lambda e: e.deleted.append(Loss(0, 7, 9)), {"losses"}),
+    "said to be lost, and it is there": (
+        lambda e: e.accepted.append(Loss(0, 0, 1)),
+        {"losses", "rows"},
+    ),
+    "more is lost than was deleted": (
+        lambda e: (e.deleted.append(Loss(0, 7, 8)), e.accepted.append(Loss(0, 7, 9))),
+        {"losses"},
+    ),
 }
 
 
@@ -156,6 +165,15 @@ def test_it_finds_a_fault(evidence: Evidence, fault: str) -> None:
     break_it, checks = FAULTS[fault]
     break_it(evidence)
     assert violated(evidence) == checks
+
+
+def test_what_is_lost_and_said_to_be_gives_nothing(evidence: Evidence) -> None:
+    """The poison at the end was never read: its dead letter is one too many."""
+    evidence.deleted.append(Loss(0, 6, 7))
+    evidence.accepted.append(Loss(0, 6, 7))
+    assert violated(evidence) == {"dead letters"}
+    evidence.dead = [one for one in evidence.dead if one.told("offset") != "6"]
+    assert violated(evidence) == set()
 
 
 @pytest.mark.parametrize(("count", "checks"), [(1, {"features"}), (2, set()), (3, {"features"})])
