@@ -7,7 +7,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
@@ -157,7 +156,6 @@ class Restorer:
     def _begin_within_log(self, partition: Partition, position: Position) -> None:
         """Pass over what the state should be made of, and the log no longer has."""
         first = min(self.bounds(partition.source)[0], position.offset)
-        metrics.UNFOLDED.labels(self._stage.name, str(partition.source.partition)).set(0)
         if first > partition.offset:
             self._tell_missing(partition, first)
             partition.offset = first
@@ -181,7 +179,7 @@ class Restorer:
             partition.offset,
             first,
         )
-        metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
+        partition.unfolded += first - partition.offset
 
     def _own(self, batch: Batch, rejected: set[int]) -> Batch:
         """Without what is a dead letter, and without frames of other profile versions, whose own
