@@ -9,14 +9,25 @@ from pathlib import Path
 from random import Random
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from consumers import preprocess
 from consumers.preprocess import PartitionState, PreprocessStage
+from consumers.repeats import look_up
+from model.features.state import KeyedState
+from model.sip import SipKey
 from tests.model.features.chain import NOW_MS, batch, label_of
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import TopicPartition
+from tidegate.pipeline import DLQ
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.field_types import Time
+from tidegate.stream.partition import Partition
+from tidegate.stream.restore import Restorer
 from tidegate.stream.stage import Output
 
 PROFILES = sorted(
@@ -143,3 +154,43 @@ def rolls_back(
     stage.process(state, batch(values, 5000, stage.input))
     state.rollback()
     assert state.digest() == before
+
+
+@pytest.mark.parametrize("name", PROFILES)
+@pytest.mark.parametrize("poison", [0, 7, 9])
+def test_a_replay_that_meets_a_poison_record_folds_its_neighbours_once(
+    name: str, poison: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead letter of which nothing is known any more; rows that exist already are counted on."""
+    stage = stages(name)[0]
+    values = [transaction(stage.profile, at, Random(at), "good") for at in range(30)]
+    raised: list[bytes] = []
+
+    def looked_up(
+        state: KeyedState,
+        key: SipKey,
+        ids: Sequence[bytes],
+        bodies: bytes,
+        ingested: NDArray[np.int64],
+    ) -> NDArray[np.int8]:
+        known = look_up(state, key, ids, bodies, ingested)
+        if (name := b"t-%d" % (20 + poison)) in ids:
+            raised.append(name)
+            raise ZeroDivisionError
+        return known
+
+    monkeypatch.setattr(preprocess, "look_up", looked_up)
+    broker = MemoryBroker({DLQ: 1, stage.input: 1})
+    restorer = Restorer(stage, broker.consumer(None), None, None, partitions=1, tag="", batch=10)
+    source = TopicPartition(stage.input, 0)
+    processed, replayed = (Partition(source, stage.new_state(0, 1), 0) for _ in range(2))
+    for start in (0, 10, 20):
+        records = batch(values[start : start + 10], start, stage.input)
+        restorer.process(processed, records, 0, []).commit()
+        restorer._fold_again(replayed, records)
+        if start < 20:
+            assert replayed.state.digest() == processed.state.digest()
+    assert raised
+    assert replayed.offset == processed.offset == 30
+    assert replayed.state.digest() == processed.state.digest()
+    rolls_back(stage, replayed.state, values[:5])

@@ -21,6 +21,7 @@ from model.bundles.published import WeightsSink, label_history
 from model.learning.learner import LearnState
 from tests.consumers.test_learn import batch, folded, label, rollback
 from tests.stream.crash import Inline
+from tests.stream.test_runner import until_idle
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
@@ -261,14 +262,8 @@ def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Tra
     for group in broker.groups.values():
         group.positions.clear()
     broker.expire_members()
-
-    def some_turns() -> None:
-        for _ in range(10):
-            run.run_once()
-            clock.now += 1_000_000
-
     with pytest.raises(Stop, match="was the topic made anew"):
-        some_turns()
+        until_idle(run)
 
 
 @given(

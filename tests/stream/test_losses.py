@@ -12,8 +12,11 @@ from tests.stream.test_runner import TOPICS, member, outputs, send, until_idle
 from tests.stream.toy import CopyStage, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.errors import Stop
+from tidegate.errors import Aborted, Stop
 from tidegate.messages.documents import AcceptedLoss, Held, encode
+from tidegate.stream.partition import Partition
+from tidegate.stream.progress import Monitor
+from tidegate.stream.pulse import Pulse
 from tidegate.stream.runner import Runner
 from tidegate.stream.skips import Skips
 from tidegate.stream.snapshot import Snapshots
@@ -178,10 +181,35 @@ def test_a_state_whose_log_is_gone_says_how_much_it_lacks(
     assert system.run.progress.held == []
     assert system.metric("tidegate_unfolded_records") == 15
     assert "15 records of in/0 are not in its state" in caplog.text
+    failed: list[str] = []
+
+    def fail_once(name: str, done: bool) -> None:
+        if name == "produce" and not failed and not done:
+            failed.append(name)
+            raise Aborted("once more, please")
+
+    system.broker.hook = fail_once
+    system.send(1)
+    until_idle(system.run)
+    assert (failed, len(outputs(system.broker))) == (["produce"], 21)
+    assert system.metric("tidegate_unfolded_records") == 15, "a rewind brings no records back"
+    system.broker.expire_members()
+    until_idle(system.run)
+    assert system.metric("tidegate_unfolded_records") == 15, "nor does a rebalance"
     system.url = f"file://{tmp_path}"
     system.restart()
     until_idle(system.run)
     assert system.metric("tidegate_unfolded_records") == 0
+
+
+def test_what_a_state_lacks_is_told_by_who_serves_it() -> None:
+    clock = Clock(step=2_000_000)
+    monitor = Monitor("toy", MemoryBroker(TOPICS).consumer(None), clock, Pulse())
+    lacking = Partition(SOURCE, Counters(), 20, unfolded=15).parked()
+    for partitions, told in (([lacking], 15), ([], None)):
+        monitor.measure(partitions, holds={}, ready=True, restoring=[], side_end=None)
+        labels = {"stage": "toy", "partition": "0"}
+        assert REGISTRY.get_sample_value("tidegate_unfolded_records", labels) == told
 
 
 @pytest.mark.parametrize("rebalanced", [False, True])

@@ -9,12 +9,15 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.stream.crash import Clock, Inline
-from tests.stream.test_runner import TOPICS, outputs, send_with
+from tests.stream.test_runner import TOPICS, outputs, runner, send_with, until_idle
 from tests.stream.toy import Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.memory.consumer import MemoryConsumer
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry
 from tidegate.messages.documents import Restoring
 from tidegate.pipeline import group_of
+from tidegate.stream.positions import Positions
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 from tidegate.stream.snapshot import Snapshots
@@ -206,3 +209,55 @@ def test_a_long_restore_says_how_far_it_is(caplog: pytest.LogCaptureFixture) -> 
     assert 1 <= len(lines) <= 10
     assert "restoring partition" in lines[0]
     assert "s left" in lines[0]
+
+
+class Leaderless:
+    """A partition whose log does not answer while `away`."""
+
+    def __init__(self, source: TopicPartition) -> None:
+        self.away, self.asked = True, 0
+        bounds = MemoryConsumer.bounds
+
+        def asked(consumer: MemoryConsumer, partition: TopicPartition) -> tuple[int, int]:
+            if partition == source and self.away:
+                self.asked += 1
+                raise Retry("there is no leader")
+            return bounds(consumer, partition)
+
+        self.bounds = asked
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_partition_without_a_leader_stops_no_other(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a first assignment, and while both are restored."""
+    broker = MemoryBroker({**TOPICS, "in": 2})
+    log = Leaderless(TopicPartition("in", number))
+    monkeypatch.setattr(MemoryConsumer, "bounds", log.bounds)
+    clock = Clock()
+    run = runner(broker, CountStage(), monotonic=clock)
+    for at in range(40):
+        for key in KEYS:
+            send_with(broker, key, b"1:%d" % at)
+        run.run_once()
+    assert len(outputs(broker)) == 40, "the healthy one is served"
+    assert not run.progress.restored
+    assert log.asked <= 10
+    log.away = False
+    clock.now += 30_000_000
+    until_idle(run)
+    assert len(outputs(broker)) == 80
+    before = run.digests()
+    run.close()
+    again = runner(broker, CountStage(), monotonic=clock)
+    log.away = True
+    monkeypatch.setattr(Positions, "_check", lambda _self, _source, position: position)
+    for _ in range(40):
+        again.run_once()
+    healthy = TopicPartition("in", 1 - number)
+    assert again.digests() == {healthy: before[healthy]}
+    log.away = False
+    clock.now += 30_000_000
+    until_idle(again)
+    assert again.digests() == before

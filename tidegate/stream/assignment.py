@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from typing import Any
 
 from tidegate import metrics
@@ -15,6 +16,7 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import Restoring
+from tidegate.stream.away import Away
 from tidegate.stream.membership import Membership
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.positions import Positions
@@ -57,6 +59,7 @@ class Assignment:
         self._hold_us = int(hold_seconds * _SECOND)
         self._held: dict[TopicPartition, int] = {}
         self._lost: dict[TopicPartition, Hold] = {}
+        self._away = Away(stage.name, clock)
         self._partitions: dict[TopicPartition, Partition] = {}
         self._unpositioned: set[TopicPartition] = set()
         self._assigned = False
@@ -78,7 +81,7 @@ class Assignment:
     @property
     def restoring(self) -> bool:
         """Whether a partition catches up: then the loop has better to do than wait for records."""
-        return bool(self._restoration)
+        return self._restoration.busy and self._clock() >= self._restore_from_us
 
     @property
     def partitions(self) -> list[Partition]:
@@ -132,6 +135,7 @@ class Assignment:
             self._restoration.park(source, self._partitions.pop(source, None))
             self._held.pop(source, None)
             self._lost.pop(source, None)
+            self._away.back(source)
             self._unpositioned.discard(source)
         self._assigned = False
         self._membership.lacks()
@@ -164,15 +168,24 @@ class Assignment:
             self._consumer.resume([p.source for p in self.settled if p.source not in self._held])
 
     def _position(self) -> None:
-        """Ask the sink where each unpositioned partition goes on, and let it get there."""
+        """Ask the sink where each unpositioned partition goes on, and let it get there.
+
+        One whose log does not answer stays unpositioned; its neighbours go on.
+        """
         known = self._restoration.parked | self._partitions
-        found = self._positions.find(sorted(self._unpositioned), known)
+        asked = sorted(source for source in self._unpositioned if self._away.due(source))
+        found = self._positions.find(asked, known)
+        for source, error in found.away.items():
+            self._consumer.pause([source])
+            self._away.add(source, error)
         for source, position in found.positions.items():
+            self._away.back(source)
             self._lost.pop(source, None)
             self._restoration.begin(source, position, self._partitions.pop(source, None))
         for source, hold in found.lost.items():
+            self._away.back(source)
             self._hold_lost(source, hold)
-        self._unpositioned.clear()
+        self._unpositioned.difference_update(found.positions, found.lost)
 
     def _hold_lost(self, source: TopicPartition, hold: Hold) -> None:
         """The log does not have what comes next: hand out nothing until that is accepted."""
@@ -190,14 +203,13 @@ class Assignment:
 
     def _restore(self) -> None:
         """One slice; what has arrived is served, while others still catch up."""
-        try:
+        with suppress(Unfinished):
             self._restoration.turn()
+        try:
             arrived = self._restoration.arrived
             if arrived and self._follow_side(min(partition.side for partition in arrived)):
                 for partition in arrived:
                     self._serve(partition)
-        except Unfinished:
-            return
         except Retry as error:
             delay = self._delay()
             self._restore_from_us = self._clock() + delay

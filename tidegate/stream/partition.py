@@ -97,7 +97,8 @@ class Partition:
     """One assigned partition and its state.
 
     `offset` and `side` are the next to process, `pairs` what the note must hold, `snapshots` the
-    newest two that are durable, `hold` why it does not go on at present.
+    newest two that are durable, `hold` why it does not go on at present, `unfolded` how many
+    records the state lacks, which the log no longer had.
     """
 
     source: TopicPartition
@@ -109,11 +110,18 @@ class Partition:
     breaker: Breaker = field(default_factory=Breaker)
     hold: Hold | None = None
     waiting: Waiting = field(default_factory=Waiting)
+    unfolded: int = 0
 
     def parked(self) -> Partition:
         """What is kept while another may serve it: the fold; rejects are counted anew."""
         return Partition(
-            self.source, self.state, self.offset, self.side, self.pairs, self.snapshots
+            self.source,
+            self.state,
+            self.offset,
+            self.side,
+            self.pairs,
+            self.snapshots,
+            unfolded=self.unfolded,
         )
 
     def saved(self, snapshot: SnapshotOffsets) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tidegate.broker.records import Position, TopicPartition
-from tidegate.errors import Stop
+from tidegate.errors import Retry, Stop
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.sink import Sink
@@ -22,10 +22,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class Found(NamedTuple):
-    """Where each partition goes on, and why the others are held."""
+    """Where each partition goes on, and why the others are held, or not known yet."""
 
     positions: dict[TopicPartition, Position]
     lost: dict[TopicPartition, Hold]
+    away: dict[TopicPartition, Retry]
 
 
 class Positions:
@@ -45,10 +46,15 @@ class Positions:
         stored = self._sink.positions(list(sources)) if sources else {}
         positions: dict[TopicPartition, Position] = {}
         lost: dict[TopicPartition, Hold] = {}
+        away: dict[TopicPartition, Retry] = {}
         for source in sources:
             if source not in stored and source in known:
                 raise Stop(_made_anew(known[source]))
-            found = self._check(source, stored.get(source))
+            try:
+                found = self._check(source, stored.get(source))
+            except Retry as error:  # its log alone does not answer
+                away[source] = error
+                continue
             if isinstance(found, Hold):
                 lost[source] = found
             else:
@@ -60,7 +66,7 @@ class Positions:
         }
         if moved:
             self._sink.write([], moved)
-        return Found(positions, lost)
+        return Found(positions, lost, away)
 
     def _check(self, source: TopicPartition, position: Position | None) -> Position | Hold:
         first, end = self._restorer.bounds(source)

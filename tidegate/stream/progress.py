@@ -99,6 +99,7 @@ class Monitor:
         if side_end is not None:
             behind = max((side_end - partition.side for partition in served), default=0)
             metrics.LABELS_LAG.labels(self._stage).set(max(0, behind))
+        self._show_unfolded(served)
         self.progress.restored = ready
         self._show_held(holds, held)
         self._show_restoring(restoring)
@@ -108,9 +109,15 @@ class Monitor:
     def _forget(self, gone: Iterable[int]) -> None:
         """Partitions were taken away: whoever serves them now tells of them."""
         for partition in gone:
-            for gauge in (metrics.LAG, metrics.ID_MEMORY):
+            for gauge in (metrics.LAG, metrics.ID_MEMORY, metrics.UNFOLDED):
                 with suppress(KeyError):  # one that was only held has none
                     gauge.remove(self._stage, str(partition))
+
+    def _show_unfolded(self, served: Iterable[Partition]) -> None:
+        """What states lack, for as long as they do."""
+        for partition in served:
+            number = str(partition.source.partition)
+            metrics.UNFOLDED.labels(self._stage, number).set(partition.unfolded)
 
     def _show_held(self, holds: Mapping[TopicPartition, Hold], numbers: set[int]) -> None:
         """What is held, and 0 for what was held and is not any more, or is another's now."""

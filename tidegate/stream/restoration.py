@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tidegate import metrics
 from tidegate.broker.records import Position, TopicPartition
+from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import Restoring
+from tidegate.stream.away import Away
 from tidegate.stream.partition import Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.snapshotter import Snapshotter
@@ -106,6 +108,7 @@ class Restoration:
         self._arrived: dict[TopicPartition, Partition] = {}
         self.parked: dict[TopicPartition, Partition] = {}
         self._active: CatchUp | None = None
+        self._away = Away(stage, clock)
         self._say_us = clock() + _SAY_US
         self._snapshot_us = 0
 
@@ -114,6 +117,11 @@ class Restoration:
 
     def __bool__(self) -> bool:
         return bool(self._going or self._arrived)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to do now."""
+        return bool(self._arrived) or self._choose() is not None
 
     @property
     def partitions(self) -> list[Partition]:
@@ -144,17 +152,31 @@ class Restoration:
         self._going[source] = CatchUp(self._restorer, source, position, partition, self._clock)
 
     def turn(self) -> None:
-        """One slice: what arrives in it is in `arrived`. Raises Retry."""
+        """One slice: what arrives in it is in `arrived`. Raises Unfinished.
+
+        One whose log does not answer lets the others go first.
+        """
         until = self._clock() + SLICE_US
-        while self._going:
-            catch_up = self._choose()
-            if catch_up.step():
-                self._arrive(catch_up)
-            else:
-                self._save(catch_up)
+        while (catch_up := self._choose()) is not None:
+            self._active = catch_up
+            try:
+                self._step(catch_up)
+            except Unfinished:
+                raise
+            except Retry as error:
+                self._away.add(catch_up.source, error)
+                self._active = None
             self._say()
             if self._clock() >= until:
                 return
+
+    def _step(self, catch_up: CatchUp) -> None:
+        """A batch of one. Raises Retry."""
+        if catch_up.step():
+            self._arrive(catch_up)
+        else:
+            self._away.back(catch_up.source)
+            self._save(catch_up)
 
     def served(self, partition: Partition) -> None:
         """It is served now, and no business of this class any more."""
@@ -166,6 +188,7 @@ class Restoration:
         Its state has no open batch.
         """
         self._pause_active()
+        self._away.back(source)
         catch_up = self._going.pop(source, None)
         partition = partition or self._arrived.pop(source, None)
         if catch_up is not None:
@@ -180,13 +203,13 @@ class Restoration:
             source: partition for source, partition in self.parked.items() if source in wanted
         }
 
-    def _choose(self) -> CatchUp:
+    def _choose(self) -> CatchUp | None:
         """The one under way; else the one with the least to do, those not yet loaded last."""
-        if self._active is None:
-            self._active = min(
-                self._going.values(), key=lambda each: (each.left == _UNKNOWN, each.left)
-            )
-        return self._active
+        return self._active or min(
+            (each for each in self._going.values() if self._away.due(each.source)),
+            key=lambda each: (each.left == _UNKNOWN, each.left),
+            default=None,
+        )
 
     def _pause_active(self) -> None:
         """There is one reader: whoever is chosen next starts it anew."""
@@ -197,6 +220,7 @@ class Restoration:
     def _arrive(self, catch_up: CatchUp) -> None:
         assert catch_up.partition is not None  # noqa: S101 - it has arrived
         del self._going[catch_up.source]
+        self._away.back(catch_up.source)
         self._active = None
         self._arrived[catch_up.source] = catch_up.partition
         metrics.RESTORE_SECONDS.labels(self._stage).set(catch_up.seconds)

@@ -7,10 +7,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.frames import frame_profile
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
@@ -19,7 +18,7 @@ from tidegate.stream.rejected import Rejected
 from tidegate.stream.side_topic import MOST, SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
 from tidegate.stream.sources import Sources
-from tidegate.stream.stage import Replays, Stage
+from tidegate.stream.stage import Replays, Stage, State
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +45,6 @@ class Restorer:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
-        self._replay_batch = stage.replay if isinstance(stage, Replays) else stage.process
         self._rejected = Rejected(stage.name, reader)
 
     def load(self, source: TopicPartition, position: Position) -> Partition:
@@ -158,7 +156,6 @@ class Restorer:
     def _begin_within_log(self, partition: Partition, position: Position) -> None:
         """Pass over what the state should be made of, and the log no longer has."""
         first = min(self.bounds(partition.source)[0], position.offset)
-        metrics.UNFOLDED.labels(self._stage.name, str(partition.source.partition)).set(0)
         if first > partition.offset:
             self._tell_missing(partition, first)
             partition.offset = first
@@ -182,7 +179,7 @@ class Restorer:
             partition.offset,
             first,
         )
-        metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
+        partition.unfolded += first - partition.offset
 
     def _own(self, batch: Batch, rejected: set[int]) -> Batch:
         """Without what is a dead letter, and without frames of other profile versions, whose own
@@ -246,8 +243,29 @@ class Restorer:
 
     def _fold_again(self, partition: Partition, batch: Batch) -> None:
         """Process without outputs, where the stage can; the state is left committed."""
-        results = poison.process(self._replay_batch, partition.state, batch, lambda: None)
+        stage, state = self._stage, partition.state
+        replayed = isinstance(stage, Replays) and self._replayed(stage, state, batch)
+        results = [] if replayed else poison.process(stage.process, state, batch, lambda: None)
         ProcessedBatch(partition, batch, results, partition.side, partition.pairs).commit()
+
+    @staticmethod
+    def _replayed(stage: Replays[Any], state: State, batch: Batch) -> bool:
+        """Whether the batch could be folded in whole: then the state is left begun.
+
+        Otherwise it is as it was before. A fold that succeeded cannot be undone, so the defect is
+        not looked for in here.
+        """
+        state.begin()
+        try:
+            stage.replay(state, batch)
+        except TidegateError:
+            state.rollback()
+            raise
+        except Exception as error:  # noqa: BLE001 - any defect: `process` isolates the record
+            _LOG.warning("a batch of %s/%d is processed anew: %r", *batch.source, error)
+            state.rollback()
+            return False
+        return True
 
     def _absorb(self, partition: Partition, side: int) -> Callable[[], None]:
         def absorb() -> None:

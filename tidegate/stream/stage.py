@@ -158,7 +158,8 @@ class Replays(Protocol[S_contra]):
     def replay(self, state: S_contra, batch: Batch, /) -> Output:
         """Leave the state as `process` would, bit for bit; raise where that would.
 
-        Called between `begin` and `commit` of the state. What it returns is empty.
+        Called between `begin` and `commit` of the state. Rolled back where it raises a defect,
+        never where it succeeded. What it returns is empty.
         """
         ...
 
