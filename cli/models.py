@@ -186,6 +186,7 @@ def _switch(profile: Profile, broker: KafkaBroker, bundle: str, wait: float, as_
     Raises Retry when one does not, ConfigError when one cannot. With `wait` 0 none is asked.
     """
     from model.bundles.promotion import promote as promote_bundle
+    from model.bundles.promotion import promote_by_all
     from tidegate.status.heartbeats import heartbeats
 
     name, by = profile.hash.decode(), "tidegate models"
@@ -193,10 +194,7 @@ def _switch(profile: Profile, broker: KafkaBroker, bundle: str, wait: float, as_
         promoted, scorers = promote_bundle(broker, bundle, name, by=by), []
     else:
         with heartbeats(broker, profile) as beats:
-            beats.wait(wait)
-            promoted = promote_bundle(
-                broker, bundle, name, by=by, timeout=wait, scorers=beats.scorers
-            )
+            promoted = promote_by_all(beats, broker, bundle, name, by=by, timeout=wait)
             scorers = _reported(beats, promoted, wait)
     if as_json:
         print_json(

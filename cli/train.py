@@ -59,8 +59,6 @@ Epochs = Annotated[
     ),
 ]
 
-_SECONDS = 30.0
-"""How long the topic status may take to be read."""
 NOT_PROMOTED = 3
 """The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
 
@@ -122,14 +120,13 @@ def train(
 
 def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
     """Raises ConfigError or Retry when a scorer cannot load the bundle, or does not say so."""
-    from model.bundles.promotion import promote
+    from model.bundles.promotion import promote_by_all
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.status.heartbeats import heartbeats
 
     broker, name = KafkaBroker(settings), profile.hash.decode()
     with heartbeats(broker, profile) as beats:
-        beats.wait(_SECONDS)
-        promote(broker, bundle, name, by="tidegate train", scorers=beats.scorers)
+        promote_by_all(beats, broker, bundle, name, by="tidegate train")
 
 
 def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client import Gauge
 
+from model.bundles.fetching import Fetching
 from model.bundles.manifest import read_reference
 from model.bundles.shared import SharedBundles
 from model.drift.reference import Grid
 from model.drift.window import WINDOW, ScoredColumns, WindowState, fold, reached, rows_of
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import ConfigError
 from tidegate.messages.documents import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
 from tidegate.profile import Profile
@@ -55,7 +56,8 @@ class DriftWatch:
             ("score", "score"),
         ]
         self._profile = profile
-        self._bundles, self._shared = bundles, shared
+        self._bundles = bundles
+        self._fetching = Fetching(shared) if shared else None
         self._grids = dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
         self.newest: Drift | None = None
@@ -69,7 +71,10 @@ class DriftWatch:
         return WindowState(len(self._names))
 
     def fold(self, state: WindowState, offsets: NDArray[np.int64], rows: NDArray[Any]) -> None:
-        """Count scored rows (of the profile's scored layout), and report when enough have come."""
+        """Count scored rows (of the profile's scored layout), and report when enough have come.
+
+        Raises Retry while a bundle cannot be fetched: without its rows the state were no fold.
+        """
         before = _report_number(state)
         first = reached(offsets)
         offsets, rows = offsets[first:], rows[first:]
@@ -80,17 +85,20 @@ class DriftWatch:
             self._report(state)
 
     def _grid(self, bundle: bytes) -> Grid | None:
-        """The grid of a bundle; None, and a line in the log, when its reference is not there."""
+        """The grid of a bundle; None, and a line in the log, when its reference is not there.
+
+        Raises Retry.
+        """
         if bundle not in self._grids:
             self._grids[bundle] = self._read(bundle.decode())
         return self._grids[bundle]
 
     def _read(self, bundle: str) -> Grid | None:
         try:
-            if self._shared:
-                self._shared.fetch(bundle)
+            if self._fetching:
+                self._fetching.fetch(bundle)
             reference = read_reference(self._bundles / Path(bundle).name)
-        except (ConfigError, Retry) as error:
+        except ConfigError as error:
             _LOG.warning("no drift is reported: %s", error)
             return None
         if reference is None:

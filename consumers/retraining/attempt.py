@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
-_SECONDS = 30.0
-"""How long the topic status may take to be read."""
-
 
 def described(
     settings: Settings,
@@ -133,7 +130,7 @@ def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None
     """Promote the challenger, unless another champion than the one it beat has come meanwhile, or
     a scorer cannot load it.
     """
-    from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote
+    from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote_by_all
     from tidegate.status.heartbeats import heartbeats
 
     name = profile.hash.decode()
@@ -145,8 +142,7 @@ def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None
         )
         return
     with heartbeats(broker, profile) as beats:
-        beats.wait(_SECONDS)
         try:
-            promote(broker, report.challenger, name, by="tidegate retrain", scorers=beats.scorers)
+            promote_by_all(beats, broker, report.challenger, name, by="tidegate retrain")
         except (Unanswered, Unloadable) as error:
             report.outcome, report.why = "kept", f"it is better, but {error}"

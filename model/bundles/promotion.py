@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -25,6 +25,9 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.pipeline import MODELS
+
+if TYPE_CHECKING:
+    from tidegate.status.heartbeats import heartbeats
 
 Message = TypeVar("Message", Champion, Prepare, Shadow, Canary)
 Scorers = Callable[[], list[Heartbeat]]
@@ -107,6 +110,14 @@ def promote(
             "models list`"
         )
     return promoted
+
+
+def promote_by_all(
+    beats: heartbeats, broker: Broker, bundle: str, profile: str, *, by: str, timeout: float = 30.0
+) -> Promoted:
+    """As `promote`, by all scorers that are heard on topic status once it is read."""
+    beats.wait(timeout)
+    return promote(broker, bundle, profile, by=by, timeout=timeout, scorers=beats.scorers)
 
 
 def _prepare(

@@ -79,14 +79,18 @@ class SharedBundles:
         except (ImportError, ValueError) as error:
             raise ConfigError(f"TIDEGATE_BUNDLES {url}: {error}") from error
 
+    def has(self, name: str) -> bool:
+        """Whether there is a copy in the folder, or never will be: who loads it says why."""
+        return not _NAME.fullmatch(name) or is_whole(self._folder / name)
+
     def fetch(self, name: str) -> None:
         """Have a copy of a bundle (hash) in the folder.
 
         Raises Retry when the URL does not answer or there is no room here, ConfigError when the
         bundle is not there or is not what its name says.
         """
-        if not _NAME.fullmatch(name) or is_whole(self._folder / name):
-            return  # whoever loads it says what is wrong with its name
+        if self.has(name):
+            return
         try:
             with self._asking():
                 files = self._read(name)

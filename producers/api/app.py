@@ -54,10 +54,8 @@ def build_app(
     waiters = Waiters(profile.scored_layout, profile.models.names, known)
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     registry = FollowedRegistry(broker, profile.hash.decode())
-    tails = [
-        Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start(),
-        Tail(broker, STATUS, board.absorb, from_start=True).start(),
-    ]
+    scored = Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start()
+    status = Tail(broker, STATUS, board.absorb, from_start=True).start()
     app = Flask("producers", static_folder=None)
     context = Context(
         settings,
@@ -71,7 +69,8 @@ def build_app(
         waiters,
         board,
         registry,
-        tails,
+        status,
+        [scored, status],
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]

@@ -48,6 +48,8 @@ class Context:
     waiters: Waiters
     board: Board
     registry: FollowedRegistry
+    status: Tail
+    """What feeds the board."""
     tails: list[Tail]
 
 

@@ -14,9 +14,11 @@ from prometheus_client import REGISTRY
 from consumers.drift_watch import FEWEST
 from consumers.persist import Persist
 from model.bundles.manifest import MANIFEST, Manifest, Training
+from model.bundles.shared import SharedBundles
 from model.drift.reference import REFERENCE_FILE, reference_of
 from model.drift.window import WINDOW, WindowState, rows_of
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
 from tidegate.pipeline import SCORED
 from tidegate.profile import load_profile
@@ -152,3 +154,26 @@ def test_of_a_bundle_that_is_not_there_nothing_is_reported(
         persist(stage, state, traffic(1000), "ffffffffffffffff")
     assert "no drift is reported: bundle" in caplog.text
     assert (stage.drift, state.counts) == (None, {})
+
+
+def test_a_blip_of_the_bundles_url_changes_no_state(
+    bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = SharedBundles(f"file://{bundles}", tmp_path / "copies")
+    stage, undisturbed = Persist(PROFILE, tmp_path / "copies", source), Persist(PROFILE, bundles)
+    state, wanted = stage.new_state(0, 1), undisturbed.new_state(0, 1)
+    values = traffic(1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(source, "_content", away)
+        with pytest.raises(Retry, match="no endpoint"):
+            persist(stage, state, values)
+    state.rollback()
+    persist(stage, state, values)
+    persist(undisturbed, wanted, values)
+    assert state.digest() == wanted.digest()
+    assert stage.drift == undisturbed.drift
+    assert stage.drift is not None
+
+
+def away(_name: str, _file: str) -> bytes:
+    raise OSError("no endpoint")

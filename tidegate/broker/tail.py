@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 
 from tidegate.broker.ports import Broker, Consumer
@@ -51,6 +52,7 @@ class Tail:
         self.problem = f"topic {topic} is not read yet"
         self.reading = threading.Event()
         """Set once the thread knows the offsets it starts from: records produced later are seen."""
+        self._since: float | None = None
 
     def start(self) -> Tail:
         self._thread.start()
@@ -64,6 +66,11 @@ class Tail:
 
         with self._moved:
             return self._moved.wait_for(there, timeout)
+
+    def reading_for(self) -> float:
+        """Seconds since it began to read, without an outage since then; 0 while it does not."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
 
     def close(self) -> None:
         """Stop and wait for the thread."""
@@ -89,6 +96,7 @@ class Tail:
             starts = self._starts(consumer)
             consumer.assign(starts)
             self.problem = ""
+            self._since = time.monotonic()
             self.reading.set()
             while not self._stop.is_set():
                 batches = consumer.poll(self._max_records, self._poll_seconds)
@@ -100,6 +108,7 @@ class Tail:
                 if not batches:
                     self._stop.wait(_BREATH)  # the broker in memory does not wait for records
         finally:
+            self._since = None
             consumer.close()
 
     def _starts(self, consumer: Consumer) -> Mapping[TopicPartition, int]:

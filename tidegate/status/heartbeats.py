@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tidegate.messages.documents import Heartbeat, Held
     from tidegate.profile import Profile
 
-_BEAT = 1.5
+BEAT = 1.5
 """Within so many seconds every living process has beaten once."""
 
 
@@ -54,7 +54,7 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(broker, p
         """
         if not self._tail.reading.wait(timeout):
             raise Retry(f"topic status cannot be read: {self._tail.problem}")
-        self._seen.wait(_BEAT)
+        self._seen.wait(BEAT)
 
     def scorers(self) -> list[Heartbeat]:
         """Those of the living scorers."""

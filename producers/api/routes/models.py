@@ -16,6 +16,7 @@ from producers.api.context import answer, body, here, measured
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Heartbeat
+from tidegate.status.heartbeats import BEAT
 from tidegate.words import count, plain
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ def rollback() -> Response:
 def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(bundle_folder(bundle), bundle, here().profile)
+        _know_scorers()
         promoted = promotion.promote(
             here().broker,
             bundle,
@@ -158,6 +160,20 @@ def _current() -> Promoted | None:
         return here().registry.champion(_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
+
+
+def _know_scorers() -> None:
+    """Whom to ask is known once every living process has beaten within what this worker has read.
+
+    Raises Problem 503.
+    """
+    status = here().status
+    if status.reading_for() < BEAT:
+        raise Problem(
+            "not_ready",
+            "this process does not know yet which scorers to ask: "
+            f"{status.problem or f'try again in {BEAT:g} s'}",
+        )
 
 
 def _scorers() -> list[Heartbeat]:

@@ -52,7 +52,10 @@ def broker() -> MemoryBroker:
 
 
 @pytest.fixture
-def client(home: Path, broker: MemoryBroker) -> Iterator[FlaskClient]:
+def client(
+    home: Path, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[FlaskClient]:
+    monkeypatch.setattr(models, "BEAT", 0.0)
     url = f"sqlite:///{home / 'tidegate.db'}"
     migrate(url)
     store = Store(url, PROFILE)
@@ -219,6 +222,21 @@ def test_a_scorer_that_has_not_loaded_the_bundle_keeps_the_champion(
         True,
     )
     assert client.get("/v1/models").json["champion"] == first
+
+
+def test_a_worker_that_has_just_started_promotes_nothing_unasked(
+    client: FlaskClient,
+    broker: MemoryBroker,
+    bundles: list[Bundle],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, path = bundles[0].hash, f"/v1/models/{bundles[1].hash}/promote"
+    promote(broker, first, HASH, by="test")
+    monkeypatch.setattr(models, "BEAT", 1000.0)
+    assert problem(client.post(path, json={})) == (503, "not_ready")
+    assert client.get("/v1/models").json["champion"] == first
+    monkeypatch.setattr(models, "BEAT", 0.05)
+    eventually(lambda: client.post(path, json={}).status_code == 202)
 
 
 def test_bundles_are_listed_while_their_url_is_away(broker: MemoryBroker, tmp_path: Path) -> None:
