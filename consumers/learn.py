@@ -15,7 +15,8 @@ from consumers.rewinding import Checkpoints, History, Range, Rewinding, no_check
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import model_message, online_key
 from model.detectors.base import Array
-from model.learning.learner import NEVER, LabelRecord, Learned, Learner, LearnState, Outcome
+from model.learning.learned import NEVER, LabelRecord, Learned, LearnState, Outcome
+from model.learning.learner import Learner
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError, Unfinished
 from tidegate.messages.documents import (

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from model.learning.learner import LearnState
+from model.learning.learned import LearnState
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from consumers.alerts import alerts
 from consumers.deadline import Deadline, Late
 from consumers.repeats import redriven
+from consumers.score_counts import count_decisions, count_degraded
 from model.bundles.bundle import Bundle, Scores
 from model.bundles.reasons import Reason, reasons
 from model.bundles.serving import Model, Serving
@@ -24,7 +25,7 @@ from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
 from tidegate.messages.documents import Prepared, encode
-from tidegate.messages.frames import DECISIONS, SCORED_MAGIC
+from tidegate.messages.frames import SCORED_MAGIC
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.sources import Sources
@@ -197,8 +198,8 @@ class ScoreStage(StatelessStage):
             texts = [why[i] for i in new.tolist()]
             output.emits.append(alerts(self._profile, rows, frames, flagged[new], texts))
         output.on_commit += [
-            partial(_count, decisions, scores.final),
-            partial(_count_degraded, bundle, scores),
+            partial(count_decisions, decisions, scores.final),
+            partial(count_degraded, bundle, scores),
         ]
 
     def _scores(self, bundle: Bundle, values: Array) -> Scores:
@@ -284,18 +285,3 @@ class ScoreStage(StatelessStage):
         for i, text in zip(flagged.tolist(), texts, strict=True):
             packed[i] += text
         return packed
-
-
-def _count_degraded(bundle: Bundle, scores: Scores) -> None:
-    """Count what was decided without a detector."""
-    if np.isnan(scores.detectors).any():
-        counts = np.isnan(scores.detectors).sum(axis=0).tolist()
-        for detector, count in zip(bundle.detectors, counts, strict=True):
-            metrics.DEGRADED.labels(detector.name).inc(count)
-
-
-def _count(decisions: NDArray[np.uint8], scores: Array) -> None:
-    counts = np.bincount(decisions, minlength=len(DECISIONS)).tolist()
-    for name, count in zip(DECISIONS, counts, strict=True):
-        metrics.DECISIONS.labels(name).inc(count)
-    metrics.observe_many(metrics.SCORES, scores)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.running.stages import MAKERS, SERVERS
+from cli.running.makers import MAKERS
+from cli.running.stages import SERVERS
 from consumers.label import LabelStage
 from consumers.learn import LearnStage
 from consumers.persist import Persist

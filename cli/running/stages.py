@@ -6,24 +6,16 @@ import logging
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
-from tidegate.errors import ConfigError, Retry
+from cli.running.makers import MAKERS
+from tidegate.errors import Retry
 from tidegate.host.gate import opened, stop_on_signals
 from tidegate.log import set_up
-from tidegate.pipeline import (
-    BY_ENTITY_2,
-    CONTROL,
-    FEATURES,
-    MODELS,
-    RAW,
-    SCORED,
-    group_of,
-    stage_inputs,
-)
+from tidegate.pipeline import CONTROL, MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
@@ -36,92 +28,6 @@ if TYPE_CHECKING:
     from tidegate.stream.sink import Sink
     from tidegate.stream.skips import Skips
     from tidegate.stream.stage import Stage
-
-    Make = Callable[[Profile, Settings, Broker], Stage[Any]]
-
-
-def _preprocess(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.preprocess import PreprocessStage
-    from model.sip import sip_key
-
-    return PreprocessStage(profile, 0, sip_key(broker.cluster_id()))
-
-
-def _preprocess_2(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.preprocess import PreprocessStage
-    from model.sip import sip_key
-
-    return PreprocessStage(profile, 1, sip_key(broker.cluster_id()))
-
-
-def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
-    from consumers.score import ScoreStage
-    from model.bundles.shared import shared_bundles
-
-    shared = shared_bundles(settings)
-    return ScoreStage(profile, settings.bundles_dir, settings.detector_seconds, shared)
-
-
-def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
-    from consumers.persist import Persist
-    from model.bundles.shared import shared_bundles
-
-    return Persist(profile, settings.bundles_dir, shared_bundles(settings))
-
-
-def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.label import LabelStage
-    from db.store import Store
-    from tidegate.status.drained import Drained
-
-    store = Store(settings.db_url, profile)
-    steps = list(stage_inputs(profile.steps).items())
-    flow = [(stage, topic) for stage, topic in steps if topic in (RAW, BY_ENTITY_2, FEATURES)]
-    drained = Drained(broker, flow, SCORED, store.positions)
-    return LabelStage(
-        profile,
-        store.lookup,
-        drained=drained,
-        same_columns=lambda version: store.has_columns_of(version, profile),
-    )
-
-
-def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.learn import LearnStage
-    from consumers.rewinding import checkpoints_of
-    from model.bundles.bundle import Bundle
-    from model.bundles.promotion import current_champion
-    from model.bundles.published import label_history
-    from model.bundles.shared import shared_bundles
-    from tidegate.stream.snapshot import Snapshots
-
-    promoted = current_champion(broker, profile.hash.decode())
-    if promoted is None:
-        raise Retry(
-            f"no model of profile {profile.name} is promoted yet: run `tidegate train --promote`"
-        )
-    name = promoted.champion.bundle
-    try:
-        if shared := shared_bundles(settings):
-            shared.fetch(name)
-        bundle = Bundle.load(settings.bundles_dir / name)
-    except ConfigError as error:  # the bundle may come yet, or another may be promoted
-        raise Retry(f"nothing learns: {error}") from error
-    learner = LearnStage(profile, bundle, label_history(broker), promoted.offset)
-    snapshots = Snapshots(settings.snapshots_url)
-    learner.checkpoints = checkpoints_of(learner, broker, snapshots)
-    return learner
-
-
-MAKERS: dict[str, tuple[str, Make]] = {
-    "preprocess": ("consumers.preprocess", _preprocess),
-    "preprocess-2": ("consumers.preprocess", _preprocess_2),
-    "score": ("consumers.score", _score),
-    "persist": ("consumers.persist", _persist),
-    "label": ("consumers.label", _label),
-    "learn": ("consumers.learn", _learn),
-}
-"""Each stage's module, imported while the gate is closed, and how to make the stage."""
 SERVERS = {
     "ingest": "producers.api.serve",
     "dashboard": "dashboard.serve",

@@ -12,7 +12,7 @@ from consumers.learn import LearnStage
 from consumers.rewinding import checkpoints_of
 from model.bundles.bundle import Bundle
 from model.bundles.published import label_history
-from model.learning.learner import LearnState
+from model.learning.learned import LearnState
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.messages.frames import NONE

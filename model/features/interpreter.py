@@ -1,7 +1,7 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
 """Runs a plan's program for one transaction: each opcode has its branch here, and its loop in
-`windows`, `verdict_run` or `arithmetic`.
+`windows`, `times`, `verdict_run` or `arithmetic`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import opcodes, verdict_run, windows
+from model.features import opcodes, times, verdict_run, windows
 from model.features.arithmetic import apply, true
 from model.jit import inlined
 
@@ -73,7 +73,7 @@ def _keyed(
     elif op == opcodes.DISTINCT:
         regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
     elif op == opcodes.SINCE:
-        regs[dst] = windows.since(row, base, time)
+        regs[dst] = times.since(row, base, time)
     else:
         regs[dst] = windows.decay(row, rowf, base, time, regs[n], x)
 
@@ -83,7 +83,7 @@ def _free(code: Ints, i: int, x: float, regs: Floats, time: int) -> None:
     """Operations that need no row."""
     op, dst, a, b, c = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
     if op == opcodes.CALENDAR:
-        regs[dst] = windows.calendar(a, time)
+        regs[dst] = times.calendar(a, time)
     elif op == opcodes.CONSTANT:
         regs[dst] = x
     elif op == opcodes.COPY:

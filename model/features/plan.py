@@ -28,6 +28,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.features import opcodes, verdict_run
+from model.features.outputs import (
+    CALENDAR_PARTS,
+    LEVEL_OUTPUTS,
+    OUTPUTS,
+    RUN_OUTPUTS,
+    WORDS,
+)
 from model.features.program import HEAD, Program
 from model.features.replaying import replaying
 from model.features.steps import feature_steps
@@ -56,20 +63,6 @@ from tidegate.profile.spec import (
     pane_us,
 )
 
-_CALENDAR_PARTS = {"hour_sin": 0, "hour_cos": 1, "weekday": 2, "is_weekend": 3, "is_night": 4}
-_LEVEL_OUTPUTS = {
-    "ratio": opcodes.RATIO,
-    "difference": opcodes.DIFFERENCE,
-    "zscore": opcodes.ZSCORE,
-}
-_RUN_OUTPUTS = {"count": 0, "age": 1, "since_legitimate": 2, "least": 3}
-_WORDS = {Count: 1, Sum: 2, Mean: 2, Deviation: 4}
-_OUTPUTS = {
-    Count: opcodes.COUNT,
-    Sum: opcodes.SUM,
-    Mean: opcodes.MEAN,
-    Deviation: opcodes.DEVIATION,
-}
 _LEAST_HORIZON = 30 * DAY
 
 
@@ -162,7 +155,7 @@ class Plan:
 
     def _free(self, dst: int, spec: Calendar | Expression) -> None:
         if isinstance(spec, Calendar):
-            self._emit(opcodes.CALENDAR, dst, _CALENDAR_PARTS[spec.part])
+            self._emit(opcodes.CALENDAR, dst, CALENDAR_PARTS[spec.part])
         else:
             self._emit(opcodes.COPY, dst, self._expression(parse(spec.is_, self._columns())))
 
@@ -189,7 +182,7 @@ class Plan:
             and pane_us(other.window) == pane
             and self._counted(other) == of
         }
-        words = max(_WORDS[type(other)] for other in group.values())
+        words = max(WORDS[type(other)] for other in group.values())
         slots = self._slots(max(other.window for other in group.values()), pane)
         scale = self._scale(of) if of else 1.0
         base = self._reserve(slots * words)
@@ -201,7 +194,7 @@ class Plan:
             self._emit(opcodes.TOTAL, 0, base, slots, pane, words, window // pane + 1)
             for name, other in group.items():
                 if other.window == window:
-                    self._emit(_OUTPUTS[type(other)], self._register[name], x=scale)
+                    self._emit(OUTPUTS[type(other)], self._register[name], x=scale)
         self._compiled |= set(group)
 
     def _slots(self, window: int, pane: int) -> int:
@@ -271,7 +264,7 @@ class Plan:
         self._verdicts.append((base, spec.last, 0))
         self._emit(opcodes.RUN, 0, base, spec.last, len(self.carried))
         for name, other in group.items():
-            index = _RUN_OUTPUTS[other.give]
+            index = RUN_OUTPUTS[other.give]
             if other.of is not None:
                 index += self.carried.index(self._register[other.of])
             self._emit(opcodes.RUN_OUTPUT, self._register[name], index)
@@ -286,7 +279,7 @@ class Plan:
         source = self._register[spec.of]
         self._emit(opcodes.LEVEL, 0, self._reserve(1 + 2 * spec.last), spec.last, source)
         for name, other in group.items():
-            self._emit(_LEVEL_OUTPUTS[other.give], self._register[name], source)
+            self._emit(LEVEL_OUTPUTS[other.give], self._register[name], source)
         self._compiled |= set(group)
 
     def _expression(self, node: Node) -> int:

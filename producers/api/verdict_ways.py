@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from producers.api.verdict_fold import Status, Verdicts
 
 NEWEST = 50_000
-"""Verdicts, labels and outcomes that are known at least, some 50 MB once somebody asks."""
+"""Verdicts, labels and outcomes that are known at least. Once somebody asks, they take up to 140 MB
+of a worker, and the compiled rule of which verdict holds 120 MB.
+"""
 STATUSES = {
     "waiting": "its row is not there yet",
     "joined": "it is a label, which the learner has not reached; it counts in the windows",

@@ -32,7 +32,7 @@ from producers.redrive.letters import DeadLetter, dead_letters, id_on_raw
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Rejected, Retry
-from tidegate.messages.frames import origin
+from tidegate.messages.origin import origin
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, STAGES, group_of
 from tidegate.profile import Profile
 from tidegate.profile.envelope import Passed

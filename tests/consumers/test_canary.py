@@ -14,7 +14,7 @@ from model.bundles.bundle import Bundle
 from model.bundles.promotion import promote, set_canary
 from model.training.train import train
 from producers.simulator.history import simulate_history
-from tests.consumers.test_score import features_batch, ready, scored
+from tests.consumers.scoring import features_batch, ready, scored
 from tests.trained import Trained
 from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker

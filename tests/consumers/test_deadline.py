@@ -17,7 +17,7 @@ from model.bundles.reasons import Reason
 from model.bundles.serving import Model
 from model.detectors.online import Online
 from model.detectors.trees.lightgbm import LightGBM
-from tests.consumers.test_score import (
+from tests.consumers.scoring import (
     STATE,
     Broken,
     champion,

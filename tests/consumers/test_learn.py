@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from consumers.learn import LearnStage
 from model.bundles.published import verdicts
 from model.detectors.online import HOURLY
-from model.learning import learner
-from model.learning.learner import LearnState
-from tests.consumers.test_score import champion, models
+from model.learning.learned import LearnState
+from tests.consumers.scoring import champion, models
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
@@ -201,7 +200,7 @@ def test_a_snapshot_goes_on_where_it_was_taken(trained: Trained, stage: LearnSta
 def test_only_so_many_label_ids_are_remembered(
     trained: Trained, stage: LearnStage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(learner, "RECENT", 3)
+    monkeypatch.setattr("model.learning.learned.RECENT", 3)
     state = folded(stage, batch(*[label(trained, at) for at in (1, 2, 3, 4)]))
     before = state.digest()
     state.begin()

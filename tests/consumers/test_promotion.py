@@ -23,7 +23,7 @@ from model.bundles.promotion import (
 )
 from model.bundles.published import read_partition
 from model.bundles.shared import SharedBundles
-from tests.consumers.test_score import STATE, features_batch, scored
+from tests.consumers.scoring import STATE, features_batch, scored
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import Retry
@@ -36,6 +36,7 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.pipeline import MODELS
+from tidegate.stream.sources import Sources
 
 SECONDS = 0.3
 """How long a scorer that never answers is waited for here."""
@@ -92,7 +93,7 @@ def names(broker: MemoryBroker) -> list[tuple[str, str]]:
 
 def decided_by(trained: Trained, scorer: Scorer) -> str:
     scorer.read_on()
-    rows = scored(trained, scorer.stage.process(STATE, features_batch(trained, slice(5)))).rows
+    rows = scored(trained, scorer.stage.process(Sources(), features_batch(trained, slice(5)))).rows
     (bundle,) = set(rows["bundle"].tolist())
     return str(bundle.decode())
 

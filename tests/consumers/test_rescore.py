@@ -13,8 +13,8 @@ from db.migrate import migrate
 from db.revisions import DegradedRow, read_degraded, write_revisions
 from db.store import Store
 from model.bundles.bundle import Bundle
+from tests.consumers.scoring import Broken, broken, features_batch
 from tests.consumers.test_learn import batch, folded, label, no_history
-from tests.consumers.test_score import Broken, broken, features_batch
 from tests.trained import Trained
 from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker

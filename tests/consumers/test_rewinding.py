@@ -18,7 +18,7 @@ from consumers.replay.logs import Logs, PastWeights
 from consumers.rewinding import Checkpoint, Rewinding, checkpoints_of
 from model.bundles.promotion import model_message
 from model.bundles.published import WeightsSink, label_history
-from model.learning.learner import LearnState
+from model.learning.learned import LearnState
 from tests.consumers.test_learn import batch, folded, label, rollback
 from tests.stream.crash import Inline
 from tests.stream.test_runner import until_idle

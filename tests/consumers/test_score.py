@@ -4,7 +4,6 @@ import dataclasses
 import shutil
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,86 +14,24 @@ from hypothesis import strategies as st
 from consumers.alerts import Alert
 from consumers.score import ScoreStage
 from model.bundles import serving
-from model.bundles.bundle import Bundle
 from model.bundles.reasons import Reason
-from model.detectors.base import Array, Detector
-from model.evaluation.metrics import auc
+from tests.consumers.scoring import (
+    STATE,
+    champion,
+    count,
+    features_batch,
+    models,
+    ready,
+    scored,
+)
 from tests.trained import Trained
-from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, Stop
-from tidegate.messages.documents import Champion, ModelMessage, OnlineWeights, Shadow, encode
+from tidegate.messages.documents import OnlineWeights
 from tidegate.messages.frames import DECISIONS as DECISION_NAMES
-from tidegate.messages.frames import MAGIC, NONE, Frames
-from tidegate.metrics import CHAMPION_REFUSED, DECISIONS, DEGRADED
-from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
+from tidegate.messages.frames import MAGIC, NONE
+from tidegate.metrics import CHAMPION_REFUSED, DECISIONS
+from tidegate.pipeline import ALERTS, SCORED
 from tidegate.stream.sources import Sources
-from tidegate.stream.stage import NoState, Output
-
-STATE = NoState()
-
-
-def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
-    """Frames of these rows of the history as the last keyed step writes them."""
-    values = trained.values[rows]
-    n, layout = len(values), trained.profile.features_layout
-    frames = Frames(
-        layout.empty(n),
-        [f"t{i}".encode() for i in range(n)],
-        [f"a{i % 7}".encode() for i in range(n)],
-        [f'{{"n":{i}}}'.encode() for i in range(n)],
-        [b""] * n,
-    )
-    frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
-    frames.rows["amount_minor"] = 1234
-    frames.rows["steps"]["offset"] = np.arange(n)[:, np.newaxis]
-    return Batch(
-        TopicPartition(FEATURES, 3),
-        list(range(start, start + n)),
-        list(frames.ids),
-        list(layout.pack(frames)),
-        [0] * n,
-        [None] * n,
-        777,
-    )
-
-
-def models(*messages: ModelMessage | bytes | None, start: int = 0) -> Batch:
-    n = len(messages)
-    values = [
-        part if part is None or isinstance(part, bytes) else encode(part) for part in messages
-    ]
-    return Batch(
-        TopicPartition(MODELS, 0),
-        list(range(start, start + n)),
-        [b""] * n,
-        values,
-        [0] * n,
-        [None] * n,
-    )
-
-
-def champion(trained: Trained, bundle: str = "", profile: str = "") -> Champion:
-    return Champion(bundle or trained.bundle.hash, profile or trained.profile.hash.decode(), 1)
-
-
-def ready(trained: Trained, *more: ModelMessage | bytes | None) -> ScoreStage:
-    stage = ScoreStage(trained.profile, trained.bundle.path.parent)
-    stage.absorb(STATE, models(champion(trained), *more))
-    return stage
-
-
-def scored(trained: Trained, output: Output) -> Frames:
-    layout = trained.profile.scored_layout
-    values = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
-    assert all(layout.check(value) is None for value in values)
-    return layout.unpack([value for value in values if value is not None])
-
-
-def count(output: Output) -> Output:
-    """What the runner does once a batch is committed."""
-    for counted in output.on_commit:
-        counted()
-    return output
 
 
 def test_without_a_champion_it_waits(trained: Trained) -> None:
@@ -328,136 +265,9 @@ def test_a_refused_champion_scores_once_its_bundle_has_come(
     assert stage.refused == ""
 
 
-def shadow(trained: Trained, bundle: str) -> Shadow:
-    return Shadow(bundle, trained.profile.hash.decode(), 1)
-
-
-def test_a_shadow_scores_and_decides_nothing(trained: Trained) -> None:
-    """The shadow has the training's online weights, the champion others: their scores differ."""
-    weights = np.zeros(len(trained.bundle.online.params))  # type: ignore[union-attr] # card has an online model
-    learnt = OnlineWeights(trained.bundle.hash, 7, weights.astype("<f8").tobytes(), 7, 1)
-    batch = features_batch(trained, slice(3000))
-    alone = scored(trained, ready(trained, learnt).process(Sources(), batch)).rows
-    both = scored(
-        trained,
-        ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(Sources(), batch),
-    ).rows
-    np.testing.assert_array_equal(
-        both["scores"][:, -1], trained.bundle.score(trained.values[:3000]).final
-    )
-    assert not np.array_equal(both["scores"][:, -1], both["score"])
-    for name in ("score", "decision", "bundle"):
-        np.testing.assert_array_equal(alone[name], both[name])
-    np.testing.assert_array_equal(alone["scores"][:, :-1], both["scores"][:, :-1])
-
-
-def test_a_shadow_that_is_off_damaged_or_another_profiles_scores_nothing(trained: Trained) -> None:
-    beside = shadow(trained, trained.bundle.hash)
-    for last in (shadow(trained, ""), shadow(trained, "0123456789abcdef")):
-        frames = scored(
-            trained,
-            ready(trained, beside, last).process(Sources(), features_batch(trained, slice(5))),
-        )
-        assert np.isnan(frames.rows["scores"][:, -1]).all()
-    other = ready(trained, Shadow(trained.bundle.hash, "otherone", 1))
-    frames = scored(trained, other.process(Sources(), features_batch(trained, slice(5))))
-    assert np.isnan(frames.rows["scores"][:, -1]).all()
-
-
 def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained) -> None:
     (value,) = ready(trained).process(Sources(), features_batch(trained, slice(1))).emits[0].values
     old = MAGIC.to_bytes(4, "little") + (value or b"")[4:-8]
     with pytest.raises(Stop, match="another version"):
         trained.profile.scored_layout.check(old)
     assert not trained.profile.scored_layout.ours(old)
-
-
-class Broken:
-    """A detector that fails: on every row, or with no number for the rows of which the first column
-    is high.
-    """
-
-    def __init__(self, part: Detector, error: Exception | None = None) -> None:
-        self._part, self._error = part, error
-        self.name, self.features = part.name, part.features
-
-    def score(self, x: Array) -> Array:
-        if self._error:
-            raise self._error
-        out = self._part.score(x)
-        out[x[:, 0] > np.nanmedian(x[:, 0])] = np.inf
-        return out
-
-    def contributions(self, x: Array) -> Array:
-        return self._part.contributions(x)
-
-
-def broken(
-    trained: Trained, place: int, error: Exception | None = None, *more: OnlineWeights
-) -> ScoreStage:
-    stage = ready(trained, *more)
-    assert stage.serving.champion
-    bundle = stage.serving.champion.bundle
-    parts: list[Any] = list(bundle.detectors)
-    parts[place] = Broken(parts[place], error)
-    stage.serving.champion = stage.serving.champion._replace(
-        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
-    )
-    return stage
-
-
-@pytest.mark.parametrize(("place", "name"), [(0, "lightgbm"), (1, "online")])
-def test_a_detector_that_fails_is_left_out(
-    trained: Trained, place: int, name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    stage, before = (
-        broken(trained, place, RuntimeError("no memory")),
-        DEGRADED.labels(name)._value.get(),
-    )
-    output = count(stage.process(Sources(), features_batch(trained, slice(20_000, 24_000))))
-    count(stage.process(Sources(), features_batch(trained, slice(10))))
-    frames = scored(trained, output)
-    assert np.isnan(frames.rows["scores"][:, place]).all()
-    assert auc(frames.rows["score"], trained.labels[20_000:24_000] == 1) > 0.8
-    again = trained.bundle.score(trained.values[20_000:24_000], without=[name])
-    np.testing.assert_array_equal(frames.rows["score"], again.final)
-    assert DEGRADED.labels(name)._value.get() == before + 4_010
-    assert [record.message for record in caplog.records] == [
-        f"detector {name} of bundle {trained.bundle.hash} failed and is left out"
-    ]
-    flagged = np.flatnonzero(frames.rows["decision"])
-    assert all(msgspec.json.decode(frames.reasons[i], type=list[Reason]) for i in flagged.tolist())
-
-
-def test_a_score_that_is_no_number_is_left_out_of_its_row(trained: Trained) -> None:
-    frames = scored(
-        trained, broken(trained, 0).process(Sources(), features_batch(trained, slice(500)))
-    )
-    missing, whole = (
-        np.isnan(frames.rows["scores"][:, 0]),
-        trained.bundle.score(trained.values[:500]),
-    )
-    without = trained.bundle.score(trained.values[:500], without=["lightgbm"])
-    assert 0 < missing.sum() < 500
-    np.testing.assert_array_equal(
-        frames.rows["score"], np.where(missing, without.final, whole.final)
-    )
-
-
-def test_contributions_add_up_without_a_detector_too(trained: Trained) -> None:
-    values = trained.values[:200]
-    scores = trained.bundle.score(values, without=["lightgbm"])
-    odds = trained.bundle.contributions(values, scores.detectors).sum(axis=1)
-    np.testing.assert_allclose(odds, np.log(scores.final / (1 - scores.final)), atol=1e-9)
-
-
-def test_without_any_detector_nothing_is_decided(trained: Trained) -> None:
-    stage = broken(trained, 0, RuntimeError("no memory"))
-    assert stage.serving.champion
-    bundle = stage.serving.champion.bundle
-    parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in bundle.detectors]
-    stage.serving.champion = stage.serving.champion._replace(
-        bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
-    )
-    with pytest.raises(RuntimeError, match="no memory"):
-        stage.process(Sources(), features_batch(trained, slice(10)))

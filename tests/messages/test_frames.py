@@ -5,7 +5,8 @@ import re
 import numpy as np
 
 from tidegate.messages import frames
-from tidegate.messages.frames import FrameLayout, Frames, origin
+from tidegate.messages.frames import FrameLayout, Frames
+from tidegate.messages.origin import origin
 
 PAYLOAD = b'{"id":"t-1","user_id":"u7","amount":12.5}'
 NEW_YEAR_US = 1_704_067_200_000_000

@@ -16,8 +16,8 @@ from model.detectors.online import Online
 from model.features.known_ids import NEW, OTHER
 from model.features.newest import VERDICT, Newest
 from model.hashing import join
-from model.learning import learner
-from model.learning.learner import LabelRecord, Learned, Learner, LearnState
+from model.learning.learned import LabelRecord, Learned, LearnState
+from model.learning.learner import Learner
 from model.sip import NO_SECRET, sip128
 from model.verdicts import HoldingVerdicts, holds, label_numbers
 from tests.model.features.chain import Chain, label_of
@@ -140,7 +140,7 @@ def test_one_given_at_the_same_time_holds_by_its_id_not_by_its_turn() -> None:
 def test_what_the_learner_holds_does_not_depend_on_a_snapshot(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(learner, "RECENT", 3)
+    monkeypatch.setattr("model.learning.learned.RECENT", 3)
     said = [
         Said("late", "a", fraud=True, given_us=9),
         Said("early", "a", fraud=False, given_us=1),

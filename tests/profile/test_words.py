@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from msgspec import Meta
 
-from tests.profile.test_profile import RAW
+from tests.profile.test_decoding import RAW
 from tidegate.profile import load_profile
 from tidegate.words import count, plain
 

@@ -31,11 +31,10 @@ The score step puts its fields between values and tail, and its reasons at the e
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +54,7 @@ STEP = np.dtype([("partition", "<i4"), ("offset", "<i8"), ("labels", "<i8"), ("t
 """What each keyed step leaves in a frame: its input's partition and offset, the next labels offset,
 the time in us.
 """
-_HEAD: list[Any] = [
+HEAD: list[Any] = [
     ("magic", "<u4"),
     ("profile", "S8"),
     ("id_len", "<u2"),
@@ -67,10 +66,10 @@ _HEAD: list[Any] = [
     ("ingest_us", "<i8"),
     ("amount_minor", "<i8"),
 ]
+"""The fields that the rows of all profiles begin with."""
 _LENGTH_NAMES = ("id_len", "account_len", "payload_len", "reasons_len")
-_LENGTHS = np.dtype([("prefix", "V12"), *_HEAD[2:6]])
-_ORIGIN = struct.Struct(f"<12xHHII{np.dtype(_HEAD).itemsize - _LENGTHS.itemsize}xiq")
-"""The lengths of the tail, and the place in `steps[0]`: the same in frames of every profile."""
+LENGTHS = np.dtype([("prefix", "V12"), *HEAD[2:6]])
+"""How a frame of any profile begins: up to the lengths of its tail."""
 
 
 @dataclass(slots=True)
@@ -102,23 +101,6 @@ def _row_bytes(rows: NDArray[Any]) -> list[bytes]:
     """Each row's bytes."""
     texts: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").tolist()
     return texts
-
-
-class Origin(NamedTuple):
-    """Where a frame's transaction was read on the raw topic, and its id."""
-
-    partition: int
-    offset: int
-    id: bytes
-
-
-def origin(value: bytes | None) -> Origin | None:
-    """Of a whole frame, whatever its profile; None for anything else."""
-    if value is None or frame_profile(value) is None or len(value) < _ORIGIN.size:
-        return None
-    id_len, account_len, payload_len, reasons_len, partition, offset = _ORIGIN.unpack_from(value)
-    tail = len(value) - (id_len + account_len + payload_len + reasons_len)
-    return Origin(partition, offset, value[tail : tail + id_len]) if tail >= _ORIGIN.size else None
 
 
 def frame_profile(value: bytes | None) -> bytes | None:
@@ -157,7 +139,7 @@ class FrameLayout:
         self._prefix = self._magic.to_bytes(4, "little") + profile.ljust(8, b"\0")
         self._prefixes = {self._prefix, self._prefix[:4] + (also or profile).ljust(8, b"\0")}
         fields = [
-            *_HEAD,
+            *HEAD,
             ("steps", STEP, (steps,)),
             ("keys", "<u8", (keys,)),
             ("values", "<f8", (values,)),
@@ -261,8 +243,8 @@ class FrameLayout:
 
     def _of_another_kind(self, value: bytes) -> Rejected:
         """Raises Stop for a scored frame of versions that had no place for a shadow's score."""
-        if self._magic == SCORED_MAGIC and len(value) >= _LENGTHS.itemsize:
-            head = np.frombuffer(value[: _LENGTHS.itemsize], _LENGTHS)[0]
+        if self._magic == SCORED_MAGIC and len(value) >= LENGTHS.itemsize:
+            head = np.frombuffer(value[: LENGTHS.itemsize], LENGTHS)[0]
             if len(value) == self.dtype.itemsize - 8 + sum(
                 int(head[name]) for name in _LENGTH_NAMES
             ):
@@ -291,7 +273,7 @@ class FrameLayout:
         sizes = np.fromiter(map(len, whole), np.int64, len(whole))
         if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
             return False
-        heads = np.frombuffer(b"".join([value[: _LENGTHS.itemsize] for value in whole]), _LENGTHS)
+        heads = np.frombuffer(b"".join([value[: LENGTHS.itemsize] for value in whole]), LENGTHS)
         tails = sum(heads[name].astype(np.int64) for name in _LENGTH_NAMES)
         same = heads["prefix"] == np.frombuffer(self._prefix, "V12")
         if not same.all():

@@ -20,7 +20,8 @@ import tidegate.stream.runner
 from cli.running.stages import run_stage
 from model.bundles.promotion import model_message
 from model.detectors.online import Online
-from model.learning.learner import LabelRecord, Learner
+from model.learning.learned import LabelRecord
+from model.learning.learner import Learner
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail

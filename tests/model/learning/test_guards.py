@@ -15,7 +15,8 @@ from model.detectors.base import Array
 from model.detectors.online import Online
 from model.learning.adwin import Adwin
 from model.learning.guards import Contest, Quota
-from model.learning.learner import LabelRecord, Learner, LearnState
+from model.learning.learned import LabelRecord, LearnState
+from model.learning.learner import Learner
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
