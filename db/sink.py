@@ -78,6 +78,9 @@ class SqlSink:
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
 
+    def settle(self) -> None:
+        """A failed write has rolled back; the database ends what a lost connection left open."""
+
     def positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
         another log.

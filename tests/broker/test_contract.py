@@ -8,7 +8,7 @@ from tests.broker.conftest import Bench
 from tests.support import eventually
 from tidegate.broker.ports import Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Aborted, Broken, ConfigError, Fenced
+from tidegate.errors import Aborted, Broken, ConfigError, Fenced, Retry
 
 
 def put(producer: TransactionalProducer, topic: str, *values: bytes) -> None:
@@ -307,6 +307,32 @@ def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> No
 
     eventually(told, 30)
     writer.close()
+
+
+def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_id(
+    bench: Bench,
+) -> None:
+    """Its group's positions, and the readers of its outputs, whoever has the partitions now."""
+    topic, out, group, name = bench.topic(), bench.topic(), bench.name(), bench.name()
+    other = bench.broker.transactional_producer(bench.name())
+    put(other, topic, b"1")
+    old = Member(bench, group, topic)
+    read(old, 1)
+    left = bench.broker.transactional_producer(name)
+    left.begin()
+    left.produce(out, [b"k"], [b"lost"])
+    left.send_offsets(old.consumer, {TopicPartition(topic, 0): Position(1)})
+    reader, source = tail(bench, out)
+    eventually(lambda: reader.poll(10, 0.05) or (reader.end(source) or 0) >= 1)
+    left.close()
+    put(other, out, b"kept")
+    take(reader, 0)
+    with pytest.raises(Retry):
+        old.consumer.committed(old.held)
+    bench.broker.transactional_producer(name).close()
+    assert values(take(reader, 1)) == [b"kept"]
+    assert old.consumer.committed(old.held) == {}
+    other.close()
 
 
 def test_seek_pause_and_resume(bench: Bench) -> None:

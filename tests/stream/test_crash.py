@@ -110,6 +110,23 @@ def test_one_fault_at_every_call(kind: str) -> None:
     assert len(happened) >= (14 if kind == "crash" else 6)
 
 
+@pytest.mark.parametrize("kind", ["crash", "rebuild"])
+@pytest.mark.parametrize("turn", [3, 6])
+def test_what_a_worker_leaves_open_holds_nobody_up_when_others_get_its_partitions(
+    kind: str, turn: int
+) -> None:
+    """Three workers for two partitions, one comes back: a fault at each call around that."""
+    records = [Record(b"0", b"0:0"), Record(b"1", b"1", side=True), Record(b"0", b"0:2")]
+    happened = set()
+    for at in range(1, 101):
+        folder = f"memory://{uuid.uuid4().hex}"
+        run = Run(Case(CountStage, records, TOPICS, folder, 1, 2, 3, False, [(at, kind)], [turn]))
+        happened.update(run.go().happened)
+        check(run)
+        check_state(run)
+    assert happened >= {f"{kind} after send_offsets", f"{kind} before commit"}
+
+
 def test_two_crashes_in_a_row_and_a_damaged_snapshot() -> None:
     for at in range(1, fixed().calls, 3):
         run = fixed((at, "crash"), (at + 7, "crash"))

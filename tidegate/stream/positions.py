@@ -43,6 +43,7 @@ class Positions:
         Where there was none, or a loss was accepted, the new position is written before anything is
         processed: what is lost behind it from now on is noticed.
         """
+        self._sink.settle()
         stored = self._sink.positions(list(sources)) if sources else {}
         positions: dict[TopicPartition, Position] = {}
         lost: dict[TopicPartition, Hold] = {}

@@ -18,6 +18,14 @@ _LOG = logging.getLogger(__name__)
 class Sink(Protocol):
     """One atomic write of outputs and positions."""
 
+    def settle(self) -> None:
+        """End what an earlier write left open, of this process or of the one before it.
+
+        Called at every turn, also while nothing is assigned: what is open holds up others. Costs
+        nothing when there is nothing to end. Raises Retry.
+        """
+        ...
+
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         """The position each partition goes on from; a partition never written is left out.
 
@@ -61,6 +69,10 @@ class KafkaSink:
         self._stage, self._profile, self._clock = stage, profile, clock
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
+
+    def settle(self) -> None:
+        """A new producer ends the open transaction of the one before it."""
+        self._ready()
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         """The group's positions, once an earlier process's open transaction has ended."""

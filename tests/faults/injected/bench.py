@@ -64,6 +64,9 @@ class HookedSink:
         event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
         event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
 
+    def settle(self) -> None:
+        self._sink.settle()
+
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         with self._broker.call("sql.positions"):
             return self._sink.positions(partitions)
