@@ -119,7 +119,7 @@ def test_what_a_worker_leaves_open_holds_nobody_up_when_others_get_its_partition
     records = [Record(b"0", b"0:0"), Record(b"1", b"1", side=True), Record(b"0", b"0:2")]
     happened = set()
     for at in range(1, 101):
-        folder = f"memory://{uuid.uuid4().hex}"
+        folder = new_folder()
         run = Run(Case(CountStage, records, TOPICS, folder, 1, 2, 3, False, [(at, kind)], [turn]))
         happened.update(run.go().happened)
         check(run)
