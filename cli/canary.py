@@ -66,10 +66,10 @@ def _set(
 ) -> None:
     from model.bundles.catalog import usable
     from model.bundles.promotion import set_canary
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
 
     name = profile.hash.decode()
-    chosen = usable(local_bundles(settings), bundle, profile).hash if bundle else ""
+    chosen = usable(known_bundles(settings, bundle), bundle, profile).hash if bundle else ""
     set_canary(broker, chosen, name, share if chosen else 0.0, by="tidegate models canary")
     if as_json:
         print_json({"canary": chosen or None, "share": share if chosen else 0.0})

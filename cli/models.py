@@ -40,10 +40,10 @@ def list_(
     Example: [bold]tidegate models list --json[/bold]
     """
     from model.bundles.catalog import listing
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    rows = listing(local_bundles(settings), _champion(broker, loaded), loaded.hash.decode())
+    rows = listing(known_bundles(settings), _champion(broker, loaded), loaded.hash.decode())
     if as_json:
         print_json(rows)
         return
@@ -115,10 +115,10 @@ def promote(
     Example: [bold]tidegate models promote 3f2a[/bold]
     """
     from model.bundles.catalog import usable
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
 
     settings, loaded, broker = _system(profile, kafka)
-    chosen = usable(local_bundles(settings), bundle, loaded)
+    chosen = usable(known_bundles(settings, bundle), bundle, loaded)
     _switch(loaded, broker, chosen.hash, wait, as_json)
 
 
@@ -135,7 +135,7 @@ def rollback(
     """
     from model.bundles.catalog import find
     from model.bundles.promotion import current_champion
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
     from tidegate.errors import ConfigError
 
     settings, loaded, broker = _system(profile, kafka)
@@ -144,8 +144,8 @@ def rollback(
         raise ConfigError(
             f"profile {loaded.name} has had no champion before this one: nothing to go back to"
         )
-    previous = find(local_bundles(settings), current.champion.previous).hash
-    _switch(loaded, broker, previous, wait, as_json)
+    previous = current.champion.previous
+    _switch(loaded, broker, find(known_bundles(settings, previous), previous).hash, wait, as_json)
 
 
 def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
@@ -160,9 +160,9 @@ def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:
 
 def _find(profile: str, bundle: str) -> Bundle:
     from model.bundles.catalog import find
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
 
-    return find(local_bundles(settings_with(profile=profile)), bundle)
+    return find(known_bundles(settings_with(profile=profile), bundle), bundle)
 
 
 def _champion(broker: KafkaBroker, profile: Profile) -> str:

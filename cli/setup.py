@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -92,13 +90,16 @@ def _insist(what: str, step: Callable[[], None]) -> None:
 
 def _first_bundle(settings: Settings, profile: Profile, models: Path | None) -> None:
     from cli.running import steps
+    from model.bundles.folder import place
+    from model.bundles.manifest import MANIFEST, read_manifest
     from model.bundles.shared import shared_bundles
     from tidegate.host.spawn import tidegate
 
     if steps.has_bundle(settings, profile):
         return
     if models and (shipped := _shipped(models, profile)):
-        shutil.copytree(shipped, settings.bundles_dir / shipped.name)
+        names = [MANIFEST, *read_manifest(shipped).files]
+        place(settings.bundles_dir, {name: (shipped / name).read_bytes() for name in names})
         if shared := shared_bundles(settings):
             shared.publish(shipped.name)
         typer.echo(f"model: {shipped.name} taken from {models}")
@@ -108,8 +109,10 @@ def _first_bundle(settings: Settings, profile: Profile, models: Path | None) -> 
 
 
 def _shipped(models: Path, profile: Profile) -> Path | None:
-    """The bundle of this profile in a folder of bundles, if there is one."""
-    for manifest in sorted(models.glob("*/manifest.json")):
-        if json.loads(manifest.read_text())["profile_hash"] == profile.hash.decode():
-            return manifest.parent
+    """The newest bundle in a folder of bundles that may score for this profile, if there is one."""
+    from model.bundles.catalog import entries, may_score
+
+    for entry in entries(models):
+        if entry.manifest and may_score(entry.manifest, profile):
+            return models / entry.hash
     return None

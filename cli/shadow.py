@@ -39,7 +39,7 @@ def shadow(
     """
     from model.bundles.catalog import usable
     from model.bundles.promotion import set_shadow
-    from model.bundles.shared import local_bundles
+    from model.bundles.shared import known_bundles
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -48,7 +48,7 @@ def shadow(
     settings = settings_with(profile=profile, kafka=kafka)
     broker, loaded = KafkaBroker(settings), load_profile(settings.profile)
     broker.check()
-    chosen = usable(local_bundles(settings), bundle, loaded).hash if bundle else ""
+    chosen = usable(known_bundles(settings, bundle), bundle, loaded).hash if bundle else ""
     set_shadow(broker, chosen, loaded.hash.decode(), by="tidegate models shadow")
     if as_json:
         print_json({"shadow": chosen or None})

@@ -12,9 +12,15 @@ from numpy.typing import NDArray
 from model.bundles.reasons import Reason
 from tidegate.messages.documents import encode
 from tidegate.messages.frames import DECISIONS, Decision
-from tidegate.pipeline import ALERTS
+from tidegate.pipeline import ALERTS, RAW
 from tidegate.profile import Profile
+from tidegate.stream.dead_letters import KEY
 from tidegate.stream.stage import Emit
+
+
+def _place(step: NDArray[Any]) -> bytes:
+    """Where the transaction came in: equal for all alerts about it."""
+    return f"alert/{RAW}/{step['partition']}/{step['offset']}".encode()
 
 
 class Alert(msgspec.Struct):
@@ -39,7 +45,10 @@ def alerts(
     flagged: NDArray[np.intp],
     reasons: Sequence[list[Reason]],
 ) -> Emit:
-    """One alert for each flagged row; `reasons` are those of the flagged ones, in their order."""
+    """One alert for each flagged row; `reasons` are those of the flagged ones, in their order.
+
+    Its header `tidegate-key` is equal for all alerts about one record of the raw topic.
+    """
     unpacked = profile.features_layout.unpack([frames[i] for i in flagged.tolist()])
     messages = [
         Alert(
@@ -62,4 +71,5 @@ def alerts(
         ALERTS,
         [account or name for account, name in zip(unpacked.accounts, unpacked.ids, strict=True)],
         [encode(message) for message in messages],
+        [[(KEY, _place(row["steps"][0]))] for row in rows[flagged]],
     )

@@ -136,7 +136,7 @@ class LearnStage:
         if passed := state.take_passed():
             output.passed = {OTHER_PROFILE: passed}
         if told := state.take_told():
-            output.emits.append(_told(told))
+            output.emits.append(_told(told, self.bundle.hash))
         return output
 
     def weights(self, state: LearnState) -> Array:
@@ -229,9 +229,10 @@ class LearnStage:
         return message
 
 
-def _told(told: list[tuple[LabelRecord, Outcome]]) -> Emit:
+def _told(told: list[tuple[LabelRecord, Outcome]], bundle: str) -> Emit:
     outcomes = [
-        VerdictOutcome(label.label_id, label.transaction_id, outcome) for label, outcome in told
+        VerdictOutcome(label.label_id, label.transaction_id, outcome, bundle=bundle)
+        for label, outcome in told
     ]
     keys = [outcome.label_id.encode() for outcome in outcomes]
     return Emit(OUTCOMES, keys, [encode(outcome) for outcome in outcomes])

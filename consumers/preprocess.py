@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.columns import Columns, to_bytes
-from model.features.intake import Intake, take
-from model.features.known_ids import NEW, OTHER
+from consumers.keyed_verdicts import KeyedVerdicts
+from consumers.raw_records import identify, take_own
+from consumers.repeats import READ_AGAIN, REPEAT, conflict, look_up, measured, redriven
+from model.features.intake import Intake
+from model.features.known_ids import NEW, OTHER, SAME
 from model.features.plan import Plan
 from model.features.state import KeyedState
-from model.features.verdict_reach import counts_from_ms, reach_us
-from model.hashing import ID_SEED, KEY_SEED, hash_joined, join, partitions_of
-from model.verdicts import label_numbers
+from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Label, decode_label
 from tidegate.messages.frames import NONE, Frames
-from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW, WRONG_PARTITION
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 4
+_FORMAT = 5
+T = TypeVar("T")
 
 
 class PartitionState(KeyedState):
@@ -40,24 +37,54 @@ class PartitionState(KeyedState):
         self.partitions = partitions
 
 
+class _Raw(NamedTuple):
+    """A batch of the raw topic: what is taken of it, and what is `known` of each id.
+
+    `bodies` are hashes of 16 bytes each, `ingested` the ingest times in us.
+    """
+
+    intake: Intake
+    rejects: list[Reject]
+    ids: list[bytes]
+    payloads: list[bytes]
+    bodies: bytes
+    ingested: NDArray[np.int64]
+    known: NDArray[np.int8]
+
+
+class _Handed(NamedTuple):
+    """A batch of frames: those that were not made `again`, whose indices are `at`."""
+
+    rows: NDArray[Any]
+    values: list[bytes]
+    at: list[int]
+    ids: list[bytes]
+    ingested: NDArray[np.int64]
+    known: NDArray[np.int8]
+    rejects: list[Reject]
+    again: int
+
+
 class PreprocessStage:
     """Keyed step `step` (0-based) of a profile; implements the port `Stage`.
 
-    Step 0 also decodes and dedupes.
+    Step 0 also decodes. `key` is the deployment's, by which ids are hashed.
     """
 
     reach = 0
 
-    def __init__(self, profile: Profile, step: int = 0) -> None:
+    def __init__(self, profile: Profile, step: int = 0, key: SipKey = NO_SECRET) -> None:
         self.profile = profile
         self.step = step
         self.plan = Plan(profile, step)
         self.name = "preprocess" if step == 0 else f"preprocess-{step + 1}"
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
-        self._reach_us = reach_us(self.plan)
-        self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}"
+        limits = f"{profile.remember.time}us-{profile.remember.memory}b"
+        self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}-{limits}"
         self.also = profile.version
+        self._key = key
+        self._verdicts = KeyedVerdicts(profile, self.plan, step, key)
         self._layout = profile.features_layout
         self._next = profile.entities[step + 1] if step + 1 < profile.steps else None
 
@@ -73,154 +100,150 @@ class PreprocessStage:
 
     def absorb(self, state: PartitionState, batch: Batch) -> None:
         """Fold the verdicts on this partition's entities that may count; pass over all else."""
-        labels = _first_of(state, batch, self.side_from(state))
-        keyed = [
-            (label, text)
-            for label in labels
-            if self.step < len(label.entities) and (text := label.entities[self.step]) is not None
-        ]
-        if keyed:
-            keys = [text.encode() for _, text in keyed]
-            own = np.flatnonzero(partitions_of(keys, state.partitions) == state.partition)
-            self._fold_labels(state, [keyed[i][0] for i in own], [keys[i] for i in own])
+        self._verdicts.absorb(state, batch, (state.partition, state.partitions))
         state.labels_next = batch.next_offset
 
     def side_from(self, state: PartitionState) -> int:
         """See `model.features.verdict_reach`."""
-        return counts_from_ms(self._reach_us, state.clock_us)
-
-    def _fold_labels(self, state: PartitionState, labels: list[Label], keys: list[bytes]) -> None:
-        if not labels:
-            return
-        joined = join([label.transaction_id.encode() for label in labels])
-        verdicts = np.empty((len(labels), 5), np.int64)
-        verdicts[:, :2] = _hashes(*joined)
-        verdicts[:, 2] = [label.given_us for label in labels]
-        verdicts[:, 3] = label_numbers([label.label_id for label in labels])
-        verdicts[:, 4] = [1 + label.fraud for label in labels]
-        matures = (
-            np.array([label.event_us for label in labels], np.int64) + self.profile.label_delay_us
-        )
-        state.absorb(
-            verdicts,
-            hash_joined(*join(keys), KEY_SEED).view(np.int64),
-            matures,
-            self._carried(labels),
-        )
-
-    def _carried(self, labels: list[Label]) -> NDArray[np.float64]:
-        """The values f8[n, plan.carried] that verdicts bring along; NaN from other profiles."""
-        carried = np.full((len(labels), len(self.plan.carried)), np.nan)
-        if not self.plan.carried:
-            return carried
-        for i, label in enumerate(labels):
-            if label.profile.encode() != self.profile.hash:
-                continue
-            if len(label.values) == len(self.profile.values):
-                values = [label.values[column] for column in self.plan.carried]
-                carried[i] = [np.nan if value is None else value for value in values]
-        return carried
+        return self._verdicts.since_ms(state)
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
         if len(batch) == 0:
             return Output()
-        return self._first(state, batch) if self.step == 0 else self._later(state, batch)
+        output = self._first(state, batch) if self.step == 0 else self._later(state, batch)
+        return measured(state, output, self.name, batch.source.partition)
 
     def replay(self, state: PartitionState, batch: Batch) -> Output:
         """Fold a batch that was committed before: the state becomes what `process` made it."""
         if len(batch) == 0:
             return Output()
         if self.step == 0:
-            columns, received = self._read_again(state, batch)
-            self._refold(state, columns.times, columns.hashes, columns.values, received)
-            return Output()
-        received = _received(state, batch)
-        rows = self._layout.whole_rows(batch.values)
-        if rows is None:
-            good, _ = self._layout.good(batch.values)
-            rows = self._layout.rows([batch.values[i] or b"" for i in good])
-            received = received[good]
-        self._refold(state, rows["event_us"], rows["keys"], rows["values"], received)
+            raw = self._read_raw(state, batch, self.plan.replayed)
+            columns = raw.intake.columns
+            folded = columns.times, columns.hashes, columns.values, raw.ingested
+            self._refold(state, raw.known == NEW, *folded)
+        else:
+            handed = self._read_frames(state, batch)
+            rows = handed.rows
+            folded = rows["event_us"], rows["keys"], rows["values"], handed.ingested
+            self._refold(state, handed.known == NEW, *folded)
         return Output()
 
-    def _read_again(self, state: PartitionState, batch: Batch) -> tuple[Columns, NDArray[np.int64]]:
-        """The columns of the new transactions, and when they were received."""
+    def _read_raw(
+        self, state: PartitionState, batch: Batch, only: Collection[int] | None = None
+    ) -> _Raw:
+        """Decode (`only` these columns); look up the ids, and note new ones."""
         received_us = _received(state, batch)
-        intake, _ = self._take(state, batch, received_us, self.plan.replayed)
-        _, _, _, known = self._remember(state, intake, batch)
-        columns, received = intake.columns, received_us[intake.at]
-        if (known == NEW).all():
-            return columns, received
-        new = known == NEW
-        kept = replace(
-            columns,
-            times=columns.times[new],
-            hashes=columns.hashes[new],
-            values=columns.values[new],
-        )
-        return kept, received[new]
-
-    def _remember(
-        self, state: PartitionState, intake: Intake, batch: Batch
-    ) -> tuple[list[bytes], list[bytes], bytes, NDArray[np.int8]]:
-        """The ids, the payloads, their hashes, and what is known of each id, which is noted."""
-        ids = self._name(intake.txs, batch, intake.at)
+        place = state.partition, state.partitions
+        intake, rejects = take_own(self.profile, batch, received_us, place, only)
+        ids = identify(self.profile, intake, batch)
         payloads = self.profile.canonical_all(intake.txs)
         bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
-        body = np.frombuffer(bodies, np.int64).reshape(-1, 2)
-        return ids, payloads, bodies, state.ids.remember(_ids(*join(ids), body[:, 0]))
+        ingested = received_us[intake.at]
+        known = look_up(state, self._key, ids, bodies, ingested)
+        return _Raw(intake, rejects, ids, payloads, bodies, ingested, known)
 
-    def _refold(
-        self,
-        state: PartitionState,
-        times: NDArray[np.int64],
-        hashes: NDArray[np.uint64],
-        values: NDArray[np.float64],
-        received: NDArray[np.int64],
-    ) -> None:
-        times = np.ascontiguousarray(times)
-        hashed = np.ascontiguousarray(hashes).view(np.int64)
-        entity = np.ascontiguousarray(hashed[:, self.plan.key]) if self.plan.key >= 0 else times
-        state.refold(
-            entity, hashed, times, received, np.ascontiguousarray(values[:, self.plan.replayed])
+    def _read_frames(self, state: PartitionState, batch: Batch) -> _Handed:
+        """Leave out frames that were made again; look up the ids of the others, and note new ones.
+
+        Dead letters that were put back are out of the order of the step before, and come once.
+        """
+        rows, good, rejects = self._layout.whole_rows(batch.values), list(range(len(batch))), []
+        if rows is None:
+            good, faults = self._layout.good(batch.values)
+            rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+            rows = self._layout.rows([batch.values[i] or b"" for i in good])
+        values = [batch.values[i] or b"" for i in good]
+        again = self._made_again(state, rows, redriven(batch.headers, good))
+        if again.any():
+            first = np.flatnonzero(~again)
+            good, values, rows = _at(good, first), _at(values, first), rows[first]
+        ids, bodies = self._layout.ids(rows, values), rows["body_hash"].tobytes()
+        ingested = _received(state, batch)[good]
+        known = look_up(state, self._key, ids, bodies, ingested)
+        return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
+
+    def _made_again(
+        self, state: PartitionState, rows: NDArray[Any], put_back: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which frames the step before has made again, those put back never."""
+        again = np.zeros(len(rows), np.bool_)
+        source = rows["steps"][~put_back, self.step - 1]
+        again[~put_back] = state.seen.sources.repeats(
+            source["partition"], source["offset"], rows["ingest_us"][~put_back]
         )
+        return again
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
-        frames, keys, rejects, indices, passed = self._decode(state, batch)
-        if not len(frames.rows):
-            return Output(rejects=rejects, passed=passed)
-        self._fold(state, frames.rows, batch, indices)
-        topic = BY_ENTITY_2 if self._next else FEATURES
-        return Output([Emit(topic, keys, self._layout.pack(frames))], rejects, passed=passed)
+        raw = self._read_raw(state, batch)
+        output = Output(rejects=raw.rejects, passed=raw.intake.passed)
+        self._without_repeats(raw.known, raw.intake.at, output)
+        frames, indices, ingested = self._frames(raw), raw.intake.at, raw.ingested
+        keys = raw.intake.columns.texts[self._next] if self._next else raw.ids
+        if not (raw.known == NEW).all():
+            new = np.flatnonzero(raw.known == NEW)
+            frames, ingested = frames.take(new), ingested[new]
+            keys, indices = _at(keys, new), _at(indices, new)
+        if len(frames.rows):
+            self._fold(state, frames.rows, ingested, batch, indices)
+            topic = BY_ENTITY_2 if self._next else FEATURES
+            output.emits.append(Emit(topic, keys, self._layout.pack(frames)))
+        return output
+
+    def _frames(self, raw: _Raw) -> Frames:
+        columns, accounts = raw.intake.columns, [b""] * len(raw.ids)
+        rows = self._layout.empty(len(raw.ids))
+        rows["body_hash"] = np.frombuffer(raw.bodies, "V16")
+        rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
+        rows["ingest_us"] = raw.ingested
+        rows["keys"], rows["values"] = columns.hashes, columns.values
+        for field in ("partition", "offset", "labels", "time_us"):
+            rows["steps"][field] = NONE
+        if self.profile.account:
+            accounts = columns.texts[self.profile.account]
+        return Frames(rows, raw.ids, accounts, raw.payloads, [b""] * len(raw.ids))
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
-        """Fold frames; their tails pass through untouched."""
-        good, faults = self._layout.good(batch.values)
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-        if not good:
-            return Output(rejects=rejects)
-        values = [batch.values[i] or b"" for i in good]
-        rows = self._layout.rows(values)
-        self._fold(state, rows, batch, good)
-        return Output(
-            [Emit(FEATURES, self._layout.ids(rows, values), self._layout.with_rows(rows, values))],
-            rejects,
-        )
+        """Drop what has come before, and fold frames; their tails pass through untouched."""
+        handed = self._read_frames(state, batch)
+        passed = Counter({READ_AGAIN: handed.again})
+        output = Output(rejects=handed.rejects, passed=passed)
+        self._without_repeats(handed.known, handed.at, output)
+        rows, values, indices, ids, ingested = handed[:5]
+        if not (handed.known == NEW).all():
+            new = np.flatnonzero(handed.known == NEW)
+            rows, ingested = rows[new], ingested[new]
+            values, indices, ids = _at(values, new), _at(indices, new), _at(ids, new)
+        if len(rows):
+            self._fold(state, rows, ingested, batch, indices)
+            output.emits.append(Emit(FEATURES, ids, self._layout.with_rows(rows, values)))
+        return output
+
+    def _without_repeats(self, known: NDArray[np.int8], indices: list[int], output: Output) -> None:
+        """Reject what conflicts, and count what is dropped."""
+        conflicting = np.flatnonzero(known == OTHER).tolist()
+        passed = Counter(output.passed)
+        envelope = self.profile.envelope
+        if envelope and envelope.updates == "ignore":
+            passed["update"] += len(conflicting)
+        else:
+            output.rejects += [conflict(indices[i]) for i in conflicting]
+        passed[REPEAT] += int((known == SAME).sum())
+        output.passed = +passed
 
     def _fold(
-        self, state: PartitionState, rows: NDArray[Any], batch: Batch, indices: list[int]
+        self,
+        state: PartitionState,
+        rows: NDArray[Any],
+        ingested: NDArray[np.int64],
+        batch: Batch,
+        indices: list[int],
     ) -> None:
         """Fill in this step's features and its trace; `indices` are the rows' in the batch."""
         values = np.ascontiguousarray(rows["values"])
-        hashes = np.ascontiguousarray(rows["keys"]).view(np.int64)
-        entity = (
-            np.ascontiguousarray(hashes[:, self.plan.key])
-            if self.plan.key >= 0
-            else rows["event_us"].copy()
-        )
-        times = np.ascontiguousarray(rows["event_us"])
-        state.fold(entity, hashes, times, _received(state, batch)[indices], values)
+        entity, hashes, times = self._keyed(rows["event_us"], rows["keys"])
+        state.fold(entity, hashes, times, ingested, values)
         rows["values"] = values
         trace = rows["steps"][:, self.step]
         trace["partition"] = batch.source.partition
@@ -228,98 +251,35 @@ class PreprocessStage:
         trace["labels"] = state.labels_next if self.side else NONE
         trace["time_us"] = batch.received_us
 
-    def _decode(
-        self, state: PartitionState, batch: Batch
-    ) -> tuple[Frames, list[bytes], list[Reject], list[int], Mapping[str, int]]:
-        """The new transactions as frames, their keys, the rejects, the frames' indices, and how
-        many records were passed by, by what they are.
-
-        Keys are those of the next step. Duplicates are left out.
-        """
-        profile, received_us = self.profile, _received(state, batch)
-        intake, rejects = self._take(state, batch, received_us)
-        txs, columns, indices, _, passed = intake
-        ids, payloads, bodies, known = self._remember(state, intake, batch)
-        rows = self._layout.empty(len(txs))
-        rows["body_hash"] = np.frombuffer(bodies, "V16")
-        rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
-        rows["ingest_us"] = received_us[indices]
-        rows["keys"], rows["values"] = columns.hashes, columns.values
-        for field in ("partition", "offset", "labels", "time_us"):
-            rows["steps"][field] = NONE
-        accounts = columns.texts[profile.account] if profile.account else [b""] * len(txs)
-        frames = Frames(rows, ids, accounts, payloads, [b""] * len(txs))
-        keys = columns.texts[self._next] if self._next else ids
-        if (known == NEW).all():
-            return frames, keys, rejects, indices, passed
-        conflicting = np.flatnonzero(known == OTHER).tolist()
-        if conflicting and profile.envelope and profile.envelope.updates == "ignore":
-            passed = Counter(passed) + Counter(update=len(conflicting))
-        else:
-            rejects += [_conflict(indices[i]) for i in conflicting]
-        new = np.flatnonzero(known == NEW)
-        return frames.take(new), [keys[i] for i in new], rejects, [indices[i] for i in new], passed
-
-    def _take(
+    def _refold(
         self,
         state: PartitionState,
-        batch: Batch,
-        received_us: NDArray[np.int64],
-        only: Collection[int] | None = None,
-    ) -> tuple[Intake, list[Reject]]:
-        """The transactions that belong to this partition, and the rejects."""
-        values = [value or b"" for value in batch.values]
-        intake = take(self.profile, values, received_us, batch.headers, only)
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in intake.rejects]
-        home = self._home(state, intake)
-        misplaced = np.flatnonzero(home != state.partition)
-        if not len(misplaced):
-            return intake, rejects
-        rejects += [
-            _misplaced(intake.at[i], self.profile, batch, int(home[i])) for i in misplaced.tolist()
-        ]
-        own = np.array(intake.at)[home == state.partition]
-        headers = [batch.headers[i] for i in own]
-        kept = take(self.profile, [values[i] for i in own], received_us[own], headers, only)
-        return kept._replace(at=own[kept.at].tolist(), passed=intake.passed), rejects
+        new: NDArray[np.bool_],
+        times: NDArray[np.int64],
+        hashes: NDArray[np.uint64],
+        values: NDArray[np.float64],
+        ingested: NDArray[np.int64],
+    ) -> None:
+        """Fold the `new` ones of n transactions again; nothing is filled in."""
+        if not new.any():
+            return
+        if not new.all():
+            times, hashes, values, ingested = times[new], hashes[new], values[new], ingested[new]
+        replayed = np.ascontiguousarray(values[:, self.plan.replayed])
+        state.refold(*self._keyed(times, hashes), ingested, replayed)
 
-    def _home(self, state: PartitionState, intake: Intake) -> NDArray[np.int64]:
-        """The partition of each transaction's key; without a key any, and so this one."""
-        profile = self.profile
-        keys = (
-            intake.columns.texts[profile.account]
-            if profile.account
-            else to_bytes(list(map(attrgetter(profile.id_field), intake.txs)))
-        )
-        home = partitions_of(keys, state.partitions)
-        home[np.fromiter(map(len, keys), np.int64, len(keys)) == 0] = state.partition
-        return home
-
-    def _name(self, txs: list[msgspec.Struct], batch: Batch, indices: list[int]) -> list[bytes]:
-        """The ids; a transaction without one is named after its place on the raw topic."""
-        ids = list(map(attrgetter(self.profile.id_field), txs))
-        if None in ids:
-            topic, partition = batch.source
-            for i, name in enumerate(ids):
-                if name is None:
-                    ids[i] = f"{topic}-{partition}-{batch.offsets[indices[i]]}"
-                    self.profile.set_id(txs[i], ids[i])
-        return to_bytes(ids)
+    def _keyed(
+        self, times: NDArray[np.int64], hashes: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Entities, hashes and times as a state folds them; without windows any entity will do."""
+        times = np.ascontiguousarray(times)
+        hashed = np.ascontiguousarray(hashes).view(np.int64)
+        entity = np.ascontiguousarray(hashed[:, self.plan.key]) if self.plan.key >= 0 else times
+        return entity, hashed, times
 
 
-def _conflict(index: int) -> Reject:
-    detail = "this id was taken by a transaction with another body"
-    return Reject(index, "conflicting_duplicate", detail)
-
-
-def _misplaced(index: int, profile: Profile, batch: Batch, home: int) -> Reject:
-    field = profile.account or profile.id_field
-    detail = (
-        f"partition {batch.source.partition}, but its {field} belongs to partition {home}: the "
-        f"producer's key must be the {field} as text, and its partitioner murmur2; "
-        "`tidegate redrive --reason wrong_partition` puts it there"
-    )
-    return Reject(index, WRONG_PARTITION, detail)
+def _at(column: Sequence[T], places: NDArray[np.intp]) -> list[T]:
+    return [column[i] for i in places.tolist()]
 
 
 def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:
@@ -329,34 +289,3 @@ def _received(state: KeyedState, batch: Batch) -> NDArray[np.int64]:
     """
     stamped = np.array(batch.timestamps, np.int64) * 1000
     return np.maximum.accumulate(np.maximum(stamped, max(state.clock_us, 1)))
-
-
-def _ids(
-    data: NDArray[np.uint8], ends: NDArray[np.int64], value: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    return np.column_stack([_hashes(data, ends), value])
-
-
-def _hashes(data: NDArray[np.uint8], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Two hashes i8[n, 2] of each id."""
-    high, low = (hash_joined(data, ends, seed).view(np.int64) for seed in (KEY_SEED, ID_SEED))
-    return np.stack([high, low], axis=1)
-
-
-def _first_of(state: PartitionState, batch: Batch, since_ms: int) -> list[Label]:
-    """The labels recorded since then whose ids were not met before, on whatever transaction."""
-    recorded = zip(batch.values, batch.timestamps, strict=True)
-    found = [_label(value) for value, ms in recorded if ms >= since_ms]
-    labels = [label for label in found if label is not None]
-    if not labels:
-        return []
-    hashes = _hashes(*join([label.label_id.encode() for label in labels]))
-    first = state.first_of(np.column_stack([hashes, np.zeros(len(labels), np.int64)]))
-    return [label for label, counts in zip(labels, first.tolist(), strict=True) if counts]
-
-
-def _label(value: bytes | None) -> Label | None:
-    try:
-        return decode_label(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from model.learning.learner import LearnState
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
+from tidegate.errors import Retry
 from tidegate.stream.runner import identify
-from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
+from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Arrays, Stage
 
+_LOG = logging.getLogger(__name__)
 History = Callable[[int, int], Iterator[Batch]]
 """The labels with `start` <= offset < `stop`, from the log; may raise Retry."""
 Range = tuple[int, int]
@@ -33,19 +36,30 @@ def no_checkpoints(_first: int, _last: int) -> None:
 
 
 def checkpoints_of(stage: Stage[LearnState], broker: Broker, snapshots: Snapshots) -> Checkpoints:
-    """Those of the stage's snapshots that can be read. Raises ConfigError, Retry."""
+    """Those of the stage's snapshots that can be read. Raises ConfigError, Retry.
+
+    What it gives raises Retry when the snapshots cannot be listed.
+    """
     place = stage.name, f"{stage.snapshot_tag}-{identify(stage, broker)[1]}", 0
 
     def newest(first: int, last: int) -> Checkpoint | None:
-        for offset in snapshots.offsets(*place):
+        for offset in _offsets(snapshots, place):
             if first <= offset <= last:
                 try:
                     return Checkpoint(offset, snapshots.load(*place, offset).arrays)
-                except (OSError, DamagedSnapshotError):
-                    continue
+                except Exception as error:  # noqa: BLE001 - any other one gives the same bits
+                    _LOG.warning("the snapshot at label %d is left out: %s", offset, error)
         return None
 
     return newest
+
+
+def _offsets(snapshots: Snapshots, place: tuple[str, str, int]) -> list[int]:
+    """A store that does not answer says nothing against the rollback. Raises Retry."""
+    try:
+        return snapshots.offsets(*place)
+    except Exception as error:  # each kind of file system has errors of its own
+        raise Retry(f"snapshots: {type(error).__name__}: {error}") from error
 
 
 class Rewinding:

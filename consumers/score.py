@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from consumers.alerts import alerts
 from consumers.deadline import Deadline, Late
+from consumers.repeats import redriven
 from model.bundles.bundle import Bundle, Scores
 from model.bundles.reasons import Reason, reasons
 from model.bundles.serving import Model, Serving
@@ -26,6 +27,7 @@ from tidegate.messages.documents import Prepared, encode
 from tidegate.messages.frames import DECISIONS, SCORED_MAGIC
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
+from tidegate.stream.sources import Sources
 from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
 
 _LOG = logging.getLogger(__name__)
@@ -86,8 +88,12 @@ class ScoreStage(StatelessStage):
                 # An alert sees it rise only from a 0 that was there.
                 metrics.DEGRADED.labels(detector.name)
 
-    def process(self, _state: NoState, batch: Batch) -> Output:
-        """Score whole frames, reject others.
+    def new_state(self, _partition: int, _partitions: int) -> Sources:
+        return Sources()
+
+    def process(self, state: Sources, batch: Batch) -> Output:
+        """Score whole frames, reject others. A frame that the step before has made again is scored
+        again (its row is there, and stays), but no second alert goes out.
 
         Raises Retry before the first promotion, Stop for another profile's.
         """
@@ -109,11 +115,22 @@ class ScoreStage(StatelessStage):
         rows["features_partition"] = batch.source.partition
         rows["features_offset"] = whole.offsets
         rows["scored_us"], rows["models_offset"] = batch.received_us, self.models_offset
+        again = self._made_again(state, rows, whole)
         if self.serving.canary is None:
-            self._score(champion, rows, frames, whole.keys, output)
+            self._score(champion, rows, frames, whole.keys, again, output)
         else:
-            self._share(champion, self.serving.canary, rows, frames, whole.keys, output)
+            self._share(champion, self.serving.canary, rows, frames, whole.keys, again, output)
         return output
+
+    @staticmethod
+    def _made_again(state: Sources, rows: NDArray[Any], batch: Batch) -> NDArray[np.bool_]:
+        """Which frames have been here before, by their place in the log of the step before."""
+        put_back = redriven(batch.headers, range(len(batch)))
+        again, source = np.zeros(len(rows), np.bool_), rows["steps"][~put_back, -1]
+        again[~put_back] = state.repeats(
+            source["partition"], source["offset"], rows["ingest_us"][~put_back]
+        )
+        return again
 
     def _share(
         self,
@@ -122,6 +139,7 @@ class ScoreStage(StatelessStage):
         rows: NDArray[Any],
         frames: list[bytes],
         keys: list[bytes | None],
+        again: NDArray[np.bool_],
         output: Output,
     ) -> None:
         """Score the canary's share by the canary, or where it is late by the champion."""
@@ -136,6 +154,7 @@ class ScoreStage(StatelessStage):
                 rows[chosen],
                 [frames[i] for i in chosen.tolist()],
                 [keys[i] for i in chosen.tolist()],
+                again[chosen],
             )
             try:
                 self._score(model, *share, output)
@@ -159,6 +178,7 @@ class ScoreStage(StatelessStage):
         rows: NDArray[Any],
         frames: list[bytes],
         keys: list[bytes | None],
+        again: NDArray[np.bool_],
         output: Output,
     ) -> None:
         """Score, decide and explain whole frames by one bundle, into `output`."""
@@ -172,8 +192,10 @@ class ScoreStage(StatelessStage):
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
         output.emits.append(Emit(SCORED, keys, self._pack(rows, frames, flagged, why)))
-        if len(flagged):
-            output.emits.append(alerts(self._profile, rows, frames, flagged, why))
+        new = np.flatnonzero(~again[flagged])
+        if len(new):
+            texts = [why[i] for i in new.tolist()]
+            output.emits.append(alerts(self._profile, rows, frames, flagged[new], texts))
         output.on_commit += [
             partial(_count, decisions, scores.final),
             partial(_count_degraded, bundle, scores),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,13 +11,10 @@ from flask import Blueprint, Response, render_template
 from dashboard.context import here
 from dashboard.drift import drift
 from model.bundles import catalog
-from model.bundles.shared import local_bundles
-from tidegate.errors import Retry
+from model.bundles.shared import known_bundles
 from tidegate.messages.documents import OnlineWeights
-from tidegate.settings import Settings
 
 blueprint = Blueprint("models", __name__)
-_LOG = logging.getLogger(__name__)
 _NEWEST = 30
 """Bundles shown."""
 
@@ -42,7 +37,7 @@ def state() -> Response:
         if beat.stage == "score" and not beat.stopping
     ]
     bundles = catalog.listing(
-        _folder(context.settings),
+        known_bundles(context.settings),
         champion.bundle if champion else "",
         context.profile.hash.decode(),
     )
@@ -71,12 +66,3 @@ def _online(weights: OnlineWeights) -> dict[str, Any]:
         "frozen": weights.frozen,
         "published_us": weights.published_us,
     }
-
-
-def _folder(settings: Settings) -> Path:
-    """The bundles; those that were copied before, while the shared ones cannot be read."""
-    try:
-        return local_bundles(settings)
-    except Retry as error:
-        _LOG.warning("%s", error)
-        return settings.bundles_dir

@@ -125,11 +125,8 @@ class PostgresWriter:
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction.
-
-        True when that was all of them.
-        """
+    ) -> int:
+        """Insert the frames `order` that are not there yet, in the open transaction; how many."""
         seq: int = connection.scalar(select(blocks.next_value()))  # type: ignore[assignment] # never NULL
         block = copy_block(frames, order, seq, persisted_us)
         columns = sql.SQL(", ").join(map(sql.Identifier, copied_columns(frames.rows.dtype)))
@@ -140,8 +137,8 @@ class PostgresWriter:
                 _copy(cursor, "transactions", columns, block)
             except psycopg.errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO SAVEPOINT optimistic")
-                return _upsert(cursor, columns, block) == len(order)
-        return True
+                return _upsert(cursor, columns, block)
+        return len(order)
 
     def close(self) -> None:
         """Nothing to give back."""

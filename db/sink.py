@@ -45,7 +45,7 @@ class Writer(Protocol):
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> bool: ...
+    ) -> int: ...
     def close(self) -> None: ...
 
 
@@ -111,6 +111,7 @@ class SqlSink:
         self._next.update({partition: position.offset for partition, position in positions.items()})
         if rejects.conflicts:
             metrics.REJECTED.labels(self._stage, _CONFLICT).inc(rejects.conflicts)
+        metrics.LATE_DUPLICATES.inc(rejects.late)
         if frames is not None:
             metrics.observe_many(metrics.END_TO_END_SECONDS, (now - frames.rows["ingest_us"]) / 1e6)
 
@@ -148,11 +149,13 @@ class SqlSink:
             return None
         frames = merge([rows.frames for _, rows in scored])
         first, repeated = by_id(frames.ids)
-        complete = self._writer.insert(connection, frames, first, now)
+        inserted = self._writer.insert(connection, frames, first, now)
+        complete = inserted == len(first)
         if not complete or len(repeated):
             suspects = repeated if complete else np.concatenate([first, repeated])
             for frame in _conflicts(connection, frames, suspects):
                 rejects.add(*origins[frame], frames.ids[frame])
+        rejects.late = len(frames.ids) - inserted - rejects.conflicts
         return frames
 
     def _bury(self, rejects: _Rejects, now: int) -> None:
@@ -164,11 +167,14 @@ class SqlSink:
 
 
 class _Rejects:
-    """The rejects of each batch: the stage's, and the `conflicts` found here."""
+    """The rejects of each batch: the stage's, and the `conflicts` found here.
+
+    `late` frames have a row with an equal body: nothing comes of them.
+    """
 
     def __init__(self, results: list[tuple[Batch, Output]]) -> None:
         self._results = results
-        self.conflicts = 0
+        self.conflicts = self.late = 0
         self._rejects: list[list[Reject]] = [list(output.rejects) for _, output in results]
 
     def add(self, number: int, index: int, transaction_id: bytes) -> None:

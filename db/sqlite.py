@@ -72,17 +72,14 @@ class SqliteWriter:
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> bool:
-        """Insert the frames `order` that are not there yet, in the open transaction.
-
-        True when that was all of them.
-        """
+    ) -> int:
+        """Insert the frames `order` that are not there yet, in the open transaction; how many."""
         driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
         cursor = driver.cursor()
         try:
             rows = list(_tuples(frames, persisted_us))
             cursor.executemany(_INSERT, [rows[row] for row in order.tolist()])
-            return cursor.rowcount == len(order)
+            return cursor.rowcount
         finally:
             cursor.close()
 

@@ -18,7 +18,7 @@ _EIGHT = np.uint64(8)
 _M32 = np.uint32(0x5BD1E995)
 _KAFKA_SEED = np.uint32(0x9747B28C)
 _S24, _S13, _S15 = np.uint32(24), np.uint32(13), np.uint32(15)
-KEY_SEED, ID_SEED, BODY_SEED = 0x7469_6465, 0x6761_7465, 0x626F_6479
+KEY_SEED = 0x7469_6465
 
 
 def join(texts: Sequence[bytes]) -> tuple[Bytes, Ints]:

@@ -7,6 +7,7 @@
     │   ├── Aborted          the broker aborted this transaction; replace its producer if need be
     │   └── Unfinished       a part of a long work is done, and kept: call again at once
     ├── Fenced               another process took over: give up the partition, never write again
+    ├── Broken               a client of the broker failed for good: exit, a restart mends it
     └── Stop                 going on would do harm: exit with a code that no supervisor restarts
 
 Anything else is a defect: the process dies and its supervisor starts it again.
@@ -53,6 +54,10 @@ class Unfinished(Retry):
 
 class Fenced(TidegateError):
     """Another process owns this partition or transactional id now."""
+
+
+class Broken(TidegateError):
+    """A client of the broker failed for good: the process ends, to be started again."""
 
 
 class Stop(TidegateError):

@@ -67,8 +67,18 @@ REJECTED = Counter(
 )
 PASSED = Counter(
     "tidegate_records_passed_total",
-    "Records that bring no transaction and are no mistake: tombstones, deletes, updates, markers",
+    "Records of which nothing comes and that are no mistake: tombstones, deletes, updates, repeats",
     ["stage", "kind"],
+)
+ID_MEMORY = Gauge(
+    "tidegate_id_memory_seconds",
+    "How far back a keyed step knows the ids of a partition; below the profile's `remember.time` "
+    "when `remember.memory` is too small for it",
+    ["stage", "partition"],
+)
+LATE_DUPLICATES = Counter(
+    "tidegate_late_duplicates_total",
+    "Transactions that reached persist although their row was there, with an equal body",
 )
 RETRIES = Counter(
     "tidegate_batch_retries_total", "Batches rewound because something was away", ["stage"]

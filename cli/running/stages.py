@@ -40,16 +40,18 @@ if TYPE_CHECKING:
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
 
 
-def _preprocess(profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+def _preprocess(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.preprocess import PreprocessStage
+    from model.sip import sip_key
 
-    return PreprocessStage(profile, 0)
+    return PreprocessStage(profile, 0, sip_key(broker.cluster_id()))
 
 
-def _preprocess_2(profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+def _preprocess_2(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.preprocess import PreprocessStage
+    from model.sip import sip_key
 
-    return PreprocessStage(profile, 1)
+    return PreprocessStage(profile, 1, sip_key(broker.cluster_id()))
 
 
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:

@@ -56,14 +56,13 @@ def has_bundle(settings: Settings, profile: Profile) -> bool:
 
 def bundle_of(settings: Settings, profile: Profile) -> str | None:
     """The hash of the newest bundle of this profile that there is. Raises Retry."""
-    from model.bundles.catalog import entries
+    from model.bundles.catalog import entries, may_score
     from model.bundles.shared import local_bundles
 
-    names = (profile.hash.decode(), profile.version.decode())
     mine = [
         entry
         for entry in entries(local_bundles(settings))
-        if entry.manifest and entry.manifest.profile_hash in names
+        if entry.manifest and may_score(entry.manifest, profile)
     ]
     return mine[0].hash if mine else None
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from consumers.preprocess import PreprocessStage
 from consumers.replay.logs import Logs, PastWeights
 from model.bundles.bundle import Bundle
+from model.sip import sip_key
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
@@ -83,7 +84,7 @@ class Replay:
         values = np.zeros(0)
         traces = row["steps"]
         for number, trace in enumerate(traces):
-            stage = PreprocessStage(self._profile, number)
+            stage = PreprocessStage(self._profile, number, sip_key(self._broker.cluster_id()))
             side = (
                 SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
             )

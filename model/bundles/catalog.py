@@ -25,8 +25,7 @@ class Entry(NamedTuple):
 
 def entries(folder: Path) -> list[Entry]:
     """All bundles below `folder`, newest first, damaged ones last."""
-    bundles = [_entry(path.parent) for path in folder.glob("*/manifest.json")]
-    return sorted(bundles, key=_newest_first)
+    return sorted(map(_entry, matches(folder, "")), key=_newest_first)
 
 
 def _newest_first(entry: Entry) -> tuple[int, str]:
@@ -66,11 +65,13 @@ def find(folder: Path, prefix: str) -> Bundle:
 
 
 def matches(folder: Path, prefix: str) -> list[Path]:
-    """The folders of the bundles whose hash begins with `prefix`."""
+    """The folders of the bundles whose hash begins with `prefix`, without those that are being
+    made or were set aside.
+    """
     return sorted(
         path.parent
         for path in folder.glob("*/manifest.json")
-        if path.parent.name.startswith(prefix)
+        if path.parent.name.startswith(prefix) and not path.parent.name.startswith(".")
     )
 
 
@@ -94,9 +95,14 @@ def listing(folder: Path, champion: str, profile_hash: str) -> list[dict[str, An
     ]
 
 
+def may_score(manifest: Manifest, profile: Profile) -> bool:
+    """Whether the bundle was trained for this version of the profile, by either of its names."""
+    return manifest.profile_hash.encode() in (profile.hash, profile.version)
+
+
 def promotable(bundle: Bundle, profile: Profile) -> None:
     """Raises ConfigError unless the bundle was trained for this version of the profile."""
-    if bundle.manifest.profile_hash.encode() not in (profile.hash, profile.version):
+    if not may_score(bundle.manifest, profile):
         raise ConfigError(
             f"bundle {bundle.hash} was trained for profile {bundle.manifest.profile} "
             f"{bundle.manifest.profile_hash}, the profile in use is {profile.hash.decode()}: "

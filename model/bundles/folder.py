@@ -1,20 +1,35 @@
-"""Writing a bundle's folder: all of it or nothing, also when two processes do it at once."""
+"""Writing a bundle's folder: all of it or nothing, also when two processes do it at once.
+
+A folder that is not whole, from a copy that ended half way, is set aside as `.NAME.half-...`.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from model.bundles.manifest import MANIFEST, hash_of
+from model.bundles.manifest import MANIFEST, hash_of, read_manifest
+from tidegate.errors import ConfigError
+
+_LOG = logging.getLogger(__name__)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether all files of a bundle are in its folder; what is in them is for `Bundle.load`."""
+    try:
+        return all((path / name).exists() for name in read_manifest(path).files)
+    except ConfigError:
+        return False
 
 
 def place(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Write the files of one bundle, its manifest among them, below `folder`; their place there.
 
-    What stands there already is left as it is. Raises OSError.
+    A whole bundle that stands there already is left as it is. Raises OSError.
     """
     path = folder / hash_of(files[MANIFEST])
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,13 +45,21 @@ def place(folder: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def _rename(draft: Path, path: Path) -> None:
-    """Another process may have been quicker: a folder that has files is never replaced."""
+    """Another process may have been quicker: a whole folder is never replaced."""
     try:
+        if path.exists() and not is_whole(path):
+            _set_aside(path)
         if not path.exists():
             draft.rename(path)
     except OSError:
-        if not path.exists():
+        if not is_whole(path):
             raise
+
+
+def _set_aside(path: Path) -> None:
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.half-", dir=path.parent))
+    path.rename(aside)  # it takes the place of the empty folder
+    _LOG.warning("bundle %s was not whole and is made anew; it is kept as %s", path, aside.name)
 
 
 def _write(path: Path, content: bytes) -> None:

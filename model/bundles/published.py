@@ -87,7 +87,11 @@ class WeightsSink(KafkaSink):
         self._labels = -1
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        super().positions(partitions)  # an earlier process's transaction has ended
+        """Until the first weights of the bundle are out, where the labels begin.
+
+        That is as long as the group has a position: it has none once the topic was made anew.
+        """
+        committed = super().positions(partitions)  # an earlier process's transaction has ended
         for batch in read_partition(self._broker, MODELS, self._next):
             for value in batch.values:
                 message = model_message(value)
@@ -95,5 +99,5 @@ class WeightsSink(KafkaSink):
                     self._labels = message.labels
             self._next = batch.next_offset
         if self._labels < 0:
-            return {}
+            return {each: Position(self._consumer.bounds(each)[0]) for each in committed}
         return {partition: Position(self._labels) for partition in partitions}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from model.bundles.promotion import Promoted, model_message
-from tidegate.broker.ports import Broker, Consumer
-from tidegate.broker.records import Batch, TopicPartition
+from tidegate.broker.asker import Asker
+from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
 from tidegate.messages.documents import Champion, OnlineWeights
@@ -47,28 +49,22 @@ class FollowedRegistry:
     """A registry kept by a tail from the topic's start; asks Kafka only for the topic's end."""
 
     def __init__(self, broker: Broker, profile: str) -> None:
-        self._broker, self._registry = broker, Registry(profile)
+        self._registry = Registry(profile)
         self.tail = Tail(broker, MODELS, self._registry.absorb, from_start=True).start()
-        self._asking = threading.Lock()
-        self._asker: Consumer | None = None
-        self._sources: list[TopicPartition] = []
+        self._asker = Asker(broker)
 
     def champion(self, timeout: float) -> Promoted | None:
         """The champion by all that is committed when this is called.
 
         Raises ConfigError when there is no topic, Retry after `timeout` s.
         """
-        with self._asking:
-            self._asker = self._asker or self._broker.consumer(None)
-            self._sources = self._sources or self._asker.partitions(MODELS)
-            ends = {source: self._asker.bounds(source)[1] for source in self._sources}
-        if not self.tail.reached(ends, timeout):
+        deadline = time.monotonic() + timeout
+        ends = self._asker.ends([MODELS], deadline)
+        if not self.tail.reached(ends, max(0.0, deadline - time.monotonic())):
             raise Retry(self.tail.problem or f"topic {MODELS} is not read to its end yet")
         return self._registry.now()[0]
 
     def close(self) -> None:
         """End the tail."""
         self.tail.close()
-        with self._asking:
-            if self._asker is not None:
-                self._asker.close()
+        self._asker.close()

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 
-from model.bundles.folder import place
+from model.bundles.catalog import matches
+from model.bundles.folder import is_whole, place
 from model.bundles.manifest import (
     LARGEST,
     MANIFEST,
@@ -42,6 +43,22 @@ def local_bundles(settings: Settings) -> Path:
     return settings.bundles_dir
 
 
+def known_bundles(settings: Settings, prefix: str = "") -> Path:
+    """The machine's own folder, with a copy of those shared bundles whose hash begins so.
+
+    While they cannot be read it is the copies that were made before: what is here can be promoted.
+    Raises Retry when a prefix is given and none of these begins with it.
+    """
+    if shared := shared_bundles(settings):
+        try:
+            shared.fetch_all(prefix)
+        except Retry as error:
+            if prefix and not matches(settings.bundles_dir, prefix):
+                raise
+            _LOG.warning("only the copies of bundles on this machine: %s", error)
+    return settings.bundles_dir
+
+
 def shared_bundles(settings: Settings) -> SharedBundles | None:
     """The bundles under the URL of TIDEGATE_BUNDLES; None where it names a folder.
 
@@ -65,22 +82,29 @@ class SharedBundles:
     def fetch(self, name: str) -> None:
         """Have a copy of a bundle (hash) in the folder.
 
-        Raises Retry when the URL does not answer, ConfigError when the bundle is not there or is
-        not what its name says.
+        Raises Retry when the URL does not answer or there is no room here, ConfigError when the
+        bundle is not there or is not what its name says.
         """
-        if not _NAME.fullmatch(name) or (self._folder / name / MANIFEST).exists():
+        if not _NAME.fullmatch(name) or is_whole(self._folder / name):
             return  # whoever loads it says what is wrong with its name
         try:
             with self._asking():
                 files = self._read(name)
         except FileNotFoundError as error:
             raise ConfigError(f"bundle {name} is not whole below {self._url}") from error
-        place(self._folder, files)
+        try:
+            place(self._folder, files)
+        except OSError as error:
+            raise Retry(f"bundle {name} cannot be copied: {error}") from error
         _LOG.info("copied bundle %s from %s", name, self._url)
 
-    def fetch_all(self) -> None:
-        """Have a copy of each bundle; one that is damaged is left out, and logged. Raises Retry."""
-        for name in self._names():
+    def fetch_all(self, prefix: str = "") -> None:
+        """Have a copy of each bundle whose hash begins so; one that is damaged is left out, and
+        logged. Raises Retry.
+        """
+        for name in [prefix] if _NAME.fullmatch(prefix) else self._names():
+            if not name.startswith(prefix):
+                continue
             try:
                 self.fetch(name)
             except ConfigError as error:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import operator, pending, sparse
-from model.features.known_ids import NEW, OTHER, SAME, Memory
-from model.features.known_verdicts import VerdictMemory
+from model.features.known_ids import NEW, OTHER, SAME
 from model.features.operator import (
     CLOCK,
     EPOCH,
@@ -38,18 +37,18 @@ from model.features.pending import (
 )
 from model.features.plan import Plan
 from model.features.program import Program
+from model.features.seen import Seen
 from tidegate.errors import ConfigError, Stop
 from tidegate.stream.stage import Arrays
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-REMEMBERED_IDS = 250_000
-"""Ids a partition remembers at least, to drop duplicates."""
 _ROWS, _UNDO, _WAITING = 256, 1024, 256
 _NEVER = 2**62
 _UNSAVED = 0
 """The epoch of rows that no batch has touched: a row that has it already is not saved again."""
+_COPIED = ("clocks", "labels_next", "counts", "places", "words", "waiting")
 
 
 class KeyedState:
@@ -59,16 +58,12 @@ class KeyedState:
     were idle by ingest time for longer than the plan's horizon.
     """
 
-    def __init__(
-        self, plan: Plan, remembered: int = REMEMBERED_IDS, *, evicts: bool = True
-    ) -> None:
+    def __init__(self, plan: Plan, *, evicts: bool = True) -> None:
         self.plan = plan
         self.meta = np.zeros(META, np.int64)
         self.meta[WATERMARK], self.meta[EPOCH] = -1, 1
         self.meta[IDLE] = plan.program.horizon_us if evicts else _NEVER
-        self.ids = Memory(remembered)
-        self.labels = Memory(remembered)
-        self.verdicts = VerdictMemory(remembered)
+        self.seen = Seen(plan.profile.remember)
         self.labels_next = 0
         rows = _ROWS if plan.keeps_windows else 1
         self.table = Table(
@@ -107,9 +102,7 @@ class KeyedState:
         self.table.rows[self.table.undo_rows[:n]] = self.table.undo[:n]
         self.table.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
         waiting = pending.before(self._waiting(), self.waiting.journal[: self.meta[JOURNAL_N]])
-        self.ids.rollback()
-        self.labels.rollback()
-        self.verdicts.rollback()
+        self.seen.rollback()
         epoch = self.meta[EPOCH]
         self.meta[:], self.labels_next, self._before = meta, labels_next, None
         self.meta[EPOCH] = epoch
@@ -120,9 +113,7 @@ class KeyedState:
     def _forget(self) -> None:
         self.meta[UNDO_N] = self.meta[JOURNAL_N] = 0
         self.meta[EPOCH] += 1
-        self.ids.begin()
-        self.labels.begin()
-        self.verdicts.begin()
+        self.seen.begin()
 
     @property
     def clock_us(self) -> int:
@@ -159,17 +150,17 @@ class KeyedState:
             self._grow(status)
 
     def first_of(self, labels: Ints) -> NDArray[np.bool_]:
-        """Whether each label, i8[n, 3] (two hashes of its id, 0), is the first with its id."""
-        first: NDArray[np.bool_] = self.labels.remember(labels) == NEW
+        """Whether each label, i8[n, 2] (a hash of its id), is the first with its id."""
+        first: NDArray[np.bool_] = self.seen.labels.take(labels) == NEW
         return first
 
     def absorb(self, verdicts: Ints, keys: Ints, matures: Ints, carried: Floats) -> None:
-        """Fold verdicts, rows of `model.features.known_verdicts`, on the entities of hashes `keys`.
+        """Fold verdicts, rows of `model.features.newest`, on the entities of hashes `keys`.
 
         `matures` i8[n] us is when each begins to count, `carried` f8[n, plan.carried] are values of
         its transaction. One that does not hold changes nothing.
         """
-        known = self.verdicts.hold(verdicts)
+        known = self.seen.verdicts.take(verdicts)
         frauds = verdicts[:, 4] - 1
         frauds = np.where(known == OTHER, 2 * frauds - 1, frauds)
         labels = np.empty((len(verdicts), self.waiting.heap.shape[1]), np.int64)
@@ -254,8 +245,6 @@ class KeyedState:
 
     def arrays(self) -> Arrays:
         counts, places, words = sparse.pack(self.table.rows, np.flatnonzero(self._alive()))
-        ids, labels = self.ids.entries(), self.labels.entries()
-        verdicts = self.verdicts.entries()
         return {
             "clocks": self.meta[[WATERMARK, CLOCK]],
             "width": np.array([self.plan.width]),
@@ -264,19 +253,13 @@ class KeyedState:
             "places": places,
             "words": words,
             "waiting": self._waiting(),
-            "ids": ids[0],
-            "ids_before": ids[1],
-            "labels": labels[0],
-            "labels_before": labels[1],
-            "verdicts": verdicts[0],
-            "verdicts_before": verdicts[1],
-        }
+        } | self.seen.arrays()
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError for the rows of another profile."""
         if int(np.asarray(arrays["width"])[0]) != self.plan.width:
             raise ConfigError("the snapshot belongs to another profile")
-        copies = {name: np.array(array) for name, array in arrays.items()}
+        copies = {name: np.array(arrays[name]) for name in _COPIED}
         n = len(copies["counts"])
         capacity = len(self.table.rows)
         while capacity < 2 * n:
@@ -289,9 +272,7 @@ class KeyedState:
         self._reindex()
         self.labels_next = int(copies["labels_next"][0])
         self._wait(copies["waiting"])
-        self.ids.load(copies["ids"], copies["ids_before"])
-        self.labels.load(copies["labels"], copies["labels_before"])
-        self.verdicts.load(copies["verdicts"], copies["verdicts_before"])
+        self.seen.load(arrays)
 
     def digest(self) -> str:
         n = int(self.meta[ROWS_N])
@@ -299,9 +280,7 @@ class KeyedState:
         content = [
             rows[np.argsort(rows[:, 0])],
             self._waiting(),
-            *self.ids.entries(),
-            *self.labels.entries(),
-            *self.verdicts.entries(),
+            *self.seen.arrays().values(),
             np.array([self.meta[WATERMARK], self.meta[CLOCK], self.labels_next]),
         ]
         digest = hashlib.sha256()

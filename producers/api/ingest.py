@@ -43,10 +43,14 @@ class Acks:
 
 @dataclass(slots=True)
 class Admitted:
-    """A valid transaction: `known` when it is durable already, `generated` when the id is ours."""
+    """A valid transaction: `known` when it is durable already, `generated` when the id is ours.
+
+    `account` is empty where the profile has none.
+    """
 
     id: str
     key: bytes
+    account: bytes
     value: bytes
     hash: bytes
     generated: bool
@@ -101,10 +105,12 @@ class Ingest:
         value = profile.canonical(tx)
         key = profile.key_of(tx)
         body_hash = profile.body_hash(value)
-        before = self._known.get(transaction_id.encode())
+        account = key if profile.account else b""
+        before = self._known.get(transaction_id.encode(), account)
         if before is not None and before != body_hash:
             raise conflict(transaction_id, "known with another body; the first stays")
-        return Admitted(transaction_id, key, value, body_hash, own_id is None, before is not None)
+        known = before is not None
+        return Admitted(transaction_id, key, account, value, body_hash, own_id is None, known)
 
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
         """Make them durable (those that are known are). Raises Problem 429 or 503."""
@@ -112,7 +118,7 @@ class Ingest:
         if not new:
             return
         self._publisher.publish(RAW, [(tx.key, tx.value) for tx in new], **retry)
-        self._known.put({transaction.id.encode(): transaction.hash for transaction in new})
+        self._known.put((tx.id.encode(), tx.account, tx.hash) for tx in new)
 
 
 def conflict(transaction_id: str, detail: str) -> Problem:

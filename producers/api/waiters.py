@@ -61,12 +61,14 @@ class Waiters:
     def absorb(self, batch: Batch) -> None:
         """Take records of the scored topic; frames of another profile are left out."""
         size, hash_at = self._size, self._hash_at
-        seen: dict[bytes, bytes] = {}
+        seen: list[tuple[bytes, bytes, bytes]] = []
         for value in batch.values:
             if value is None or not self._layout.ours(value):
                 continue
-            transaction_id = value[size : size + int.from_bytes(value[12:14], "little")]
-            seen[transaction_id] = value[hash_at : hash_at + 16]
+            end = size + int.from_bytes(value[12:14], "little")
+            transaction_id = value[size:end]
+            account = value[end : end + int.from_bytes(value[14:16], "little")]
+            seen.append((transaction_id, account, value[hash_at : hash_at + 16]))
             if transaction_id in self._waiting:
                 self._hand_over(transaction_id, value)
         self._known.put(seen)

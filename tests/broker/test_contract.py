@@ -8,7 +8,7 @@ from tests.broker.conftest import Bench
 from tests.support import eventually
 from tidegate.broker.ports import Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Aborted, ConfigError, Fenced, Retry
+from tidegate.errors import Aborted, Broken, ConfigError, Fenced, Retry
 
 
 def put(producer: TransactionalProducer, topic: str, *values: bytes) -> None:
@@ -314,6 +314,25 @@ def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_i
     assert values(take(reader, 1)) == [b"kept"]
     assert old.consumer.committed(old.held) == {}
     other.close()
+
+
+def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> None:
+    topic, group, instance = bench.topic(), bench.name(), bench.name()
+    writer = bench.broker.transactional_producer(bench.name())
+    put(writer, topic, b"1")
+    old = Member(bench, group, topic, instance)
+    read(old, 1)
+    read(Member(bench, group, topic, instance), 1)
+
+    def told() -> bool:
+        try:
+            old.poll()
+        except (Broken, Fenced):
+            return True
+        return False
+
+    eventually(told, 30)
+    writer.close()
 
 
 def test_seek_pause_and_resume(bench: Bench) -> None:

@@ -19,8 +19,10 @@ from tests.postgres import Postgres
 from tests.support import ask, eventually
 from tidegate.pipeline import CONSUMERS, STAGES, group_of
 
-_STUCK = 90.0
-"""Seconds without any progress after which what is still missing is taken for lost."""
+_STUCK = 330.0
+"""Seconds without any progress after which nothing is waited for any more: longer than Kafka waits
+for the members of a group (max.poll.interval.ms, 300 s).
+"""
 _SHOWN = 10
 _FEWEST, _LATER = 0.25, 120.0
 """On a slow machine the load goes on until it has posted this share, for at most so many s."""
@@ -60,8 +62,10 @@ class Run:
             self._catch_up(load)
             load.enough.set()
             self._join(load)
-            stuck = self._settle(tape)
-            return [*self._judge(Sent.read(path), tape, starts), *stuck]
+            progress = self._settle(tape)
+            if progress.bad:  # the others would only say what is missing
+                return [progress]
+            return [progress, *self._judge(Sent.read(path), tape, starts)]
         finally:
             load.enough.set()
             tape.close()
@@ -106,26 +110,23 @@ class Run:
             partition: end for (topic, partition), end in tape.ends.items() if topic == evidence.RAW
         }
 
-    def _settle(self, tape: Tape) -> list[Finding]:
-        """Until all that is on the topics was taken further, and nothing came of it meanwhile.
-
-        Names what does not move.
-        """
+    def _settle(self, tape: Tape) -> Finding:
+        """Until all that is on the topics was taken further, and nothing came of it meanwhile."""
         pause, left = threading.Event(), {"everything": 1}
         ends: dict[tuple[str, int], int] = {}
-        moved = time.monotonic()
-        while left or tape.ends != ends:
+        moved, longest = time.monotonic(), 0.0
+        while (left or tape.ends != ends) and longest < _STUCK:
             self.cluster.tend()
             pause.wait(0.5)
             ends = dict(tape.ends)
             tape.read()
             before, left = left, self.left(tape)
+            longest = max(longest, time.monotonic() - moved)
             if left != before:
                 moved = time.monotonic()
                 self.say(f"still to do: {left or 'nothing'}")
-            if time.monotonic() - moved > _STUCK:
-                return [Finding("progress", {}, [f"{k}: {v} left" for k, v in left.items()])]
-        return []
+        bad = [f"{stage}: {records} left" for stage, records in left.items()]
+        return Finding("progress", {"s of standstill at most": round(longest)}, bad)
 
     def left(self, tape: Tape) -> dict[str, int]:
         """Records that each stage has not taken further, and verdicts that still wait."""

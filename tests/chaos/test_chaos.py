@@ -30,7 +30,7 @@ def test_nothing_breaks_it(cluster: Cluster) -> None:
     schedule = draw(SEED, 20, gap=2.0, longest=5.0)
     findings = Run(cluster, None, SEED, 22, 150, print)(schedule)
     assert not any(finding.bad for finding in findings), report(findings, SEED, schedule)
-    assert all(next(iter(finding.figures.values())) > 0 for finding in findings)
+    assert all(next(iter(finding.figures.values())) > 0 for finding in findings[1:])
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ from model.bundles.bundle import Bundle
 from model.bundles.promotion import promote, set_canary
 from model.training.train import train
 from producers.simulator.history import simulate_history
-from tests.consumers.test_score import STATE, features_batch, ready, scored
+from tests.consumers.test_score import features_batch, ready, scored
 from tests.trained import Trained
 from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Canary, Label, encode
 from tidegate.pipeline import DLQ, LABELS, MODELS, SCORED
+from tidegate.stream.sources import Sources
 
 ROWS = 2000
 
@@ -54,7 +55,7 @@ def canary(trained: Trained, bundle: str, share: float) -> Canary:
 def outcome(trained: Trained, batch: Batch, *messages: Canary) -> NDArray[Any]:
     """The scored rows, in the order of the transactions."""
     stage = ready(trained, *messages)
-    frames = scored(trained, stage.process(STATE, batch))
+    frames = scored(trained, stage.process(Sources(), batch))
     offsets = frames.rows["features_offset"]
     assert [f"t{offset - 100}".encode() for offset in offsets] == frames.ids
     return frames.rows[np.argsort(offsets)]
@@ -107,7 +108,7 @@ def test_what_both_decided_is_compared(
     promote(broker, trained.bundle.hash, profile.hash.decode(), by="test")
     set_canary(broker, other.hash, profile.hash.decode(), 0.2, by="test")
     stage = ready(trained, canary(trained, other.hash, 0.2))
-    emitted = stage.process(STATE, batch).emits
+    emitted = stage.process(Sources(), batch).emits
     persist(
         url,
         broker,
@@ -120,7 +121,7 @@ def test_what_both_decided_is_compared(
             if value
         ],
     )
-    rows = scored(trained, stage.process(STATE, batch)).rows
+    rows = scored(trained, stage.process(Sources(), batch)).rows
     flagged = [
         (row["bundle"].decode(), int(row["features_offset"]) - 100)
         for row in rows

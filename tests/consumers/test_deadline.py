@@ -33,6 +33,7 @@ from tests.trained import Trained
 from tidegate.messages.documents import ModelMessage
 from tidegate.messages.frames import NONE
 from tidegate.metrics import DEGRADED
+from tidegate.stream.sources import Sources
 
 SECONDS = 1.0
 ROWS = slice(20_000, 24_000)
@@ -49,8 +50,8 @@ def test_with_time_enough_a_limit_changes_no_bit(trained: Trained) -> None:
     whole = ScoreStage(trained.profile, trained.bundle.path.parent)
     whole.absorb(STATE, models(champion(trained)))
     batch = features_batch(trained, ROWS)
-    assert [emit.values for emit in limited(trained).process(STATE, batch).emits] == [
-        emit.values for emit in whole.process(STATE, batch).emits
+    assert [emit.values for emit in limited(trained).process(Sources(), batch).emits] == [
+        emit.values for emit in whole.process(Sources(), batch).emits
     ]
 
 
@@ -65,7 +66,7 @@ def test_a_late_detector_is_left_out_and_comes_back(
     values, calls = trained.values[ROWS], trees.calls
     trees.close()
     for _ in range(2):
-        frames = scored(trained, count(stage.process(STATE, batch)))
+        frames = scored(trained, count(stage.process(Sources(), batch)))
         others = trained.bundle.score(values, without=["lightgbm"])
         np.testing.assert_array_equal(frames.rows["score"], others.final)
         np.testing.assert_array_equal(
@@ -80,10 +81,12 @@ def test_a_late_detector_is_left_out_and_comes_back(
         check_limits(trained, values[i], msgspec.json.decode(frames.reasons[i], type=list[Reason]))
     trees.open()
     eventually(
-        lambda: np.isfinite(scored(trained, stage.process(STATE, batch)).rows["scores"][:, 0]).all()
+        lambda: np.isfinite(
+            scored(trained, stage.process(Sources(), batch)).rows["scores"][:, 0]
+        ).all()
     )
     np.testing.assert_array_equal(
-        scored(trained, stage.process(STATE, batch)).rows["score"],
+        scored(trained, stage.process(Sources(), batch)).rows["score"],
         trained.bundle.score(values).final,
     )
 
@@ -108,7 +111,7 @@ def test_what_a_detector_raises_comes_from_its_thread(
         raise RuntimeError("no memory")
 
     monkeypatch.setattr(LightGBM, "score", fail)
-    frames = scored(trained, stage.process(STATE, features_batch(trained, slice(50))))
+    frames = scored(trained, stage.process(Sources(), features_batch(trained, slice(50))))
     assert np.isnan(frames.rows["scores"][:, 0]).all()
 
 
@@ -118,7 +121,7 @@ def test_when_all_are_late_nothing_is_decided(trained: Trained, trees: Gate, onl
     online.close()
     for _ in range(2):
         with pytest.raises(Late):
-            stage.process(STATE, batch)
+            stage.process(Sources(), batch)
     online.open()
     eventually(lambda: not decided_by_none(stage, trained))
 
@@ -146,19 +149,19 @@ def test_a_batch_that_takes_longer_than_the_limit_is_scored_when_that_has_grown(
 
 def test_the_accounts_of_a_canary_that_is_late_are_the_champions(trained: Trained) -> None:
     stage, batch = limited(trained), features_batch(trained, slice(50))
-    before = scored(trained, stage.process(STATE, batch)).rows
+    before = scored(trained, stage.process(Sources(), batch)).rows
     bundle = trained.bundle
     parts: list[Any] = [Broken(part, Late("not yet")) for part in bundle.detectors]
     hanging = Bundle(bundle.path, "f" * 16, bundle.manifest, parts, bundle.ensemble)
     stage.serving.canary, stage.serving.share = Model(hanging, NONE), 1.0
-    after = scored(trained, stage.process(STATE, batch)).rows
+    after = scored(trained, stage.process(Sources(), batch)).rows
     np.testing.assert_array_equal(after["score"], before["score"])
     assert set(after["bundle"].tolist()) == {bundle.hash.encode()}
 
 
 def decided_by_none(stage: ScoreStage, trained: Trained) -> bool:
     try:
-        frames = scored(trained, stage.process(STATE, features_batch(trained, slice(50))))
+        frames = scored(trained, stage.process(Sources(), features_batch(trained, slice(50))))
     except Late:
         return True
     return not np.isfinite(frames.rows["scores"][:, 1]).all()
@@ -169,10 +172,10 @@ def test_a_shadow_of_which_nothing_works_holds_nobody_up(trained: Trained) -> No
         limited(trained, shadow(trained, trained.bundle.hash)),
         features_batch(trained, slice(50)),
     )
-    before, bundle = scored(trained, stage.process(STATE, batch)).rows, trained.bundle
+    before, bundle = scored(trained, stage.process(Sources(), batch)).rows, trained.bundle
     assert np.isfinite(before["scores"][:, -1]).all()
     parts: list[Any] = [Broken(part, RuntimeError("no memory")) for part in bundle.detectors]
     stage.serving.shadow = Bundle(bundle.path, "f" * 16, bundle.manifest, parts, bundle.ensemble)
-    after = scored(trained, stage.process(STATE, batch)).rows
+    after = scored(trained, stage.process(Sources(), batch)).rows
     np.testing.assert_array_equal(after["score"], before["score"])
     assert np.isnan(after["scores"][:, -1]).all()

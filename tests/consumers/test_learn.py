@@ -140,6 +140,7 @@ def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStag
     ways = {each.label_id: each.outcome for each in told}
     assert (ways["again"], ways["early"]) == ("repeated", "superseded")
     assert ways.keys().isdisjoint({"first", "other"})
+    assert {each.bundle for each in told} == {trained.bundle.hash}
     assert [each.outcome for each in told].count("over_quota") == 3
     again = stage.process(state, batch(label(trained, 0, "first"))).emits
     assert [emit.topic for emit in again] == [MODELS]

@@ -214,7 +214,7 @@ def test_a_misplaced_transaction_does_not_take_its_id() -> None:
     state.begin()
     output = stage.process(state, batch(encode([card(0, user_id="u")])))
     assert [reject.reason for reject in output.rejects] == [WRONG_PARTITION]
-    assert len(state.arrays()["ids"]) == 0
+    assert len(state.seen.ids) == 0
 
 
 def test_a_state_is_folded_of_the_frames_of_the_version_before_as_well(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_state_is_folded_of_the_frames_of_the_version_before_as_well(tmp_path:
     other = ours[3][:4] + b"00000000" + ours[3][12:]
     records = batch([*old, other, *ours[3:]], 0, emit.topic)
     logs = Logs(MemoryBroker(dict.fromkeys(TOPICS, 1)), Snapshots(f"file://{tmp_path}"))
-    own = logs.restorer(chain.stages[1])._own(records)
+    own = logs.restorer(chain.stages[1])._own(records, set())
     logs.close()
     assert own.values == [*old, *ours[3:]]
     merchants = profile.values.index("merchant_count_1h")

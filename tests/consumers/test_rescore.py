@@ -22,7 +22,7 @@ from tidegate.messages.documents import OnlineWeights
 from tidegate.messages.frames import DECISIONS, NONE
 from tidegate.pipeline import DLQ, LABELS, SCORED
 from tidegate.stream.snapshot import Snapshots
-from tidegate.stream.stage import NoState
+from tidegate.stream.sources import Sources
 
 ROWS, TOLD = slice(20_000, 20_400), (10, 40)
 """The transactions, and how many labels the learner had folded when the second half of them was
@@ -66,7 +66,7 @@ def url(trained: Trained, broker: MemoryBroker, tmp_path: Path) -> str:
         stage = broken(
             trained, 0, error, OnlineWeights(trained.bundle.hash, told, learnt, told, 1, False)
         )
-        outputs = [emit for emit in stage.process(NoState(), part).emits if emit.topic == SCORED]
+        outputs = [emit for emit in stage.process(Sources(), part).emits if emit.topic == SCORED]
         persist(
             url,
             broker,

@@ -24,11 +24,13 @@ from tests.stream.crash import Inline
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
-from tidegate.errors import Retry, Unfinished
-from tidegate.messages.documents import OnlineWeights
-from tidegate.pipeline import DLQ, LABELS, MODELS
+from tidegate.errors import Aborted, Retry, Stop, Unfinished
+from tidegate.messages.documents import Label, OnlineWeights, Rollback
+from tidegate.pipeline import DLQ, LABELS, MODELS, OUTCOMES
+from tidegate.stream import poison
 from tidegate.stream.runner import Runner
 from tidegate.stream.snapshot import Snapshots, thinned
+from tidegate.stream.stage import Reject
 
 REUSE = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -168,7 +170,7 @@ def test_a_rollback_is_folded_between_polls_from_a_checkpoint(
 ) -> None:
     monkeypatch.setattr(consumers.learn, "_AT_ONCE", 10)
     url, clock = f"file://{tmp_path_factory.mktemp('snapshots')}", Hands()
-    broker = MemoryBroker({LABELS: 1, MODELS: 1, DLQ: 1})
+    broker = MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
     values = [label(trained, at % 50, f"l{at}", fraud=at % 3 == 0) for at in range(400)]
     for value in values:
         broker.append(LABELS, b"k", value, None, None)
@@ -214,7 +216,7 @@ def test_a_rollback_is_folded_between_polls_from_a_checkpoint(
 
 
 def test_weights_are_published_once_a_second_and_the_last_ones_always(trained: Trained) -> None:
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, DLQ: 1})
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
     run = runner(broker, trained, "memory://published", clock, most=1000)
     times: list[int] = []
     for at in range(200):
@@ -227,6 +229,46 @@ def test_weights_are_published_once_a_second_and_the_last_ones_always(trained: T
     assert min(later - time for time, later in pairwise(times)) >= PUBLISH_SECONDS * 1_000_000
     assert published(broker)[-1].labels == 150, "a quiet stream leaves nothing unpublished"
     run.close()
+
+
+def test_a_failure_before_the_first_weights_costs_a_pause_only(trained: Trained) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    run = runner(broker, trained, "memory://early", clock, most=1000)
+    run.run_once()
+    for at in range(30):
+        broker.append(LABELS, b"k", label(trained, at, f"l{at}"), None, None)
+    failed: list[str] = []
+
+    def fail_twice(name: str, done: bool) -> None:
+        if name == "produce" and len(failed) < 2 and not done:
+            failed.append(name)
+            raise Aborted("once more, please")
+
+    broker.hook = fail_twice
+    for _ in range(20):
+        run.run_once()
+        clock.now += 1_000_000
+    assert len(failed) == 2
+    assert published(broker)[-1].labels == 30
+    run.close()
+
+
+def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Trained) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    run = runner(broker, trained, "memory://anew", clock, most=1000)
+    for _ in range(3):
+        run.run_once()
+    for group in broker.groups.values():
+        group.positions.clear()
+    broker.expire_members()
+
+    def some_turns() -> None:
+        for _ in range(10):
+            run.run_once()
+            clock.now += 1_000_000
+
+    with pytest.raises(Stop, match="was the topic made anew"):
+        some_turns()
 
 
 @given(
@@ -248,3 +290,55 @@ def test_few_checkpoints_are_kept_and_none_is_far_from_any_offset(
     for later, earlier in pairwise([*kept, 0]):
         assert later - earlier <= max(steps) + max(2 * every, (newest - earlier) / 2)
     assert thinned(offsets, 0) == set(offsets[:2])
+
+
+class Breaking(LearnStage):
+    """One that a label of this id makes raise, as a defect does."""
+
+    def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
+        if value and b"breaks" in value:
+            raise RuntimeError("a defect")
+        return super()._read(value, index, offset)
+
+
+def test_a_snapshot_store_that_is_away_makes_no_rollback_a_dead_letter(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    values = [label(trained, at) for at in range(20)]
+    for value in values:
+        broker.append(LABELS, b"k", value, None, None)
+    snapshots = Snapshots("memory://away")
+    run = runner(broker, trained, "memory://away", clock, most=100)
+    run._stage.checkpoints = checkpoints_of(run._stage, broker, snapshots)
+    away = [OSError("no endpoint"), RuntimeError("a client's own error")]
+
+    def offsets(*_place: object) -> list[int]:
+        if away:
+            raise away.pop()
+        return []
+
+    monkeypatch.setattr(snapshots, "offsets", offsets)
+    for at in range(60):
+        if at == 10:
+            broker.append(LABELS, b"k", rollback(trained, 5), None, None)
+        run.run_once()
+        clock.now += 1_000_000
+    run.close()
+    assert away == []
+    assert [*broker.committed_records(DLQ)] == []
+    alone = LearnStage(trained.profile, trained.bundle, label_history(broker))
+    wanted = folded(alone, batch(*values[:5]))
+    assert published(broker)[-1].labels == 21
+    assert published(broker)[-1].weights == alone.weights(wanted).astype("<f8").tobytes()
+
+
+def test_weights_say_that_they_have_passed_the_dead_letter_they_end_with(trained: Trained) -> None:
+    log = batch(label(trained, 0), label(trained, 1), label(trained, 2, "breaks"))
+    stage = Breaking(trained.profile, trained.bundle, label_history(MemoryBroker({})))
+    (kept, output), (_, rejected) = poison.process(
+        stage.process, stage.new_state(0, 1), log, lambda: None
+    )
+    assert (len(kept), len(rejected.rejects)) == (2, 1)
+    weights = [model_message(value) for emit in output.emits for value in emit.values]
+    assert [message.labels for message in weights if isinstance(message, OnlineWeights)] == [3]

@@ -27,6 +27,7 @@ from tidegate.messages.frames import DECISIONS as DECISION_NAMES
 from tidegate.messages.frames import MAGIC, NONE, Frames
 from tidegate.metrics import CHAMPION_REFUSED, DECISIONS, DEGRADED
 from tidegate.pipeline import ALERTS, FEATURES, MODELS, SCORED
+from tidegate.stream.sources import Sources
 from tidegate.stream.stage import NoState, Output
 
 STATE = NoState()
@@ -44,7 +45,8 @@ def features_batch(trained: Trained, rows: slice, start: int = 100) -> Batch:
         [b""] * n,
     )
     frames.rows["values"], frames.rows["event_us"] = values, np.arange(n)
-    frames.rows["amount_minor"], frames.rows["steps"]["offset"] = 1234, 5
+    frames.rows["amount_minor"] = 1234
+    frames.rows["steps"]["offset"] = np.arange(n)[:, np.newaxis]
     return Batch(
         TopicPartition(FEATURES, 3),
         list(range(start, start + n)),
@@ -99,12 +101,12 @@ def test_without_a_champion_it_waits(trained: Trained) -> None:
     stage = ScoreStage(trained.profile, trained.bundle.path.parent)
     stage.absorb(STATE, models(champion(trained, profile="otherone"), None, b"{"))
     with pytest.raises(Retry, match="no champion"):
-        stage.process(STATE, features_batch(trained, slice(5)))
+        stage.process(Sources(), features_batch(trained, slice(5)))
 
 
 def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
     stage, batch = ready(trained), features_batch(trained, slice(2000))
-    output = stage.process(STATE, batch)
+    output = stage.process(Sources(), batch)
     frames, before = (
         scored(trained, output),
         trained.profile.features_layout.unpack([v for v in batch.values if v]),
@@ -137,7 +139,7 @@ def test_a_scored_frame_holds_all_that_a_row_needs(trained: Trained) -> None:
 
 
 def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
-    output = ready(trained).process(STATE, features_batch(trained, slice(None)))
+    output = ready(trained).process(Sources(), features_batch(trained, slice(None)))
     frames = scored(trained, output)
     flagged = np.flatnonzero(frames.rows["decision"]).tolist()
     assert flagged
@@ -154,6 +156,23 @@ def test_what_is_flagged_has_reasons_and_an_alert(trained: Trained) -> None:
     assert first.decision in ("review", "block")
 
 
+def test_a_frame_that_comes_again_alerts_once(trained: Trained) -> None:
+    stage, state, batch = ready(trained), Sources(), features_batch(trained, slice(None))
+    first = stage.process(state, batch)
+    alerts = first.emits[1]
+    assert alerts.headers is not None
+    assert len({dict(headers or [])["tidegate-key"] for headers in alerts.headers}) == len(
+        alerts.values
+    )
+    restored = Sources()
+    restored.restore(state.note())
+    for known in (state, restored):
+        again = stage.process(known, batch)
+        assert [emit.topic for emit in again.emits] == [SCORED], "scored, for persist to decide"
+    put_back = dataclasses.replace(batch, headers=[[("tidegate-attempt", b"1")]] * len(batch))
+    assert stage.process(restored, put_back).emits[1].topic == ALERTS
+
+
 @settings(
     max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -165,16 +184,16 @@ def test_any_batches_give_the_same_frames(trained: Trained, cuts: list[int]) -> 
         value
         for start, stop in pairwise(ends)
         if start < stop
-        for value in stage.process(STATE, whole.slice(start, stop)).emits[0].values
+        for value in stage.process(Sources(), whole.slice(start, stop)).emits[0].values
     ]
-    assert parts == list(stage.process(STATE, whole).emits[0].values)
+    assert parts == list(stage.process(Sources(), whole).emits[0].values)
 
 
 def test_damaged_frames_are_rejected_and_their_neighbours_scored(trained: Trained) -> None:
     batch = features_batch(trained, slice(6))
     batch.values[1], batch.values[3] = (batch.values[1] or b"")[:-1], b"no frame"
     batch.values[4] = None
-    output = ready(trained).process(STATE, batch)
+    output = ready(trained).process(Sources(), batch)
     assert {reject.index: reject.reason for reject in output.rejects} == {
         1: "truncated_frame",
         3: "not_a_frame",
@@ -191,13 +210,13 @@ def test_frames_of_another_profile_stop_it(trained: Trained) -> None:
     value = batch.values[0] or b""
     with pytest.raises(Stop, match="frames of profile"):
         ready(trained).process(
-            STATE, dataclasses.replace(batch, values=[value[:4] + b"deadbeef" + value[12:]])
+            Sources(), dataclasses.replace(batch, values=[value[:4] + b"deadbeef" + value[12:]])
         )
 
 
 def test_a_batch_of_nothing_but_rejects(trained: Trained) -> None:
     output = ready(trained).process(
-        STATE, dataclasses.replace(features_batch(trained, slice(1)), values=[b""])
+        Sources(), dataclasses.replace(features_batch(trained, slice(1)), values=[b""])
     )
     assert not output.emits
     assert len(output.rejects) == 1
@@ -208,10 +227,10 @@ def test_online_weights_are_used_from_the_next_batch_on(trained: Trained) -> Non
     changed = trained.bundle.online.params.copy()
     changed[0] += 1.0
     stage, batch = ready(trained), features_batch(trained, slice(50))
-    before = scored(trained, stage.process(STATE, batch)).rows
+    before = scored(trained, stage.process(Sources(), batch)).rows
     weights = OnlineWeights(trained.bundle.hash, 12, changed.astype("<f8").tobytes(), 12, 5)
     stage.absorb(STATE, models(weights, start=1))
-    after = scored(trained, stage.process(STATE, batch)).rows
+    after = scored(trained, stage.process(Sources(), batch)).rows
     assert (after["scores"][:, 1] > before["scores"][:, 1]).all()
     assert set(after["models_offset"].tolist()) == {2}
     assert set(after["online_labels"].tolist()) == {12}
@@ -254,9 +273,9 @@ def test_decisions_are_counted_when_they_are_committed(trained: Trained) -> None
         return int(sum(DECISIONS.labels(name)._value.get() for name in DECISION_NAMES))
 
     before = decided()
-    stage.process(STATE, batch)  # a batch that is rewound
+    stage.process(Sources(), batch)  # a batch that is rewound
     assert decided() == before
-    count(stage.process(STATE, batch))
+    count(stage.process(Sources(), batch))
     assert decided() == before + 2000
 
 
@@ -270,7 +289,7 @@ def test_the_champion_before_goes_on_where_one_cannot_be_loaded(
     stage = ScoreStage(trained.profile, tmp_path)
     stage.absorb(STATE, models(champion(trained)))
     stage.absorb(STATE, models(champion(trained, bundle=name), start=1))
-    rows = scored(trained, stage.process(STATE, features_batch(trained, slice(5)))).rows
+    rows = scored(trained, stage.process(Sources(), features_batch(trained, slice(5)))).rows
     assert set(rows["bundle"].tolist()) == {trained.bundle.hash.encode()}
     assert stage.models_offset == 2
     assert stage.refused.startswith(f"{name}: ")
@@ -294,7 +313,7 @@ def test_a_scorer_that_starts_falls_back_to_the_champion_before(
     empty = ScoreStage(trained.profile, tmp_path)
     empty.absorb(STATE, models(champion(trained)))
     with pytest.raises(Retry, match=f"no champion can be loaded: {trained.bundle.hash}"):
-        empty.process(STATE, features_batch(trained, slice(5)))
+        empty.process(Sources(), features_batch(trained, slice(5)))
 
 
 def test_a_refused_champion_scores_once_its_bundle_has_come(
@@ -304,7 +323,7 @@ def test_a_refused_champion_scores_once_its_bundle_has_come(
     stage, batch = ScoreStage(trained.profile, tmp_path), features_batch(trained, slice(5))
     stage.absorb(STATE, models(champion(trained)))
     shutil.copytree(trained.bundle.path, tmp_path / trained.bundle.hash)
-    rows = scored(trained, stage.process(STATE, batch)).rows
+    rows = scored(trained, stage.process(Sources(), batch)).rows
     assert set(rows["bundle"].tolist()) == {trained.bundle.hash.encode()}
     assert stage.refused == ""
 
@@ -318,9 +337,10 @@ def test_a_shadow_scores_and_decides_nothing(trained: Trained) -> None:
     weights = np.zeros(len(trained.bundle.online.params))  # type: ignore[union-attr] # card has an online model
     learnt = OnlineWeights(trained.bundle.hash, 7, weights.astype("<f8").tobytes(), 7, 1)
     batch = features_batch(trained, slice(3000))
-    alone = scored(trained, ready(trained, learnt).process(STATE, batch)).rows
+    alone = scored(trained, ready(trained, learnt).process(Sources(), batch)).rows
     both = scored(
-        trained, ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(STATE, batch)
+        trained,
+        ready(trained, learnt, shadow(trained, trained.bundle.hash)).process(Sources(), batch),
     ).rows
     np.testing.assert_array_equal(
         both["scores"][:, -1], trained.bundle.score(trained.values[:3000]).final
@@ -335,16 +355,17 @@ def test_a_shadow_that_is_off_damaged_or_another_profiles_scores_nothing(trained
     beside = shadow(trained, trained.bundle.hash)
     for last in (shadow(trained, ""), shadow(trained, "0123456789abcdef")):
         frames = scored(
-            trained, ready(trained, beside, last).process(STATE, features_batch(trained, slice(5)))
+            trained,
+            ready(trained, beside, last).process(Sources(), features_batch(trained, slice(5))),
         )
         assert np.isnan(frames.rows["scores"][:, -1]).all()
     other = ready(trained, Shadow(trained.bundle.hash, "otherone", 1))
-    frames = scored(trained, other.process(STATE, features_batch(trained, slice(5))))
+    frames = scored(trained, other.process(Sources(), features_batch(trained, slice(5))))
     assert np.isnan(frames.rows["scores"][:, -1]).all()
 
 
 def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained) -> None:
-    (value,) = ready(trained).process(STATE, features_batch(trained, slice(1))).emits[0].values
+    (value,) = ready(trained).process(Sources(), features_batch(trained, slice(1))).emits[0].values
     old = MAGIC.to_bytes(4, "little") + (value or b"")[4:-8]
     with pytest.raises(Stop, match="another version"):
         trained.profile.scored_layout.check(old)
@@ -393,8 +414,8 @@ def test_a_detector_that_fails_is_left_out(
         broken(trained, place, RuntimeError("no memory")),
         DEGRADED.labels(name)._value.get(),
     )
-    output = count(stage.process(STATE, features_batch(trained, slice(20_000, 24_000))))
-    count(stage.process(STATE, features_batch(trained, slice(10))))
+    output = count(stage.process(Sources(), features_batch(trained, slice(20_000, 24_000))))
+    count(stage.process(Sources(), features_batch(trained, slice(10))))
     frames = scored(trained, output)
     assert np.isnan(frames.rows["scores"][:, place]).all()
     assert auc(frames.rows["score"], trained.labels[20_000:24_000] == 1) > 0.8
@@ -409,7 +430,9 @@ def test_a_detector_that_fails_is_left_out(
 
 
 def test_a_score_that_is_no_number_is_left_out_of_its_row(trained: Trained) -> None:
-    frames = scored(trained, broken(trained, 0).process(STATE, features_batch(trained, slice(500))))
+    frames = scored(
+        trained, broken(trained, 0).process(Sources(), features_batch(trained, slice(500)))
+    )
     missing, whole = (
         np.isnan(frames.rows["scores"][:, 0]),
         trained.bundle.score(trained.values[:500]),
@@ -437,4 +460,4 @@ def test_without_any_detector_nothing_is_decided(trained: Trained) -> None:
         bundle=Bundle(bundle.path, bundle.hash, bundle.manifest, parts, bundle.ensemble)
     )
     with pytest.raises(RuntimeError, match="no memory"):
-        stage.process(STATE, features_batch(trained, slice(10)))
+        stage.process(Sources(), features_batch(trained, slice(10)))

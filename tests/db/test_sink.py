@@ -15,6 +15,7 @@ from tests.db.scored import Writer, values
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Retry, Stop
+from tidegate.metrics import LATE_DUPLICATES
 from tidegate.pipeline import DLQ, SCORED
 
 
@@ -75,7 +76,9 @@ def test_a_zombie_is_fenced_and_writes_nothing(store_of_two: tuple[Writer, Write
 
 def test_equal_duplicates_leave_the_first_row_alone(writer: Writer, store: Store) -> None:
     writer.write(*values(["a"], score=0.125))
+    before = LATE_DUPLICATES._value.get()
     writer.write(*values(["a", "b", "b"], score=0.5))
+    assert LATE_DUPLICATES._value.get() - before == 2
     row = store.get("a")
     assert row is not None
     assert row["score"] == 0.125
@@ -88,7 +91,9 @@ def test_conflicting_duplicates_are_dead_letters_with_a_stable_identity(
 ) -> None:
     writer.write(*values(["a"], body=1))
     conflicting = values(["a"], body=2)
+    before = LATE_DUPLICATES._value.get()
     writer.write(*values(["c"]), *conflicting, *values(["a"], body=1))
+    assert LATE_DUPLICATES._value.get() - before == 1
     assert writer.reasons() == ["conflicting_duplicate"]
     letter = writer.dead()[0]
     assert letter.value == conflicting[0]

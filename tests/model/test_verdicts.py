@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from model.detectors.online import Online
 from model.features.known_ids import NEW, OTHER
-from model.features.known_verdicts import VerdictMemory
+from model.features.newest import VERDICT, Newest
+from model.hashing import join
 from model.learning import learner
 from model.learning.learner import LabelRecord, Learned, Learner, LearnState
+from model.sip import NO_SECRET, sip128
 from model.verdicts import HoldingVerdicts, holds, label_numbers
 from tests.model.features.chain import Chain, label_of
 from tidegate.messages.documents import Label
@@ -65,10 +67,10 @@ def by_windows(said: Sequence[Said]) -> dict[str, bool]:
     names = sorted({one.transaction for one in said})
     waiting = state.arrays()["waiting"]
     assert waiting[:, 2].sum() == len(names), "each transaction counts once"
-    memory = state.verdicts.current
+    memory = state.seen.verdicts.current
     by_hash = {int(row[0]): bool(row[4] - 1) for row in memory if row[0]}
-    hashes = label_numbers(names).tolist()
-    held = {name: by_hash[number] for name, number in zip(names, hashes, strict=True)}
+    hashes = sip128(*join([name.encode() for name in names]), NO_SECRET).view(np.int64)[:, 0]
+    held = {name: by_hash[number] for name, number in zip(names, hashes.tolist(), strict=True)}
     assert waiting[:, 3].sum() == sum(held.values()), "frauds that count are the verdicts that hold"
     return held
 
@@ -169,16 +171,16 @@ def test_the_memory_of_verdicts_rolls_back_and_loads(
             [*names, [s.given_us for s in said], numbers, [1 + s.fraud for s in said]], axis=1
         ).astype(np.int64)
 
-    memory = VerdictMemory(limit)
-    first = memory.hold(rows(said))
+    memory = Newest(VERDICT, limit)
+    first = memory.take(rows(said))
     assert first[0] == NEW
     before = memory.entries()
     memory.begin()
-    outcome = memory.hold(rows(more))
+    outcome = memory.take(rows(more))
     memory.rollback()
     for left, right in zip(before, memory.entries(), strict=True):
         np.testing.assert_array_equal(left, right)
-    loaded = VerdictMemory(limit)
+    loaded = Newest(VERDICT, limit)
     loaded.load(*before)
-    np.testing.assert_array_equal(loaded.hold(rows(more)), outcome)
+    np.testing.assert_array_equal(loaded.take(rows(more)), outcome)
     assert set(outcome.tolist()) <= {NEW, 1, OTHER}

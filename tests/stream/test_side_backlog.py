@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 import numpy as np
 import pytest
@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from tests.stream.test_runner import TOPICS, runner, send, until_idle
+from tests.stream.crash import Clock
+from tests.stream.test_runner import TOPICS, runner, send, send_with, until_idle
 from tests.stream.toy import KEYS, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.errors import Retry
 from tidegate.stream import side_topic
 from tidegate.stream.side_topic import MOST, SideLog
 from tidegate.stream.stage import Output
@@ -156,3 +158,48 @@ def test_following_begins_near_the_end_however_long_the_topic_is() -> None:
         b"100",
         b"101",
     ]
+
+
+def test_a_neighbour_that_is_restored_first_costs_no_labels() -> None:
+    """It follows the side topic while the other one absorbs what is not yet followed."""
+    broker = MemoryBroker({**TOPICS, "in": 2})
+    send(broker, *[b"%d" % (at % 97) for at in range(MOST)], topic="side")
+    run = runner(broker, CountStage(), batch=50, monotonic=Clock(step=100_000))
+    for at in range(200):
+        send_with(broker, b"d", b"1:%d" % at)
+        run.run_once()
+    until_idle(run)
+    before = run.digests()
+    assert len(before) == 2
+    run.close()
+    again = runner(broker, CountStage(), batch=50, monotonic=Clock(step=300_000))
+    while not again.progress.restored:
+        again.run_once()
+    assert again.digests() == before
+
+
+def test_a_restore_goes_on_when_the_side_topic_was_away_for_a_moment() -> None:
+    broker = MemoryBroker(TOPICS)
+    send(broker, *[b"%d" % at for at in range(30)], topic="side")
+    send(broker, b"1:1")
+    run = runner(broker, Timeless())
+    until_idle(run)
+    before = run.digests()
+    run.close()
+    again = runner(broker, Timeless(), monotonic=Clock(step=1_000_000))
+    side, calls = again._side, 0
+    assert isinstance(side, SideLog)
+    read = side.read
+
+    def away_once(start: int, stop: int) -> Generator[Batch]:
+        nonlocal calls
+        calls += 1
+        for number, batch in enumerate(read(start, stop)):
+            yield batch
+            if calls == 1 and number == 0:
+                raise Retry("away")
+
+    side.read = away_once  # type: ignore[method-assign]  # the log goes away in the middle
+    until_idle(again)
+    assert calls > 1
+    assert again.digests() == before

@@ -60,3 +60,18 @@ def test_a_reading_that_ends_early_leaves_nothing_twice(monkeypatch: pytest.Monk
         found = [value for batch in log.read(20, log.end) for value in batch.values]
         assert found == values[20 : log.end]
     assert log.end == 40
+
+
+def test_what_memory_has_not_reached_is_read_from_the_log() -> None:
+    """Another member has absorbed more than was followed here."""
+    broker = MemoryBroker({"side": 1})
+    log = SideLog(broker.consumer(None), TopicPartition("side", 0))
+    values = [b"%d" % at for at in range(10)]
+    for value in values[:4]:
+        broker.append("side", b"k", value, None, None)
+    log.follow(0)
+    for value in values[4:]:
+        broker.append("side", b"k", value, None, None)
+    assert [value for batch in log.read(2, 9) for value in batch.values] == values[2:9]
+    log.poll()
+    assert [value for batch in log.read(0, 10) for value in batch.values] == values

@@ -28,7 +28,8 @@ class Batch:
     """Records of one partition in offset order, by column. All lists have one length.
 
     `timestamps` are the broker's record timestamps in ms; `received_us` is the runner's clock at
-    the poll, `log_us` what the log's clock says then (see `tidegate.stream.log_time`).
+    the poll, `log_us` what the log's clock says then (see `tidegate.stream.log_time`). `end` is the
+    offset after the batch that these records were taken from; 0 where they are all of it.
     """
 
     source: TopicPartition
@@ -39,14 +40,15 @@ class Batch:
     headers: list[Headers | None]
     received_us: int = 0
     log_us: int = 0
+    end: int = 0
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     @property
     def next_offset(self) -> int:
-        """The offset after the last record."""
-        return self.offsets[-1] + 1
+        """The offset after the last record, also where that one was left out by `take`."""
+        return self.end or self.offsets[-1] + 1
 
     def slice(self, start: int, stop: int) -> Batch:
         """The records `start` to `stop` (exclusive) by index, as a batch of their own."""
@@ -72,4 +74,5 @@ class Batch:
             [self.headers[i] for i in indices],
             self.received_us,
             self.log_us,
+            self.next_offset,
         )

@@ -53,6 +53,8 @@ class VerdictOutcome(msgspec.Struct, omit_defaults=True):
     detail: str = ""
     offset: int = NONE
     """Where such a verdict stands in its partition of the feedback topic."""
+    bundle: str = ""
+    """Whose learner says so; each bundle's learner makes up its own mind."""
 
 
 class Label(msgspec.Struct, forbid_unknown_fields=True):

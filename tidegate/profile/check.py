@@ -18,6 +18,7 @@ from tidegate.profile.spec import (
     History,
     Json,
     ModelsSpec,
+    Remember,
     UnknownFields,
 )
 from tidegate.profile.thresholds import Thresholds
@@ -40,6 +41,7 @@ _SECTIONS = frozenset(
         "envelope",
         "updates",
         "unknown_fields",
+        "remember",
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
@@ -65,6 +67,7 @@ class Checked:
     history: History
     envelope: Envelope | None
     unknown_fields: UnknownFields
+    remember: Remember
 
 
 def check(source: Source) -> Checked:
@@ -104,6 +107,7 @@ def check(source: Source) -> Checked:
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
         ),
+        remember=source.read(document.get("remember", {}), Remember, ("remember",)),
     )
 
 

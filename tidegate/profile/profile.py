@@ -64,6 +64,7 @@ class Profile:
         self.steps = max(1, len(self.entities))
         self.decimals = self.fields[self.money_field].places() if self.money_field else 2
         self.unknown_fields = checked.unknown_fields
+        self.remember = checked.remember
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
         self._looked_at = [field for field in self.fields.values() if field.needs_look()]

@@ -43,9 +43,21 @@ class Instant(int):
         raise ValueError(f"expected a date such as 2020-01-31, got {text!r}")
 
 
+class Size(int):
+    """Bytes, written as `64MB` (a MB is 2^20 bytes); 1MB to 1024MB."""
+
+    @classmethod
+    def parse(cls, text: object) -> Size:
+        """Raises ValueError."""
+        found = re.fullmatch(r"(\d{1,4})MB", text) if isinstance(text, str) else None
+        if found is None or not 1 <= int(found[1]) <= 1024:
+            raise ValueError(f"expected a size from 1MB to 1024MB such as 64MB, got {text!r}")
+        return cls(int(found[1]) << 20)
+
+
 def hook(kind: type, value: Json) -> Json:
-    """The msgspec hook for the two types above."""
-    if issubclass(kind, Duration | Instant):
+    """The msgspec hook for the three types above."""
+    if issubclass(kind, Duration | Instant | Size):
         return kind.parse(value)
     raise NotImplementedError(kind)
 
@@ -198,6 +210,15 @@ class History(_Strict):
     legitimate: int | str = 0
     unknown: int | str = ""
     """What that column holds for each."""
+
+
+class Remember(_Strict):
+    """How long the ids of transactions are known, to drop what comes again, and in how much memory
+    of each partition of a keyed step.
+    """
+
+    time: Duration = Duration(DAY)
+    memory: Size = Size(64 << 20)
 
 
 UnknownFields = Literal["refuse", "keep", "drop"]

@@ -15,6 +15,7 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import Restoring
+from tidegate.stream.membership import Membership
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.positions import Positions
 from tidegate.stream.restoration import Restoration
@@ -52,6 +53,7 @@ class Assignment:
         self._stage, self._consumer, self._positions = stage, consumer, positions
         self._restoration = restoration
         self._side, self._clock = side, clock
+        self._membership = Membership(stage.name, stage.input, consumer, clock)
         self._hold_us = int(hold_seconds * _SECOND)
         self._held: dict[TopicPartition, int] = {}
         self._lost: dict[TopicPartition, Hold] = {}
@@ -66,6 +68,7 @@ class Assignment:
     def join(self) -> None:
         """Become a member of the group."""
         self._consumer.subscribe(self._stage.input, self._on_assign, self._on_revoke)
+        self._membership.lacks()
 
     @property
     def ready(self) -> bool:
@@ -117,6 +120,7 @@ class Assignment:
         return self._partitions.get(source)
 
     def _on_assign(self, sources: list[TopicPartition]) -> dict[TopicPartition, int]:
+        self._membership.has()
         self._restoration.keep_only(sources)
         self._unpositioned = set(sources)
         self._assigned = self._paused = True
@@ -130,13 +134,16 @@ class Assignment:
             self._lost.pop(source, None)
             self._unpositioned.discard(source)
         self._assigned = False
+        self._membership.lacks()
         metrics.READY.labels(self._stage.name).set(0)
 
     def turn(self) -> None:
         """Position what is assigned or was rewound, and let it catch up for a slice of time.
 
-        After a pause or a failure, once that is over.
+        After a pause or a failure, once that is over. Raises Broken when the group has forgotten
+        this member.
         """
+        self._membership.check()
         now = self._clock()
         if now >= self._wait_until_us:
             self._go_on()

@@ -14,6 +14,7 @@ from tidegate.reasons import breaks
 from tidegate.stream import input_order, waiting
 from tidegate.stream.dead_letters import attempt
 from tidegate.stream.input_order import Pair
+from tidegate.stream.sources import Sources
 from tidegate.stream.stage import Output, State
 from tidegate.stream.waiting import Waiting
 
@@ -138,7 +139,8 @@ class ProcessedBatch:
     @property
     def position(self) -> Position:
         """What to store with the outputs."""
-        note = input_order.encode(self.pairs)
+        state = self.partition.state
+        note = state.note() if isinstance(state, Sources) else input_order.encode(self.pairs)
         if len(self.partition.waiting) or self.waits:
             after = self.partition.waiting.offsets_after(self.batch.offsets, self.waits)
             note = waiting.encode(after)

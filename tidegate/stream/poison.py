@@ -31,7 +31,7 @@ def process(
         reject = Reject(0, "exception", str(error), type(error).__name__)
         rejected.append((batch.slice(index, index + 1), Output(rejects=[reject])))
         batch = batch.take([i for i in range(len(batch)) if i != index])
-    _begin(state, prepare)
+    begin(state, prepare)
     return rejected
 
 
@@ -39,7 +39,7 @@ def _attempt(
     apply: Process, state: State, batch: Batch, prepare: Callable[[], None]
 ) -> Output | Exception:
     """The stage's output with the state begun, or its defect with the state rolled back."""
-    _begin(state, prepare)
+    begin(state, prepare)
     try:
         return apply(state, batch)
     except TidegateError:
@@ -50,7 +50,7 @@ def _attempt(
         return error
 
 
-def _begin(state: State, prepare: Callable[[], None]) -> None:
+def begin(state: State, prepare: Callable[[], None]) -> None:
     """Begin and `prepare`; where that raises on purpose the state is rolled back."""
     state.begin()
     try:

@@ -106,10 +106,11 @@ class Monitor:
         metrics.ASSIGNED.labels(self._stage).set(len(numbers))
 
     def _forget(self, gone: Iterable[int]) -> None:
-        """Partitions were taken away: whoever serves them now knows their lag."""
+        """Partitions were taken away: whoever serves them now tells of them."""
         for partition in gone:
-            with suppress(KeyError):  # one that was only held has none
-                metrics.LAG.remove(self._stage, str(partition))
+            for gauge in (metrics.LAG, metrics.ID_MEMORY):
+                with suppress(KeyError):  # one that was only held has none
+                    gauge.remove(self._stage, str(partition))
 
     def _show_held(self, holds: Mapping[TopicPartition, Hold], numbers: set[int]) -> None:
         """What is held, and 0 for what was held and is not any more, or is another's now."""

@@ -15,9 +15,11 @@ from tidegate.messages.frames import frame_profile
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
+from tidegate.stream.rejected import Rejected
 from tidegate.stream.side_topic import MOST, SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
-from tidegate.stream.stage import NoState, Replays, Stage
+from tidegate.stream.sources import Sources
+from tidegate.stream.stage import Replays, Stage
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Restorer:
         self._partitions, self._tag, self._batch = partitions, tag, batch
         self._beat = beat
         self._replay_batch = stage.replay if isinstance(stage, Replays) else stage.process
+        self._rejected = Rejected(stage.name, reader)
 
     def load(self, source: TopicPartition, position: Position) -> Partition:
         """The partition as its newest usable snapshot has it, if that is not after the position.
@@ -52,7 +55,7 @@ class Restorer:
         Without one it is empty, and begins where its fold has to.
         """
         if not self._stage.snapshot_tag:
-            return Partition(source, NoState(), position.offset)
+            return self._empty(source, position.offset)
         begin = self._begin(position)
         for offset in self._snapshot_offsets(source):
             if begin <= offset <= position.offset:
@@ -121,18 +124,27 @@ class Restorer:
         committed state at its offset. Raises Retry; another call goes on from there.
         """
         if not self._stage.snapshot_tag:
-            partition.waiting.restore(self._reader, partition.source, position.note)
+            if isinstance(partition.state, Sources):
+                partition.state.restore(position.note)
+            else:
+                partition.waiting.restore(self._reader, partition.source, position.note)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)
         self._begin_within_log(partition, position)
+        if partition.offset < position.offset:
+            for _ in self._rejected.read():
+                self._beat()
+                yield
+        rejected = self._rejected.of(partition.source)
         for batch in poll_range(
             self._reader, partition.source, partition.offset, position.offset, self._batch
         ):
             self._beat()
             if batch is not None:
                 self._look_for_gap(partition, batch)
-                yield from self._replay(partition, self._own(batch), pairs)
+                own = self._own(batch, rejected)
+                yield from self._replay(partition, own, pairs, batch.offsets[-1])
                 partition.offset = batch.next_offset
             yield
         partition.pairs = pairs
@@ -172,31 +184,44 @@ class Restorer:
         )
         metrics.UNFOLDED.labels(self._stage.name, str(number)).set(first - partition.offset)
 
-    def _own(self, batch: Batch) -> Batch:
-        """Without frames of other profile versions, whose own processes committed them.
+    def _own(self, batch: Batch, rejected: set[int]) -> Batch:
+        """Without what is a dead letter, and without frames of other profile versions, whose own
+        processes committed them.
 
         A stage's `also` is the hash of this one in the version of Tidegate before.
         """
         profile = self._stage.snapshot_tag[:8].encode()
         ours = (None, profile, getattr(self._stage, "also", profile))
-        own = [i for i, value in enumerate(batch.values) if frame_profile(value) in ours]
+        own = [
+            i
+            for i, value in enumerate(batch.values)
+            if frame_profile(value) in ours and batch.offsets[i] not in rejected
+        ]
         return batch if len(own) == len(batch) else batch.take(own)
 
-    def _replay(self, partition: Partition, batch: Batch, pairs: list[Pair]) -> Iterator[None]:
-        """Apply a batch in pieces: each ends where side records came between two inputs."""
+    def _replay(
+        self, partition: Partition, batch: Batch, pairs: list[Pair], last: int
+    ) -> Iterator[None]:
+        """Apply a batch in pieces: each ends where side records came between two inputs.
+
+        `last` is the offset up to which it reaches, with what is left out at its end: side records
+        may have come there.
+        """
         while len(batch):
             first = batch.offsets[0]
-            due = [
-                pair.side
-                for pair in input_order.after(pairs, partition.side)
-                if pair.offset <= first
-            ]
-            if due:
-                yield from self._absorb_in_steps(partition, due[-1])
+            yield from self._absorb_due(partition, pairs, first)
             later = next((pair.offset for pair in pairs if pair.offset > first), None)
             stop = len(batch) if later is None else bisect_left(batch.offsets, later)
             self._fold_again(partition, batch.slice(0, stop))
             batch = batch.slice(stop, len(batch))
+        yield from self._absorb_due(partition, pairs, last)
+
+    def _absorb_due(self, partition: Partition, pairs: list[Pair], offset: int) -> Iterator[None]:
+        """Absorb the side records that came before the input at an offset."""
+        behind = input_order.after(pairs, partition.side)
+        due = [pair.side for pair in behind if pair.offset <= offset]
+        if due:
+            yield from self._absorb_in_steps(partition, due[-1])
 
     def _absorb_in_steps(self, partition: Partition, side: int) -> Iterator[None]:
         """Absorb the side records before `side`: without a snapshot that may be years of them."""
@@ -205,8 +230,7 @@ class Restorer:
                 since_ms = self._stage.side_from(partition.state)
                 partition.side = self._side.begin(partition.side, side, since_ms)
             until = min(side, partition.side + MOST)
-            partition.state.begin()
-            self._absorb(partition, until)()
+            poison.begin(partition.state, self._absorb(partition, until))
             partition.state.commit()
             partition.side = until
             self._beat()

@@ -137,7 +137,7 @@ class Runner:
     def run(self, stop: threading.Event) -> None:
         """Until `stop`: then finish the batch, take snapshots, and leave.
 
-        Raises Fenced, Stop and any defect.
+        Raises Fenced, Broken, Stop and any defect.
         """
         with collecting_between_batches() as collect:
             try:
@@ -147,8 +147,8 @@ class Runner:
                 if self._snapshotter:
                     self._snapshotter.finish(self._assignment.partitions)
             finally:
+                self.close()  # guarded too: a client may never come back from it
                 self._pulse.end()
-                self.close()
 
     def run_once(self) -> int:
         """One poll and at most one commit; the number of records committed."""

@@ -133,8 +133,11 @@ class SideLog:
         return min(self.end, self.begin(start, self.end, since_ms) + MOST)
 
     def read(self, start: int, stop: int) -> Generator[Batch]:
-        """Records with `start` <= offset < `stop`, from memory or from the log."""
-        if 0 <= self._start <= start:
+        """Records with `start` <= offset < `stop`, from memory or from the log.
+
+        Other members may have seen more of it than has come here. Raises Retry, Stop.
+        """
+        if 0 <= self._start <= start and stop <= self.end:
             for batch, _ in self._recent:
                 wanted = _between(batch, start, stop)
                 if len(wanted):

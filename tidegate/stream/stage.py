@@ -110,8 +110,9 @@ class Stage(Protocol[S]):
     `name` is the consumer group's and the metrics' name; `input` the topic it consumes. `side`
     names a topic that the runner reads in whole (all partitions, by assign) and hands to `absorb`,
     or is None. `snapshot_tag` changes whenever stored states must not be used any more (profile
-    hash, bundle); "" says that the stage keeps no state: then `absorb` is called once for each side
-    batch, with a `NoState`, instead of once for each partition's state. `reach` is of how many
+    hash, bundle); "" says that the stage keeps no state, or one that the note beside its position
+    holds (`tidegate.stream.sources`): then `absorb` is called once for each side batch, with a
+    `NoState`, instead of once for each partition's state. `reach` is of how many
     offsets before a position the state there is made, 0 of all: what comes before need not be read
     again.
     """
@@ -169,7 +170,7 @@ class StatelessStage:
     snapshot_tag = ""
     reach = 0
 
-    def new_state(self, _partition: int, _partitions: int) -> NoState:
+    def new_state(self, _partition: int, _partitions: int) -> State:
         return NoState()
 
     def load_state(

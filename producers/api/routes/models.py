@@ -11,7 +11,7 @@ from flask import Blueprint, Response
 
 from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
-from model.bundles.shared import local_bundles
+from model.bundles.shared import known_bundles
 from producers.api.context import answer, body, here, measured
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
@@ -85,7 +85,7 @@ def rollback() -> Response:
 
 def _switch(bundle: str, order: Order) -> Response:
     try:
-        catalog.usable(bundle_folder(), bundle, here().profile)
+        catalog.usable(bundle_folder(bundle), bundle, here().profile)
         promoted = promotion.promote(
             here().broker,
             bundle,
@@ -134,7 +134,7 @@ def order_of(kind: type[Kind]) -> Kind:
 
 def bundle_path(prefix: str) -> Path:
     """The one bundle whose hash begins so. Raises Problem 404."""
-    found = catalog.matches(bundle_folder(), prefix)
+    found = catalog.matches(bundle_folder(prefix), prefix)
     if len(found) != 1:
         bundles = count(len(found), "bundle")
         raise Problem("not_found", f"{bundles} with a hash that begins with {prefix!r}")
@@ -148,7 +148,7 @@ def usable(prefix: str) -> str:
     """
     path = bundle_path(prefix)
     try:
-        return catalog.usable(bundle_folder(), path.name, here().profile).hash
+        return catalog.usable(path.parent, path.name, here().profile).hash
     except ConfigError as error:
         raise Problem("not_promotable", str(error)) from error
 
@@ -164,10 +164,13 @@ def _scorers() -> list[Heartbeat]:
     return here().board.scorers(time.time_ns() // 1000)
 
 
-def bundle_folder() -> Path:
-    """Where the bundles lie. Raises Problem 503 when they are shared and cannot be read."""
+def bundle_folder(prefix: str = "") -> Path:
+    """Where the bundles lie whose hash begins so.
+
+    Raises Problem 503 when they are shared, cannot be read, and none of these was copied before.
+    """
     try:
-        return local_bundles(here().settings)
+        return known_bundles(here().settings, prefix)
     except Retry as error:
         raise Problem("not_ready", str(error)) from error
 

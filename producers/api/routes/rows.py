@@ -26,7 +26,7 @@ def get_one(transaction_id: str) -> Response:
     row = reading(lambda: context.store.get(transaction_id))
     if row is not None:
         return answer(with_payload(row))
-    if context.known.get(transaction_id.encode()) is not None:
+    if transaction_id.encode() in context.known:
         return answer({"transaction_id": transaction_id, "status": "accepted"}, 202)
     raise Problem(
         "not_found", f"no row {transaction_id}: it was never posted, or it is a dead letter"

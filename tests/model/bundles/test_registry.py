@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from model.bundles.promotion import current_champion, online_key, promote, write
 from model.bundles.registry import FollowedRegistry, Registry
+from tests.broker.test_asker import Away
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import ConfigError, Retry
@@ -62,6 +64,22 @@ def test_what_was_not_read_is_not_answered_from(
     promote(broker, "two", "aaaa", by="test")
     with pytest.raises(Retry, match="not read to its end"):
         followed.champion(0.01)
+
+
+def test_callers_give_up_in_time_while_one_waits_for_kafka(broker: MemoryBroker) -> None:
+    away = Away(broker)
+    followed = FollowedRegistry(broker, "aaaa")
+    first = threading.Thread(target=lambda: followed.champion(30.0))
+    try:
+        first.start()
+        assert away.asked.wait(10)
+        with pytest.raises(Retry):
+            followed.champion(0.05)
+        assert first.is_alive()
+    finally:
+        away.back.set()
+        first.join(10)
+        followed.close()
 
 
 def test_without_the_topic_it_says_so() -> None:

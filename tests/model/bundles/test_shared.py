@@ -13,17 +13,17 @@ import pytest
 from fsspec.spec import AbstractFileSystem
 
 from model.bundles.catalog import entries
-from model.bundles.folder import place
+from model.bundles.folder import is_whole, place
 from model.bundles.manifest import MANIFEST, Manifest, Training, digest_of, read_manifest
-from model.bundles.shared import SharedBundles, local_bundles, shared_bundles
+from model.bundles.shared import SharedBundles, known_bundles, local_bundles, shared_bundles
 from tidegate.errors import ConfigError, Retry
 from tidegate.settings import Settings
 
 
-def files(*names: str, content: bytes = b"{}") -> dict[str, bytes]:
+def files(*names: str, content: bytes = b"{}", profile: str = "a" * 16) -> dict[str, bytes]:
     """A bundle of these files."""
     manifest = Manifest(
-        "card", "a" * 16, [], [], [], {}, Training("history", 0, 1, [1], [0]), {},
+        "card", profile, [], [], [], {}, Training("history", 0, 1, [1], [0]), {},
         {name: digest_of(content) for name in names}, 1,
     )  # fmt: skip
     return dict.fromkeys(names, content) | {MANIFEST: msgspec.json.encode(manifest)}
@@ -141,7 +141,7 @@ def test_many_that_copy_at_once_all_have_it(tmp_path: Path, there: Path, publish
     assert [path.name for path in (tmp_path / "copies").iterdir()] == [published]
 
 
-class _Away(AbstractFileSystem):
+class Away(AbstractFileSystem):
     """A server that is not reached; its errors are its own."""
 
     protocol = "away"
@@ -154,7 +154,7 @@ class _Away(AbstractFileSystem):
 
 
 def test_a_server_that_is_away_is_waited_for_and_not_taken_for_empty(tmp_path: Path) -> None:
-    fsspec.register_implementation("away", _Away, clobber=True)
+    fsspec.register_implementation("away", Away, clobber=True)
     path = place(tmp_path / "bundles", files("a.json"))
     source = SharedBundles("away://bucket/bundles", tmp_path / "bundles")
     for call in (
@@ -177,3 +177,65 @@ def test_the_setting_is_a_folder_or_a_url(tmp_path: Path, there: Path, published
     url = Settings(home=tmp_path / "home", bundles=f"file://{there}")
     assert local_bundles(url) == tmp_path / "home" / "bundles"
     assert [entry.hash for entry in entries(local_bundles(url))] == [published]
+
+
+@pytest.mark.parametrize("lacking", [MANIFEST, "a.json"])
+def test_a_copy_that_ended_half_way_is_made_anew(
+    tmp_path: Path, there: Path, published: str, lacking: str
+) -> None:
+    copies = tmp_path / "copies"
+    place(copies, content(tmp_path / "trained" / published))
+    (copies / published / lacking).unlink()
+    source = shared(there, copies)
+    source.fetch(published)
+    assert content(copies / published) == content(there / published)
+    assert [entry.hash for entry in entries(copies)] == [published], "what was half is no bundle"
+    [aside] = copies.glob(f".{published}.half-*")
+    assert lacking not in content(aside)
+    (there / published / "a.json").unlink()
+    source.fetch(published)  # now it is here
+
+
+def test_a_manifest_that_was_cut_short_is_made_anew(
+    tmp_path: Path, there: Path, published: str
+) -> None:
+    copies = tmp_path / "copies"
+    (copies / published).mkdir(parents=True)
+    (copies / published / MANIFEST).write_bytes((there / published / MANIFEST).read_bytes()[:20])
+    shared(there, copies).fetch(published)
+    assert is_whole(copies / published)
+
+
+def test_a_disk_without_room_is_waited_for(
+    tmp_path: Path, there: Path, published: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_path: Path, _content: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("model.bundles.folder._write", full)
+    with pytest.raises(Retry, match="No space left on device"):
+        shared(there, tmp_path / "copies").fetch(published)
+
+
+def test_while_the_url_is_away_the_copies_can_still_be_named(tmp_path: Path) -> None:
+    fsspec.register_implementation("away", Away, clobber=True)
+    settings = Settings(home=tmp_path, bundles="away://bucket/bundles")
+    assert known_bundles(settings) == settings.bundles_dir, "no copy yet, and none is asked for"
+    copy = place(settings.bundles_dir, files("a.json"))
+    for prefix in ("", copy.name[:4], copy.name):
+        assert known_bundles(settings, prefix) == copy.parent
+    for absent in ("zz", "0" * 16):
+        with pytest.raises(Retry, match="no endpoint"):
+            known_bundles(settings, absent)
+    with pytest.raises(Retry):
+        local_bundles(settings)
+
+
+def test_only_what_is_named_is_copied(tmp_path: Path, there: Path, published: str) -> None:
+    other = place(tmp_path / "trained", files("c.json"))
+    shared(there, other.parent).publish(other.name)
+    settings = Settings(home=tmp_path, bundles=f"file://{there}")
+    assert entries(known_bundles(settings, published[:6])) == [
+        entry for entry in entries(there) if entry.hash == published
+    ]
+    assert len(entries(known_bundles(settings))) == 2

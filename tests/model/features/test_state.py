@@ -121,25 +121,6 @@ def test_what_comes_later_changes_no_earlier_feature(
     assert a[:at].tobytes() == b[:at].tobytes()
 
 
-def test_ids_are_forgotten_by_generations_and_rollback_crosses_them() -> None:
-    state = KeyedState(Plan(CARD, 0), remembered=1500)
-    ids = np.stack([np.arange(1, 9001), np.arange(1, 9001), np.ones(9000)], axis=1).astype(np.int64)
-    for part in range(0, 4000, 1000):
-        state.begin()
-        assert not state.ids.remember(ids[part : part + 1000]).any()
-        state.commit()
-    before = state.digest()
-    state.begin()
-    assert not state.ids.remember(ids[4000:]).any()
-    assert state.digest() != before
-    state.rollback()
-    assert state.digest() == before
-    assert state.ids.remember(ids[3999:4000]).tolist() == [1]
-    changed = ids[3999:4000] + np.array([0, 0, 1])
-    assert state.ids.remember(changed).tolist() == [2]
-    assert state.ids.remember(ids[:1]).tolist() == [0]
-
-
 def test_idle_rows_are_as_good_as_new_and_leave() -> None:
     plan = Plan(CARD, 0)
     log = Log(CARD, 3, 40_000, keys=30_000, span_us=400 * 24 * HOUR_US)

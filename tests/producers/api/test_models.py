@@ -3,17 +3,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 from flask.testing import FlaskClient
 
 from db.migrate import migrate
 from db.store import Store
 from model.bundles.bundle import Bundle
+from model.bundles.folder import place
 from model.bundles.promotion import current_canary, current_champion, current_shadow, promote
 from model.training.train import train
 from producers.api.app import build_app, close_app
 from producers.api.routes import models
 from producers.simulator.history import simulate_history
+from tests.model.bundles.test_shared import Away, files
 from tests.support import eventually
 from tests.web import heartbeats
 from tidegate.broker.memory.broker import MemoryBroker
@@ -216,3 +219,19 @@ def test_a_scorer_that_has_not_loaded_the_bundle_keeps_the_champion(
         True,
     )
     assert client.get("/v1/models").json["champion"] == first
+
+
+def test_bundles_are_listed_while_their_url_is_away(broker: MemoryBroker, tmp_path: Path) -> None:
+    fsspec.register_implementation("away", Away, clobber=True)
+    url = f"sqlite:///{tmp_path / 'tidegate.db'}"
+    migrate(url)
+    store = Store(url, PROFILE)
+    settings = Settings(home=tmp_path, bundles="away://bucket/bundles")
+    copy = place(settings.bundles_dir, files("a.json")).name
+    app = build_app(settings, broker, store, PROFILE)
+    found = app.test_client().get("/v1/models")
+    assert (found.status_code, [one["bundle"] for one in found.json["bundles"]]) == (200, [copy])
+    assert app.test_client().get(f"/v1/models/{copy}").status_code == 200
+    assert problem(app.test_client().get("/v1/models/zz")) == (503, "not_ready")
+    close_app(app)
+    store.close()

@@ -41,10 +41,20 @@ def test_ids() -> None:
 def test_at_least_the_last_generation_is_known(ids: list[int], generation: int) -> None:
     known = Known(generation)
     for number in ids:
-        known.put({b"%d" % number: b"hash of %d" % number})
+        known.put([(b"%d" % number, b"u", b"%016d" % number)])
     for number in ids[-generation:]:
-        assert known.get(b"%d" % number) == b"hash of %d" % number
-    assert sum(known.get(b"%d" % number) is not None for number in range(41)) <= 2 * generation
+        assert known.get(b"%d" % number, b"u") == b"%016d" % number
+    assert sum(b"%d" % number in known for number in range(41)) <= 2 * generation
+
+
+def test_an_id_under_another_account_is_as_good_as_new() -> None:
+    known = Known()
+    known.put([(b"t", b"loser", b"l" * 16)])
+    assert known.get(b"t", b"owner") is None
+    assert known.get(b"t", b"loser") == b"l" * 16
+    assert b"t" in known
+    known.put([(b"t", b"owner", b"o" * 16)])
+    assert known.get(b"t", b"owner") == b"o" * 16
 
 
 def test_delivery_reports() -> None:

@@ -75,6 +75,17 @@ def test_a_repeat_is_accepted_and_another_body_is_a_conflict(api: Server, broker
     assert len({json.dumps(value) for _, value in named(broker, body["transaction_id"])}) == 1
 
 
+def test_the_owner_of_an_id_is_not_refused_because_of_another_account(
+    api: Server, broker: Broker
+) -> None:
+    """The worker has met the other one first; which of them stays, the log decides."""
+    body = transaction(fresh())
+    assert api.post("/v1/transactions", body | {"user_id": "loser"}).status == 202
+    assert [api.post("/v1/transactions", body).status for _ in range(2)] == [202, 202]
+    assert len(named(broker, body["transaction_id"])) == 2
+    assert api.post("/v1/transactions", body | {"amount": 13}).status == 409
+
+
 def test_a_missing_id_is_made_or_derived(api: Server, broker: Broker) -> None:
     nameless = transaction(None, transaction_id=...)
     made = [api.post("/v1/transactions", nameless).json()["transaction_id"] for _ in range(2)]

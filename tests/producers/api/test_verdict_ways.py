@@ -8,15 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from producers.api.verdict_ways import STATUSES, Recent, Status, VerdictWays
+from model.verdicts import label_numbers
+from producers.api.verdict_fold import Recent, Status
+from producers.api.verdict_ways import STATUSES, VerdictWays
 from producers.redrive.redrive import Selection, redrive
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tests.support import eventually
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.memory.group import Group
+from tidegate.broker.memory.log import Record
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Verdict, VerdictOutcome, encode
-from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES, SCORED
+from tidegate.messages.documents import (
+    Champion,
+    Label,
+    OnlineWeights,
+    Verdict,
+    VerdictOutcome,
+    encode,
+)
+from tidegate.pipeline import FEEDBACK, LABELS, MODELS, OUTCOMES, SCORED, group_of
+from tidegate.stream import waiting
 
 pytestmark = pytest.mark.training
 
@@ -112,6 +125,111 @@ def test_what_the_learner_left_out_is_known_by_its_outcome() -> None:
         for outcome in ("over_quota", "frozen", "superseded", "repeated"):
             assert status(ways, f"label-{outcome}") == outcome
             assert outcome in STATUSES
+    finally:
+        ways.close()
+
+
+def labelled(
+    broker: MemoryBroker, label_id: str, *, fraud: bool = True, given_us: int = 1, name: str = "t"
+) -> None:
+    said = Label(name, label_id, fraud, "", HASH, 1, 1, given_us, [], [], 0.0, "pass", [])
+    broker.append(LABELS, b"", encode(said), None, None)
+
+
+def learnt(broker: MemoryBroker, bundle: str) -> None:
+    """The bundle is champion, and its learner has gone past all labels."""
+    end = len(broker.logs[TopicPartition(LABELS, 0)])
+    broker.append(MODELS, b"", encode(Champion(bundle, HASH, 1)), None, None)
+    broker.append(MODELS, b"", encode(OnlineWeights(bundle, end, b"", end, 1)), None, None)
+
+
+def test_only_the_learner_of_the_champion_is_believed() -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    labelled(broker, "L")
+    said = VerdictOutcome("L", "t", "frozen", bundle="lost")
+    broker.append(OUTCOMES, b"", encode(said), None, None)
+    learnt(broker, "lost")
+    ways = VerdictWays(broker, HASH)
+    try:
+        assert status(ways, "L") == "frozen"
+        learnt(broker, "next")
+        assert becomes(ways, "L", "learnt")
+        said = VerdictOutcome("L", "t", "over_quota", bundle="next")
+        broker.append(OUTCOMES, b"", encode(said), None, None)
+        assert becomes(ways, "L", "over_quota")
+        learnt(broker, "lost")
+        assert becomes(ways, "L", "frozen")
+    finally:
+        ways.close()
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_of_two_verdicts_given_at_once_the_one_holds_that_holds_everywhere(
+    order: tuple[str, str],
+) -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    for label_id in order:
+        labelled(broker, label_id, fraud=label_id == "one", given_us=7)
+    learnt(broker, "champion")
+    ways = VerdictWays(broker, HASH)
+    try:
+        loser, holder = sorted(order, key=lambda label_id: int(label_numbers([label_id])[0]))
+        assert ways.get(loser) == Status(loser, "t", "superseded", superseded_by=holder)
+        assert status(ways, holder) == "learnt"
+    finally:
+        ways.close()
+
+
+def refused(broker: MemoryBroker, label_id: str, offset: int) -> None:
+    said = VerdictOutcome(label_id, "t", "refused", "unknown_transaction", "", offset)
+    broker.append(OUTCOMES, b"", encode(said), None, None)
+
+
+def markers(broker: MemoryBroker, topic: str) -> None:
+    """What transactions leave behind."""
+    for _ in range(2):
+        broker.logs[TopicPartition(topic, 0)].append(Record(None, None, None, 0, marker=True))
+
+
+def test_what_was_decided_before_the_start_is_never_called_waiting() -> None:
+    """Labels and outcomes share their topics with markers; verdicts do not."""
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    for number in range(20):
+        verdict = Verdict(f"t{number}", "fraud", f"L{number}")
+        broker.append(FEEDBACK, b"", encode(verdict), None, None)
+    for number in range(10, 17):
+        if number % 2:
+            labelled(broker, f"L{number}")
+        else:
+            refused(broker, f"L{number}", number)
+        markers(broker, LABELS if number % 2 else OUTCOMES)
+    source = TopicPartition(FEEDBACK, 0)
+    group = broker.groups.setdefault(group_of("label"), Group())
+    group.positions[source] = Position(19, waiting.encode([9, 18]))
+    ways = VerdictWays(broker, HASH, newest=10)
+    try:
+        told = {number: status(ways, f"L{number}") for number in range(10, 20)}
+        assert told == {  # L18 is in the note, L19 behind the position
+            **{number: "joined" if number % 2 else "refused" for number in range(10, 17)},
+            17: "",  # its label or outcome is older than those that are read
+            18: "waiting",
+            19: "waiting",
+        }
+    finally:
+        ways.close()
+
+
+def test_labels_push_their_verdicts_out() -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    ways = VerdictWays(broker, HASH, newest=10)
+    try:
+        for number in range(15):
+            broker.append(FEEDBACK, b"", encode(Verdict("t", "fraud", f"L{number}")), None, None)
+            assert status(ways, f"L{number}") == "waiting"
+        for number in range(45):
+            labelled(broker, f"L{number}")
+        assert status(ways, "L44") == "joined"
+        assert {status(ways, f"L{number}") for number in range(15)} == {""}
     finally:
         ways.close()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from tidegate.errors import Aborted, ConfigError, Fenced, Retry, TidegateError
+from tidegate.errors import Aborted, Broken, ConfigError, Fenced, Retry, TidegateError
 from tidegate.settings import Settings
 
 _log = logging.getLogger("tidegate.broker.kafka")
@@ -139,6 +139,11 @@ def error_of(error: BaseException) -> KafkaError | None:
     return cause if isinstance(cause, KafkaError) else None
 
 
+def is_fatal(error: KafkaError | None) -> bool:
+    """Whether the client that says so does nothing any more."""
+    return error is not None and (error.fatal() or error.code() == KafkaError._FATAL)
+
+
 def transaction_error(exception: KafkaException, call: str) -> TidegateError:
     """What to raise after a transactional call failed.
 
@@ -159,6 +164,8 @@ def transaction_error(exception: KafkaException, call: str) -> TidegateError:
 
 def consumer_error(error: KafkaError, call: str) -> TidegateError:
     """What to raise after a consumer's call failed."""
+    if is_fatal(error):
+        return Broken(f"{call}: the consumer failed for good: {error.str()}")
     if error.code() in FENCED:
         return Fenced(f"{call}: {error.str()}")
     if error.code() in DENIED:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from queue import Empty
+from typing import cast
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from tidegate.broker.kafka.config import consumer_error, error_of
+from tidegate.broker.kafka.config import consumer_error, error_of, is_fatal
 from tidegate.broker.ports import Assigned, Revoked
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
+from tidegate.worker import Worker
 
 _log = logging.getLogger("tidegate.broker.kafka")
 
 _TIMEOUT = 5.0
 _FIRST_TRY = 1.0
+_CLOSE_SECONDS = 10.0
 _QUIET = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -35,16 +39,28 @@ _RECORDS = {type(None)}
 
 
 class KafkaConsumer:
-    """Implements `tidegate.broker.ports.Consumer`."""
+    """Implements `tidegate.broker.ports.Consumer`.
+
+    librdkafka stays out of its group after a fatal error: the next poll raises Broken.
+    """
 
     def __init__(self, config: dict[str, object]) -> None:
-        self.client = ck.Consumer(config)
+        self._note = cast("Callable[[KafkaError], None] | None", config.get("error_cb"))
+        self._fatal: KafkaError | None = None
+        self.client = ck.Consumer({**config, "error_cb": self._noted})
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._out_of_range: set[TopicPartition] = set()
         self._stuck: set[TopicPartition] = set()
         self._generation = 0
+
+    def _noted(self, error: KafkaError) -> None:
+        """Called by librdkafka while somebody polls."""
+        if self._note is not None:
+            self._note(error)
+        if is_fatal(error):
+            self._fatal = error
 
     def subscribe(self, topic: str, on_assign: Assigned, on_revoke: Revoked) -> None:
         def assigned(client: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
@@ -92,6 +108,8 @@ class KafkaConsumer:
         generation = self._generation
         # consume(n, t) would wait for the whole of t unless n records came.
         first = self.client.poll(timeout)
+        if self._fatal is not None:
+            raise consumer_error(self._fatal, "poll")
         if first is None:
             return []
         messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
@@ -218,7 +236,17 @@ class KafkaConsumer:
         return [TopicPartition(topic, number) for number in sorted(metadata.partitions)]
 
     def close(self) -> None:
-        self.client.close()
+        """Leave the group; a client that does not come back from that is left behind."""
+        worker = Worker[None]("kafka-close")
+        worker.start(self.client.close)
+        worker.close()
+        try:
+            outcome = worker.outcome(_CLOSE_SECONDS)
+        except Empty:
+            _log.error("a consumer did not close within %.0f s", _CLOSE_SECONDS)
+            return
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 def _by_partition(messages: list[Message]) -> dict[TopicPartition, list[Message]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from tidegate.broker.kafka.config import FENCED, error_of, transaction_error
+from tidegate.broker.kafka.config import FENCED, error_of, is_fatal, transaction_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Fenced, Retry
@@ -216,11 +216,11 @@ class KafkaProducer:
         """Called by librdkafka while the thread polls."""
         if self._note is not None:
             self._note(error)
-        if _is_fatal(error):
+        if is_fatal(error):
             self._broken.set()
 
     def _refused(self, exception: KafkaException) -> Retry:
-        if _is_fatal(error_of(exception)):
+        if is_fatal(error_of(exception)):
             self._broken.set()
         return Retry(f"produce: {exception}")
 
@@ -237,10 +237,6 @@ class KafkaProducer:
         _LOG.error("the producer failed for good: a new one takes its place")
         old.purge()
         old.flush(1)
-
-
-def _is_fatal(error: KafkaError | None) -> bool:
-    return error is not None and (error.fatal() or error.code() == KafkaError._FATAL)
 
 
 def _plain(headers: Headers | None) -> list[tuple[str, str | bytes | None]]:

@@ -1,0 +1,64 @@
+"""A consumer after a fatal error of librdkafka, which stays out of its group from then on.
+
+The broker is librdkafka's own, inside of this process.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import confluent_kafka as ck
+import pytest
+from confluent_kafka import KafkaError
+
+from tidegate.broker.kafka import consumer as module
+from tidegate.broker.kafka.config import consumer_error
+from tidegate.broker.kafka.consumer import KafkaConsumer
+from tidegate.errors import Broken, Fenced
+
+CONFIG: dict[str, object] = {
+    "bootstrap.servers": "inside",
+    "test.mock.num.brokers": 1,
+    "group.id": "group",
+    "log_level": 0,
+}
+FATAL = KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", fatal=True)
+
+
+def test_a_fatal_error_is_raised_by_the_next_poll_and_every_one_after_it() -> None:
+    noted: list[KafkaError] = []
+    consumer = KafkaConsumer({**CONFIG, "error_cb": noted.append})
+    consumer._noted(KafkaError(KafkaError._TRANSPORT))  # as librdkafka calls it, while it polls
+    assert consumer.poll(1, 0) == []
+    consumer._noted(FATAL)
+    for _ in range(2):
+        with pytest.raises(Broken, match="for good: fenced"):
+            consumer.poll(1, 0)
+    assert noted[-1] is FATAL
+    consumer.close()
+
+
+@pytest.mark.parametrize("fatal", [FATAL, KafkaError(KafkaError._FATAL)])
+def test_a_fatal_error_is_no_reason_to_try_again(fatal: KafkaError) -> None:
+    assert isinstance(consumer_error(fatal, "poll"), Broken)
+    assert isinstance(consumer_error(KafkaError(KafkaError.FENCED_INSTANCE_ID), "poll"), Fenced)
+
+
+class Hanging(ck.Consumer):
+    """One that waits for a group that it is no member of."""
+
+    def close(self) -> None:
+        threading.Event().wait()
+
+
+def test_a_consumer_that_never_closes_keeps_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.1)
+    consumer = KafkaConsumer(CONFIG)
+    consumer.client.close()
+    consumer.client = Hanging(CONFIG)
+    with caplog.at_level(logging.ERROR):
+        consumer.close()
+    assert "did not close" in caplog.text
