@@ -290,25 +290,6 @@ def test_a_zombie_cannot_commit_positions(bench: Bench) -> None:
     writer.close()
 
 
-def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> None:
-    topic, group, instance = bench.topic(), bench.name(), bench.name()
-    writer = bench.broker.transactional_producer(bench.name())
-    put(writer, topic, b"1")
-    old = Member(bench, group, topic, instance)
-    read(old, 1)
-    read(Member(bench, group, topic, instance), 1)
-
-    def told() -> bool:
-        try:
-            old.poll()
-        except (Broken, Fenced):
-            return True
-        return False
-
-    eventually(told, 30)
-    writer.close()
-
-
 def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_id(
     bench: Bench,
 ) -> None:
@@ -333,6 +314,25 @@ def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_i
     assert values(take(reader, 1)) == [b"kept"]
     assert old.consumer.committed(old.held) == {}
     other.close()
+
+
+def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> None:
+    topic, group, instance = bench.topic(), bench.name(), bench.name()
+    writer = bench.broker.transactional_producer(bench.name())
+    put(writer, topic, b"1")
+    old = Member(bench, group, topic, instance)
+    read(old, 1)
+    read(Member(bench, group, topic, instance), 1)
+
+    def told() -> bool:
+        try:
+            old.poll()
+        except (Broken, Fenced):
+            return True
+        return False
+
+    eventually(told, 30)
+    writer.close()
 
 
 def test_seek_pause_and_resume(bench: Bench) -> None:
