@@ -7,7 +7,7 @@ import json
 import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -161,7 +161,17 @@ class Tape:
         self.in_flight = {source for source, end in ends.items() if self._next.get(source, 0) < end}
 
     def _end(self, source: tuple[str, int]) -> int:
-        return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)[1]
+        """A broker that has just come back may have another leader than the client remembers."""
+        (end,) = eventually(lambda: self._bounds(source)[1:], 3 * _TIMEOUT, every=0.5)
+        return end
+
+    def _bounds(self, source: tuple[str, int]) -> tuple[int, ...]:
+        try:
+            return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)
+        except ck.KafkaException:
+            with suppress(ck.KafkaException):
+                self._client.list_topics(source[0], _TIMEOUT)
+            return ()
 
     def _take(self, message: ck.Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()

@@ -114,11 +114,19 @@ class Faults:
             self._later(fault.at, lambda fault=fault: self._start(fault))
         while self._due or self._elapsed() < seconds:
             while self._due and self._due[0][0] <= self._elapsed():
-                heapq.heappop(self._due)[2]()
+                self._act(heapq.heappop(self._due)[2])
             self._cluster.tend()
             if self._load.error is not None:
                 return
             pause.wait(0.1)
+
+    def _act(self, action: Callable[[], None]) -> None:
+        """What takes long itself (a command of the product) puts off all that is due, so that
+        faults do not come all at once.
+        """
+        began = time.monotonic()
+        action()
+        self._begin += time.monotonic() - began
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._begin
@@ -129,6 +137,9 @@ class Faults:
     def _start(self, fault: Fault) -> None:
         if self._impossible(fault):
             self._say(f"left out {fault}")
+            return
+        if fault.kind == "burst" and not self._cluster.kafka.reachable():
+            self._later(self._elapsed() + 1, lambda: self._start(fault))
             return
         self._say(f"fault  {fault}")
         begin = getattr(self, "_begin_" + fault.kind.replace(" ", "_"))

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.chaos import evidence
-from tests.chaos.checker import Finding, check
+from tests.chaos.checker import check
 from tests.chaos.evidence import Database, Evidence, Tape, committed, decode_online
 from tests.chaos.faults import Fault, Faults
+from tests.chaos.finding import Finding
 from tests.chaos.ledger import Ledger, Sent
 from tests.chaos.load import Load
 from tests.chaos.retention import Retention

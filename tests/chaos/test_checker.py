@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.chaos.checker import HOUR, MINUTE, WINDOWS, check
+from tests.chaos.checker import check
 from tests.chaos.evidence import RAW, Evidence, Loss, Record, Row, transaction_of
 from tests.chaos.faults import KINDS, draw
+from tests.chaos.features import HOUR, MINUTE, WINDOWS
 from tests.chaos.ledger import Sent, digest
 
 NOW_US = 1_800_000_000_000_000

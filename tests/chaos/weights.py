@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from consumers.learn import LearnStage
 from model.bundles.published import label_history, read_partition
-from tests.chaos.checker import Finding
 from tests.chaos.evidence import Tape, decode_online
+from tests.chaos.finding import Finding
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tidegate.pipeline import LABELS
 
