@@ -24,28 +24,30 @@ def lost(
     source: TopicPartition,
     *,
     by: str,
+    note: str = "",
 ) -> AcceptedLoss:
     """What to accept at a place: the stage's position, and where the partition begins and ends.
 
-    Raises ConfigError when nothing is lost.
+    `note` is what is stored beside the position. Raises ConfigError when nothing is lost.
     """
+    from tidegate.broker.records import Position
     from tidegate.messages.documents import AcceptedLoss
     from tidegate.stream.positions import lost_between
     from tidegate.stream.skips import topic_id
 
     position, first, end = place
-    if position is None or first <= position <= end:
+    hold = None if position is None else lost_between(Position(position, note), first, end)
+    if hold is None:
         raise ConfigError(
             f"nothing is lost: {stage} goes on at offset {position or first} of "
             f"{source.topic}/{source.partition}, which has offsets {first} to {end}"
         )
-    hold = lost_between(position, first, end)
     return AcceptedLoss(
         stage,
         source.partition,
         topic_id(broker, source.topic),
-        position,
-        first,
+        hold.offset,
+        hold.until,
         hold.lost,
         by,
         time.time_ns() // 1000,

@@ -97,7 +97,8 @@ def skip(
     if accept_loss:
         from cli.loss import lost, order_loss, show_loss
 
-        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=_who())
+        where, note = place(broker, settings, stage, source), _note(broker, stage, source)
+        loss = lost(broker, where, stage, source, by=_who(), note=note)
         if not dry_run:
             order_loss(broker, loss)
         show_loss(loss, dry_run=dry_run, as_json=as_json)
@@ -137,6 +138,18 @@ def _start(
             f"{source.topic}/{source.partition}, which ends at {end}"
         )
     return start
+
+
+def _note(broker: Broker, stage: str, source: TopicPartition) -> str:
+    """What the stage has stored beside its position; the database's positions have none."""
+    if STAGES[stage].into_database:
+        return ""
+    consumer = broker.consumer(group_of(stage))
+    try:
+        position = consumer.committed([source]).get(source)
+    finally:
+        consumer.close()
+    return position.note if position else ""
 
 
 def place(

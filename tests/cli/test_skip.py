@@ -15,6 +15,7 @@ from tidegate.errors import ConfigError
 from tidegate.messages.documents import AcceptedLoss, Skip
 from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES
 from tidegate.profile import load_profile
+from tidegate.stream.waiting import encode
 
 PROFILE = load_profile("card")
 STATEFUL = {"unknown_transaction", "not_storable"}
@@ -69,6 +70,15 @@ def test_it_orders_to_go_on_without_what_is_lost(
     show_loss(message, dry_run=True, as_json=False)
     first, last = (20, 220) if place[0] == 20 else (300, 500)
     assert f"lost between offset {first} and {last}" in capsys.readouterr().out
+
+
+def test_it_orders_to_go_on_without_what_waited_and_is_lost() -> None:
+    broker = MemoryBroker({SCORED: 1})
+    source, note = TopicPartition(SCORED, 0), encode([10, 50, 70])
+    found = lost(broker, (80, 60, 90), "label", source, by="me", note=note)
+    assert (found.offset, found.until, found.lost) == (10, 60, 2)
+    found = lost(broker, (80, 100, 120), "label", source, by="me", note=note)
+    assert (found.offset, found.until, found.lost) == (80, 100, 23)
 
 
 @pytest.mark.parametrize("position", [None, 220, 225, 230])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.errors import Retry
 from tidegate.stream import side_topic
 from tidegate.stream.side_topic import SideLog
 
@@ -75,3 +76,19 @@ def test_what_memory_has_not_reached_is_read_from_the_log() -> None:
     assert [value for batch in log.read(2, 9) for value in batch.values] == values[2:9]
     log.poll()
     assert [value for batch in log.read(0, 10) for value in batch.values] == values
+
+
+def test_a_topic_that_stops_coming_is_told_again_and_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = MemoryBroker({"side": 1})
+    broker.append("side", b"k", b"v", None, None)
+    consumer = broker.consumer(None)
+    log = SideLog(consumer, TopicPartition("side", 0))
+    with monkeypatch.context() as away:
+        away.setattr(consumer, "poll", lambda _most, _timeout: [])
+        for _ in range(2):
+            assert not any(log.follow(0) for _ in range(60))
+            with pytest.raises(Retry, match=r"side/0 is read to offset 0 of 1, .* within 6 s"):
+                log.follow(0)
+    assert log.follow(0)

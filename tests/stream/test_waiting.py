@@ -15,14 +15,17 @@ from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
-from tidegate.messages.documents import decode_label
+from tidegate.messages.documents import AcceptedLoss, decode_label
+from tidegate.messages.documents import encode as told
 from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES, group_of
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
+from tidegate.stream.skips import Skips
 from tidegate.stream.waiting import SPAN, Waiting, decode, encode
 
 SOURCE = TopicPartition(FEEDBACK, 0)
 SECOND_US = 1_000_000
+ID = "id-of-feedback"
 
 
 class System:
@@ -39,6 +42,7 @@ class System:
         self.start()
 
     def start(self) -> None:
+        self.orders = Skips("label", FEEDBACK, ID)
         stage = LabelStage(
             PROFILE, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
         )
@@ -54,6 +58,7 @@ class System:
             snapshots=None,
             clock=lambda: self.clock() + self.wrong_us,
             monotonic=self.clock,
+            skips=self.orders,
             batch=500,
             executor=Inline(),
         )
@@ -143,6 +148,30 @@ def test_what_waits_is_found_on_the_log_after_a_restart(away: bool) -> None:
     system.run(40)
     assert sorted(system.labelled()) == ["a", "b", "c", "d"], "each is one label"
     assert system.dead() == []
+
+
+@pytest.mark.parametrize("first", [2, 4, 5])
+def test_what_waited_and_is_not_in_the_log_any_more_is_a_loss(first: int) -> None:
+    """Below the position, or together with what lies behind it."""
+    system = System()
+    system.drained = False
+    system.post("a", "b", "c", "d")
+    system.run(2)
+    system.runner.close()
+    system.post("e", "f")
+    system.broker.expire(SOURCE, first)
+    system.start()
+    system.rows |= set("abcdef")
+    system.run(2)
+    [held] = system.runner.progress.held
+    assert (held.until, held.lost) == (first, first)
+    assert system.labelled() == [], "nothing goes on before that is accepted"
+    order = AcceptedLoss("label", 0, ID, held.offset, held.until, held.lost, "somebody", 1)
+    batch = Batch(TopicPartition("control", 0), [0], [None], [told(order)], [0], [None])
+    system.orders.absorb(batch)
+    system.run(10)
+    assert system.runner.progress.held == []
+    assert sorted(system.labelled()) == list("abcdef")[first:]
 
 
 def test_more_than_a_span_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:

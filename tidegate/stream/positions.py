@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Retry, Stop
+from tidegate.stream import waiting
 from tidegate.stream.partition import Hold, Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.sink import Sink
@@ -73,15 +74,16 @@ class Positions:
         first, end = self._restorer.bounds(source)
         if position is None:
             return Position(first)
-        if first <= position.offset <= end:
+        hold = lost_between(position, first, end)
+        if hold is None:
             return position
-        hold = lost_between(position.offset, first, end)
         order = self._skips.accepted_loss(source) if self._skips else None
-        if order is None or (order.offset, order.until) != (position.offset, first):
+        if order is None or (order.offset, order.until) != (hold.offset, hold.until):
             return hold
         _LOG.warning("stage %s: %s; accepted by %s", self._stage, hold.why(source), order.by)
-        if first > position.offset:
-            return Position(first, position.note)
+        if position.offset <= end:
+            note = waiting.without(position.note, first)
+            return Position(max(first, position.offset), note)
         self._restorer.forget_after(source, first)
         return Position(first)
 
@@ -96,6 +98,14 @@ def _made_anew(partition: Partition) -> str:
     )
 
 
-def lost_between(offset: int, first: int, end: int) -> Hold:
-    """The hold of a position outside of a log that begins at `first` and ends at `end`."""
-    return Hold(offset, first, (), first - offset if offset < first else offset - end)
+def lost_between(position: Position, first: int, end: int) -> Hold | None:
+    """The hold of a position outside of a log that begins at `first` and ends at `end`.
+
+    Also of one whose note says that records wait which the log no longer has.
+    """
+    offset, gone = position.offset, waiting.gone(position.note, first)
+    if offset > end:
+        return Hold(offset, first, (), offset - end)
+    if offset < first:
+        return Hold(offset, first, (), first - offset + len(gone))
+    return Hold(gone[0], first, (), len(gone)) if gone else None

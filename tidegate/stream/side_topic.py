@@ -87,12 +87,14 @@ class SideLog:
         self.held = 0
         self._start = self.end = -1
         self._goal = 0
+        self._empty = 0
 
     def follow(self, start: int) -> bool:
         """Follow the topic from `start`, unless it is followed already.
 
         Only the newest `MOST` offsets: what is older is read when it is absorbed. One poll a call;
-        whether the end that the topic had at the first call is reached.
+        whether the end that the topic had at the first call is reached. Raises Retry when nothing
+        comes for `_PATIENCE` calls in a row.
         """
         if self.end < 0:
             self._goal = self._consumer.bounds(self._source)[1]
@@ -100,7 +102,15 @@ class SideLog:
             self._consumer.assign({self._source: start})
             self._start = self.end = start
         if self.end < self._goal:
+            before = self.end
             self.poll(0.1)
+            self._empty = self._empty + 1 if self.end == before else 0
+        if self._empty > _PATIENCE:
+            self._empty = 0
+            raise Retry(
+                f"{self._source.topic}/{self._source.partition} is read to offset {self.end} of "
+                f"{self._goal}, and nothing came within {_PATIENCE / 10:g} s"
+            )
         return self.end >= self._goal
 
     def poll(self, timeout: float = 0.0) -> None:

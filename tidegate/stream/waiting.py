@@ -7,6 +7,7 @@ again, and after a restart they are read from the log.
 from __future__ import annotations
 
 import base64
+import logging
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.stream.side_topic import read_range
 
+_LOG = logging.getLogger(__name__)
 SPAN = 20_000
 """Offsets from the oldest record that waits to the newest one read: what lies behind is not read
 yet. One bit each, so that a note has 3,400 characters at most (Kafka takes 4,096).
@@ -88,6 +90,8 @@ class Waiting:
             for index, offset in enumerate(batch.offsets):
                 if offset in wanted:
                     self._held[offset] = _Held(batch.slice(index, index + 1), 0, _FIRST_US)
+        if lost := len(wanted) - len(self._held):
+            _LOG.error("%d records of %s/%d that waited are not in the log", lost, *source)
 
 
 def encode(offsets: list[int]) -> str:
@@ -109,6 +113,18 @@ def decode(note: str) -> list[int]:
     content = zlib.decompress(base64.b64decode(packed))
     bits = int.from_bytes(content, "little")
     return [int(first) + k for k in range(bits.bit_length()) if bits >> k & 1]
+
+
+def gone(note: str, first: int) -> list[int]:
+    """The offsets of a note that lie before the log's first one."""
+    return [offset for offset in decode(note) if offset < first]
+
+
+def without(note: str, first: int) -> str:
+    """The note without those; other notes, and those of which none is gone, as they are."""
+    if not gone(note, first):
+        return note
+    return encode([offset for offset in decode(note) if offset >= first])
 
 
 def _join(source: TopicPartition, parts: list[Batch]) -> Batch:
