@@ -163,13 +163,16 @@ def unanswered(scorers: list[Heartbeat], bundle: str, offset: int) -> list[str]:
     if faults := [
         f"{process} cannot load it: {prepared.fault}"
         for process, prepared in answers
-        if prepared.offset == offset and prepared.fault
+        if prepared.offset == offset and prepared.fault and not prepared.loading
     ]:
         raise Unloadable(
             f"{bundle} is not promoted, the champion stays: {'; '.join(faults)}. Mend that, or "
             "promote it without asking the scorers by `tidegate models promote --wait 0`"
         )
-    return [beat.process for beat in scorers if beat.models_offset <= offset]
+    loading = {process for process, prepared in answers if prepared.loading}
+    return [
+        beat.process for beat in scorers if beat.models_offset <= offset or beat.process in loading
+    ]
 
 
 def _overtaken(bundle: str) -> Retry:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from model.bundles.bundle import Bundle
+from model.bundles.fetching import Fetching, Loading
 from model.bundles.promotion import model_message
 from model.bundles.shared import SharedBundles
 from tidegate.broker.records import Batch
@@ -30,7 +31,9 @@ from tidegate.profile import Profile
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 10.0
-"""Between two attempts to load a champion that could not be loaded."""
+"""Between two attempts to load a bundle that could not be loaded."""
+_FETCHING_SECONDS = 0.5
+"""Between two looks whether one has been fetched."""
 _EARLIER = 10
 """Champions before the newest that a scorer without any falls back to."""
 
@@ -49,16 +52,20 @@ class Serving:
     """Folds the topic `models`; a record read again changes nothing.
 
     A champion that cannot be loaded is refused: the one before it goes on scoring. A bundle that
-    is not in the folder is fetched from `shared`.
+    is not in the folder is fetched from `shared`, beside the scoring. What cannot be loaded is
+    tried again by `retry`.
     """
 
     def __init__(
         self, profile: Profile, bundles_dir: Path, shared: SharedBundles | None = None
     ) -> None:
-        self._profile, self._folder, self._shared = profile, bundles_dir, shared
+        self._profile, self._folder = profile, bundles_dir
+        self._fetching = Fetching(shared) if shared else None
         self._weights: dict[str, OnlineWeights] = {}
         self._promoted: list[str] = []
         self._retry_at = 0.0
+        self._missing: dict[type, tuple[Shadow | Canary, str]] = {}
+        self._order: tuple[Prepare, int] | None = None
         self._trained: Bundle | None = None
         self._ready: Bundle | None = None
         self._canary: Bundle | None = None
@@ -99,7 +106,7 @@ class Serving:
     def _follow(self, newest: Mapping[type, tuple[ModelMessage, int]]) -> None:
         if Champion in newest:
             self._promote()
-            self.prepared = None
+            self.prepared = self._order = None
         for message, offset in newest.values():
             if isinstance(message, Prepare):
                 self._prepare(message, offset)
@@ -107,10 +114,17 @@ class Serving:
                 self._load_beside(message)
 
     def retry(self) -> None:
-        """Try a refused champion again when it is time: its folder may have come meanwhile."""
-        if self.refused and time.monotonic() >= self._retry_at:
+        """Try again when it is time: a folder may have come meanwhile."""
+        waiting = self.refused or self._missing or self._order
+        if not waiting or time.monotonic() < self._retry_at:
+            return
+        if self.refused:
             self._promote()
-            self._switch()
+        if self._order:
+            self._prepare(*self._order)
+        for message, _ in list(self._missing.values()):
+            self._load_beside(message)
+        self._switch()
 
     def _note_promotion(self, message: Champion) -> None:
         for name in (message.previous, message.bundle):
@@ -121,10 +135,12 @@ class Serving:
 
     def _prepare(self, order: Prepare, offset: int) -> None:
         """Load a bundle beside the champion, for a promotion that may follow."""
-        self._ready = self.prepared = None
+        self._ready = self._order = prepared = None
         if order.bundle:
-            self._ready, fault = self._attempt(order.bundle)
-            self.prepared = Prepared(order.bundle, offset, fault)
+            self._ready, fault, loading = self._attempt(order.bundle)
+            prepared = Prepared(order.bundle, offset, fault, loading)
+            self._order = (order, offset) if loading else None
+        self.prepared = prepared  # a heartbeat meanwhile still says what came of it before
 
     def _promote(self) -> None:
         """Score with the newest champion that can be loaded, or go on with the present one."""
@@ -133,7 +149,6 @@ class Serving:
         if not fault:
             self._set_refused("")
             return
-        self._retry_at = time.monotonic() + _RETRY_SECONDS
         if self._trained is None:
             for earlier in reversed(self._promoted[:-1]):
                 if not self._adopt(earlier):
@@ -150,32 +165,46 @@ class Serving:
 
     def _adopt(self, name: str) -> str:
         """Score with a bundle from now on; what keeps it from that, or empty."""
-        bundle, fault = self._attempt(name)
+        bundle, fault, _ = self._attempt(name)
         if bundle is not None and bundle is not self._trained:
             self._trained, self._ready = bundle, None
             _LOG.info("scoring with bundle %s", name)
             MODEL_INFO.clear()
         return fault
 
-    def _attempt(self, name: str) -> tuple[Bundle | None, str]:
-        """A bundle that can score, or None and why there is none."""
+    def _attempt(self, name: str) -> tuple[Bundle | None, str, bool]:
+        """A bundle that can score, or None, why there is none, and whether it is being fetched."""
         for loaded in (self._trained, self._ready):
             if loaded is not None and loaded.hash == name:
-                return loaded, ""
+                return loaded, "", False
         try:
-            return self._load(name), ""
+            return self._load(name), "", False
+        except Loading as error:
+            self._again_in(_FETCHING_SECONDS)
+            return None, str(error), True
         except TidegateError as error:
-            return None, str(error)
+            fault = str(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the present bundle still scores
-            return None, f"{type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}"
+        self._again_in(_RETRY_SECONDS)
+        return None, fault, False
+
+    def _again_in(self, seconds: float) -> None:
+        now = time.monotonic()
+        planned = self._retry_at if self._retry_at > now else now + seconds
+        self._retry_at = min(planned, now + seconds)
 
     def _load_beside(self, message: Shadow | Canary) -> None:
         """A shadow or canary that cannot be loaded is left out: the champion still decides."""
-        bundle = None
-        try:
-            bundle = self._load(message.bundle) if message.bundle else None
-        except TidegateError as error:
-            _LOG.error("no %s scores: %s", type(message).__name__.lower(), error)
+        bundle, fault = None, ""
+        if message.bundle:
+            bundle, fault, _ = self._attempt(message.bundle)
+        kind = type(message)
+        known = self._missing.pop(kind, None)
+        if fault:
+            self._missing[kind] = message, fault
+            if known != (message, fault):
+                _LOG.error("no %s scores: %s", kind.__name__.lower(), fault)
         if isinstance(message, Shadow):
             self.shadow = bundle
         else:
@@ -204,8 +233,8 @@ class Serving:
             raise ConfigError(
                 f"the champion {name!r} on the topic models is no bundle's hash: promote another"
             )
-        if self._shared:
-            self._shared.fetch(name)
+        if self._fetching:
+            self._fetching.fetch(name)
         bundle = Bundle.load(self._folder / name)
         expected = (list(self._profile.values), self._profile.models.names)
         if (bundle.manifest.values, bundle.manifest.detectors) != expected:

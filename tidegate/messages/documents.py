@@ -246,6 +246,8 @@ class Prepared(msgspec.Struct, omit_defaults=True):
     offset: int
     fault: str = ""
     """Why the bundle cannot be loaded; empty: it is."""
+    loading: bool = False
+    """It is still being fetched; then `fault` says so, for readers of the version before."""
 
 
 class Heartbeat(msgspec.Struct, omit_defaults=True):
