@@ -23,7 +23,7 @@ from model.bundles.promotion import (
 )
 from model.bundles.published import read_partition
 from model.bundles.shared import SharedBundles
-from tests.consumers.scoring import STATE, features_batch, scored
+from tests.consumers.test_score import STATE, features_batch, scored
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import Retry
