@@ -194,7 +194,7 @@ def committed(kafka: str, group: str, sources: Sequence[tuple[str, int]]) -> dic
     client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0})
     asked = [ck.TopicPartition(*source) for source in sources]
     try:
-        answers = eventually(lambda: _answer(client, asked), 3 * _TIMEOUT, every=0.5)
+        answers = eventually(lambda: _answer(client, asked), 8 * _TIMEOUT, every=0.5)
         return {(a.topic, a.partition): (max(a.offset, 0), a.metadata or "") for a in answers}
     finally:
         client.close()

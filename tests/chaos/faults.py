@@ -32,6 +32,7 @@ _FILE_LIMIT = 200_000
 """Bytes of a file while the disk is full: less than any snapshot."""
 _LOOK_AGAIN, _PATIENCE = 3.0, 240.0
 """Seconds between two looks at what is held, and after the load's time until nobody looks."""
+_CLEAN = 60.0
 _STATEFUL = ("preprocess", "preprocess-2", "learn")
 
 
@@ -185,8 +186,14 @@ class Faults:
         return lambda: process.send_signal(signal.SIGCONT)
 
     def _begin_broker(self, how: str) -> Callable[[], None]:
+        """Not a kill once records were deleted: Kafka writes down only once a minute where its logs
+        begin, so they would be back, and states restored after that would have them.
+        """
         kafka = self._cluster.kafka
-        (kafka.kill if how == "kill" else kafka.stop)()
+        if how == "kill" and not self._retention.deleted:
+            kafka.kill()
+        else:
+            kafka.stop(_CLEAN)
         return kafka.start
 
     def _begin_database(self, _target: str) -> Callable[[], None]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from model.features.known_ids import IdMemory
     from model.features.state import KeyedState
     from tidegate.broker.records import Batch, Position, TopicPartition
-    from tidegate.errors import Retry
     from tidegate.stream.assignment import Assignment
     from tidegate.stream.partition import Hold, Partition
     from tidegate.stream.sink import KafkaSink
@@ -94,11 +95,25 @@ def _commit_before_write(sink: ModuleType) -> None:
 
 
 def _no_seek_after_abort(assignment: ModuleType) -> None:
-    """A batch that was not written is not read again."""
+    """A batch that was not written is not read again; every tenth is not.
+
+    A broker that is away for so long that a transaction fails also ends the session, and a new
+    assignment reads the batch again after all.
+    """
+    from tidegate.errors import Retry
+
+    sink = import_module("tidegate.stream.sink")
+    whole, number = sink.KafkaSink.write, count(1)
+
+    def write(self: KafkaSink, results: Results, positions: Positions) -> None:
+        if results and next(number) % 10 == 0:
+            raise Retry("a planted abort")
+        whole(self, results, positions)
 
     def rewind(self: Assignment, _sources: object, error: Retry) -> None:
         self.back_off(error)
 
+    sink.KafkaSink.write = write
     assignment.Assignment.rewind = rewind
 
 
