@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.stream.crash import Clock
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.memory.consumer import MemoryConsumer
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Retry
 from tidegate.pipeline import FEATURES, RAW, SCORED, group_of
@@ -79,3 +80,26 @@ def test_what_is_not_known_is_not_drained() -> None:
     drained = Drained(system.broker, STEPS, SCORED, away)
     system.put(SCORED)
     assert not drained(system.clock.now, system.clock.now)
+
+
+def test_a_client_that_never_finds_its_broker_again_is_replaced() -> None:
+    system = System()
+    stuck: set[int] = set()
+    made = system.broker.consumer
+
+    def consumer(group: str | None, *, instance: str | None = None) -> MemoryConsumer:
+        client = made(group, instance=instance)
+        bounds, number = client.bounds, len(stuck)
+        stuck.add(number)
+
+        def answer(source: TopicPartition) -> tuple[int, int]:
+            if number == 0:
+                raise Retry("this client has lost its broker")
+            return bounds(source)
+
+        client.bounds = answer  # type: ignore[method-assign] # only the first client is stuck
+        return client
+
+    system.broker.consumer = consumer  # type: ignore[method-assign] # see above
+    assert not system.ask(system.clock.now)
+    assert system.ask(system.clock.now)

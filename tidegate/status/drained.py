@@ -53,6 +53,7 @@ class Drained:
                 self._follow(now)
             except Retry as error:
                 _LOG.info("it is not known whether verdicts wait for rows to come: %s", error)
+                self.close()  # a client that lost its broker may never find it again
         return self._passed_us >= time_us
 
     def _follow(self, now: int) -> None:
@@ -115,5 +116,6 @@ class Drained:
         return self._consumers[group]
 
     def close(self) -> None:
-        for consumer in self._consumers.values():
-            consumer.close()
+        """Let go of all clients; the next look makes new ones."""
+        while self._consumers:
+            self._consumers.popitem()[1].close()
