@@ -93,10 +93,19 @@ STAGES = {
             outputs=(RAW, FEEDBACK, MODELS),
             single=True,
         ),
-        StageSpec("preprocess", RAW, side=LABELS, outputs=(BY_ENTITY_2, FEATURES, DLQ)),
-        StageSpec("preprocess-2", BY_ENTITY_2, side=LABELS, outputs=(FEATURES, DLQ), entities=2),
+        StageSpec(
+            "preprocess", RAW, side=LABELS, follows=(DLQ,), outputs=(BY_ENTITY_2, FEATURES, DLQ)
+        ),
+        StageSpec(
+            "preprocess-2",
+            BY_ENTITY_2,
+            side=LABELS,
+            follows=(DLQ,),
+            outputs=(FEATURES, DLQ),
+            entities=2,
+        ),
         StageSpec("score", FEATURES, side=MODELS, outputs=(SCORED, ALERTS, DLQ)),
-        StageSpec("persist", SCORED, outputs=(DLQ,), into_database=True),
+        StageSpec("persist", SCORED, follows=(DLQ,), outputs=(DLQ,), into_database=True),
         StageSpec(
             "label",
             FEEDBACK,
@@ -106,7 +115,7 @@ STAGES = {
         StageSpec(
             "learn",
             LABELS,
-            follows=(MODELS,),
+            follows=(MODELS, DLQ),
             outputs=(OUTCOMES, MODELS, DLQ),
             single=True,
             learner=True,
