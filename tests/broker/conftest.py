@@ -56,18 +56,22 @@ def delete_records(address: str, source: TopicPartition, before: int) -> None:
     done.result(10)
 
 
+def on_kafka(address: str) -> Bench:
+    """A bench on the broker at this address."""
+    kafka = KafkaBroker(Settings(kafka=address))
+    return Bench(
+        kafka,
+        lambda name, partitions: kafka.admin.create(name, partitions, 1, {}),
+        lambda source, before: delete_records(address, source, before),
+    )
+
+
 @pytest.fixture(params=["memory", "kafka"])
 def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
     if request.param == "memory":
         memory = MemoryBroker({})
         made = Bench(memory, memory.create, memory.expire)
     else:
-        address = request.getfixturevalue("kafka")
-        kafka = KafkaBroker(Settings(kafka=address))
-        made = Bench(
-            kafka,
-            lambda name, partitions: kafka.admin.create(name, partitions, 1, {}),
-            lambda source, before: delete_records(address, source, before),
-        )
+        made = on_kafka(request.getfixturevalue("kafka"))
     yield made
     made.close()

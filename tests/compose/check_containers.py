@@ -15,7 +15,7 @@ import yaml
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 
-from tests.broker.conftest import Bench
+from tests.broker.conftest import Bench, on_kafka
 from tests.broker.test_contract import *  # noqa: F403 - the suite
 from tests.compose.stack import ROOT
 from tests.databases import clean_postgres as clean_postgres
@@ -28,9 +28,7 @@ from tests.databases import writer as writer
 from tests.db.test_sink import *  # noqa: F403 - the suite
 from tests.db.test_store import *  # noqa: F403 - the suite
 from tests.support import eventually
-from tidegate.broker.kafka import KafkaBroker
 from tidegate.host.embedded import free_port, reachable
-from tidegate.settings import Settings
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 testcontainers_config.ryuk_disabled = (
@@ -79,8 +77,7 @@ def postgres() -> Iterator[str]:
 
 @pytest.fixture
 def bench(kafka: str) -> Iterator[Bench]:
-    broker = KafkaBroker(Settings(kafka=kafka))
-    made = Bench(broker, lambda name, partitions: broker.admin.create(name, partitions, 1, {}))
+    made = on_kafka(kafka)
     yield made
     made.close()
 
