@@ -13,6 +13,7 @@ from tidegate.broker.kafka import KafkaBroker, config
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import now_us
+from tidegate.pipeline import DLQ
 from tidegate.settings import Settings
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -85,6 +86,7 @@ def test_a_long_restore_keeps_its_place_in_the_group_through_a_rebalance(kafka: 
     topic = f"restored-{uuid.uuid4().hex[:12]}"
     broker = KafkaBroker(Settings(kafka=kafka))
     broker.admin.create(topic, 2, 1, {})
+    broker.admin.create(DLQ, 1, 1, {})
     fill(kafka, topic)
     writer = Member(kafka, topic, "a", 0.0)
     eventually(lambda: writer.runner.progress.processed == 2 * RECORDS, 60)

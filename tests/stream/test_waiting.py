@@ -110,6 +110,7 @@ def test_a_verdict_that_waits_is_written_once_and_does_not_hold_up_others() -> N
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_the_stages_own_clock_neither_gives_a_verdict_up_nor_keeps_it(hours: int) -> None:
     system = System(wrong_us=hours * 3600 * SECOND_US)
+    system.run(1)
     system.clock.now = 4 * 3600 * SECOND_US
     system.post("late", "never")
     system.run(20)
