@@ -331,9 +331,7 @@ def test_a_snapshot_store_that_is_away_makes_no_rollback_a_dead_letter(
 def test_weights_say_that_they_have_passed_the_dead_letter_they_end_with(trained: Trained) -> None:
     log = batch(label(trained, 0), label(trained, 1), label(trained, 2, "breaks"))
     stage = Breaking(trained.profile, trained.bundle, label_history(MemoryBroker({})))
-    (kept, output), (_, rejected) = poison.process(
-        stage.process, stage.new_state(0, 1), log, lambda: None
-    )
+    (kept, output), (_, rejected) = poison.process(stage, stage.new_state(0, 1), log, lambda: None)
     assert (len(kept), len(rejected.rejects)) == (2, 1)
     weights = [model_message(value) for emit in output.emits for value in emit.values]
     assert [message.labels for message in weights if isinstance(message, OnlineWeights)] == [3]

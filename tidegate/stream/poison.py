@@ -7,14 +7,11 @@ from typing import Any
 
 from tidegate.broker.records import Batch
 from tidegate.errors import TidegateError
-from tidegate.stream.stage import Output, Reject, State
-
-Process = Callable[[Any, Batch], Output]
-"""A stage's `process`, or its `replay`."""
+from tidegate.stream.stage import Output, Reject, Stage, State
 
 
 def process(
-    apply: Process, state: State, batch: Batch, prepare: Callable[[], None]
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]
 ) -> list[tuple[Batch, Output]]:
     """Begin, `prepare` (absorb the side input), and process; the state is left begun.
 
@@ -24,10 +21,10 @@ def process(
     """
     rejected: list[tuple[Batch, Output]] = []
     while len(batch):
-        outcome = _attempt(apply, state, batch, prepare)
+        outcome = _attempt(stage, state, batch, prepare)
         if isinstance(outcome, Output):
             return [(batch, outcome), *rejected]
-        index, error = _first_poison(apply, state, batch, prepare, outcome)
+        index, error = _first_poison(stage, state, batch, prepare, outcome)
         reject = Reject(0, "exception", str(error), type(error).__name__)
         rejected.append((batch.slice(index, index + 1), Output(rejects=[reject])))
         batch = batch.take([i for i in range(len(batch)) if i != index])
@@ -36,12 +33,12 @@ def process(
 
 
 def _attempt(
-    apply: Process, state: State, batch: Batch, prepare: Callable[[], None]
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None]
 ) -> Output | Exception:
     """The stage's output with the state begun, or its defect with the state rolled back."""
     begin(state, prepare)
     try:
-        return apply(state, batch)
+        return stage.process(state, batch)
     except TidegateError:
         state.rollback()
         raise
@@ -61,13 +58,13 @@ def begin(state: State, prepare: Callable[[], None]) -> None:
 
 
 def _first_poison(
-    apply: Process, state: State, batch: Batch, prepare: Callable[[], None], error: Exception
+    stage: Stage[Any], state: State, batch: Batch, prepare: Callable[[], None], error: Exception
 ) -> tuple[int, Exception]:
     """The index of the first record with which a prefix of the batch raises, and what it raises."""
     low, high = 0, len(batch) - 1
     while low < high:
         middle = (low + high) // 2
-        outcome = _attempt(apply, state, batch.slice(0, middle + 1), prepare)
+        outcome = _attempt(stage, state, batch.slice(0, middle + 1), prepare)
         if isinstance(outcome, Output):
             state.rollback()
             low = middle + 1

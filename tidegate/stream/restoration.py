@@ -112,9 +112,6 @@ class Restoration:
         self._say_us = clock() + _SAY_US
         self._snapshot_us = 0
 
-    def __contains__(self, source: TopicPartition) -> bool:
-        return source in self._going or source in self._arrived
-
     def __bool__(self) -> bool:
         return bool(self._going or self._arrived)
 

@@ -237,15 +237,14 @@ class Restorer:
         self, partition: Partition, batch: Batch, side: int, pairs: list[Pair]
     ) -> ProcessedBatch:
         """Absorb the side records before `side`, then process; the state is left begun."""
-        apply, prepare = self._stage.process, self._absorb(partition, side)
-        results = poison.process(apply, partition.state, batch, prepare)
+        results = poison.process(self._stage, partition.state, batch, self._absorb(partition, side))
         return ProcessedBatch(partition, batch, results, side, pairs)
 
     def _fold_again(self, partition: Partition, batch: Batch) -> None:
         """Process without outputs, where the stage can; the state is left committed."""
         stage, state = self._stage, partition.state
         replayed = isinstance(stage, Replays) and self._replayed(stage, state, batch)
-        results = [] if replayed else poison.process(stage.process, state, batch, lambda: None)
+        results = [] if replayed else poison.process(stage, state, batch, lambda: None)
         ProcessedBatch(partition, batch, results, partition.side, partition.pairs).commit()
 
     @staticmethod
