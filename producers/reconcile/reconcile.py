@@ -28,7 +28,7 @@ from producers.reconcile.ledger import (
     Totals,
     places,
 )
-from producers.redrive.letters import DeadLetter, dead_letters, id_on_raw
+from producers.redrive.letters import dead_letters, id_on_raw
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Rejected, Retry
@@ -36,6 +36,7 @@ from tidegate.messages.origin import origin
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, STAGES, group_of
 from tidegate.profile import Profile
 from tidegate.profile.envelope import Passed
+from tidegate.stream.dead_letters import place
 from tidegate.stream.side_topic import read_range
 
 _SIZE = 5000
@@ -157,8 +158,9 @@ class Reconciler:
             consumer.close()
         for batch in self._read_through(starts):
             letters = dead_letters(batch)
-            at = [place for letter in letters if (place := _place_on_raw(letter)) is not None]
-            ledger.mark(DEAD, places(at))
+            failed = [found for letter in letters if (found := place(letter.told)) is not None]
+            on_raw = [(at.partition, offset) for at, offset in failed if at.topic == RAW]
+            ledger.mark(DEAD, places(on_raw))
             frames = [letter.value for letter in letters if letter.told.get("topic") in FRAMES]
             self._mark_frames(ledger, DEAD, frames)
 
@@ -232,14 +234,6 @@ class Reconciler:
 
 def _start(consumer: Consumer, source: TopicPartition, since_ms: int) -> int:
     return consumer.offset_at(source, since_ms) if since_ms else consumer.bounds(source)[0]
-
-
-def _place_on_raw(letter: DeadLetter) -> tuple[int, int] | None:
-    """Partition and offset of a dead letter from the raw topic."""
-    partition, offset = letter.told.get("partition", ""), letter.told.get("offset", "")
-    if letter.told.get("topic") != RAW or not (partition.isdecimal() and offset.isdecimal()):
-        return None
-    return int(partition), int(offset)
 
 
 def _name_missing(

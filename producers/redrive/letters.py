@@ -14,7 +14,7 @@ from tidegate.errors import Rejected, Stop
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.profile.envelope import row_in
-from tidegate.stream.dead_letters import PREFIX, attempt
+from tidegate.stream.dead_letters import attempt, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,6 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
     """The records of a batch of the dead-letter topic."""
     letters = []
     for i, headers in enumerate(batch.headers):
-        told = {
-            name[len(PREFIX) :]: (value or b"").decode("utf-8", "replace")
-            for name, value in headers or []
-            if name.startswith(PREFIX)
-        }
         letters.append(
             DeadLetter(
                 (batch.source.partition, batch.offsets[i]),
@@ -57,7 +52,7 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
                 batch.keys[i],
                 batch.values[i],
                 headers or [],
-                told,
+                told(headers),
             )
         )
     return letters

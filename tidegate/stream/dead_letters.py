@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tidegate.broker.ports import Producer
-from tidegate.broker.records import Batch, Headers
+from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
 from tidegate.pipeline import DLQ
 from tidegate.stream.stage import Emit, Reject
@@ -56,6 +56,23 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
     return kept + [
         (PREFIX + name, value.encode("utf-8", "replace")) for name, value in written.items()
     ]
+
+
+def told(headers: Headers | None) -> dict[str, str]:
+    """What the headers of a dead letter say, by their names without `tidegate-`."""
+    return {
+        name[len(PREFIX) :]: (value or b"").decode("utf-8", "replace")
+        for name, value in headers or []
+        if name.startswith(PREFIX)
+    }
+
+
+def place(told: Mapping[str, str]) -> tuple[TopicPartition, int] | None:
+    """The partition and offset of the record that failed; None where the headers do not say."""
+    topic, partition, offset = (told.get(name, "") for name in ("topic", "partition", "offset"))
+    if not (topic and partition.isdecimal() and offset.isdecimal()):
+        return None
+    return TopicPartition(topic, int(partition)), int(offset)
 
 
 def attempt(headers: Headers | None) -> int:

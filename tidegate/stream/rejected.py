@@ -11,13 +11,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tidegate.broker.ports import Consumer
-from tidegate.broker.records import Batch, Headers, TopicPartition
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.pipeline import DLQ
-from tidegate.stream.dead_letters import PREFIX
+from tidegate.stream.dead_letters import place, told
 from tidegate.stream.side_topic import poll_range
 
 _POLL = 4000
-_CONFLICT = b"conflicting_duplicate"
+_CONFLICT = "conflicting_duplicate"
 """Those are found again by the fold itself; where the database found one, the fold has it."""
 
 
@@ -28,7 +28,7 @@ class Rejected:
     """
 
     def __init__(self, stage: str, reader: Consumer) -> None:
-        self._stage, self._reader = stage.encode(), reader
+        self._stage, self._reader = stage, reader
         self._next: dict[TopicPartition, int] = {}
         self._offsets: dict[TopicPartition, set[int]] = defaultdict(set)
 
@@ -53,15 +53,8 @@ class Rejected:
 
     def _note(self, batch: Batch) -> None:
         for headers in batch.headers:
-            told = _told(headers)
-            if told.get("stage") == self._stage and told.get("reason") != _CONFLICT:
-                source = TopicPartition(told["topic"].decode(), int(told["partition"]))
-                self._offsets[source].add(int(told["offset"]))
-
-
-def _told(headers: Headers | None) -> dict[str, bytes]:
-    return {
-        name[len(PREFIX) :]: value or b""
-        for name, value in headers or []
-        if name.startswith(PREFIX)
-    }
+            said = told(headers)
+            failed = place(said)
+            if failed and said.get("stage") == self._stage and said.get("reason") != _CONFLICT:
+                source, offset = failed
+                self._offsets[source].add(offset)
