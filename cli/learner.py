@@ -41,8 +41,8 @@ def rollback(
 
     Example: [bold]tidegate learner rollback --to 1200[/bold]
     """
-    from model.bundles.promotion import write
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.broker.write import write
     from tidegate.errors import ConfigError
     from tidegate.messages.documents import Rollback, encode
     from tidegate.pipeline import LABELS

@@ -9,37 +9,35 @@ import typer
 
 from cli.options import print_json
 from tidegate.errors import ConfigError
-from tidegate.pipeline import CONTROL
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
-    from tidegate.broker.records import TopicPartition
+    from tidegate.broker.records import Position, TopicPartition
     from tidegate.messages.documents import AcceptedLoss
 
 
 def lost(
     broker: Broker,
-    place: tuple[int | None, int, int],
+    place: tuple[Position | None, int, int],
     stage: str,
     source: TopicPartition,
     *,
     by: str,
-    note: str = "",
 ) -> AcceptedLoss:
     """What to accept at a place: the stage's position, and where the partition begins and ends.
 
-    `note` is what is stored beside the position. Raises ConfigError when nothing is lost.
+    Raises ConfigError when nothing is lost.
     """
-    from tidegate.broker.records import Position
     from tidegate.messages.documents import AcceptedLoss
     from tidegate.stream.positions import lost_between
     from tidegate.stream.skips import topic_id
 
     position, first, end = place
-    hold = None if position is None else lost_between(Position(position, note), first, end)
+    hold = lost_between(position, first, end) if position else None
     if hold is None:
+        goes_on = position.offset if position else first
         raise ConfigError(
-            f"nothing is lost: {stage} goes on at offset {position or first} of "
+            f"nothing is lost: {stage} goes on at offset {goes_on} of "
             f"{source.topic}/{source.partition}, which has offsets {first} to {end}"
         )
     return AcceptedLoss(
@@ -52,15 +50,6 @@ def lost(
         by,
         time.time_ns() // 1000,
     )
-
-
-def order_loss(broker: Broker, loss: AcceptedLoss) -> None:
-    """Put the order on topic control, where the stage finds it now or when it starts."""
-    from model.bundles.promotion import write
-    from tidegate.messages.documents import encode
-
-    key = f"loss/{loss.stage}/{loss.partition}".encode()
-    write(broker, CONTROL, key, encode(loss), what="the order")
 
 
 def show_loss(loss: AcceptedLoss, *, dry_run: bool, as_json: bool) -> None:

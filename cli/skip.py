@@ -15,7 +15,6 @@ from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_
 from tidegate.errors import ConfigError
 from tidegate.pipeline import (
     CONSUMERS,
-    CONTROL,
     FEEDBACK,
     LABELS,
     RAW,
@@ -26,7 +25,7 @@ from tidegate.pipeline import (
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
-    from tidegate.broker.records import Batch, TopicPartition
+    from tidegate.broker.records import Batch, Position, TopicPartition
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -95,12 +94,12 @@ def skip(
     if accept_loss == bool(until):
         raise ConfigError("give either --until OFFSET or --accept-loss")
     if accept_loss:
-        from cli.loss import lost, order_loss, show_loss
+        from cli.loss import lost, show_loss
+        from tidegate.stream.skips import give
 
-        where, note = place(broker, settings, stage, source), _note(broker, stage, source)
-        loss = lost(broker, where, stage, source, by=_who(), note=note)
+        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=_who())
         if not dry_run:
-            order_loss(broker, loss)
+            give(broker, loss)
         show_loss(loss, dry_run=dry_run, as_json=as_json)
         return
     start = _start(broker, settings, stage, source, until)
@@ -131,7 +130,7 @@ def _start(
 ) -> int:
     """Where the stage goes on. Raises ConfigError when `until` is not between there and the end."""
     position, first, end = place(broker, settings, stage, source)
-    start = max(first, position or 0)
+    start = max(first, position.offset if position else 0)
     if not start < until <= end:
         raise ConfigError(
             f"--until {until}: {stage} goes on at offset {start} of "
@@ -140,21 +139,9 @@ def _start(
     return start
 
 
-def _note(broker: Broker, stage: str, source: TopicPartition) -> str:
-    """What the stage has stored beside its position; the database's positions have none."""
-    if STAGES[stage].into_database:
-        return ""
-    consumer = broker.consumer(group_of(stage))
-    try:
-        position = consumer.committed([source]).get(source)
-    finally:
-        consumer.close()
-    return position.note if position else ""
-
-
 def place(
     broker: Broker, settings: Settings, stage: str, source: TopicPartition
-) -> tuple[int | None, int, int]:
+) -> tuple[Position | None, int, int]:
     """The stage's position, and where its partition begins and ends.
 
     Raises ConfigError when there is no such partition.
@@ -246,17 +233,13 @@ def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
 def order(
     broker: Broker, stage: str, source: TopicPartition, until: int, rejects: int, *, by: str
 ) -> None:
-    """Put the order on topic control, where the stage finds it now or when it starts."""
-    from model.bundles.promotion import write
-    from tidegate.messages.documents import Skip, encode
-    from tidegate.stream.skips import topic_id
+    """Order a stage to pass over bad records."""
+    from tidegate.messages.documents import Skip
+    from tidegate.stream.skips import give, topic_id
 
     given_us = time.time_ns() // 1000
-    message = Skip(
-        stage, source.partition, topic_id(broker, source.topic), until, rejects, by, given_us
-    )
-    key = f"skip/{stage}/{source.partition}".encode()
-    write(broker, CONTROL, key, encode(message), what="the order")
+    identity = topic_id(broker, source.topic)
+    give(broker, Skip(stage, source.partition, identity, until, rejects, by, given_us))
 
 
 def _who() -> str:

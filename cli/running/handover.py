@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tidegate.broker.kafka import KafkaBroker
-from tidegate.broker.records import TopicPartition
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import ConfigError, Retry
 from tidegate.pipeline import FRAMES, INPUTS, STAGES, StageSpec, group_of
 
@@ -85,7 +85,10 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
         partitions = consumer.partitions(stage.input)
         done = committed(consumer, settings, stage)
         bounds = {source: consumer.bounds(source) for source in partitions}
-        starts = {source: max(start, done.get(source, 0)) for source, (start, _) in bounds.items()}
+        starts = {
+            source: max(start, done[source].offset if source in done else 0)
+            for source, (start, _) in bounds.items()
+        }
         ends = {source: end for source, (_, end) in bounds.items() if starts[source] < end}
         return bool(ends) and _any_record(
             consumer, {source: starts[source] for source in ends}, ends
@@ -96,15 +99,14 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
 
 def committed(
     consumer: Consumer, settings: Settings, stage: StageSpec
-) -> dict[TopicPartition, int]:
-    """The offset from which a stage goes on, by partition; `consumer` is one of its group."""
+) -> dict[TopicPartition, Position]:
+    """Where a stage goes on, by partition; `consumer` is one of its group."""
     if stage.into_database:
         return _stored(settings, stage.input)
-    positions = consumer.committed(consumer.partitions(stage.input))
-    return {source: position.offset for source, position in positions.items()}
+    return consumer.committed(consumer.partitions(stage.input))
 
 
-def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:
+def _stored(settings: Settings, topic: str) -> dict[TopicPartition, Position]:
     """The offsets in the database: persist's commits."""
     from sqlalchemy import select
 
@@ -117,7 +119,7 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, int]:
             rows = connection.execute(select(offsets).where(offsets.c.topic == topic)).all()
     finally:
         database.close()
-    return {TopicPartition(row.topic, row.partition): row.next_offset for row in rows}
+    return {TopicPartition(row.topic, row.partition): Position(row.next_offset) for row in rows}
 
 
 def _any_record(

@@ -5,7 +5,6 @@ Each is a message on the compacted topic `models`, so that every scorer sees the
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from tidegate.broker.ports import Broker
+from tidegate.broker.write import write
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import (
     Canary,
@@ -177,27 +177,6 @@ def unanswered(scorers: list[Heartbeat], bundle: str, offset: int) -> list[str]:
 
 def _overtaken(bundle: str) -> Retry:
     return Retry(f"{bundle} is not promoted: another promotion began right after this one")
-
-
-def write(
-    broker: Broker, topic: str, key: bytes, value: bytes, *, what: str, timeout: float = 30.0
-) -> None:
-    """Write one message; returns when it is durable. Raises Retry, which calls it `what`."""
-    done = threading.Event()
-    faults: list[Exception | None] = []
-
-    def delivered(fault: Exception | None) -> None:
-        faults.append(fault)
-        done.set()
-
-    producer = broker.producer()
-    try:
-        producer.produce(topic, key, value, delivered)
-        producer.flush(timeout)
-        if not done.wait(timeout) or faults[0] is not None:
-            raise Retry(f"{what} is not durable: {faults[0] if faults else 'no answer from Kafka'}")
-    finally:
-        producer.close()
 
 
 def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:

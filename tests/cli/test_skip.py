@@ -5,16 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from cli.loss import lost, order_loss, show_loss
+from cli.loss import lost, show_loss
 from cli.skip import judge_of, order, refused
 from tests.faults.injected.bench import NOW_MS
 from tests.faults.poison.corpus import CORPUS, tx
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.broker.records import TopicPartition
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import AcceptedLoss, Skip
 from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES
 from tidegate.profile import load_profile
+from tidegate.stream.skips import give
 from tidegate.stream.waiting import encode
 
 PROFILE = load_profile("card")
@@ -61,28 +62,30 @@ def test_it_orders_to_go_on_without_what_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broker, source = MemoryBroker({SCORED: 1, CONTROL: 1}), TopicPartition(SCORED, 0)
-    order_loss(broker, lost(broker, place, "persist", source, by="me"))
+    position, first, end = place
+    give(broker, lost(broker, (Position(position), first, end), "persist", source, by="me"))
     [(_, _, record)] = broker.committed_records(CONTROL)
     assert record.key == b"loss/persist/0"
     message = msgspec.json.decode(record.value or b"", type=AcceptedLoss)
     assert (message.offset, message.until, message.lost) == expected
     assert message.topic_id == broker.topic_ids([SCORED])[SCORED][0]
     show_loss(message, dry_run=True, as_json=False)
-    first, last = (20, 220) if place[0] == 20 else (300, 500)
-    assert f"lost between offset {first} and {last}" in capsys.readouterr().out
+    begin, last = (20, 220) if position == 20 else (300, 500)
+    assert f"lost between offset {begin} and {last}" in capsys.readouterr().out
 
 
 def test_it_orders_to_go_on_without_what_waited_and_is_lost() -> None:
     broker = MemoryBroker({SCORED: 1})
     source, note = TopicPartition(SCORED, 0), encode([10, 50, 70])
-    found = lost(broker, (80, 60, 90), "label", source, by="me", note=note)
+    found = lost(broker, (Position(80, note), 60, 90), "label", source, by="me")
     assert (found.offset, found.until, found.lost) == (10, 60, 2)
-    found = lost(broker, (80, 100, 120), "label", source, by="me", note=note)
+    found = lost(broker, (Position(80, note), 100, 120), "label", source, by="me")
     assert (found.offset, found.until, found.lost) == (80, 100, 23)
 
 
 @pytest.mark.parametrize("position", [None, 220, 225, 230])
 def test_nothing_is_accepted_where_nothing_is_lost(position: int | None) -> None:
     broker, source = MemoryBroker({SCORED: 1}), TopicPartition(SCORED, 0)
+    stored = None if position is None else Position(position)
     with pytest.raises(ConfigError, match="nothing is lost"):
-        lost(broker, (position, 220, 230), "persist", source, by="me")
+        lost(broker, (stored, 220, 230), "persist", source, by="me")

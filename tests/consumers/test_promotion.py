@@ -21,7 +21,6 @@ from model.bundles.promotion import (
     promote,
     set_canary,
     set_shadow,
-    write,
 )
 from model.bundles.published import read_partition
 from model.bundles.shared import SharedBundles
@@ -29,6 +28,7 @@ from tests.consumers.scoring import STATE, features_batch, scored
 from tests.model.bundles.test_fetching import Hanging
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.write import write
 from tidegate.errors import Retry
 from tidegate.messages.documents import (
     Champion,

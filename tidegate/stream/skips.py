@@ -12,8 +12,10 @@ import msgspec
 
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.broker.write import write
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import AcceptedLoss, Skip
+from tidegate.messages.documents import AcceptedLoss, Skip, encode
+from tidegate.pipeline import CONTROL
 
 _DECODERS: tuple[Callable[[bytes], Skip | AcceptedLoss], ...] = (
     msgspec.json.Decoder(Skip).decode,
@@ -76,6 +78,16 @@ def _decode(value: bytes) -> Skip | AcceptedLoss | None:
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
     return None
+
+
+def give(broker: Broker, order: Skip | AcceptedLoss) -> None:
+    """Put an order on topic control, where the stage finds it now or when it starts.
+
+    Raises Retry.
+    """
+    kind = "skip" if isinstance(order, Skip) else "loss"
+    key = f"{kind}/{order.stage}/{order.partition}".encode()
+    write(broker, CONTROL, key, encode(order), what="the order")
 
 
 def topic_id(broker: Broker, topic: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from model.bundles.promotion import current_champion, online_key, promote, write
+from model.bundles.promotion import current_champion, online_key, promote
 from model.bundles.registry import FollowedRegistry, Registry
 from tests.broker.test_asker import Away
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.broker.write import write
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Champion, OnlineWeights, encode
 from tidegate.pipeline import MODELS
