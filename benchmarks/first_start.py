@@ -28,7 +28,6 @@ from tidegate.host.embedded import free_port
 ROOT = Path(__file__).parents[1]
 SECONDS = 900.0
 TRANSACTION = {
-    "transaction_id": "t-1",
     "user_id": "u-7",
     "amount": 42.5,
     "merchant": "corner shop",
