@@ -107,7 +107,7 @@ def test_a_transactional_call_that_never_comes_back_is_given_up() -> None:
         hanging.send_offsets(group, {TopicPartition("topic", 0): Position(1)})
     assert raised.value.rebuild
     hanging.close()
-    with closing(KafkaTransactions(config, seconds=5.0)) as after:
+    with closing(KafkaTransactions(config)) as after:
         after.begin()
         after.commit()
     group.close()

@@ -50,7 +50,7 @@ class KafkaTransactions:
         self._worker = Worker[None]("kafka-transaction")
         with ExitStack() as undo:
             undo.callback(self._worker.close)
-            self._wait_for("init_transactions", partial(self._client.init_transactions, seconds))
+            self._wait_for("init_transactions", self._client.init_transactions, _CALL)
             undo.pop_all()
 
     def begin(self) -> None:
@@ -99,21 +99,20 @@ class KafkaTransactions:
             for p, position in positions.items()
         ]
         group = consumer.client.consumer_group_metadata()
-        send = self._client.send_offsets_to_transaction
-        self._wait_for("send_offsets_to_transaction", partial(send, offsets, group, self._seconds))
+        send = partial(self._client.send_offsets_to_transaction, offsets, group)
+        self._wait_for("send_offsets_to_transaction", send, self._seconds)
 
     def commit(self) -> None:
-        commit = partial(self._client.commit_transaction, self._seconds)
-        self._wait_for("commit_transaction", commit)
+        self._wait_for("commit_transaction", self._client.commit_transaction, self._seconds)
 
     def abort(self) -> None:
-        self._wait_for("abort_transaction", partial(self._client.abort_transaction, self._seconds))
+        self._wait_for("abort_transaction", self._client.abort_transaction, self._seconds)
 
-    def _wait_for(self, name: str, call: Callable[[], None]) -> None:
+    def _wait_for(self, name: str, call: Callable[[float], None], seconds: float) -> None:
         """Make a call that waits for the broker, and give it up when it is overdue."""
-        self._worker.start(call)
+        self._worker.start(partial(call, seconds))
         try:
-            outcome = self._worker.outcome(self._seconds + _OVERDUE)
+            outcome = self._worker.outcome(seconds + _OVERDUE)
         except Empty:
             raise Aborted(f"{name}: no answer from librdkafka itself", rebuild=True) from None
         if isinstance(outcome, Exception):
