@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from consumers.keyed_verdicts import KeyedVerdicts
 from consumers.raw_records import identify, take_own
 from consumers.repeats import READ_AGAIN, REPEAT, conflict, look_up, measured, redriven
+from model.features.id_tables import NEW, OTHER, SAME
 from model.features.intake import Intake
-from model.features.known_ids import NEW, OTHER, SAME
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.sip import NO_SECRET, SipKey

@@ -36,10 +36,7 @@ def take_own(
     if not len(misplaced):
         return intake, rejects
     rejects += [_misplaced(intake.at[i], profile, batch, int(home[i])) for i in misplaced.tolist()]
-    own = np.array(intake.at)[home == place[0]]
-    headers = [batch.headers[i] for i in own]
-    kept = take(profile, [values[i] for i in own], received_us[own], headers, only)
-    return kept._replace(at=own[kept.at].tolist(), passed=intake.passed), rejects
+    return intake.only(np.flatnonzero(home == place[0])), rejects
 
 
 def identify(profile: Profile, intake: Intake, batch: Batch) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tidegate.errors import ConfigError, Retry
@@ -17,18 +18,11 @@ if TYPE_CHECKING:
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
 
 
-def _preprocess(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
+def _preprocess(step: int, profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.preprocess import PreprocessStage
     from model.sip import sip_key
 
-    return PreprocessStage(profile, 0, sip_key(broker.cluster_id()))
-
-
-def _preprocess_2(profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.preprocess import PreprocessStage
-    from model.sip import sip_key
-
-    return PreprocessStage(profile, 1, sip_key(broker.cluster_id()))
+    return PreprocessStage(profile, step, sip_key(broker.cluster_id()))
 
 
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
@@ -91,8 +85,8 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
 
 
 MAKERS: dict[str, tuple[str, Make]] = {
-    "preprocess": ("consumers.preprocess", _preprocess),
-    "preprocess-2": ("consumers.preprocess", _preprocess_2),
+    "preprocess": ("consumers.preprocess", partial(_preprocess, 0)),
+    "preprocess-2": ("consumers.preprocess", partial(_preprocess, 1)),
     "score": ("consumers.score", _score),
     "persist": ("consumers.persist", _persist),
     "label": ("consumers.label", _label),

@@ -65,7 +65,6 @@ class Serving:
         self._promoted: list[str] = []
         self._retry_at = 0.0
         self._missing: dict[type, tuple[Shadow | Canary, str]] = {}
-        self._order: tuple[Prepare, int] | None = None
         self._trained: Bundle | None = None
         self._ready: Bundle | None = None
         self._canary: Bundle | None = None
@@ -106,22 +105,23 @@ class Serving:
     def _follow(self, newest: Mapping[type, tuple[ModelMessage, int]]) -> None:
         if Champion in newest:
             self._promote()
-            self.prepared = self._order = None
+            self.prepared = None
         for message, offset in newest.values():
             if isinstance(message, Prepare):
-                self._prepare(message, offset)
+                self._prepare(message.bundle, offset)
             elif isinstance(message, Shadow | Canary):
                 self._load_beside(message)
 
     def retry(self) -> None:
         """Try again when it is time: a folder may have come meanwhile."""
-        waiting = self.refused or self._missing or self._order
+        loading = self.prepared if self.prepared and self.prepared.loading else None
+        waiting = self.refused or self._missing or loading
         if not waiting or time.monotonic() < self._retry_at:
             return
         if self.refused:
             self._promote()
-        if self._order:
-            self._prepare(*self._order)
+        if loading:
+            self._prepare(loading.bundle, loading.offset)
         for message, _ in list(self._missing.values()):
             self._load_beside(message)
         self._switch()
@@ -133,13 +133,12 @@ class Serving:
                 self._promoted.append(name)
         self._promoted = self._promoted[-_EARLIER - 1 :]
 
-    def _prepare(self, order: Prepare, offset: int) -> None:
+    def _prepare(self, bundle: str, offset: int) -> None:
         """Load a bundle beside the champion, for a promotion that may follow."""
-        self._ready = self._order = prepared = None
-        if order.bundle:
-            self._ready, fault, loading = self._attempt(order.bundle)
-            prepared = Prepared(order.bundle, offset, fault, loading)
-            self._order = (order, offset) if loading else None
+        self._ready = prepared = None
+        if bundle:
+            self._ready, fault, loading = self._attempt(bundle)
+            prepared = Prepared(bundle, offset, fault, loading)
         self.prepared = prepared  # a heartbeat meanwhile still says what came of it before
 
     def _promote(self) -> None:

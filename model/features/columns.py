@@ -40,6 +40,17 @@ class Columns:
     hashes: NDArray[np.uint64]
     texts: dict[str, list[bytes]]
 
+    def take(self, index: NDArray[np.intp]) -> Columns:
+        """Those of the transactions at `index`, in that order."""
+        chosen = index.tolist()
+        return Columns(
+            self.times[index],
+            self.amounts[index],
+            self.values[index],
+            self.hashes[index],
+            {name: [column[i] for i in chosen] for name, column in self.texts.items()},
+        )
+
 
 def columns_of(
     profile: Profile,

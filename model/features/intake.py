@@ -30,6 +30,15 @@ class Intake(NamedTuple):
     rejects: list[tuple[int, Rejected]]
     passed: Mapping[str, int] = MappingProxyType({})
 
+    def only(self, index: NDArray[np.intp]) -> Intake:
+        """With no other transactions than those at `index`."""
+        chosen = index.tolist()
+        return self._replace(
+            txs=[self.txs[i] for i in chosen],
+            columns=self.columns.take(index),
+            at=[self.at[i] for i in chosen],
+        )
+
 
 def take(
     profile: Profile,

@@ -13,21 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.id_tables import (
-    NEW,
-    OTHER,
-    SAME,
-    TAGS,
-    Starts,
-    Words,
-    merge,
-    refill,
-    remember,
-)
+from model.features.id_tables import TAGS, Starts, Words, merge, refill, remember
 from tidegate.profile.spec import Remember
 from tidegate.stream.stage import Arrays
-
-__all__ = ["NEW", "OTHER", "SAME", "IdMemory"]
 
 Ints = NDArray[np.int64]
 _START = 1024

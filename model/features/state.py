@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import operator, pending, sparse
-from model.features.known_ids import NEW, OTHER, SAME
+from model.features.id_tables import NEW, OTHER, SAME
 from model.features.operator import (
     CLOCK,
     EPOCH,

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.detectors.online import Online
-from model.features.known_ids import NEW, OTHER
+from model.features.id_tables import NEW, OTHER
 from model.features.newest import VERDICT, Newest
 from model.hashing import join
 from model.learning.learned import LabelRecord, Learned, LearnState

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.features.id_tables import BODY_BITS, ID_BITS
-from model.features.known_ids import NEW, OTHER, SAME, IdMemory
+from model.features.id_tables import BODY_BITS, ID_BITS, NEW, OTHER, SAME
+from model.features.known_ids import IdMemory
 from tidegate.profile.spec import DAY, Duration, Remember, Size
 
 MEGABYTE = Remember(memory=Size(1 << 20))
