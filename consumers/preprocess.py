@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,12 +148,7 @@ class PreprocessStage:
 
         Dead letters that were put back are out of the order of the step before, and come once.
         """
-        rows, good, rejects = self._layout.whole_rows(batch.values), list(range(len(batch))), []
-        if rows is None:
-            good, faults = self._layout.good(batch.values)
-            rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-            rows = self._layout.rows([batch.values[i] or b"" for i in good])
-        values = [batch.values[i] or b"" for i in good]
+        rows, values, good, rejects = self._take_frames(batch)
         again = self._made_again(state, rows, redriven(batch.headers, good))
         if again.any():
             first = np.flatnonzero(~again)
@@ -163,14 +158,29 @@ class PreprocessStage:
         known = look_up(state, self._key, ids, bodies, ingested)
         return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
 
+    def _take_frames(
+        self, batch: Batch
+    ) -> tuple[NDArray[Any], list[bytes], list[int], list[Reject]]:
+        """The frames' rows, the frames, their indices in the batch, and what is no frame."""
+        rows = self._layout.whole_rows(batch.values)
+        if rows is not None:
+            return rows, cast("list[bytes]", batch.values), list(range(len(batch))), []
+        good, faults = self._layout.good(batch.values)
+        values = [batch.values[i] or b"" for i in good]
+        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
+        return self._layout.rows(values), values, good, rejects
+
     def _made_again(
         self, state: PartitionState, rows: NDArray[Any], put_back: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Which frames the step before has made again, those put back never."""
-        again = np.zeros(len(rows), np.bool_)
-        source = rows["steps"][~put_back, self.step - 1]
-        again[~put_back] = state.seen.sources.repeats(
-            source["partition"], source["offset"], rows["ingest_us"][~put_back]
+        source, ingested = rows["steps"][:, self.step - 1], rows["ingest_us"]
+        if not put_back.any():
+            return state.seen.sources.repeats(source["partition"], source["offset"], ingested)
+        again, first = np.zeros(len(rows), np.bool_), np.flatnonzero(~put_back)
+        source = source[first]
+        again[first] = state.seen.sources.repeats(
+            source["partition"], source["offset"], ingested[first]
         )
         return again
 

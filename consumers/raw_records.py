@@ -59,7 +59,8 @@ def _home(profile: Profile, intake: Intake, place: tuple[int, int]) -> NDArray[n
         else to_bytes(list(map(attrgetter(profile.id_field), intake.txs)))
     )
     home = partitions_of(keys, place[1])
-    home[np.fromiter(map(len, keys), np.int64, len(keys)) == 0] = place[0]
+    if b"" in keys:
+        home[[not key for key in keys]] = place[0]
     return home
 
 

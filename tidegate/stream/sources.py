@@ -43,14 +43,14 @@ class Sources:
     def repeats(self, partitions: Ints, offsets: Ints, ingested: Ints) -> NDArray[np.bool_]:
         """Which of n records, in their order, have come before; those that have not are noted."""
         again = np.zeros(len(partitions), np.bool_)
-        for partition in np.unique(partitions).tolist():
+        for partition in sorted(set(partitions.tolist())):
             own = np.flatnonzero(partitions == partition)
             again[own] = self._one(partition, offsets[own], ingested[own])
         return again
 
     def _one(self, partition: int, offsets: Ints, ingested: Ints) -> NDArray[np.bool_]:
         highest, newest_us = self._highest.get(partition, (-1, 0))
-        if (np.diff(offsets, prepend=highest) > 0).all():
+        if offsets[0] > highest and (offsets[1:] > offsets[:-1]).all():
             self._highest[partition] = int(offsets[-1]), max(newest_us, int(ingested.max()))
             return np.zeros(len(offsets), np.bool_)
         again = np.zeros(len(offsets), np.bool_)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from queue import Empty
 from typing import cast
 
@@ -24,6 +25,8 @@ _log = logging.getLogger("tidegate.broker.kafka")
 _TIMEOUT = 5.0
 _FIRST_TRY = 1.0
 _CLOSE_SECONDS = 10.0
+_SHORTEST = 0.001
+"""Less of a wait is none to librdkafka, which counts whole milliseconds: polling would spin."""
 _QUIET = frozenset(
     {
         KafkaError._ALL_BROKERS_DOWN,
@@ -101,7 +104,7 @@ class KafkaConsumer:
         deadline = time.monotonic() + timeout
         while True:
             batches = self._take(max_records, max(0.0, deadline - time.monotonic()))
-            if batches or time.monotonic() >= deadline:
+            if batches or deadline - time.monotonic() < _SHORTEST:
                 return batches
 
     def _take(self, max_records: int, timeout: float) -> list[Batch]:
@@ -114,10 +117,10 @@ class KafkaConsumer:
             return []
         messages = [first, *self.client.consume(max_records - 1, 0)] if max_records > 1 else [first]
         ends: dict[TopicPartition, int] = {}
-        if {
-            type(m.error()) for m in messages
-        } != _RECORDS:  # comparing a KafkaError to None corrupts CPython's state
-            messages, ends, lost = _without_events(messages)
+        errors = list(map(Message.error, messages))
+        # comparing a KafkaError to None corrupts CPython's state
+        if set(map(type, errors)) != _RECORDS:
+            messages, ends, lost = _without_events(messages, errors)
             self._out_of_range |= lost
             self._stuck |= lost
         groups = _by_partition(messages)
@@ -252,8 +255,13 @@ class KafkaConsumer:
 def _by_partition(messages: list[Message]) -> dict[TopicPartition, list[Message]]:
     """Messages come out of the client in runs of one partition."""
     groups: dict[TopicPartition, list[Message]] = {}
-    for (topic, partition), run in groupby(messages, lambda m: (m.topic(), m.partition())):
-        groups.setdefault(TopicPartition(topic or "", partition or 0), []).extend(run)
+    places = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
+    start = 0
+    for (topic, partition), run in groupby(places):
+        end = start + len(list(run))
+        source = TopicPartition(topic or "", partition or 0)
+        groups.setdefault(source, []).extend(messages[start:end])
+        start = end
     return groups
 
 
@@ -267,29 +275,27 @@ def _translate(exception: KafkaException, call: str) -> TidegateError:
 
 
 def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
-    headers: list[Headers | None] = [m.headers() for m in messages]  # type: ignore[misc]
-    return Batch(
-        source,
-        [m.offset() for m in messages],  # type: ignore[misc]
-        [m.key() for m in messages],
-        [m.value() for m in messages],
-        [m.timestamp()[1] for m in messages],
-        headers,
-    )
+    """The columns; `map` over the methods of C's own type makes no call of Python's."""
+    offsets = cast("list[int]", list(map(Message.offset, messages)))
+    headers = cast("list[Headers | None]", list(map(Message.headers, messages)))
+    stamps = list(map(itemgetter(1), map(Message.timestamp, messages)))
+    keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
+    return Batch(source, offsets, keys, values, stamps, headers)
 
 
 def _without_events(
-    messages: list[Message],
+    messages: list[Message], errors: list[KafkaError | None]
 ) -> tuple[list[Message], dict[TopicPartition, int], set[TopicPartition]]:
     """The records, the ends of the partitions that were read to their end, and the partitions whose
-    next offset the log does not have.
+    next offset the log does not have. `errors` are the messages' own.
     """
-    records, ends, lost = [], {}, set()
-    for message in messages:
-        error = message.error()
+    records = [message for message, error in zip(messages, errors, strict=True) if error is None]
+    ends: dict[TopicPartition, int] = {}
+    lost: set[TopicPartition] = set()
+    for message, error in zip(messages, errors, strict=True):
         if error is None:
-            records.append(message)
-        elif error.code() == KafkaError._PARTITION_EOF:
+            continue
+        if error.code() == KafkaError._PARTITION_EOF:
             ends[TopicPartition(message.topic() or "", message.partition() or 0)] = (
                 message.offset() or 0
             )

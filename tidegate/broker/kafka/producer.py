@@ -50,7 +50,8 @@ class KafkaTransactions:
         self._worker = Worker[None]("kafka-transaction")
         with ExitStack() as undo:
             undo.callback(self._worker.close)
-            self._wait_for("init_transactions", self._client.init_transactions, _CALL)
+            with _translated("init_transactions"):
+                self._client.init_transactions(_CALL)
             undo.pop_all()
 
     def begin(self) -> None:
@@ -103,10 +104,12 @@ class KafkaTransactions:
         self._wait_for("send_offsets_to_transaction", send, self._seconds)
 
     def commit(self) -> None:
-        self._wait_for("commit_transaction", self._client.commit_transaction, self._seconds)
+        with _translated("commit_transaction"):
+            self._client.commit_transaction(self._seconds)
 
     def abort(self) -> None:
-        self._wait_for("abort_transaction", self._client.abort_transaction, self._seconds)
+        with _translated("abort_transaction"):
+            self._client.abort_transaction(self._seconds)
 
     def _wait_for(self, name: str, call: Callable[[float], None], seconds: float) -> None:
         """Make a call that waits for the broker, and give it up when it is overdue."""
