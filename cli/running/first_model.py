@@ -1,7 +1,12 @@
-"""The first model of a home folder, trained in a process of its own while Kafka starts."""
+"""The first model of a home folder, trained in a process of its own while Kafka starts.
+
+Beside it another one compiles the loops that are needed after the features: see
+`model.training.rehearsal`.
+"""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,6 +27,8 @@ class FirstModel:
     def __init__(self, settings: Settings, profile: Profile, note: Callable[[str], None]) -> None:
         self._settings, self._profile, self._note = settings, profile, note
         self._training = Child("train", tidegate("train"), settings.home)
+        command = [sys.executable, "-m", "model.training.rehearsal", settings.profile]
+        self._rehearsal = Child("rehearsal", command, settings.home)
         self._started = False
         self._noted = ""
 
@@ -32,6 +39,7 @@ class FirstModel:
         self._note("training the first model on the profile's history")
         self._training.log.unlink(missing_ok=True)  # last words are this training's
         self._training.start()
+        self._rehearsal.start()
         self._started = True
 
     def ready(self) -> bool:
@@ -55,8 +63,10 @@ class FirstModel:
 
     def stop(self) -> None:
         """End a training that is under way."""
-        self._training.ask()
-        self._training.end(time.monotonic())
+        for child in (self._training, self._rehearsal):
+            child.ask()
+        for child in (self._training, self._rehearsal):
+            child.end(time.monotonic())
 
     def _show_progress(self) -> None:
         words = self._training.last_words()

@@ -91,7 +91,8 @@ def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float) -> f
     params[1] *= 1.0 - eta * alpha
     _add(row, step, params)
     if params[1] < 1e-9:
-        params[2:] *= params[1]
+        for k in range(2, params.shape[0]):
+            params[k] *= params[1]
         params[1] = 1.0
     return step
 

@@ -121,12 +121,16 @@ def _touch(
         return row
     if stamps[row] != meta[EPOCH]:
         stamps[row] = meta[EPOCH]
-        undo_rows[meta[UNDO_N]] = row
-        undo[meta[UNDO_N]] = rows[row]
-        meta[UNDO_N] += 1
+        saved = meta[UNDO_N]
+        meta[UNDO_N] = saved + 1
+        undo_rows[saved] = row
+        # word by word, here and below: numba compiles the assignment of a slice for 1.5 s
+        for k in range(rows.shape[1]):
+            undo[saved, k] = rows[row, k]
     newest = rows[row, 1]
     if time - newest > horizon or meta[CLOCK] - max(newest, rows[row, 2]) > meta[IDLE]:
-        rows[row, 1:] = 0
+        for k in range(1, rows.shape[1]):
+            rows[row, k] = 0
     rows[row, 1], rows[row, 2] = max(rows[row, 1], time), meta[CLOCK]
     return row
 
@@ -198,7 +202,8 @@ def fold(
         row = 0
         if keyed:
             row = _touch(rows, stamps, slots, undo, undo_rows, meta, keys[i], time, horizon)
-        regs[:columns] = values[i]
+        for k in range(columns):
+            regs[k] = values[i, k]
         execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
             values[i, k] = regs[k] if abs(regs[k]) <= 1e300 else np.nan

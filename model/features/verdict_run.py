@@ -100,7 +100,8 @@ def run(
     stride = _VALUES + values
     count, since = 0, row[base + _LOST]
     scratch[1] = np.nan
-    scratch[3 : 3 + values] = np.nan
+    for k in range(3, 3 + values):
+        scratch[k] = np.nan
     for k in range(row[base + _N] - 1, -1, -1):
         entry = _place(row, base, last, stride, k)
         if row[entry] > time:
