@@ -64,7 +64,7 @@ class Retention:
             asked = [ck.TopicPartition(RAW, loss.partition, loss.until) for loss in losses]
             for done in admin.delete_records(asked).values():
                 done.result(_PATIENCE)
-        self.deleted += losses
+        self.deleted = all_deleted(self.deleted, losses)
         self.stopped = False
         self._cluster.launch(STAGE)
 
@@ -93,3 +93,9 @@ class Retention:
                 Loss(loss.partition, said["goes_on"] - said["lost"], said["goes_on"])
             )
         return f"accept {RAW}/{loss.partition} {loss.offset} to {loss.until}: {done.returncode}"
+
+
+def all_deleted(before: list[Loss], losses: list[Loss]) -> list[Loss]:
+    """A stage that has not gone on since the last time loses from the same offset, but more."""
+    begins = {(loss.partition, loss.offset) for loss in losses}
+    return [loss for loss in before if (loss.partition, loss.offset) not in begins] + losses
