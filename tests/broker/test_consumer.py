@@ -15,7 +15,8 @@ from confluent_kafka import KafkaError
 from tidegate.broker.kafka import consumer as module
 from tidegate.broker.kafka.config import consumer_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
-from tidegate.errors import Broken, Fenced
+from tidegate.broker.records import TopicPartition
+from tidegate.errors import Broken, Fenced, Retry
 
 CONFIG: dict[str, object] = {
     "bootstrap.servers": "inside",
@@ -62,3 +63,29 @@ def test_a_consumer_that_never_closes_keeps_nobody(
     with caplog.at_level(logging.ERROR):
         consumer.close()
     assert "did not close" in caplog.text
+
+
+def test_a_client_that_cannot_be_asked_is_replaced_where_nobody_waits_for_it_in_a_group() -> None:
+    """One of librdkafka does not always find its broker again; here it never could."""
+    made: list[ck.Consumer] = []
+    producer = ck.Producer({**CONFIG, "client.id": "cluster"})
+    (broker,) = producer.list_topics(timeout=10).brokers.values()
+    producer.produce("topic", b"value", partition=0)
+    producer.flush(10)
+    addresses = iter(["127.0.0.1:1", f"{broker.host}:{broker.port}"])
+
+    def make(config: dict[str, object]) -> ck.Consumer:
+        made.append(ck.Consumer({**config, "bootstrap.servers": next(addresses)}))
+        return made[-1]
+
+    alone = {name: CONFIG[name] for name in ("group.id", "log_level")}
+    consumer = KafkaConsumer({**alone, "auto.offset.reset": "earliest"}, make, lone=True)
+    source = TopicPartition("topic", 0)
+    consumer.assign({source: 0})
+    with pytest.raises(Retry, match="partitions"):
+        consumer.partitions("topic")
+    assert source in consumer.partitions("topic")
+    assert consumer.bounds(source) == (0, 1)
+    values = [value for batch in consumer.poll(1, 10) for value in batch.values]
+    assert (len(made), values) == (2, [b"value"]), "it reads on where it was"
+    consumer.close()

@@ -43,12 +43,11 @@ class KafkaBroker:
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
         reset = "error" if group else "earliest"
-        return KafkaConsumer(
-            config.consumer(self._settings, group or _reader(), instance, reset=reset)
-        )
+        made = config.consumer(self._settings, group or _reader(), instance, reset=reset)
+        return KafkaConsumer(made, lone=group is None)
 
     def follower(self) -> KafkaConsumer:
-        return KafkaConsumer(config.follower(self._settings, _reader()))
+        return KafkaConsumer(config.follower(self._settings, _reader()), lone=True)
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(config.transactional(self._settings, transactional_id))

@@ -6,8 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
 from queue import Empty
 from typing import cast
 
@@ -15,8 +13,9 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from tidegate.broker.kafka.config import consumer_error, error_of, is_fatal
+from tidegate.broker.kafka.messages import batch_of, by_partition, without_events
 from tidegate.broker.ports import Assigned, Revoked
-from tidegate.broker.records import Batch, Headers, Position, TopicPartition
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.worker import Worker
 
@@ -27,30 +26,28 @@ _FIRST_TRY = 1.0
 _CLOSE_SECONDS = 10.0
 _SHORTEST = 0.001
 """Less of a wait is none to librdkafka, which counts whole milliseconds: polling would spin."""
-_QUIET = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._TRANSPORT,
-        KafkaError._MAX_POLL_EXCEEDED,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-    }
-)
-"""Told as events while librdkafka mends them by itself."""
-
 _RECORDS = {type(None)}
 
 
 class KafkaConsumer:
     """Implements `tidegate.broker.ports.Consumer`.
 
-    librdkafka stays out of its group after a fatal error: the next poll raises Broken.
+    librdkafka stays out of its group after a fatal error: the next poll raises Broken. One that is
+    in no group (`lone`) gets a new client when it cannot be asked: librdkafka 2.16 does not always
+    find its broker again once that was away, however long it is back.
     """
 
-    def __init__(self, config: dict[str, object]) -> None:
+    def __init__(
+        self,
+        config: dict[str, object],
+        make: Callable[[dict[str, object]], ck.Consumer] = ck.Consumer,
+        *,
+        lone: bool = False,
+    ) -> None:
         self._note = cast("Callable[[KafkaError], None] | None", config.get("error_cb"))
         self._fatal: KafkaError | None = None
-        self.client = ck.Consumer({**config, "error_cb": self._noted})
+        self._config, self._make, self._lone = {**config, "error_cb": self._noted}, make, lone
+        self.client = make(self._config)
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -95,6 +92,16 @@ class KafkaConsumer:
         )
         self.pause(list(self._paused))
 
+    def _unanswered(self, exception: KafkaException, call: str) -> TidegateError:
+        """What to raise when the cluster was asked in vain."""
+        if self._lone:
+            _log.info("%s: %s; a new client takes this one's place", call, exception)
+            _close(self.client)
+            self.client = self._make(self._config)
+            if self._assigned:
+                self._assign_all(self.client)
+        return _translate(exception, call)
+
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         self.client.assign([ck.TopicPartition(*p, offset) for p, offset in positions.items()])
         self._assigned = set(positions)
@@ -120,13 +127,13 @@ class KafkaConsumer:
         errors = list(map(Message.error, messages))
         # comparing a KafkaError to None corrupts CPython's state
         if set(map(type, errors)) != _RECORDS:
-            messages, ends, lost = _without_events(messages, errors)
+            messages, ends, lost = without_events(messages, errors)
             self._out_of_range |= lost
             self._stuck |= lost
-        groups = _by_partition(messages)
+        groups = by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
-        batches = [_batch(source, group) for source, group in groups.items()]
+        batches = [batch_of(source, group) for source, group in groups.items()]
         for batch in batches:
             self._positions[batch.source] = batch.next_offset
         for (
@@ -211,14 +218,14 @@ class KafkaConsumer:
             self.client.list_topics(partition.topic, _TIMEOUT)
             return self.client.get_watermark_offsets(asked, _TIMEOUT)
         except KafkaException as exception:
-            raise _translate(exception, "bounds") from exception
+            raise self._unanswered(exception, "bounds") from exception
 
     def offset_at(self, partition: TopicPartition, time_ms: int) -> int:
         asked = ck.TopicPartition(*partition, time_ms)
         try:
             (answer,) = self.client.offsets_for_times([asked], _TIMEOUT)
         except KafkaException as exception:
-            raise _translate(exception, "offsets_for_times") from exception
+            raise self._unanswered(exception, "offsets_for_times") from exception
         if answer.error is not None:
             raise consumer_error(answer.error, "offsets_for_times")
         return answer.offset if answer.offset >= 0 else self.bounds(partition)[1]
@@ -231,7 +238,7 @@ class KafkaConsumer:
         try:
             metadata = self.client.list_topics(topic, _TIMEOUT).topics[topic]
         except KafkaException as exception:
-            raise _translate(exception, "partitions") from exception
+            raise self._unanswered(exception, "partitions") from exception
         if metadata.error is not None and metadata.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
             raise consumer_error(metadata.error, "partitions")
         if metadata.error is not None or not metadata.partitions:
@@ -240,29 +247,20 @@ class KafkaConsumer:
 
     def close(self) -> None:
         """Leave the group; a client that does not come back from that is left behind."""
-        worker = Worker[None]("kafka-close")
-        worker.start(self.client.close)
-        worker.close()
-        try:
-            outcome = worker.outcome(_CLOSE_SECONDS)
-        except Empty:
-            _log.error("a consumer did not close within %.0f s", _CLOSE_SECONDS)
-            return
-        if isinstance(outcome, Exception):
+        if outcome := _close(self.client):
             raise outcome
 
 
-def _by_partition(messages: list[Message]) -> dict[TopicPartition, list[Message]]:
-    """Messages come out of the client in runs of one partition."""
-    groups: dict[TopicPartition, list[Message]] = {}
-    places = zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)
-    start = 0
-    for (topic, partition), run in groupby(places):
-        end = start + len(list(run))
-        source = TopicPartition(topic or "", partition or 0)
-        groups.setdefault(source, []).extend(messages[start:end])
-        start = end
-    return groups
+def _close(client: ck.Consumer) -> Exception | None:
+    """Close a client, or leave it behind when it does not come back from that."""
+    worker = Worker[None]("kafka-close")
+    worker.start(client.close)
+    worker.close()
+    try:
+        return worker.outcome(_CLOSE_SECONDS)
+    except Empty:
+        _log.error("a consumer did not close within %.0f s", _CLOSE_SECONDS)
+        return None
 
 
 def _plain(partition: ck.TopicPartition) -> TopicPartition:
@@ -272,35 +270,3 @@ def _plain(partition: ck.TopicPartition) -> TopicPartition:
 def _translate(exception: KafkaException, call: str) -> TidegateError:
     error = error_of(exception)
     return Retry(f"{call}: {exception}") if error is None else consumer_error(error, call)
-
-
-def _batch(source: TopicPartition, messages: list[Message]) -> Batch:
-    """The columns; `map` over the methods of C's own type makes no call of Python's."""
-    offsets = cast("list[int]", list(map(Message.offset, messages)))
-    headers = cast("list[Headers | None]", list(map(Message.headers, messages)))
-    stamps = list(map(itemgetter(1), map(Message.timestamp, messages)))
-    keys, values = list(map(Message.key, messages)), list(map(Message.value, messages))
-    return Batch(source, offsets, keys, values, stamps, headers)
-
-
-def _without_events(
-    messages: list[Message], errors: list[KafkaError | None]
-) -> tuple[list[Message], dict[TopicPartition, int], set[TopicPartition]]:
-    """The records, the ends of the partitions that were read to their end, and the partitions whose
-    next offset the log does not have. `errors` are the messages' own.
-    """
-    records = [message for message, error in zip(messages, errors, strict=True) if error is None]
-    ends: dict[TopicPartition, int] = {}
-    lost: set[TopicPartition] = set()
-    for message, error in zip(messages, errors, strict=True):
-        if error is None:
-            continue
-        if error.code() == KafkaError._PARTITION_EOF:
-            ends[TopicPartition(message.topic() or "", message.partition() or 0)] = (
-                message.offset() or 0
-            )
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-            lost.add(TopicPartition(message.topic() or "", message.partition() or 0))
-        elif error.code() not in _QUIET:
-            raise consumer_error(error, "poll")
-    return records, ends, lost
