@@ -31,7 +31,7 @@ The score step puts its fields between values and tail, and its reasons at the e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -112,6 +112,20 @@ def frame_profile(value: bytes | None) -> bytes | None:
     ):
         return None
     return value[4:12]
+
+
+def of_others(values: Sequence[bytes | None], profiles: Iterable[bytes]) -> list[int]:
+    """Indices of the frames that carry another profile than these hashes; no loop of Python's
+    looks into a message that is no frame.
+    """
+    marks = tuple(magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC))
+    own = tuple(mark + profile for mark in marks for profile in profiles)
+    return [
+        index
+        for index, value in enumerate(values)
+        if value is not None and value.startswith(marks) and not value.startswith(own)
+        if frame_profile(value) is not None
+    ]
 
 
 class FrameLayout:

@@ -10,7 +10,7 @@ from typing import Any
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.frames import frame_profile
+from tidegate.messages.frames import of_others
 from tidegate.stream import input_order, poison
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
@@ -188,11 +188,13 @@ class Restorer:
         A stage's `also` is the hash of this one in the version of Tidegate before.
         """
         profile = self._stage.snapshot_tag[:8].encode()
-        ours = (None, profile, getattr(self._stage, "also", profile))
+        others = set(of_others(batch.values, (profile, getattr(self._stage, "also", profile))))
+        if not others and not rejected:
+            return batch
         own = [
-            i
-            for i, value in enumerate(batch.values)
-            if frame_profile(value) in ours and batch.offsets[i] not in rejected
+            index
+            for index, offset in enumerate(batch.offsets)
+            if index not in others and offset not in rejected
         ]
         return batch if len(own) == len(batch) else batch.take(own)
 
