@@ -109,7 +109,7 @@ class VerdictWays:
 
     def _label_at(self) -> dict[TopicPartition, Position]:
         """How far the label stage has come."""
-        consumer = self._broker.consumer(group_of("label"))
+        consumer = self._broker.watcher(group_of("label"))
         try:
             return consumer.committed(consumer.partitions(FEEDBACK))
         finally:

@@ -40,6 +40,10 @@ class Bench:
         self._open.append(self.broker.consumer(group, instance=instance))
         return self._open[-1]
 
+    def watcher(self, group: str) -> Consumer:
+        self._open.append(self.broker.watcher(group))
+        return self._open[-1]
+
     def follower(self) -> Consumer:
         self._open.append(self.broker.follower())
         return self._open[-1]

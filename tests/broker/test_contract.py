@@ -310,6 +310,7 @@ def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_i
     take(reader, 0)
     with pytest.raises(Retry):
         old.consumer.committed(old.held)
+    assert bench.watcher(group).committed(old.held) == {}, "from outside one sees what was before"
     bench.broker.transactional_producer(name).close()
     assert values(take(reader, 1)) == [b"kept"]
     assert old.consumer.committed(old.held) == {}

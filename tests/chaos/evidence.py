@@ -200,7 +200,8 @@ def committed(kafka: str, group: str, sources: Sequence[tuple[str, int]]) -> dic
 
 
 def _answer(kafka: str, group: str, asked: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
-    client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0})
+    asking = {"isolation.level": "read_uncommitted"}  # nothing is told of a busy group otherwise
+    client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0, **asking})
     try:
         return client.committed(asked, _TIMEOUT)
     except ck.KafkaException:

@@ -145,6 +145,14 @@ class Broker(Protocol):
         """`group` None: only `assign`. `instance`: static membership (KIP-345)."""
         ...
 
+    def watcher(self, group: str) -> Consumer:
+        """One that asks where a group is, from outside, and never joins it.
+
+        It is told the positions that were committed last. A member is told nothing while a
+        transaction is open that moves them on, which in a busy group is nearly always.
+        """
+        ...
+
     def follower(self) -> Consumer:
         """As `consumer(None)`, for one that waits at the end of a topic most of its life.
 

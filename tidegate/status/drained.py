@@ -112,7 +112,8 @@ class Drained:
 
     def _consumer(self, group: str) -> Consumer:
         if group not in self._consumers:
-            self._consumers[group] = self._broker.consumer(group or None)
+            broker = self._broker
+            self._consumers[group] = broker.watcher(group) if group else broker.consumer(None)
         return self._consumers[group]
 
     def close(self) -> None:

@@ -47,6 +47,9 @@ class KafkaBroker:
             config.consumer(self._settings, group or _reader(), instance, reset=reset)
         )
 
+    def watcher(self, group: str) -> KafkaConsumer:
+        return KafkaConsumer(config.watcher(self._settings, group))
+
     def follower(self) -> KafkaConsumer:
         return KafkaConsumer(config.follower(self._settings, _reader()))
 

@@ -93,6 +93,12 @@ def consumer(settings: Settings, group: str, instance: str | None, *, reset: str
     return config
 
 
+def watcher(settings: Settings, group: str) -> dict[str, Any]:
+    """As a consumer, but told positions without those of open transactions (KIP-447)."""
+    unstable = {"isolation.level": "read_uncommitted"}
+    return consumer(settings, group, None, reset="error") | unstable
+
+
 def follower(settings: Settings, group: str) -> dict[str, Any]:
     """As a consumer, but an idle topic is asked once a second.
 

@@ -23,6 +23,9 @@ class MemoryBroker(Cluster):
         member_of = self.groups.setdefault(group, Group()) if group else None
         return MemoryConsumer(self, member_of, instance)
 
+    def watcher(self, group: str) -> MemoryConsumer:
+        return MemoryConsumer(self, self.groups.setdefault(group, Group()), None, watches=True)
+
     def follower(self) -> MemoryConsumer:
         return self.consumer(None)
 

@@ -14,8 +14,11 @@ from tidegate.errors import ConfigError, Retry
 class MemoryConsumer:
     """Implements `tidegate.broker.ports.Consumer`. `poll` never waits."""
 
-    def __init__(self, cluster: Cluster, group: Group | None, instance: str | None) -> None:
+    def __init__(
+        self, cluster: Cluster, group: Group | None, instance: str | None, *, watches: bool = False
+    ) -> None:
         self._cluster, self.group, self._instance = cluster, group, instance
+        self._watches = watches
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._seen: set[TopicPartition] = set()
@@ -93,7 +96,7 @@ class MemoryConsumer:
         if self.group is None:
             raise TypeError("a consumer without a group has no committed positions")
         with self._cluster.call("committed"):
-            return self.group.committed(partitions)
+            return self.group.committed(partitions, stable=not self._watches)
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         with self._cluster.call("bounds"):

@@ -135,8 +135,12 @@ class Group:
         self._promised.pop(transaction, None)
         self.positions.update(positions)
 
-    def committed(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-        """Raises Retry while a transaction holds one of them."""
-        if any(source in promised for promised in self._promised.values() for source in partitions):
+    def committed(
+        self, partitions: Sequence[TopicPartition], *, stable: bool
+    ) -> dict[TopicPartition, Position]:
+        """`stable`: raises Retry while a transaction holds one of them."""
+        if stable and any(
+            source in promised for promised in self._promised.values() for source in partitions
+        ):
             raise Retry("positions are unstable: a transaction holds them")
         return {source: self.positions[source] for source in partitions if source in self.positions}
