@@ -124,7 +124,7 @@ class _Parser:
             int(i): self._width_fault(int(records[i, 2]))
             for i in np.flatnonzero(records[:, 2] != self._width)
         }
-        view = np.frombuffer(data, np.uint8)
+        view = np.frombuffer(data, np.uint8)[: records[-1, 1]]
         if not data.isascii():
             for i in _holding(view >= 128, records):
                 if not is_utf8(data[slice(*records[i, :2])]):

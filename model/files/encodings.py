@@ -68,8 +68,9 @@ def as_utf8(file: IO[bytes], encoding: str, block: int = BLOCK) -> Iterator[byte
     A byte that the encoding does not know stays one that is not UTF-8.
     """
     if _is_utf8_name(encoding):
-        start = file.read(block)
-        start = start if len(start) >= len(codecs.BOM_UTF8) else start + file.read(block)
+        start = b""
+        while len(start) < len(codecs.BOM_UTF8) and (some := file.read(block)):
+            start += some
         if start := start.removeprefix(codecs.BOM_UTF8):
             yield start
         while some := file.read(block):
