@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from typing import IO
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Bytes that are read at a time."""
 _BOMS = {
     codecs.BOM_UTF8: "utf-8",
