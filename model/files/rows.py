@@ -1,0 +1,42 @@
+"""What the reader of files gives: rows as the API takes them, and rows that are none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+UNKNOWN = -1
+"""The label of a row without a verdict; 1 is a fraud, 0 legitimate."""
+
+
+class Refusal(NamedTuple):
+    """A row that cannot be a transaction, by its number in the file (from 1, header not counted).
+
+    `field` is the profile's, or the file's column; "" where the whole row is meant. `detail` says
+    what is wrong and what to do, and shows no value: a terminal is no place for a person's data.
+    """
+
+    number: int
+    field: str
+    reason: str
+    detail: str
+
+
+class Rows(NamedTuple):
+    """Some rows of a file, in its order.
+
+    `numbers` i8[n] as in `Refusal`; `ids` the transactions' ids; `lines` each as one JSON object,
+    which the profile's decoder accepts or refuses; `labels` i1[n], `UNKNOWN` where none was asked
+    for; `refused` the rows among them that are no objects at all; `cells` the n rows as they stand
+    in the file, a column of text for each column of the file.
+    """
+
+    numbers: NDArray[np.int64]
+    ids: list[str]
+    lines: list[bytes]
+    labels: NDArray[np.int8]
+    refused: list[Refusal]
+    cells: pa.RecordBatch
