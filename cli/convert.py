@@ -12,6 +12,7 @@ from tidegate.words import count
 
 if TYPE_CHECKING:
     from model.files.formats.convert import Converted
+    from model.files.formats.entry import Told
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="camt.05x, MT940, OFX, ISO 8583 as JSON or pacs.008.")
@@ -32,6 +33,8 @@ Rejects = Annotated[
     Path | None,
     typer.Option("--rejects", help="Entries that are no rows; by default beside the rows."),
 ]
+
+_SHOWN = 10
 
 
 def convert(
@@ -63,9 +66,8 @@ def convert(
 
 def _words(done: Converted, out: Path) -> list[str]:
     lines = [f"{done.format}: {count(done.rows, 'row')} written to {out}"]
-    lines += [
-        f"{'note' if told.good else 'WRONG'}: {told.place}: {told.words}" for told in done.told
-    ]
+    lines += _told("WRONG", [told for told in done.told if not told.good])
+    lines += _told("note", [told for told in done.told if told.good])
     if done.refused:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in done.refused.items())
         lines.append(f"no rows: {reasons}; listed in {done.rejects}, such as:")
@@ -73,4 +75,11 @@ def _words(done: Converted, out: Path) -> list[str]:
             f"  {refused.place}: {refused.field or 'whole'}: {refused.detail}"
             for refused in done.first_refused
         ]
+    return lines
+
+
+def _told(word: str, told: list[Told]) -> list[str]:
+    lines = [f"{word}: {one.place}: {one.words}" for one in told[:_SHOWN]]
+    if len(told) > _SHOWN:
+        lines.append(f"{word}: and {len(told) - _SHOWN:,} more like these: --json lists all")
     return lines

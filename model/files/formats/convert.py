@@ -128,6 +128,6 @@ def _replaced(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
+        raise ConfigError(f"{error.filename or path}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Callable
 from datetime import date
@@ -31,6 +32,7 @@ _SIGNS = (
         re.compile(rb'^\s*\[?\s*\{.*?"(?:t|mti|0|message_type)"\s*:', re.IGNORECASE | re.DOTALL),
     ),
 )
+_PACKED = (b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _ISO_20022 = re.compile(rb"urn:iso:std:iso:20022:tech:xsd:((?!head)[a-z]{4}\.\d{3})")
 
 
@@ -44,7 +46,9 @@ def reader(name: str) -> Read:
 def detect(path: Path) -> str:
     """The format's name, by what the file begins with. Raises ConfigError."""
     with path.open("rb") as file:
-        start = file.read(_LOOK_BYTES).removeprefix(b"\xef\xbb\xbf")
+        start = _plain(file.read(_LOOK_BYTES))
+    if start.startswith(_PACKED):
+        raise ConfigError(f"{path}: is packed: unpack it, and convert the files in it")
     message = _ISO_20022.search(start)
     if message:
         name = message[1].decode()
@@ -58,3 +62,10 @@ def detect(path: Path) -> str:
         f"{path}: its format is not found by looking: name it by --format, one of "
         + ", ".join(FORMATS)
     )
+
+
+def _plain(start: bytes) -> bytes:
+    """The beginning of a file without its byte-order mark, and in one byte a letter."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return start.decode("utf-16", "replace").encode()
+    return start.removeprefix(codecs.BOM_UTF8)

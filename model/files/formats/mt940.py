@@ -61,7 +61,8 @@ def _decoded(content: bytes) -> tuple[str, list[Told]]:
 def _fields(text: str) -> Iterator[Field]:
     """The fields between the envelopes of the messages."""
     current: Field | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate(lines, start=1):
         found = _TAG.fullmatch(line.removeprefix("{4:"))
         if (found or _END.fullmatch(line.rstrip())) and current is not None:
             yield current
@@ -85,7 +86,7 @@ def _pairs(fields: Iterator[Field]) -> Iterator[tuple[Field, Field | None]]:
 
 class _Statement:
     def __init__(self, number: int) -> None:
-        self.totals = Totals(f"statement {number}")
+        self.totals = Totals(f"statement {number}", balances="must")
         self._account = self._currency = ""
         self._ids = Ids()
 

@@ -1,7 +1,7 @@
 """OFX and QFX statements of banks and cards, 1.x (SGML) and 2.x (XML).
 
-ofxtools reads the header and makes a tree of the rest, with or without closing tags. Times are read
-here: it refuses the zone `[+5.5:IST]` and takes `[+5.50:IST]` for five hours and fifty minutes.
+ofxtools makes the tree, with or without closing tags. Times are read here: it refuses the zone
+`[+5.5:IST]`, and takes `[+5.50:IST]` for five hours and fifty minutes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import html
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.files.formats.entry import Entry, Fault, Ids, Item, Items, with_id
+from model.files.formats.entry import Entry, Fault, Ids, Item, Items, Told, with_id
 from model.files.formats.money import as_text, units
 from model.files.formats.ofx_times import ofx_time
 from model.files.formats.times import at_midnight
 from model.files.formats.totals import Totals
 from tidegate.errors import ConfigError
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -27,36 +27,57 @@ if TYPE_CHECKING:
 MOST_BYTES = 256 << 20
 _STATEMENTS = ("STMTRS", "CCSTMTRS")
 _ACCOUNTS = ("BANKACCTFROM", "CCACCTFROM")
+_CODECS = {"1252": "cp1252", "ISO-8859-1": "latin-1", "8859-1": "latin-1"}
+_CHARSET = re.compile(r"CHARSET:\s*([\w-]+)")
+_TRANSACTION = re.compile(r"<STMTTRN\s*>", re.IGNORECASE)
 _OPENED = re.compile(r"<([A-Z0-9.]+)>\s*(?=<)")
 _AMOUNT = re.compile(r"([+-]?)([\d.,]+)")
 
 
 def read(path: Path) -> Items:
     """Every transaction of every statement, bank accounts' and cards'."""
-    number = 0
-    for element in _tree(path).iter():
-        if element.tag in _STATEMENTS:
-            number += 1
-            yield from _statement(element, number)
-
-
-def _tree(path: Path) -> Element:
-    from ofxtools.header import OFXHeaderError, parse_header
-    from ofxtools.Parser import ParseError, TreeBuilder
-
     if path.stat().st_size > MOST_BYTES:
         raise ConfigError(f"{path}: larger than {MOST_BYTES >> 20} MB: split it by account")
+    message, told = _message(path.read_bytes(), path)
+    yield from told
+    number = found = 0
+    for element in _tree(message, path).iter():
+        if element.tag in _STATEMENTS:
+            number += 1
+            found += sum(1 for _ in element.iter("STMTTRN"))
+            yield from _statement(element, number)
+    missed = len(_TRANSACTION.findall(message)) - found
+    if missed:
+        words = f"{count(missed, 'transaction')} outside of bank and card statements: not read"
+        yield Told("file", words, good=False)
+
+
+def _message(content: bytes, path: Path) -> tuple[str, list[Told]]:
+    """What stands behind the header, in the encoding that the header names.
+
+    ofxtools reads headers too, but not those of OFX 2.3, of `CHARSET:8859-1` and other real ones.
+    """
+    header, begin, body = content.partition(b"<OFX>")
+    if not begin or b"</OFX>" not in body[-1024:]:
+        raise ConfigError(f"{path}: has no <OFX> with its end: it is no OFX, or it is cut off")
+    charset = _CHARSET.search(header.decode("latin-1").upper())
+    codec = _CODECS.get(charset[1] if charset and b"UTF-8" not in header.upper() else "", "utf-8")
     try:
-        _, message = parse_header(BytesIO(path.read_bytes()))
-        builder = TreeBuilder()
+        return "<OFX>" + body.decode(codec), []
+    except UnicodeDecodeError:
+        words = f"is not {codec}, as its header says; its letters were read as Windows-1252"
+        return "<OFX>" + body.decode("cp1252", "replace"), [Told("file", words)]
+
+
+def _tree(message: str, path: Path) -> Element:
+    from ofxtools.Parser import TreeBuilder
+
+    builder = TreeBuilder()
+    try:
         builder.feed(_without_empty(message))
         root: Element = builder.close()
-    except OFXHeaderError:
-        raise ConfigError(f"{path}: its OFX header is not one of OFX 1.x or 2.x") from None
-    except (ParseError, UnicodeDecodeError, AssertionError, IndexError):
-        raise ConfigError(
-            f"{path}: its tags are not closed as OFX has it, or it is cut off"
-        ) from None
+    except (SyntaxError, AssertionError, IndexError):
+        raise ConfigError(f"{path}: its tags are not nested as OFX has them") from None
     return root
 
 
@@ -71,7 +92,7 @@ def _without_empty(message: str) -> str:
 
 
 def _statement(statement: Element, number: int) -> Iterator[Item]:
-    totals = Totals(f"statement {number}", balances=False)
+    totals = Totals(f"statement {number}", balances="none")
     account, currency, ids = _account(statement), _text(statement, "CURDEF"), Ids()
     for element in statement.iter("STMTTRN"):
         place = f"{totals.place}, transaction {totals.begin()}"

@@ -20,10 +20,13 @@ _MESSAGE = frozenset({"FIToFICstmrCdtTrf"})
 
 def read(path: Path) -> Items:
     """Every transfer as money that leaves the debtor's account, in the settlement's currency."""
-    message = _Message()
+    number = 1
+    message = _Message(number)
     for part in parts(path, _MESSAGE):
         if part.element is None:
             yield from message.totals.told()
+            number += 1
+            message = _Message(number)
         elif part.name == "GrpHdr":
             yield from message.header(part.element)
         elif part.name == "CdtTrfTxInf":
@@ -31,8 +34,8 @@ def read(path: Path) -> Items:
 
 
 class _Message:
-    def __init__(self) -> None:
-        self.totals = Totals("message", balances=False)
+    def __init__(self, number: int) -> None:
+        self.totals = Totals(f"message {number}", balances="none")
         self._ids = Ids()
         self._created = self._settled = ""
 
@@ -43,10 +46,10 @@ class _Message:
         try:
             self.totals.turnover = plain(total, "CtrlSum") if total else None
         except Fault as fault:
-            yield fault.at("message, GrpHdr")
+            yield fault.at(f"{self.totals.place}, GrpHdr")
 
     def transfer(self, element: Element, line: int) -> Iterator[Item]:
-        place = f"transfer {self.totals.begin()}, line {line}"
+        place = f"{self.totals.place}, transfer {self.totals.begin()}, line {line}"
         try:
             amount = -amount_at(element, "IntrBkSttlmAmt")
             yield self._row(element, as_text(amount))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from model.files.formats.entry import Told
 
@@ -14,7 +15,8 @@ class Totals:
     """What a statement's entries amount to, in the currency of its account.
 
     `opening`, `closing`, `number` and `turnover` are what the statement says of itself, None where
-    it says nothing. `balances` is False for a format that has no such pair.
+    it says nothing. `balances` says what it means that one of the first two is not there: never any
+    in the format ("none"), or allowed ("may"), or that something is missing ("must").
     """
 
     place: str
@@ -22,7 +24,7 @@ class Totals:
     closing: Decimal | None = None
     number: int | None = None
     turnover: Decimal | None = None
-    balances: bool = True
+    balances: Literal["none", "may", "must"] = "may"
     _entries: int = 0
     _booked: int = 0
     _sum: Decimal = Decimal(0)
@@ -54,12 +56,13 @@ class Totals:
             yield self._words("its number of entries", good)
         if self.turnover is not None and self._booked == self._entries:
             yield self._words("the sum of its entries", self.turnover == self._moved)
-        if self.balances:
+        if self.balances != "none":
             yield self._balance()
 
     def _balance(self) -> Told:
         if self.opening is None or self.closing is None:
-            return Told(self.place, "has no pair of opening and closing balance to compare")
+            words = "has no pair of opening and closing balance to compare"
+            return Told(self.place, words, good=self.balances == "may")
         return self._words("its closing balance", self.opening + self._sum == self.closing)
 
     def _words(self, what: str, good: bool) -> Told:

@@ -47,9 +47,9 @@ def parts(path: Path, parents: frozenset[str]) -> Iterator[Part]:
             stream = etree.iterparse(file, events=("start", "end"), **safe, **bare)
             yield from _walk(stream, parents, path)
     except etree.XMLSyntaxError as error:
+        place = f"{path}, line {error.lineno}" if error.lineno else str(path)
         raise ConfigError(
-            f"{path}, line {error.lineno}: not well-formed XML, or cut off. "
-            "Ask for the file again, or mend that line"
+            f"{place}: not well-formed XML, or cut off. Ask for the file again, or mend that line"
         ) from None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,22 @@ def test_entities_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="document type"):
         rows_of(source, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [SAMPLE]
+
+
+def test_utf_16_prefixes_and_envelopes_give_the_same_rows(tmp_path: Path) -> None:
+    rows, _ = rows_of(HERE / SAMPLE, tmp_path)
+    bare = (HERE / SAMPLE).read_text().partition("?>\n")[2]
+    prefixed = re.sub(r"<(/?)(\w)", r"<\1n:\2", bare).replace("xmlns=", "xmlns:n=")
+    wide = f'<?xml version="1.0" encoding="UTF-16"?>{bare}'.encode("utf-16")
+    header = '<AppHdr xmlns="urn:iso:std:iso:20022:tech:xsd:head.001.001.02"><Fr/></AppHdr>'
+    for content in (prefixed, wide, f'<Env xmlns="urn:x">{header}{bare}</Env>'):
+        assert rows_of(written(tmp_path, "other.xml", content), tmp_path)[0] == rows
+
+
+def test_the_line_is_right_far_down_a_file(tmp_path: Path) -> None:
+    far = changed(SAMPLE, tmp_path, ("<Bal>", "\n" * 70_000 + "<Bal>"), (">12.5<", ">12.555<"))
+    _, done = rows_of(far, tmp_path)
+    assert rejects_of(done)[0]["place"] == "statement 1, entry 1, line 70018"
 
 
 def test_a_file_that_is_cut_off_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -43,6 +44,8 @@ def test_what_is_no_format(tmp_path: Path) -> None:
         detect(written(tmp_path, "a.csv", "id,amount\n1,2\n"))
     with pytest.raises(ConfigError, match=r"expected camt\.052"):
         convert(HERE / "statement.ofx", tmp_path / "rows.csv", "csv")
+    with pytest.raises(ConfigError, match="unpack it"):
+        detect(written(tmp_path, "a.xml.gz", gzip.compress((HERE / SAMPLES["ofx"]).read_bytes())))
     with pytest.raises(ConfigError, match="there is no such file"):
         convert(tmp_path / "none.xml", tmp_path / "rows.csv")
     with pytest.raises(ConfigError, match=r"ends with \.csv or \.jsonl"):

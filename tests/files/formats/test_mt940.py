@@ -72,6 +72,19 @@ def test_a_closing_balance_that_does_not_agree_is_told(tmp_path: Path) -> None:
     assert [told.place for told in done.told if not told.good] == ["statement 1"]
 
 
+def test_a_statement_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    lines = (HERE / SAMPLE).read_text().splitlines()[:9]
+    _, done = rows_of(written(tmp_path, "cut.sta", "\n".join(lines)), tmp_path)
+    (told,) = done.told
+    assert not told.good
+    assert "no pair of opening and closing balance" in told.words
+
+
+def test_a_field_without_its_colon_is_told(tmp_path: Path) -> None:
+    _, done = rows_of(changed(SAMPLE, tmp_path, (":61:2601021230RC", "61:2601021230RC")), tmp_path)
+    assert not done.good
+
+
 def test_letters_of_windows_are_read_and_told(tmp_path: Path) -> None:
     text = (HERE / SAMPLE).read_text().replace("plain", "größere")
     rows, done = rows_of(written(tmp_path, "a.sta", text.encode("cp1252")), tmp_path)

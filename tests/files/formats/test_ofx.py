@@ -8,7 +8,7 @@ import pytest
 
 from model.files.formats.entry import Fault
 from model.files.formats.ofx_times import ofx_time
-from tests.files.formats.samples import HERE, changed, rejects_of, rows_of
+from tests.files.formats.samples import HERE, changed, rejects_of, rows_of, written
 from tidegate.errors import ConfigError
 
 SAMPLE = "statement.ofx"
@@ -90,8 +90,41 @@ def test_a_transaction_at_fault_is_refused(
 
 @pytest.mark.parametrize(
     "change",
-    [("OFXHEADER:100", "OFXHEADER:900"), ("</STMTTRN>\n</BANKTRANLIST>", "</STMTTRN></NONE>tail")],
+    [
+        ("<OFX>", "<ofx>"),
+        ("</OFX>", ""),  # cut off: ofxtools takes what there is
+        ("</BANKTRANLIST>", "</BANKTRANLIST></BANKMSGSRSV1></OFX>"),
+        ("<LEDGERBAL>", "words <LEDGERBAL>"),
+    ],
 )
 def test_a_file_that_is_no_ofx(tmp_path: Path, change: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match="OFX"):
-        rows_of(changed(SAMPLE, tmp_path, change), tmp_path)
+        rows_of(changed(SAMPLE, tmp_path, change), tmp_path, "ofx")
+
+
+@pytest.mark.parametrize(
+    ("header", "codec", "told"),
+    [
+        ("CHARSET:1252", "cp1252", False),
+        ("CHARSET:8859-1", "latin-1", False),
+        ("CHARSET:NONE", "utf-8", False),
+        ("CHARSET:NONE", "cp1252", True),
+        ("CHARSET:UTF-8", "utf-8", False),
+    ],
+)
+def test_letters_are_read_as_the_header_says(
+    tmp_path: Path, header: str, codec: str, told: bool
+) -> None:
+    text = (HERE / SAMPLE).read_text().replace("CHARSET:1252", header).replace("Tea", "Té")
+    rows, done = rows_of(written(tmp_path, "a.ofx", text.encode(codec)), tmp_path)
+    assert rows[0]["counterparty"] == "Té & Co"
+    assert bool(done.told) is told
+
+
+def test_transactions_of_investments_are_told(tmp_path: Path) -> None:
+    other = "<INVSTMTRS><INVBANKTRAN><STMTTRN><TRNAMT>1</STMTTRN></INVBANKTRAN></INVSTMTRS></OFX>"
+    rows, done = rows_of(changed(SAMPLE, tmp_path, ("</OFX>", other)), tmp_path)
+    assert len(rows) == 2
+    assert [told.words for told in done.told if not told.good] == [
+        "1 transaction outside of bank and card statements: not read"
+    ]
