@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from model.files.formats.convert import Converted
     from model.files.formats.entry import Told
 
-File = Annotated[
-    Path, typer.Argument(metavar="FILE", help="camt.05x, MT940, OFX, ISO 8583 as JSON or pacs.008.")
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE...", help="camt.05x, MT940, OFX, ISO 8583 as JSON or pacs.008."),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The rows, as .csv or .jsonl.")]
 Format = Annotated[
@@ -38,14 +39,14 @@ _SHOWN = 10
 
 
 def convert(
-    file: File,
+    files: Files,
     out: Out,
     name: Format = "",
     last_day: LastDay = "",
     rejects: Rejects = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a bank statement or payment messages as rows that `send` and `train` take.
+    """Write bank statements or payment messages as rows that `send` and `train` take.
 
     Exit code 1 when an entry cannot be read, or a total of the file does not agree with them.
 
@@ -53,7 +54,7 @@ def convert(
     """
     from model.files.formats.convert import convert as write
 
-    done = write(file, out, name, day("--last-day", last_day), rejects)
+    done = write(files, out, name, day("--last-day", last_day), rejects)
     if as_json:
         import msgspec
 
@@ -65,7 +66,7 @@ def convert(
 
 
 def _words(done: Converted, out: Path) -> list[str]:
-    lines = [f"{done.format}: {count(done.rows, 'row')} written to {out}"]
+    lines = [f"{', '.join(sorted(done.formats))}: {count(done.rows, 'row')} written to {out}"]
     lines += _told("WRONG", [told for told in done.told if not told.good])
     lines += _told("note", [told for told in done.told if told.good])
     if done.refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
 _STATEMENTS = frozenset({"Stmt", "Rpt", "Ntfctn"})
+_NUMBERS = ("ElctrncSeqNb", "LglSeqNb")
+_COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _OPENING = ("OPBD", "PRCD")
 _CLOSING = "CLBD"
 
@@ -41,6 +44,8 @@ class _Statement:
     def take(self, part: Part, element: Element) -> Iterator[Item]:
         if part.name == "Acct":
             self._frame.account = account_of(element, ".")
+        elif part.name in _NUMBERS and part.parent == "Stmt":
+            self._frame.ids.sequence = text(element, ".")
         elif part.name in ("Bal", "TxsSummry"):
             yield from self._own_totals(part, element)
         elif part.name == "Ntry":
@@ -61,7 +66,7 @@ class _Statement:
 
     def _summary(self, element: Element) -> None:
         number, turnover = text(element, "TtlNtries/NbOfNtries"), text(element, "TtlNtries/Sum")
-        self.totals.number = int(number) if number.isdecimal() else None
+        self.totals.number = int(number) if _COUNT.fullmatch(number) else None
         self.totals.turnover = plain(turnover, "Sum") if turnover else None
 
     def _entry(self, part: Part, element: Element) -> Iterator[Item]:

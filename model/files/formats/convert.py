@@ -1,10 +1,10 @@
-"""A file in one of the field's formats written as rows that the reader takes."""
+"""Files in the field's formats written as rows that the reader takes."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,19 +13,21 @@ from pathlib import Path
 import msgspec
 
 from model.files.formats.detect import detect, reader
-from model.files.formats.entry import AMOUNTS, Entry, Items, Refused, Told
+from model.files.formats.entry import AMOUNTS, REPEAT, Entry, Items, Refused, Told
 from tidegate.errors import ConfigError
 
-LEFT_OUT = frozenset({"not_booked", "not_a_payment", "repeat"})
+LEFT_OUT = frozenset({"not_booked", "not_a_payment", REPEAT})
 """Reasons of entries that are rightly no rows; all others are faults of the file."""
 _SHOWN = 5
 
 
 @dataclass
 class Converted:
-    """What became of a file: rows written, and entries that are no rows by reason."""
+    """What became of the files: how many had which format, rows written, and entries that are no
+    rows by reason.
+    """
 
-    format: str
+    formats: Counter[str] = field(default_factory=Counter)
     rows: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     first_refused: list[Refused] = field(default_factory=list)
@@ -42,26 +44,23 @@ _Write = Callable[[Entry], object]
 
 
 def convert(
-    source: Path,
+    sources: Sequence[Path],
     out: Path,
     name: str = "",
     last_day: date | None = None,
     rejects: Path | None = None,
 ) -> Converted:
-    """Write the entries of `source` to `out` (`.csv` or `.jsonl`), and those that are no rows to
-    `rejects`, by default beside it. Nothing is left behind if the file cannot be read to its end.
+    """Write the entries of `sources` to `out` (`.csv` or `.jsonl`), and those that are no rows to
+    `rejects`, by default beside it. Nothing is left behind if a file cannot be read to its end.
 
-    `name`: the format, "" to find it by looking. Raises ConfigError.
+    What one of the statements before has already is a repeat. `name`: the format, "" to find it by
+    looking. Raises ConfigError.
     """
-    if not source.is_file():
-        raise ConfigError(f"{source}: there is no such file")
-    if out.exists() and out.samefile(source):
-        raise ConfigError(f"{out}: is the file itself: name another one for the rows")
-    done = Converted(name or detect(source))
+    _check(sources, out)
+    done = Converted()
     rejects = rejects or out.with_name(f"{out.stem}.rejects.csv")
-    items = reader(done.format)(source, last_day)
     with _written(out) as write, _table(rejects, Refused._fields) as reject:
-        for refused in _rows(items, write, done):
+        for refused in _rows(_items(sources, name, last_day, done), write, done):
             done.refused[refused.reason] += 1
             reject(refused)
             if len(done.first_refused) < _SHOWN:
@@ -70,21 +69,46 @@ def convert(
         done.rejects = str(rejects)
     else:
         rejects.unlink()
-    if not (done.rows or done.refused or done.told):
-        out.unlink()
-        raise ConfigError(f"{source}: holds nothing of the format {done.format}")
     return done
 
 
+def _check(sources: Sequence[Path], out: Path) -> None:
+    for source in sources:
+        if not source.is_file():
+            raise ConfigError(f"{source}: there is no such file")
+        if out.exists() and out.samefile(source):
+            raise ConfigError(f"{out}: is the file itself: name another one for the rows")
+
+
+def _items(sources: Sequence[Path], name: str, last_day: date | None, done: Converted) -> Items:
+    """What all files hold; places name the file where there are several."""
+    for source in sources:
+        found = name or detect(source)
+        done.formats[found] += 1
+        empty = True
+        for item in reader(found)(source, last_day):
+            empty = False
+            if isinstance(item, Entry) or len(sources) == 1:
+                yield item
+            else:
+                yield item._replace(place=f"{source.name}: {item.place}")
+        if empty:
+            raise ConfigError(f"{source}: holds nothing of the format {found}")
+
+
 def _rows(items: Items, write: _Write, done: Converted) -> Iterator[Refused]:
+    seen: set[str] = set()
     for item in items:
-        if isinstance(item, Entry):
+        if isinstance(item, Told):
+            done.told.append(item)
+        elif isinstance(item, Refused):
+            yield item
+        elif item.id in seen:
+            yield Refused(f"row of id {item.id}", "", REPEAT, "stands in a statement before it")
+        else:
+            seen.add(item.id)
             write(item)
             done.rows += 1
-        elif isinstance(item, Told):
-            done.told.append(item)
-        else:
-            yield item
 
 
 @contextmanager

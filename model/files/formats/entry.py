@@ -41,6 +41,8 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):
     cash_back: str = ""
 
 
+REPEAT = "repeat"
+"""The reason of an entry that stands in what was read before."""
 AMOUNTS = frozenset({"amount", "cash_back"})
 
 
@@ -89,10 +91,12 @@ class Ids:
 
     An id is made of the account and the bank's own reference, or of all that the entry says where
     the bank gives none; and of which one of equals within the statement it is, since two equal
-    lines of a statement are two bookings.
+    lines of a statement are two bookings. `sequence`, the statement's own number, tells equal ones
+    of two statements apart where the bank gives no reference.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: str = "") -> None:
+        self.sequence = sequence
         self._seen: Counter[bytes] = Counter()
 
     def of(self, *parts: str) -> str:
@@ -115,7 +119,7 @@ def with_id(row: Entry, ids: Ids, reference: str) -> Entry:
     if reference and reference not in NO_REFERENCE:
         return msgspec.structs.replace(row, id=ids.of(*known, reference))
     rest = [row.value_date, row.counterparty, row.counterparty_account, row.reference, row.text]
-    return msgspec.structs.replace(row, id=ids.of(*known, *rest, row.kind))
+    return msgspec.structs.replace(row, id=ids.of(*known, *rest, row.kind, ids.sequence))
 
 
 def _digest(parts: list[object] | list[str]) -> bytes:

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from model.files.formats.entry import Entry, Fault, Ids, Items
+from model.files.formats.entry import REPEAT, Entry, Fault, Ids, Items
 from model.files.formats.iso8583_fields import Message, messages
 from model.files.formats.iso8583_times import moment, settlement
 from model.files.formats.money import as_text, by_number, minor_units
@@ -47,7 +47,7 @@ def _row(message: Message, ids: Ids, last_day: date | None) -> Entry:
     key = [account, message["11"], message["37"], message["32"], as_text(amount)]
     id_, count = ids.numbered(word, booked_at, currency, *key)
     if count > 1 and (message["11"] or message["37"]):
-        raise Fault("0", "repeat", "repeats a message that stands before it")
+        raise Fault("0", REPEAT, "repeats a message that stands before it")
     return Entry(
         id=id_,
         booked_at=booked_at,

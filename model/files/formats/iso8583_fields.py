@@ -16,6 +16,7 @@ from tidegate.errors import ConfigError
 _NAME = re.compile(r"(?:f|de|field|bit)?[ _-]?0*(\d{1,3})", re.IGNORECASE | re.ASCII)
 _DIGITS = re.compile(r"\d+", re.ASCII)
 _MTI_NAMES = {"t", "mti", "0", "message_type"}
+_WRAPPERS = {"fields", "dataelements", "data_elements"}
 _TEXTS = {"37", "41", "42", "102"}
 """Fields whose leading zeros a JSON number would have lost."""
 _MOST_ARRAY = 256 << 20
@@ -98,7 +99,7 @@ def _checked(fields: object) -> Message:
     if not isinstance(fields, dict):
         raise Fault("", "json", "expected an object of fields")
     named: dict[str, str] = {}
-    for name, value in fields.items():
+    for name, value in _flat(fields):
         number = _number(name)
         if number is None or value is None:
             continue
@@ -109,6 +110,15 @@ def _checked(fields: object) -> Message:
     if not re.fullmatch(r"[01][1-8]\d\d", mti, re.ASCII):
         raise Fault("0", "mti", "expected a message type of ISO 8583:1987 or 1993, such as 0200")
     return Message(mti, named)
+
+
+def _flat(fields: dict[str, object]) -> Iterator[tuple[str, object]]:
+    """The members of an object, and of the objects in it that hold the fields."""
+    for name, value in fields.items():
+        if isinstance(value, dict) and name.lower() in _WRAPPERS:
+            yield from value.items()
+        else:
+            yield name, value
 
 
 def _number(name: str) -> str | None:

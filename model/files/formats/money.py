@@ -13,6 +13,17 @@ _PLAIN = re.compile(r"\d{1,18}(\.\d*)?|\.\d+", re.ASCII)
 _DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 
 
+def with_comma(text: str, currency: str, field: str) -> Decimal:
+    """An unsigned amount whose decimal mark is a comma.
+
+    Raises Fault also for `1,200` in a currency of two decimals, which may be twelve hundred.
+    """
+    whole, comma, fraction = text.partition(",")
+    if len(fraction) > decimals(currency, field):
+        raise Fault(field, "amount", f"more digits behind the comma than {currency} has decimals")
+    return units(f"{whole}.{fraction}" if comma else text, currency, field)
+
+
 def units(text: str, currency: str, field: str) -> Decimal:
     """An unsigned amount written in units, such as `12.5`, with its currency's decimals.
 

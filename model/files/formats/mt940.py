@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from model.files.formats.entry import NO_REFERENCE, Entry, Fault, Ids, Item, Items, Told, with_id
-from model.files.formats.money import as_text, units
+from model.files.formats.money import as_text, with_comma
 from model.files.formats.mt940_details import details
 from model.files.formats.times import at_midnight, day_of, nearest
 from model.files.formats.totals import Totals
@@ -95,6 +95,8 @@ class _Statement:
         try:
             if field.tag in ("25", "25P"):
                 self._account = field.text.splitlines()[0].strip() if field.text else ""
+            elif field.tag in ("28", "28C"):
+                self._ids.sequence = field.text
             elif field.tag in ("60F", "60M"):
                 self.totals.opening = self._balance(field)
             elif field.tag in ("62F", "62M"):
@@ -160,7 +162,7 @@ def parsed(field: Field) -> dict[str, str | None]:
 
 
 def _amount(text: str | None, currency: str, tag: str) -> Decimal:
-    return units((text or "").replace(",", ".", 1), currency, tag)
+    return with_comma(text or "", currency, tag)
 
 
 def _dates(found: dict[str, str | None]) -> tuple[date, date]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.files.formats.entry import Entry, Fault, Ids, Item, Items, Told, with_id
-from model.files.formats.money import as_text, units
+from model.files.formats.money import as_text, with_comma
 from model.files.formats.ofx_times import ofx_time
 from model.files.formats.times import at_midnight
 from model.files.formats.totals import Totals
@@ -140,7 +140,7 @@ def _amount(text: str, currency: str) -> Decimal:
     match = _AMOUNT.fullmatch(text)
     if not text or match is None:
         raise Fault("TRNAMT", "amount", "expected a signed number such as -12.50")
-    amount = units(match[2].replace(",", "."), currency, "TRNAMT")
+    amount = with_comma(match[2], currency, "TRNAMT")
     return -amount if match[1] == "-" else amount
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from model.files.formats.xml import account_of, amount_at, currency_of, parts, r
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
 
+_COUNT = re.compile(r"\d{1,15}", re.ASCII)
 _MESSAGE = frozenset({"FIToFICstmrCdtTrf"})
 
 
@@ -42,7 +44,7 @@ class _Message:
     def header(self, header: Element) -> Iterator[Item]:
         number, total = text(header, "NbOfTxs"), text(header, "CtrlSum", "TtlIntrBkSttlmAmt")
         self._created, self._settled = text(header, "CreDtTm"), text(header, "IntrBkSttlmDt")
-        self.totals.number = int(number) if number.isdecimal() else None
+        self.totals.number = int(number) if _COUNT.fullmatch(number) else None
         try:
             self.totals.turnover = plain(total, "CtrlSum") if total else None
         except Fault as fault:

@@ -18,7 +18,7 @@ LAST_DAY = date(2026, 1, 1)
 def rows_of(source: Path, folder: Path, name: str = "") -> tuple[list[dict[str, Any]], Converted]:
     """The rows of a file in a format, with the texts of their amounts, and what was told."""
     out = folder / "rows.csv"
-    done = convert(source, out, name, LAST_DAY)
+    done = convert([source], out, name, LAST_DAY)
     with out.open(newline="") as file:
         return list(csv.DictReader(file)), done
 
@@ -54,6 +54,6 @@ def message(**fields: object) -> str:
         "11": "000001",
         "49": "978",
     }
-    usual |= {name.removeprefix("f"): value for name, value in fields.items()}
+    usual |= {name[1:] if name[1:].isdigit() else name: value for name, value in fields.items()}
     found = {name: value for name, value in usual.items() if value is not None}
     return msgspec.json.encode(found).decode() + "\n"

@@ -48,6 +48,7 @@ def test_messages_become_payments(tmp_path: Path) -> None:
         ({"f4": None, "DE004": "000000001250"}, "-12.50"),
         ({"f2": None, "f35": "4000001234567899=29121010000"}, "-12.50"),
         ({"f2": None, "f102": "0007"}, "-12.50"),
+        ({"f4": None, "fields": {"4": "000000001250"}}, "-12.50"),
         ({"t": "1200", "f12": "251231235959", "f7": None}, "-12.50"),
     ],
 )
@@ -115,7 +116,7 @@ def test_an_array_gives_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_without_the_last_day_a_date_without_year_is_refused(tmp_path: Path) -> None:
-    done = convert(written(tmp_path, "one.jsonl", message()), tmp_path / "rows.jsonl")
+    done = convert([written(tmp_path, "one.jsonl", message())], tmp_path / "rows.jsonl")
     assert done.first_refused[0].reason == "year"
     assert "--last-day" in done.first_refused[0].detail
 
@@ -135,7 +136,7 @@ def test_the_year_is_that_of_the_latest_such_day(
     tmp_path: Path, last: date, sent: str, year: str
 ) -> None:
     out = tmp_path / "rows.jsonl"
-    convert(written(tmp_path, "one.jsonl", message(f7=sent)), out, last_day=last)
+    convert([written(tmp_path, "one.jsonl", message(f7=sent))], out, last_day=last)
     assert json.loads(out.read_text())["booked_at"].startswith(f"{year}-")
 
 

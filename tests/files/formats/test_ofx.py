@@ -74,6 +74,7 @@ def test_times_that_are_none(text: str) -> None:
     [
         (("-12.50", "-1,234.50"), "TRNAMT"),
         (("-12.50", "-12.505"), "TRNAMT"),
+        (("-12.50", "-1,200"), "TRNAMT"),  # twelve hundred?
         (("<CURDEF>INR", "<CURDEF>EURO"), "TRNAMT"),
         (("20260101010000[+5.5:IST]", "01.01.2026"), "DTPOSTED"),
         (("<FITID>F-1", "<FITID>F-1<CORRECTFITID>F-0"), "CORRECTFITID"),
