@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,14 +80,21 @@ def period(since: str, until: str) -> tuple[int | None, int | None]:
     return begin, end
 
 
-def _day_us(option: str, text: str) -> int | None:
+def day(option: str, text: str) -> date | None:
+    """The date an option names; None for an empty one. Raises ConfigError for what is no date."""
     if not text:
         return None
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as error:
         raise ConfigError(f"{option} {text!r}: expected a date such as 2026-01-31") from error
-    return int(day.timestamp()) * 1_000_000
+
+
+def _day_us(option: str, text: str) -> int | None:
+    found = day(option, text)
+    if found is None:
+        return None
+    return int(datetime.combine(found, time(), UTC).timestamp()) * 1_000_000
 
 
 def ranges(numbers: list[int]) -> str:
