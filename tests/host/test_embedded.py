@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource
 
 from tests.support import eventually
 from tidegate.host.embedded import EmbeddedKafka, free_port, reachable
@@ -40,6 +41,13 @@ def test_java_takes_what_warming_up_kept(tmp_path: Path) -> None:
     ]  # with `on` Java refuses what does not fit
     done = subprocess.run(strict, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.split()[:1]) == (0, ["4.3.1"]), done.stdout + done.stderr
+
+
+def test_it_looks_whether_a_transaction_is_open(kafka: str) -> None:
+    """Otherwise positions that come late may belong to none, and hold up their group for ever."""
+    admin, broker = AdminClient({"bootstrap.servers": kafka}), ConfigResource("broker", "1")
+    settings = admin.describe_configs([broker])[broker].result(10)
+    assert settings["transaction.partition.verification.enable"].value == "true"
 
 
 def test_the_fixtures_answer(kafka: str, postgres: str) -> None:

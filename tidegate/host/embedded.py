@@ -45,7 +45,6 @@ transaction.max.timeout.ms=900000
 transaction.abort.timed.out.transaction.cleanup.interval.ms=1000
 num.network.threads=1
 num.io.threads=2
-transaction.partition.verification.enable=false
 num.recovery.threads.per.data.dir=2
 message.max.bytes=16000000
 replica.fetch.max.bytes=16000000
