@@ -12,6 +12,10 @@ UNKNOWN = -1
 """The label of a row without a verdict; 1 is a fraud, 0 legitimate."""
 
 
+REFUSAL_COLUMNS = ("refused_row", "refused_field", "refused_reason", "refused_detail")
+"""What stands before a row's own cells in a file of refused rows."""
+
+
 class Refusal(NamedTuple):
     """A row that cannot be a transaction, by its number in the file (from 1, header not counted).
 
