@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from model.hashing import hash64
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import Time
-from tidegate.profile.number_types import Money, Number
+from tidegate.profile.currencies import minor_units as currency_places
+from tidegate.profile.field_types import Currency, Time
+from tidegate.profile.number_types import MONEY_LIMIT, Money, Number
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
@@ -66,6 +67,7 @@ def columns_of(
     times = _event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
     amounts = np.zeros(n, np.int64)
+    units = _currency_units(profile, txs)
     for field, place in profile.input_fields:
         if only is not None and place.start not in only and not _bounded(field):
             continue
@@ -74,8 +76,9 @@ def columns_of(
             continue
         numeric = numbers(field, column)
         values[:, place] = numeric.reshape(n, -1)
-        if field.name == profile.money_field:
-            amounts = minor_units(field, numeric)
+        if isinstance(field, Money):
+            minor = minor_units(field, numeric, units.get(field.currency))
+            amounts = minor if field.name == profile.money_field else amounts
     _look(profile, txs, received_us)
     texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
     return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
@@ -138,10 +141,33 @@ def parse_times(field: Time, column: Sequence[datetime | float]) -> Ints:
         raise Unfit from error
 
 
-def minor_units(field: Field, column: Floats) -> Ints:
-    """Money in units to whole minor units, halves to even; a missing amount is 0."""
-    minor: Ints = np.rint(np.nan_to_num(column) * 10.0 ** field.places()).astype(np.int64)
-    return minor
+def _currency_units(profile: Profile, txs: Sequence[msgspec.Struct]) -> dict[str, Floats]:
+    """How many minor units one unit of each transaction's currency has, f8[n], 1 where it names
+    none, by the fields that hold currencies. Raises Unfit for what is no currency.
+    """
+    units = {}
+    for field in profile.fields.values():
+        if isinstance(field, Currency):
+            codes = list(map(attrgetter(field.name), txs))
+            try:
+                known = {code: 10.0 ** currency_places(code) for code in set(codes) - {None}}
+            except ValueError as error:
+                raise Unfit from error
+            units[field.name] = np.array([known.get(code, 1.0) for code in codes], np.float64)
+    return units
+
+
+def minor_units(field: Money, column: Floats, units: Floats | None) -> Ints:
+    """Money in units to whole minor units, halves to even; a missing amount is 0.
+
+    `units` f8[n] are how many minor units a unit has, by each amount's own currency. Raises Unfit
+    for an amount that its currency does not allow.
+    """
+    present = np.nan_to_num(column)
+    minor = np.rint(present * (10.0**field.decimals if units is None else units))
+    if units is not None and ((minor / units != present) | (abs(minor) > MONEY_LIMIT)).any():
+        raise Unfit
+    return np.asarray(minor.astype(np.int64))
 
 
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
@@ -151,7 +177,7 @@ def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
         low, high = field.bounds()
         if ((result < low) | (result > high)).any():
             raise Unfit
-    if not isinstance(field, Money):
+    if not isinstance(field, Money) or field.currency:
         return result
     unit = 10.0**field.decimals
     return np.asarray(np.rint(result * unit) / unit)

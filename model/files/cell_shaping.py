@@ -9,7 +9,7 @@ import pyarrow.types as types
 from model.files.cells import Read, only, quoted
 from model.files.cells_texts import plain, texts
 from model.files.cells_vectors import is_list, read_lists
-from model.files.fields import Writing, read_field
+from model.files.fields import Writing, currencies_first, read_field
 from model.files.labels import Verdicts
 from model.files.lines import objects
 from model.files.mapping import Columns
@@ -33,12 +33,9 @@ class CellShaping:
     def shape(self, table: Table) -> Shaped:
         """The rows of a table. Raises ConfigError for a word that is no verdict."""
         fields, batch = self._profile.fields, table.batch
-        reads = {
-            name: read_field(fields[name], [batch.column(one) for one in columns], self._writing)
-            for name, columns in self._columns.of.items()
-        }
+        reads = self._reads(batch)
         ids = self._ids(reads)
-        values = {name: read.json for name, read in reads.items()}
+        values = {name: reads[name].json for name in fields if name in reads}
         values |= {name: _as_json(batch.column(name)) for name in self._kept if name not in fields}
         return Shaped(
             [""] * len(batch) if ids is None else ids.to_pylist(),
@@ -48,6 +45,17 @@ class CellShaping:
             faults(self._profile, reads, table.numbers),
             sum(read.twice for read in reads.values()),
         )
+
+    def _reads(self, batch: pa.RecordBatch) -> dict[str, Read]:
+        """The fields that the file has."""
+        reads: dict[str, Read] = {}
+        for field in currencies_first(self._profile.fields):
+            columns = [batch.column(name) for name in self._columns.of.get(field.name, ())]
+            if columns:
+                currency = reads.get(getattr(field, "currency", ""))
+                codes = currency and currency.cells
+                reads[field.name] = read_field(field, columns, self._writing, codes)
+        return reads
 
     def _shown(self, batch: pa.RecordBatch, reads: dict[str, Read]) -> pa.RecordBatch:
         """The cells as texts."""

@@ -18,6 +18,7 @@ import pyarrow.types as types
 
 from model.files.cells import Mask, Read, either, mask, only, parted
 from model.files.cells_texts import plain, texts
+from tidegate.profile.currencies import minor_units
 from tidegate.profile.number_types import Integer, Money, Number
 
 _JSON = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
@@ -42,8 +43,13 @@ class Marks(NamedTuple):
     thousands: str = ""
 
 
-def read_numbers(column: pa.Array, field: Number, marks: Marks = Marks()) -> Read:  # noqa: B008 - immutable
-    """A column of any Arrow type for a field of numbers."""
+def read_numbers(
+    column: pa.Array,
+    field: Number,
+    marks: Marks = Marks(),  # noqa: B008 - immutable
+    codes: pa.Array | None = None,
+) -> Read:
+    """A column of any Arrow type for a field of numbers; `codes` are an amount's currencies."""
     inner = plain(column)
     money = isinstance(field, Money)
     if any(test(inner.type) for test in _NUMERIC):
@@ -53,7 +59,7 @@ def read_numbers(column: pa.Array, field: Number, marks: Marks = Marks()) -> Rea
     if isinstance(field, Integer):
         json = pc.replace_substring_regex(json, r"^(-?[0-9]+)\.0+$", r"\1")
     if isinstance(field, Money) and field.minor:
-        json, fractions = in_units(json, field.decimals)
+        json, fractions = _of_minor_units(json, field, codes)
         bad |= fractions
     return parted(json, cells, bad, expected(marks, field))
 
@@ -61,7 +67,8 @@ def read_numbers(column: pa.Array, field: Number, marks: Marks = Marks()) -> Rea
 def expected(marks: Marks, field: Number) -> str:
     """What a cell of the column should have been."""
     if isinstance(field, Money) and field.minor:
-        return "a whole number of minor units"
+        currency = " of a currency of ISO 4217" if field.currency else ""
+        return f"a whole number of minor units{currency}"
     example = f"1{marks.thousands}234{marks.decimal}50" if field.type != "integer" else "1234"
     named = "; other marks: `decimal_mark` and `thousands` of the field, or under `file`"
     return f"a number such as {example}{named}"
@@ -80,6 +87,27 @@ def numbers(cells: pa.Array, marks: Marks, *, money: bool = False) -> tuple[pa.A
     odd = np.zeros(len(cells), np.bool_)
     odd[at[bad]] = True
     return pc.replace_with_mask(cells, pa.array(rest), some), odd
+
+
+def _of_minor_units(json: pa.Array, field: Money, codes: pa.Array | None) -> tuple[pa.Array, Mask]:
+    """Minor units as units, each row by the decimals of its own currency if it has one."""
+    if not field.currency:
+        return in_units(json, field.decimals)
+    units, bad = pa.nulls(len(json), pa.string()), mask(pc.is_valid(json))
+    for code in [] if codes is None else codes.unique().drop_null().to_pylist():
+        places = _places(code)
+        here = mask(pc.equal(codes, code))
+        if places is not None:
+            some, fractions = in_units(json, places)
+            units, bad = either(some, units, here), np.where(here, fractions, bad)
+    return units, bad
+
+
+def _places(code: str) -> int | None:
+    try:
+        return minor_units(code)
+    except ValueError:
+        return None
 
 
 def in_units(json: pa.Array, decimals: int) -> tuple[pa.Array, Mask]:

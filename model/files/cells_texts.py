@@ -107,6 +107,13 @@ def _without(cells: pa.Array, missing: Mask) -> pa.Array:
     return pc.if_else(pa.array(missing), pa.scalar(None, cells.type), cells)
 
 
+def read_codes(column: pa.Array) -> Read:
+    """Codes in capital letters, without the blanks around them; a blank cell holds none."""
+    read = read_texts(pc.utf8_upper(pc.utf8_trim_whitespace(texts(column))))
+    blank = pc.equal(read.cells, "")
+    return read._replace(json=pc.if_else(blank, pa.scalar(None, pa.string()), read.json))
+
+
 def empty_as_missing(cells: pa.Array, field: Field) -> pa.Array:
     """Texts of a file that cannot tell an empty text from none.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from model.files.cells import Mask, Read, either, mask, only, parted
 from model.files.cells_booleans import read_booleans
 from model.files.cells_numbers import Marks, expected, read_numbers
-from model.files.cells_texts import empty_as_missing, is_exact, plain, read_texts, texts
+from model.files.cells_texts import empty_as_missing, is_exact, plain, read_codes, read_texts, texts
 from model.files.cells_times import read_times
 from model.files.cells_vectors import read_lists, read_wide
 from tidegate.profile import Field
-from tidegate.profile.field_types import Bool, Time
+from tidegate.profile.field_types import Bool, Currency, Time
 from tidegate.profile.number_types import Number, Vector
 
 _ZERO = r"^-?0*(?:\.0*)?(?:[eE].*)?$"
@@ -34,8 +34,13 @@ class Writing(NamedTuple):
     empties: bool = True
 
 
-def read_field(field: Field, columns: Sequence[pa.Array], writing: Writing) -> Read:
-    """The field of n rows, from its columns in the profile's order."""
+def read_field(
+    field: Field, columns: Sequence[pa.Array], writing: Writing, codes: pa.Array | None = None
+) -> Read:
+    """The field of n rows, from its columns in the profile's order.
+
+    `codes` are the currencies of an amount that has one, string[n].
+    """
     if not writing.empties:
         columns = [empty_as_missing(column, field) for column in columns]
     if isinstance(field, Vector):
@@ -43,12 +48,19 @@ def read_field(field: Field, columns: Sequence[pa.Array], writing: Writing) -> R
             return read_lists(columns[0])
         return read_wide(columns, field, marks_of(field, writing))
     if isinstance(field, Number):
-        return _number(field, columns, marks_of(field, writing))
+        return _number(field, columns, marks_of(field, writing), codes)
     if isinstance(field, Time):
         return read_times(_joined(columns, " ", whole=True), field, writing.zone)
     if isinstance(field, Bool):
         return read_booleans(columns[0], field)
+    if isinstance(field, Currency):
+        return read_codes(columns[0])
     return read_texts(_joined(columns, "|", whole=False))
+
+
+def currencies_first(fields: Mapping[str, Field]) -> list[Field]:
+    """The fields in an order in which each amount comes behind its currency."""
+    return sorted(fields.values(), key=lambda field: not isinstance(field, Currency))
 
 
 def marks_of(field: Number, writing: Writing) -> Marks:
@@ -75,10 +87,12 @@ def _joined(columns: Sequence[pa.Array], sign: str, *, whole: bool) -> pa.Array:
     return only(pc.binary_join_element_wise(*filled, sign), has)
 
 
-def _number(field: Number, columns: Sequence[pa.Array], marks: Marks) -> Read:
+def _number(
+    field: Number, columns: Sequence[pa.Array], marks: Marks, codes: pa.Array | None
+) -> Read:
     if len(columns) == 1:
-        return read_numbers(columns[0], field, marks)
-    debit, credit = (read_numbers(column, field, marks) for column in columns)
+        return read_numbers(columns[0], field, marks, codes)
+    debit, credit = (read_numbers(column, field, marks, codes) for column in columns)
     return _balance(debit, credit, columns, field, marks)
 
 

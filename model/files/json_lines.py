@@ -17,7 +17,7 @@ from model.files.cells import Mask, Read
 from model.files.fields import Writing, read_field
 from model.files.rows import Refusal
 from tidegate.profile import Field
-from tidegate.profile.field_types import Bool, Time
+from tidegate.profile.field_types import Bool, Currency, Time
 from tidegate.profile.file_options import column_names
 from tidegate.profile.number_types import Money, Number
 
@@ -55,7 +55,7 @@ def _refusal(number: int, message: str) -> Refusal:
 
 def converted(field: Field) -> bool:
     """Whether the profile says more of the field's values than JSON does."""
-    if isinstance(field, Time) or not isinstance(field.column, str | None):
+    if isinstance(field, Time | Currency) or not isinstance(field.column, str | None):
         return True
     if isinstance(field, Bool):
         return field.yes is not None
@@ -64,14 +64,16 @@ def converted(field: Field) -> bool:
     return isinstance(field, Number) and bool(field.decimal_mark or field.thousands)
 
 
-def read_json(field: Field, objects: Sequence[Object], writing: Writing) -> Read:
+def read_json(
+    field: Field, objects: Sequence[Object], writing: Writing, codes: pa.Array | None = None
+) -> Read:
     """A `converted` field: its texts, and where the profile speaks of them its numbers, as cells of
     a file; other values as they are.
     """
     names = column_names(field)
     values = [[row.get(name) for row in objects] for name in names]
     cells = [[_cell(raw) for raw in column] for column in values]
-    read = read_field(field, [pa.array(column, pa.string()) for column in cells], writing)
+    read = read_field(field, [pa.array(column, pa.string()) for column in cells], writing, codes)
     keeps = _keeps(field)
     if keeps is None:
         return read

@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 
 from model.files.cells import Read
-from model.files.fields import Writing
+from model.files.fields import Writing, currencies_first
 from model.files.json_lines import Object, converted, parse, read_json, text_of
 from model.files.labels import Verdicts
 from model.files.shaped import Shaped, faults
@@ -22,7 +22,7 @@ class JsonShaping:
 
     def __init__(self, profile: Profile, writing: Writing, verdicts: Verdicts) -> None:
         self._profile, self._writing, self._verdicts = profile, writing, verdicts
-        self._read = [field for field in profile.fields.values() if converted(field)]
+        self._read = [field for field in currencies_first(profile.fields) if converted(field)]
         self._names = {
             column_names(field)[0]: field.name
             for field in profile.fields.values()
@@ -37,7 +37,7 @@ class JsonShaping:
         """The rows of a table. Raises ConfigError for a word that is no verdict."""
         lines, numbers = table.batch.column(0).to_pylist(), table.numbers.tolist()
         rows, none = parse(lines, numbers)
-        reads = {field.name: read_json(field, rows, self._writing) for field in self._read}
+        reads = self._reads(rows)
         objects, changed = self._named(rows)
         for name, read in reads.items():
             changed |= _put(objects, name, read)
@@ -55,6 +55,14 @@ class JsonShaping:
             sorted([*faults(self._profile, reads, table.numbers), *none.values()]),
             sum(read.twice for read in reads.values()),
         )
+
+    def _reads(self, rows: list[Object]) -> dict[str, Read]:
+        """The fields of which the profile says more."""
+        reads: dict[str, Read] = {}
+        for field in self._read:
+            currency = reads.get(getattr(field, "currency", ""))
+            reads[field.name] = read_json(field, rows, self._writing, currency and currency.cells)
+        return reads
 
     def _named(self, rows: list[Object]) -> tuple[list[Object], set[int]]:
         """The rows by the fields' names, and the places of those that are others now."""

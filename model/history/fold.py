@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.features.operator import NO_ENTITY
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.history.history import History
@@ -76,7 +77,7 @@ def fold_columns(
             rows = slice(start, start + _CHUNK)
             state.begin()
             if ids is not None and plan.keeps_verdicts:
-                known = np.flatnonzero(ids[rows, 4] > 0) + start
+                known = np.flatnonzero((ids[rows, 4] > 0) & (keys[rows] != NO_ENTITY)) + start
                 state.absorb(
                     ids[known], keys[known], known_us[known], values[known[:, None], plan.carried]
                 )

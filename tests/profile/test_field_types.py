@@ -157,7 +157,7 @@ def test_the_examples_of_every_type_are_good_values(
     columns = take(profile, [raw], np.zeros(1, np.int64)).columns
     own = [profile.values.index(name) for name in field.columns()]
     assert np.isfinite(columns.values[0, own]).all()
-    assert len(own) == {"vector": 3, "string": 0, "time": 0}.get(kind, 1)
+    assert len(own) == {"vector": 3, "string": 0, "time": 0, "currency": 0}.get(kind, 1)
 
 
 def test_a_text_is_an_amount_only_where_the_profile_says_so(tmp_path: Path) -> None:

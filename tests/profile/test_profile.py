@@ -83,8 +83,8 @@ def test_shipped_profiles_load(name: str) -> None:
         ),
         (
             "max: 1000000}",
-            "max: 1000000000}",
-            "fields.amount: amounts may reach at most 3,000,000,000 minor units",
+            "max: 10000000000001}",
+            "fields.amount: amounts may reach at most 1,000,000,000,000,000 minor units",
         ),
         (
             "location_match: {type: bool}",

@@ -67,6 +67,15 @@ def test_wider_bounds_are_no_new_version(tmp_path: Path) -> None:
     assert typed.hash != new.hash
 
 
+def test_a_bound_from_which_amounts_need_more_words_is_a_new_version(tmp_path: Path) -> None:
+    """States have other rows then; within either width, bounds are free as ever."""
+    hashes = [
+        profile(tmp_path, changed("max: 1000000}", f"max: {most}}}")).hash
+        for most in (1_000_000, 30_000_000, 30_000_000.01, 10_000_000_000_000)
+    ]
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -16,10 +16,12 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from tidegate.profile.currencies import minor_units
 from tidegate.profile.field import Field
 from tidegate.profile.number_types import Integer, Money, Number, Vector
 from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
 
+_NO_CURRENCY = "expected a currency of ISO 4217 in capital letters, such as EUR"
 _LATEST = 7_258_118_400 * SECOND  # the year 2200
 _UNIT_US = {
     "s": SECOND,
@@ -124,6 +126,48 @@ class Category(Field):
         return self.values[int(chance * len(self.values))]
 
 
+class Currency(Category):
+    """A code of ISO 4217, in capital letters; its number is its place in `values`.
+
+    All codes are taken; those that `values` does not name have the number `len(values)`. Without
+    `values` it fills no column.
+    """
+
+    type = "currency"
+
+    def problem(self) -> str:
+        unknown = [code for code in self.values if not _is_currency(code)]
+        if unknown:
+            return f"no currencies of ISO 4217: {', '.join(unknown)}"
+        return "" if not self.open else "a currency is always open: leave `open` out"
+
+    def annotation(self) -> Json:
+        return Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+
+    def complaint(self, message: str) -> str:
+        return _NO_CURRENCY if "matching regex" in message else super().complaint(message)
+
+    def needs_look(self) -> bool:
+        return True
+
+    def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
+        return None if _is_currency(value) else ("out_of_bounds", _NO_CURRENCY)
+
+    def columns(self) -> tuple[str, ...]:
+        return super().columns() if self.values else ()
+
+    def example(self, chance: float, time_us: int) -> Json:
+        return super().example(chance, time_us) if self.values else "EUR"
+
+
+def _is_currency(code: str) -> bool:
+    try:
+        minor_units(code)
+    except ValueError:
+        return False
+    return True
+
+
 class Time(Field):
     """A moment: ISO 8601 (UTC where it names no zone), or a number of `unit` since 1970 or `since`.
 
@@ -191,7 +235,8 @@ class Time(Field):
 
 
 TYPES: dict[str, type[Field]] = {
-    kind.type: kind for kind in (String, Money, Number, Integer, Bool, Category, Time, Vector)
+    kind.type: kind
+    for kind in (String, Money, Number, Integer, Bool, Category, Currency, Time, Vector)
 }
 """Every type, by its name in a profile."""
 

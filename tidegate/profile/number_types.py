@@ -7,14 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from tidegate.profile.currencies import MOST_DECIMALS, minor_units
 from tidegate.profile.field import Cells, Field
 from tidegate.profile.spec import Json
 from tidegate.words import count
 
-MONEY_LIMIT = 3_000_000_000
-"""Largest amount in minor units: its square still fits 63 bits."""
+MONEY_LIMIT = 10**15
+"""Largest amount in minor units: a float of its units still tells it from its neighbours."""
+NARROW_LIMIT = 3_000_000_000
+"""Largest amount in minor units whose square fits 63 bits."""
 _EXACT = 2**53
-_AMOUNT = r"^-?\d{1,15}(\.\d{1,15})?$"
+_AMOUNT = r"^-?\d{1,16}(\.\d{1,15})?$"
 
 
 class Number(Field):
@@ -106,7 +109,10 @@ class Integer(Number):
 
 
 class Money(Number):
-    """An amount; it and its bounds are in units, not in minor units."""
+    """An amount; it and its bounds are in units, not in minor units.
+
+    `currency` names the field with its currency, whose decimals it then has.
+    """
 
     type = "money"
     widest = (0.0, 10_000_000.0)
@@ -115,17 +121,42 @@ class Money(Number):
     decimals: int = 2
     minor: bool = False
     """Files hold minor units: 1234 is 12.34."""
+    currency: str = ""
 
     def problem(self) -> str:
         if not 0 <= self.decimals <= 6:
             return "expected 0 to 6 decimals"
-        low, high = self.bounds()
-        if max(-low, high) * 10**self.decimals > MONEY_LIMIT:
+        if self._most(0 if self.currency else self.decimals) > MONEY_LIMIT:
             return f"amounts may reach at most {MONEY_LIMIT:,} minor units: lower max, or decimals"
         return super().problem()
 
     def places(self) -> int:
-        return self.decimals
+        return MOST_DECIMALS if self.currency else self.decimals
+
+    def _most(self, decimals: int) -> float:
+        """The largest amount, whatever its sign, in minor units."""
+        low, high = self.bounds()
+        return max(-low, high) * 10.0**decimals
+
+    @property
+    def wide(self) -> bool:
+        """Whether an amount may be so large that windows need more words for its sums."""
+        return self._most(self.places()) > NARROW_LIMIT
+
+    def amount_fault(self, value: Json, code: str) -> str:
+        """What is wrong with a present amount in the currency `code`; "" when nothing is."""
+        places = minor_units(code)
+        unit = 10.0**places
+        minor = round(float(value) * unit)
+        if abs(minor) > MONEY_LIMIT:
+            return f"expected at most {MONEY_LIMIT:,} minor units of its currency"
+        if minor / unit != float(value):
+            return f"expected at most {count(places, 'decimal')}, as its currency has"
+        return ""
+
+    def example(self, chance: float, time_us: int) -> Json:
+        amount = super().example(chance, time_us)
+        return float(round(amount)) if self.currency else amount
 
 
 class Vector(Number):

@@ -1,0 +1,51 @@
+"""ISO 4217: how many decimals an amount in a currency has.
+
+The table is that of the package iso4217. Where CLDR (and so Babel, ICU and many a bank's export)
+shows fewer, as none for IQD, ISO's number holds here: an amount is kept in minor units, and what
+people show is not what they book.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+MOST_DECIMALS = 4
+"""Of any currency (CLF and UYW)."""
+_WITHDRAWN = {
+    "ANG": 2,
+    "BGN": 2,
+    "BYR": 0,
+    "CUC": 2,
+    "EEK": 2,
+    "HRK": 2,
+    "LTL": 2,
+    "LVL": 2,
+    "MRO": 2,
+    "SLL": 2,
+    "STD": 2,
+    "VEF": 2,
+    "ZMK": 2,
+    "ZWL": 2,
+}
+"""Withdrawn since 2011, so that histories of these years hold them, and an update of the table
+never takes away what the log holds. ISO's list of withdrawn codes has no decimals."""
+
+
+def minor_units(code: str) -> int:
+    """The decimals of an amount in the currency: 2 for EUR, 0 for JPY, 3 for KWD.
+
+    Raises ValueError for what is no code of ISO 4217, written as there in capital letters, and for
+    codes without minor units, such as gold (XAU).
+    """
+    found = _table().get(code)
+    if found is None:
+        raise ValueError("expected a currency of ISO 4217 in capital letters, such as EUR")
+    return found
+
+
+@cache
+def _table() -> dict[str, int]:
+    from iso4217 import Currency
+
+    current = {currency.code: currency.exponent for currency in Currency}
+    return _WITHDRAWN | {code: places for code, places in current.items() if places is not None}
