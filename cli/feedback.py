@@ -10,11 +10,9 @@ from cli.options import (
     JsonOption,
     KafkaOption,
     LabelOption,
-    MaxRefusedOption,
     ProfileOption,
     print_json,
     settings_with,
-    share,
     typeable,
 )
 from cli.progress import progress_bar
@@ -53,7 +51,6 @@ _NAMED = 5
 def feedback(
     file: File,
     label: LabelOption = "",
-    max_refused: MaxRefusedOption = "5%",
     source: Source = "file",
     no_wait: NoWait = False,
     profile: ProfileOption = "",
@@ -64,7 +61,8 @@ def feedback(
     """Post the verdicts of a file, and wait until each has found its row or is known to have none.
 
     Rows without a verdict are passed over; the same file again changes nothing. A verdict waits 30
-    s for its row. Exit code 1 when a transaction is unknown or a verdict was refused.
+    s for its row. Exit code 1 when a transaction is unknown, a verdict was refused, or a row has no
+    id to go by.
 
     Example: [bold]tidegate feedback chargebacks.csv --label is_fraud[/bold]
     """
@@ -73,8 +71,7 @@ def feedback(
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
-    most = share("--max-refused", max_refused)
-    read = read_verdicts(load_profile(settings.profile), str(file), label, most)
+    read = read_verdicts(load_profile(settings.profile), str(file), label)
     known = read.frauds
     if not known:
         raise ConfigError("no verdict to post. " + "\n".join(read.sentences()))
@@ -88,7 +85,8 @@ def feedback(
         typer.echo(typeable("\n".join([*read.sentences(), *lines(known, outcome)])))
         if interrupted:
             typer.echo("interrupted; the same command waits again")
-    if interrupted or (outcome and (outcome.unknown or outcome.refused)):
+    refused = read.refusals.total or (outcome and (outcome.unknown or outcome.refused))
+    if interrupted or refused:
         raise typer.Exit(1)
 
 

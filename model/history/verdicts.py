@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from model.files.reader import Reader
-from model.files.refusals import MOST_REFUSED, Refusals, refusal_of
+from model.files.refusals import Refusals, refusal_of
 from model.files.rows import UNKNOWN, Refusal, Rows
 from tidegate.profile import Field, Profile
 from tidegate.profile.decoding import Fault, diagnose, make_struct, value_fault
@@ -46,23 +46,20 @@ class VerdictFile:
         ]
 
 
-def read_verdicts(
-    profile: Profile, place: str, label: str = "", most_refused: float = MOST_REFUSED
-) -> VerdictFile:
+def read_verdicts(profile: Profile, place: str, label: str = "") -> VerdictFile:
     """The verdicts of a file, which needs no other columns than ids and verdicts.
 
-    Its ids are read and checked as those of transactions are. Raises ConfigError, also when a
-    larger share than `most_refused` of its rows is refused.
+    Its ids are read and checked as those of transactions are; however many are refused, the other
+    verdicts are none the worse. Raises ConfigError for a file that is none of verdicts.
     """
     field: Field = msgspec.structs.replace(profile.fields[profile.id_field], optional=False)
     alone = copy(profile)
     alone.fields, alone.id_field = {field.name: field, _ROW: String(name=_ROW, optional=True)}, _ROW
     reader = Reader(place, alone, label)
-    found = VerdictFile({}, Refusals(place, most_refused))
+    found = VerdictFile({}, Refusals(place))
     id_of = _ids(field)
     for rows in reader.rows():
         _take(found, rows, id_of)
-    found.refusals.check()
     found.digest = reader.digest
     return found
 
@@ -73,10 +70,10 @@ def _take(found: VerdictFile, rows: Rows, id_of: Callable[[int, bytes], str | Re
         rows.numbers.tolist(), rows.lines, rows.labels.tolist(), strict=True
     ):
         name = refused.get(number) or id_of(number, line)
-        if isinstance(name, Refusal):
-            found.refusals.add(name)
-        elif label == UNKNOWN:
+        if number not in refused and label == UNKNOWN:
             found.silent += 1
+        elif isinstance(name, Refusal):
+            found.refusals.add(name)
         else:
             found.frauds.pop(name, None)
             found.frauds[name] = label == 1

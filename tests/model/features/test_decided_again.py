@@ -119,9 +119,9 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         )
         for stage, consumer, sink in zip(stages, consumers, sinks, strict=True)
     ]
-    for chunk in Reader(str(file), CARD).rows(CHUNK):
-        first = int(chunk.numbers[0]) - 1
-        for line in chunk.lines:
+    for rows in Reader(str(file), CARD).rows(CHUNK):
+        first = int(rows.numbers[0]) - 1
+        for line in rows.lines:
             broker.append(RAW, b"one partition", line, None, None)
         for runner in runners:
             for _ in range(5):
@@ -129,7 +129,7 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         values = [
             record.value or b"" for _, _, record in broker.committed_records(FEATURES)[first:]
         ]
-        verdicts(broker, history.iloc[first : first + len(chunk.lines)], values)
+        verdicts(broker, history.iloc[first : first + len(rows.lines)], values)
     found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
     for runner in runners:
         runner.close()

@@ -73,8 +73,8 @@ def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[lis
     """The history as a file of transactions, read as `tidegate send` reads it."""
     path = folder / "history.parquet"
     history.to_parquet(path)
-    for chunk in Reader(str(path), profile).rows(_CHUNK):
-        yield chunk.lines
+    for rows in Reader(str(path), profile).rows(_CHUNK):
+        yield rows.lines
 
 
 def labels(profile: Profile, history: pd.DataFrame, start: int, values: Floats) -> list[Label]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from tidegate.profile import Profile, load_profile
@@ -36,6 +37,7 @@ models: {lightgbm: {trees: 10, leaves: 7}}
 thresholds: {review: 0.4, block: 0.9}
 history: {file: history.csv, label: chargeback}
 """
+START = datetime(2023, 1, 1)
 NAMES = "ref,payer,payee,eur,booked_at,mcc,country,home,pieces,chargeback"
 
 
@@ -49,7 +51,7 @@ def rows(count: int) -> list[str]:
     """One payment an hour from 2023-01-01 on, in order; every tenth, to a casino, is a fraud."""
     return [
         f"r{i},p{i % 7},shop{i % 5},{10 + i % 90}.25,"
-        f"2023-01-{1 + i // 24:02}T{i % 24:02}:00:00Z,{'7995' if i % 10 == 9 else '5411'},"
+        f"{START + timedelta(hours=i):%Y-%m-%dT%H:%M:%SZ},{'7995' if i % 10 == 9 else '5411'},"
         f"{'NA' if i % 3 else 'DE'},true,{i % 4},{int(i % 10 == 9)}"
         for i in range(count)
     ]
