@@ -8,23 +8,25 @@ every field are one transaction, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from model.files.occurrences import Occurrences
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
 
-_DIGITS = 24
+_BYTES = 12
 _encode = msgspec.json.Encoder().encode
 
 
 class MadeIds:
     """Makes the ids of one reading of a file, from its first row on.
 
-    An id is 96 bits of the content's keyed hash and the number of the occurrence, such as
+    An id is 96 bits of the content's hash (BLAKE2b) and the number of the occurrence, such as
     `0123456789abcdef01234567-1`. Among 10 billion rows two contents share those bits with a
     probability of 1 in a billion. What a row is counted by has 64 bits: should two contents share
     these, both have ids of their own nevertheless. The verdict in a column of the profile's is no
@@ -56,13 +58,10 @@ class MadeIds:
         return line if row.pop(self._label, None) is None else _encode(row)
 
     def _made(self, contents: Sequence[bytes]) -> list[str]:
-        from model.hashing import join
-        from model.sip import NO_SECRET, sip128
-
-        words = sip128(*join(contents), NO_SECRET)
-        numbers = self._occurrences.count(words[:, 0]).tolist()
-        digits = words.astype(">u8").tobytes().hex()
-        return [f"{digits[32 * i : 32 * i + _DIGITS]}-{number}" for i, number in enumerate(numbers)]
+        digests = [blake2b(content, digest_size=_BYTES).digest() for content in contents]
+        hashes = np.frombuffer(b"".join(digest[:8] for digest in digests), np.uint64)
+        numbers = self._occurrences.count(hashes).tolist()
+        return [f"{digest.hex()}-{number}" for digest, number in zip(digests, numbers, strict=True)]
 
     def _named(self, line: bytes, name: str) -> bytes:
         """The object with an id; one that was empty holds nothing else."""

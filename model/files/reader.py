@@ -29,6 +29,7 @@ class Reader:
     place: str
     profile: Profile
     label: str | None = None
+    form: str = ""
     told: list[str] = field(default_factory=list)
     made_ids: int = 0
     """How many rows of the latest reading had no id of their own, so far."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files.reader import Reader
+from model.files.refusals import MOST_REFUSED
 from model.files.rows import Refusal, Rows
 from producers.client import Client
 from producers.files.acknowledged import Acknowledged, hashes_of
@@ -29,7 +30,6 @@ from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.pipeline import DLQ
 from tidegate.words import count
 
-MOST_REFUSED = 0.05
 FEW_REFUSED = 20
 """So many refused rows are borne, whatever their share."""
 _LATE = 1000
