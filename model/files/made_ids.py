@@ -17,6 +17,7 @@ import numpy as np
 from model.files.occurrences import Occurrences
 
 if TYPE_CHECKING:
+    from model.files.rows import Rows
     from tidegate.profile import Profile
 
 _BYTES = 12
@@ -40,21 +41,27 @@ class MadeIds:
         self.count = 0
         """How many were made."""
 
-    def complete(self, ids: list[str], lines: list[bytes]) -> None:
-        """Give an id to each line where `ids` holds ""; both lists are changed in place."""
-        places = [i for i, name in enumerate(ids) if not name]
+    def complete(self, rows: Rows) -> Rows:
+        """The rows, each with an id, but for those that are no objects."""
+        missing = [place for place, name in enumerate(rows.ids) if not name]
+        places = [place for place in missing if rows.lines[place].startswith(b"{")]
         if not places:
-            return
-        made = self._made([self._content(lines[i]) for i in places])
-        for i, name in zip(places, made, strict=True):
-            ids[i], lines[i] = name, self._named(lines[i], name)
+            return rows
+        ids, lines = list(rows.ids), list(rows.lines)
+        made = self._made([self._content(lines[place]) for place in places])
+        for place, name in zip(places, made, strict=True):
+            ids[place], lines[place] = name, self._named(lines[place], name)
         self.count += len(places)
+        return rows._replace(ids=ids, lines=lines)
 
     def _content(self, line: bytes) -> bytes:
         """The line without the verdict."""
         if self._label not in self._profile.fields:
             return line
-        row = msgspec.json.decode(line)
+        try:
+            row = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return line  # the decoder refuses it
         return line if row.pop(self._label, None) is None else _encode(row)
 
     def _made(self, contents: Sequence[bytes]) -> list[str]:

@@ -16,8 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from tidegate.errors import ConfigError
-from tidegate.profile import Profile
-from tidegate.profile.field import Cells
+from tidegate.profile import Field, Profile
 
 _LABELS = ("label", "is_fraud", "fraud")
 _BOOLS = {"true": True, "false": False, "1": True, "0": False}
@@ -174,7 +173,7 @@ class Source:
     def _column(self, table: pa.RecordBatch, name: str) -> list[Any] | None:
         spec = self.profile.fields[name]
         if name in table.schema.names:
-            return convert(table.column(name), spec.cells)
+            return convert(table.column(name), _cells(spec))
         if spec.is_list and f"{name}_0" in table.schema.names:
             wide = [column for column in table.schema.names if column.rpartition("_")[0] == name]
             wide.sort(key=lambda column: int(column.rpartition("_")[2]))
@@ -221,7 +220,12 @@ class Source:
         return chunk
 
 
-def convert(column: pa.Array, cells: Cells) -> list[Any]:
+def _cells(spec: Field) -> str:
+    kinds = {"text": "string", "number": "double", "vector": "json"}
+    return "int64" if spec.type == "integer" else kinds.get(spec.cells, spec.cells)
+
+
+def convert(column: pa.Array, cells: str) -> list[Any]:
     """A file's column as JSON values. Cells that do not fit stay, so that the API names them."""
     if cells == "time":
         return _times(column)

@@ -121,7 +121,7 @@ class Sending:
         self._repeated: set[int] = set()
         self._late: list[Refusal] = []
         self._known_at_first = 0
-        self.sent = Sent(rejections_file=str(rejects.path), unknown_columns=reader.unknown)
+        self.sent = Sent(rejections_file=str(rejects.path))
 
     def read_first(self) -> None:
         """Read the whole file once, unless it is to be sent while it is read.
@@ -214,6 +214,7 @@ class Sending:
         sent, poster = self.sent, self._poster
         sent.read, sent.posted, sent.accepted = self._look.rows, poster.posted, poster.accepted
         self._journal.note(self._reader.digest, sent.acknowledged_before + sent.accepted)
+        sent.unknown_columns = list(self._reader.unknown)
         sent.remarks = [*self._reader.told, *self._look.sentences(in_order=sorts)]
         sent.remarks += self._made_ids()
         sent.seconds = time.monotonic() - begin

@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from model.files import occurrences
 from model.files.made_ids import MadeIds
 from model.files.occurrences import Occurrences
+from model.files.rows import UNKNOWN, Rows
 from tidegate.profile import Profile, load_profile
 
 CARD = load_profile("card")
@@ -23,9 +25,16 @@ ROWS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([None, "own-1"
 
 def made(profile: Profile, rows: list[bytes]) -> tuple[list[str], list[bytes]]:
     ids = [str(json.loads(row).get(profile.id_field) or "") for row in rows]
-    lines = list(rows)
-    MadeIds(profile).complete(ids, lines)
-    return ids, lines
+    read = Rows(
+        np.arange(1, len(rows) + 1),
+        ids,
+        rows,
+        np.full(len(rows), UNKNOWN, np.int8),
+        [],
+        pa.record_batch({"line": [row.decode() for row in rows]}),
+    )
+    complete = MadeIds(profile).complete(read)
+    return complete.ids, complete.lines
 
 
 def lines_of(rows: list[tuple[str, str | None]]) -> list[bytes]:
