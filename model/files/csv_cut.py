@@ -46,8 +46,8 @@ def cut(data: bytes, signs: Signs, *, final: bool, longest: int = LONGEST) -> tu
         return _between(breaks, separators, len(data), final=final)
     quotes = np.flatnonzero(view == ord(signs.quote))
     if _stand_right(view, quotes, signs) and not (final and len(quotes) % 2):
-        outside = [where[np.searchsorted(quotes, where) % 2 == 0] for where in (breaks, separators)]
-        records, end = _between(*outside, len(data), final=final)
+        ends, commas = _outside(quotes, breaks), _outside(quotes, separators)
+        records, end = _between(ends, commas, len(data), final=final)
         if len(data) - end <= longest and _are_whole(records, breaks, signs.width, longest):
             return records, end
     return _walk(data, signs, longest, final=final)
@@ -63,6 +63,13 @@ def _between(breaks: Ints, separators: Ints, size: int, *, final: bool) -> tuple
     starts, ends = starts[filled], ends[filled]
     cells = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
     return np.stack((starts, ends, cells), axis=1), end
+
+
+def _outside(quotes: Ints, where: Ints) -> Ints:
+    """Those places that no quotes enclose."""
+    before: Ints = np.searchsorted(quotes, where)
+    outside: Ints = where[before % 2 == 0]
+    return outside
 
 
 def _stand_right(view: NDArray[np.uint8], quotes: Ints, signs: Signs) -> bool:

@@ -155,9 +155,9 @@ def _header(part: Part, spec: FileSpec, dialect: _Dialect) -> _Record:
     if spec.skip is not None and dialect.records:
         return dialect.records[0]
     headers = [
-        record
+        fitted
         for record in dialect.records[:_LOOKED_AT]
-        if len(record.cells) in dialect.widths and is_header(record.cells)
+        if (fitted := _fitted(record, dialect)) and is_header(fitted.cells)
     ]
     if not headers:
         raise ConfigError(
@@ -166,6 +166,19 @@ def _header(part: Part, spec: FileSpec, dialect: _Dialect) -> _Record:
             "before the header"
         )
     return max(headers, key=lambda record: (len(record.cells), -record.lines))
+
+
+def _fitted(record: _Record, dialect: _Dialect) -> _Record | None:
+    """The record, if it is as wide as the rows: one of the two may end in a separator too many."""
+    width = len(record.cells)
+    if width in dialect.widths:
+        return record
+    if width - 1 in dialect.widths and not record.cells[-1].strip():
+        return record._replace(cells=record.cells[:-1])
+    wider = [row.cells for row in dialect.records if len(row.cells) == width + 1]
+    if width + 1 in dialect.widths and not any(cells[-1].strip() for cells in wider):
+        return record._replace(cells=[*record.cells, ""])
+    return None
 
 
 def _utf8(text: str) -> bytes:

@@ -77,8 +77,11 @@ def as_utf8(file: IO[bytes], encoding: str, block: int = BLOCK) -> Iterator[byte
             yield some
         return
     decoder = codecs.getincrementaldecoder(encoding)(_BAD_BYTE)
+    mark = "\ufeff"
     while some := file.read(block):
-        yield decoder.decode(some).encode(errors="surrogateescape")
+        if text := decoder.decode(some):
+            yield text.removeprefix(mark).encode(errors="surrogateescape")
+            mark = ""
     yield decoder.decode(b"", final=True).encode(errors="surrogateescape")
 
 

@@ -42,9 +42,10 @@ class MadeIds:
         """How many were made."""
 
     def complete(self, rows: Rows) -> Rows:
-        """The rows, each with an id, but for those that are no objects."""
+        """The rows, each with an id, but for those that the reader refuses."""
         missing = [place for place, name in enumerate(rows.ids) if not name]
-        places = [place for place in missing if rows.lines[place].startswith(b"{")]
+        bad = rows.bad() if missing else ()
+        places = [place for place in missing if place not in bad]
         if not places:
             return rows
         ids, lines = list(rows.ids), list(rows.lines)
@@ -58,10 +59,7 @@ class MadeIds:
         """The line without the verdict."""
         if self._label not in self._profile.fields:
             return line
-        try:
-            row = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return line  # the decoder refuses it
+        row = msgspec.json.decode(line)
         return line if row.pop(self._label, None) is None else _encode(row)
 
     def _made(self, contents: Sequence[bytes]) -> list[str]:

@@ -34,8 +34,9 @@ class Rows(NamedTuple):
 
     `numbers` i8[n] as in `Refusal`; `ids` the transactions' ids; `lines` each as one JSON object,
     which the profile's decoder accepts or refuses; `labels` i1[n], `UNKNOWN` where none was asked
-    for; `refused` the rows among them that are no objects at all; `cells` the n rows as they stand
-    in the file, a column of text for each column of the file.
+    for; `refused` the rows among them that cannot be read (the decoder refuses their lines as well,
+    but with less to say); `cells` the n rows as they stand in the file, a column of text for each
+    column of the file.
     """
 
     numbers: NDArray[np.int64]
@@ -44,3 +45,11 @@ class Rows(NamedTuple):
     labels: NDArray[np.int8]
     refused: list[Refusal]
     cells: pa.RecordBatch
+
+    def bad(self) -> set[int]:
+        """The places of the rows that are `refused`."""
+        if not self.refused:
+            return set()
+        return set(
+            np.flatnonzero(np.isin(self.numbers, [one.number for one in self.refused])).tolist()
+        )

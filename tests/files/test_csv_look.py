@@ -106,6 +106,8 @@ Datum;Text;Soll;Haben;Saldo
         ("only\nx\n", ["only"], ["x"], []),
         ("0,1,2\n0.5,1.5,2.5\n", ["0", "1", "2"], ["0.5", "1.5", "2.5"], []),
         (" id , amount \n1,2.50\n", ["id", "amount"], ["1", "2.50"], []),
+        ("a;b;\n1;2\n3;4\n", ["a", "b"], ["1", "2"], ["separator"]),
+        ("a;b\n1;2;\n3;4;\n", ["a", "b", "column_3"], ["1", "2", None], ["separator"]),
         ("id,amount\n", ["id", "amount"], None, []),
         ("x;y\na;10,50\nb;10,60\n", ["x", "y"], ["a", "10,50"], ["separator", "decimal mark"]),
     ],

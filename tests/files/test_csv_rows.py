@@ -120,6 +120,10 @@ def test_blank_lines_are_no_rows_and_empty_cells_are_null() -> None:
     assert found.rows == {1: ["1", None], 2: [None, "2"], 3: [None, None]}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
+    assert read("\ufeffp,q\n1,2\n".encode("utf-16-le"), encoding="utf-16-le").names == ["p", "q"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_each_unicode_encoding_is_seen(encoding: str) -> None:
     found = read("p,q\nMüller,5 €\nŁódź,1\n".encode(encoding))

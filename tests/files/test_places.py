@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -97,6 +99,15 @@ def test_standard_input_is_looked_at_and_read_more_than_once(
     assert twice[0] == twice[1] == (ROWS if kind != "jsonl" else {1: ['{"a":"1"}']})
 
 
+def test_a_pipe_is_read_more_than_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[CSV])
+    writer.start()
+    assert of(str(pipe)).rows == ROWS
+    writer.join()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -108,7 +119,7 @@ def test_standard_input_is_looked_at_and_read_more_than_once(
         ("a.txt", CSV, "--format csv"),
         ("a.parquet.gz", CSV, "do not know this kind"),
         ("a.csv", b"PK\x03\x04rest", "Excel workbook"),
-        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "password"),
         ("a.csv", b"PAR1\x15\x04", "but Parquet"),
         ("a.csv", gzip.compress(CSV), "end its name with .gz"),
         ("a.csv", b"\n<!DOCTYPE html><html>", "HTML page"),

@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from cli.running.sample import sample
 from model.features.intake import take
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
 from producers.api.openapi import description
 from producers.simulator.history import encode_rows, read_frame, simulate_history
 from producers.simulator.traffic import Traffic
@@ -129,7 +129,7 @@ def test_files_are_read(profile: Profile, suffix: str, tmp_path: Path) -> None:
         history.to_csv(path, index=False)
     else:
         history.to_parquet(path)
-    lines = [line for chunk in Source(path, profile).chunks(0, 64) for line in chunk.lines]
+    lines = [line for rows in Reader(str(path), profile).rows(64) for line in rows.lines]
     assert [json.loads(line)["parcel"] for line in lines] == history["parcel"].tolist()
     assert not any(profile.faults(line) for line in lines)
 

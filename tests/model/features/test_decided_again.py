@@ -25,8 +25,8 @@ from db.sink import SqlSink
 from model.bundles.bundle import Bundle
 from model.evaluation.cases import Span, from_file, from_topic
 from model.evaluation.decide_again import Cases, decide_again
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
 from producers.simulator.history import read_frame, simulate_history
 from tests.faults.bundle import card_bundle
 from tests.model.features.chain import label_of
@@ -119,17 +119,17 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         )
         for stage, consumer, sink in zip(stages, consumers, sinks, strict=True)
     ]
-    for chunk in Source(file, CARD).chunks(0, CHUNK):
+    for chunk in Reader(str(file), CARD).rows(CHUNK):
+        first = int(chunk.numbers[0]) - 1
         for line in chunk.lines:
             broker.append(RAW, b"one partition", line, None, None)
         for runner in runners:
             for _ in range(5):
                 runner.run_once()
         values = [
-            record.value or b""
-            for _, _, record in broker.committed_records(FEATURES)[chunk.first :]
+            record.value or b"" for _, _, record in broker.committed_records(FEATURES)[first:]
         ]
-        verdicts(broker, history.iloc[chunk.first : chunk.first + len(chunk.lines)], values)
+        verdicts(broker, history.iloc[first : first + len(chunk.lines)], values)
     found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
     for runner in runners:
         runner.close()

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.preprocess import PreprocessStage
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
 from producers.simulator.history import read_frame, simulate_history
 from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
@@ -61,7 +61,7 @@ def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[lis
     """The history as a file of transactions, read as `tidegate send` reads it."""
     path = folder / "history.parquet"
     history.to_parquet(path)
-    for chunk in Source(path, profile).chunks(0, _CHUNK):
+    for chunk in Reader(str(path), profile).rows(_CHUNK):
         yield chunk.lines
 
 
