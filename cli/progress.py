@@ -117,10 +117,11 @@ class CountedLines:
 
     def __init__(self) -> None:
         self._begun: dict[str, tuple[float, int]] = {}
-        self._next = time.monotonic() + self.SECONDS
+        self._next = 0.0
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         now = time.monotonic()
+        self._next = self._next or now + self.SECONDS
         begin, before = self._begun.setdefault(what, (now, done))
         if now < self._next:
             return

@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.file_options import (
+    ColumnOption,
+    DecimalMarkOption,
+    EncodingOption,
+    FormatOption,
+    SeparatorOption,
+    ZoneOption,
+    as_written,
+)
 from cli.options import (
     DbOption,
     JsonOption,
@@ -82,6 +91,12 @@ def send(
     max_refused: MaxRefusedOption = "5%",
     rejects: RejectsFile = None,
     show_values: ShowValues = False,
+    separator: SeparatorOption = "",
+    encoding: EncodingOption = "",
+    zone: ZoneOption = "",
+    decimal_mark: DecimalMarkOption = "",
+    form: FormatOption = "",
+    column: ColumnOption = None,
     kafka: KafkaOption = "",
     db: DbOption = "",
     as_json: JsonOption = False,
@@ -113,7 +128,15 @@ def send(
         show_values=show_values,
     )
     settings = settings_with(profile=profile, kafka=kafka, db=db)
-    reader = Reader(file, load_profile(settings.profile))
+    written = as_written(
+        load_profile(settings.profile),
+        separator=separator,
+        encoding=encoding,
+        zone=zone,
+        decimal_mark=decimal_mark,
+        columns=column,
+    )
+    reader = Reader(file, written, form=form)
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}

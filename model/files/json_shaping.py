@@ -9,6 +9,7 @@ from model.files.cells import Read
 from model.files.fields import Writing, currencies_first
 from model.files.json_lines import Object, converted, parse, read_json, text_of
 from model.files.labels import Verdicts
+from model.files.rows import REFUSAL_COLUMNS
 from model.files.shaped import Shaped, faults
 from model.files.table_file import Table
 from tidegate.profile import Profile
@@ -74,7 +75,7 @@ class JsonShaping:
 
     def _names_in(self, rows: list[Object]) -> dict[str, str]:
         """What becomes of each name in these rows that is left in; notes those of no field."""
-        further = set().union(*rows) - self._used
+        further = set().union(*rows) - self._used - {*REFUSAL_COLUMNS}
         for name in sorted(further.difference(self.unknown)):
             if not self._verdicts.may_stand_in(name):
                 self.unknown.append(name)

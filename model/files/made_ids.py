@@ -7,24 +7,27 @@ every field are one transaction, too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from model.files.occurrences import Occurrences
 
 if TYPE_CHECKING:
+    from model.files.rows import Rows
     from tidegate.profile import Profile
 
-_DIGITS = 24
+_BYTES = 12
 _encode = msgspec.json.Encoder().encode
 
 
 class MadeIds:
     """Makes the ids of one reading of a file, from its first row on.
 
-    An id is 96 bits of the content's keyed hash and the number of the occurrence, such as
+    An id is 96 bits of the content's hash (BLAKE2b) and the number of the occurrence, such as
     `0123456789abcdef01234567-1`. Among 10 billion rows two contents share those bits with a
     probability of 1 in a billion. What a row is counted by has 64 bits: should two contents share
     these, both have ids of their own nevertheless. The verdict in a column of the profile's is no
@@ -38,18 +41,19 @@ class MadeIds:
         self.count = 0
         """How many were made."""
 
-    def complete(self, ids: list[str], lines: list[bytes], bad: Collection[int] = ()) -> None:
-        """Give an id to each line where `ids` holds ""; both lists are changed in place.
-
-        The lines at the places `bad` are no rows, and stay.
-        """
-        places = [i for i, name in enumerate(ids) if not name and i not in bad]
+    def complete(self, rows: Rows) -> Rows:
+        """The rows, each with an id, but for those that the reader refuses."""
+        missing = [place for place, name in enumerate(rows.ids) if not name]
+        bad = rows.bad() if missing else ()
+        places = [place for place in missing if place not in bad]
         if not places:
-            return
-        made = self._made([self._content(lines[i]) for i in places])
-        for i, name in zip(places, made, strict=True):
-            ids[i], lines[i] = name, self._named(lines[i], name)
+            return rows
+        ids, lines = list(rows.ids), list(rows.lines)
+        made = self._made([self._content(lines[place]) for place in places])
+        for place, name in zip(places, made, strict=True):
+            ids[place], lines[place] = name, self._named(lines[place], name)
         self.count += len(places)
+        return rows._replace(ids=ids, lines=lines)
 
     def _content(self, line: bytes) -> bytes:
         """The line without the verdict."""
@@ -59,13 +63,10 @@ class MadeIds:
         return line if row.pop(self._label, None) is None else _encode(row)
 
     def _made(self, contents: Sequence[bytes]) -> list[str]:
-        from model.hashing import join
-        from model.sip import NO_SECRET, sip128
-
-        words = sip128(*join(contents), NO_SECRET)
-        numbers = self._occurrences.count(words[:, 0]).tolist()
-        digits = words.astype(">u8").tobytes().hex()
-        return [f"{digits[32 * i : 32 * i + _DIGITS]}-{number}" for i, number in enumerate(numbers)]
+        digests = [blake2b(content, digest_size=_BYTES).digest() for content in contents]
+        hashes = np.frombuffer(b"".join(digest[:8] for digest in digests), np.uint64)
+        numbers = self._occurrences.count(hashes).tolist()
+        return [f"{digest.hex()}-{number}" for digest, number in zip(digests, numbers, strict=True)]
 
     def _named(self, line: bytes, name: str) -> bytes:
         """The object with an id; one that was empty holds nothing else."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from model.files.rows import REFUSAL_COLUMNS
 from tidegate.errors import ConfigError
 from tidegate.profile import Field, Profile
 from tidegate.profile.file_options import column_names
@@ -37,7 +38,7 @@ def columns_of(
             f"{place}: the column {name!r} is there {len(doubled[name])} times: say by `column:` "
             f"of the field which one is meant, of {', '.join(map(repr, doubled[name]))}"
         )
-    return Columns(of, tuple(name for name in names if name not in used))
+    return Columns(of, tuple(name for name in names if name not in used | {*REFUSAL_COLUMNS}))
 
 
 def wide(field: Field, names: Sequence[str]) -> tuple[str, ...]:

@@ -23,16 +23,17 @@ from tidegate.words import count
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `form`:
-    the kind of file where its name does not say it. `told` are sentences on what was found by
-    looking, such as a separator; complete when all rows were read. Raises ConfigError for a file
-    that cannot be read, or has not the columns that the profile needs.
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
+    are sentences on what was found by looking, such as a separator; complete when all rows were
+    read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
+    needs.
     """
 
     place: str
     profile: Profile
     label: str | None = None
     form: str = ""
+    """One of `places.FORMATS` where the name does not say the kind."""
     told: list[str] = field(default_factory=list)
     made_ids: int = 0
     """How many rows of the latest reading had no id of their own, so far."""
@@ -59,12 +60,11 @@ class Reader:
 
         Raises ConfigError for what cannot be read, or for a word that is no verdict.
         """
-        made, twice = MadeIds(self.profile), 0
+        twice, made = 0, MadeIds(self.profile)
         for table in self._tables.read(size):
             shaped = self._shaping.shape(table)
             twice += shaped.twice
-            rows = rows_of(table, shaped)
-            made.complete(rows.ids, rows.lines, rows.bad())
+            rows = made.complete(rows_of(table, shaped))
             self.made_ids = made.count
             yield rows
         self._tell_twice(twice)

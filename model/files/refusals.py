@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
-from model.features.intake import Intake
 from model.files.rows import Refusal, Rows
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile
 from tidegate.profile.decoding import Fault, diagnose
 from tidegate.profile.spec import Json
 from tidegate.words import count
+
+if TYPE_CHECKING:
+    from model.features.intake import Intake
 
 MOST_REFUSED = 0.05
 """The share of refused rows that is borne where nothing else is said."""

@@ -14,11 +14,13 @@ from model.files.json_rows import JsonFile
 from model.files.marks import Marks
 from model.files.parquet_rows import ParquetFile
 from model.files.places import Part, Place, readable
+from model.files.rows import REFUSAL_COLUMNS
 from model.files.table_file import Table, TableFile
 from model.files.xlsx_rows import Workbook
 from tidegate.errors import ConfigError
 from tidegate.profile.file_spec import FileSpec
 
+_LISTED = REFUSAL_COLUMNS[0].encode()
 _KINDS: dict[Kind, Callable[[Part, FileSpec], TableFile]] = {
     "csv": CsvFile,
     "parquet": ParquetFile,
@@ -34,6 +36,7 @@ class Tables:
     """
 
     def __init__(self, place: Place, spec: FileSpec) -> None:
+        spec = _as_listed(place.parts[0], spec)
         self._place, self._spec = place, spec
         self._files = [_file(part, spec) for part in place.parts]
         first = self._files[0]
@@ -91,6 +94,15 @@ class Tables:
                 f"{part.name} has other columns than {self._place.parts[0].name}: "
                 f"{', '.join(others)} stands in one of them only. Read them one by one"
             )
+
+
+def _as_listed(part: Part, spec: FileSpec) -> FileSpec:
+    """What is known of a list of refused rows, which is laid out as none of the user's files."""
+    with readable(part.name), part.opened() as file:
+        start = file.read(64)
+    if part.kind != "csv" or not start.lstrip(b'\xef\xbb\xbf"').startswith(_LISTED):
+        return spec
+    return FileSpec(decimal_mark=spec.decimal_mark, thousands=spec.thousands, zone=spec.zone)
 
 
 def _file(part: Part, spec: FileSpec) -> TableFile:

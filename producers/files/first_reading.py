@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.intake import take_rows
+from model.files.refusals import refusal_of
 from model.files.rows import Refusal, Rows
-from model.hashing import hash64
 from tidegate.clock import now_us
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
+from tidegate.profile.decoding import Fault, diagnose
 from tidegate.profile.spec import DAY, SECOND, Windowed, pane_us
 
 Ints = NDArray[np.int64]
@@ -35,24 +35,32 @@ class Sifted:
 
 def sift(profile: Profile, rows: Rows) -> Sifted:
     """What the API will take of these rows, and why not the others."""
-    received = np.full(len(rows.lines), now_us(), np.int64)
-    intake = take_rows(profile, rows.lines, received, only=())
+    received, decode = now_us(), profile.decode
     refused = {refusal.number: refusal for refusal in rows.refused}
-    numbers = rows.numbers.tolist()
-    for place, error in intake.rejects:
-        refused.setdefault(numbers[place], _refusal(profile, rows, place, error))
-    taken = np.array(intake.at, np.intp)
-    kept = ~np.isin(rows.numbers[taken], list(refused))
+    at: list[int] = []
+    times: list[int] = []
+    for place, (number, line) in enumerate(zip(rows.numbers.tolist(), rows.lines, strict=True)):
+        if number in refused:
+            continue
+        try:
+            times.append(profile.event_us(decode(line, received)))
+            at.append(place)
+        except Rejected as error:
+            refused[number] = _refusal(profile, rows, place, error)
     return Sifted(
-        taken[kept],
-        intake.columns.times[kept],
+        np.array(at, np.intp),
+        np.array(times, np.int64),
         sorted(refused.values(), key=lambda one: one.number),
     )
 
 
 def _refusal(profile: Profile, rows: Rows, place: int, error: Rejected) -> Refusal:
-    name = next((name for name, _ in profile.faults(rows.lines[place])), "")
-    return Refusal(int(rows.numbers[place]), name, error.reason, error.detail)
+    line = rows.lines[place]
+    faults = diagnose(
+        line, profile.fields, profile.id_field, now_us(), unknown=profile.unknown_fields
+    )
+    fault = next(iter(faults), Fault(error.reason, "", error.detail))
+    return refusal_of(profile.fields, int(rows.numbers[place]), line, fault)
 
 
 @dataclass
@@ -68,7 +76,7 @@ class FirstReading:
     """Those that are so by more than the smallest pane."""
     before_2000: int = 0
     after_tomorrow: int = 0
-    repeated: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    repeated: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     """Hashes of the ids that more than one row has, sorted."""
     _newest: int = _EARLIEST
     _ids: bytearray = field(default_factory=bytearray)
@@ -94,7 +102,7 @@ class FirstReading:
 
     def finish(self) -> None:
         """Know the repeated ids: 8 bytes a row were held until now."""
-        ids = np.frombuffer(self._ids, np.uint64)
+        ids = np.frombuffer(self._ids, np.int64)
         ids.sort()
         self.repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
         self._ids = bytearray()
@@ -136,9 +144,9 @@ class FirstReading:
                 )
 
 
-def hashes_of_ids(ids: Sequence[str]) -> NDArray[np.uint64]:
-    """u8[n] by which ids are told apart."""
-    return hash64([name.encode() for name in ids])
+def hashes_of_ids(ids: Sequence[str]) -> Ints:
+    """i8[n] by which this process tells ids apart."""
+    return np.fromiter(map(hash, ids), np.int64, len(ids))
 
 
 def smallest_pane(profile: Profile) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files.reader import Reader
+from model.files.refusals import MOST_REFUSED
 from model.files.rows import Refusal, Rows
 from producers.client import Client
 from producers.files.acknowledged import Acknowledged, hashes_of
@@ -29,7 +30,6 @@ from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.pipeline import DLQ
 from tidegate.words import count
 
-MOST_REFUSED = 0.05
 FEW_REFUSED = 20
 """So many refused rows are borne, whatever their share."""
 _LATE = 1000
@@ -121,7 +121,7 @@ class Sending:
         self._repeated: set[int] = set()
         self._late: list[Refusal] = []
         self._known_at_first = 0
-        self.sent = Sent(rejections_file=str(rejects.path), unknown_columns=reader.unknown)
+        self.sent = Sent(rejections_file=str(rejects.path))
 
     def read_first(self) -> None:
         """Read the whole file once, unless it is to be sent while it is read.
@@ -214,6 +214,7 @@ class Sending:
         sent, poster = self.sent, self._poster
         sent.read, sent.posted, sent.accepted = self._look.rows, poster.posted, poster.accepted
         self._journal.note(self._reader.digest, sent.acknowledged_before + sent.accepted)
+        sent.unknown_columns = list(self._reader.unknown)
         sent.remarks = [*self._reader.told, *self._look.sentences(in_order=sorts)]
         sent.remarks += self._made_ids()
         sent.seconds = time.monotonic() - begin
