@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from model.files import encodings, marks
-from model.files.columns import Columns, is_header, named
+from model.files.columns import Columns, is_header, is_value, named
 from model.files.marks import Marks
 from model.files.places import Part
 from tidegate.errors import ConfigError
@@ -53,6 +53,11 @@ class _Dialect(NamedTuple):
     share: float
     """Of the records that have one of the widths."""
 
+    def values_seen(self) -> float:
+        """The share of cells that are a number or a date as a whole: few by a wrong separator."""
+        cells = [cell.strip() for record in self.records for cell in record.cells]
+        return sum(map(is_value, cells)) / max(1, len(cells))
+
 
 def look(part: Part, spec: FileSpec) -> Layout:
     """What `spec` says, and what the beginning of the file shows.
@@ -69,8 +74,7 @@ def look(part: Part, spec: FileSpec) -> Layout:
     dialect = _dialect(text, part, spec)
     header = _header(part, spec, dialect)
     columns = named(header.cells)
-    rows = (record for record in dialect.records if record.lines > header.lines)
-    found = marks.look(cell for record in rows for cell in record.cells)
+    found = marks.look(one.cells for one in dialect.records if one.lines > header.lines)
     told = [
         why,
         _told_header(spec, header),
@@ -99,13 +103,17 @@ def _text(raw: bytes, encoding: str, *, whole: bool) -> str:
 
 
 def _dialect(text: str, part: Part, spec: FileSpec) -> _Dialect:
-    """The separator by which most records have as many cells, more cells before fewer."""
+    """The separator by which most records have as many cells; of several, the one that
+    leaves the most numbers and dates, and then the most cells.
+    """
     separator = spec.sign or part.separator
     tried = [
         _read(text, sign, _quote(text, sign) if spec.quote is None else spec.quote)
         for sign in (separator or _declared(text) or SEPARATORS)
     ]
-    return max(tried, key=lambda one: (one.widths[0] > 1, one.share, one.widths[0]))
+    return max(
+        tried, key=lambda one: (one.widths[0] > 1, one.share, one.values_seen(), one.widths[0])
+    )
 
 
 def _declared(text: str) -> str:

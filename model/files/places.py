@@ -34,6 +34,11 @@ FORMATS = tuple(dict.fromkeys(KINDS.values()))
 _PACKINGS: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
 _KNOWN = f"{', '.join(KINDS)}, and .csv, .tsv, .jsonl and .ndjson also with .gz or .zst behind"
 _STDIN = "-"
+_LAKES = {
+    "/_delta_log/": "a Delta table",
+    ".metadata.json": "an Iceberg table",
+    "/.hoodie/": "a Hudi table",
+}
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,11 @@ def _found(place: str, form: str) -> tuple[fsspec.AbstractFileSystem, str, list[
         return files, path, [path], []
     if files.isdir(path):
         there, what = files.find(path), "folder"
+        if lake := next((kind for sign, kind in _LAKES.items() if sign in str(there)), ""):
+            raise ConfigError(
+                f"{place} is {lake}, whose folder also has files of the past: export it, as CSV or "
+                "Parquet"
+            )
     else:
         there, what = [name for name in files.glob(path) if files.isfile(name)], "pattern"
         if not any(sign in place for sign in "*?["):

@@ -58,6 +58,7 @@ class TableFile(Protocol):
 
 def texts(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa.RecordBatch:
     """Rows of cells as columns of texts."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
+    if not rows:
+        return pa.RecordBatch.from_arrays([pa.nulls(0, pa.string())] * len(names), list(names))
+    arrays = [pa.array(list(column), pa.string()) for column in zip(*rows, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, list(names))

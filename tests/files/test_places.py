@@ -65,6 +65,15 @@ def test_a_folder_is_read_by_name_and_rows_are_numbered_through(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("sign", ["_delta_log/0.json", "metadata/1.metadata.json", ".hoodie/x"])
+def test_a_table_of_a_lake_is_no_folder_of_files(tmp_path: Path, sign: str) -> None:
+    (tmp_path / sign).parent.mkdir()
+    (tmp_path / sign).touch()
+    (tmp_path / "old.csv").write_bytes(CSV)
+    with pytest.raises(ConfigError, match=r"table, whose folder also has files of the past"):
+        of(str(tmp_path))
+
+
 def test_a_pattern_takes_what_fits_it(tmp_path: Path) -> None:
     for name in ("p-1.csv", "p-2.csv", "q.csv"):
         (tmp_path / name).write_bytes(CSV)
