@@ -59,6 +59,11 @@ class Tables:
         """Whether the rows are JSON lines."""
         return self._place.parts[0].kind == "jsonl"
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether columns have types of their own, and an empty text is another thing than none."""
+        return self._place.parts[0].kind == "parquet"
+
     def read(self, size: int) -> Iterator[Table]:
         """All rows from the start, at most `size` in a table. Raises ConfigError."""
         first = 1
