@@ -34,6 +34,8 @@ class Layout(NamedTuple):
     offset: int
     columns: Columns
     marks: Marks
+    seen: tuple[int, int]
+    """How many records were looked at, and their bytes."""
     told: list[str]
 
 
@@ -89,6 +91,7 @@ def look(part: Part, spec: FileSpec) -> Layout:
         + len(_utf8("".join(islice(io.StringIO(text, newline=""), header.lines)))),
         columns,
         found,
+        _seen(dialect, text, len(raw) / max(1, len(head))),
         [*filter(None, told), *columns.told()],
     )
 
@@ -187,6 +190,12 @@ def _fitted(record: _Record, dialect: _Dialect) -> _Record | None:
     if width + 1 in dialect.widths and not any(cells[-1].strip() for cells in wider):
         return record._replace(cells=[*record.cells, ""])
     return None
+
+
+def _seen(dialect: _Dialect, text: str, bytes_a_sign: float) -> tuple[int, int]:
+    lines = dialect.records[-1].lines if dialect.records else 0
+    signs = sum(map(len, islice(io.StringIO(text, newline=""), lines)))
+    return len(dialect.records), round(signs * bytes_a_sign)
 
 
 def _utf8(text: str) -> bytes:

@@ -54,6 +54,14 @@ class Part:
     separator: str | None = None
     """What the name says of a CSV's separator."""
 
+    def times(self, count: int, size: int) -> int | None:
+        """How often something is in the file of which `count` are in `size` bytes, about.
+
+        None if it is packed, or its size is not known.
+        """
+        whole = None if self.packing else self.files.size(self.path)
+        return None if whole is None or not size else whole * count // size
+
     @contextmanager
     def stored(self) -> Iterator[IO[bytes]]:
         """The bytes as they are stored. Raises ConfigError, also while they are read."""

@@ -46,8 +46,10 @@ class TableFile(Protocol):
     """Of its numbers, as the first rows show."""
     told: list[str]
     """What was found by looking."""
-    rows: int | None
-    """How many there are, where the file says so."""
+    about: int | None
+    """How many rows there are: what the file says, or what its beginning lets expect; None if it
+    is packed.
+    """
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
         """All rows, the first of them with the number `first`, about `size` at a time.

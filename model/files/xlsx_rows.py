@@ -35,7 +35,7 @@ class Workbook:
         self.told += self.columns.told()
         head = islice(self._records(), 1000)
         self.marks = marks.look([_text(cell) or "" for cell in row] for row in head)
-        self.rows: int | None = None
+        self.about: int | None = self._sheet.height - self._skip
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
         """All rows that are not blank."""

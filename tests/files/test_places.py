@@ -177,6 +177,13 @@ def test_files_with_other_columns_are_not_read_together(tmp_path: Path) -> None:
         of(str(tmp_path))
 
 
+def test_files_of_several_kinds_are_not_read_together(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(CSV)
+    (tmp_path / "b.jsonl").write_bytes(b'{"a":1}')
+    with pytest.raises(ConfigError, match=r"b\.jsonl is of another kind than a\.csv"):
+        of(str(tmp_path))
+
+
 def test_a_format_goes_before_the_name(tmp_path: Path) -> None:
     path = tmp_path / "export.txt.gz"
     path.write_bytes(gzip.compress(CSV))
