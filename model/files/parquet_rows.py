@@ -27,7 +27,7 @@ class ParquetFile:
         with part.stored() as file:
             about = pq.ParquetFile(file, **_READING)
             self.columns = named(about.schema_arrow.names)
-            self.rows: int | None = about.metadata.num_rows
+            self.about: int | None = about.metadata.num_rows
         self.marks = Marks(None, None)
         self.told = self.columns.told()
 

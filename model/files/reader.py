@@ -55,6 +55,11 @@ class Reader:
         """Columns that the profile does not know; complete when all rows were read."""
         return self._shaping.unknown
 
+    @property
+    def about(self) -> int | None:
+        """How many rows there are, about; None where that cannot be told before reading."""
+        return self._tables.about
+
     def rows(self, size: int = 5000) -> Iterator[Rows]:
         """All rows, at most `size` good ones at a time. Every call reads from the start.
 

@@ -51,9 +51,9 @@ class Tables:
         sentences = [*place.told, *(told for file in self._files for told in file.told)]
         self.told = list(dict.fromkeys(sentences))
         """What was found by looking."""
-        counts = [file.rows for file in self._files if file.rows is not None]
-        self.rows = sum(counts) if len(counts) == len(self._files) else None
-        """How many there are, where the files say so."""
+        counts = [file.about for file in self._files if file.about is not None]
+        self.about = sum(counts) if len(counts) == len(self._files) else None
+        """How many rows there are, about; None where that cannot be told before reading."""
         for part, file in zip(place.parts, self._files, strict=True):
             self._check(part, file)
 
@@ -88,6 +88,11 @@ class Tables:
         return table._replace(refused=refused)
 
     def _check(self, part: Part, file: TableFile) -> None:
+        if part.kind != self._place.parts[0].kind:
+            raise ConfigError(
+                f"{part.name} is of another kind than {self._place.parts[0].name}: name the files "
+                "of one kind by a pattern such as 'folder/*.csv'"
+            )
         others = sorted(set(file.columns.names) ^ set(self.names))
         if others:
             raise ConfigError(

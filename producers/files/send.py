@@ -132,7 +132,7 @@ class Sending:
             return
         for rows in self._read():
             self._sift(rows)
-            self._progress("read", self._look.rows, None)
+            self._progress("read", self._look.rows, self._reader.about)
         self._look.finish()
         if self._stop.is_set():
             return
