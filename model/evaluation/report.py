@@ -191,7 +191,8 @@ def _money(decisions: Decisions, rows: Judged) -> Money | None:
     legitimate = rows.labels == 0
 
     def total(chosen: Flags) -> float:
-        return int(rows.amounts[chosen].sum()) / rows.units
+        amounts: list[int] = rows.amounts[chosen].tolist()  # whose sum may not fit a word
+        return sum(amounts) / rows.units
 
     return Money(
         total(fraud & (decisions >= _REVIEW)),
