@@ -55,4 +55,9 @@ def is_header(cells: Sequence[str]) -> bool:
     if len(filled) == len(cells) > 1 and all(map(str.isdecimal, filled)):
         first = int(filled[0])
         return filled == [str(first + i) for i in range(len(filled))]
-    return not any(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell) for cell in filled)
+    return not any(map(is_value, filled))
+
+
+def is_value(cell: str) -> bool:
+    """Whether a cell is a number or a date, and so no name."""
+    return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from model.files import encodings, marks
-from model.files.columns import Columns, is_header, named
+from model.files.columns import Columns, is_header, is_value, named
 from model.files.marks import Marks
 from model.files.places import Part
 from tidegate.errors import ConfigError
@@ -34,6 +34,8 @@ class Layout(NamedTuple):
     offset: int
     columns: Columns
     marks: Marks
+    seen: tuple[int, int]
+    """How many records were looked at, and their bytes."""
     told: list[str]
 
 
@@ -53,6 +55,11 @@ class _Dialect(NamedTuple):
     share: float
     """Of the records that have one of the widths."""
 
+    def values_seen(self) -> float:
+        """The share of cells that are a number or a date as a whole: few by a wrong separator."""
+        cells = [cell.strip() for record in self.records for cell in record.cells]
+        return sum(map(is_value, cells)) / max(1, len(cells))
+
 
 def look(part: Part, spec: FileSpec) -> Layout:
     """What `spec` says, and what the beginning of the file shows.
@@ -69,8 +76,7 @@ def look(part: Part, spec: FileSpec) -> Layout:
     dialect = _dialect(text, part, spec)
     header = _header(part, spec, dialect)
     columns = named(header.cells)
-    rows = (record for record in dialect.records if record.lines > header.lines)
-    found = marks.look(cell for record in rows for cell in record.cells)
+    found = marks.look(one.cells for one in dialect.records if one.lines > header.lines)
     told = [
         why,
         _told_header(spec, header),
@@ -85,6 +91,7 @@ def look(part: Part, spec: FileSpec) -> Layout:
         + len(_utf8("".join(islice(io.StringIO(text, newline=""), header.lines)))),
         columns,
         found,
+        _seen(dialect, text, len(raw) / max(1, len(head))),
         [*filter(None, told), *columns.told()],
     )
 
@@ -99,13 +106,17 @@ def _text(raw: bytes, encoding: str, *, whole: bool) -> str:
 
 
 def _dialect(text: str, part: Part, spec: FileSpec) -> _Dialect:
-    """The separator by which most records have as many cells, more cells before fewer."""
+    """The separator by which most records have as many cells; of several, the one that
+    leaves the most numbers and dates, and then the most cells.
+    """
     separator = spec.sign or part.separator
     tried = [
         _read(text, sign, _quote(text, sign) if spec.quote is None else spec.quote)
         for sign in (separator or _declared(text) or SEPARATORS)
     ]
-    return max(tried, key=lambda one: (one.widths[0] > 1, one.share, one.widths[0]))
+    return max(
+        tried, key=lambda one: (one.widths[0] > 1, one.share, one.values_seen(), one.widths[0])
+    )
 
 
 def _declared(text: str) -> str:
@@ -179,6 +190,12 @@ def _fitted(record: _Record, dialect: _Dialect) -> _Record | None:
     if width + 1 in dialect.widths and not any(cells[-1].strip() for cells in wider):
         return record._replace(cells=[*record.cells, ""])
     return None
+
+
+def _seen(dialect: _Dialect, text: str, bytes_a_sign: float) -> tuple[int, int]:
+    lines = dialect.records[-1].lines if dialect.records else 0
+    signs = sum(map(len, islice(io.StringIO(text, newline=""), lines)))
+    return len(dialect.records), round(signs * bytes_a_sign)
 
 
 def _utf8(text: str) -> bytes:

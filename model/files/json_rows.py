@@ -27,12 +27,13 @@ class JsonFile:
     def __init__(self, part: Part, spec: FileSpec) -> None:
         self._part = part
         with part.opened() as file:
-            found, why = encodings.find(file.read(1 << 16))
+            head = file.read(1 << 16)
+        found, why = encodings.find(head)
         self._encoding = spec.encoding or found
         self.columns = Columns(_COLUMN, {})
         self.marks = Marks(None, None)
         self.told = [why] if why and not spec.encoding else []
-        self.rows: int | None = None
+        self.about = part.times(head.count(b"\n"), len(head))
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
         """All rows. A line that is no text is refused; whether it is an object is not looked at."""

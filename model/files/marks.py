@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 _SPACES = " '\u2019\u00a0\u202f"
 _TRIM = re.compile(r"^[\s(+\-\u2212A-Z$\u20ac\u00a3\u00a5]+|[\s)+\-\u2212A-Z$\u20ac\u00a3\u00a5]+$")
+_NUMBER = re.compile(rf"[\d.,{_SPACES}]*\d[\d.,{_SPACES}]*")
+_MOST = 0.9
 _EVIDENCE = [  # what a number looks like, and the marks that it can only have
     (re.compile(r"\d{1,3}(\.\d{3})+,\d+"), ",", "."),
     (re.compile(r"\d{1,3}(,\d{3})+\.\d+"), ".", ","),
@@ -26,12 +29,15 @@ class Marks(NamedTuple):
     thousands: str | None
 
 
-def look(cells: Iterable[str]) -> Marks:
-    """The marks of those cells that are numbers and can be read in one way only.
+def look(rows: Iterable[Sequence[str]]) -> Marks:
+    """The marks in those columns that hold numbers: of cells that can be read in one way only.
 
     1,234 is one thousand or one and a bit, and so says nothing.
     """
-    return agreed(_of(_TRIM.sub("", cell)) for cell in cells)
+    columns = (
+        [_TRIM.sub("", cell) for cell in cells] for cells in zip_longest(*rows, fillvalue="")
+    )
+    return agreed(_of(cell) for cells in columns if _are_numbers(cells) for cell in cells)
 
 
 def agreed(all_marks: Iterable[Marks]) -> Marks:
@@ -42,6 +48,12 @@ def agreed(all_marks: Iterable[Marks]) -> Marks:
         decimal.add(marks.decimal)
         thousands.add(marks.thousands)
     return Marks(_only(decimal), _only(thousands))
+
+
+def _are_numbers(cells: Iterable[str]) -> bool:
+    """Whether most of the cells that hold something could be numbers."""
+    filled = [cell for cell in cells if cell]
+    return sum(bool(_NUMBER.fullmatch(cell)) for cell in filled) >= _MOST * len(filled)
 
 
 def _only(marks: set[str | None]) -> str | None:

@@ -34,6 +34,11 @@ FORMATS = tuple(dict.fromkeys(KINDS.values()))
 _PACKINGS: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
 _KNOWN = f"{', '.join(KINDS)}, and .csv, .tsv, .jsonl and .ndjson also with .gz or .zst behind"
 _STDIN = "-"
+_LAKES = {
+    "/_delta_log/": "a Delta table",
+    ".metadata.json": "an Iceberg table",
+    "/.hoodie/": "a Hudi table",
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Part:
     path: str = field(repr=False)
     separator: str | None = None
     """What the name says of a CSV's separator."""
+
+    def times(self, count: int, size: int) -> int | None:
+        """How often something is in the file of which `count` are in `size` bytes, about.
+
+        None if it is packed, or its size is not known.
+        """
+        whole = None if self.packing else self.files.size(self.path)
+        return None if whole is None or not size else whole * count // size
 
     @contextmanager
     def stored(self) -> Iterator[IO[bytes]]:
@@ -135,6 +148,11 @@ def _found(place: str, form: str) -> tuple[fsspec.AbstractFileSystem, str, list[
         return files, path, [path], []
     if files.isdir(path):
         there, what = files.find(path), "folder"
+        if lake := next((kind for sign, kind in _LAKES.items() if sign in str(there)), ""):
+            raise ConfigError(
+                f"{place} is {lake}, whose folder also has files of the past: export it, as CSV or "
+                "Parquet"
+            )
     else:
         there, what = [name for name in files.glob(path) if files.isfile(name)], "pattern"
         if not any(sign in place for sign in "*?["):

@@ -46,8 +46,10 @@ class TableFile(Protocol):
     """Of its numbers, as the first rows show."""
     told: list[str]
     """What was found by looking."""
-    rows: int | None
-    """How many there are, where the file says so."""
+    about: int | None
+    """How many rows there are: what the file says, or what its beginning lets expect; None if it
+    is packed.
+    """
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
         """All rows, the first of them with the number `first`, about `size` at a time.
@@ -58,6 +60,7 @@ class TableFile(Protocol):
 
 def texts(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> pa.RecordBatch:
     """Rows of cells as columns of texts."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
-    return pa.RecordBatch.from_arrays(arrays, names=list(names))
+    if not rows:
+        return pa.RecordBatch.from_arrays([pa.nulls(0, pa.string())] * len(names), list(names))
+    arrays = [pa.array(list(column), pa.string()) for column in zip(*rows, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, list(names))

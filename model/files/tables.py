@@ -14,11 +14,13 @@ from model.files.json_rows import JsonFile
 from model.files.marks import Marks
 from model.files.parquet_rows import ParquetFile
 from model.files.places import Part, Place, readable
+from model.files.rows import REFUSAL_COLUMNS
 from model.files.table_file import Table, TableFile
 from model.files.xlsx_rows import Workbook
 from tidegate.errors import ConfigError
 from tidegate.profile.file_spec import FileSpec
 
+_LISTED = REFUSAL_COLUMNS[0].encode()
 _KINDS: dict[Kind, Callable[[Part, FileSpec], TableFile]] = {
     "csv": CsvFile,
     "parquet": ParquetFile,
@@ -34,6 +36,7 @@ class Tables:
     """
 
     def __init__(self, place: Place, spec: FileSpec) -> None:
+        spec = _as_listed(place.parts[0], spec)
         self._place, self._spec = place, spec
         self._files = [_file(part, spec) for part in place.parts]
         first = self._files[0]
@@ -48,9 +51,9 @@ class Tables:
         sentences = [*place.told, *(told for file in self._files for told in file.told)]
         self.told = list(dict.fromkeys(sentences))
         """What was found by looking."""
-        counts = [file.rows for file in self._files if file.rows is not None]
-        self.rows = sum(counts) if len(counts) == len(self._files) else None
-        """How many there are, where the files say so."""
+        counts = [file.about for file in self._files if file.about is not None]
+        self.about = sum(counts) if len(counts) == len(self._files) else None
+        """How many rows there are, about; None where that cannot be told before reading."""
         for part, file in zip(place.parts, self._files, strict=True):
             self._check(part, file)
 
@@ -58,6 +61,11 @@ class Tables:
     def is_json(self) -> bool:
         """Whether the rows are JSON lines."""
         return self._place.parts[0].kind == "jsonl"
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether columns have types of their own, and an empty text is another thing than none."""
+        return self._place.parts[0].kind == "parquet"
 
     def read(self, size: int) -> Iterator[Table]:
         """All rows from the start, at most `size` in a table. Raises ConfigError."""
@@ -80,12 +88,26 @@ class Tables:
         return table._replace(refused=refused)
 
     def _check(self, part: Part, file: TableFile) -> None:
+        if part.kind != self._place.parts[0].kind:
+            raise ConfigError(
+                f"{part.name} is of another kind than {self._place.parts[0].name}: name the files "
+                "of one kind by a pattern such as 'folder/*.csv'"
+            )
         others = sorted(set(file.columns.names) ^ set(self.names))
         if others:
             raise ConfigError(
                 f"{part.name} has other columns than {self._place.parts[0].name}: "
                 f"{', '.join(others)} stands in one of them only. Read them one by one"
             )
+
+
+def _as_listed(part: Part, spec: FileSpec) -> FileSpec:
+    """What is known of a list of refused rows, which is laid out as none of the user's files."""
+    with readable(part.name), part.opened() as file:
+        start = file.read(64)
+    if part.kind != "csv" or not start.lstrip(b'\xef\xbb\xbf"').startswith(_LISTED):
+        return spec
+    return FileSpec(decimal_mark=spec.decimal_mark, thousands=spec.thousands, zone=spec.zone)
 
 
 def _file(part: Part, spec: FileSpec) -> TableFile:

@@ -34,8 +34,8 @@ class Workbook:
         self._skip, self.columns = self._header(spec)
         self.told += self.columns.told()
         head = islice(self._records(), 1000)
-        self.marks = marks.look(cell for row in head for cell in row if isinstance(cell, str))
-        self.rows: int | None = None
+        self.marks = marks.look([_text(cell) or "" for cell in row] for row in head)
+        self.about: int | None = self._sheet.height - self._skip
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
         """All rows that are not blank."""

@@ -65,6 +65,15 @@ def test_a_folder_is_read_by_name_and_rows_are_numbered_through(tmp_path: Path) 
     ]
 
 
+@pytest.mark.parametrize("sign", ["_delta_log/0.json", "metadata/1.metadata.json", ".hoodie/x"])
+def test_a_table_of_a_lake_is_no_folder_of_files(tmp_path: Path, sign: str) -> None:
+    (tmp_path / sign).parent.mkdir()
+    (tmp_path / sign).touch()
+    (tmp_path / "old.csv").write_bytes(CSV)
+    with pytest.raises(ConfigError, match=r"table, whose folder also has files of the past"):
+        of(str(tmp_path))
+
+
 def test_a_pattern_takes_what_fits_it(tmp_path: Path) -> None:
     for name in ("p-1.csv", "p-2.csv", "q.csv"):
         (tmp_path / name).write_bytes(CSV)
@@ -165,6 +174,13 @@ def test_files_with_other_columns_are_not_read_together(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(CSV)
     (tmp_path / "b.csv").write_bytes(b"a,c\n1,2\n")
     with pytest.raises(ConfigError, match=r"b\.csv has other columns than a\.csv: b, c"):
+        of(str(tmp_path))
+
+
+def test_files_of_several_kinds_are_not_read_together(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(CSV)
+    (tmp_path / "b.jsonl").write_bytes(b'{"a":1}')
+    with pytest.raises(ConfigError, match=r"b\.jsonl is of another kind than a\.csv"):
         of(str(tmp_path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import zipfile
 from datetime import UTC, date, datetime
@@ -131,7 +132,7 @@ def test_parquet_keeps_its_types_whatever_the_size_of_its_pieces(size: int) -> N
     table = pa.table(list(columns.values()), ["amount", "day", "at", "day"])
     pq.write_table(table, out, row_group_size=2)
     tables = Tables(opened(put("rows.parquet", out.getvalue())), FileSpec())
-    assert (tables.names, tables.rows) == (["amount", "day", "at", "day_2"], 3)
+    assert (tables.names, tables.about) == (["amount", "day", "at", "day_2"], 3)
     assert tables.doubled == {"day": ["day", "day_2"]}
     read_back = list(tables.read(size))
     assert max(len(one.batch) for one in read_back) <= size
@@ -158,6 +159,21 @@ def test_json_lines_are_passed_on_as_they_stand(size: int) -> None:
 def test_a_line_of_json_without_an_end_is_said() -> None:
     with pytest.raises(ConfigError, match="a line is over 16 MB long"):
         read(b"{" + b" " * (18 << 20), "rows.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "rows"),
+    [
+        ("rows.csv", b"a,b\n" + b'1,"x\ny"\n' * 50_000, 50_000),
+        ("rows.csv", "a;b\nü;ü\n".encode("utf-8-sig"), 1),
+        ("rows.csv", ("a;b\n" + "x;2\n" * 50_000).encode("utf-16"), 50_000),
+        ("rows.jsonl", b'{"a":1}\n' * 50_000, 50_000),
+        ("rows.csv.gz", gzip.compress(b"a,b\n1,2\n"), None),
+    ],
+)
+def test_how_many_rows_there_are_is_told_about(name: str, content: bytes, rows: int | None) -> None:
+    about = Tables(opened(put(name, content)), FileSpec()).about
+    assert about == (rows if rows is None else pytest.approx(rows, rel=0.01, abs=2))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])

@@ -89,7 +89,7 @@ def test_shipped_profiles_load(name: str) -> None:
         (
             "location_match: {type: bool}",
             "location_match: {type: bool, min: 0}",
-            "fields.location_match.min: a bool field takes no options",
+            "fields.location_match.min: a bool field takes no, yes",
         ),
         (
             "account: user_id",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from model.features import exact
+from model.features.intake import take
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from tests.model.features.support import START_US
@@ -135,6 +138,32 @@ def test_a_payment_whose_pane_is_gone_counts_itself(wide: Profile) -> None:
     state.fold(keys, keys[:, None], times, np.maximum.accumulate(times), values)
     found = dict(zip(wide.values, values[-1].tolist(), strict=True))
     assert (found["count"], found["sum"], found["deviation"]) == (1, MONEY_LIMIT / 100, 0)
+
+
+@settings(deadline=None)
+@given(places=st.integers(0, 6), amounts=st.lists(large, min_size=1, max_size=20))
+@example(places=0, amounts=[MONEY_LIMIT, -MONEY_LIMIT])
+@example(places=2, amounts=[MONEY_LIMIT - 1, 3_000_000_001, 35, -7])
+def test_every_minor_unit_survives_json(
+    tmp_path_factory: pytest.TempPathFactory, places: int, amounts: list[int]
+) -> None:
+    most = MONEY_LIMIT // 10**places
+    file = tmp_path_factory.mktemp("money") / "p.yaml"
+    text = PROFILE.format(low=-most, high=f"{most}, decimals: {places}, text: true")
+    file.write_text(text)
+    profile = load_profile(file)
+    written = [str(Decimal(minor).scaleb(-places)) for minor in amounts]
+    numbers = [format(Decimal(text), "f") for text in written]
+    for values in (numbers, [f'"{number}"' for number in numbers]):
+        raws = [
+            f'{{"id":"t","user":"u","time":1700000000,"amount":{value}}}'.encode()
+            for value in values
+        ]
+        intake = take(profile, raws, np.zeros(len(raws), np.int64))
+        assert not intake.rejects
+        assert intake.columns.amounts.tolist() == amounts
+        kept = [json.loads(line)["amount"] for line in profile.canonical_all(intake.txs)]
+        assert [Decimal(str(value)).scaleb(places) for value in kept] == amounts
 
 
 @settings(deadline=None)

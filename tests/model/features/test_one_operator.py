@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.preprocess import PreprocessStage
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
@@ -66,15 +66,15 @@ def as_transfers(profile: Profile, frame: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def folded(profile: Profile, history: pd.DataFrame) -> Floats:
-    return fold(profile, history.drop(columns="label"), history["label"].to_numpy())
+    return fold(profile, read_frame(profile, history).history)
 
 
 def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[list[bytes]]:
     """The history as a file of transactions, read as `tidegate send` reads it."""
     path = folder / "history.parquet"
     history.to_parquet(path)
-    for chunk in Source(path, profile).chunks(0, _CHUNK):
-        yield chunk.lines
+    for rows in Reader(str(path), profile).rows(_CHUNK):
+        yield rows.lines
 
 
 def labels(profile: Profile, history: pd.DataFrame, start: int, values: Floats) -> list[Label]:
@@ -188,5 +188,5 @@ def test_without_a_second_entity_its_features_are_missing_and_no_others(
     columns = [profile.values.index(name) for name in own]
     assert np.isnan(folded[np.ix_(without, columns)]).all()
     assert (folded[without, profile.values.index("unusual")] == 0).all()
-    rest = fold(profile, history[~without].drop(columns="label"), history["label"][~without])
+    rest = fold(profile, read_frame(profile, history[~without]).history)
     assert rest[:, columns].tobytes() == folded[~without][:, columns].tobytes()
