@@ -15,6 +15,7 @@ from cli import app
 from model.files.formats.convert import convert
 from model.files.formats.detect import FORMATS, detect
 from model.files.formats.entry import Entry
+from model.files.formats.xml import MOST_BYTES
 from model.files.reader import Reader
 from tests.files.formats.samples import HERE, LAST_DAY, changed, message, written
 from tidegate.errors import ConfigError
@@ -52,6 +53,15 @@ def test_what_is_no_format(tmp_path: Path) -> None:
         convert([HERE / "statement.ofx"], tmp_path / "rows.xlsx")
     with pytest.raises(ConfigError, match="holds nothing of the format mt940"):
         convert([written(tmp_path, "empty.sta", "")], tmp_path / "rows.csv", "mt940")
+
+
+@pytest.mark.parametrize("name", ["iso8583", "mt940", "ofx", "pacs.008"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    large = written(tmp_path, "large", "[")
+    with large.open("ab") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(ConfigError, match=r"larger than \d+ [MG]B"):
+        convert([large], tmp_path / "rows.csv", name)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
