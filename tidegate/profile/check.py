@@ -9,6 +9,8 @@ from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.file_options import fault as file_options_fault
+from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
@@ -38,6 +40,7 @@ _SECTIONS = frozenset(
         "exclude",
         "thresholds",
         "history",
+        "file",
         "envelope",
         "updates",
         "unknown_fields",
@@ -65,6 +68,7 @@ class Checked:
     label_delay_us: int
     models: ModelsSpec
     history: History
+    file: FileSpec
     envelope: Envelope | None
     unknown_fields: UnknownFields
     remember: Remember
@@ -103,6 +107,7 @@ def check(source: Source) -> Checked:
         label_delay_us=int(delay),
         models=_models(source, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
+        file=_file(source),
         envelope=envelope,
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
@@ -130,6 +135,13 @@ def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
     return Envelope(kind, updates or "conflict", fields)
 
 
+def _file(source: Source) -> FileSpec:
+    spec: FileSpec = source.read(source.document.get("file", {}), FileSpec, ("file",))
+    if problem := spec.problem():
+        raise source.error(("file",), problem)
+    return spec
+
+
 def _choice(source: Source, section: str, choices: Json) -> Json:
     """The word of a section, None where there is none."""
     value = source.document.get(section)
@@ -145,7 +157,7 @@ def _fields(source: Source, section: Json) -> dict[str, Field]:
     fields = {}
     for name, value in mapping(source, section, "fields").items():
         field = _field(source, name, value)
-        if problem := field.problem():
+        if problem := field.problem() or file_options_fault(field):
             raise source.error(("fields", name), problem)
         fields[name] = field
     return fields
@@ -162,7 +174,7 @@ def _field(source: Source, name: str, value: Json) -> Field:
         )
     options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
     for option in value:
-        if option not in options | {"type", "optional", "ignored"}:
+        if option not in options | {"type", "optional", "ignored", "column"}:
             known = ", ".join(sorted(options)) or "no options"
             raise source.error((*place, option), f"a {kind.type} field takes {known}")
     settings = {option: setting for option, setting in value.items() if option != "type"}
