@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from model.files.contents import HEAD, Kind, Packing, fault, kind_of, packing_of
+from model.files.formats import detect as statements
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -105,11 +107,15 @@ class Place:
 def opened(place: str, form: str = "") -> Place:
     """The files at a place: `-` is standard input.
 
-    `form` is one of `FORMATS` where the names do not say it. Raises ConfigError for what is not
-    there, is of no kind that can be read, or is not what its name says.
+    `form` is one of `FORMATS` where the names do not say it, or one of the field's own formats.
+    Raises ConfigError for what is not there, is of no kind that can be read, or is not what its
+    name says.
     """
+    if form in statements.FORMATS:
+        return _statements(place, form)
     if form and form not in FORMATS:
-        raise ConfigError(f"--format {form}: expected one of {', '.join(FORMATS)}")
+        known = ", ".join((*FORMATS, *statements.FORMATS))
+        raise ConfigError(f"--format {form}: expected one of {known}")
     if place == _STDIN:
         return _spooled(sys.stdin.buffer, "standard input", form)
     if _is_pipe(place):
@@ -123,6 +129,21 @@ def opened(place: str, form: str = "") -> Place:
             if problem := fault(part.kind, file.read(HEAD)):
                 raise ConfigError(f"{part.name}: {problem}")
     return Place(place, parts, told)
+
+
+def _statements(name: str, form: str) -> Place:
+    """The rows that the field's own formats hold, in a file that lives as long as the place."""
+    from model.files.formats.as_rows import as_rows
+
+    with readable(name):
+        files, _, paths, told = _found(name, form)
+    if "file" not in files.protocol:
+        raise ConfigError(f"{name}: {form} is read from local files: copy it first")
+    folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
+    place = Place(name, [Part(name, "jsonl", None, files, str(folder / "rows.jsonl"))], told)
+    weakref.finalize(place, shutil.rmtree, folder, ignore_errors=True)
+    told += as_rows([Path(path) for path in paths], folder / "rows.jsonl", form)
+    return place
 
 
 @contextmanager
@@ -206,7 +227,7 @@ def _part(files: fsspec.AbstractFileSystem, name: str, path: str, form: str) -> 
     if by_name is None:
         raise ConfigError(
             f"{name}: do not know this kind of file; those that can be read are {_KNOWN}. "
-            f"Or say what it is by --format {'|'.join(FORMATS)}"
+            f"Or say what it is by --format {'|'.join((*FORMATS, *statements.FORMATS))}"
         )
     kind, packing, separator = by_name
     return Part(name, kind, packing, files, path, separator)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 import msgspec
 
 from model.files.formats.entry import Fault
+from model.files.formats.whole import whole
 from tidegate.errors import ConfigError
 
 _NAME = re.compile(r"(?:f|de|field|bit)?[ _-]?0*(\d{1,3})", re.IGNORECASE | re.ASCII)
@@ -19,7 +21,7 @@ _MTI_NAMES = {"t", "mti", "0", "message_type"}
 _WRAPPERS = {"fields", "dataelements", "data_elements"}
 _TEXTS = {"37", "41", "42", "102"}
 """Fields whose leading zeros a JSON number would have lost."""
-_MOST_ARRAY = 256 << 20
+MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -67,23 +69,20 @@ def messages(path: Path) -> Iterator[tuple[int, int, Message | Fault]]:
 
 def _begins_with_bracket(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+        return file.read(1024).removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"["
 
 
 def _array(path: Path) -> list[Any]:
-    if path.stat().st_size > _MOST_ARRAY:
-        raise ConfigError(
-            f"{path}: an array of more than {_MOST_ARRAY >> 20} MB: write one message a line"
-        )
+    content = whole(path, MOST_BYTES).removeprefix(codecs.BOM_UTF8)
     try:
-        return msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=list[Any])
+        return msgspec.json.decode(content, type=list[Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise ConfigError(f"{path}: not an array in JSON, or cut off") from None
 
 
 def _of_line(text: bytes) -> Message | Fault:
     try:
-        return _message(msgspec.json.decode(text.removeprefix(b"\xef\xbb\xbf")))
+        return _message(msgspec.json.decode(text.removeprefix(codecs.BOM_UTF8)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Fault("", "json", "is no JSON object on one line")
 

@@ -19,7 +19,9 @@ from model.files.formats.money import as_text, with_comma
 from model.files.formats.mt940_details import details
 from model.files.formats.times import at_midnight, day_of, nearest
 from model.files.formats.totals import Totals
+from model.files.formats.whole import whole
 
+MOST_BYTES = 512 << 20
 _TAG = re.compile(r":(\d\d[A-Z]?|NS):(.*)", re.DOTALL)
 _END = re.compile(r"-(\}.*)?")
 _SIGNS = {"C": 1, "D": -1, "RC": -1, "RD": 1}
@@ -35,17 +37,17 @@ class Field(NamedTuple):
 
 def read(path: Path) -> Items:
     """Every statement line (`:61:`) with what `:86:` says of it."""
-    text, told = _decoded(path.read_bytes())
+    text, told = _decoded(whole(path, MOST_BYTES))
     yield from told
     statement = None
     number = 0
-    for field, after in _pairs(_fields(text)):
+    for field, said in _described(_fields(text)):
         if field.tag == "20" or statement is None:
             if statement is not None:
                 yield from statement.totals.told()
             number += 1
             statement = _Statement(number)
-        yield from statement.take(field, after)
+        yield from statement.take(field, said)
     if statement is not None:
         yield from statement.totals.told()
 
@@ -60,28 +62,37 @@ def _decoded(content: bytes) -> tuple[str, list[Told]]:
 
 def _fields(text: str) -> Iterator[Field]:
     """The fields between the envelopes of the messages."""
-    current: Field | None = None
+    tag, first = "", 0
+    of_field: list[str] = []
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     for number, line in enumerate(lines, start=1):
         found = _TAG.fullmatch(line.removeprefix("{4:"))
-        if (found or _END.fullmatch(line.rstrip())) and current is not None:
-            yield current
-            current = None
-        if found:
-            current = Field(found[1], found[2].rstrip(), number)
-        elif current is not None and line.strip():
-            current = current._replace(text=f"{current.text}\n{line.rstrip()}")
-    if current is not None:
-        yield current
+        if found or _END.fullmatch(line.rstrip()):
+            if tag:
+                yield Field(tag, "\n".join(of_field), first)
+            tag, of_field = (found[1], [found[2].rstrip()]) if found else ("", [])
+            first = number
+        elif tag and line.strip():
+            of_field.append(line.rstrip())
+    if tag:
+        yield Field(tag, "\n".join(of_field), first)
 
 
-def _pairs(fields: Iterator[Field]) -> Iterator[tuple[Field, Field | None]]:
-    """Each field with the one after it."""
-    before = next(fields, None)
-    while before is not None:
-        after = next(fields, None)
-        yield before, after
-        before = after
+def _described(fields: Iterator[Field]) -> Iterator[tuple[Field, str]]:
+    """Each field with what the `:86:` behind it say: some banks have several for an entry, and
+    fields of their own (`:NS:`) between.
+    """
+    before: Field | None = None
+    said: list[str] = []
+    for field in fields:
+        if before is not None and field.tag in ("86", "NS"):
+            said += [field.text] if field.tag == "86" else []
+            continue
+        if before is not None:
+            yield before, "\n".join(said)
+        before, said = field, []
+    if before is not None:
+        yield before, "\n".join(said)
 
 
 class _Statement:
@@ -90,7 +101,7 @@ class _Statement:
         self._account = self._currency = ""
         self._ids = Ids()
 
-    def take(self, field: Field, after: Field | None) -> Iterator[Item]:
+    def take(self, field: Field, said: str) -> Iterator[Item]:
         place = f"{self.totals.place}, line {field.line}"
         try:
             if field.tag in ("25", "25P"):
@@ -103,7 +114,7 @@ class _Statement:
                 self.totals.closing = self._balance(field)
             elif field.tag == "61":
                 place = f"{self.totals.place}, entry {self.totals.begin()}, line {field.line}"
-                yield self._entry(field, after)
+                yield self._entry(field, said)
         except Fault as fault:
             if field.tag == "61":
                 self.totals.refuse()
@@ -115,7 +126,7 @@ class _Statement:
         amount = _amount(found["amount"], self._currency, field.tag)
         return amount * _SIGNS[(found["status"] or "").upper()]
 
-    def _entry(self, field: Field, after: Field | None) -> Entry:
+    def _entry(self, field: Field, said: str) -> Entry:
         if not self._account:
             raise Fault("25", "missing", "the statement names no account")
         if not self._currency:
@@ -127,7 +138,7 @@ class _Statement:
         amount = _amount(found["amount"], self._currency, "61") * _SIGNS[mark]
         valued, booked = _dates(found)
         bank = (found["bank_reference"] or "").strip()
-        said = details(after.text if after is not None and after.tag == "86" else "")
+        more = details(said)
         own = (found["customer_reference"] or "").strip()
         row = Entry(
             id="",
@@ -136,13 +147,13 @@ class _Statement:
             amount=as_text(amount),
             currency=self._currency,
             account=self._account,
-            counterparty=said.name,
-            counterparty_account=said.account,
+            counterparty=more.name,
+            counterparty_account=more.account,
             reference=next(
-                (r for r in (said.reference, own, bank) if r and r not in NO_REFERENCE), ""
+                (r for r in (more.reference, own, bank) if r and r not in NO_REFERENCE), ""
             ),
-            text=said.text or (found["extra_details"] or "").strip(),
-            kind="-".join(filter(None, (found["id"].upper(), said.code))),
+            text=more.text or (found["extra_details"] or "").strip(),
+            kind="-".join(filter(None, (found["id"].upper(), more.code))),
             reversal=mark.startswith("R"),
         )
         self.totals.book(amount)

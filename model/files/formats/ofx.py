@@ -18,6 +18,7 @@ from model.files.formats.money import as_text, with_comma
 from model.files.formats.ofx_times import ofx_time
 from model.files.formats.times import at_midnight
 from model.files.formats.totals import Totals
+from model.files.formats.whole import whole
 from tidegate.errors import ConfigError
 from tidegate.words import count
 
@@ -36,9 +37,7 @@ _AMOUNT = re.compile(r"([+-]?)([\d.,]+)")
 
 def read(path: Path) -> Items:
     """Every transaction of every statement, bank accounts' and cards'."""
-    if path.stat().st_size > MOST_BYTES:
-        raise ConfigError(f"{path}: larger than {MOST_BYTES >> 20} MB: split it by account")
-    message, told = _message(path.read_bytes(), path)
+    message, told = _message(whole(path, MOST_BYTES), path)
     yield from told
     number = found = 0
     for element in _tree(message, path).iter():

@@ -15,6 +15,8 @@ from cli import app
 from model.files.formats.convert import convert
 from model.files.formats.detect import FORMATS, detect
 from model.files.formats.entry import Entry
+from model.files.formats.xml import MOST_BYTES
+from model.files.places import opened
 from model.files.reader import Reader
 from tests.files.formats.samples import HERE, LAST_DAY, changed, message, written
 from tidegate.errors import ConfigError
@@ -54,6 +56,15 @@ def test_what_is_no_format(tmp_path: Path) -> None:
         convert([written(tmp_path, "empty.sta", "")], tmp_path / "rows.csv", "mt940")
 
 
+@pytest.mark.parametrize("name", ["iso8583", "mt940", "ofx", "pacs.008"])
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    large = written(tmp_path, "large", "[")
+    with large.open("ab") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(ConfigError, match=r"larger than \d+ [MG]B"):
+        convert([large], tmp_path / "rows.csv", name)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_the_reader_takes_the_rows_by_the_profile_of_the_page(tmp_path: Path, suffix: str) -> None:
     (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
@@ -64,6 +75,29 @@ def test_the_reader_takes_the_rows_by_the_profile_of_the_page(tmp_path: Path, su
     amounts = [profile.decode(line).amount for line in rows.lines]
     assert amounts == [12.5, -10.1, -20, 20, 0]
     assert len(set(rows.ids)) == 5
+
+
+def test_the_reader_takes_statements_themselves(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    profile = load_profile(str(written(tmp_path, "statements.yaml", block)))
+    out = tmp_path / "rows.jsonl"
+    convert([HERE / "statement.camt053.xml"], out)
+    reader = Reader(str(HERE / "statement.camt053.xml"), profile, form="camt.053")
+    (direct,), (converted,) = reader.rows(), Reader(str(out), profile).rows()
+    assert direct.lines == converted.lines
+    assert "5 entries of camt.053" in reader.told
+    assert "1 left out: not_booked" in reader.told
+    folder = tmp_path / "statements"
+    folder.mkdir()
+    shutil.copy(HERE / "statement.mt940.sta", folder)
+    (some,) = Reader(str(folder), profile, form="mt940").rows()
+    assert len(some.ids) == 6
+
+
+def test_the_reader_takes_only_whole_statements(tmp_path: Path) -> None:
+    cut = changed("statement.camt053.xml", tmp_path, (">1002.40<", ">1.00<"))
+    with pytest.raises(ConfigError, match=r"`tidegate convert FILE --format camt\.053"):
+        opened(str(cut), "camt.053")
 
 
 def test_the_page_lists_every_column_and_format() -> None:

@@ -85,6 +85,13 @@ def test_a_field_without_its_colon_is_told(tmp_path: Path) -> None:
     assert not done.good
 
 
+def test_several_descriptions_and_own_fields_of_a_bank(tmp_path: Path) -> None:
+    more = ("over two lines", ":NS:01words of its own\n:86:and more")
+    rows, done = rows_of(changed(SAMPLE, tmp_path, more), tmp_path)
+    assert rows[1]["text"] == "plain words of the bank and more"
+    assert done.good
+
+
 def test_letters_of_windows_are_read_and_told(tmp_path: Path) -> None:
     text = (HERE / SAMPLE).read_text().replace("plain", "größere")
     rows, done = rows_of(written(tmp_path, "a.sta", text.encode("cp1252")), tmp_path)
