@@ -9,6 +9,7 @@ from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
@@ -38,6 +39,7 @@ _SECTIONS = frozenset(
         "exclude",
         "thresholds",
         "history",
+        "file",
         "envelope",
         "updates",
         "unknown_fields",
@@ -65,6 +67,7 @@ class Checked:
     label_delay_us: int
     models: ModelsSpec
     history: History
+    file: FileSpec
     envelope: Envelope | None
     unknown_fields: UnknownFields
     remember: Remember
@@ -103,6 +106,7 @@ def check(source: Source) -> Checked:
         label_delay_us=int(delay),
         models=_models(source, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
+        file=_file(source),
         envelope=envelope,
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
@@ -128,6 +132,13 @@ def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
             if isinstance(field, Time) and field.unit is None:
                 field.unit = "text"
     return Envelope(kind, updates or "conflict", fields)
+
+
+def _file(source: Source) -> FileSpec:
+    spec: FileSpec = source.read(source.document.get("file", {}), FileSpec, ("file",))
+    if problem := spec.problem():
+        raise source.error(("file",), problem)
+    return spec
 
 
 def _choice(source: Source, section: str, choices: Json) -> Json:

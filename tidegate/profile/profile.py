@@ -60,6 +60,7 @@ class Profile:
         self.label_delay_us = checked.label_delay_us
         self.models = checked.models
         self.history = checked.history
+        self.file = checked.file
         self.features = tuple(name for name in self.values if name not in self.models.exclude)
         self.steps = max(1, len(self.entities))
         self.decimals = self.fields[self.money_field].places() if self.money_field else 2

@@ -10,7 +10,7 @@ from tidegate.profile.check import Checked
 from tidegate.profile.spec import Distinct, Json
 
 _encode = msgspec.json.Encoder().encode
-_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember"})
+_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
 
@@ -19,8 +19,8 @@ def state_hash(document: Json, checked: Checked) -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
     Left out are the thresholds (a bundle has its own), what becomes of unknown fields, how long ids
-    are remembered (no column depends on it), the bounds of fields, and ignored fields that nothing
-    refers to.
+    are remembered (no column depends on it), how files are laid out, the bounds of fields, and
+    ignored fields that nothing refers to.
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {

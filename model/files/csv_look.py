@@ -1,0 +1,184 @@
+"""What a CSV looks like: encoding, separator, quotes, and where its header stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from model.files import encodings, marks
+from model.files.columns import Columns, is_header, named
+from model.files.marks import Marks
+from model.files.places import Part
+from tidegate.errors import ConfigError
+from tidegate.profile.file_spec import FileSpec
+
+SEPARATORS = ",;\t|"
+_HEAD_BYTES = 1 << 18
+_MOST_RECORDS = 1000
+_LOOKED_AT = 50
+"""Records among which the header is."""
+_WORDS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+
+
+class Layout(NamedTuple):
+    """How to read a CSV; `offset` is where the first row begins, in bytes of UTF-8."""
+
+    encoding: str
+    separator: str
+    quote: str
+    offset: int
+    columns: Columns
+    marks: Marks
+    told: list[str]
+
+
+class _Record(NamedTuple):
+    """A record of the head, and how many lines of the file it and those before it take."""
+
+    cells: list[str]
+    lines: int
+
+
+class _Dialect(NamedTuple):
+    separator: str
+    quote: str
+    width: int
+    records: list[_Record]
+    share: float
+    """Of the records that have `width` cells."""
+
+
+def look(part: Part, spec: FileSpec) -> Layout:
+    """What `spec` says, and what the beginning of the file shows.
+
+    Raises ConfigError if no header is found.
+    """
+    with part.opened() as file:
+        raw = file.read(_HEAD_BYTES)
+        whole = not file.read(1)
+    encoding, why = (spec.encoding, "") if spec.encoding else encodings.find(raw)
+    head = _text(raw, encoding, whole=whole)
+    above = "".join(islice(io.StringIO(head, newline=""), spec.skip or 0))
+    text = head[len(above) :]
+    dialect = _dialect(text, part, spec)
+    header = _header(part, spec, dialect)
+    columns = named(header.cells)
+    rows = (record for record in dialect.records if record.lines > header.lines)
+    found = marks.look(cell for record in rows for cell in record.cells)
+    told = [why, _told_header(spec, header), *_told(part, spec, dialect), *_told_marks(spec, found)]
+    return Layout(
+        encoding,
+        dialect.separator,
+        dialect.quote,
+        len(_utf8(above))
+        + len(_utf8("".join(islice(io.StringIO(text, newline=""), header.lines)))),
+        columns,
+        found,
+        [*filter(None, told), *columns.told()],
+    )
+
+
+def _text(raw: bytes, encoding: str, *, whole: bool) -> str:
+    """The head's whole lines."""
+    text = b"".join(encodings.as_utf8(io.BytesIO(raw), encoding)).decode(errors="surrogateescape")
+    if whole:
+        return text
+    end = max(text.rfind("\n"), text.rfind("\r", 0, -1))
+    return text[: end + 1] or text
+
+
+def _dialect(text: str, part: Part, spec: FileSpec) -> _Dialect:
+    """The separator by which most records have as many cells, more cells before fewer."""
+    separator = spec.sign or part.separator
+    tried = [
+        _read(text, sign, _quote(text, sign) if spec.quote is None else spec.quote)
+        for sign in (separator or _declared(text) or SEPARATORS)
+    ]
+    return max(tried, key=lambda one: (one.width > 1, one.share, one.width))
+
+
+def _declared(text: str) -> str:
+    """The separator in a first line `sep=;`, as Excel writes it."""
+    found = re.match(r"sep=(.)[\r\n]", text)
+    return found[1] if found else ""
+
+
+def _read(text: str, separator: str, quote: str) -> _Dialect:
+    records = list(islice(_records(text, separator, quote), _MOST_RECORDS))
+    widths = Counter(len(record.cells) for record in records)
+    width, count = max(widths.items(), key=lambda one: (one[0] > 1, one[1], one[0]), default=(1, 0))
+    return _Dialect(separator, quote, width, records, count / max(1, len(records)))
+
+
+def _records(text: str, separator: str, quote: str) -> Iterator[_Record]:
+    """The records of a text that are not blank."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=separator,
+        quotechar=quote or None,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+    )
+    try:
+        for cells in reader:
+            if cells:
+                yield _Record(cells, reader.line_num)
+    except csv.Error:
+        return  # a cell of over 128 KB: what came before it has to do
+
+
+def _quote(text: str, separator: str) -> str:
+    """The apostrophe where it encloses cells and no quotation mark does."""
+    cells = [cell for record in islice(_records(text, separator, ""), 200) for cell in record.cells]
+    enclosed = sum(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in cells)
+    begun = sum(cell.startswith("'") for cell in cells)
+    double = sum(cell.startswith('"') for cell in cells)
+    return "'" if enclosed > 1 and enclosed == begun and not double else '"'
+
+
+def _header(part: Part, spec: FileSpec, dialect: _Dialect) -> _Record:
+    """The record with the columns' names. Raises ConfigError."""
+    if spec.columns:
+        return _Record(spec.columns, 0)
+    full = [record for record in dialect.records if len(record.cells) == dialect.width]
+    first = dialect.records[:1] if spec.skip is not None else full[:_LOOKED_AT]
+    header = next((record for record in first if is_header(record.cells)), None)
+    if header is None:
+        raise ConfigError(
+            f"{part.name}: found no line with the columns' names before the rows. Name the columns "
+            "by `columns` under `file:` of the profile, or say by `skip` how many lines stand "
+            "before the header"
+        )
+    return header
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
+
+
+def _told_header(spec: FileSpec, header: _Record) -> str:
+    if header.lines <= 1 or spec.skip is not None:
+        return ""
+    return f"header: line {header.lines}, what stands above it is left out"
+
+
+def _told(part: Part, spec: FileSpec, dialect: _Dialect) -> Iterator[str]:
+    if dialect.separator != "," and not (spec.separator or part.separator):
+        word = _WORDS.get(dialect.separator, dialect.separator)
+        yield f"separator: {word}, which makes {dialect.width} columns"
+    if dialect.quote != '"' and spec.quote is None:
+        yield f"quote: {dialect.quote} encloses cells"
+
+
+def _told_marks(spec: FileSpec, found: Marks) -> Iterator[str]:
+    if found.decimal == "," and spec.decimal_mark is None:
+        yield "decimal mark: a comma, as the first rows show"
+    if found.thousands and spec.thousands is None:
+        yield (
+            f"thousands: {found.thousands!r} seems to stand between them; say `thousands: "
+            f"'{found.thousands}'` under `file:` of the profile, or such numbers are refused"
+        )

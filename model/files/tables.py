@@ -1,0 +1,127 @@
+"""From the files of a place to tables: the rows with their numbers, and what can be no row."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from model.files import marks
+from model.files.contents import Kind
+from model.files.csv_rows import CsvFile
+from model.files.json_rows import JsonFile
+from model.files.marks import Marks
+from model.files.parquet_rows import ParquetFile
+from model.files.places import Part, Place, readable
+from model.files.table_file import Table, TableFile
+from model.files.xlsx_rows import Workbook
+from tidegate.errors import ConfigError
+from tidegate.profile.file_spec import FileSpec
+
+_KINDS: dict[Kind, Callable[[Part, FileSpec], TableFile]] = {
+    "csv": CsvFile,
+    "parquet": ParquetFile,
+    "jsonl": JsonFile,
+    "xlsx": Workbook,
+}
+
+
+class Tables:
+    """The files of a place, after a look at the beginning of each.
+
+    Raises ConfigError if one cannot be read, or has other columns than the first.
+    """
+
+    def __init__(self, place: Place, spec: FileSpec) -> None:
+        self._place, self._spec = place, spec
+        self._files = [_file(part, spec) for part in place.parts]
+        first = self._files[0]
+        self.names = first.columns.names
+        """The columns, each name once; of JSON lines `line` alone."""
+        self.doubled = first.columns.doubled
+        """Names that the file gives to several columns, and what those are called here."""
+        self.seen = marks.agreed(file.marks for file in self._files)
+        """The marks that numbers of the first rows show."""
+        self.marks = Marks(spec.decimal_mark or self.seen.decimal, spec.thousands)
+        """How to read numbers: a mark between thousands is never taken by its looks alone."""
+        sentences = [*place.told, *(told for file in self._files for told in file.told)]
+        self.told = list(dict.fromkeys(sentences))
+        """What was found by looking."""
+        counts = [file.rows for file in self._files if file.rows is not None]
+        self.rows = sum(counts) if len(counts) == len(self._files) else None
+        """How many there are, where the files say so."""
+        for part, file in zip(place.parts, self._files, strict=True):
+            self._check(part, file)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the rows are JSON lines."""
+        return self._place.parts[0].kind == "jsonl"
+
+    def read(self, size: int) -> Iterator[Table]:
+        """All rows from the start, at most `size` in a table. Raises ConfigError."""
+        first = 1
+        for part, file in zip(self._place.parts, self._files, strict=True):
+            with readable(part.name):
+                for table in _without_last(file.tables(first, size), self._spec.footer):
+                    first = table.last + 1
+                    yield from _pieces(table, self.names, size)
+
+    def _check(self, part: Part, file: TableFile) -> None:
+        others = sorted(set(file.columns.names) ^ set(self.names))
+        if others:
+            raise ConfigError(
+                f"{part.name} has other columns than {self._place.parts[0].name}: "
+                f"{', '.join(others)} stands in one of them only. Read them one by one"
+            )
+
+
+def _file(part: Part, spec: FileSpec) -> TableFile:
+    with readable(part.name):
+        return _KINDS[part.kind](part, spec)
+
+
+def _pieces(table: Table, names: list[str], size: int) -> Iterator[Table]:
+    """The table in pieces of at most `size` good rows, each with the bad ones up to its last."""
+    batch = table.batch.select(names)
+    ends = [*range(size, len(batch), size), len(batch)]
+    begin = bad = 0
+    for end in ends:
+        stop = len(table.refused) if end == len(batch) else bad
+        while stop < len(table.refused) and table.refused[stop].number < table.numbers[end - 1]:
+            stop += 1
+        yield Table(
+            table.part,
+            table.numbers[begin:end],
+            batch.slice(begin, end - begin),
+            table.refused[bad:stop],
+            table.spoilt.slice(bad, stop - bad),
+        )
+        begin, bad = end, stop
+
+
+def _without_last(tables: Iterable[Table], footer: int) -> Iterator[Table]:
+    """The tables without the last `footer` rows, good or bad."""
+    held: deque[Table] = deque()
+    for table in tables:
+        held.append(table)
+        while held and sum(map(_rows, held)) - _rows(held[0]) >= footer:
+            yield held.popleft()
+    last = held[-1].last - footer if held else 0
+    for table in held:
+        good = table.numbers <= last
+        bad = [i for i, one in enumerate(table.refused) if one.number <= last]
+        cut = Table(
+            table.part,
+            table.numbers[good],
+            table.batch.slice(0, int(np.count_nonzero(good))),
+            [table.refused[i] for i in bad],
+            table.spoilt.slice(0, len(bad)),
+        )
+        if _rows(cut):
+            yield cut
+
+
+def _rows(table: Table) -> int:
+    return len(table.numbers) + len(table.refused)
