@@ -48,7 +48,7 @@ def draft(sample: Sample, answers: Answers | None = None) -> Draft:
     """
     told = answers or {}
     columns = look(sample)
-    choices, moment = _choices(columns, told, json=sample.file.get("kind") == "jsonl")
+    choices, moment = _choices(columns, told, json=sample.is_json)
     file = _marks_of_file(columns)
     names = Names()
     named = {
@@ -66,7 +66,7 @@ def draft(sample: Sample, answers: Answers | None = None) -> Draft:
     facts = _facts(columns, choices, named, fields, moment)
     return Draft(
         choices, named, fields, _free(propose(facts), fields), label_delay(facts),
-        {**{key: value for key, value in sample.file.items() if key != "kind"}, **file},
+        {**sample.file, **file},
         sample.rows, sample.whole,
     )  # fmt: skip
 

@@ -50,9 +50,10 @@ def windows(facts: Facts) -> tuple[str, ...]:
 
 
 def label_delay(facts: Facts) -> str:
-    """How late verdicts come: a week, or a twentieth of a short file, so that some count."""
+    """How late verdicts come: a week, or so little of a short file that most of them count."""
     span = facts.span or 365 * DAY
-    return next((name for name, us in _DELAYS if 20 * us <= span), "1m")
+    times = 20 if span >= 7 * DAY else 100
+    return next((name for name, us in _DELAYS if times * us <= span), "1m")
 
 
 def propose(facts: Facts) -> Features:
@@ -74,6 +75,8 @@ def _calendar(facts: Facts) -> Features:
     parts: tuple[str, ...] = ("weekday",)
     if facts.clock:
         parts = ("hour_sin", "hour_cos", "weekday", "is_night")
+    if facts.span and facts.span < 2 * DAY:
+        return {}  # the hour of the day would say no more than the place in the file
     if facts.span and facts.span < 14 * DAY:
         parts = tuple(part for part in parts if part != "weekday")
     return {part: {"op": "calendar", "part": part} for part in parts}

@@ -11,16 +11,13 @@ import pyarrow.compute as pc
 
 from tidegate.profile.spec import Json
 
-ROWS = 200_000
-"""How many rows are looked at."""
-
 
 class Sample(NamedTuple):
     """`columns` of text by name, in the file's order: an empty or missing cell is null.
 
     `typed` says what Parquet or JSON knows of a column: "time", "number", "bool". `file` is what
-    the profile's section of that name has to say for the file to be read, and `whole` whether all
-    rows of the file are there.
+    the profile's section of that name says already, `whole` whether all rows of the file are
+    there, and `is_json` whether they are JSON lines.
     """
 
     columns: dict[str, pa.Array]
@@ -28,6 +25,7 @@ class Sample(NamedTuple):
     typed: dict[str, str]
     file: dict[str, Json]
     whole: bool = True
+    is_json: bool = False
 
 
 def texts_of(column: pa.Array) -> tuple[pa.Array, str]:
