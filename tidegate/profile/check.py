@@ -9,6 +9,7 @@ from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.file_options import fault as file_options_fault
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
@@ -48,6 +49,8 @@ _SECTIONS = frozenset(
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
 _ROLES: dict[str, type[Field]] = {"id": String, "account": String, "time": Time, "money": Money}
+_WORDS = {True: "yes", False: "no"}
+"""Two options whose bare names YAML takes for bools."""
 Settings = dict[str, float | int | str | bool | list[str]]
 
 
@@ -156,7 +159,7 @@ def _fields(source: Source, section: Json) -> dict[str, Field]:
     fields = {}
     for name, value in mapping(source, section, "fields").items():
         field = _field(source, name, value)
-        if problem := field.problem():
+        if problem := field.problem() or file_options_fault(field):
             raise source.error(("fields", name), problem)
         fields[name] = field
     return fields
@@ -171,9 +174,10 @@ def _field(source: Source, name: str, value: Json) -> Field:
         raise source.error(
             (*place, "type"), f"expected one of {', '.join(TYPES)}, got {value.get('type')!r}"
         )
+    value = {_WORDS.get(option, option): setting for option, setting in value.items()}
     options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
     for option in value:
-        if option not in options | {"type", "optional", "ignored"}:
+        if option not in options | {"type", "optional", "ignored", "column"}:
             known = ", ".join(sorted(options)) or "no options"
             raise source.error((*place, option), f"a {kind.type} field takes {known}")
     settings = {option: setting for option, setting in value.items() if option != "type"}

@@ -25,7 +25,7 @@ class Number(Field):
     """
 
     type = "number"
-    cells: ClassVar[Cells] = "double"
+    cells: ClassVar[Cells] = "number"
     is_number = True
     widest: ClassVar[tuple[float, float]] = (-1e12, 1e12)
     """The bounds where the profile sets none."""
@@ -37,6 +37,9 @@ class Number(Field):
     text: bool = False
     decimal: Literal["base64"] | None = None
     scale: int | None = None
+    decimal_mark: str | None = None
+    thousands: str | None = None
+    """What stands in files before the decimals, and between groups of digits."""
 
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest value."""
@@ -92,7 +95,6 @@ class Integer(Number):
     """A whole number that a float holds exactly."""
 
     type = "integer"
-    cells: ClassVar[Cells] = "int64"
     widest = (-float(_EXACT), float(_EXACT))
 
     def number(self) -> Json:
@@ -111,6 +113,8 @@ class Money(Number):
     usual = 12.5
 
     decimals: int = 2
+    minor: bool = False
+    """Files hold minor units: 1234 is 12.34."""
 
     def problem(self) -> str:
         if not 0 <= self.decimals <= 6:
@@ -128,7 +132,7 @@ class Vector(Number):
     """A list of numbers of a fixed length, each with a column of its own."""
 
     type = "vector"
-    cells: ClassVar[Cells] = "json"
+    cells: ClassVar[Cells] = "vector"
     is_number = False
     is_list = True
     usual = 0.0

@@ -7,12 +7,15 @@ import hashlib
 import msgspec
 
 from tidegate.profile.check import Checked
+from tidegate.profile.file_options import OPTIONS as FILE_OPTIONS
 from tidegate.profile.spec import Distinct, Json
 
 _encode = msgspec.json.Encoder().encode
 _FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
+_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {True, False}
+"""The last two are what YAML makes of the names `yes` and `no`."""
 
 
 def state_hash(document: Json, checked: Checked) -> bytes:
@@ -24,7 +27,7 @@ def state_hash(document: Json, checked: Checked) -> bytes:
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {
-        name: {option: value for option, value in field.items() if option not in _BOUNDS}
+        name: {option: value for option, value in field.items() if option not in _FREE_OPTIONS}
         for name, field in document["fields"].items()
         if not checked.fields[name].ignored or name in _referred_to(checked)
     }

@@ -1,0 +1,113 @@
+"""Cells as texts: ids, accounts, categories, and what other types are made of."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+
+from model.files.cells import Mask, Read, mask, parted, quoted
+from tidegate.profile import Field
+from tidegate.profile.field_types import Category
+
+_TEXT = (types.is_string, types.is_large_string, types.is_string_view)
+_BINARY = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+_EXPECTED = (
+    "a text or a whole number: floating point rounds what has more than 15 digits; write the "
+    "column as text"
+)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether cells of this Arrow type are texts."""
+    return any(test(kind) for test in _TEXT)
+
+
+def is_exact(kind: pa.DataType) -> bool:
+    """Whether the text of a cell is the cell: not so in floating point, lists and the like."""
+    return not (types.is_floating(kind) or types.is_nested(kind) or types.is_duration(kind))
+
+
+def plain(column: pa.Array) -> pa.Array:
+    """A column of any Arrow type with its own encoding taken off: no dictionary, no extension."""
+    if isinstance(column, pa.ExtensionArray):
+        if column.type.extension_name == "arrow.uuid":
+            return pa.array([cell and str(cell) for cell in column.to_pylist()], pa.string())
+        column = column.storage
+    if types.is_dictionary(column.type):
+        return plain(column.dictionary_decode())
+    if types.is_run_end_encoded(column.type):
+        return plain(pc.run_end_decode(column))
+    return column
+
+
+def texts(column: pa.Array) -> pa.Array:
+    """The cells of any Arrow type as people write them, string[n]; null where there is none."""
+    column = plain(column)
+    kind = column.type
+    if types.is_string(kind):
+        return column
+    if types.is_null(kind) or any(test(kind) for test in _TEXT):
+        return column.cast(pa.string())
+    if any(test(kind) for test in _BINARY):
+        return _decoded(column)
+    if types.is_timestamp(kind):
+        return _moments(column)
+    if types.is_float16(kind):
+        column = column.cast(pa.float32())
+    try:
+        return column.cast(pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return pa.array([None if cell is None else str(cell) for cell in column.to_pylist()])
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Bytes that are UTF-8 as texts; those that are not, as hexadecimal digits."""
+    try:
+        return column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        return pa.array([_utf8(cell) for cell in column.to_pylist()], pa.string())
+
+
+def _utf8(cell: bytes | None) -> str | None:
+    if cell is None:
+        return None
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell.hex()
+
+
+def _moments(column: pa.Array) -> pa.Array:
+    """Timestamps in the canonical form; a fraction has at most 6 digits, the rest is cut off."""
+    zone = column.type.tz
+    whole = column.cast(pa.timestamp("us", tz=zone and "UTC"), safe=False).cast(pa.string())
+    whole = pc.replace_substring(whole, " ", "T", max_replacements=1)
+    return pc.replace_substring_regex(whole, r"\.?0*(Z?)$", r"\1")
+
+
+def read_texts(column: pa.Array) -> Read:
+    """A column of any Arrow type for a field whose values are texts."""
+    inner = plain(column)
+    cells = texts(inner)
+    json = quoted(cells)
+    if is_exact(inner.type):
+        return Read(json, cells)
+    missing = pc.is_null(inner, nan_is_null=True)
+    return parted(_without(json, mask(missing)), cells, mask(pc.invert(missing)), _EXPECTED)
+
+
+def _without(cells: pa.Array, missing: Mask) -> pa.Array:
+    return pc.if_else(pa.array(missing), pa.scalar(None, cells.type), cells)
+
+
+def empty_as_missing(cells: pa.Array, field: Field) -> pa.Array:
+    """Texts of a file that cannot tell an empty text from none.
+
+    It is none, unless the field is a category and "" one of its values.
+    """
+    if isinstance(field, Category) and "" in field.values:
+        return pc.fill_null(cells, "")
+    if not types.is_string(cells.type):
+        return cells
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)

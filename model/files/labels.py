@@ -1,0 +1,99 @@
+"""A column of verdicts by the profile's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as types
+from numpy.typing import NDArray
+
+from model.files.cells import mask
+from model.files.cells_booleans import NO, YES, keys
+from model.files.cells_texts import plain, texts
+from model.files.rows import UNKNOWN
+from model.files.table_file import Table
+from tidegate.errors import ConfigError
+from tidegate.profile import History
+from tidegate.profile.file_options import word_keys
+from tidegate.profile.spec import Words
+
+
+_DEFAULT = "label"
+"""The column with the verdicts where neither command nor profile names one."""
+_LABELS = frozenset({_DEFAULT, "is_fraud", "fraud"})
+"""Names of columns with verdicts, which are no columns that the profile has forgotten."""
+
+
+class Verdicts:
+    """The column with the verdicts: "" stands for the profile's, None for none."""
+
+    def __init__(self, history: History, label: str | None, place: str) -> None:
+        self._history = history
+        self.column = None if label is None else label or history.label or _DEFAULT
+        self._where = f"{place}: column {self.column!r}"
+
+    def may_stand_in(self, name: str) -> bool:
+        """Whether a column is one for verdicts, be they wanted or not."""
+        return name in {*_LABELS, self.column, self._history.label}
+
+    def of(self, column: Callable[[str], pa.Array], table: Table) -> NDArray[np.int8]:
+        """The verdicts of a table's rows by its `column`. Raises ConfigError."""
+        if self.column is None:
+            return np.full(len(table.numbers), UNKNOWN, np.int8)
+        return read_labels(column(self.column), self._history, self._where, table.numbers)
+
+
+def read_labels(
+    column: pa.Array, history: History, where: str, numbers: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """Verdicts i1[n]: 1 fraud, 0 legitimate, `UNKNOWN` where the cell is empty or says so.
+
+    Raises ConfigError at the first other word, by its row's number.
+    """
+    words = _words(plain(column))
+    fraud, legitimate, none = meanings(history)
+    labels = np.full(len(words), UNKNOWN, np.int8)
+    known = mask(pc.is_null(words))
+    for verdict, some in ((0, legitimate), (1, fraud), (UNKNOWN, none)):
+        found = _among(words, some)
+        labels[found] = verdict
+        known |= found
+    if not known.all():
+        raise ConfigError(
+            f"{where}, row {numbers[int(np.argmin(known))]}: expected {_listed(fraud)} for fraud, "
+            f"{_listed(legitimate)} for legitimate, or nothing: say under history of the profile "
+            "what the column holds for `fraud`, `legitimate` and `unknown`"
+        )
+    return labels
+
+
+def meanings(history: History) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The words for fraud, legitimate and unknown; where none are named, those for yes and no."""
+    fraud, legitimate = keys_of(history.fraud), keys_of(history.legitimate)
+    if (fraud, legitimate) == (("1",), ("0",)):
+        fraud, legitimate = YES, NO
+    return fraud, legitimate, keys_of(history.unknown)
+
+
+def keys_of(words: Words) -> tuple[str, ...]:
+    """The words of an option in the form in which they are compared."""
+    listed = words if isinstance(words, list) else [words]
+    return tuple(key for word in listed for key in word_keys(word))
+
+
+def _words(column: pa.Array) -> pa.Array:
+    """The cells as words; 1.0, which is a 1 beside an empty cell, is the word 1."""
+    if types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return pc.replace_substring_regex(keys(texts(column)), r"^(-?[0-9]+)\.0+$", r"\1")
+
+
+def _among(words: pa.Array, some: tuple[str, ...]) -> NDArray[np.bool_]:
+    return mask(pc.is_in(words, pa.array(some, pa.string())))
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return " or ".join(words)
