@@ -41,12 +41,12 @@ Label = Annotated[
 ]
 
 _QUESTIONS = {
-    "label": "Which column holds the verdicts",
-    "time": "Which column says when the transaction was",
-    "unit": "What do its numbers count (s, min, hours, days)",
-    "money": "Which column holds the amount",
-    "account": "Which column names the account (card, customer; two joined by +)",
-    "second": "Which column names whom it deals with (merchant, payee)",
+    "label": "Which column holds the verdicts? - for none",
+    "time": "Which column says when the transaction was? - for none",
+    "unit": "What do its numbers count (s, min, hours, days)?",
+    "money": "Which column holds the amount? - for none",
+    "account": "Which column names the account (card, customer; two by +)? - for none",
+    "second": "Which column names whom it deals with (merchant, payee)? - for none",
 }
 
 
@@ -73,9 +73,9 @@ def draft(
     if label and label not in sample.columns:
         raise ConfigError(f"--label {label}: the file has {', '.join(sample.columns)}")
     found = _drafted(sample, told, ask=not yes and sys.stdin.isatty())
+    _write(target, written(found, _history(file, target)))
     for line in report(found):
         typer.echo(line)
-    _write(target, written(found, _history(file, target)))
     _next(target, file, verdicts=bool(found.choices["label"]))
 
 
@@ -133,7 +133,7 @@ def _asks(found: Draft, role: str) -> bool:
     if role == "unit":
         return "since" in found.choices["time"].options
     choice = found.choices[role]
-    return bool(choice.unsure or choice.others) or (not choice and role != "second")
+    return bool(choice.others) or (not choice and role != "second")
 
 
 def _default(found: Draft, role: str) -> str:
@@ -151,12 +151,12 @@ def _allowed(sample: Sample, role: str) -> Callable[[str], bool]:
 def _answer(question: str, default: str, allowed: Callable[[str], bool]) -> str:
     """What a person says; - for none."""
     while True:
-        answer: str = typer.prompt(f"{question}? - for none", default=default or "-").strip()
+        answer: str = typer.prompt(question, default=default or "-").strip()
         if answer == "-":
             return ""
         if allowed(answer):
             return answer
-        say(f"{answer!r} is no column of the file")
+        say(f"{answer!r} will not do here")
 
 
 def _history(file: str, target: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.drafting.choice import Answers, Choice, Columns, ranked
+from model.drafting.choice import Answers, Choice, Columns, ranked, rivals
 from model.drafting.evidence import Column
 from model.drafting.number_form import NumberForm
 from model.drafting.words import CREDIT, DEBIT, MONEY, NO_MONEY, says, score
@@ -24,7 +24,7 @@ def choose_money(columns: Columns, answers: Answers, *, json: bool = False) -> C
         return pair
     if not found:
         return Choice()
-    return _single(found[0], tuple(column.name for column in found[1:]), minor=json)
+    return _single(found[0], rivals(found, _points), minor=json)
 
 
 def _points(column: Column) -> float:

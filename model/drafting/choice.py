@@ -9,6 +9,7 @@ from model.drafting.evidence import Column
 from tidegate.profile.spec import Json
 
 Columns = Mapping[str, Column]
+_CLOSE = 2
 Answers = Mapping[str, str]
 """Columns that people named for a role ("": none), by the role."""
 
@@ -35,6 +36,11 @@ def ranked(columns: Iterable[Column], points: Callable[[Column], float]) -> list
     """The columns that get points, best first; of equals the first in the file."""
     scored = [(points(column), column) for column in columns]
     return [column for point, column in sorted(scored, key=lambda pair: -pair[0]) if point > 0]
+
+
+def rivals(found: list[Column], points: Callable[[Column], float]) -> tuple[str, ...]:
+    """The names of the columns that come close to the best of `found`."""
+    return tuple(column.name for column in found[1:] if points(column) >= points(found[0]) - _CLOSE)
 
 
 def share(part: int, whole: int) -> str:

@@ -139,6 +139,9 @@ def _forms(words: list[str]) -> tuple[NumberForm | None, TimeForm | None, str]:
     if len(regular) < _REGULAR * len(words) or not regular:
         regular = words
     odd = next((word for word in words if word not in set(regular)), "") if regular != words else ""
+    dated = [word for word in words if _DIGITS.fullmatch(word)]
+    if len(dated) >= max(2, len(words) - 1) and (dates := time_form(dated)):
+        return None, dates, next((word for word in words if word not in set(dated)), "")
     if dates := time_form(regular):
         return None, dates, odd
     numbers = number_form(regular)

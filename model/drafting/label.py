@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.drafting.choice import Answers, Choice, Columns, ranked, share
+from model.drafting.choice import Answers, Choice, Columns, ranked, rivals, share
 from model.drafting.evidence import Column
 from model.drafting.words import LABEL, NO_LABEL, score
 
@@ -23,7 +23,7 @@ def choose_label(columns: Columns, answers: Answers) -> Choice:
         named = columns.get(answers["label"])
         return _read(named, ()) if named else Choice()
     found = ranked(columns.values(), _points)
-    return _read(found[0], tuple(column.name for column in found[1:])) if found else Choice()
+    return _read(found[0], rivals(found, _points)) if found else Choice()
 
 
 def _points(column: Column) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model.drafting.choice import Answers, Choice, Columns, ranked
+from model.drafting.choice import Answers, Choice, Columns, ranked, rivals
 from model.drafting.evidence import FEW_ROWS, Column
 from model.drafting.words import NO_TIME, TIME, ZONE, folded, says, score
 from tidegate.profile.spec import DAY, SECOND
@@ -45,7 +45,7 @@ def choose_time(columns: Columns, answers: Answers) -> Moment:
     found = ranked(columns.values(), _points)
     if not found:
         return Moment(Choice())
-    return _single(columns, found[0], tuple(column.name for column in found[1:]), answers)
+    return _single(columns, found[0], rivals(found, _points), answers)
 
 
 def _points(column: Column) -> float:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 
-from model.drafting.choice import Answers, Choice, Columns, ranked, share
+from model.drafting.choice import Answers, Choice, Columns, ranked, rivals, share
 from model.drafting.evidence import Column
 from model.drafting.words import (
     ACCOUNT,
+    FREE_TEXT,
     ID,
     NO_ACCOUNT,
     NO_SECOND,
+    PERSONAL,
     SECOND,
+    Points,
     folded,
     says,
     score,
@@ -43,12 +46,12 @@ def choose_account(columns: Columns, answers: Answers, taken: set[str]) -> Choic
     if "account" in answers:
         return _named(columns, answers["account"])
     free = [column for column in columns.values() if column.name not in taken]
-    found = ranked(free, lambda column: _points(column, ACCOUNT, NO_ACCOUNT))
+    found = ranked(free, _account_points)
     if not found:
         return _instead(free)
     best = found[0]
     parts = _composite(columns, best)
-    others = tuple(column.name for column in found[1:] if column.name not in parts)
+    others = tuple(name for name in rivals(found, _account_points) if name not in parts)
     return Choice(parts, _repeats(best), _doubt(best), others=others)
 
 
@@ -57,21 +60,28 @@ def choose_second(columns: Columns, answers: Answers, taken: set[str]) -> Choice
     if "second" in answers:
         return _named(columns, answers["second"])
     free = [column for column in columns.values() if column.name not in taken]
-    found = ranked(free, lambda column: _points(column, SECOND, NO_SECOND))
+    found = ranked(free, _second_points)
     if not found:
         return Choice()
     best = found[0]
     unsure = f"{best.blanks:,} rows have none" if best.blanks else ""
-    others = tuple(column.name for column in found[1:])
-    return Choice(_with_bank(columns, best), _repeats(best), unsure, others=others)
+    return Choice(
+        _with_bank(columns, best), _repeats(best), unsure, others=rivals(found, _second_points)
+    )
 
 
-def _points(column: Column, patterns: tuple[tuple[int, str], ...], against: str) -> float:
+def _account_points(column: Column) -> float:
+    return 0 if column.blanks else _points(column, ACCOUNT, NO_ACCOUNT)
+
+
+def _second_points(column: Column) -> float:
+    return _points(column, SECOND, NO_SECOND)
+
+
+def _points(column: Column, patterns: Points, against: str) -> float:
     if not column.code or (column.distinct < 2 and column.rows > 100):
         return 0
     points = score(column.key, patterns, against)
-    if patterns is ACCOUNT and column.blanks:
-        return 0
     if column.rows > 1000 and column.distinct < 5:
         return points / 4
     return points
@@ -79,7 +89,7 @@ def _points(column: Column, patterns: tuple[tuple[int, str], ...], against: str)
 
 def _instead(free: list[Column]) -> Choice:
     """Without an account: whom it deals with, if every row says that; an export of one account."""
-    found = ranked(free, lambda column: _points(column, SECOND, NO_SECOND))
+    found = ranked(free, _second_points)
     if found and not found[0].blanks:
         unsure = "the file names no account: windows are kept of whom it deals with"
         return Choice((found[0].name,), _repeats(found[0]), unsure)
@@ -90,6 +100,7 @@ def _instead(free: list[Column]) -> Choice:
         and column.code
         and not column.blanks
         and not column.sentences
+        and not says(column.key, f"{PERSONAL}|{FREE_TEXT}")
         and re.search(r"[A-Za-z]", column.words[0])
         and column.rows // 1000 + 50 < column.distinct < column.rows * 0.7
     ]

@@ -12,7 +12,9 @@ from model.drafting.draft import Draft
 from tidegate.profile.spec import Json
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*( [A-Za-z0-9_./-]+)*")
-_WIDTH = 118
+_UNPRINTED = re.compile(
+    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 _WORDS = {
     "id": "id",
     "time": "time",
@@ -59,10 +61,10 @@ def _head(draft: Draft, history: str) -> str:
 
 
 def _roles(draft: Draft) -> list[str]:
-    lines = [f"id: {draft.named['id']}"]
+    lines = [f"id: {flow(draft.named['id'])}"]
     timed = "time" in draft.named
     lines += [
-        _with_doubt(f"{role}: {draft.named[role]}", draft.choices[role].unsure)
+        _with_doubt(f"{role}: {flow(draft.named[role])}", draft.choices[role].unsure)
         for role in ("account", "time", "money")
         if role in draft.named and (role != "account" or timed)
     ]
@@ -82,7 +84,7 @@ def _with_doubt(line: str, unsure: str) -> str:
 def _fields(draft: Draft) -> list[str]:
     lines = []
     for field in draft.fields:
-        line = f"  {field.name}: {flow({'type': field.type, **field.options})}"
+        line = f"  {flow(field.name)}: {flow({'type': field.type, **field.options})}"
         if field.remark:
             line += f" # {field.remark}"
         lines.append(line)
@@ -99,7 +101,7 @@ def _models(draft: Draft) -> list[str]:
         ]
     return [
         "models:",
-        "  lightgbm: {trees: 200, leaves: 15, rate: 0.05, columns: 0.3}",
+        "  lightgbm: {trees: 100, leaves: 15, rate: 0.08, columns: 0.3}",
         "  online: {rate: 0.01}",
         "thresholds: {review: 0.5, block: 0.9} # unsure: what a review, a fraud and a block cost",
     ]
@@ -132,4 +134,5 @@ def _text(text: str) -> str:
         return text
     if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
-    return json.dumps(text, ensure_ascii=False)
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNPRINTED.sub(lambda sign: f"\\u{ord(sign[0]):04x}", quoted)

@@ -81,4 +81,6 @@ def _shown(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The cells as texts."""
     if all(is_text(column.type) for column in batch.columns):
         return batch
-    return pa.RecordBatch.from_arrays([texts(one) for one in batch.columns], names=batch.schema.names)
+    return pa.RecordBatch.from_arrays(
+        [texts(one) for one in batch.columns], names=batch.schema.names
+    )

@@ -113,7 +113,9 @@ def _moments(column: pa.Array, zone: str) -> Read:
         us, gap, twice = localized(us, zone)
     json = pc.if_else(pa.array(present), _canonical(us), pa.scalar(None, pa.string()))
     why = f"a time that exists in {zone}: clocks are put forward there"
-    return parted(json, texts(column), gap & present, why)._replace(twice=int((twice & present).sum()))
+    return parted(json, texts(column), gap & present, why)._replace(
+        twice=int((twice & present).sum())
+    )
 
 
 def _canonical(us: Ints) -> pa.Array:

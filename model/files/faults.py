@@ -15,7 +15,9 @@ _DIGITS = re.compile(r"[\d.,'\u2019\s\u00a0\u202f]*\d[\d.,'\u2019\s\u00a0\u202f]
 _REASONS = {"time": "bad_time"}
 
 
-def refusals(field: Field, read: Read, numbers: list[int], cells: list[str | None]) -> list[Refusal]:
+def refusals(
+    field: Field, read: Read, numbers: list[int], cells: list[str | None]
+) -> list[Refusal]:
     """One for each bad cell: `numbers` are the rows', `cells` what stands there."""
     reason = _REASONS.get(field.cells, "wrong_type")
     where = "" if column_names(field) == (field.name,) else f"in {_listed(column_names(field))} "

@@ -94,7 +94,9 @@ def _balance(
     zero = either(_size(debit.json), _size(credit.json), mask(pc.is_valid(debit.json)))
     amount = either(minus, either(_size(credit.json), zero, credited), debited)
     bad = (debited & credited) | _bad(debit) | _bad(credit)
-    cells = pc.binary_join_element_wise(*(texts(column) for column in columns), "/", null_handling="replace")
+    cells = pc.binary_join_element_wise(
+        *(texts(column) for column in columns), "/", null_handling="replace"
+    )
     why = f"{expected(marks, field)}, in one of the two columns"
     return parted(amount, cells, bad, why)
 

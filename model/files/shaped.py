@@ -35,7 +35,9 @@ def faults(profile: Profile, reads: dict[str, Read], numbers: NDArray[np.int64])
         if read.bad is not None:
             bad = pa.array(read.bad)
             rows = numbers[read.bad].tolist()
-            for one in refusals(profile.fields[name], read, rows, read.cells.filter(bad).to_pylist()):
+            for one in refusals(
+                profile.fields[name], read, rows, read.cells.filter(bad).to_pylist()
+            ):
                 found.setdefault(one.number, one)
     return [found[number] for number in sorted(found)]
 
