@@ -35,6 +35,14 @@ LabelOption = Annotated[
         "`label`.",
     ),
 ]
+MaxRefusedOption = Annotated[
+    str,
+    typer.Option(
+        "--max-refused",
+        metavar="SHARE",
+        help="The largest share of rows that may be refused, such as 5% or 0.05; more stop it.",
+    ),
+]
 MlflowOption = Annotated[
     str,
     typer.Option(
@@ -67,6 +75,18 @@ def settings_with(**options: str) -> Settings:
             f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"settings: {faults}") from None
+
+
+def share(option: str, text: str) -> float:
+    """A share such as `5%` or `0.05`. Raises ConfigError."""
+    number = text.removesuffix("%")
+    try:
+        found = float(number) / (100 if number != text else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise ConfigError(f"{option} {text!r}: expected a share such as 5% or 0.05, at most 100%")
+    return found
 
 
 def period(since: str, until: str) -> tuple[int | None, int | None]:

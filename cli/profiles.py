@@ -61,10 +61,7 @@ def _history(profile: Profile) -> str:
     path = profile.history_path
     if not path.exists():
         return f"{path} is not there: a first training needs it, or --history FILE"
-    from model.history.verdict_files import read_history
+    from model.history.reading import read_history
 
-    frame, labels = read_history(profile, path)
-    return (
-        f"{path}: {len(frame):,} transactions, {(labels >= 0).sum():,} of them with a verdict, "
-        f"{(labels == 1).sum():,} of these fraud"
-    )
+    reading = read_history(profile, str(path))
+    return "\n           ".join(filter(None, [*reading.sentences(), reading.warning()]))

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--data",
         metavar="FILE",
-        help="CSV or Parquet with verdicts, instead of the database's rows and their labels.",
+        help="A file with verdicts, instead of the database's rows and their labels.",
     ),
 ]
 Since = Annotated[
@@ -72,7 +72,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstr
 
 def retrain(
     profile: ProfileOption = "",
-    data: File = None,
+    data: File = "",
     label: LabelOption = "",
     since: Since = "",
     until: Until = "",
@@ -106,7 +106,7 @@ def retrain(
         retrain_margin=margin,
         mlflow=mlflow,
     )
-    if data is not None and not data.is_file():
+    if data and "://" not in str(data) and not Path(data).exists():
         raise ConfigError(f"--data {data}: there is no such file")
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
@@ -118,7 +118,7 @@ def retrain(
             settings,
             loaded,
             broker,
-            lambda: read(settings, loaded, broker, data, label, span),
+            lambda: read(settings, loaded, broker, str(data), label, span),
             progress,
             seed,
             compared.append,
@@ -138,6 +138,8 @@ def show(report: RetrainingReport, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(report))
         return
+    for line in report.reading:
+        typer.echo(line)
     for check in report.checks:
         typer.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<24}{check.found}; {check.limit}")
     moved = ", ".join(f"{name} {value:.2f}" for name, value in list(report.drift.items())[:5])

@@ -12,21 +12,21 @@ from cli.options import (
     JsonOption,
     KafkaOption,
     LabelOption,
+    MaxRefusedOption,
     MlflowOption,
     ProfileOption,
     print_json,
     say,
     settings_with,
+    share,
 )
 from cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
     from model.bundles.bundle import Bundle
     from model.evaluation.metrics import Quality
+    from model.history.reading import Reading
+    from model.progress import Progress
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -34,11 +34,11 @@ Promote = Annotated[
     bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")
 ]
 History = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--history",
         metavar="FILE",
-        help="CSV or Parquet to train on instead of the history that the profile names.",
+        help="A file to train on instead of the history that the profile names.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
@@ -65,8 +65,9 @@ NOT_PROMOTED = 3
 
 def train(
     profile: ProfileOption = "",
-    history: History = None,
+    history: History = "",
     label: LabelOption = "",
+    max_refused: MaxRefusedOption = "5%",
     promote: Promote = False,
     seed: Seed = 0,
     samples: Samples = 0,
@@ -84,7 +85,6 @@ def train(
     from model.bundles.manifest import chance_warning
     from model.bundles.shared import shared_bundles
     from model.detectors.catalog import check_installed
-    from model.history.verdict_files import read_history
     from model.training.mlflow import Tracking, training
     from model.training.overrides import adjusted
     from model.training.train import train as train_bundle
@@ -95,16 +95,17 @@ def train(
     check_installed(loaded.models.names)
     tracking, began = Tracking(settings, loaded, say), time.time_ns() // 1000
     found: list[Quality] = []
+    most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
-        frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
+        reading = _read(loaded, str(history), label, most, progress)
         bundle = train_bundle(
-            loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
+            loaded, reading.history, settings.bundles_dir, progress, seed, found.append
         )
     if shared := shared_bundles(settings):
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
-    _report(bundle, settings.bundles_dir, warning, as_json)
+    _report(bundle, reading, settings.bundles_dir, warning, as_json)
     if promoted:
         _promote(settings, loaded, bundle.hash)
     tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
@@ -129,19 +130,21 @@ def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
         promote_by_all(beats, broker, bundle, name, by="tidegate train")
 
 
-def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
-    """The history that the profile names, and its labels: 1 fraud, 0 legitimate, -1 unknown."""
-    from model.history.verdict_files import read_history
+def _read(
+    profile: Profile, place: str, label: str, most_refused: float, progress: Progress
+) -> Reading:
+    """The file that is named here, or else by the profile, or what the profile says to simulate."""
+    from model.history.reading import read_history
 
-    if profile.history.simulate:
-        from producers.simulator.history import simulate_history
+    if profile.history.simulate and not place:
+        from producers.simulator.history import simulated
 
-        frame = simulate_history(profile, profile.history.simulate)
-        return frame.drop(columns="label"), frame["label"].to_numpy("int8")
-    return read_history(profile, profile.history_path, label)
+        return simulated(profile, profile.history.simulate)
+    place = place or str(profile.history_path)
+    return read_history(profile, place, label, most_refused, progress)
 
 
-def _report(bundle: Bundle, folder: Path, warning: str, as_json: bool) -> None:
+def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_json: bool) -> None:
     metrics = bundle.manifest.metrics
     if as_json:
         print_json(
@@ -150,12 +153,14 @@ def _report(bundle: Bundle, folder: Path, warning: str, as_json: bool) -> None:
                 "path": str(folder / bundle.hash),
                 "metrics": metrics,
                 "warning": warning,
+                "history": reading.facts(),
             }
         )
         return
+    typer.echo("\n".join(reading.sentences()))
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
     typer.echo(
         "on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
     )
-    if warning:
-        typer.echo(f"WARNING: {warning}", err=True)
+    for doubt in filter(None, (reading.warning(), warning)):
+        typer.echo(f"WARNING: {doubt}", err=True)

@@ -51,7 +51,7 @@ def read(
     settings: Settings,
     profile: Profile,
     broker: Broker,
-    file: Path | None,
+    file: str,
     label: str,
     span: tuple[int | None, int | None],
 ) -> Data:
@@ -105,7 +105,7 @@ def attempt(
         report.outcome, report.why = "bad_data", str(error)
         report.checks = [Check("schema", False, str(error), f"as {profile.path} says")]
     else:
-        report.source = data.source
+        report.source, report.reading = data.source, list(data.told)
         limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
         report = retrain(
             profile,

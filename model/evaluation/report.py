@@ -95,6 +95,8 @@ class BacktestReport(msgspec.Struct):
     champion: Figures
     disagreements: Disagreements
     warnings: list[str]
+    reading: list[str] = []
+    """What reading a file had to tell: of what was left out, and why."""
     seconds: float = 0.0
     per_second: float = 0.0
 
@@ -124,6 +126,7 @@ def compare(
         figures(champion, rows, capacity),
         disagreements(champion, challenger, cases, rows),
         _warnings(challenger, champion, int(known.sum())),
+        list(cases.told),
     )
 
 

@@ -76,8 +76,20 @@ def columns_of(
         values[:, place] = numeric.reshape(n, -1)
         if field.name == profile.money_field:
             amounts = minor_units(field, numeric)
+    _look(profile, txs, received_us)
     texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
     return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+
+
+def _look(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> None:
+    """Look at the values that neither the time nor the numbers above have shown to be good."""
+    for field in profile.looked_at:
+        if field.name == profile.time_field or (_bounded(field) and not field.ignored):
+            continue
+        column = map(attrgetter(field.name), txs)
+        for value, received in zip(column, received_us.tolist(), strict=True):
+            if value is not None and field.fault(value, received):
+                raise Unfit
 
 
 def _bounded(field: Field) -> bool:

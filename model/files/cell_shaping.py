@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 
 from model.files.cells import Read, only, quoted
-from model.files.cells_texts import is_text, plain, texts
+from model.files.cells_texts import plain, texts
 from model.files.cells_vectors import is_list, read_lists
 from model.files.fields import Writing, read_field
 from model.files.labels import Verdicts
@@ -44,10 +44,23 @@ class CellShaping:
             [""] * len(batch) if ids is None else ids.to_pylist(),
             objects(values, len(batch)),
             self._verdicts.of(batch.column, table),
-            _shown(batch),
+            self._shown(batch, reads),
             faults(self._profile, reads, table.numbers),
             sum(read.twice for read in reads.values()),
         )
+
+    def _shown(self, batch: pa.RecordBatch, reads: dict[str, Read]) -> pa.RecordBatch:
+        """The cells as texts."""
+        if all(types.is_string(column.type) for column in batch.columns):
+            return batch
+        known = {
+            columns[0]: reads[name].cells
+            for name, columns in self._columns.of.items()
+            if len(columns) == 1
+        }
+        names = batch.schema.names
+        columns = [known[name] if name in known else texts(batch.column(name)) for name in names]
+        return pa.RecordBatch.from_arrays(columns, names=names)
 
     def _ids(self, reads: dict[str, Read]) -> pa.Array | None:
         """The rows' ids, "" where there is none: an empty one is taken out of `reads`."""
@@ -75,12 +88,3 @@ def _as_json(column: pa.Array) -> pa.Array:
     if types.is_integer(inner.type) or types.is_decimal(inner.type) or types.is_boolean(inner.type):
         return cells
     return quoted(cells)
-
-
-def _shown(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The cells as texts."""
-    if all(is_text(column.type) for column in batch.columns):
-        return batch
-    return pa.RecordBatch.from_arrays(
-        [texts(one) for one in batch.columns], names=batch.schema.names
-    )

@@ -53,6 +53,8 @@ def texts(column: pa.Array) -> pa.Array:
         return _decoded(column)
     if types.is_timestamp(kind):
         return _moments(column)
+    if types.is_duration(kind):
+        return pc.binary_join_element_wise(column.cast(pa.string()), kind.unit, " ")
     if types.is_float16(kind):
         column = column.cast(pa.float32())
     try:
@@ -79,11 +81,15 @@ def _utf8(cell: bytes | None) -> str | None:
 
 
 def _moments(column: pa.Array) -> pa.Array:
-    """Timestamps in the canonical form; a fraction has at most 6 digits, the rest is cut off."""
-    zone = column.type.tz
-    whole = column.cast(pa.timestamp("us", tz=zone and "UTC"), safe=False).cast(pa.string())
-    whole = pc.replace_substring(whole, " ", "T", max_replacements=1)
-    return pc.replace_substring_regex(whole, r"\.?0*(Z?)$", r"\1")
+    """Timestamps in ISO 8601; a fraction is cut off behind its sixth digit."""
+    zone = column.type.tz and "UTC"
+    exact = column.cast(pa.timestamp("us", tz=zone), safe=False)
+    whole = exact.cast(pa.timestamp("s", tz=zone), safe=False)
+    written = whole.cast(pa.string())
+    fractions = pc.not_equal(whole.cast(exact.type), exact)
+    if pc.any(fractions).as_py():
+        written = pc.if_else(fractions, exact.cast(pa.string()), written)
+    return pc.binary_replace_slice(written, 10, 11, "T")
 
 
 def read_texts(column: pa.Array) -> Read:

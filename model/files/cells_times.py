@@ -15,16 +15,19 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 from numpy.typing import NDArray
 
-from model.files.cells import Mask, Read, mask, parted
+from model.files.cells import Mask, Read, mask, parted, quoted
 from model.files.cells_texts import plain, texts
 from model.files.zones import localized, shifted
 from tidegate.profile.field_types import Time
-from tidegate.profile.time_formats import ZONE, TimeFormat
+from tidegate.profile.time_formats import HALF, ZONE, TimeFormat
 
 Ints = NDArray[np.int64]
-_CANONICAL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z$"
+_WALL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+_INSTANT = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})$"
+_ALONE = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
+"""What the decoder of JSON takes as it stands; the second where what names no zone is UTC."""
 _NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
-_HALF = r"(?:\s*(?P<half>[AaPp]\.?[Mm]\.?))?"
+_HALF = rf"(?:\s*(?P<half>{HALF}))?"
 _END = rf"{_HALF}\s*(?P<zone>{ZONE})?\s*$"
 _EXTENDED = (
     r"^\s*(?P<year>\d{4})[-/.](?P<month>\d{1,2})[-/.](?P<day>\d{1,2})"
@@ -54,17 +57,20 @@ def read_times(column: pa.Array, field: Time, zone: str | None = None) -> Read:
         cells = texts(inner)
         return Read(cells, cells)
     cells = texts(inner)
-    if not field.format:
-        simple = mask(pc.match_substring_regex(cells, _CANONICAL))
-        if simple.sum() == len(cells) - cells.null_count:
-            return Read(pc.binary_join_element_wise('"', cells, '"', ""), cells)
-    return _texts(cells, field, zone)
+    if field.format:
+        return _texts(cells, field, zone, np.zeros(len(cells), np.bool_))
+    simple = mask(pc.match_substring_regex(cells, _ALONE if zone == "UTC" else _INSTANT))
+    if simple.sum() == len(cells) - cells.null_count:
+        return Read(pc.binary_join_element_wise('"', cells, '"', ""), cells)
+    return _texts(cells, field, zone, simple)
 
 
-def _texts(cells: pa.Array, field: Time, zone: str) -> Read:
+def _texts(cells: pa.Array, field: Time, zone: str, simple: Mask) -> Read:
+    """Texts, of which the `simple` ones stay as they are."""
     blank = mask(pc.equal(pc.utf8_trim_whitespace(cells), "")) | mask(pc.is_null(cells))
     json = np.full(len(cells), None, object)
-    left = ~blank
+    json[simple] = quoted(cells.filter(pa.array(simple))).to_numpy(zero_copy_only=False)
+    left = ~blank & ~simple
     if not field.format:
         left = _keep_numbers(cells, left, json)
     twice = 0
@@ -119,9 +125,8 @@ def _moments(column: pa.Array, zone: str) -> Read:
 
 
 def _canonical(us: Ints) -> pa.Array:
-    """Microseconds since 1970 as JSON: ISO 8601 in UTC."""
-    texts_of = pa.array(us, pa.timestamp("us", tz="UTC")).cast(pa.string())
-    return pc.binary_join_element_wise('"', texts_of, '"', "")
+    """Microseconds since 1970 as JSON: ISO 8601 in UTC, a fraction without zeros at its end."""
+    return quoted(texts(pa.array(us, pa.timestamp("us", tz="UTC"))))
 
 
 def _parsed(cells: pa.Array, pattern: str, zone: str) -> tuple[Ints, Mask, int]:
@@ -163,7 +168,8 @@ def _year(parts: dict[str, pa.Array]) -> Ints:
     if "year2" not in parts:
         return _number(parts, "year", 1970)
     short = _number(parts, "year2", 70)
-    return short + np.where(short >= 69, 1900, 2000)
+    years: Ints = short + np.where(short >= 69, 1900, 2000)
+    return years
 
 
 def _month(parts: dict[str, pa.Array]) -> Ints:
@@ -171,7 +177,8 @@ def _month(parts: dict[str, pa.Array]) -> Ints:
         return _number(parts, "month", 1)
     names = parts["monthname"].dictionary_encode()
     numbers = [_MONTH_NUMBERS.get(name[:3].lower(), 0) for name in names.dictionary.to_pylist()]
-    return np.array([*numbers, 0], np.int64)[names.indices.to_numpy()]
+    found: Ints = np.array([*numbers, 0], np.int64)[names.indices.to_numpy()]
+    return found
 
 
 def _time_of_day(parts: dict[str, pa.Array]) -> tuple[Ints, Mask]:

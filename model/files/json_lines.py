@@ -7,7 +7,7 @@ time that is a text is read as in any other file.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,7 +23,6 @@ from tidegate.profile.number_types import Money, Number
 
 Object = dict[str, msgspec.Raw]
 _read = msgspec.json.Decoder(Object).decode
-_encode = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str).decode
 _UNREADABLE = msgspec.DecodeError, UnicodeDecodeError, RecursionError
 
@@ -116,8 +115,3 @@ def _cell(raw: msgspec.Raw | None) -> str | None:
 def text_of(raw: msgspec.Raw | None) -> str | None:
     """A value for people: of a text the text, else its JSON."""
     return _cell(raw)
-
-
-def line_of(values: dict[str, Any]) -> bytes:
-    """A row's values as one line."""
-    return _encode(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from model.files.cells import mask
 from model.files.cells_booleans import NO, YES, keys
 from model.files.cells_texts import plain, texts
+from model.files.mapping import nearest
 from model.files.rows import UNKNOWN
 from model.files.table_file import Table
 from tidegate.errors import ConfigError
 from tidegate.profile import History
 from tidegate.profile.file_options import word_keys
 from tidegate.profile.spec import Words
-
 
 _DEFAULT = "label"
 """The column with the verdicts where neither command nor profile names one."""
@@ -33,7 +33,17 @@ class Verdicts:
     def __init__(self, history: History, label: str | None, place: str) -> None:
         self._history = history
         self.column = None if label is None else label or history.label or _DEFAULT
-        self._where = f"{place}: column {self.column!r}"
+        self._place = place
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises ConfigError when a file has not the column that is wanted."""
+        wanted = self.column
+        if wanted is not None and wanted not in names:
+            raise ConfigError(
+                f"{self._place} has no column {wanted!r}{nearest(wanted, names)}; its columns are "
+                f"{', '.join(names)}: name the one with the verdicts by --label, or by "
+                "history.label of the profile"
+            )
 
     def may_stand_in(self, name: str) -> bool:
         """Whether a column is one for verdicts, be they wanted or not."""
@@ -43,7 +53,8 @@ class Verdicts:
         """The verdicts of a table's rows by its `column`. Raises ConfigError."""
         if self.column is None:
             return np.full(len(table.numbers), UNKNOWN, np.int8)
-        return read_labels(column(self.column), self._history, self._where, table.numbers)
+        where = f"{self._place}: column {self.column!r}"
+        return read_labels(column(self.column), self._history, where, table.numbers)
 
 
 def read_labels(

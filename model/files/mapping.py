@@ -34,8 +34,8 @@ def columns_of(
     used = {name for columns in of.values() for name in columns}
     for name in sorted(used & doubled.keys()):
         raise ConfigError(
-            f"{place}: the column {name!r} is there {len(doubled[name])} times: say by `column:` of "
-            f"the field which one is meant, of {', '.join(map(repr, doubled[name]))}"
+            f"{place}: the column {name!r} is there {len(doubled[name])} times: say by `column:` "
+            f"of the field which one is meant, of {', '.join(map(repr, doubled[name]))}"
         )
     return Columns(of, tuple(name for name in names if name not in used))
 

@@ -13,6 +13,9 @@ from model.files.places import Part
 from model.files.table_file import Table, texts
 from tidegate.profile.file_spec import FileSpec
 
+_READING = {"arrow_extensions_enabled": True, "coerce_int96_timestamp_unit": "us"}
+"""UUIDs are known as such, and an INT96 of the year 9999 is no time of 1816."""
+
 
 class ParquetFile:
     """A Parquet file; its columns keep their types."""
@@ -22,7 +25,7 @@ class ParquetFile:
 
         self._part = part
         with part.stored() as file:
-            about = pq.ParquetFile(file)
+            about = pq.ParquetFile(file, **_READING)
             self.columns = named(about.schema_arrow.names)
             self.rows: int | None = about.metadata.num_rows
         self.marks = Marks(None, None)
@@ -34,7 +37,9 @@ class ParquetFile:
 
         none = texts(self.columns.names, [])
         with self._part.stored() as file:
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=size, use_threads=False):
+            for batch in pq.ParquetFile(file, **_READING).iter_batches(
+                batch_size=size, use_threads=False
+            ):
                 renamed = pa.RecordBatch.from_arrays(batch.columns, names=self.columns.names)
                 numbers = np.arange(first, first + len(batch))
                 first += len(batch)

@@ -6,33 +6,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from model.files import places
+from model.files.cell_shaping import CellShaping
 from model.files.fields import Writing
-from model.files.mapping import unknown
+from model.files.json_shaping import JsonShaping
+from model.files.labels import Verdicts
+from model.files.made_ids import MadeIds
+from model.files.mapping import columns_of
 from model.files.rows import Rows
-from model.files.shaping import Shape, shape_of
+from model.files.shaped import rows_of
 from model.files.tables import Tables
 from tidegate.profile import Profile
+from tidegate.words import count
 
 
 @dataclass
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
-    are sentences on what was found by looking, such as a separator; complete when all rows were
-    read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
-    needs.
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `form`:
+    the kind of file where its name does not say it. `told` are sentences on what was found by
+    looking, such as a separator; complete when all rows were read. Raises ConfigError for a file
+    that cannot be read, or has not the columns that the profile needs.
     """
 
     place: str
     profile: Profile
     label: str | None = None
+    form: str = ""
     told: list[str] = field(default_factory=list)
+    made_ids: int = 0
+    """How many rows of the latest reading had no id of their own, so far."""
 
     def __post_init__(self) -> None:
-        self._place = places.opened(self.place)
+        self._place = places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
-        self._shape: Shape = shape_of(self.profile, self._tables, self.place, self.label)
+        self._verdicts = Verdicts(self.profile.history, self.label, self.place)
+        self._shaping = self._shaping_of(self._tables)
         self.told += self._tables.told
 
     @property
@@ -43,9 +52,37 @@ class Reader:
     @property
     def unknown(self) -> list[str]:
         """Columns that the profile does not know; complete when all rows were read."""
-        return self._shape.unknown
+        return self._shaping.unknown
 
     def rows(self, size: int = 5000) -> Iterator[Rows]:
-        """All rows, at most `size` at a time. Every call reads from the start."""
+        """All rows, at most `size` good ones at a time. Every call reads from the start.
+
+        Raises ConfigError for what cannot be read, or for a word that is no verdict.
+        """
+        made, twice = MadeIds(self.profile), 0
         for table in self._tables.read(size):
-            yield self._shape.rows(table)
+            shaped = self._shaping.shape(table)
+            twice += shaped.twice
+            rows = rows_of(table, shaped)
+            made.complete(rows.ids, rows.lines, rows.bad())
+            self.made_ids = made.count
+            yield rows
+        self._tell_twice(twice)
+
+    def _shaping_of(self, tables: Tables) -> CellShaping | JsonShaping:
+        decimal, thousands = tables.marks
+        zone = self.profile.file.zone
+        if tables.is_json:
+            return JsonShaping(self.profile, Writing(decimal, thousands, zone), self._verdicts)
+        self._verdicts.check(tables.names)
+        columns = columns_of(self.profile, tables.names, self.place, tables.doubled)
+        writing = Writing(decimal, thousands, zone, empties=tables.is_typed)
+        return CellShaping(self.profile, columns, writing, self._verdicts)
+
+    def _tell_twice(self, number: int) -> None:
+        if number:
+            told = (
+                f"{count(number, 'time')} of an hour that clocks show twice, when they are put "
+                "back: taken for the earlier one"
+            )
+            self.told[:] = [*(one for one in self.told if one != told), told]

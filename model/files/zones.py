@@ -97,6 +97,6 @@ def _region(name: str) -> str | None:
         return None
     try:
         ZoneInfo(name)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         return None
     return name

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from model.history.fold import check_columns, event_times
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,42 +18,6 @@ if TYPE_CHECKING:
 
 _LABEL = "label"
 """The column with the verdicts where neither command nor profile names one."""
-
-
-def read_history(
-    profile: Profile, path: Path, label: str = ""
-) -> tuple[pd.DataFrame, NDArray[np.int8]]:
-    """The file's transactions sorted by event time, and their verdicts i1[n]: 1 fraud, 0
-    legitimate, -1 unknown.
-
-    A file without ids gets its row numbers as ids. Raises ConfigError naming what is wrong with the
-    file.
-    """
-    frame = _read(path)
-    labels = _verdicts(profile, frame, path, label)
-    check_columns(profile, frame)
-    if profile.id_field not in frame:
-        frame[profile.id_field] = np.arange(len(frame))
-    order = np.argsort(event_times(profile, frame), kind="stable")
-    return frame.iloc[order].reset_index(drop=True), labels[order]
-
-
-def read_verdicts(profile: Profile, path: Path, label: str = "") -> dict[str, bool]:
-    """Whether each transaction with a verdict is a fraud, by id; of several rows the last counts.
-
-    Raises ConfigError.
-    """
-    frame = _read(path)
-    if profile.id_field not in frame:
-        raise ConfigError(
-            f"{path} has no column {profile.id_field!r}: a verdict needs the id of its transaction"
-        )
-    labels = _verdicts(profile, frame, path, label)
-    return {
-        str(name): label == 1
-        for name, label in zip(frame[profile.id_field], labels, strict=True)
-        if label >= 0
-    }
 
 
 def read_labels(profile: Profile, path: Path, label: str = "") -> NDArray[np.int8]:

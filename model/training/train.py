@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundles.bundle import Bundle, save
@@ -20,7 +19,8 @@ from model.ensemble.combiner import sigmoid
 from model.ensemble.thresholds import HeldOut, decide, resolve, rule
 from model.evaluation.confidence import auc_interval
 from model.evaluation.metrics import Quality, metrics, quality
-from model.history.fold import Log, event_times, fold, minor_units
+from model.history.fold import Log, fold, minor_units
+from model.history.history import History
 from model.progress import Progress
 from model.training.fit import (
     FEWEST,
@@ -47,7 +47,8 @@ _FEWEST_ROWS = 100
 class Data(NamedTuple):
     """Rows in time order; `groups` i8[n] says whose each is (the account), `source` their origin.
 
-    `read` counts the rows before the `rejected` ones were left out.
+    `read` counts the rows before the `rejected` ones were left out; `told` is what reading had to
+    tell.
     """
 
     log: Log
@@ -55,12 +56,12 @@ class Data(NamedTuple):
     source: str
     read: int
     rejected: int = 0
+    told: tuple[str, ...] = ()
 
 
 def train(
     profile: Profile,
-    frame: pd.DataFrame,
-    labels: NDArray[np.int8],
+    history: History,
     out_dir: Path,
     progress: Progress,
     seed: int = 0,
@@ -68,19 +69,17 @@ def train(
 ) -> Bundle:
     """A bundle below `out_dir` from a history in time order.
 
-    `labels` i1[n]: 1 fraud, 0 legitimate, -1 nothing known (counts in windows, is not learnt from).
-    `progress` is told the share done and what is done next, `on_quality` what the test found where
-    there are verdicts. Raises ConfigError when the history holds too few of them.
+    Rows of which nothing is known count in windows, and are not learnt from. `progress` is told the
+    share done and what is done next, `on_quality` what the test found where there are verdicts.
+    Raises ConfigError when the history holds too few of them.
     """
-    learnt, test = _slices(labels)
-    _sufficient(profile, labels, learnt, test)
-    progress(0.0, f"features of {len(frame):,} transactions")
-    log = Log(fold(profile, frame, labels), labels, event_times(profile, frame))
-    history = profile.history
-    source = f"simulate {history.simulate}" if history.simulate else history.file
+    learnt, test = _slices(history.labels)
+    _sufficient(profile, history.labels, learnt, test)
+    progress(0.0, f"features of {len(history.times):,} transactions")
+    log = Log(fold(profile, history), history.labels, history.times)
     return fit_bundle(
         profile,
-        Data(log, _groups(profile, frame), source, len(frame)),
+        Data(log, history.groups, history.source, len(history.times)),
         learnt,
         test,
         out_dir,
@@ -146,13 +145,6 @@ def fit_bundle(
         on_quality(quality(bundle.hash, final, frauds, calibrated=ensemble.calibrated))
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
-
-
-def _groups(profile: Profile, frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Equal numbers for equal accounts; each row is alone where the profile has none."""
-    if not profile.account:
-        return np.arange(len(frame))
-    return pd.factorize(frame[profile.account])[0].astype(np.int64)
 
 
 def _slices(labels: NDArray[np.int8]) -> tuple[Indices, Indices]:

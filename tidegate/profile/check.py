@@ -49,8 +49,6 @@ _SECTIONS = frozenset(
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
 _ROLES: dict[str, type[Field]] = {"id": String, "account": String, "time": Time, "money": Money}
-_WORDS = {True: "yes", False: "no"}
-"""Two options whose bare names YAML takes for bools."""
 Settings = dict[str, float | int | str | bool | list[str]]
 
 
@@ -174,7 +172,6 @@ def _field(source: Source, name: str, value: Json) -> Field:
         raise source.error(
             (*place, "type"), f"expected one of {', '.join(TYPES)}, got {value.get('type')!r}"
         )
-    value = {_WORDS.get(option, option): setting for option, setting in value.items()}
     options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
     for option in value:
         if option not in options | {"type", "optional", "ignored", "column"}:

@@ -52,7 +52,7 @@ def zone_fault(zone: str | None) -> str:
         return ""
     try:
         ZoneInfo(zone)
-    except (ValueError, OSError):
+    except (ValueError, OSError, KeyError):
         return f"zone: expected a name such as Europe/Berlin, or +02:00, got {zone!r}"
     return ""
 

@@ -7,6 +7,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from tidegate.profile.file_options import marks_fault, zone_fault
+
 Count = Annotated[int, Meta(ge=0, le=1000)]
 OneSign = Annotated[str, Meta(max_length=1)]
 
@@ -44,7 +46,8 @@ class FileSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
             return "quote: expected one ASCII sign, or nothing"
         if sign and sign == self.quote:
             return "separator and quote: expected two signs, got one for both"
-        return _encoding_problem(self.encoding)
+        marks = marks_fault(self.decimal_mark, self.thousands)
+        return marks or zone_fault(self.zone) or _encoding_problem(self.encoding)
 
     @property
     def sign(self) -> str | None:
@@ -54,7 +57,7 @@ class FileSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
 def _encoding_problem(name: str | None) -> str:
     try:
-        b"".decode(name or "utf-8")
+        " ".encode(name or "utf-8")
     except LookupError:
         return f"encoding: expected a name such as windows-1252, got {name!r}"
     return ""

@@ -68,7 +68,8 @@ class Profile:
         self.remember = checked.remember
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
-        self._looked_at = [field for field in self.fields.values() if field.needs_look()]
+        self.looked_at = [field for field in self.fields.values() if field.needs_look()]
+        """The fields with values that msgspec may accept though they are bad."""
         self._looked_at_for_nul = [
             field for field in self.fields.values() if field.is_text or field.needs_look()
         ]
@@ -84,7 +85,7 @@ class Profile:
                 self._keep_unknown(tx, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.rejection(raw, received_us, str(error)) from error
-        for field in self._looked_at_for_nul if b"\\u0000" in raw else self._looked_at:
+        for field in self._looked_at_for_nul if b"\\u0000" in raw else self.looked_at:
             value = getattr(tx, field.name)
             fault = None if value is None else value_fault(field, value, received_us)
             if fault is not None:

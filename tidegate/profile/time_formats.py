@@ -13,6 +13,8 @@ ZONE = (
     r"|[A-Za-z][A-Za-z_]*(?:/[\w+\-]+)*"
 )
 """What names a zone behind a time: an offset, an abbreviation, or a name of the IANA database."""
+HALF = r"[AaPp][Mm]\b|[AaPp]\.[Mm]\."
+"""Which half of the day."""
 _DIRECTIVES = {
     "Y": r"(?P<year>\d{4})",
     "y": r"(?P<year2>\d{2})",
@@ -23,7 +25,7 @@ _DIRECTIVES = {
     "e": r"\s*(?P<day>\d{1,2})",
     "H": r"\s*(?P<hour>\d{1,2})",
     "I": r"\s*(?P<hour>\d{1,2})",
-    "p": r"(?P<half>[AaPp]\.?[Mm]?\.?)",
+    "p": rf"(?P<half>{HALF})",
     "M": r"(?P<minute>\d{2})",
     "S": r"(?P<second>\d{2})",
     "f": r"(?P<fraction>\d+)",

@@ -14,8 +14,7 @@ _encode = msgspec.json.Encoder().encode
 _FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
-_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {True, False}
-"""The last two are what YAML makes of the names `yes` and `no`."""
+_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS
 
 
 def state_hash(document: Json, checked: Checked) -> bytes:

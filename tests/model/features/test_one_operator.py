@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.preprocess import PreprocessStage
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
@@ -54,14 +54,14 @@ def history(profile: Profile) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def folded(profile: Profile, history: pd.DataFrame) -> Floats:
-    return fold(profile, history.drop(columns="label"), history["label"].to_numpy())
+    return fold(profile, read_frame(profile, history).history)
 
 
 def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[list[bytes]]:
     """The history as a file of transactions, read as `tidegate send` reads it."""
     path = folder / "history.parquet"
     history.to_parquet(path)
-    for chunk in Source(path, profile).chunks(0, _CHUNK):
+    for chunk in Reader(str(path), profile).rows(_CHUNK):
         yield chunk.lines
 
 

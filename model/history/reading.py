@@ -1,0 +1,142 @@
+"""A history read from a file, and what there is to say of the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features.intake import take
+from model.files.reader import Reader
+from model.files.refusals import MOST_REFUSED, Refusals
+from model.files.rows import Rows
+from model.history.collector import Collector
+from model.history.history import History
+from model.progress import Progress
+from tidegate.clock import day_of, now_us
+from tidegate.profile import Profile
+from tidegate.profile.spec import DAY
+from tidegate.words import count
+
+_ROWS = 10_000
+_YEAR_2000_US = 946_684_800_000_000
+
+
+class Reading(NamedTuple):
+    """The `history` that a file holds, the rows that were refused, how often an id came again, and
+    what the reader has to tell.
+    """
+
+    history: History
+    refusals: Refusals
+    repeated: int
+    told: list[str]
+
+    def facts(self) -> dict[str, Any]:
+        """For a script."""
+        times, labels = self.history.times, self.history.labels
+        return {
+            "source": self.history.source,
+            "read": self.refusals.read,
+            "used": len(times),
+            "refused": dict(self.refusals.by_reason),
+            "repeated": self.repeated,
+            "from_us": int(times[0]) if times.any() else None,
+            "to_us": int(times[-1]) if times.any() else None,
+            "frauds": int((labels == 1).sum()),
+            "legitimate": int((labels == 0).sum()),
+            "warning": self.warning(),
+        }
+
+    def sentences(self) -> list[str]:
+        """For people: what was read, what was left out and why."""
+        times, labels = self.history.times, self.history.labels
+        span = f", {day_of(times[0])} to {day_of(times[-1])}" if times.any() else ""
+        lines = [
+            f"{self.history.source}: {count(self.refusals.read, 'row')} read, {len(times):,} used"
+            f"{span}; {count(int((labels == 1).sum()), 'fraud')}, {(labels == 0).sum():,} "
+            f"legitimate, {(labels < 0).sum():,} without a verdict"
+        ]
+        lines += [f"left out, {sentence}" for sentence in self.refusals.sentences()]
+        if self.repeated:
+            lines.append(
+                f"left out, {count(self.repeated, 'row')} with the id of an earlier one: a "
+                "transaction counts once"
+            )
+        return lines + self.told
+
+    def warning(self) -> str:
+        """A doubt about the times; "" where there is none."""
+        return unlikely(self.history.times)
+
+
+def read_history(
+    profile: Profile,
+    place: str,
+    label: str | None = "",
+    most_refused: float = MOST_REFUSED,
+    progress: Progress = lambda _share, _what: None,
+) -> Reading:
+    """The rows of a file that the API would take, by event time, and their verdicts.
+
+    `label` is the column with the verdicts: "" the profile's, None if none are wanted. Raises
+    ConfigError naming what is wrong with the file, also when a larger share than `most_refused` of
+    its rows is.
+    """
+    reader = Reader(place, profile, label)
+    reading = read_rows(profile, place, _ahead(reader.rows(_ROWS)), most_refused, progress)
+    return reading._replace(told=reader.told)
+
+
+def read_rows(
+    profile: Profile,
+    place: str,
+    batches: Iterable[Rows],
+    most_refused: float = MOST_REFUSED,
+    progress: Progress = lambda _share, _what: None,
+) -> Reading:
+    """Rows from `place` as a history. Raises ConfigError when too many of them are refused."""
+    refusals, collector = Refusals(place, most_refused), Collector(profile)
+    for rows in batches:
+        intake = take(profile, rows.lines, np.zeros(len(rows.lines), np.int64))
+        intake = refusals.sift(profile, rows, intake)
+        at = np.array(intake.at, np.intp)
+        collector.add(
+            intake,
+            [rows.ids[i] for i in intake.at],
+            rows.numbers[at],
+            intake.columns.times,
+            rows.labels[at],
+        )
+        progress(0.0, f"{place}: {refusals.read:,} rows read")
+    refusals.check()
+    history = collector.history(place)
+    return Reading(history, refusals, collector.count - len(history.times), [])
+
+
+def _ahead(batches: Iterable[Rows]) -> Iterator[Rows]:
+    """The same, each read by another thread while the one before is used: Arrow needs no GIL."""
+    iterator = iter(batches)
+    with ThreadPoolExecutor(1) as reading:
+        coming = reading.submit(next, iterator, None)
+        while (rows := coming.result()) is not None:
+            coming = reading.submit(next, iterator, None)
+            yield rows
+
+
+def unlikely(times: NDArray[np.int64]) -> str:
+    """A doubt where most of the times i8[n] us lie before 2000 or after tomorrow, else ""."""
+    tomorrow = now_us() + DAY
+    for found, where in (
+        ((times > 0) & (times < _YEAR_2000_US), "before the year 2000"),
+        (times > tomorrow, "after tomorrow"),
+    ):
+        if 2 * int(found.sum()) > len(times):
+            return (
+                f"{found.sum():,} of {count(len(times), 'time')} lie {where} (the first is of "
+                f"{day_of(times[found][0])}): does the field's `unit` say what they count?"
+            )
+    return ""

@@ -1,0 +1,124 @@
+"""What a history is made of, and what is said of the rows that are left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.history.reading import read_history, unlikely
+from tests.model.history.payments import PROFILE, profile_in, rows, write
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError
+from tidegate.profile.spec import DAY
+
+SECRET = "4539.1488.0343.6467"  # noqa: S105 - it is the content of a cell
+"""No sentence may show what stands in a cell."""
+
+
+@pytest.mark.parametrize(
+    ("field", "cell", "reason"),
+    [
+        ("eur", "-45.39", r"out_of_bounds: .* a negative number; expected a number of at least 0"),
+        ("eur", SECRET, r"wrong_type: .*column 'eur': .*`thousands`"),
+        ("eur", "", r"missing_field: .*column 'eur'"),
+        ("payer", "", r"missing_field: .*column 'payer'"),
+        ("payer", "x" * 200, r"out_of_bounds: .*column 'payer': .*`max_length`"),
+        ("booked_at", "", r"missing_field: .*column 'booked_at'"),
+        ("booked_at", SECRET, r"bad_time: .*column 'booked_at': .*"),
+        ("booked_at", "1767226200000", r"bad_time: .*column 'booked_at': .*`unit`"),
+        ("home", SECRET, r"wrong_type: .*column 'home'"),
+        ("pieces", "1.5", r"wrong_type: .*column 'pieces'"),
+    ],
+)
+def test_a_bad_cell_costs_its_row_and_is_named(
+    field: str, cell: str, reason: str, tmp_path: Path
+) -> None:
+    lines = rows(100)
+    place = write(tmp_path, lines)
+    whole = read_history(profile_in(tmp_path), place).history
+    names = Path(place).read_text().splitlines()[0].split(",")
+    cells = lines[40].split(",")
+    cells[names.index(field)] = cell
+    lines[40] = ",".join(cells)
+    reading = read_history(profile_in(tmp_path), write(tmp_path, lines))
+    rest = whole.only(np.arange(100) != 40)
+    assert reading.history.ids.to_pylist() == rest.ids.to_pylist()
+    assert reading.history.values.tobytes() == rest.values.tobytes(), "no cell minds another row"
+    told = reading.sentences()
+    assert "100 rows read, 99 used, 2023-01-01 to 2023-01-05; 10 frauds, 89 legitimate" in told[0]
+    assert re.search(f"^left out, .*{reason}", told[1]), told[1]
+    assert "row 41, " in told[1]
+    assert not re.search("45.?39|17672", "".join(told)), told
+    facts = reading.facts()
+    assert (facts["read"], facts["used"], sum(facts["refused"].values())) == (100, 99, 1)
+
+
+def test_too_many_refused_rows_stop_the_reading(tmp_path: Path) -> None:
+    lines = [
+        re.sub(r",(\d+\.25),", r",-\1,", line) if i % 10 else line
+        for i, line in enumerate(rows(100))
+    ]
+    profile, place = profile_in(tmp_path), write(tmp_path, lines)
+    with pytest.raises(ConfigError, match=r"90 of 100 rows are refused.*--max-refused 5%") as found:
+        read_history(profile, place)
+    assert "out_of_bounds: 90 rows, the first row 2, column 'eur'" in str(found.value)
+    assert len(read_history(profile, place, most_refused=0.9).history.ids) == 10
+
+
+def test_a_wrong_file_ends_before_all_of_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.files.refusals._LOOK", 10_000)
+    lines = [line.replace("2023-01-", "soon-") for line in rows(100)] * 300
+    with pytest.raises(ConfigError, match=r"10,000 of 10,000 rows are refused"):
+        read_history(profile_in(tmp_path), write(tmp_path, lines))
+
+
+def test_a_transaction_counts_once_and_the_log_is_in_the_order_of_its_times(tmp_path: Path) -> None:
+    lines = rows(100)
+    whole = read_history(profile_in(tmp_path), write(tmp_path, lines)).history
+    again = [*reversed(lines), lines[50].replace("shop0", "shop9")]
+    reading = read_history(profile_in(tmp_path), write(tmp_path, again))
+    assert reading.history.ids.to_pylist() == whole.ids.to_pylist()
+    assert reading.history.values.tobytes() == whole.values.tobytes()
+    assert reading.history.hashes.tobytes() == whole.hashes.tobytes()
+    assert reading.history.labels.tobytes() == whole.labels.tobytes()
+    assert reading.history.numbers.tolist() == list(range(100, 0, -1))
+    assert reading.repeated == reading.facts()["repeated"] == 1
+    assert "left out, 1 row with the id of an earlier one" in reading.sentences()[1]
+
+
+def test_accounts_are_numbered_by_who_they_are(tmp_path: Path) -> None:
+    history = read_history(profile_in(tmp_path), write(tmp_path, rows(100))).history
+    assert history.groups.tolist() == [i % 7 for i in range(100)]
+    text = re.sub("(?m)^(account|entities|features|  payer_|  payee_).*\n", "", PROFILE)
+    text = text.replace("  amount_log", "features:\n  amount_log")
+    alone = read_history(profile_in(tmp_path, text), write(tmp_path, rows(100))).history
+    assert alone.groups.tolist() == list(range(100))
+
+
+def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
+    reading = read_history(profile_in(tmp_path), write(tmp_path, []))
+    assert reading.facts()["read"] == len(reading.history.times) == 0
+    assert "0 rows read, 0 used; 0 frauds" in reading.sentences()[0]
+
+
+@pytest.mark.parametrize(
+    ("times", "doubt"),
+    [
+        ([1, 2, 3], "3 of 3 times lie before the year 2000 (the first is of 1970-01-01)"),
+        ([1, 2 * 10**15, 3], "2 of 3 times lie before the year 2000"),
+        ([1, 2 * 10**15], ""),
+        ([0, 0, 0], ""),
+        ([], ""),
+        ([now_us() + 3 * DAY, now_us() + 2 * DAY, 1], "2 of 3 times lie after tomorrow"),
+        ([now_us() - DAY, now_us()], ""),
+    ],
+)
+def test_times_that_are_hardly_meant_are_doubted(times: list[int], doubt: str) -> None:
+    found = unlikely(np.array(times, np.int64))
+    assert found.startswith(doubt)
+    assert bool(found) == bool(doubt)
