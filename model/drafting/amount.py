@@ -14,7 +14,7 @@ _NARROW = 3_000_000_000
 
 
 def choose_money(columns: Columns, answers: Answers, *, json: bool = False) -> Choice:
-    """The amount. `json`: whole numbers in JSON beside a currency may be minor units."""
+    """The amount. `json`: whole numbers in JSON may be minor units."""
     if "money" in answers:
         named = columns.get(answers["money"])
         return _single(named, ()) if named else Choice()

@@ -41,19 +41,21 @@ def test_each_choice_is_printed_with_its_evidence() -> None:
 def test_a_draft_is_checked_and_judged() -> None:
     assert tidegate("profile", "draft", "payments.csv").exit_code == 0
     checked = tidegate("profile", "check", "payments.yaml")
-    assert "payments.csv: 12,000 transactions" in checked.output
+    assert "payments.csv: 12,000 rows read, 12,000 used" in checked.output
     profile = load_profile("payments.yaml")
     assert profile.entities == ("user_id", "merchant")
     assert {"user_count_1d", "merchant_fraud_rate_7d", "user_merchants_1h"} <= {*profile.computed}
 
 
 @pytest.mark.training
-@pytest.mark.usefixtures("payments")
-def test_a_draft_scores_what_comes_after_the_rest() -> None:
-    tidegate("profile", "draft", "payments.csv")
-    done = tidegate(
-        "backtest", "--profile", "payments.yaml", "--data", "payments.csv", "--split", "0.8"
-    )
+@pytest.mark.parametrize("name", ["ibm_aml", "tabformer", "ulb"])
+def test_a_draft_scores_what_comes_after_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(LAYOUTS[name].text(4000), newline="")
+    tidegate("profile", "draft", "rows.csv")
+    done = tidegate("backtest", "--profile", "rows.yaml", "--data", "rows.csv", "--split", "0.8")
     assert done.exit_code == 0, (done.output, done.exception)
     assert "average_precision" in done.output
 
