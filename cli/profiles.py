@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.draft import draft
 from cli.options import JsonOption, print_json
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
 
-app = typer.Typer(no_args_is_help=True, help="Check a profile.")
+app = typer.Typer(no_args_is_help=True, help="Draft a profile from a file, or check one.")
+app.command()(draft)
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")
 ]

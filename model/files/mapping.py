@@ -33,7 +33,8 @@ def columns_of(
         elif len(missing) < len(wanted) or _required(profile, field):
             raise ConfigError(_missing(profile, field, missing, names, place))
     used = {name for columns in of.values() for name in columns}
-    for name in sorted(used & doubled.keys()):
+    meant = {name for name in of if profile.fields[name].column is None}
+    for name in sorted(meant & doubled.keys()):
         raise ConfigError(
             f"{place}: the column {name!r} is there {len(doubled[name])} times: say by `column:` "
             f"of the field which one is meant, of {', '.join(map(repr, doubled[name]))}"
