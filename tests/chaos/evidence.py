@@ -116,18 +116,17 @@ class Tape:
     def __init__(
         self, kafka: str, kept: Sequence[str] = KEPT, others: Sequence[str] = OTHERS
     ) -> None:
-        self._client = ck.Consumer(
-            {
-                "bootstrap.servers": kafka,
-                "group.id": "chaos-tape",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "log_level": 0,
-                "error_cb": lambda _error: None,
-            }
-        )
+        self._config: dict[str, Any] = {
+            "bootstrap.servers": kafka,
+            "group.id": "chaos-tape",
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "log_level": 0,
+            "error_cb": lambda _error: None,
+        }
+        self._client = ck.Consumer(self._config)
         self.records: dict[str, list[Record]] = {topic: [] for topic in kept}
         self.ends: dict[tuple[str, int], int] = {}
         self._next: dict[tuple[str, int], int] = {}
@@ -169,6 +168,9 @@ class Tape:
         try:
             return self._client.get_watermark_offsets(ck.TopicPartition(*source), _TIMEOUT)
         except ck.KafkaException:
+            # it may not know the leader, or never find its broker again
+            self._client.close()
+            self._client = ck.Consumer(self._config)
             with suppress(ck.KafkaException):
                 self._client.list_topics(source[0], _TIMEOUT)
             return ()
