@@ -75,6 +75,12 @@ def look(part: Part, spec: FileSpec) -> Layout:
     text = head[len(above) :]
     dialect = _dialect(text, part, spec)
     header = _header(part, spec, dialect)
+    if not encodings.is_utf8(_utf8("".join(header.cells))):
+        raise ConfigError(
+            f"{part.name}: the line with the columns' names holds bytes that are not {encoding}: "
+            "name the `encoding` under `file:` of the profile, or by --encoding, such as "
+            "windows-1250, iso-8859-2, windows-1251 or cp850"
+        )
     columns = named(header.cells)
     found = marks.look(one.cells for one in dialect.records if one.lines > header.lines)
     told = [

@@ -146,6 +146,13 @@ def test_bytes_that_could_be_several_code_pages_are_refused_until_one_is_named()
     assert read(polish, encoding="windows-1250").rows[2] == ["Łódź", "2"]
 
 
+def test_names_of_columns_in_an_unknown_code_page_are_not_guessed() -> None:
+    polish = "Tytuł,Kwota\nżółw,2\n".encode("windows-1250")
+    with pytest.raises(ConfigError, match="columns' names holds bytes that are not utf-8"):
+        read(polish)
+    assert read(polish, encoding="windows-1250").names == ["Tytuł", "Kwota"]
+
+
 def test_a_byte_unknown_to_a_named_encoding_refuses_its_row() -> None:
     found = read(b"p,q\na,\x81\nb,\xfc\n", encoding="windows-1252")
     assert [(one.number, one.reason) for one in found.refused] == [(1, "bad_byte")]
