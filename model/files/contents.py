@@ -14,7 +14,7 @@ _STARTS: dict[bytes, str] = {
     b"PAR1\x15": "parquet",
     b"PK\x03\x04": "xlsx",
     b"PK\x05\x06": "an empty zip archive",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook (.xls): save it as .xlsx or CSV",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an .xls workbook, or one with a password: save it as CSV",
     b"\x1f\x8b": "compressed by gzip: end its name with .gz",
     b"\x28\xb5\x2f\xfd": "compressed by Zstandard: end its name with .zst",
     b"BZh91AY": "compressed by bzip2: unpack it first",

@@ -1,85 +1,128 @@
-"""Where the records of a CSV begin and end, by one pass over its bytes."""
+"""Where the records of a CSV begin and end.
+
+Columns of positions decide where every quote stands where it should, as in nearly all files: before
+or behind a cell, or twice inside. Elsewhere one record is looked at after the other.
+"""
 
 from __future__ import annotations
+
+import re
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.jit import jit
-
 NOT_CLOSED = -1
 """In place of a number of cells: a quote is opened in this line that nothing closes."""
+LONGEST = 1 << 20
+"""Bytes of a record of several lines; a quoted cell that goes on longer was never closed."""
 _CR, _LF = 13, 10
+_BREAK = re.compile(rb"[\r\n]")
+Ints = NDArray[np.int64]
 
 
-@jit
-def cut(  # noqa: C901 - one state machine, compiled as a whole
-    data: NDArray[np.uint8],
-    separator: int,
-    quote: int,
-    width: int,
-    most: int,
-    final: bool,
-    records: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Find the records in `data` u1[n] that are complete.
+class Signs(NamedTuple):
+    """What a CSV's records are made of: `quote` is empty where there is none."""
 
-    `records` i8[m, 3] takes of each where it begins, where its line break begins, and how many
-    cells it has. Quotes (-1: none) enclose a cell only from its beginning on, a doubled one stands
-    for itself, and blank lines are no records. A quoted cell may hold line breaks. But where a
-    record of several lines does not have `width` cells, holds something behind a closing quote, or
-    is over `most` bytes long, its first line alone is taken out as `NOT_CLOSED`, and the next line
-    begins a record. `final`: nothing follows the data.
+    separator: bytes
+    quote: bytes
+    width: int
+    """How many cells a record should have."""
 
-    Returns how many records there are and where the first incomplete one begins. `m` must be more
-    than the number of line breaks.
+
+def cut(data: bytes, signs: Signs, *, final: bool, longest: int = LONGEST) -> tuple[Ints, int]:
+    """The records in `data` that are complete, and where the first incomplete one begins.
+
+    i8[n, 3]: where a record begins, where its line break begins, and how many cells it has. Quotes
+    enclose a cell only from its beginning on, a doubled one stands for itself, and blank lines are
+    no records. A quoted cell may hold line breaks. But where a record of several lines has another
+    width, holds something behind a closing quote, or is over `longest` bytes, its first line alone
+    is taken out as `NOT_CLOSED`, and the next line begins a record. `final`: nothing follows.
     """
-    n, count, start, i = len(data), 0, 0, 0
-    cells, begins, quoted, closed, ragged, first_break = 1, True, False, False, False, -1
-    while i <= n:
-        ends = False
-        if i == n:
-            if not final:
-                break
-            ends = True
-        elif quoted:
-            byte = data[i]
-            if byte == quote:
-                if i + 1 == n and not final:
-                    break
-                if i + 1 < n and data[i + 1] == quote:
-                    i += 1
-                else:
-                    quoted, closed = False, True
-            elif byte in (_LF, _CR) and first_break < 0:
-                first_break = i
-            if not quoted or first_break < 0 or i - start <= most:
-                i += 1
-                continue
-            ends = True
-        else:
-            byte = data[i]
-            if byte == separator:
-                cells, begins, closed = cells + 1, True, False
-            elif byte in (_LF, _CR):
-                ends = True
-            elif byte == quote and begins:
-                quoted, begins = True, False
-            else:
-                ragged, begins = ragged or closed, False
-            if not ends:
-                i += 1
-                continue
-        if first_break >= 0 and (quoted or ragged or cells != width):
-            i, cells = first_break, NOT_CLOSED
-        elif quoted:
-            cells = NOT_CLOSED
-        if i < n and data[i] == _CR and i + 1 == n and not final:
+    view = np.frombuffer(data, np.uint8)
+    breaks = np.flatnonzero((view == _LF) | (view == _CR))
+    separators = np.flatnonzero(view == ord(signs.separator))
+    if not signs.quote or signs.quote not in data:
+        return _between(breaks, separators, len(data), final=final)
+    quotes = np.flatnonzero(view == ord(signs.quote))
+    if _stand_right(view, quotes, signs) and not (final and len(quotes) % 2):
+        ends, commas = _outside(quotes, breaks), _outside(quotes, separators)
+        records, end = _between(ends, commas, len(data), final=final)
+        if len(data) - end <= longest and _are_whole(records, breaks, signs.width, longest):
+            return records, end
+    return _walk(data, signs, longest, final=final)
+
+
+def _between(breaks: Ints, separators: Ints, size: int, *, final: bool) -> tuple[Ints, int]:
+    """What stands between line breaks, if it is something."""
+    end = size if final else int(breaks[-1]) + 1 if len(breaks) else 0
+    starts = np.concatenate(([0], breaks + 1))
+    ends = np.append(breaks, size) if final else breaks
+    starts = starts[: len(ends)]
+    filled = ends > starts
+    starts, ends = starts[filled], ends[filled]
+    cells = np.searchsorted(separators, ends) - np.searchsorted(separators, starts) + 1
+    return np.stack((starts, ends, cells), axis=1), end
+
+
+def _outside(quotes: Ints, where: Ints) -> Ints:
+    """Those places that no quotes enclose."""
+    before: Ints = np.searchsorted(quotes, where)
+    outside: Ints = where[before % 2 == 0]
+    return outside
+
+
+def _stand_right(view: NDArray[np.uint8], quotes: Ints, signs: Signs) -> bool:
+    """Whether each quote opens or closes a cell, or is one of two."""
+    beside = np.zeros(256, bool)
+    beside[[ord(signs.separator), ord(signs.quote), _CR, _LF]] = True
+    opening, closing = quotes[::2], quotes[1::2]
+    before, behind = opening[opening > 0] - 1, closing[closing < len(view) - 1] + 1
+    return bool(beside[view[before]].all() and beside[view[behind]].all())
+
+
+def _are_whole(records: Ints, breaks: Ints, width: int, longest: int) -> bool:
+    """Whether all records of several lines are as wide as they should, and none is too long."""
+    first = np.append(breaks, np.iinfo(np.int64).max)[np.searchsorted(breaks, records[:, 0])]
+    several = records[first < records[:, 1]]
+    return bool((several[:, 2] == width).all() and (several[:, 1] - several[:, 0] <= longest).all())
+
+
+def _walk(data: bytes, signs: Signs, longest: int, *, final: bool) -> tuple[Ints, int]:
+    """The same, record by record."""
+    quote, separator = re.escape(signs.quote), re.escape(signs.separator)
+    plain = rb"[^%b\r\n]*+" % separator
+    cell = re.compile(
+        rb"%b(?:[^%b]++|%b%b)*+%b(?P<more>%b)|(?!%b)%b"
+        % (quote, quote, quote, quote, quote, plain, quote, plain)
+    )
+    found: list[tuple[int, int, int]] = []
+    start, size = 0, len(data)
+    while start < size:
+        end, cells, ragged = _record(data, start, cell, signs)
+        line = _BREAK.search(data, start, end)
+        several = line is not None
+        if end == size and not final and not (several and size - start > longest):
             break
-        if i > start:
-            records[count, 0], records[count, 1], records[count, 2] = start, i, cells
-            count += 1
-        i += 2 if i + 1 < n and data[i] == _CR and data[i + 1] == _LF else 1
-        start = i
-        cells, begins, quoted, closed, ragged, first_break = 1, True, False, False, False, -1
-    return count, min(start, n)
+        if line and (ragged or cells != signs.width or end - start > longest):
+            end, cells = line.start(), NOT_CLOSED
+        if end > start:
+            found.append((start, end, cells))
+        start = end + 1
+    return np.array(found, np.int64).reshape(-1, 3), min(start, size)
+
+
+def _record(
+    data: bytes, start: int, cell: re.Pattern[bytes], signs: Signs
+) -> tuple[int, int, bool]:
+    """Where a record ends, its cells, and whether one has something behind its closing quote.
+
+    `NOT_CLOSED` cells, at the data's end, where a quote is not closed.
+    """
+    cells, ragged, size = 1, False, len(data)
+    while match := cell.match(data, start):
+        start, ragged = match.end(), ragged or bool(match["more"])
+        if start == size or data[start] != ord(signs.separator):
+            return start, cells, ragged
+        start, cells = start + 1, cells + 1
+    return size, NOT_CLOSED, ragged

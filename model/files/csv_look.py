@@ -47,10 +47,11 @@ class _Record(NamedTuple):
 class _Dialect(NamedTuple):
     separator: str
     quote: str
-    width: int
+    widths: list[int]
+    """How many cells the most records have; several where as many have so many."""
     records: list[_Record]
     share: float
-    """Of the records that have `width` cells."""
+    """Of the records that have one of the widths."""
 
 
 def look(part: Part, spec: FileSpec) -> Layout:
@@ -70,7 +71,12 @@ def look(part: Part, spec: FileSpec) -> Layout:
     columns = named(header.cells)
     rows = (record for record in dialect.records if record.lines > header.lines)
     found = marks.look(cell for record in rows for cell in record.cells)
-    told = [why, _told_header(spec, header), *_told(part, spec, dialect), *_told_marks(spec, found)]
+    told = [
+        why,
+        _told_header(spec, header),
+        *_told(part, spec, dialect, columns),
+        *_told_marks(spec, found),
+    ]
     return Layout(
         encoding,
         dialect.separator,
@@ -99,7 +105,7 @@ def _dialect(text: str, part: Part, spec: FileSpec) -> _Dialect:
         _read(text, sign, _quote(text, sign) if spec.quote is None else spec.quote)
         for sign in (separator or _declared(text) or SEPARATORS)
     ]
-    return max(tried, key=lambda one: (one.width > 1, one.share, one.width))
+    return max(tried, key=lambda one: (one.widths[0] > 1, one.share, one.widths[0]))
 
 
 def _declared(text: str) -> str:
@@ -111,8 +117,10 @@ def _declared(text: str) -> str:
 def _read(text: str, separator: str, quote: str) -> _Dialect:
     records = list(islice(_records(text, separator, quote), _MOST_RECORDS))
     widths = Counter(len(record.cells) for record in records)
-    width, count = max(widths.items(), key=lambda one: (one[0] > 1, one[1], one[0]), default=(1, 0))
-    return _Dialect(separator, quote, width, records, count / max(1, len(records)))
+    several = {width: count for width, count in widths.items() if width > 1} or {1: widths[1]}
+    most = max(several.values())
+    commonest = sorted((width for width in several if several[width] == most), reverse=True)
+    return _Dialect(separator, quote, commonest, records, most / max(1, len(records)))
 
 
 def _records(text: str, separator: str, quote: str) -> Iterator[_Record]:
@@ -144,16 +152,33 @@ def _header(part: Part, spec: FileSpec, dialect: _Dialect) -> _Record:
     """The record with the columns' names. Raises ConfigError."""
     if spec.columns:
         return _Record(spec.columns, 0)
-    full = [record for record in dialect.records if len(record.cells) == dialect.width]
-    first = dialect.records[:1] if spec.skip is not None else full[:_LOOKED_AT]
-    header = next((record for record in first if is_header(record.cells)), None)
-    if header is None:
+    if spec.skip is not None and dialect.records:
+        return dialect.records[0]
+    headers = [
+        fitted
+        for record in dialect.records[:_LOOKED_AT]
+        if (fitted := _fitted(record, dialect)) and is_header(fitted.cells)
+    ]
+    if not headers:
         raise ConfigError(
             f"{part.name}: found no line with the columns' names before the rows. Name the columns "
             "by `columns` under `file:` of the profile, or say by `skip` how many lines stand "
             "before the header"
         )
-    return header
+    return max(headers, key=lambda record: (len(record.cells), -record.lines))
+
+
+def _fitted(record: _Record, dialect: _Dialect) -> _Record | None:
+    """The record, if it is as wide as the rows: one of the two may end in a separator too many."""
+    width = len(record.cells)
+    if width in dialect.widths:
+        return record
+    if width - 1 in dialect.widths and not record.cells[-1].strip():
+        return record._replace(cells=record.cells[:-1])
+    wider = [row.cells for row in dialect.records if len(row.cells) == width + 1]
+    if width + 1 in dialect.widths and not any(cells[-1].strip() for cells in wider):
+        return record._replace(cells=[*record.cells, ""])
+    return None
 
 
 def _utf8(text: str) -> bytes:
@@ -166,10 +191,10 @@ def _told_header(spec: FileSpec, header: _Record) -> str:
     return f"header: line {header.lines}, what stands above it is left out"
 
 
-def _told(part: Part, spec: FileSpec, dialect: _Dialect) -> Iterator[str]:
+def _told(part: Part, spec: FileSpec, dialect: _Dialect, columns: Columns) -> Iterator[str]:
     if dialect.separator != "," and not (spec.separator or part.separator):
         word = _WORDS.get(dialect.separator, dialect.separator)
-        yield f"separator: {word}, which makes {dialect.width} columns"
+        yield f"separator: {word}, which makes {len(columns.names)} columns"
     if dialect.quote != '"' and spec.quote is None:
         yield f"quote: {dialect.quote} encloses cells"
 

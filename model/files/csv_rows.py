@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 from numpy.typing import NDArray
 
-from model.files.csv_cut import NOT_CLOSED, cut
+from model.files.csv_cut import NOT_CLOSED, Signs, cut
 from model.files.csv_look import Layout, look
 from model.files.encodings import BLOCK, as_utf8, fault, is_utf8
 from model.files.places import Part
@@ -19,8 +20,6 @@ from model.files.table_file import Table, texts
 from tidegate.errors import ConfigError
 from tidegate.profile.file_spec import FileSpec
 
-LONGEST = 1 << 20
-"""Bytes of a record of several lines; a quoted cell that goes on longer was never closed."""
 _MOST_REST = 16 << 20
 """Bytes of a single line."""
 _NUL_DETAIL = "holds a NUL byte: the file is damaged, or no text"
@@ -49,33 +48,23 @@ class CsvFile:
 
 def _cut(part: Part, layout: Layout, block: int) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
     """Bytes that hold whole records, and the records in them, as `cut` says."""
-    quote = ord(layout.quote) if layout.quote else -1
+    signs = Signs(layout.separator.encode(), layout.quote.encode(), len(layout.columns.names))
     with part.opened() as file:
         rest = b""
-        for some in (*_rest(as_utf8(file, layout.encoding, block), layout.offset), None):
+        pieces = _after(as_utf8(file, layout.encoding, block), layout.offset)
+        for some in chain(pieces, [None]):
             data = rest + (some or b"")
-            view = np.frombuffer(data, np.uint8)
-            breaks = np.count_nonzero((view == 10) | (view == 13))
-            records = np.empty((breaks + 2, 3), np.int64)
-            count, end = cut(
-                view,
-                ord(layout.separator),
-                quote,
-                len(layout.columns.names),
-                LONGEST,
-                not some,
-                records,
-            )
+            records, end = cut(data, signs, final=some is None)
             rest = data[end:]
             if len(rest) > _MOST_REST:
                 raise ConfigError(
                     f"{part.name}: a line is over {_MOST_REST >> 20} MB long: is this a CSV?"
                 )
-            if count:
-                yield data, records[:count]
+            if len(records):
+                yield data, records
 
 
-def _rest(pieces: Iterator[bytes], offset: int) -> Iterator[bytes]:
+def _after(pieces: Iterator[bytes], offset: int) -> Iterator[bytes]:
     """The pieces without the first `offset` bytes."""
     for piece in pieces:
         if offset < len(piece):
@@ -124,7 +113,7 @@ class _Parser:
             int(i): self._width_fault(int(records[i, 2]))
             for i in np.flatnonzero(records[:, 2] != self._width)
         }
-        view = np.frombuffer(data, np.uint8)
+        view = np.frombuffer(data, np.uint8)[: records[-1, 1]]
         if not data.isascii():
             for i in _holding(view >= 128, records):
                 if not is_utf8(data[slice(*records[i, :2])]):

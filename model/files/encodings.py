@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Iterator
 from typing import IO
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Bytes that are read at a time."""
 _BOMS = {
     codecs.BOM_UTF8: "utf-8",
@@ -68,16 +68,20 @@ def as_utf8(file: IO[bytes], encoding: str, block: int = BLOCK) -> Iterator[byte
     A byte that the encoding does not know stays one that is not UTF-8.
     """
     if _is_utf8_name(encoding):
-        start = file.read(block)
-        start = start if len(start) >= len(codecs.BOM_UTF8) else start + file.read(block)
+        start = b""
+        while len(start) < len(codecs.BOM_UTF8) and (some := file.read(block)):
+            start += some
         if start := start.removeprefix(codecs.BOM_UTF8):
             yield start
         while some := file.read(block):
             yield some
         return
     decoder = codecs.getincrementaldecoder(encoding)(_BAD_BYTE)
+    mark = "\ufeff"
     while some := file.read(block):
-        yield decoder.decode(some).encode(errors="surrogateescape")
+        if text := decoder.decode(some):
+            yield text.removeprefix(mark).encode(errors="surrogateescape")
+            mark = ""
     yield decoder.decode(b"", final=True).encode(errors="surrogateescape")
 
 

@@ -98,7 +98,10 @@ def opened(place: str, form: str = "") -> Place:
     if form and form not in FORMATS:
         raise ConfigError(f"--format {form}: expected one of {', '.join(FORMATS)}")
     if place == _STDIN:
-        return _standard_input(form)
+        return _spooled(sys.stdin.buffer, "standard input", form)
+    if _is_pipe(place):
+        with readable(place), Path(place).open("rb") as pipe:
+            return _spooled(pipe, place, form)
     with readable(place):
         files, path, names, told = _found(place, form)
     parts = [_part(files, _shown(place, path, name), name, form) for name in names]
@@ -195,14 +198,20 @@ def _format(form: str) -> Kind:
     return next(kind for kind in FORMATS if kind == form)
 
 
-def _standard_input(form: str) -> Place:
+def _is_pipe(place: str) -> bool:
+    """Whether it is no file that can be read twice, such as the output of another program."""
+    path = Path(place)
+    return path.is_fifo() or path.is_char_device()
+
+
+def _spooled(source: IO[bytes], name: str, form: str) -> Place:
     """A copy of what comes, because it is read more than once. The kind is looked for in it."""
     import fsspec
 
-    spool = tempfile.NamedTemporaryFile(prefix="tidegate-stdin-")  # noqa: SIM115 - closed with the place
-    shutil.copyfileobj(sys.stdin.buffer, spool)
+    spool = tempfile.NamedTemporaryFile(prefix="tidegate-")  # noqa: SIM115 - closed with the place
+    shutil.copyfileobj(source, spool)
     spool.flush()
-    files, name = fsspec.filesystem("file"), "standard input"
+    files = fsspec.filesystem("file")
     with Path(spool.name).open("rb") as file:
         packing = packing_of(file.read(HEAD))
     with Part(name, "csv", packing, files, spool.name).opened() as unpacked:
@@ -211,4 +220,4 @@ def _standard_input(form: str) -> Place:
     if problem := fault(kind, start):
         raise ConfigError(f"{name}: {problem}")
     told = [] if form else [f"{name} is read as {kind}"]
-    return Place(_STDIN, [Part(name, kind, packing, files, spool.name)], told, spool)
+    return Place(name, [Part(name, kind, packing, files, spool.name)], told, spool)

@@ -10,9 +10,10 @@ from model.files.cell_shaping import CellShaping
 from model.files.fields import Writing
 from model.files.json_shaping import JsonShaping
 from model.files.labels import Verdicts
+from model.files.made_ids import MadeIds
 from model.files.mapping import columns_of
 from model.files.rows import Rows
-from model.files.shaped import rows_of, with_ids
+from model.files.shaped import rows_of
 from model.files.tables import Tables
 from tidegate.profile import Profile
 from tidegate.words import count
@@ -22,19 +23,22 @@ from tidegate.words import count
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
-    are sentences on what was found by looking, such as a separator; complete when all rows were
-    read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
-    needs.
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `form`:
+    the kind of file where its name does not say it. `told` are sentences on what was found by
+    looking, such as a separator; complete when all rows were read. Raises ConfigError for a file
+    that cannot be read, or has not the columns that the profile needs.
     """
 
     place: str
     profile: Profile
     label: str | None = None
+    form: str = ""
     told: list[str] = field(default_factory=list)
+    made_ids: int = 0
+    """How many rows of the latest reading had no id of their own, so far."""
 
     def __post_init__(self) -> None:
-        self._place = places.opened(self.place)
+        self._place = places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
         self._verdicts = Verdicts(self.profile.history, self.label, self.place)
         self._shaping = self._shaping_of(self._tables)
@@ -55,11 +59,14 @@ class Reader:
 
         Raises ConfigError for what cannot be read, or for a word that is no verdict.
         """
-        twice = 0
+        made, twice = MadeIds(self.profile), 0
         for table in self._tables.read(size):
             shaped = self._shaping.shape(table)
             twice += shaped.twice
-            yield with_ids(rows_of(table, shaped), self.profile, lambda: self.digest)
+            rows = rows_of(table, shaped)
+            made.complete(rows.ids, rows.lines, rows.bad())
+            self.made_ids = made.count
+            yield rows
         self._tell_twice(twice)
 
     def _shaping_of(self, tables: Tables) -> CellShaping | JsonShaping:

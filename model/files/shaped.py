@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -61,22 +60,3 @@ def rows_of(table: Table, shaped: Shaped) -> Rows:
         sorted([*shaped.refused, *table.refused], key=lambda one: one.number),
         cells.combine_chunks().to_batches()[0],
     )
-
-
-def with_ids(rows: Rows, profile: Profile, digest: Callable[[], str]) -> Rows:
-    """Rows without an id get one made of the content's digest and their number."""
-    missing = [place for place, name in enumerate(rows.ids) if not name]
-    if not missing:
-        return rows
-    ids, lines, prefix = list(rows.ids), list(rows.lines), digest()[:16]
-    for place in missing:
-        if lines[place].startswith(b"{"):
-            ids[place] = f"{prefix}-{rows.numbers[place] - 1}"
-            lines[place] = _named(lines[place], profile.id_field, ids[place])
-    return rows._replace(ids=ids, lines=lines)
-
-
-def _named(line: bytes, field: str, name: str) -> bytes:
-    """The object with an id."""
-    rest = line[1:] if line[1:].strip() == b"}" else b"," + line[1:]
-    return b'{"%s":"%s"' % (field.encode(), name.encode()) + rest

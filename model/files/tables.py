@@ -68,10 +68,21 @@ class Tables:
         """All rows from the start, at most `size` in a table. Raises ConfigError."""
         first = 1
         for part, file in zip(self._place.parts, self._files, strict=True):
+            start = first
             with readable(part.name):
                 for table in _without_last(file.tables(first, size), self._spec.footer):
+                    yield from _pieces(self._placed(table, start), self.names, size)
                     first = table.last + 1
-                    yield from _pieces(table, self.names, size)
+
+    def _placed(self, table: Table, start: int) -> Table:
+        """The table; where there are several files, its refusals say which row of which one."""
+        if len(self._files) == 1 or not table.refused:
+            return table
+        refused = [
+            one._replace(detail=f"row {one.number - start + 1} of {table.part} {one.detail}")
+            for one in table.refused
+        ]
+        return table._replace(refused=refused)
 
     def _check(self, part: Part, file: TableFile) -> None:
         others = sorted(set(file.columns.names) ^ set(self.names))

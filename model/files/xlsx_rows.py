@@ -48,14 +48,13 @@ class Workbook:
         """How many rows stand before the first one, and the columns. Raises ConfigError."""
         if spec.columns:
             return spec.skip or 0, named(spec.columns)
-        looked_at = enumerate(islice(self._sheet.iter_rows(), spec.skip, _LOOKED_AT))
-        for i, cells in looked_at:
+        above = spec.skip or 0
+        for i, cells in enumerate(islice(self._sheet.iter_rows(), above, above + _LOOKED_AT)):
             row = [_text(cell) or "" for cell in cells]
-            if is_header(row):
-                above = (spec.skip or 0) + i
+            if is_header(row) or spec.skip is not None:
                 if i:
-                    self.told.append(f"header: row {above + 1}, what stands above it is left out")
-                return above + 1, named(row)
+                    self.told.append(f"header: row {i + 1}, what stands above it is left out")
+                return above + i + 1, named(row)
         raise ConfigError(
             f"{self._part.name}: found no row with the columns' names in the sheet "
             f"{self._sheet.name!r}: name the columns by `columns` under `file:` of the profile"
@@ -99,10 +98,11 @@ def _sheet(part: Part, spec: FileSpec) -> tuple[CalamineSheet, list[str]]:
     """The sheet, and which one where nobody named it. Raises ConfigError."""
     import python_calamine
 
+    kind = python_calamine.SheetTypeEnum.WorkSheet
     with part.stored() as file:
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(file)
-            names = book.sheet_names
+            names = [one.name for one in book.sheets_metadata if one.typ == kind]
             sheet = book.get_sheet_by_name(spec.sheet or names[0])
         except python_calamine.WorksheetNotFound as error:
             raise ConfigError(

@@ -57,7 +57,7 @@ class FileSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
 def _encoding_problem(name: str | None) -> str:
     try:
-        b"".decode(name or "utf-8")
+        " ".encode(name or "utf-8")
     except LookupError:
         return f"encoding: expected a name such as windows-1252, got {name!r}"
     return ""

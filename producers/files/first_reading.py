@@ -1,0 +1,147 @@
+"""What is found out about a file before any of it is posted, and what there is to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features.intake import take_rows
+from model.files.rows import Refusal, Rows
+from model.hashing import hash64
+from tidegate.clock import now_us
+from tidegate.errors import Rejected
+from tidegate.profile import Profile
+from tidegate.profile.spec import DAY, SECOND, Windowed, pane_us
+
+Ints = NDArray[np.int64]
+
+_YEAR_2000_US = 946_684_800 * SECOND
+_EARLIEST = -(2**62)
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """Rows as the profile's decoder sees them: the places `at` i8[n] of those that the API takes,
+    their `times` i8[n] us, and the others.
+    """
+
+    at: NDArray[np.intp]
+    times: Ints
+    refused: list[Refusal]
+
+
+def sift(profile: Profile, rows: Rows) -> Sifted:
+    """What the API will take of these rows, and why not the others."""
+    received = np.full(len(rows.lines), now_us(), np.int64)
+    intake = take_rows(profile, rows.lines, received, only=())
+    refused = {refusal.number: refusal for refusal in rows.refused}
+    numbers = rows.numbers.tolist()
+    for place, error in intake.rejects:
+        refused.setdefault(numbers[place], _refusal(profile, rows, place, error))
+    taken = np.array(intake.at, np.intp)
+    kept = ~np.isin(rows.numbers[taken], list(refused))
+    return Sifted(
+        taken[kept],
+        intake.columns.times[kept],
+        sorted(refused.values(), key=lambda one: one.number),
+    )
+
+
+def _refusal(profile: Profile, rows: Rows, place: int, error: Rejected) -> Refusal:
+    name = next((name for name, _ in profile.faults(rows.lines[place])), "")
+    return Refusal(int(rows.numbers[place]), name, error.reason, error.detail)
+
+
+@dataclass
+class FirstReading:
+    """The counts of one file. `add` takes its rows in order, `finish` when all are there."""
+
+    profile: Profile
+    rows: int = 0
+    refused: int = 0
+    older: int = 0
+    """Rows that are older than a row before them."""
+    far_older: int = 0
+    """Those that are so by more than the smallest pane."""
+    before_2000: int = 0
+    after_tomorrow: int = 0
+    repeated: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    """Hashes of the ids that more than one row has, sorted."""
+    _newest: int = _EARLIEST
+    _ids: bytearray = field(default_factory=bytearray)
+    _refused: list[Ints] = field(default_factory=list)
+
+    def add(self, rows: Rows, sifted: Sifted) -> None:
+        """Count these rows."""
+        self.rows += len(rows.numbers)
+        self.refused += len(sifted.refused)
+        if sifted.refused:
+            self._refused.append(np.array([one.number for one in sifted.refused], np.int64))
+        self._ids += hashes_of_ids([rows.ids[i] for i in sifted.at]).tobytes()
+        if self.profile.time_field is not None and len(sifted.times):
+            self._look_at(sifted.times)
+
+    def _look_at(self, times: Ints) -> None:
+        newest = np.maximum.accumulate(np.concatenate([[self._newest], times]))
+        self.older += int((times < newest[:-1]).sum())
+        self.far_older += int((times < newest[:-1] - smallest_pane(self.profile)).sum())
+        self.before_2000 += int((times < _YEAR_2000_US).sum())
+        self.after_tomorrow += int((times > now_us() + DAY).sum())
+        self._newest = int(newest[-1])
+
+    def finish(self) -> None:
+        """Know the repeated ids: 8 bytes a row were held until now."""
+        ids = np.frombuffer(self._ids, np.uint64)
+        ids.sort()
+        self.repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
+        self._ids = bytearray()
+        if self._refused:
+            self._refused = [np.concatenate(self._refused)]
+
+    def is_refused(self, numbers: Ints) -> NDArray[np.bool_]:
+        """Which of the rows with these numbers are refused: b[n]."""
+        if not self._refused:
+            return np.zeros(len(numbers), bool)
+        return np.asarray(np.isin(numbers, self._refused[0]))
+
+    def sentences(self, *, in_order: bool) -> list[str]:
+        """What to tell the sender; `in_order`: the rows are sorted by time."""
+        return [*self._order(in_order), *self._years()]
+
+    def _order(self, in_order: bool) -> Iterator[str]:
+        if in_order and self.older:
+            older = f"{self.older:,} of {self.rows:,} rows"
+            yield f"{older} were older than one before: sent in time order"
+        elif self.far_older:
+            yield (
+                f"{self.far_older:,} of {self.rows:,} rows go back in time by more than "
+                f"{smallest_pane(self.profile) // SECOND} s, the smallest pane: windows that "
+                "should hold them may not; without --as-is they are sent in time order"
+            )
+
+    def _years(self) -> Iterator[str]:
+        good = self.rows - self.refused
+        for some, when in (
+            (self.before_2000, "before the year 2000"),
+            (self.after_tomorrow, "after tomorrow"),
+        ):
+            if 2 * some > good:
+                yield (
+                    f"{some:,} of {good:,} rows have a {self.profile.time_field} {when}: a number "
+                    "is taken for seconds since 1970-01-01 unless the field names a `unit`; in "
+                    "another, or counted from elsewhere, it makes windows and label delay wrong"
+                )
+
+
+def hashes_of_ids(ids: Sequence[str]) -> NDArray[np.uint64]:
+    """u8[n] by which ids are told apart."""
+    return hash64([name.encode() for name in ids])
+
+
+def smallest_pane(profile: Profile) -> int:
+    """The width (us) of the narrowest pane of the profile's windows; 0 where it has none."""
+    windows = [spec.window for spec in profile.computed.values() if isinstance(spec, Windowed)]
+    return min(map(pane_us, windows), default=0)
