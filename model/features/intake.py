@@ -81,7 +81,7 @@ def _take(
     profile: Profile,
     values: Sequence[bytes],
     received_us: NDArray[np.int64],
-    only: Collection[int] | None,
+    only: Collection[int] | None = None,
 ) -> Intake:
     """Decode all messages at once; if one is bad, each by itself."""
     try:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.intake import take
+from model.features.intake import take_rows
 from model.files.reader import Reader
 from model.files.refusals import MOST_REFUSED, Refusals
 from model.files.rows import Rows
@@ -101,7 +101,7 @@ def read_rows(
     """Rows from `place` as a history. Raises ConfigError when too many of them are refused."""
     refusals, collector = Refusals(place, most_refused), Collector(profile)
     for rows in batches:
-        intake = take(profile, rows.lines, np.zeros(len(rows.lines), np.int64))
+        intake = take_rows(profile, rows.lines, np.zeros(len(rows.lines), np.int64))
         intake = refusals.sift(profile, rows, intake)
         at = np.array(intake.at, np.intp)
         collector.add(

@@ -73,7 +73,7 @@ def test_a_wrong_file_ends_before_all_of_it_is_read(
 ) -> None:
     monkeypatch.setattr("model.files.refusals._LOOK", 10_000)
     lines = [line.replace("2023-01-", "soon-") for line in rows(100)] * 300
-    with pytest.raises(ConfigError, match=r" 1\d,\d{3} of 1\d,\d{3} rows are refused"):
+    with pytest.raises(ConfigError, match=r"1\d,\d{3} of 1\d,\d{3} rows are refused"):
         read_history(profile_in(tmp_path), write(tmp_path, lines))
 
 
