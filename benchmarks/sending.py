@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 _HEADER = (
     "transaction_id,user_id,amount,merchant,timestamp,merchant_type,device_type,location_match\n"
@@ -67,8 +68,16 @@ def write(path: Path, rows: int, *, ids: bool) -> None:
             )
 
 
-def run(command: str, file: Path, home: Path, url: str) -> tuple[float, int]:
-    """Seconds and peak memory (MB) of one sending."""
+class Taken(NamedTuple):
+    """Seconds by the clock and of the processor, and peak memory in MB."""
+
+    clock: float
+    processor: float
+    memory: int
+
+
+def run(command: str, file: Path, home: Path, url: str) -> Taken:
+    """One sending."""
     begin = time.monotonic()
     process = subprocess.Popen(
         [command, "send", str(file), "--no-wait", "--url", url, "--json", "--profile", "card"],
@@ -78,11 +87,12 @@ def run(command: str, file: Path, home: Path, url: str) -> tuple[float, int]:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"{command} ended with {status}")
-    return time.monotonic() - begin, usage.ru_maxrss // 1024
+    clock, processor = time.monotonic() - begin, usage.ru_utime + usage.ru_stime
+    return Taken(clock, processor, usage.ru_maxrss // 1024)
 
 
 def main() -> None:
-    """Print rows a second and peak memory of each command."""
+    """Print rows a second, CPU a row and peak memory of each command."""
     parser = argparse.ArgumentParser(description=__doc__)
     own = str(Path(sys.executable).parent / "tidegate")
     parser.add_argument("--rows", type=int, default=300_000)
@@ -93,14 +103,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, api() as url:
         file = Path(folder) / "payments.csv"
         write(file, asked.rows, ids=not asked.no_ids)
-        taken: dict[str, list[tuple[float, int]]] = {}
+        taken: dict[str, list[Taken]] = {}
         for number in range(asked.runs):
             for place, command in enumerate([own, *asked.tidegate]):
                 home = Path(folder) / f"home-{number}-{place}"
                 taken.setdefault(command, []).append(run(command, file, home, url))
         for command, runs in taken.items():
-            rate = asked.rows / median(seconds for seconds, _ in runs)
-            print(f"{rate:,.0f} rows/s, {max(memory for _, memory in runs)} MB: {command}")
+            rate = asked.rows / median(one.clock for one in runs)
+            each = 1e6 * median(one.processor for one in runs) / asked.rows
+            memory = max(one.memory for one in runs)
+            print(f"{rate:,.0f} rows/s, {each:.1f} us of CPU a row, {memory} MB: {command}")
 
 
 if __name__ == "__main__":

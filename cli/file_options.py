@@ -5,11 +5,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
 from tidegate.errors import ConfigError
-from tidegate.words import plain
 
 if TYPE_CHECKING:
     from tidegate.profile import Field, Profile
@@ -70,7 +68,10 @@ def as_written(
 def _file(profile: Profile, asked: dict[str, str]) -> FileSpec:
     from zoneinfo import ZoneInfo
 
+    import msgspec
+
     from tidegate.profile.file_spec import FileSpec
+    from tidegate.words import plain
 
     try:
         if zone := asked.get("zone"):
@@ -90,6 +91,8 @@ def _file(profile: Profile, asked: dict[str, str]) -> FileSpec:
 
 def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:
     """The fields that are to be found in other columns."""
+    from msgspec.structs import replace
+
     found: dict[str, list[str]] = {}
     for text in columns:
         field, sign, name = text.partition("=")
@@ -100,8 +103,6 @@ def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:
             )
         found.setdefault(field, []).append(name)
     return {
-        field: msgspec.structs.replace(
-            profile.fields[field], column=names if len(names) > 1 else names[0]
-        )
+        field: replace(profile.fields[field], column=names if len(names) > 1 else names[0])
         for field, names in found.items()
     }

@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hashing import hash64
 from tidegate.profile import Field, Profile
 from tidegate.profile.currencies import minor_units as currency_places
 from tidegate.profile.field_types import Currency, Time
@@ -64,7 +63,7 @@ def columns_of(
     `only` these columns are filled in, and what may be out of bounds.
     """
     n = len(txs)
-    times = _event_times(profile, txs, received_us)
+    times = event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
     amounts = np.zeros(n, np.int64)
     units = _currency_units(profile, txs)
@@ -100,7 +99,8 @@ def _bounded(field: Field) -> bool:
     return isinstance(field, Money) or (isinstance(field, Number) and field.text)
 
 
-def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
+def event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
+    """i8[n] us; `received_us` where the profile has no time. Raises Unfit."""
     field = profile.fields.get(profile.time_field or "")
     if not isinstance(field, Time):
         return received_us
@@ -114,6 +114,8 @@ def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: I
 
 def hash_columns(profile: Profile, texts: dict[str, list[bytes]], n: int) -> NDArray[np.uint64]:
     """u8[n, profile.hashed]; 0 where the text is missing (empty)."""
+    from model.hashing import hash64  # compiled: whoever only parses times does without
+
     hashes = np.zeros((n, len(profile.hashed)), np.uint64)
     for place, name in enumerate(profile.hashed):
         column = texts[name]
