@@ -121,6 +121,14 @@ def test_without_the_last_day_a_date_without_year_is_refused(tmp_path: Path) -> 
     assert "--last-day" in done.first_refused[0].detail
 
 
+def test_version_1993_needs_no_last_day(tmp_path: Path) -> None:
+    sent = message(t="1200", f12="251231235959", f7="0101045959", f15="260102")
+    out = tmp_path / "rows.jsonl"
+    assert convert([written(tmp_path, "one.jsonl", sent)], out).good
+    row = json.loads(out.read_text())
+    assert (row["booked_at"], row["value_date"]) == ("2026-01-01T04:59:59Z", "2026-01-02")
+
+
 @pytest.mark.parametrize(
     ("last", "sent", "year"),
     [
@@ -129,6 +137,7 @@ def test_without_the_last_day_a_date_without_year_is_refused(tmp_path: Path) -> 
         (date(2025, 12, 31), "0101003000", "2026"),
         (date(2026, 1, 1), "0601000000", "2025"),
         (date(2028, 12, 31), "0229120000", "2028"),
+        (date(9999, 12, 31), "1231120000", "9999"),
         (date(2029, 2, 15), "0229120000", "2028"),
     ],
 )
