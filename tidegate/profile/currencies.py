@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import cache
 
+EXPECTED = "expected a currency of ISO 4217 in capital letters, such as EUR"
 MOST_DECIMALS = 4
 """Of any currency (CLF and UYW)."""
 _WITHDRAWN = {
@@ -27,8 +28,9 @@ _WITHDRAWN = {
     "ZMK": 2,
     "ZWL": 2,
 }
-"""Withdrawn since 2011, so that histories of these years hold them, and an update of the table
-never takes away what the log holds. ISO's list of withdrawn codes has no decimals."""
+"""Withdrawn since 2011: histories hold them, and a code that the table loses with an update belongs
+here, or a log that holds it would fold otherwise. ISO's own list of withdrawn codes has no
+decimals."""
 
 
 def minor_units(code: str) -> int:
@@ -39,7 +41,7 @@ def minor_units(code: str) -> int:
     """
     found = _table().get(code)
     if found is None:
-        raise ValueError("expected a currency of ISO 4217 in capital letters, such as EUR")
+        raise ValueError(EXPECTED)
     return found
 
 

@@ -16,12 +16,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from tidegate.profile.currencies import minor_units
+from tidegate.profile.currencies import EXPECTED, minor_units
 from tidegate.profile.field import Field
 from tidegate.profile.number_types import Integer, Money, Number, Vector
 from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
 
-_NO_CURRENCY = "expected a currency of ISO 4217 in capital letters, such as EUR"
 _LATEST = 7_258_118_400 * SECOND  # the year 2200
 _UNIT_US = {
     "s": SECOND,
@@ -145,13 +144,13 @@ class Currency(Category):
         return Annotated[str, Meta(pattern="^[A-Z]{3}$")]
 
     def complaint(self, message: str) -> str:
-        return _NO_CURRENCY if "matching regex" in message else super().complaint(message)
+        return EXPECTED if "matching regex" in message else super().complaint(message)
 
     def needs_look(self) -> bool:
         return True
 
     def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
-        return None if _is_currency(value) else ("out_of_bounds", _NO_CURRENCY)
+        return None if _is_currency(value) else ("out_of_bounds", EXPECTED)
 
     def columns(self) -> tuple[str, ...]:
         return super().columns() if self.values else ()
