@@ -53,7 +53,7 @@ def take(
     what is taken and what refused is the same.
     """
     if profile.envelope is None:
-        return _take(profile, values, received_us, only)
+        return take_rows(profile, values, received_us, only)
     rows: list[bytes] = []
     at: list[int] = []
     rejects: list[tuple[int, Rejected]] = []
@@ -72,18 +72,21 @@ def take(
     if not rows:
         nothing = columns_of(profile, [], received_us[:0])
         return Intake([], nothing, [], rejects, passed)
-    intake = _take(profile, rows, received_us[at], only)
+    intake = take_rows(profile, rows, received_us[at], only)
     rejects += [(at[i], error) for i, error in intake.rejects]
     return intake._replace(at=[at[i] for i in intake.at], rejects=rejects, passed=passed)
 
 
-def _take(
+def take_rows(
     profile: Profile,
     values: Sequence[bytes],
     received_us: NDArray[np.int64],
     only: Collection[int] | None = None,
 ) -> Intake:
-    """Decode all messages at once; if one is bad, each by itself."""
+    """`take` for messages that are transactions as they stand, in no envelope.
+
+    Decoded all at once; if one is bad, each by itself.
+    """
     try:
         txs = _decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us, only), list(range(len(txs))), [])
