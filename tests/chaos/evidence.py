@@ -191,22 +191,22 @@ class Tape:
 def committed(kafka: str, group: str, sources: Sequence[tuple[str, int]]) -> dict[Any, Any]:
     """Offset and note of each partition of a group; without one they are 0 and empty.
 
-    A broker that has just started does not know its groups yet: asked again for a while.
+    A broker that has just started does not know its groups yet: asked again for a while, each time
+    by a new client.
     """
-    client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0})
     asked = [ck.TopicPartition(*source) for source in sources]
-    try:
-        answers = eventually(lambda: _answer(client, asked), 8 * _TIMEOUT, every=0.5)
-        return {(a.topic, a.partition): (max(a.offset, 0), a.metadata or "") for a in answers}
-    finally:
-        client.close()
+    answers = eventually(lambda: _answer(kafka, group, asked), 8 * _TIMEOUT, every=0.5)
+    return {(a.topic, a.partition): (max(a.offset, 0), a.metadata or "") for a in answers}
 
 
-def _answer(client: ck.Consumer, asked: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+def _answer(kafka: str, group: str, asked: list[ck.TopicPartition]) -> list[ck.TopicPartition]:
+    client = ck.Consumer({"bootstrap.servers": kafka, "group.id": group, "log_level": 0})
     try:
         return client.committed(asked, _TIMEOUT)
     except ck.KafkaException:
         return []
+    finally:
+        client.close()
 
 
 def held(kafka: str, stage: str) -> set[int]:
