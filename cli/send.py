@@ -112,8 +112,9 @@ def send(
     """
     from model.files.reader import Reader
     from producers.client import Client
-    from producers.files.send import Options, check_limits
+    from producers.files.send import check_limits
     from producers.files.send import send as send_rows
+    from producers.files.sending import Options
     from tidegate.profile import load_profile
 
     check_limits(rate, limit)

@@ -109,14 +109,11 @@ class FirstReading:
     """Hashes of the ids that more than one row has, sorted."""
     _newest: int = _EARLIEST
     _ids: bytearray = field(default_factory=bytearray)
-    _refused: list[Ints] = field(default_factory=list)
 
     def add(self, rows: Rows, sifted: Sifted) -> None:
         """Count these rows."""
         self.rows += len(rows.numbers)
         self.refused += len(sifted.refused)
-        if sifted.refused:
-            self._refused.append(np.array([one.number for one in sifted.refused], np.int64))
         self._ids += hashes_of_ids([rows.ids[i] for i in sifted.at]).tobytes()
         if self.profile.time_field is not None and len(sifted.times):
             self._look_at(sifted.times)
@@ -135,14 +132,6 @@ class FirstReading:
         ids.sort()
         self.repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
         self._ids = bytearray()
-        if self._refused:
-            self._refused = [np.concatenate(self._refused)]
-
-    def is_refused(self, numbers: Ints) -> NDArray[np.bool_]:
-        """Which of the rows with these numbers are refused: b[n]."""
-        if not self._refused:
-            return np.zeros(len(numbers), bool)
-        return np.asarray(np.isin(numbers, self._refused[0]))
 
     def sentences(self, *, in_order: bool) -> list[str]:
         """What to tell the sender; `in_order`: the rows are sorted by time."""

@@ -14,7 +14,8 @@ import pytest
 
 from model.files.reader import Reader
 from producers.client import Client
-from producers.files.send import Options, send
+from producers.files.send import send
+from producers.files.sending import Options
 from producers.files.sent import Sent
 from producers.simulator.history import simulate_history
 from tests.producers.running_api import Api, serve
@@ -281,10 +282,10 @@ def test_a_file_with_a_header_only_is_refused(
     assert post(api, profile, file, tmp_path, limit=10).remarks == []
 
 
-def test_made_up_ids_and_times_long_ago_are_told(profile: Profile, tmp_path: Path) -> None:
+def test_made_up_ids_and_times_in_1970_are_told(profile: Profile, tmp_path: Path) -> None:
     history = simulate_history(profile, 500, 4).astype({"transaction_id": object})
     history.loc[:99, "transaction_id"] = None
-    history["timestamp"] = range(100_000_000, 100_000_500)
+    history["timestamp"] = range(157_766_400, 157_766_900)
     path, early = tmp_path / "strange.csv", tmp_path / "card.yaml"
     history.to_csv(path, index=False)
     early.write_text(profile.path.read_text().replace(", not_before: 2000-01-01", ""))

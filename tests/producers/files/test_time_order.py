@@ -16,7 +16,8 @@ from producers.client import Client
 from producers.files import time_order
 from producers.files.first_reading import FirstReading, sift
 from producers.files.outgoing import first_rows, outgoing
-from producers.files.send import Options, send
+from producers.files.send import send
+from producers.files.sending import Options
 from producers.files.time_order import in_time_order
 from tests.producers.running_api import Api, serve
 from tidegate.pipeline import RAW
