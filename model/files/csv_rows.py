@@ -34,9 +34,9 @@ class CsvFile:
         self.told = self._layout.told
         self.about = part.times(*self._layout.seen)
 
-    def tables(self, first: int, _size: int) -> Iterator[Table]:
-        """All rows, those of a block at a time."""
-        return self.blocks(first, BLOCK)
+    def tables(self, first: int, size: int) -> Iterator[Table]:
+        """All rows, those of a block at a time: of a larger one where many are wanted at once."""
+        return self.blocks(first, BLOCK * max(1, min(4, size // 5000)))
 
     def blocks(self, first: int, block: int) -> Iterator[Table]:
         """All rows, those that end in each `block` bytes at a time."""

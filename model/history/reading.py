@@ -21,7 +21,7 @@ from tidegate.profile import Profile
 from tidegate.profile.spec import DAY
 from tidegate.words import count
 
-_ROWS = 10_000
+_ROWS = 20_000
 _YEAR_2000_US = 946_684_800_000_000
 
 
