@@ -58,6 +58,11 @@ def is_header(cells: Sequence[str]) -> bool:
     return not any(map(is_value, filled))
 
 
+def is_date(cell: str) -> bool:
+    """Whether a cell is a date or a time of day."""
+    return bool(_DATE.fullmatch(cell.strip()))
+
+
 def is_value(cell: str) -> bool:
     """Whether a cell is a number or a date, and so no name."""
     return bool(_NUMBER.fullmatch(cell) or _DATE.fullmatch(cell))

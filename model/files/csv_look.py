@@ -12,13 +12,16 @@ from typing import NamedTuple
 
 from model.files import encodings, marks
 from model.files.columns import Columns, is_header, is_value, named
+from model.files.footers import footer
 from model.files.marks import Marks
 from model.files.places import Part
 from tidegate.errors import ConfigError
 from tidegate.profile.file_spec import FileSpec
+from tidegate.words import count
 
 SEPARATORS = ",;\t|"
 _HEAD_BYTES = 1 << 18
+_TAIL_BYTES = 1 << 13
 _MOST_RECORDS = 1000
 _LOOKED_AT = 50
 """Records among which the header is."""
@@ -36,6 +39,8 @@ class Layout(NamedTuple):
     marks: Marks
     seen: tuple[int, int]
     """How many records were looked at, and their bytes."""
+    footer: int
+    """Records at the end that are totals."""
     told: list[str]
 
 
@@ -83,12 +88,15 @@ def look(part: Part, spec: FileSpec) -> Layout:
         )
     columns = named(header.cells)
     found = marks.look(one.cells for one in dialect.records if one.lines > header.lines)
+    totals = spec.footer or _footer(part, encoding, dialect, header)
     told = [
         why,
         _told_header(spec, header),
         *_told(part, spec, dialect, columns),
         *_told_marks(spec, found),
     ]
+    if totals and not spec.footer:
+        told.append(f"footer: {count(totals, 'line')} with totals at the end, left out")
     return Layout(
         encoding,
         dialect.separator,
@@ -98,6 +106,7 @@ def look(part: Part, spec: FileSpec) -> Layout:
         columns,
         found,
         _seen(dialect, text, len(raw) / max(1, len(head))),
+        totals,
         [*filter(None, told), *columns.told()],
     )
 
@@ -134,7 +143,7 @@ def _declared(text: str) -> str:
 def _read(text: str, separator: str, quote: str) -> _Dialect:
     records = list(islice(_records(text, separator, quote), _MOST_RECORDS))
     widths = Counter(len(record.cells) for record in records)
-    several = {width: count for width, count in widths.items() if width > 1} or {1: widths[1]}
+    several = {width: often for width, often in widths.items() if width > 1} or {1: widths[1]}
     most = max(several.values())
     commonest = sorted((width for width in several if several[width] == most), reverse=True)
     return _Dialect(separator, quote, commonest, records, most / max(1, len(records)))
@@ -196,6 +205,17 @@ def _fitted(record: _Record, dialect: _Dialect) -> _Record | None:
     if width + 1 in dialect.widths and not any(cells[-1].strip() for cells in wider):
         return record._replace(cells=[*record.cells, ""])
     return None
+
+
+def _footer(part: Part, encoding: str, dialect: _Dialect, header: _Record) -> int:
+    """How many records at the file's end are totals; 0 where its end cannot be read alone."""
+    raw, whole = part.tail(_TAIL_BYTES)
+    if encoding.startswith(("utf-16", "utf-32")):
+        return 0
+    text = b"".join(encodings.as_utf8(io.BytesIO(raw), encoding)).decode(errors="surrogateescape")
+    records = [one.cells for one in _records(text, dialect.separator, dialect.quote)]
+    head = [one.cells for one in dialect.records if one.lines > header.lines]
+    return footer(head, records if whole else records[1:], len(header.cells))
 
 
 def _seen(dialect: _Dialect, text: str, bytes_a_sign: float) -> tuple[int, int]:

@@ -32,6 +32,7 @@ class CsvFile:
         self._part, self._layout = part, look(part, spec)
         self.columns, self.marks = self._layout.columns, self._layout.marks
         self.told = self._layout.told
+        self.footer = self._layout.footer
         self.about = part.times(*self._layout.seen)
 
     def tables(self, first: int, size: int) -> Iterator[Table]:

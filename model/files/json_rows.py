@@ -33,6 +33,7 @@ class JsonFile:
         self.columns = Columns(_COLUMN, {})
         self.marks = Marks(None, None)
         self.told = [why] if why and not spec.encoding else []
+        self.footer = spec.footer
         self.about = part.times(head.count(b"\n"), len(head))
 
     def tables(self, first: int, size: int) -> Iterator[Table]:

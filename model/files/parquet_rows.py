@@ -20,7 +20,7 @@ _READING = {"arrow_extensions_enabled": True, "coerce_int96_timestamp_unit": "us
 class ParquetFile:
     """A Parquet file; its columns keep their types."""
 
-    def __init__(self, part: Part, _spec: FileSpec) -> None:
+    def __init__(self, part: Part, spec: FileSpec) -> None:
         import pyarrow.parquet as pq
 
         self._part = part
@@ -28,6 +28,7 @@ class ParquetFile:
             about = pq.ParquetFile(file, **_READING)
             self.columns = named(about.schema_arrow.names)
             self.about: int | None = about.metadata.num_rows
+        self.footer = spec.footer
         self.marks = Marks(None, None)
         self.told = self.columns.told()
 

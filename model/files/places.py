@@ -64,6 +64,14 @@ class Part:
         whole = None if self.packing else self.files.size(self.path)
         return None if whole is None or not size else whole * count // size
 
+    def tail(self, size: int) -> tuple[bytes, bool]:
+        """The last bytes of the file, and whether they are all of it; none if it is packed."""
+        if self.packing:
+            return b"", False
+        with self.stored() as file:
+            file.seek(max(0, (whole := self.files.size(self.path)) - size))
+            return file.read(), whole <= size
+
     @contextmanager
     def stored(self) -> Iterator[IO[bytes]]:
         """The bytes as they are stored. Raises ConfigError, also while they are read."""

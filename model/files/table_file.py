@@ -46,6 +46,8 @@ class TableFile(Protocol):
     """Of its numbers, as the first rows show."""
     told: list[str]
     """What was found by looking."""
+    footer: int
+    """Rows at the end that are none, as the profile says or as was found."""
     about: int | None
     """How many rows there are: what the file says, or what its beginning lets expect; None if it
     is packed.

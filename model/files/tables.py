@@ -37,7 +37,7 @@ class Tables:
 
     def __init__(self, place: Place, spec: FileSpec) -> None:
         spec = _as_listed(place.parts[0], spec)
-        self._place, self._spec = place, spec
+        self._place = place
         self._files = [_file(part, spec) for part in place.parts]
         first = self._files[0]
         self.names = first.columns.names
@@ -73,7 +73,7 @@ class Tables:
         for part, file in zip(self._place.parts, self._files, strict=True):
             start = first
             with readable(part.name):
-                for table in _without_last(file.tables(first, size), self._spec.footer):
+                for table in _without_last(file.tables(first, size), file.footer):
                     yield from _pieces(self._placed(table, start), self.names, size)
                     first = table.last + 1
 

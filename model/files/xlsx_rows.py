@@ -35,6 +35,7 @@ class Workbook:
         self.told += self.columns.told()
         head = islice(self._records(), 1000)
         self.marks = marks.look([_text(cell) or "" for cell in row] for row in head)
+        self.footer = spec.footer
         self.about: int | None = self._sheet.height - self._skip
 
     def tables(self, first: int, size: int) -> Iterator[Table]:
@@ -103,6 +104,8 @@ def _sheet(part: Part, spec: FileSpec) -> tuple[CalamineSheet, list[str]]:
         try:
             book = python_calamine.CalamineWorkbook.from_filelike(file)
             names = [one.name for one in book.sheets_metadata if one.typ == kind]
+            if not names:
+                raise ConfigError(f"{part.name} has no sheet with rows")
             sheet = book.get_sheet_by_name(spec.sheet or names[0])
         except python_calamine.WorksheetNotFound as error:
             raise ConfigError(

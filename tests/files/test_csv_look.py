@@ -61,7 +61,7 @@ Datum;Text;Soll;Haben;Saldo
             DEBIT_CREDIT.encode("latin-1"),
             ["Datum", "Text", "Soll", "Haben", "Saldo"],
             ["05.01.2026", "Lastschrift für Übung", "4,00", None, "96,00"],
-            ["encoding: windows-1252", "separator: semicolon", "decimal mark", "thousands"],
+            ["encoding", "separator: semicolon", "decimal mark", "thousands", "footer: 1 line"],
         ),
         (
             IBM,
@@ -158,6 +158,36 @@ def test_thousands_are_a_hint_and_never_read_by_their_looks() -> None:
 
 def test_numbers_written_in_two_ways_say_nothing_of_the_mark() -> None:
     assert Tables(opened(put("t.csv", "a;b\n1,5;1.5\n")), FileSpec()).marks.decimal is None
+
+
+TOTALS = "day;n\n01.01.2026;1\n02.01.2026;2\n"
+
+
+@pytest.mark.parametrize(
+    ("end", "rows", "found"),
+    [
+        ("Summe;3\n", 2, True),
+        ("Subtotal;3\nTotal;3\nTotal:;3", 2, True),
+        ("Grand;3\n", 3, False),
+        ("03.01.2026;Total\n", 3, False),
+        ("Total;1;1\n", 2, False),
+    ],
+)
+def test_totals_are_found_where_a_date_should_stand(end: str, rows: int, found: bool) -> None:
+    seen = read(TOTALS + end, footer=0)
+    assert len(seen.rows) == rows
+    assert any("footer" in sentence for sentence in seen.told) == found
+
+
+def test_a_row_is_no_total_where_no_column_has_dates() -> None:
+    assert read("shop,n\nA,1\nTotal,2\n").rows == {1: ["A", "1"], 2: ["Total", "2"]}
+
+
+def test_totals_are_found_at_the_end_of_a_long_file() -> None:
+    rows = "".join(f"0{1 + i % 9}.01.2026;{i}\n" for i in range(5000))
+    found = read(f"day;n\n{rows}Summe;9\n")
+    assert len(found.rows) == 5000
+    assert found.refused == []
 
 
 def test_a_footer_that_is_named_is_left_out() -> None:
