@@ -45,13 +45,16 @@ def _single(column: Column, others: tuple[str, ...], *, minor: bool = False) -> 
 
 
 def _debit_credit(columns: Columns) -> Choice:
-    """Two columns of which each row fills one."""
+    """Two columns of which each row fills one; the first rows may fill the same."""
     debit = next((column for column in columns.values() if says(column.key, DEBIT)), None)
     credit = next((column for column in columns.values() if says(column.key, CREDIT)), None)
-    forms = [column.numbers for column in (debit, credit) if column and column.numbers]
-    if debit is None or credit is None or len(forms) != 2:
+    if debit is None or credit is None:
         return Choice()
-    options = money_options(_wider(*forms))
+    filled = [column.numbers for column in (debit, credit) if column.filled]
+    forms = [form for form in filled if form is not None]
+    if not forms or len(forms) < len(filled):
+        return Choice()
+    options = money_options(_wider(forms[0], forms[-1]))
     high = options["max"]
     return Choice(
         (debit.name, credit.name),
