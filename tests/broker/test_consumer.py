@@ -79,7 +79,7 @@ def test_a_client_that_cannot_be_asked_is_replaced_where_nobody_waits_for_it_in_
         return made[-1]
 
     alone = {name: CONFIG[name] for name in ("group.id", "log_level")}
-    consumer = KafkaConsumer({**alone, "auto.offset.reset": "earliest"}, make, lone=True)
+    consumer = KafkaConsumer({**alone, "auto.offset.reset": "earliest"}, make)
     source = TopicPartition("topic", 0)
     consumer.assign({source: 0})
     with pytest.raises(Retry, match="partitions"):

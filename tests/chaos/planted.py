@@ -119,11 +119,13 @@ def _no_seek_after_abort(assignment: ModuleType) -> None:
 
 def _dedupe_off(known_ids: ModuleType) -> None:
     """No id was ever met before."""
+    from model.features.id_tables import NEW
+
     whole = known_ids.IdMemory.remember
 
     def remember(self: IdMemory, ids: Words, times: Ints) -> NDArray[np.int8]:
         known = whole(self, ids, times)
-        known[:] = known_ids.NEW
+        known[:] = NEW
         return known
 
     known_ids.IdMemory.remember = remember

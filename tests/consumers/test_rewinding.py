@@ -254,6 +254,27 @@ def test_a_failure_before_the_first_weights_costs_a_pause_only(trained: Trained)
     run.close()
 
 
+def test_a_group_that_forgets_a_learner_before_the_first_weights_finds_it_again(
+    trained: Trained,
+) -> None:
+    """As after a restart of the broker: it ended with 78, for good."""
+    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
+    run = runner(broker, trained, "memory://forgotten", clock, most=1000)
+    run.run_once()
+    broker.expire_members()
+    for _ in range(5):
+        run.run_once()
+        clock.now += 1_000_000
+    for at in range(30):
+        broker.append(LABELS, b"k", label(trained, at, f"l{at}"), None, None)
+    broker.expire_members()
+    for _ in range(20):
+        run.run_once()
+        clock.now += 1_000_000
+    assert published(broker)[-1].labels == 30
+    run.close()
+
+
 def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Trained) -> None:
     clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
     run = runner(broker, trained, "memory://anew", clock, most=1000)

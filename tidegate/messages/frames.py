@@ -46,6 +46,8 @@ SCORED_MAGIC = 0x3253_4754
 """Scored frames: "TGS2". Those of the first version began as the others do, and had no place for a
 shadow's score.
 """
+_MARKS = tuple(magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC))
+"""How a frame begins."""
 NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
@@ -105,11 +107,7 @@ def _row_bytes(rows: NDArray[Any]) -> list[bytes]:
 
 def frame_profile(value: bytes | None) -> bytes | None:
     """The profile's hash (8 characters) that a frame carries; None for anything else."""
-    if (
-        value is None
-        or len(value) < 12
-        or int.from_bytes(value[:4], "little") not in (MAGIC, SCORED_MAGIC)
-    ):
+    if value is None or len(value) < 12 or not value.startswith(_MARKS):
         return None
     return value[4:12]
 
@@ -118,12 +116,11 @@ def of_others(values: Sequence[bytes | None], profiles: Iterable[bytes]) -> list
     """Indices of the frames that carry another profile than these hashes; no loop of Python's
     looks into a message that is no frame.
     """
-    marks = tuple(magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC))
-    own = tuple(mark + profile for mark in marks for profile in profiles)
+    own = tuple(mark + profile for mark in _MARKS for profile in profiles)
     return [
         index
         for index, value in enumerate(values)
-        if value is not None and value.startswith(marks) and not value.startswith(own)
+        if value is not None and value.startswith(_MARKS) and not value.startswith(own)
         if frame_profile(value) is not None
     ]
 

@@ -43,11 +43,12 @@ class KafkaBroker:
 
     def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
         reset = "error" if group else "earliest"
-        made = config.consumer(self._settings, group or _reader(), instance, reset=reset)
-        return KafkaConsumer(made, lone=group is None)
+        return KafkaConsumer(
+            config.consumer(self._settings, group or _reader(), instance, reset=reset)
+        )
 
     def follower(self) -> KafkaConsumer:
-        return KafkaConsumer(config.follower(self._settings, _reader()), lone=True)
+        return KafkaConsumer(config.follower(self._settings, _reader()))
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(config.transactional(self._settings, transactional_id))

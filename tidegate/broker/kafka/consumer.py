@@ -32,22 +32,21 @@ _RECORDS = {type(None)}
 class KafkaConsumer:
     """Implements `tidegate.broker.ports.Consumer`.
 
-    librdkafka stays out of its group after a fatal error: the next poll raises Broken. One that is
-    in no group (`lone`) gets a new client when it cannot be asked: librdkafka 2.16 does not always
-    find its broker again once that was away, however long it is back.
+    librdkafka stays out of its group after a fatal error: the next poll raises Broken. One that has
+    joined no group gets a new client when it cannot be asked: librdkafka 2.16 does not always find
+    its broker again once that was away, however long it is back.
     """
 
     def __init__(
         self,
         config: dict[str, object],
         make: Callable[[dict[str, object]], ck.Consumer] = ck.Consumer,
-        *,
-        lone: bool = False,
     ) -> None:
         self._note = cast("Callable[[KafkaError], None] | None", config.get("error_cb"))
         self._fatal: KafkaError | None = None
-        self._config, self._make, self._lone = {**config, "error_cb": self._noted}, make, lone
+        self._config, self._make = {**config, "error_cb": self._noted}, make
         self.client = make(self._config)
+        self._joined = False
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
@@ -79,6 +78,7 @@ class KafkaConsumer:
             self._positions.clear()
             on_revoke([_plain(p) for p in raw])
 
+        self._joined = True
         self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
 
     def _assign_all(self, client: ck.Consumer) -> None:
@@ -94,7 +94,7 @@ class KafkaConsumer:
 
     def _unanswered(self, exception: KafkaException, call: str) -> TidegateError:
         """What to raise when the cluster was asked in vain."""
-        if self._lone:
+        if not self._joined:
             _log.info("%s: %s; a new client takes this one's place", call, exception)
             _close(self.client)
             self.client = self._make(self._config)
@@ -197,7 +197,7 @@ class KafkaConsumer:
         try:
             answers = self.client.committed([ck.TopicPartition(*p) for p in partitions], _TIMEOUT)
         except KafkaException as exception:
-            raise _translate(exception, "committed") from exception
+            raise self._unanswered(exception, "committed") from exception
         for answer in answers:
             if answer.error is not None:
                 raise consumer_error(answer.error, "committed")

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from queue import Empty
 from typing import TYPE_CHECKING, cast
@@ -47,12 +47,9 @@ class KafkaTransactions:
         seconds: float = _CALL,
     ) -> None:
         self._client, self._seconds = make(config), seconds
+        with _translated("init_transactions"):
+            self._client.init_transactions(_CALL)
         self._worker = Worker[None]("kafka-transaction")
-        with ExitStack() as undo:
-            undo.callback(self._worker.close)
-            with _translated("init_transactions"):
-                self._client.init_transactions(_CALL)
-            undo.pop_all()
 
     def begin(self) -> None:
         with _translated("begin_transaction"):
@@ -100,8 +97,16 @@ class KafkaTransactions:
             for p, position in positions.items()
         ]
         group = consumer.client.consumer_group_metadata()
-        send = partial(self._client.send_offsets_to_transaction, offsets, group)
-        self._wait_for("send_offsets_to_transaction", send, self._seconds)
+        send = self._client.send_offsets_to_transaction
+        self._worker.start(partial(send, offsets, group, self._seconds))
+        try:
+            outcome = self._worker.outcome(self._seconds + _OVERDUE)
+        except Empty:
+            why = "send_offsets_to_transaction: no answer from librdkafka itself"
+            raise Aborted(why, rebuild=True) from None
+        if isinstance(outcome, Exception):
+            with _translated("send_offsets_to_transaction"):
+                raise outcome
 
     def commit(self) -> None:
         with _translated("commit_transaction"):
@@ -110,17 +115,6 @@ class KafkaTransactions:
     def abort(self) -> None:
         with _translated("abort_transaction"):
             self._client.abort_transaction(self._seconds)
-
-    def _wait_for(self, name: str, call: Callable[[float], None], seconds: float) -> None:
-        """Make a call that waits for the broker, and give it up when it is overdue."""
-        self._worker.start(partial(call, seconds))
-        try:
-            outcome = self._worker.outcome(seconds + _OVERDUE)
-        except Empty:
-            raise Aborted(f"{name}: no answer from librdkafka itself", rebuild=True) from None
-        if isinstance(outcome, Exception):
-            with _translated(name):
-                raise outcome
 
     def close(self) -> None:
         """Throw away what was not committed: the id's next producer ends it.
