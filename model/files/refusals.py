@@ -17,6 +17,7 @@ from model.files.rows import Refusal, Rows
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile
 from tidegate.profile.decoding import Fault, diagnose
+from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Json
 from tidegate.words import count
 
@@ -116,7 +117,7 @@ def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fau
     value = _value(line, fault.field)
     kind = _kind(value)
     told = fault.message if not kind or "got " in fault.message else f"{kind}; {fault.message}"
-    hint = _hint(fault.reason, field.type if field else "", value)
+    hint = _hint(fault.reason, field, value)
     return Refusal(number, fault.field, fault.reason, f"{told}: {hint}")
 
 
@@ -151,13 +152,16 @@ _BOUNDS = {
 }
 
 
-def _hint(reason: str, kind: str, value: Json) -> str:
-    """What to do about a reason, in a field of this type."""
+def _hint(reason: str, field: Field | None, value: Json) -> str:
+    """What to do about a reason, in this field."""
+    kind = field.type if field else ""
     if reason == "bad_time":
         return _time_hint(value)
     if reason == "wrong_type" and kind in ("money", "number", "integer") and isinstance(value, str):
         return "mend the cell, or say how the file writes numbers: `decimal_mark`, `thousands`"
     if reason == "out_of_bounds":
+        if isinstance(field, Money) and field.currency:
+            return "mend the amount or its currency, or widen the field's `min` and `max`"
         return _BOUNDS.get(kind, "mend the cell, or widen the field's `min` and `max`")
     return _HINTS.get(reason, "mend the row")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.columns import Unfit, event_times
+from model.features.columns import inputs_of
+from model.features.intake import UNFIT, decode_all
 from model.files.refusals import refusal_of
 from model.files.rows import Refusal, Rows
 from tidegate.clock import now_us
@@ -45,23 +45,13 @@ def sift(profile: Profile, rows: Rows) -> Sifted:
 
 
 def _times_at_once(profile: Profile, lines: Sequence[bytes], received_us: int) -> Ints | None:
-    """The times i8[n] us of lines that are all good; None where one may be bad."""
-    if b"\\u0000" in b"".join(lines):
-        return None
+    """The times i8[n] us of lines that are all good; None where one is bad."""
     try:
-        txs = profile.decode_all(lines)
-        times = event_times(profile, txs, np.full(len(txs), received_us, np.int64))
-    except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        txs = decode_all(profile, lines)
+        received = np.full(len(txs), received_us, np.int64)
+        return inputs_of(profile, txs, received, only=())[0]
+    except UNFIT:
         return None
-    others = [
-        field
-        for field in profile.fields.values()
-        if field.needs_look() and field.name != profile.time_field
-    ]
-    values = ((field, getattr(tx, field.name)) for field in others for tx in txs)
-    if any(value is not None and field.fault(value, received_us) for field, value in values):
-        return None
-    return times
 
 
 def _one_by_one(profile: Profile, rows: Rows, received_us: int) -> Sifted:
@@ -94,7 +84,7 @@ def _refusal(profile: Profile, rows: Rows, place: int, error: Rejected) -> Refus
 
 @dataclass
 class FirstReading:
-    """The counts of one file. `add` takes its rows in order, `finish` when all are there."""
+    """The counts of one file, whose rows `add` takes in order."""
 
     profile: Profile
     rows: int = 0
@@ -105,16 +95,12 @@ class FirstReading:
     """Those that are so by more than the smallest pane."""
     before_2000: int = 0
     after_tomorrow: int = 0
-    repeated: Ints = field(default_factory=lambda: np.empty(0, np.int64))
-    """Hashes of the ids that more than one row has, sorted."""
     _newest: int = _EARLIEST
-    _ids: bytearray = field(default_factory=bytearray)
 
     def add(self, rows: Rows, sifted: Sifted) -> None:
         """Count these rows."""
         self.rows += len(rows.numbers)
         self.refused += len(sifted.refused)
-        self._ids += hashes_of_ids([rows.ids[i] for i in sifted.at]).tobytes()
         if self.profile.time_field is not None and len(sifted.times):
             self._look_at(sifted.times)
 
@@ -125,13 +111,6 @@ class FirstReading:
         self.before_2000 += int((times < _YEAR_2000_US).sum())
         self.after_tomorrow += int((times > now_us() + DAY).sum())
         self._newest = int(newest[-1])
-
-    def finish(self) -> None:
-        """Know the repeated ids: 8 bytes a row were held until now."""
-        ids = np.frombuffer(self._ids, np.int64)
-        ids.sort()
-        self.repeated = np.unique(ids[1:][ids[1:] == ids[:-1]])
-        self._ids = bytearray()
 
     def sentences(self, *, in_order: bool) -> list[str]:
         """What to tell the sender; `in_order`: the rows are sorted by time."""
@@ -160,11 +139,6 @@ class FirstReading:
                     "is taken for seconds since 1970-01-01 unless the field names a `unit`; in "
                     "another, or counted from elsewhere, it makes windows and label delay wrong"
                 )
-
-
-def hashes_of_ids(ids: Sequence[str]) -> Ints:
-    """i8[n] by which this process tells ids apart."""
-    return np.fromiter(map(hash, ids), np.int64, len(ids))
 
 
 def smallest_pane(profile: Profile) -> int:

@@ -378,3 +378,21 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     assert (again.posted, again.rows, again.dead_letters) == (0, 1997, 3), (
         "the journal knows where they begin"
     )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_rows_of_one_id_are_one_transaction_to_wait_for(
+    api: Api, profile: Profile, tmp_path: Path, stream: bool
+) -> None:
+    ids = ["a", "b", "a", *(f"t{number}" for number in range(400)), "b", "a"]
+    file = few(tmp_path / "again.jsonl", [{"transaction_id": name} for name in ids])
+    options = Options(batch=300, stream=stream, patience=0.5)
+    sent = send(
+        Reader(str(file), profile),
+        Client(api.url),
+        tmp_path,
+        options,
+        broker=api.broker,
+        existing=set,
+    )
+    assert (sent.read, sent.distinct, sent.rows, sent.dead_letters) == (405, 402, 402, 0)
