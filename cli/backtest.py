@@ -191,7 +191,7 @@ def backtest(
                 bundle,
                 champion,
                 thresholds,
-                str(data or ""),
+                data,
                 topic,
                 label,
                 most_refused,
@@ -211,7 +211,7 @@ def backtest(
         from cli.past_weeks import PastWeeks, backtest_weeks
 
         asked = PastWeeks(
-            str(data),
+            data,
             label,
             most_refused,
             fold or [],

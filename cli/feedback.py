@@ -71,7 +71,7 @@ def feedback(
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
-    read = read_verdicts(load_profile(settings.profile), str(file), label)
+    read = read_verdicts(load_profile(settings.profile), file, label)
     known = read.frauds
     if not known:
         raise ConfigError("no verdict to post. " + "\n".join(read.sentences()))

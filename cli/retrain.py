@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -21,9 +20,10 @@ from cli.options import (
     settings_with,
 )
 from cli.progress import progress_bar
-from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from model.evaluation.metrics import Quality
     from model.training.retrain import RetrainingReport
 
@@ -94,6 +94,7 @@ def retrain(
     """
     from consumers.retraining.attempt import attempt, described, read
     from consumers.retraining.outcome import EXITS, tell, write
+    from model.files.places import check
     from model.training.mlflow import Tracking
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
@@ -106,8 +107,8 @@ def retrain(
         retrain_margin=margin,
         mlflow=mlflow,
     )
-    if data and "://" not in str(data) and not Path(data).exists():
-        raise ConfigError(f"--data {data}: there is no such file")
+    if data:
+        check(data)
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
@@ -118,7 +119,7 @@ def retrain(
             settings,
             loaded,
             broker,
-            lambda: read(settings, loaded, broker, str(data), label, span),
+            lambda: read(settings, loaded, broker, data, label, span),
             progress,
             seed,
             compared.append,

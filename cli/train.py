@@ -97,7 +97,7 @@ def train(
     found: list[Quality] = []
     most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
-        reading = _read(loaded, str(history), label, most, progress)
+        reading = _read(loaded, history, label, most, progress)
         bundle = train_bundle(
             loaded, reading.history, settings.bundles_dir, progress, seed, found.append
         )

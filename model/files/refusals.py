@@ -63,7 +63,7 @@ class Refusals:
             self.add(refusal)
         for at, error in intake.rejects:
             if numbers[at] not in by_reader:
-                self.add(self._described(profile, numbers[at], rows.lines[at], error))
+                self._add_rejected(profile, numbers[at], rows.lines[at], error)
         self.count(len(numbers))
         if not by_reader:
             return intake
@@ -74,6 +74,13 @@ class Refusals:
         """Count a refused row."""
         self.by_reason[refusal.reason] += 1
         self.first.setdefault(refusal.reason, refusal)
+
+    def _add_rejected(self, profile: Profile, number: int, line: bytes, error: Rejected) -> None:
+        """Count a row that the decoder refused; only the first of a reason is looked at again."""
+        if error.reason in self.first:
+            self.by_reason[error.reason] += 1
+        else:
+            self.add(described(profile, number, line, error))
 
     def count(self, rows: int) -> None:
         """Count rows that were read. Raises ConfigError when too many are refused by then."""
@@ -102,13 +109,16 @@ class Refusals:
         rows = "" if times == 1 else f"{count(times, 'row')}, the first "
         return f"{reason}: {rows}{where}: {detail}"
 
-    def _described(self, profile: Profile, number: int, line: bytes, error: Rejected) -> Refusal:
-        """A row that the decoder refused; only the first of a reason is looked at again."""
-        if error.reason in self.first:
-            return Refusal(number, "", error.reason, "")
-        faults = diagnose(line, profile.fields, profile.id_field, unknown=profile.unknown_fields)
-        fault = next(iter(faults), Fault(error.reason, "", error.detail))
-        return refusal_of(profile.fields, number, line, fault._replace(reason=error.reason))
+
+def described(
+    profile: Profile, number: int, line: bytes, error: Rejected, received_us: int = 0
+) -> Refusal:
+    """A row that the profile's decoder refused, received at `received_us` (0: unknown)."""
+    faults = diagnose(
+        line, profile.fields, profile.id_field, received_us, unknown=profile.unknown_fields
+    )
+    fault = next(iter(faults), Fault(error.reason, "", error.detail))
+    return refusal_of(profile.fields, number, line, fault._replace(reason=error.reason))
 
 
 def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fault) -> Refusal:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.features.columns import inputs_of
 from model.features.intake import UNFIT, decode_all
-from model.files.refusals import refusal_of
+from model.files.odd_times import OddTimes
+from model.files.refusals import described
 from model.files.rows import Refusal, Rows
 from tidegate.clock import now_us
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.decoding import Fault, diagnose
-from tidegate.profile.spec import DAY, SECOND, Windowed, pane_us
+from tidegate.profile.spec import SECOND, Windowed, pane_us
 
 Ints = NDArray[np.int64]
 
-_YEAR_2000_US = 946_684_800 * SECOND
 _EARLIEST = -(2**62)
 
 
@@ -65,21 +64,12 @@ def _one_by_one(profile: Profile, rows: Rows, received_us: int) -> Sifted:
             times.append(profile.event_us(profile.decode(line, received_us), received_us))
             at.append(place)
         except Rejected as error:
-            refused[number] = _refusal(profile, rows, place, error)
+            refused[number] = described(profile, number, line, error, received_us)
     return Sifted(
         np.array(at, np.intp),
         np.array(times, np.int64),
         sorted(refused.values(), key=lambda one: one.number),
     )
-
-
-def _refusal(profile: Profile, rows: Rows, place: int, error: Rejected) -> Refusal:
-    line = rows.lines[place]
-    faults = diagnose(
-        line, profile.fields, profile.id_field, now_us(), unknown=profile.unknown_fields
-    )
-    fault = next(iter(faults), Fault(error.reason, "", error.detail))
-    return refusal_of(profile.fields, int(rows.numbers[place]), line, fault)
 
 
 @dataclass
@@ -93,8 +83,7 @@ class FirstReading:
     """Rows that are older than a row before them."""
     far_older: int = 0
     """Those that are so by more than the smallest pane."""
-    before_2000: int = 0
-    after_tomorrow: int = 0
+    odd_times: OddTimes = field(default_factory=OddTimes)
     _newest: int = _EARLIEST
 
     def add(self, rows: Rows, sifted: Sifted) -> None:
@@ -108,13 +97,12 @@ class FirstReading:
         newest = np.maximum.accumulate(np.concatenate([[self._newest], times]))
         self.older += int((times < newest[:-1]).sum())
         self.far_older += int((times < newest[:-1] - smallest_pane(self.profile)).sum())
-        self.before_2000 += int((times < _YEAR_2000_US).sum())
-        self.after_tomorrow += int((times > now_us() + DAY).sum())
+        self.odd_times.add(times)
         self._newest = int(newest[-1])
 
     def sentences(self, *, in_order: bool) -> list[str]:
         """What to tell the sender; `in_order`: the rows are sorted by time."""
-        return [*self._order(in_order), *self._years()]
+        return [*self._order(in_order), *filter(None, [self.odd_times.doubt()])]
 
     def _order(self, in_order: bool) -> Iterator[str]:
         if in_order and self.older:
@@ -126,19 +114,6 @@ class FirstReading:
                 f"{smallest_pane(self.profile) // SECOND} s, the smallest pane: windows that "
                 "should hold them may not; without --as-is they are sent in time order"
             )
-
-    def _years(self) -> Iterator[str]:
-        good = self.rows - self.refused
-        for some, when in (
-            (self.before_2000, "before the year 2000"),
-            (self.after_tomorrow, "after tomorrow"),
-        ):
-            if 2 * some > good:
-                yield (
-                    f"{some:,} of {good:,} rows have a {self.profile.time_field} {when}: a number "
-                    "is taken for seconds since 1970-01-01 unless the field names a `unit`; in "
-                    "another, or counted from elsewhere, it makes windows and label delay wrong"
-                )
 
 
 def smallest_pane(profile: Profile) -> int:
