@@ -93,8 +93,7 @@ class Refusals:
         if self.total > self.most * self.read:
             raise ConfigError(
                 f"{self.place}: {self.total:,} of {count(self.read, 'row')} are refused, more than "
-                f"{self.most:.3g} of them (--max-refused {100 * self.most:.4g}%):\n"
-                + "\n".join(self.sentences())
+                f"{100 * self.most:.4g}% (--max-refused):\n" + "\n".join(self.sentences())
             )
 
     def sentences(self) -> list[str]:
