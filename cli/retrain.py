@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
     from model.training.retrain import RetrainingReport
 
+_ELSEWHERE = ("://", "*", "?", "[")
+"""What a URL or a pattern has."""
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
     str,
@@ -70,10 +73,12 @@ Margin = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstrap.")]
 
 
+@with_file_options
 def retrain(
     profile: ProfileOption = "",
     data: File = "",
     label: LabelOption = "",
+    written: Written = AS_FOUND,
     since: Since = "",
     until: Until = "",
     unlabelled: Unlabelled = "",
@@ -106,10 +111,10 @@ def retrain(
         retrain_margin=margin,
         mlflow=mlflow,
     )
-    if data and "://" not in str(data) and not Path(data).exists():
-        raise ConfigError(f"--data {data}: there is no such file")
+    _check_data(data, written)
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
+    as_written = written.of(loaded)
     broker.check()
     tracking = Tracking(settings, loaded, say)
     compared: list[Quality] = []
@@ -118,7 +123,7 @@ def retrain(
             settings,
             loaded,
             broker,
-            lambda: read(settings, loaded, broker, str(data), label, span),
+            lambda: read(settings, as_written, broker, data, label, span, written.form),
             progress,
             seed,
             compared.append,
@@ -129,6 +134,14 @@ def retrain(
     tell(settings.webhook, report)
     show(report, path, as_json)
     raise typer.Exit(EXITS[report.outcome])
+
+
+def _check_data(data: str, written: Written) -> None:
+    """Raises ConfigError where there is no such file: that is no bad data."""
+    if not data:
+        written.check_file("--data")
+    elif data != "-" and not (any(sign in data for sign in _ELSEWHERE) or Path(data).exists()):
+        raise ConfigError(f"--data {data}: there is no such file")
 
 
 def show(report: RetrainingReport, path: Path, as_json: bool) -> None:

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.file_options import (
-    ColumnOption,
-    DecimalMarkOption,
-    EncodingOption,
-    FormatOption,
-    SeparatorOption,
-    ZoneOption,
-    as_written,
-)
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -34,7 +26,13 @@ if TYPE_CHECKING:
     from producers.files.sent import Sent
     from tidegate.settings import Settings
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV, Parquet, JSON lines or xlsx, a folder or pattern of them, a URL, or -.",
+    ),
+]
 Url = Annotated[
     str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
 ]
@@ -78,6 +76,7 @@ ShowValues = Annotated[
 ]
 
 
+@with_file_options
 def send(
     file: File,
     profile: ProfileOption = "",
@@ -91,12 +90,7 @@ def send(
     max_refused: MaxRefusedOption = "5%",
     rejects: RejectsFile = None,
     show_values: ShowValues = False,
-    separator: SeparatorOption = "",
-    encoding: EncodingOption = "",
-    zone: ZoneOption = "",
-    decimal_mark: DecimalMarkOption = "",
-    form: FormatOption = "",
-    column: ColumnOption = None,
+    written: Written = AS_FOUND,
     kafka: KafkaOption = "",
     db: DbOption = "",
     as_json: JsonOption = False,
@@ -129,15 +123,7 @@ def send(
         show_values=show_values,
     )
     settings = settings_with(profile=profile, kafka=kafka, db=db)
-    written = as_written(
-        load_profile(settings.profile),
-        separator=separator,
-        encoding=encoding,
-        zone=zone,
-        decimal_mark=decimal_mark,
-        columns=column,
-    )
-    reader = Reader(file, written, form=form)
+    reader = Reader(file, written.of(load_profile(settings.profile)), form=written.form)
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}

@@ -79,14 +79,15 @@ def read_history(
     label: str | None = "",
     most_refused: float = MOST_REFUSED,
     progress: Progress = lambda _share, _what: None,
+    form: str = "",
 ) -> Reading:
     """The rows of a file that the API would take, by event time, and their verdicts.
 
-    `label` is the column with the verdicts: "" the profile's, None if none are wanted. Raises
-    ConfigError naming what is wrong with the file, also when a larger share than `most_refused` of
-    its rows is.
+    `label` is the column with the verdicts: "" the profile's, None if none are wanted; `form` is
+    the file's kind where its name does not say it. Raises ConfigError naming what is wrong with the
+    file, also when a larger share than `most_refused` of its rows is.
     """
-    reader = Reader(place, profile, label)
+    reader = Reader(place, profile, label, form)
     reading = read_rows(profile, place, _ahead(reader.rows(_ROWS)), most_refused, progress)
     return reading._replace(told=reader.told)
 
