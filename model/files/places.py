@@ -125,10 +125,10 @@ def opened(place: str, form: str = "") -> Place:
         known = ", ".join((*FORMATS, *statements.FORMATS))
         raise ConfigError(f"--format {form}: expected one of {known}")
     if place == _STDIN:
-        return _spooled(sys.stdin.buffer, "standard input", form)
+        return spooled(sys.stdin.buffer, "standard input", form)
     if _is_pipe(place):
         with readable(place), Path(place).open("rb") as pipe:
-            return _spooled(pipe, place, form)
+            return spooled(pipe, place, form)
     with readable(place):
         files, path, names, told = _found(place, form)
     parts = [_part(files, _shown(place, path, name), name, form) for name in names]
@@ -251,8 +251,11 @@ def _is_pipe(place: str) -> bool:
     return path.is_fifo() or path.is_char_device()
 
 
-def _spooled(source: IO[bytes], name: str, form: str) -> Place:
-    """A copy of what comes, because it is read more than once. The kind is looked for in it."""
+def spooled(source: IO[bytes], name: str, form: str) -> Place:
+    """A copy of what comes, because it is read more than once; `name` is what to call it.
+
+    Its kind is looked for in it where `form` names none. Raises ConfigError.
+    """
     import fsspec
 
     spool = tempfile.NamedTemporaryFile(prefix="tidegate-")  # noqa: SIM115 - closed with the place
