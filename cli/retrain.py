@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -22,14 +21,13 @@ from cli.options import (
     settings_with,
 )
 from cli.progress import progress_bar
-from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from model.evaluation.metrics import Quality
     from model.training.retrain import RetrainingReport
 
-_ELSEWHERE = ("://", "*", "?", "[")
-"""What a URL or a pattern has."""
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
     str,
@@ -99,6 +97,7 @@ def retrain(
     """
     from consumers.retraining.attempt import attempt, described, read
     from consumers.retraining.outcome import EXITS, tell, write
+    from model.files.places import check
     from model.training.mlflow import Tracking
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
@@ -111,7 +110,10 @@ def retrain(
         retrain_margin=margin,
         mlflow=mlflow,
     )
-    _check_data(data, written)
+    if data:
+        check(data, written.form)
+    else:
+        written.check_file("--data")
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     as_written = written.of(loaded)
@@ -134,14 +136,6 @@ def retrain(
     tell(settings.webhook, report)
     show(report, path, as_json)
     raise typer.Exit(EXITS[report.outcome])
-
-
-def _check_data(data: str, written: Written) -> None:
-    """Raises ConfigError where there is no such file: that is no bad data."""
-    if not data:
-        written.check_file("--data")
-    elif data != "-" and not (any(sign in data for sign in _ELSEWHERE) or Path(data).exists()):
-        raise ConfigError(f"--data {data}: there is no such file")
 
 
 def show(report: RetrainingReport, path: Path, as_json: bool) -> None:

@@ -62,6 +62,18 @@ def columns_of(
 
     `only` these columns are filled in, and what may be out of bounds.
     """
+    times, amounts, values = inputs_of(profile, txs, received_us, only)
+    texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
+    return Columns(times, amounts, values, hash_columns(profile, texts, len(txs)), texts)
+
+
+def inputs_of(
+    profile: Profile,
+    txs: Sequence[msgspec.Struct],
+    received_us: Ints,
+    only: Collection[int] | None = None,
+) -> tuple[Ints, Ints, Floats]:
+    """Times, amounts and values as in `Columns`, without what is hashed. Raises Unfit."""
     n = len(txs)
     times = event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
@@ -79,8 +91,8 @@ def columns_of(
             minor = minor_units(field, numeric, units.get(field.currency))
             amounts = minor if field.name == profile.money_field else amounts
     _look(profile, txs, received_us)
-    texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
-    return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+    _look_at_ignored(profile, txs, units)
+    return times, amounts, values
 
 
 def _look(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> None:
@@ -92,6 +104,16 @@ def _look(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) ->
         for value, received in zip(column, received_us.tolist(), strict=True):
             if value is not None and field.fault(value, received):
                 raise Unfit
+
+
+def _look_at_ignored(
+    profile: Profile, txs: Sequence[msgspec.Struct], units: dict[str, Floats]
+) -> None:
+    """Look at the amounts in currencies of their own that are no inputs. Raises Unfit."""
+    for field in profile.fields.values():
+        if isinstance(field, Money) and field.currency and field.ignored:
+            column = numbers(field, list(map(attrgetter(field.name), txs)))
+            minor_units(field, column, units[field.currency])
 
 
 def _bounded(field: Field) -> bool:

@@ -17,6 +17,9 @@ from tidegate.profile import Profile
 from tidegate.profile.decoding import MAX_BYTES
 from tidegate.profile.envelope import Headers, Passed
 
+UNFIT = (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What is raised where one of many messages may be bad, which each by itself will show."""
+
 
 class Intake(NamedTuple):
     """Decoded transactions, their columns, their indices in the batch (`at`), and the rejects.
@@ -88,15 +91,16 @@ def take_rows(
     Decoded all at once; if one is bad, each by itself.
     """
     try:
-        txs = _decode_all(profile, values)
+        txs = decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us, only), list(range(len(txs))), [])
-    except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNFIT:
         txs, at, rejects = _one_by_one(profile, values, received_us)
     return Intake(txs, columns_of(profile, txs, received_us[at], only), at, rejects)
 
 
-def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
-    """Each message by itself, so that none can take from another. Raises Unfit for NULs and giants.
+def decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
+    """Each message by itself, so that none can take from another. Raises one of `UNFIT`, for NULs
+    and giants too.
 
     Joined into lines and decoded in one call they took as long, and a message that is two objects,
     or half of one, shifted those behind it.

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from model.files.contents import HEAD, Kind, Packing, fault, kind_of, packing_of
 from model.files.formats import detect as statements
 from tidegate.errors import ConfigError
+from tidegate.words import count
 
 if TYPE_CHECKING:
     import fsspec
@@ -139,6 +140,15 @@ def opened(place: str, form: str = "") -> Place:
     return Place(place, parts, told)
 
 
+def check(place: str, form: str = "") -> None:
+    """Raises ConfigError where there is no file at a place. Of what can be read once nothing is
+    read.
+    """
+    if place != _STDIN and not _is_pipe(place):
+        with readable(place):
+            _found(place, form)
+
+
 def _statements(name: str, form: str) -> Place:
     """The rows that the field's own formats hold, in a file that lives as long as the place."""
     from model.files.formats.as_rows import as_rows
@@ -190,9 +200,9 @@ def _found(place: str, form: str) -> tuple[fsspec.AbstractFileSystem, str, list[
     names = [name for name in there if form or _kind_of(name) is not None]
     if not names:
         raise ConfigError(f"the {what} {place} has no file that can be read: those are {_KNOWN}")
-    told = [f"{len(names)} files, in the order of their names: {_listed(names)}"]
+    told = [f"{count(len(names), 'file')}, in the order of their names: {_listed(names)}"]
     if left_out := [name for name in there if name not in set(names)]:
-        told.append(f"{len(left_out)} files of other kinds left out: {_listed(left_out)}")
+        told.append(f"{count(len(left_out), 'file')} of other kinds left out: {_listed(left_out)}")
     return files, path, names, told
 
 

@@ -56,6 +56,11 @@ class Reader:
         return self._place.digest
 
     @property
+    def is_json(self) -> bool:
+        """Whether the rows are JSON lines."""
+        return self._tables.is_json
+
+    @property
     def unknown(self) -> list[str]:
         """Columns that the profile does not know; complete when all rows were read."""
         return self._shaping.unknown

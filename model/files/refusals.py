@@ -17,6 +17,7 @@ from model.files.rows import Refusal, Rows
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile
 from tidegate.profile.decoding import Fault, diagnose
+from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Json
 from tidegate.words import count
 
@@ -62,7 +63,7 @@ class Refusals:
             self.add(refusal)
         for at, error in intake.rejects:
             if numbers[at] not in by_reader:
-                self.add(self._described(profile, numbers[at], rows.lines[at], error))
+                self._add_rejected(profile, numbers[at], rows.lines[at], error)
         self.count(len(numbers))
         if not by_reader:
             return intake
@@ -73,6 +74,13 @@ class Refusals:
         """Count a refused row."""
         self.by_reason[refusal.reason] += 1
         self.first.setdefault(refusal.reason, refusal)
+
+    def _add_rejected(self, profile: Profile, number: int, line: bytes, error: Rejected) -> None:
+        """Count a row that the decoder refused; only the first of a reason is looked at again."""
+        if error.reason in self.first:
+            self.by_reason[error.reason] += 1
+        else:
+            self.add(described(profile, number, line, error))
 
     def count(self, rows: int) -> None:
         """Count rows that were read. Raises ConfigError when too many are refused by then."""
@@ -101,13 +109,16 @@ class Refusals:
         rows = "" if times == 1 else f"{count(times, 'row')}, the first "
         return f"{reason}: {rows}{where}: {detail}"
 
-    def _described(self, profile: Profile, number: int, line: bytes, error: Rejected) -> Refusal:
-        """A row that the decoder refused; only the first of a reason is looked at again."""
-        if error.reason in self.first:
-            return Refusal(number, "", error.reason, "")
-        faults = diagnose(line, profile.fields, profile.id_field, unknown=profile.unknown_fields)
-        fault = next(iter(faults), Fault(error.reason, "", error.detail))
-        return refusal_of(profile.fields, number, line, fault._replace(reason=error.reason))
+
+def described(
+    profile: Profile, number: int, line: bytes, error: Rejected, received_us: int = 0
+) -> Refusal:
+    """A row that the profile's decoder refused, received at `received_us` (0: unknown)."""
+    faults = diagnose(
+        line, profile.fields, profile.id_field, received_us, unknown=profile.unknown_fields
+    )
+    fault = next(iter(faults), Fault(error.reason, "", error.detail))
+    return refusal_of(profile.fields, number, line, fault._replace(reason=error.reason))
 
 
 def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fault) -> Refusal:
@@ -116,7 +127,7 @@ def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fau
     value = _value(line, fault.field)
     kind = _kind(value)
     told = fault.message if not kind or "got " in fault.message else f"{kind}; {fault.message}"
-    hint = _hint(fault.reason, field.type if field else "", value)
+    hint = _hint(fault.reason, field, value)
     return Refusal(number, fault.field, fault.reason, f"{told}: {hint}")
 
 
@@ -151,13 +162,16 @@ _BOUNDS = {
 }
 
 
-def _hint(reason: str, kind: str, value: Json) -> str:
-    """What to do about a reason, in a field of this type."""
+def _hint(reason: str, field: Field | None, value: Json) -> str:
+    """What to do about a reason, in this field."""
+    kind = field.type if field else ""
     if reason == "bad_time":
         return _time_hint(value)
     if reason == "wrong_type" and kind in ("money", "number", "integer") and isinstance(value, str):
         return "mend the cell, or say how the file writes numbers: `decimal_mark`, `thousands`"
     if reason == "out_of_bounds":
+        if isinstance(field, Money) and field.currency:
+            return "mend the amount or its currency, or widen the field's `min` and `max`"
         return _BOUNDS.get(kind, "mend the cell, or widen the field's `min` and `max`")
     return _HINTS.get(reason, "mend the row")
 

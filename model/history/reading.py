@@ -7,22 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.features.intake import take_rows
+from model.files.odd_times import OddTimes
 from model.files.reader import Reader
 from model.files.refusals import MOST_REFUSED, Refusals
 from model.files.rows import Rows
 from model.history.collector import Collector
 from model.history.history import History
 from model.progress import Progress
-from tidegate.clock import day_of, now_us
+from tidegate.clock import day_of
 from tidegate.profile import Profile
-from tidegate.profile.spec import DAY
 from tidegate.words import count
 
 _ROWS = 20_000
-_YEAR_2000_US = 946_684_800_000_000
 
 
 class Reading(NamedTuple):
@@ -70,7 +68,9 @@ class Reading(NamedTuple):
 
     def warning(self) -> str:
         """A doubt about the times; "" where there is none."""
-        return unlikely(self.history.times)
+        odd = OddTimes()
+        odd.add(self.history.times)
+        return odd.doubt()
 
 
 def read_history(
@@ -126,18 +126,3 @@ def _ahead(batches: Iterable[Rows]) -> Iterator[Rows]:
         while (rows := coming.result()) is not None:
             coming = reading.submit(next, iterator, None)
             yield rows
-
-
-def unlikely(times: NDArray[np.int64]) -> str:
-    """A doubt where most of the times i8[n] us lie before 2000 or after tomorrow, else ""."""
-    tomorrow = now_us() + DAY
-    for found, where in (
-        ((times > 0) & (times < _YEAR_2000_US), "before the year 2000"),
-        (times > tomorrow, "after tomorrow"),
-    ):
-        if 2 * int(found.sum()) > len(times):
-            return (
-                f"{found.sum():,} of {count(len(times), 'time')} lie {where} (the first is of "
-                f"{day_of(times[found][0])}): does the field's `unit` say what they count?"
-            )
-    return ""

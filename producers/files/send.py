@@ -64,7 +64,7 @@ def send(
 
 
 def _rejects_file(reader: Reader, folder: Path) -> Path:
-    kind = "jsonl" if {".jsonl", ".ndjson"} & set(Path(reader.place).suffixes) else "csv"
+    kind = "jsonl" if reader.is_json else "csv"
     return folder / f"{reader.digest[:16]}-{reader.profile.name}.rejected.{kind}"
 
 

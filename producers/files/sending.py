@@ -15,7 +15,8 @@ from model.files.refusals import MOST_REFUSED
 from model.files.rows import Refusal, Rows
 from producers.client import Client
 from producers.files.acknowledged import Acknowledged, hashes_of
-from producers.files.first_reading import FirstReading, hashes_of_ids, sift
+from producers.files.distinct import Distinct
+from producers.files.first_reading import FirstReading, sift
 from producers.files.follow import Follow
 from producers.files.outgoing import Outgoing, first_rows, outgoing
 from producers.files.posting import Poster
@@ -80,7 +81,7 @@ class Sending:
         self._batch = min(batch, max(1, int(rate / 5))) if rate else batch
         self._poster = Poster(client, journal, rate)
         self._look = FirstReading(reader.profile)
-        self._repeated: set[int] = set()
+        self._distinct = Distinct()
         self._late: list[Refusal] = []
         self.sent = Sent(rejections_file=str(rejects.path))
 
@@ -92,9 +93,11 @@ class Sending:
         if self._options.stream:
             return
         for rows in self._read():
-            self._spool.add(*self._sift(rows))
+            good, known = self._sift(rows)
+            self._distinct.look(good.ids)
+            self._spool.add(good, known)
             self._progress("read", self._look.rows, None)
-        self._look.finish()
+        self._distinct.finish()
         if self._stop.is_set():
             return
         self._check_rows()
@@ -107,7 +110,6 @@ class Sending:
                 f"are listed in {self._rejects.path}, such as:\n"
                 + "\n".join(f"  {one.sentence}" for one in self.sent.first_rejections[:5])
             )
-
         self._check_made_ids()
 
     def _check_made_ids(self) -> None:
@@ -197,23 +199,8 @@ class Sending:
 
     def _watch(self, rows: Outgoing, follow: Follow | None) -> None:
         """Have durable rows watched, each id once."""
-        if follow is None:
-            return
-        if not len(self._look.repeated):
-            follow.add(rows.ids)
-            return
-        hashes = hashes_of_ids(rows.ids)
-        twice = np.isin(hashes, self._look.repeated)
-        new = [
-            self._is_new(int(key)) if often else True
-            for key, often in zip(hashes, twice, strict=True)
-        ]
-        follow.add([name for name, first in zip(rows.ids, new, strict=True) if first])
-
-    def _is_new(self, key: int) -> bool:
-        before = len(self._repeated)
-        self._repeated.add(key)
-        return len(self._repeated) > before
+        if follow is not None:
+            follow.add(self._distinct.first(rows.ids))
 
     def _post(self, rows: Outgoing, follow: Follow | None) -> None:
         accepted, refused = self._poster.post(rows)

@@ -113,4 +113,4 @@ def test_they_are_of_a_file(tmp_path: Path) -> None:
     assert "name it by --data" in error("backtest", "--bundle", "champion", *OPTIONS)
     assert "name it by --history" in error("train", "--profile", "card", *OPTIONS)
     missing = str(tmp_path / "no.csv")
-    assert error("retrain", "--data", missing) == f"--data {missing}: there is no such file"
+    assert error("retrain", "--data", missing) == f"there is no file {missing}"

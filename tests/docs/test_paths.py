@@ -28,8 +28,8 @@ NAMED = re.compile(
     r"|(?<!\[)[\w-]+\.(?:toml|yaml|yml)|Makefile|Dockerfile)"
     r"(?::{1,2}(?P<symbol>[A-Za-z_][\w.]*))?"
 )
-WRITTEN = {"payments.yaml", "profiles/NAME.yaml"}
-"""Files that a page tells its reader to write."""
+WRITTEN = {"drafted.yaml", "payments.yaml", "profiles/NAME.yaml"}
+"""Files that a page tells its reader to write, or to have written."""
 
 
 def named(page: Path) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from model.files.places import opened
+from model.files.places import check, opened
 from model.files.tables import Tables
 from tests.files.read import Read, gathered, put
 from tidegate.errors import ConfigError
@@ -61,7 +61,7 @@ def test_a_folder_is_read_by_name_and_rows_are_numbered_through(tmp_path: Path) 
     ]
     assert found.told == [
         "2 files, in the order of their names: b.csv, a.csv.gz",
-        "1 files of other kinds left out: readme.md",
+        "1 file of other kinds left out: readme.md",
     ]
 
 
@@ -80,6 +80,19 @@ def test_a_pattern_takes_what_fits_it(tmp_path: Path) -> None:
     assert sorted(of(str(tmp_path / "p-*.csv")).rows) == [1, 2, 3, 4]
     put("glob/one.csv", CSV)
     assert of("memory://glob/*.csv").rows == ROWS
+
+
+def test_whether_there_is_a_file_is_known_without_reading_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").touch()
+    os.mkfifo(tmp_path / "pipe")
+    put("there/a.csv", CSV)
+    for place in ("a.csv", "*.csv", "", "pipe"):
+        check(f"{tmp_path}/{place}")
+    check("memory://there/*.csv")
+    check("-")
+    for place in ("b.csv", "*.parquet", "folder/"):
+        with pytest.raises(ConfigError, match=r"no file"):
+            check(f"{tmp_path}/{place}")
 
 
 def test_a_file_whose_name_has_the_signs_of_a_pattern_is_itself(tmp_path: Path) -> None:

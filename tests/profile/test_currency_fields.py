@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.format import amount
 from model.features.intake import take
+from model.files.rows import Rows
+from producers.files.first_reading import sift
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.currencies import minor_units
@@ -104,6 +107,29 @@ def test_what_a_currency_does_not_allow_is_refused_alone(
     intake = take(profile, [good[0], bad, good[1]], np.zeros(3, np.int64))
     assert [(at, error.detail) for at, error in intake.rejects] == [(1, caught.value.detail)]
     assert intake.columns.amounts.tolist() == [1234, 1234]
+
+
+FEE = "  fee: {type: money, currency: currency, optional: true, ignored: true}\nfeatures:"
+
+
+@pytest.mark.parametrize(("field", "value"), [("fee", 1.005), ("amount", 1.005)])
+def test_an_amount_is_refused_whatever_stands_beside_it(
+    field: str, value: float, tmp_path: Path
+) -> None:
+    profile = load(tmp_path, TEXT.replace("features:", FEE))
+    rows = [json.loads(message(1.25, "EUR")) for _ in range(3)]
+    rows[0]["fee"] = 1.25
+    rows[1][field] = value
+    rows[2]["currency"] = "XQZ"
+    lines = [json.dumps(row).encode() for row in rows]
+    for few in (lines, lines[:2], lines[1:2]):
+        intake = take(profile, few, np.zeros(len(few), np.int64))
+        bad = [few.index(line) for line in lines[1:] if line in few]
+        assert [at for at, _ in intake.rejects] == bad
+        none = pa.RecordBatch.from_pydict({})
+        numbers = np.arange(1, len(few) + 1)
+        sent = Rows(numbers, [""] * len(few), few, np.zeros(len(few), np.int8), [], none)
+        assert [one.number - 1 for one in sift(profile, sent).refused] == bad
 
 
 def test_codes_are_checked_where_no_amount_names_them(tmp_path: Path) -> None:

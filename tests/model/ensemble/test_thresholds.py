@@ -123,7 +123,7 @@ def test_wrong_thresholds_name_file_line_and_expectation(
         ("{capacity: {reviews_per_day: 5}}", "a profile without `time` has no days"),
         (
             "{cost: {review: 2, fraud: amount, block: 5}}",
-            "a profile without `money` knows no amount",
+            "without `money` in one currency there is no amount",
         ),
     ],
 )

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.history.reading import read_history, unlikely
+from model.history.reading import read_history
 from tests.model.history.payments import PROFILE, profile_in, rows, write
-from tidegate.clock import now_us
 from tidegate.errors import ConfigError
-from tidegate.profile.spec import DAY
 
 SECRET = "4539.1488.0343.6467"  # noqa: S105 - it is the content of a cell
 """No sentence may show what stands in a cell."""
@@ -104,21 +102,3 @@ def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
     reading = read_history(profile_in(tmp_path), write(tmp_path, []))
     assert reading.facts()["read"] == len(reading.history.times) == 0
     assert "0 rows read, 0 used; 0 frauds" in reading.sentences()[0]
-
-
-@pytest.mark.parametrize(
-    ("times", "doubt"),
-    [
-        ([1, 2, 3], "3 of 3 times lie before the year 2000 (the first is of 1970-01-01)"),
-        ([1, 2 * 10**15, 3], "2 of 3 times lie before the year 2000"),
-        ([1, 2 * 10**15], ""),
-        ([0, 0, 0], ""),
-        ([], ""),
-        ([now_us() + 3 * DAY, now_us() + 2 * DAY, 1], "2 of 3 times lie after tomorrow"),
-        ([now_us() - DAY, now_us()], ""),
-    ],
-)
-def test_times_that_are_hardly_meant_are_doubted(times: list[int], doubt: str) -> None:
-    found = unlikely(np.array(times, np.int64))
-    assert found.startswith(doubt)
-    assert bool(found) == bool(doubt)

@@ -249,6 +249,20 @@ def test_refused_rows_mended_and_sent(api: Api, profile: Profile, tmp_path: Path
         post(api, profile, mended, tmp_path, rejects=path)
 
 
+def test_refused_rows_of_json_lines_are_json_lines(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    few(folder / "a.jsonl", [{}, {"amount": -5}])
+    few(folder / "b.jsonl", [{"amount": 6}])
+    sent = post(api, profile, folder, tmp_path)
+    assert (sent.posted, sent.rejected) == (2, 1)
+    mended = tmp_path / f"mended{Path(sent.rejections_file).suffix}"
+    mended.write_text(Path(sent.rejections_file).read_text().replace("-5", "5.5"))
+    assert post(api, profile, mended, tmp_path).posted == 1
+
+
 def test_values_are_shown_where_that_is_asked_for(
     api: Api, profile: Profile, tmp_path: Path
 ) -> None:
@@ -292,7 +306,7 @@ def test_made_up_ids_and_times_in_1970_are_told(profile: Profile, tmp_path: Path
     with serve(load_profile(early), tmp_path) as api:
         times, ids = post(api, load_profile(early), path, tmp_path).remarks
     assert ids.startswith("100 of 500 rows have no transaction_id: their ids are made of what each")
-    assert times.startswith("500 of 500 rows have a timestamp before the year 2000: a number is")
+    assert times.startswith("500 of 500 times lie before the year 2000 (the first is of 1975-")
 
 
 def test_it_paces(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
@@ -378,3 +392,21 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     assert (again.posted, again.rows, again.dead_letters) == (0, 1997, 3), (
         "the journal knows where they begin"
     )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_rows_of_one_id_are_one_transaction_to_wait_for(
+    api: Api, profile: Profile, tmp_path: Path, stream: bool
+) -> None:
+    ids = ["a", "b", "a", *(f"t{number}" for number in range(400)), "b", "a"]
+    file = few(tmp_path / "again.jsonl", [{"transaction_id": name} for name in ids])
+    options = Options(batch=300, stream=stream, patience=0.5)
+    sent = send(
+        Reader(str(file), profile),
+        Client(api.url),
+        tmp_path,
+        options,
+        broker=api.broker,
+        existing=set,
+    )
+    assert (sent.read, sent.distinct, sent.rows, sent.dead_letters) == (405, 402, 402, 0)
