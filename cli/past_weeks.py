@@ -70,7 +70,8 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
             progress,
             asked.written.form,
         )
-        results = backtest.backtest(profile, reading.history, plan, progress)
+        with reading.explaining():
+            results = backtest.backtest(profile, reading.history, plan, progress)
     report = {
         "profile": profile.name,
         "profile_hash": profile.hash.decode(),

@@ -101,9 +101,10 @@ def train(
     most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
         reading = _read(loaded, history, label, most, progress, written)
-        bundle = train_bundle(
-            loaded, reading.history, settings.bundles_dir, progress, seed, found.append
-        )
+        with reading.explaining():
+            bundle = train_bundle(
+                loaded, reading.history, settings.bundles_dir, progress, seed, found.append
+            )
     if shared := shared_bundles(settings):
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
@@ -149,7 +150,7 @@ def _read(
 
         written.check_file("--history")
         return simulated(profile, profile.history.simulate)
-    place = place or str(profile.history_path)
+    place = place or profile.history_place
     return read_history(
         written.of(profile), place, label, most_refused, progress, form=written.form
     )

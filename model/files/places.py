@@ -120,6 +120,8 @@ def opened(place: str, form: str = "") -> Place:
     Raises ConfigError for what is not there, is of no kind that can be read, or is not what its
     name says.
     """
+    if not place:
+        raise ConfigError("name a file, a folder, a pattern or a URL, or - for standard input")
     if form in statements.FORMATS:
         return _statements(place, form)
     if form and form not in FORMATS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from model.history.collector import Collector
 from model.history.history import History
 from model.progress import Progress
 from tidegate.clock import day_of
+from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 from tidegate.words import count
 
@@ -65,6 +67,14 @@ class Reading(NamedTuple):
                 "transaction counts once"
             )
         return lines + self.told
+
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Say what was read along with why no use could be made of it. Raises ConfigError."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError("\n".join([str(error), *self.sentences()])) from error
 
     def warning(self) -> str:
         """A doubt about the times; "" where there is none."""
