@@ -19,6 +19,7 @@ from cli.options import (
     share,
 )
 from cli.progress import steps
+from tidegate.clock import day_of
 from tidegate.host.gate import stop_on_signals
 from tidegate.words import count
 
@@ -168,8 +169,11 @@ def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:
 
 
 def _words(sent: Sent, interrupted: bool) -> str:
+    span = (
+        f", {day_of(sent.from_us)} to {day_of(sent.to_us)}" if sent.from_us and sent.to_us else ""
+    )
     lines = [
-        f"read {count(sent.read, 'row')}, posted {sent.posted:,} in {sent.seconds:.1f} s, "
+        f"read {count(sent.read, 'row')}{span}; posted {sent.posted:,} in {sent.seconds:.1f} s, "
         f"accepted {sent.accepted:,}"
     ]
     if sent.acknowledged_before:
@@ -187,12 +191,18 @@ def _words(sent: Sent, interrupted: bool) -> str:
         lines.append(
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
         )
-    if sent.rejected:
-        lines.append(
-            f"{count(sent.rejected, 'row')} refused, listed in {sent.rejections_file} to be mended "
-            "and sent, such as:"
-        )
-        lines += [f"  {refused.sentence}" for refused in sent.first_rejections[:5]]
+    lines += _refused(sent)
     if interrupted:
         lines.append("interrupted; the same command goes on from here")
     return "\n".join(lines)
+
+
+def _refused(sent: Sent) -> list[str]:
+    if not sent.rejected:
+        return []
+    by_reason = ", ".join(f"{times:,} {why}" for why, times in sent.rejected_by_reason.items())
+    return [
+        f"{count(sent.rejected, 'row')} refused ({by_reason}), listed in {sent.rejections_file} to "
+        "be mended and sent, such as:",
+        *(f"  {refused.sentence}" for refused in sent.first_rejections[:5]),
+    ]
