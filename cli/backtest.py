@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -141,6 +142,7 @@ ReportFolder = Annotated[
 ]
 
 
+@with_file_options
 def backtest(
     data: Data = "",
     profile: ProfileOption = "",
@@ -153,6 +155,7 @@ def backtest(
     without_verdicts: Blind = False,
     label: LabelOption = "",
     max_refused: MaxRefusedOption = "5%",
+    written: Written = AS_FOUND,
     bundle: Bundle = "",
     thresholds: Thresholds = "",
     champion: Champion = "",
@@ -180,6 +183,8 @@ def backtest(
     """
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     most_refused = share("--max-refused", max_refused)
+    if not data:
+        written.check_file("--data")
     if bundle:
         from cli.challenger import BundleBacktest, decide_past
 
@@ -192,6 +197,7 @@ def backtest(
                 champion,
                 thresholds,
                 data,
+                written,
                 topic,
                 label,
                 most_refused,
@@ -212,6 +218,7 @@ def backtest(
 
         asked = PastWeeks(
             data,
+            written,
             label,
             most_refused,
             fold or [],

@@ -15,6 +15,7 @@ from tidegate.errors import ConfigError
 from tidegate.words import count
 
 if TYPE_CHECKING:
+    from cli.file_options import Written
     from model.bundles.bundle import Bundle
     from model.evaluation.cases import Span
     from model.evaluation.decide_again import Cases, DecidedCases
@@ -35,6 +36,7 @@ class BundleBacktest(NamedTuple):
     champion: str
     thresholds: str
     data: str
+    written: Written
     topic: bool
     label: str
     most_refused: float
@@ -180,7 +182,15 @@ def _read(
     from model.evaluation.cases import from_file, from_topic
 
     if asked.data:
-        return from_file(profile, asked.data, asked.label, span, progress, asked.most_refused)
+        return from_file(
+            asked.written.of(profile),
+            asked.data,
+            asked.label,
+            span,
+            progress,
+            asked.most_refused,
+            asked.written.form,
+        )
     if asked.topic:
         return from_topic(profile, _broker(settings), span, progress)
     return _rows(settings, profile, span, progress)[0]

@@ -9,6 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.file_options import (
+    DecimalMarkOption,
+    EncodingOption,
+    FormatOption,
+    SeparatorOption,
+    Written,
+    ZoneOption,
+)
 from cli.options import command_name, say
 from tidegate.errors import ConfigError
 
@@ -32,10 +40,6 @@ Out = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; doubts become comments.")]
-Format = Annotated[
-    str, typer.Option("--format", help="What the file is, where its name does not say it.")
-]
-Separator = Annotated[str, typer.Option("--separator", help="Between the cells of a CSV.")]
 Label = Annotated[
     str, typer.Option("--label", help="The column with the verdicts, if a draft finds another.")
 ]
@@ -54,8 +58,11 @@ def draft(
     file: Place,
     out: Out = None,
     yes: Yes = False,
-    form: Format = "",
-    separator: Separator = "",
+    separator: SeparatorOption = "",
+    encoding: EncodingOption = "",
+    zone: ZoneOption = "",
+    decimal_mark: DecimalMarkOption = "",
+    form: FormatOption = "",
     label: Label = "",
 ) -> None:
     """Draft a profile from a file: its columns, types and verdicts, and features for them.
@@ -68,7 +75,7 @@ def draft(
     from model.drafting.writing import report, written
 
     target = _target(file, out)
-    sample = _sample(file, form, separator)
+    sample = _sample(file, Written(separator, encoding, zone, decimal_mark, form))
     told = {"label": label} if label else {}
     if label and label not in sample.columns:
         raise ConfigError(f"--label {label}: the file has {', '.join(sample.columns)}")
@@ -97,18 +104,16 @@ def _stem(file: str) -> str:
     return folded(last).replace(" ", "_") or "payments"
 
 
-def _sample(file: str, form: str, separator: str) -> Sample:
+def _sample(file: str, written: Written) -> Sample:
     from rich.console import Console
 
     from model.drafting.reading import read_sample
     from tidegate.profile.file_spec import FileSpec
 
-    spec = FileSpec(separator=separator or None)
-    if problem := spec.problem():
-        raise ConfigError(f"--{problem}")
+    spec = written.spec(FileSpec())
     with Console(stderr=True).status("reading") as status:
         sample, told = read_sample(
-            file, spec, form, lambda rows: status.update(f"{rows:,} rows read")
+            file, spec, written.form, lambda rows: status.update(f"{rows:,} rows read")
         )
     for sentence in told:
         say(sentence)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
@@ -48,9 +49,11 @@ _NAMED = 5
 """So many unknown ids are printed."""
 
 
+@with_file_options
 def feedback(
     file: File,
     label: LabelOption = "",
+    written: Written = AS_FOUND,
     source: Source = "file",
     no_wait: NoWait = False,
     profile: ProfileOption = "",
@@ -71,7 +74,7 @@ def feedback(
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
-    read = read_verdicts(load_profile(settings.profile), file, label)
+    read = read_verdicts(written.of(load_profile(settings.profile)), file, label, written.form)
     known = read.frauds
     if not known:
         raise ConfigError("no verdict to post. " + "\n".join(read.sentences()))

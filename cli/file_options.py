@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Annotated
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, NamedTuple, get_type_hints
 
 import typer
 
@@ -28,7 +31,11 @@ DecimalMarkOption = Annotated[
 ]
 FormatOption = Annotated[
     str,
-    typer.Option("--format", help="csv, parquet, jsonl or xlsx, where the name does not say it."),
+    typer.Option(
+        "--format",
+        help="csv, parquet, jsonl or xlsx, where the name does not say it; or what banks write: "
+        "camt.052, camt.053, camt.054, mt940, ofx, iso8583, pacs.008.",
+    ),
 ]
 ColumnOption = Annotated[
     list[str] | None,
@@ -40,50 +47,92 @@ ColumnOption = Annotated[
 ]
 
 
-def as_written(
-    profile: Profile,
-    *,
-    separator: str = "",
-    encoding: str = "",
-    zone: str = "",
-    decimal_mark: str = "",
-    columns: list[str] | None = None,
-) -> Profile:
-    """The profile for files that are written as the options say; its hashes stay.
+class Written(NamedTuple):
+    """How one file is written, as these options say it."""
 
-    Raises ConfigError naming the option that makes no sense.
-    """
-    asked = {
-        "separator": separator,
-        "encoding": encoding,
-        "zone": zone,
-        "decimal_mark": decimal_mark,
-    }
-    changed = copy.copy(profile)
-    changed.file = _file(profile, {name: value for name, value in asked.items() if value})
-    changed.fields = {**profile.fields, **_columns(profile, columns or [])}
-    return changed
+    separator: SeparatorOption = ""
+    encoding: EncodingOption = ""
+    zone: ZoneOption = ""
+    decimal_mark: DecimalMarkOption = ""
+    form: FormatOption = ""
+    column: ColumnOption = None
+
+    def check_file(self, option: str) -> None:
+        """For a command that was given no file by `option`. Raises ConfigError."""
+        if self != AS_FOUND:
+            raise ConfigError(
+                "--separator, --encoding, --zone, --decimal-mark, --format and --column are of a "
+                f"file: name it by {option}"
+            )
+
+    def spec(self, usual: FileSpec) -> FileSpec:
+        """What is said of files as a whole; the `usual` where no option is given.
+
+        Raises ConfigError naming the option that makes no sense.
+        """
+        asked = {
+            "separator": self.separator,
+            "encoding": self.encoding,
+            "zone": self.zone,
+            "decimal_mark": self.decimal_mark,
+        }
+        return _file(usual, {name: value for name, value in asked.items() if value})
+
+    def of(self, profile: Profile) -> Profile:
+        """The profile for a file that is written so; its hashes stay. Raises ConfigError."""
+        changed = copy.copy(profile)
+        changed.file = self.spec(profile.file)
+        changed.fields = {**profile.fields, **_columns(profile, self.column or [])}
+        return changed
 
 
-def _file(profile: Profile, asked: dict[str, str]) -> FileSpec:
+AS_FOUND = Written()
+"""A file of which no option says anything."""
+
+
+def with_file_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command these options, in place of its argument `written`, which holds them."""
+    options = get_type_hints(Written, include_extras=True)
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name != "written":
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+            continue
+        parameters += [
+            inspect.Parameter(name, parameter.kind, default=default, annotation=options[name])
+            for name, default in Written._field_defaults.items()
+        ]
+
+    @wraps(command)
+    def with_options(**given: object) -> None:
+        written = Written._make([given.pop(name) for name in Written._fields])
+        command(**given, written=written)
+
+    with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in parameters}
+    return with_options
+
+
+def _file(usual: FileSpec, asked: dict[str, str]) -> FileSpec:
     import msgspec
 
     from tidegate.profile.file_spec import FileSpec
     from tidegate.words import plain
 
     try:
-        spec = msgspec.convert({**msgspec.to_builtins(profile.file), **asked}, FileSpec)
+        spec = msgspec.convert({**msgspec.to_builtins(usual), **asked}, FileSpec)
     except msgspec.ValidationError as error:
-        raise ConfigError(_of_option(plain(str(error)))) from error
+        raise _bad(plain(str(error))) from error
     if problem := spec.problem():
-        raise ConfigError(_of_option(problem))
+        raise _bad(problem)
     return spec
 
 
-def _of_option(problem: str) -> str:
-    """What is wrong with a part of the section `file:`, as said of the option of that name."""
+def _bad(problem: str) -> ConfigError:
+    """A problem that begins with the name of an option of the profile."""
     name, sign, rest = problem.partition(":")
-    return f"--{name.replace('_', '-')}{sign}{rest}"
+    return ConfigError(f"--{name.replace('_', '-')}{sign}{rest}")
 
 
 def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:

@@ -15,6 +15,7 @@ from tidegate.errors import ConfigError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from cli.file_options import Written
     from model.history.history import History
     from model.training.backtest import BacktestResult
     from tidegate.profile import Profile
@@ -32,6 +33,7 @@ class PastWeeks(NamedTuple):
     """What is trained and scored, as the options say it."""
 
     data: str
+    written: Written
     label: str
     most_refused: float
     fold: list[str]
@@ -60,8 +62,16 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
         names, asked.fold, asked.split, asked.weeks, asked.seed, asked.blind
     )
     with progress_bar("backtest", quiet=as_json) as progress:
-        reading = read_history(profile, asked.data, asked.label, asked.most_refused, progress)
-        results = backtest.backtest(profile, reading.history, plan, progress)
+        reading = read_history(
+            asked.written.of(profile),
+            asked.data,
+            asked.label,
+            asked.most_refused,
+            progress,
+            asked.written.form,
+        )
+        with reading.explaining():
+            results = backtest.backtest(profile, reading.history, plan, progress)
     report = {
         "profile": profile.name,
         "profile_hash": profile.hash.decode(),

@@ -8,6 +8,7 @@ import typer
 
 from cli.draft import draft
 from cli.options import JsonOption, print_json
+from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
@@ -58,10 +59,13 @@ def _history(profile: Profile) -> str:
     """What there is to train on. Raises ConfigError when the file is not as the profile says."""
     if not profile.history.file:
         return f"{profile.history.simulate:,} simulated transactions"
-    path = profile.history_path
-    if not path.exists():
-        return f"{path} is not there: a first training needs it, or --history FILE"
+    from model.files.places import check as check_place
     from model.history.reading import read_history
 
-    reading = read_history(profile, str(path))
+    place = profile.history_place
+    try:
+        check_place(place)
+    except ConfigError as error:
+        return f"{error}: a first training needs it, or --history FILE"
+    reading = read_history(profile, place)
     return "\n           ".join(filter(None, [*reading.sentences(), reading.warning()]))

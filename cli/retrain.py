@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -70,10 +71,12 @@ Margin = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstrap.")]
 
 
+@with_file_options
 def retrain(
     profile: ProfileOption = "",
     data: File = "",
     label: LabelOption = "",
+    written: Written = AS_FOUND,
     since: Since = "",
     until: Until = "",
     unlabelled: Unlabelled = "",
@@ -108,9 +111,12 @@ def retrain(
         mlflow=mlflow,
     )
     if data:
-        check(data)
+        check(data, written.form)
+    else:
+        written.check_file("--data")
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
+    as_written = written.of(loaded)
     broker.check()
     tracking = Tracking(settings, loaded, say)
     compared: list[Quality] = []
@@ -119,7 +125,7 @@ def retrain(
             settings,
             loaded,
             broker,
-            lambda: read(settings, loaded, broker, data, label, span),
+            lambda: read(settings, as_written, broker, data, label, span, written.form),
             progress,
             seed,
             compared.append,

@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.file_options import (
-    ColumnOption,
-    DecimalMarkOption,
-    EncodingOption,
-    FormatOption,
-    SeparatorOption,
-    ZoneOption,
-    as_written,
-)
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -27,6 +19,7 @@ from cli.options import (
     share,
 )
 from cli.progress import steps
+from tidegate.clock import day_of
 from tidegate.host.gate import stop_on_signals
 from tidegate.words import count
 
@@ -34,7 +27,13 @@ if TYPE_CHECKING:
     from producers.files.sent import Sent
     from tidegate.settings import Settings
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV, Parquet, JSON lines or xlsx, a folder or pattern of them, a URL, or -.",
+    ),
+]
 Url = Annotated[
     str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
 ]
@@ -78,6 +77,7 @@ ShowValues = Annotated[
 ]
 
 
+@with_file_options
 def send(
     file: File,
     profile: ProfileOption = "",
@@ -91,12 +91,7 @@ def send(
     max_refused: MaxRefusedOption = "5%",
     rejects: RejectsFile = None,
     show_values: ShowValues = False,
-    separator: SeparatorOption = "",
-    encoding: EncodingOption = "",
-    zone: ZoneOption = "",
-    decimal_mark: DecimalMarkOption = "",
-    form: FormatOption = "",
-    column: ColumnOption = None,
+    written: Written = AS_FOUND,
     kafka: KafkaOption = "",
     db: DbOption = "",
     as_json: JsonOption = False,
@@ -129,15 +124,7 @@ def send(
         show_values=show_values,
     )
     settings = settings_with(profile=profile, kafka=kafka, db=db)
-    written = as_written(
-        load_profile(settings.profile),
-        separator=separator,
-        encoding=encoding,
-        zone=zone,
-        decimal_mark=decimal_mark,
-        columns=column,
-    )
-    reader = Reader(file, written, form=form)
+    reader = Reader(file, written.of(load_profile(settings.profile)), form=written.form)
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}
@@ -182,8 +169,11 @@ def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:
 
 
 def _words(sent: Sent, interrupted: bool) -> str:
+    span = (
+        f", {day_of(sent.from_us)} to {day_of(sent.to_us)}" if sent.from_us and sent.to_us else ""
+    )
     lines = [
-        f"read {count(sent.read, 'row')}, posted {sent.posted:,} in {sent.seconds:.1f} s, "
+        f"read {count(sent.read, 'row')}{span}; posted {sent.posted:,} in {sent.seconds:.1f} s, "
         f"accepted {sent.accepted:,}"
     ]
     if sent.acknowledged_before:
@@ -201,12 +191,18 @@ def _words(sent: Sent, interrupted: bool) -> str:
         lines.append(
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
         )
-    if sent.rejected:
-        lines.append(
-            f"{count(sent.rejected, 'row')} refused, listed in {sent.rejections_file} to be mended "
-            "and sent, such as:"
-        )
-        lines += [f"  {refused.sentence}" for refused in sent.first_rejections[:5]]
+    lines += _refused(sent)
     if interrupted:
         lines.append("interrupted; the same command goes on from here")
     return "\n".join(lines)
+
+
+def _refused(sent: Sent) -> list[str]:
+    if not sent.rejected:
+        return []
+    by_reason = ", ".join(f"{times:,} {why}" for why, times in sent.rejected_by_reason.items())
+    return [
+        f"{count(sent.rejected, 'row')} refused ({by_reason}), listed in {sent.rejections_file} to "
+        "be mended and sent, such as:",
+        *(f"  {refused.sentence}" for refused in sent.first_rejections[:5]),
+    ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
@@ -63,11 +64,13 @@ NOT_PROMOTED = 3
 """The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
 
 
+@with_file_options
 def train(
     profile: ProfileOption = "",
     history: History = "",
     label: LabelOption = "",
     max_refused: MaxRefusedOption = "5%",
+    written: Written = AS_FOUND,
     promote: Promote = False,
     seed: Seed = 0,
     samples: Samples = 0,
@@ -97,10 +100,11 @@ def train(
     found: list[Quality] = []
     most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
-        reading = _read(loaded, history, label, most, progress)
-        bundle = train_bundle(
-            loaded, reading.history, settings.bundles_dir, progress, seed, found.append
-        )
+        reading = _read(loaded, history, label, most, progress, written)
+        with reading.explaining():
+            bundle = train_bundle(
+                loaded, reading.history, settings.bundles_dir, progress, seed, found.append
+            )
     if shared := shared_bundles(settings):
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
@@ -131,7 +135,12 @@ def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
 
 
 def _read(
-    profile: Profile, place: str, label: str, most_refused: float, progress: Progress
+    profile: Profile,
+    place: str,
+    label: str,
+    most_refused: float,
+    progress: Progress,
+    written: Written,
 ) -> Reading:
     """The file that is named here, or else by the profile, or what the profile says to simulate."""
     from model.history.reading import read_history
@@ -139,9 +148,12 @@ def _read(
     if profile.history.simulate and not place:
         from producers.simulator.history import simulated
 
+        written.check_file("--history")
         return simulated(profile, profile.history.simulate)
-    place = place or str(profile.history_path)
-    return read_history(profile, place, label, most_refused, progress)
+    place = place or profile.history_place
+    return read_history(
+        written.of(profile), place, label, most_refused, progress, form=written.form
+    )
 
 
 def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_json: bool) -> None:

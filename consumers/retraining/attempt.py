@@ -54,6 +54,7 @@ def read(
     file: str,
     label: str,
     span: tuple[int | None, int | None],
+    form: str = "",
 ) -> Data:
     """What is to be learnt from: a file, or the database's rows of a period.
 
@@ -63,7 +64,7 @@ def read(
     from model.training.retrain import count_silence
 
     if file:
-        data = from_file(profile, file, label)
+        data = from_file(profile, file, label, form)
     else:
         data = from_database(profile, settings.db_url, broker, settings.retrain_days, *span)
     if settings.retrain_unlabelled == "legitimate":

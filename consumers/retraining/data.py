@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
 
 
-def from_file(profile: Profile, place: str, label: str = "") -> Data:
+def from_file(profile: Profile, place: str, label: str = "", form: str = "") -> Data:
     """The rows of a file that the API would take, through the serving operator.
 
     However many it would refuse: `checks_of` says how many are too many. Raises ConfigError when
     the file cannot be read, or lacks a column.
     """
-    reading = read_history(profile, place, label, most_refused=1.0)
+    reading = read_history(profile, place, label, most_refused=1.0, form=form)
     history, refusals = reading.history, reading.refusals
     log = Log(fold(profile, history), history.labels, history.times)
     return Data(

@@ -53,13 +53,14 @@ def from_file(
     span: Span,
     progress: Progress,
     most_refused: float = MOST_REFUSED,
+    form: str = "",
 ) -> Cases:
     """The rows of a file that the API would take, by event time, through the serving operator.
 
     Rows outside the span fill windows. Raises ConfigError when the file cannot be read, or lacks a
     column, or a larger share than `most_refused` of its rows is refused.
     """
-    reading = read_history(profile, place, label, most_refused, progress)
+    reading = read_history(profile, place, label, most_refused, progress, form)
     refused = reading.refusals
     cases = _cases(profile, reading.history, span, progress)
     return cases._replace(

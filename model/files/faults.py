@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from model.files.cells import Read
+from model.files.cells_booleans import NO, YES
 from model.files.rows import Refusal
 from tidegate.profile import Field
 from tidegate.profile.file_options import column_names
@@ -12,6 +13,8 @@ from tidegate.words import count
 
 _DATE = re.compile(r"\s*\d{1,4}([-/.])\d{1,2}\1\d{1,4}.*", re.DOTALL)
 _DIGITS = re.compile(r"[\d.,'\u2019\s\u00a0\u202f]*\d[\d.,'\u2019\s\u00a0\u202f]*")
+_EXPONENT = re.compile(r"[+-]?\d+(?:\.\d*)?[eE][+-]?\d+")
+_ANSWERS = frozenset(YES + NO)
 _REASONS = {"time": "bad_time"}
 
 
@@ -35,6 +38,10 @@ def kind(cell: str | None) -> str:
     if _DIGITS.fullmatch(cell):
         signs = sorted(set(re.sub(r"\d", "", cell)))
         return f"digits with {' and '.join(map(repr, signs))}" if signs else "digits"
+    if cell.strip().casefold() in _ANSWERS:
+        return "a word for yes or no, which a field of the type `bool` takes"
+    if _EXPONENT.fullmatch(cell):
+        return "a number with an exponent"
     return f"a text of {count(len(cell), 'character')}"
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from model.files.cells import mask
 from model.files.cells_booleans import NO, YES, keys
 from model.files.cells_texts import plain, texts
+from model.files.faults import kind
 from model.files.mapping import nearest
 from model.files.rows import UNKNOWN
 from model.files.table_file import Table
@@ -73,10 +74,12 @@ def read_labels(
         labels[found] = verdict
         known |= found
     if not known.all():
+        first = int(np.argmin(known))
         raise ConfigError(
-            f"{where}, row {numbers[int(np.argmin(known))]}: expected {_listed(fraud)} for fraud, "
-            f"{_listed(legitimate)} for legitimate, or nothing: say under history of the profile "
-            "what the column holds for `fraud`, `legitimate` and `unknown`"
+            f"{where}, row {numbers[first]}: expected {_listed(fraud)} for fraud, "
+            f"{_listed(legitimate)} for legitimate, or nothing; got {kind(words[first].as_py())}: "
+            "say under history of the profile what the column holds for `fraud`, `legitimate` and "
+            "`unknown`"
         )
     return labels
 

@@ -49,6 +49,7 @@ class OddTimes:
             if 2 * odd.count > self._total:
                 return (
                     f"{odd.count:,} of {count(self._total, 'time')} lie {where} (the first is of "
-                    f"{day_of(odd.first)}): does the field's `unit` say what they count?"
+                    f"{day_of(odd.first)}): do the field's `unit` and `since` say what "
+                    "they count, and from when?"
                 )
         return ""

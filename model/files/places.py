@@ -120,16 +120,18 @@ def opened(place: str, form: str = "") -> Place:
     Raises ConfigError for what is not there, is of no kind that can be read, or is not what its
     name says.
     """
+    if not place:
+        raise ConfigError("name a file, a folder, a pattern or a URL, or - for standard input")
     if form in statements.FORMATS:
         return _statements(place, form)
     if form and form not in FORMATS:
         known = ", ".join((*FORMATS, *statements.FORMATS))
         raise ConfigError(f"--format {form}: expected one of {known}")
     if place == _STDIN:
-        return _spooled(sys.stdin.buffer, "standard input", form)
+        return spooled(sys.stdin.buffer, "standard input", form)
     if _is_pipe(place):
         with readable(place), Path(place).open("rb") as pipe:
-            return _spooled(pipe, place, form)
+            return spooled(pipe, place, form)
     with readable(place):
         files, path, names, told = _found(place, form)
     parts = [_part(files, _shown(place, path, name), name, form) for name in names]
@@ -140,13 +142,13 @@ def opened(place: str, form: str = "") -> Place:
     return Place(place, parts, told)
 
 
-def check(place: str) -> None:
+def check(place: str, form: str = "") -> None:
     """Raises ConfigError where there is no file at a place. Of what can be read once nothing is
     read.
     """
     if place != _STDIN and not _is_pipe(place):
         with readable(place):
-            _found(place, "")
+            _found(place, form)
 
 
 def _statements(name: str, form: str) -> Place:
@@ -261,8 +263,11 @@ def _is_pipe(place: str) -> bool:
     return path.is_fifo() or path.is_char_device()
 
 
-def _spooled(source: IO[bytes], name: str, form: str) -> Place:
-    """A copy of what comes, because it is read more than once. The kind is looked for in it."""
+def spooled(source: IO[bytes], name: str, form: str) -> Place:
+    """A copy of what comes, because it is read more than once; `name` is what to call it.
+
+    Its kind is looked for in it where `form` names none. Raises ConfigError.
+    """
     import fsspec
 
     spool = tempfile.NamedTemporaryFile(prefix="tidegate-")  # noqa: SIM115 - closed with the place

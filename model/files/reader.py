@@ -13,6 +13,7 @@ from model.files.json_shaping import JsonShaping
 from model.files.labels import Verdicts
 from model.files.made_ids import MadeIds
 from model.files.mapping import columns_of
+from model.files.places import Place
 from model.files.rows import Rows
 from model.files.shaped import rows_of
 from model.files.tables import Tables
@@ -35,12 +36,16 @@ class Reader:
     label: str | None = None
     form: str = ""
     """One of `places.FORMATS` where the name does not say the kind."""
+    source: Place | None = None
+    """Where the files lie, if `place` is only what to call them."""
+    makes_ids: bool = True
+    """Whether rows without an id of their own get one."""
     told: list[str] = field(default_factory=list)
     made_ids: int = 0
     """How many rows of the latest reading had no id of their own, so far."""
 
     def __post_init__(self) -> None:
-        self._place = places.opened(self.place, self.form)
+        self._place = self.source or places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
         self._verdicts = Verdicts(self.profile.history, self.label, self.place)
         self._shaping = self._shaping_of(self._tables)
@@ -77,9 +82,9 @@ class Reader:
             table = envelopes.take_off(read) if envelopes else read
             shaped = self._shaping.shape(table)
             twice += shaped.twice
-            rows = made.complete(rows_of(table, shaped))
+            rows = rows_of(table, shaped)
+            yield made.complete(rows) if self.makes_ids else rows
             self.made_ids = made.count
-            yield rows
         self._tell(
             f"{count(twice, 'time')} of an hour that clocks show twice, when they are put back: "
             "taken for the earlier one"

@@ -94,7 +94,7 @@ class Refusals:
         if self.total > self.most * self.read:
             raise ConfigError(
                 f"{self.place}: {self.total:,} of {count(self.read, 'row')} are refused, more than "
-                f"{100 * self.most:.4g}% (--max-refused):\n" + "\n".join(self.sentences())
+                f"{100 * self.most:.4g}% of them (--max-refused):\n" + "\n".join(self.sentences())
             )
 
     def sentences(self) -> list[str]:
@@ -127,10 +127,9 @@ def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fau
     value = _value(line, fault.field)
     kind = _kind(value)
     told = fault.message if not kind or "got " in fault.message else f"{kind}; {fault.message}"
-    if "say under" not in told:  # what to do
-        told += f": {_hint(fault.reason, field, value)}"
+    hint = "" if _OPTION in told else f": {_hint(fault.reason, field, value)}"
     place = where(field) if field else ""
-    return Refusal(number, fault.field, fault.reason, place + told)
+    return Refusal(number, fault.field, fault.reason, place + told + hint)
 
 
 def _value(line: bytes, name: str) -> Json:
@@ -153,8 +152,11 @@ def _kind(value: Json) -> str:
     return f"a text of {count(len(value), 'character')}" if isinstance(value, str) else "a list"
 
 
+_OPTION = "`"
+"""Around what a profile may say: a message that names it says what to do already."""
 _HINTS = {
-    "missing_field": "fill the cell, or say `optional: true` of the field",
+    "missing_field": "fill the cell, or say `optional: true` of the field, unless it is the time, "
+    "the amount or the account",
     "unknown_field": "name it in the profile, or say `unknown_fields: drop`",
     "not_finite": "mend the cell, or leave it empty where the field is `optional: true`",
 }

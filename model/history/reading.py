@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from model.history.collector import Collector
 from model.history.history import History
 from model.progress import Progress
 from tidegate.clock import day_of
+from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 from tidegate.words import count
 
@@ -66,6 +68,14 @@ class Reading(NamedTuple):
             )
         return lines + self.told
 
+    @contextmanager
+    def explaining(self) -> Iterator[None]:
+        """Say what was read along with why no use could be made of it. Raises ConfigError."""
+        try:
+            yield
+        except ConfigError as error:
+            raise ConfigError("\n".join([str(error), *self.sentences()])) from error
+
     def warning(self) -> str:
         """A doubt about the times; "" where there is none."""
         odd = OddTimes()
@@ -79,14 +89,15 @@ def read_history(
     label: str | None = "",
     most_refused: float = MOST_REFUSED,
     progress: Progress = lambda _share, _what: None,
+    form: str = "",
 ) -> Reading:
     """The rows of a file that the API would take, by event time, and their verdicts.
 
-    `label` is the column with the verdicts: "" the profile's, None if none are wanted. Raises
-    ConfigError naming what is wrong with the file, also when a larger share than `most_refused` of
-    its rows is.
+    `label` is the column with the verdicts: "" the profile's, None if none are wanted; `form` is
+    the file's kind where its name does not say it. Raises ConfigError naming what is wrong with the
+    file, also when a larger share than `most_refused` of its rows is.
     """
-    reader = Reader(place, profile, label)
+    reader = Reader(place, profile, label, form)
     reading = read_rows(profile, place, _ahead(reader.rows(_ROWS)), most_refused, progress)
     return reading._replace(told=reader.told)
 

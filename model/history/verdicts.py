@@ -46,7 +46,7 @@ class VerdictFile:
         ]
 
 
-def read_verdicts(profile: Profile, place: str, label: str = "") -> VerdictFile:
+def read_verdicts(profile: Profile, place: str, label: str = "", form: str = "") -> VerdictFile:
     """The verdicts of a file, which needs no other columns than ids and verdicts.
 
     Its ids are read and checked as those of transactions are; however many are refused, the other
@@ -55,7 +55,7 @@ def read_verdicts(profile: Profile, place: str, label: str = "") -> VerdictFile:
     field: Field = msgspec.structs.replace(profile.fields[profile.id_field], optional=False)
     alone = copy(profile)
     alone.fields, alone.id_field = {field.name: field, _ROW: String(name=_ROW, optional=True)}, _ROW
-    reader = Reader(place, alone, label)
+    reader = Reader(place, alone, label, form)
     found = VerdictFile({}, Refusals(place))
     id_of = _ids(field)
     for rows in reader.rows():

@@ -171,9 +171,9 @@ def _sufficient_without_verdicts(profile: Profile, fewest: int) -> None:
     supervised = [name for name in profile.models.names if kind_of(profile, name).supervised]
     if supervised:
         raise ConfigError(
-            f"{profile.path}: history: nothing in it is known to be fraud, and "
-            f"{', '.join(supervised)} learn from verdicts; training needs {FEWEST} frauds in each "
-            "part, or only models that need none"
+            f"{profile.path}: history: nothing in it is known to be fraud, and training "
+            f"{', '.join(supervised)} needs {FEWEST} frauds in each part; leave only models that "
+            "need no verdicts, or name the column with the verdicts by --label"
         )
     if fewest < _FEWEST_ROWS:
         raise ConfigError(

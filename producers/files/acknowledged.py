@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b, sha256
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,9 @@ from types import TracebackType
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from db.lock import FileLock
+from tidegate.errors import TidegateError
 
 Hashes = NDArray[np.uint64]
 
@@ -36,20 +40,19 @@ class Acknowledged:
     `log` names the Kafka that acknowledged them: another one, or the same address with its data
     deleted, has acknowledged nothing yet. What is added stands in a file at once; a crash may cut
     it short, and then its last rows are sent again, which their ids make safe. A full file is
-    sorted and from then on mapped, not read.
+    sorted and from then on mapped, not read. Several processes may add to one journal, and each
+    knows what had been added before it opened it.
     """
 
     def __init__(self, folder: Path, log: str) -> None:
         self.folder = folder / f"log-{sha256(log.encode()).hexdigest()[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._sorted = [np.memmap(path, np.uint64, "r") for path in self._full()]
         self._path = self.folder / "newest"
         self._file = self._path.open("ab")
-        newest = self._path.read_bytes()
-        whole = len(newest) // 8 * 8
-        self._file.truncate(whole)
-        self._before: Hashes = np.sort(np.frombuffer(newest[:whole], np.uint64))
-        self._count = len(self._before)
+        with self._alone():
+            self._sorted = [np.memmap(path, np.uint64, "r") for path in self._full()]
+            self._mend()
+            self._before: Hashes = np.sort(np.fromfile(self._path, np.uint64))
 
     def _full(self) -> list[Path]:
         return sorted(self.folder.glob("*.sorted"))
@@ -63,11 +66,16 @@ class Acknowledged:
 
     def add(self, hashes: Hashes) -> None:
         """Note that these were acknowledged."""
-        self._file.write(hashes.tobytes())
-        self._file.flush()
-        self._count += len(hashes)
-        if self._count >= SEGMENT:
-            self._seal()
+        with self._alone():
+            self._mend()
+            self._file.write(hashes.tobytes())
+            self._file.flush()
+            if self._path.stat().st_size >= 8 * SEGMENT:
+                self._seal()
+
+    def _mend(self) -> None:
+        """Cut off the half of a hash that a crash may have left."""
+        self._file.truncate(self._path.stat().st_size // 8 * 8)
 
     def _seal(self) -> None:
         """Sort the newest file, and begin another."""
@@ -77,7 +85,6 @@ class Acknowledged:
         np.sort(np.fromfile(self._path, np.uint64)).tofile(draft)
         draft.replace(self.folder / f"{number:08}.sorted")
         self._file.truncate(0)
-        self._count = 0
         for path in self._full()[:-MOST_SEGMENTS]:
             path.unlink()
 
@@ -87,12 +94,39 @@ class Acknowledged:
 
     def note(self, digest: str, rows: int) -> None:
         """Note how many rows of a file have been acknowledged."""
-        files = self._files()
-        files.pop(digest, None)
-        kept = list(files.items())[-_FILES:]
-        draft = self.folder / "files.part"
-        draft.write_bytes(msgspec.json.encode({**dict(kept), digest: rows}))
-        draft.replace(self.folder / "files.json")
+        with self._alone():
+            files = self._files()
+            files.pop(digest, None)
+            kept = list(files.items())[-_FILES:]
+            draft = self.folder / "files.part"
+            draft.write_bytes(msgspec.json.encode({**dict(kept), digest: rows}))
+            draft.replace(self.folder / "files.json")
+
+    @contextmanager
+    def only_sender(self, digest: str, name: str) -> Iterator[None]:
+        """While a file is sent. Raises TidegateError where another process sends the same one."""
+        path = self.folder / f"{digest[:16]}.sending"
+        lock = FileLock(path)
+        if not lock.acquire(wait=False):
+            raise TidegateError(
+                f"{name} is being sent to the same Kafka by another process: nothing was sent. "
+                "When that has ended, the same command sends what is left"
+            )
+        try:
+            yield
+        finally:
+            path.unlink()
+            lock.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While no other process writes here."""
+        lock = FileLock(self.folder / "lock")
+        lock.acquire(wait=True)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _files(self) -> dict[str, int]:
         try:

@@ -84,7 +84,14 @@ class FirstReading:
     far_older: int = 0
     """Those that are so by more than the smallest pane."""
     odd_times: OddTimes = field(default_factory=OddTimes)
+    oldest: int | None = None
+    """The earliest time (us) of the rows that the API takes."""
     _newest: int = _EARLIEST
+
+    @property
+    def newest(self) -> int | None:
+        """The latest time (us) of the rows that the API takes."""
+        return None if self.oldest is None else self._newest
 
     def add(self, rows: Rows, sifted: Sifted) -> None:
         """Count these rows."""
@@ -99,6 +106,8 @@ class FirstReading:
         self.far_older += int((times < newest[:-1] - smallest_pane(self.profile)).sum())
         self.odd_times.add(times)
         self._newest = int(newest[-1])
+        oldest = int(times.min())
+        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
 
     def sentences(self, *, in_order: bool) -> list[str]:
         """What to tell the sender; `in_order`: the rows are sorted by time."""

@@ -15,7 +15,7 @@ from tidegate.errors import TidegateError
 
 _PATH = "/v1/transactions/batch"
 _MOST_BYTES = 4_000_000
-_CONFLICT = "conflicting_duplicate"
+CONFLICT = "conflicting_duplicate"
 
 
 class Poster:
@@ -71,7 +71,7 @@ class Poster:
 def _refusal(number: int, problem: dict[str, Any]) -> Refusal:
     """A problem of the API as one of a row; what shows the row's id is said without it."""
     reason = problem.get("reason") or str(problem.get("type", "")).rpartition("#")[2]
-    if reason == _CONFLICT:
+    if reason == CONFLICT:
         return Refusal(number, "", reason, "its id is known with another body; the first stays")
     errors = problem.get("errors") or [{}]
     return Refusal(number, str(errors[0].get("field", "")), reason, str(problem.get("detail", "")))

@@ -46,6 +46,7 @@ def send(
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         journal = stack.enter_context(Acknowledged(folder, log or client.url))
+        stack.enter_context(journal.only_sender(reader.digest, reader.place))
         rejects = Rejects(options.rejects or _rejects_file(reader, folder), reader.place)
         stack.enter_context(closing(rejects))
         spool = stack.enter_context(Spool(journal.folder))

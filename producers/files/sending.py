@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from producers.files.distinct import Distinct
 from producers.files.first_reading import FirstReading, sift
 from producers.files.follow import Follow
 from producers.files.outgoing import Outgoing, first_rows, outgoing
-from producers.files.posting import Poster
+from producers.files.posting import CONFLICT, Poster
 from producers.files.rejects import Rejects, shown
 from producers.files.sent import Rejection, Sent
 from producers.files.spool import Spool
@@ -160,6 +161,9 @@ class Sending:
             return
         self._rejects.add(rows, refused)
         self.sent.rejected += len(refused)
+        by_reason = Counter(self.sent.rejected_by_reason)
+        by_reason.update(one.reason for one in refused)
+        self.sent.rejected_by_reason = dict(by_reason)
         told = refused[: _TOLD - len(self.sent.first_rejections)]
         cells = shown(rows, told) if self._options.show_values else {}
         self.sent.first_rejections += [
@@ -181,11 +185,12 @@ class Sending:
         self._refuse_late()
         sent, poster = self.sent, self._poster
         sent.read, sent.posted, sent.accepted = self._look.rows, poster.posted, poster.accepted
+        sent.from_us, sent.to_us = self._look.oldest, self._look.newest
         digest, durable = self._reader.digest, sent.acknowledged_before + sent.accepted
         self._journal.note(digest, max(durable, self._journal.rows_of(digest)))
         sent.unknown_columns = list(self._reader.unknown)
         sent.remarks = [*self._reader.told, *self._look.sentences(in_order=sorts)]
-        sent.remarks += self._made_ids()
+        sent.remarks += [*self._made_ids(), *self._other_profile()]
         sent.seconds = time.monotonic() - begin
         return sent
 
@@ -223,6 +228,14 @@ class Sending:
         for rows in first_rows(self._reader, self._batch, self._options.limit):
             here = [late[number] for number in rows.numbers.tolist() if number in late]
             self._refuse(rows, here)
+
+    def _other_profile(self) -> Iterator[str]:
+        refused = sum(one.reason != CONFLICT for one in self._late)
+        if refused:
+            yield (
+                f"{count(refused, 'row')} that this profile takes were refused by the API: if the "
+                "profile has changed, start what runs with it anew"
+            )
 
     def _made_ids(self) -> Iterator[str]:
         made = self._reader.made_ids

@@ -38,7 +38,11 @@ class Sent:
     distinct: int = 0
     rows: int | None = None
     dead_letters: int | None = None
+    from_us: int | None = None
+    """The earliest time of the rows that the profile takes; None where it has none."""
+    to_us: int | None = None
     rejected: int = 0
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
     rejections_file: str = ""
     first_rejections: list[Rejection] = field(default_factory=list)
     unknown_columns: list[str] = field(default_factory=list)

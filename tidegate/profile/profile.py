@@ -177,10 +177,13 @@ class Profile:
         return field.us(getattr(tx, field.name)) if isinstance(field, Time) else received_us
 
     @property
-    def history_path(self) -> Path:
-        """The file that `history.file` names: beside the profile, else in the working folder."""
-        beside, here = self.path.parent / self.history.file, Path(self.history.file)
-        return here if here.exists() and not beside.exists() else beside
+    def history_place(self) -> str:
+        """The URL or files that `history.file` names: beside the profile, else where we work."""
+        name = self.history.file
+        if "://" in name:
+            return name
+        beside, here = self.path.parent / name, Path(name)
+        return str(here if _is_there(here) and not _is_there(beside) else beside)
 
     @property
     def features_layout(self) -> FrameLayout:
@@ -224,6 +227,11 @@ def load_profile(name_or_path: str | Path) -> Profile:
     path = _find(str(name_or_path))
     source = Source(path)
     return Profile(path, check(source), source.document)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file or folder, or one that a pattern in its name means."""
+    return path.exists() or any(path.parent.glob(path.name))
 
 
 def _find(name: str) -> Path:

@@ -10,6 +10,7 @@ import pytest
 
 from model.history.reading import read_history
 from tests.model.history.payments import PROFILE, profile_in, rows, write
+from tidegate.clock import day_of
 from tidegate.errors import ConfigError
 
 SECRET = "4539.1488.0343.6467"  # noqa: S105 - it is the content of a cell
@@ -28,6 +29,11 @@ SECRET = "4539.1488.0343.6467"  # noqa: S105 - it is the content of a cell
         ("booked_at", SECRET, r"bad_time: .*field 'booked_at': .*"),
         ("booked_at", "1767226200000", r"bad_time: .*field 'booked_at': .*`unit`"),
         ("home", SECRET, r"wrong_type: .*field 'home'"),
+        (
+            "chargeback",
+            "Y",
+            r"wrong_type: .*field 'chargeback': .*got a word for yes or no, .*`bool`",
+        ),
         ("pieces", "1.5", r"wrong_type: .*field 'pieces'"),
     ],
 )
@@ -61,7 +67,7 @@ def test_too_many_refused_rows_stop_the_reading(tmp_path: Path) -> None:
     ]
     profile, place = profile_in(tmp_path), write(tmp_path, lines)
     with pytest.raises(
-        ConfigError, match=r"90 of 100 rows are refused, more than 5% .--max-refused"
+        ConfigError, match=r"90 of 100 rows are refused, more than 5% of them"
     ) as found:
         read_history(profile, place)
     assert "out_of_bounds: 90 rows, the first row 2, field 'eur'" in str(found.value)
@@ -112,3 +118,25 @@ def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
     reading = read_history(profile_in(tmp_path), write(tmp_path, []))
     assert reading.facts()["read"] == len(reading.history.times) == 0
     assert "0 rows read, 0 used; 0 frauds" in reading.sentences()[0]
+
+
+@pytest.mark.parametrize(
+    ("time", "day", "doubted"),
+    [
+        ("unit: s", "1970-01-01", True),
+        ("unit: hours", "1979-08-25", True),
+        ("unit: s, since: 2020-01-01", "2020-01-01", False),
+        ("unit: hours, since: 2190-01-01", "2199-08-25", True),
+        ("unit: hours, since: 2010-01-01", "2019-08-25", False),
+    ],
+)
+def test_counts_without_the_day_they_count_from_are_doubted(
+    time: str, day: str, doubted: bool, tmp_path: Path
+) -> None:
+    """As S-FFSD has them: `unit` alone says that they are no dates, and not when they begin."""
+    profile = profile_in(tmp_path, PROFILE.replace("{type: time", f"{{type: time, {time}"))
+    lines = [re.sub(r"2023[^,]*", str(84_567 + i // 9), line) for i, line in enumerate(rows(30))]
+    reading = read_history(profile, write(tmp_path, lines))
+    assert reading.sentences()[0].startswith(f"{tmp_path / 'history.csv'}: 30 rows read, 30 used")
+    assert day_of(int(reading.history.times[0])) == day
+    assert bool(reading.warning()) == doubted

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producers.files import acknowledged
 from producers.files.acknowledged import Acknowledged, hashes_of
+from tidegate.errors import TidegateError
 
 
+@settings(deadline=None)
 @given(runs=st.lists(st.lists(st.integers(0, 40), max_size=9), max_size=8))
 def test_it_knows_what_was_added_before_it_was_opened(
     tmp_path_factory: pytest.TempPathFactory, runs: list[list[int]]
@@ -41,6 +44,53 @@ def test_the_oldest_rows_are_forgotten(tmp_path: Path, monkeypatch: pytest.Monke
             journal.add(np.arange(start, start + 10, dtype=np.uint64))
     with Acknowledged(tmp_path, "a") as journal:
         assert journal.known(np.arange(40, dtype=np.uint64)).tolist() == [False] * 20 + [True] * 20
+
+
+def test_several_processes_add_to_one_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by its own open files, between which the locks hold as between processes."""
+    monkeypatch.setattr(acknowledged, "SEGMENT", 100)
+
+    def add(number: int) -> None:
+        hashes = np.arange(500 * number, 500 * (number + 1), dtype=np.uint64)
+        with Acknowledged(tmp_path, "a") as journal:
+            for start in range(0, 500, 7):
+                journal.add(hashes[start : start + 7])
+            journal.note(f"file {number}", 500)
+
+    with ThreadPoolExecutor(4) as processes:
+        list(processes.map(add, range(4)))
+    with Acknowledged(tmp_path, "a") as journal:
+        assert journal.known(np.arange(2000, dtype=np.uint64)).all()
+        assert [journal.rows_of(f"file {number}") for number in range(4)] == [500] * 4
+
+
+def test_half_a_hash_of_another_process_moves_none_behind_it(tmp_path: Path) -> None:
+    with Acknowledged(tmp_path, "a") as journal:
+        with (journal.folder / "newest").open("ab") as crashed:
+            crashed.write(b"abc")
+        journal.add(np.array([1, 2], np.uint64))
+    with Acknowledged(tmp_path, "a") as journal:
+        assert journal.known(np.array([1, 2], np.uint64)).all()
+
+
+def test_a_file_has_one_sender_at_a_time(tmp_path: Path) -> None:
+    with (
+        Acknowledged(tmp_path, "a") as first,
+        Acknowledged(tmp_path, "a") as second,
+        first.only_sender("digest", "a.csv"),
+    ):
+        with second.only_sender("another", "b.csv"):
+            pass
+        with (
+            pytest.raises(TidegateError, match=r"a\.csv is being sent .* by another process"),
+            second.only_sender("digest", "a.csv"),
+        ):
+            pass
+    with Acknowledged(tmp_path, "a") as later, later.only_sender("digest", "a.csv"):
+        pass
+    assert not list(tmp_path.glob("*/*.sending"))
 
 
 def test_a_row_cut_short_by_a_crash_is_not_known(tmp_path: Path) -> None:

@@ -138,6 +138,9 @@ def test_refused_rows_are_named_and_the_others_go_on(
         (422, "wrong_type"),
     ]
     assert sent.first_rejections[1].field == "location_match"
+    assert sent.rejected_by_reason == {"out_of_bounds": 1, "wrong_type": 1}
+    times = history["timestamp"].drop([0, 421]).astype("datetime64[us, UTC]").astype("int64")
+    assert (sent.from_us, sent.to_us) == (times.min(), times.max())
     assert post(api, profile, path, tmp_path).rejected == 2, "a second run still tells of them"
 
 
@@ -185,6 +188,9 @@ def test_a_mended_row_or_profile_posts_what_was_refused(
     mended.write_text(
         text.replace("type: money, decimals: 2, min: 0", "type: money, decimals: 2, min: -1000")
     )
+    early = send(Reader(str(file), load_profile(mended)), Client(api.url), tmp_path)
+    assert (early.posted, early.accepted, early.rejected) == (2, 0, 2)
+    assert early.remarks[-1].startswith("2 rows that this profile takes were refused by the API")
     with serve(load_profile(mended), tmp_path, api.broker) as same:
         again = send(
             Reader(str(file), load_profile(mended)), Client(same.url), tmp_path, log=api.url
