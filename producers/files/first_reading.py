@@ -15,7 +15,7 @@ from model.files.rows import Refusal, Rows
 from tidegate.clock import now_us
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.decoding import Fault, diagnose
+from tidegate.profile.decoding import Fault, diagnose, may_hold_nul
 from tidegate.profile.spec import DAY, SECOND, Windowed, pane_us
 
 Ints = NDArray[np.int64]
@@ -46,7 +46,7 @@ def sift(profile: Profile, rows: Rows) -> Sifted:
 
 def _times_at_once(profile: Profile, lines: Sequence[bytes], received_us: int) -> Ints | None:
     """The times i8[n] us of lines that are all good; None where one may be bad."""
-    if b"\\u0000" in b"".join(lines):
+    if may_hold_nul(lines):
         return None
     try:
         txs = profile.decode_all(lines)
