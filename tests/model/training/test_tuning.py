@@ -40,9 +40,9 @@ def test_three_trials_choose_what_the_manifest_keeps_and_go_on_later(folder: Pat
     assert isinstance(tuned, dict)
     assert set(tuned["lightgbm"]) == {"trees", "leaves", "rate", "columns"}
     (study,) = (folder / "var/tuning").iterdir()
-    trials = study.read_text().count('"op_code": 4')
+    trials = study.read_text().count('"op_code":4')
     train("--tune", "3")
-    assert study.read_text().count('"op_code": 4') == trials == 3
+    assert study.read_text().count('"op_code":4') == trials == 3
 
 
 def test_a_training_without_trials_says_nothing_of_them(folder: Path) -> None:
