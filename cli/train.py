@@ -61,11 +61,11 @@ Epochs = Annotated[
 ]
 
 Tune = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--tune",
         metavar="N",
-        min=0,
+        min=1,
         help="Try N settings of the boosted trees on the newest verdicts before the test, and "
         "train with the best. Goes on from earlier trials on the same data.",
     ),
@@ -83,7 +83,7 @@ def train(
     history: History = "",
     label: LabelOption = "",
     max_refused: MaxRefusedOption = "5%",
-    tune: Tune = 0,
+    tune: Tune = None,
     tune_minutes: TuneMinutes = 30.0,
     promote: Promote = False,
     seed: Seed = 0,
@@ -135,9 +135,7 @@ def train(
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
-    if tuned and not as_json:
-        _tell_tuned(tuned)
-    _report(bundle, reading, settings.bundles_dir, warning, as_json)
+    _report(bundle, reading, settings.bundles_dir, warning, as_json, tuned)
     if promoted:
         _promote(settings, loaded, bundle.hash)
     tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
@@ -187,7 +185,14 @@ def _read(
     return read_history(profile, place, label, most_refused, progress)
 
 
-def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_json: bool) -> None:
+def _report(
+    bundle: Bundle,
+    reading: Reading,
+    folder: Path,
+    warning: str,
+    as_json: bool,
+    tuned: Tuned | None,
+) -> None:
     metrics = bundle.manifest.metrics
     if as_json:
         print_json(
@@ -198,8 +203,11 @@ def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_jso
                 "warning": warning,
                 "history": reading.facts(),
             }
+            | ({"tuned": tuned._asdict()} if tuned else {})
         )
         return
+    if tuned:
+        _tell_tuned(tuned)
     typer.echo("\n".join(reading.sentences()))
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
     typer.echo(
