@@ -23,7 +23,8 @@ from tidegate.words import count
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. Where
+    it is not named, a file may lack it unless it is `needed`. `told`
     are sentences on what was found by looking, such as a separator; complete when all rows were
     read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
     needs.
@@ -34,6 +35,7 @@ class Reader:
     label: str | None = None
     form: str = ""
     """One of `places.FORMATS` where the name does not say the kind."""
+    needed: bool = True
     told: list[str] = field(default_factory=list)
     made_ids: int = 0
     """How many rows of the latest reading had no id of their own, so far."""
@@ -41,7 +43,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._place = places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
-        self._verdicts = Verdicts(self.profile.history, self.label, self.place)
+        self._verdicts = Verdicts(self.profile.history, self.label, self.place, needed=self.needed)
         self._shaping = self._shaping_of(self._tables)
         self.told += self._tables.told
 

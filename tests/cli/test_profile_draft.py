@@ -47,6 +47,18 @@ def test_a_draft_is_checked_and_judged() -> None:
     assert {"user_count_1d", "merchant_fraud_rate_7d", "user_merchants_1h"} <= {*profile.computed}
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_draft_passes_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(LAYOUTS[name].text(1500), newline="")
+    tidegate("profile", "draft", "rows.csv")
+    done = tidegate("profile", "check", "rows.yaml")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "rows.csv: 1,500 rows read, 1,500 used" in done.output
+
+
 @pytest.mark.training
 @pytest.mark.parametrize("name", ["ibm_aml", "tabformer", "ulb"])
 def test_a_draft_scores_what_comes_after_the_rest(
