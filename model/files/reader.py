@@ -25,7 +25,8 @@ from tidegate.words import count
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. Where
+    it is not named, a file may lack it unless it is `needed`. `told`
     are sentences on what was found by looking, such as a separator; complete when all rows were
     read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
     needs.
@@ -40,6 +41,8 @@ class Reader:
     """Where the files lie, if `place` is only what to call them."""
     makes_ids: bool = True
     """Whether rows without an id of their own get one."""
+    needed: bool = True
+    """Whether a file has to have the profile's column with the verdicts."""
     told: list[str] = field(default_factory=list)
     made_ids: int = 0
     """How many rows of the latest reading had no id of their own, so far."""
@@ -47,7 +50,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._place = self.source or places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
-        self._verdicts = Verdicts(self.profile.history, self.label, self.place)
+        self._verdicts = Verdicts(self.profile.history, self.label, self.place, needed=self.needed)
         self._shaping = self._shaping_of(self._tables)
         self.told += self._tables.told
 
