@@ -115,39 +115,28 @@ def with_file_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _file(usual: FileSpec, asked: dict[str, str]) -> FileSpec:
-    from zoneinfo import ZoneInfo
-
     import msgspec
 
     from tidegate.profile.file_spec import FileSpec
     from tidegate.words import plain
 
     try:
-        if zone := asked.get("zone"):
-            ZoneInfo(zone)
-        document = {**msgspec.to_builtins(usual), **asked}
-        spec = msgspec.convert(document, FileSpec)
+        spec = msgspec.convert({**msgspec.to_builtins(usual), **asked}, FileSpec)
     except msgspec.ValidationError as error:
-        raise _bad(plain(str(error))) from error
-    except (KeyError, ValueError, OSError) as error:
-        raise ConfigError(
-            f"--zone {asked['zone']}: expected a name of the IANA database, such as Europe/Berlin"
-        ) from error
+        raise ConfigError(_of_option(plain(str(error)))) from error
     if problem := spec.problem():
-        raise _bad(problem)
+        raise ConfigError(_of_option(problem))
     return spec
 
 
-def _bad(problem: str) -> ConfigError:
-    """A problem that begins with the name of an option of the profile."""
+def _of_option(problem: str) -> str:
+    """What is wrong with a part of the section `file:`, as said of the option of that name."""
     name, sign, rest = problem.partition(":")
-    return ConfigError(f"--{name.replace('_', '-')}{sign}{rest}")
+    return f"--{name.replace('_', '-')}{sign}{rest}"
 
 
 def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:
     """The fields that are to be found in other columns."""
-    from msgspec.structs import replace
-
     found: dict[str, list[str]] = {}
     for text in columns:
         field, sign, name = text.partition("=")
@@ -157,7 +146,16 @@ def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:
                 f"one of {', '.join(profile.fields)}"
             )
         found.setdefault(field, []).append(name)
-    return {
-        field: replace(profile.fields[field], column=names if len(names) > 1 else names[0])
-        for field, names in found.items()
-    }
+    return {name: _in_columns(profile.fields[name], names) for name, names in found.items()}
+
+
+def _in_columns(field: Field, names: list[str]) -> Field:
+    """The field, to be found in these columns."""
+    from msgspec.structs import replace
+
+    from tidegate.profile.file_options import fault
+
+    changed = replace(field, column=names if len(names) > 1 else names[0])
+    if problem := fault(changed):
+        raise ConfigError(f"--column {field.name}: {problem.removeprefix('column: ')}")
+    return changed

@@ -20,8 +20,14 @@ from model.drafting.sample import Sample
 from tidegate.profile.spec import Json
 
 ROLES = ("id", "time", "money", "account", "second", "label")
-_NAMES = {"id": "transaction_id", "time": "time", "money": "amount", "account": "account",
-          "second": "counterparty", "label": "label"}  # fmt: skip
+_NAMES = {
+    "id": "transaction_id",
+    "time": "time",
+    "money": "amount",
+    "account": "account",
+    "second": "counterparty",
+    "label": "label",
+}
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,15 @@ def draft(sample: Sample, answers: Answers | None = None) -> Draft:
     ]
     facts = _facts(columns, choices, named, fields, moment)
     return Draft(
-        choices, named, fields, _free(propose(facts), fields), label_delay(facts),
+        choices,
+        named,
+        fields,
+        _free(propose(facts), fields),
+        label_delay(facts),
         {**sample.file, **file},
-        sample.rows, sample.whole,
-    )  # fmt: skip
+        sample.rows,
+        sample.whole,
+    )
 
 
 def _choices(columns: Columns, told: Answers, *, json: bool) -> tuple[dict[str, Choice], Moment]:
@@ -84,9 +95,13 @@ def _choices(columns: Columns, told: Answers, *, json: bool) -> tuple[dict[str, 
     numbers = {name: column for name, column in rest.items() if name not in taken}
     money = choose_money(numbers, told, json=json)
     found = {
-        "id": identity, "time": moment.choice, "money": money, "account": account,
-        "second": second, "label": label,
-    }  # fmt: skip
+        "id": identity,
+        "time": moment.choice,
+        "money": money,
+        "account": account,
+        "second": second,
+        "label": label,
+    }
     return {role: found[role] for role in ROLES}, moment
 
 
@@ -186,8 +201,10 @@ def _prior(columns: Columns, label: Choice) -> float:
     if not label:
         return 0.0
     column = columns[label.columns[0]]
-    words = {kind: label.options.get(kind, usual) for kind, usual in
-             (("fraud", "1"), ("legitimate", "0"))}  # fmt: skip
+    words = {
+        kind: label.options.get(kind, usual)
+        for kind, usual in (("fraud", "1"), ("legitimate", "0"))
+    }
     counts = {
         kind: sum(count for value, count in column.values if value in _as_list(told))
         for kind, told in words.items()

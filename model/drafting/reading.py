@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import pyarrow as pa
@@ -14,6 +14,12 @@ from tidegate.errors import ConfigError
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.spec import Json
 
+_ENVELOPES = {
+    "debezium": {"after", "op"},
+    "connect": {"payload", "schema"},
+    "cloudevents": {"data", "specversion"},
+}
+"""What the records of other producers have around a row, by the profile's word for them."""
 _FIRST = 100_000
 """Rows that are looked at one after the other, so that accounts come again."""
 _MORE = 100_000
@@ -42,12 +48,24 @@ def read_sample(
         columns, typed = columns_of_json(lines)
         if not columns:
             raise ConfigError(f"{place} holds no JSON objects: a draft needs some to look at")
+        _check_rows(place, columns)
     else:
         found = {name: texts_of(_array(table.column(name))) for name in tables.names}
         columns = {name: text for name, (text, _) in found.items()}
         typed = {name: kind for name, (_, kind) in found.items() if kind}
     rows = len(next(iter(columns.values())))
     return Sample(columns, rows, typed, file, whole and rows == read, tables.is_json), tables.told
+
+
+def _check_rows(place: str, names: Collection[str]) -> None:
+    """Raises ConfigError for records that have their rows inside."""
+    for envelope, signs in _ENVELOPES.items():
+        if signs <= set(names):
+            raise ConfigError(
+                f"{place} holds no rows, but records with {' and '.join(sorted(signs))} around "
+                "them: draft from an export of the table, and add "
+                f"`envelope: {envelope}` to the profile, which then reads both (docs/producers.md)"
+            )
 
 
 def _said(spec: FileSpec) -> dict[str, Json]:

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
+NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
+"""A number of JSON."""
 _SPECIAL = r'[\x00-\x1f"\\]'
 _encode = msgspec.json.Encoder().encode
 
@@ -28,6 +30,11 @@ class Read(NamedTuple):
     bad: Mask | None = None
     why: str = ""
     twice: int = 0
+
+    @property
+    def is_bad(self) -> Mask:
+        """`bad` as b[n], also where no cell is."""
+        return np.zeros(len(self.json), np.bool_) if self.bad is None else self.bad
 
 
 def quoted(texts: pa.Array) -> pa.Array:

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from model.files.cells import Mask, Read, either, mask, only, parted
+from model.files.cells import NUMBER, Mask, Read, either, mask, only, parted
 from model.files.cells_texts import plain, texts
 from tidegate.profile.currencies import minor_units
 from tidegate.profile.number_types import Integer, Money, Number
 
-_JSON = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+_JSON = f"^{NUMBER}$"
 _BLANK = r"[\s\x{a0}\x{202f}\x{2009}]*"
 _SIGN = r"[+\-\x{2212}]?"
 _CURRENCY = r"(?:[A-Z]{0,3}\p{Sc}|[A-Z]{3})?"

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from model.files.cells import Mask, Read, mask, parted, quoted
+from model.files.cells import Read, mask, only, parted, quoted
 from tidegate.profile import Field
 from tidegate.profile.field_types import Category
 
@@ -99,12 +99,8 @@ def read_texts(column: pa.Array) -> Read:
     json = quoted(cells)
     if is_exact(inner.type):
         return Read(json, cells)
-    missing = pc.is_null(inner, nan_is_null=True)
-    return parted(_without(json, mask(missing)), cells, mask(pc.invert(missing)), _EXPECTED)
-
-
-def _without(cells: pa.Array, missing: Mask) -> pa.Array:
-    return pc.if_else(pa.array(missing), pa.scalar(None, cells.type), cells)
+    there = mask(pc.invert(pc.is_null(inner, nan_is_null=True)))
+    return parted(only(json, there), cells, there, _EXPECTED)
 
 
 def read_codes(column: pa.Array) -> Read:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 from numpy.typing import NDArray
 
-from model.files.cells import Mask, Read, mask, parted, quoted
+from model.files.cells import NUMBER, Mask, Read, mask, parted, quoted
 from model.files.cells_texts import plain, texts
 from model.files.zones import localized, shifted
 from tidegate.profile.field_types import Time
@@ -26,7 +26,6 @@ _WALL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(
 _INSTANT = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})$"
 _ALONE = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
 """What the decoder of JSON takes as it stands; the second where what names no zone is UTC."""
-_NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
 _HALF = rf"(?:\s*(?P<half>{HALF}))?"
 _END = rf"{_HALF}\s*(?P<zone>{ZONE})?\s*$"
 _EXTENDED = (
@@ -98,7 +97,7 @@ def expected(field: Time) -> str:
 def _keep_numbers(cells: pa.Array, left: Mask, json: NDArray[np.object_]) -> Mask:
     """Numbers stay as they are: the decoder knows their `unit`."""
     trimmed = pc.utf8_trim_whitespace(cells)
-    numbers = mask(pc.match_substring_regex(trimmed, _NUMBER)) & left
+    numbers = mask(pc.match_substring_regex(trimmed, f"^{NUMBER}$")) & left
     json[numbers] = trimmed.filter(pa.array(numbers)).to_numpy(zero_copy_only=False)
     return left & ~numbers
 

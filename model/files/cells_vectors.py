@@ -9,13 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from model.files.cells import Read, mask, only, parted
+from model.files.cells import NUMBER, Read, mask, only, parted
 from model.files.cells_numbers import Marks, read_numbers
 from model.files.cells_texts import plain, texts
 from tidegate.profile.number_types import Vector
 
-_NUMBER = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
-_LIST = rf"^\s*\[\s*(?:{_NUMBER}(?:\s*,\s*{_NUMBER})*)?\s*\]\s*$"
+_LIST = rf"^\s*\[\s*(?:{NUMBER}(?:\s*,\s*{NUMBER})*)?\s*\]\s*$"
 _EXPECTED = "a list of numbers such as [0.5, 1]"
 _LISTS = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view)
 
@@ -43,13 +42,9 @@ def read_wide(columns: Sequence[pa.Array], field: Vector, marks: Marks) -> Read:
     present = np.logical_or.reduce([mask(pc.is_valid(read.json)) for read in reads])
     numbers = [pc.fill_null(read.json, "null") for read in reads]
     json = pc.binary_join_element_wise("[", pc.binary_join_element_wise(*numbers, ","), "]", "")
-    bad = np.logical_or.reduce([_none(read) for read in reads])
+    bad = np.logical_or.reduce([read.is_bad for read in reads])
     why = next((read.why for read in reads if read.bad is not None), "")
     return Read(only(json, present), json, bad if bad.any() else None, why)
-
-
-def _none(read: Read) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return np.zeros(len(read.json), np.bool_) if read.bad is None else read.bad
 
 
 def _joined(lists: pa.Array) -> pa.Array:

@@ -23,9 +23,8 @@ def refusals(
 ) -> list[Refusal]:
     """One for each bad cell: `numbers` are the rows', `cells` what stands there."""
     reason = _REASONS.get(field.cells, "wrong_type")
-    where = "" if column_names(field) == (field.name,) else f"in {_listed(column_names(field))} "
     return [
-        Refusal(number, field.name, reason, f"{where}expected {read.why}; got {kind(cell)}")
+        Refusal(number, field.name, reason, f"{where(field)}expected {read.why}; got {kind(cell)}")
         for number, cell in zip(numbers, cells, strict=True)
     ]
 
@@ -46,5 +45,9 @@ def kind(cell: str | None) -> str:
     return f"a text of {count(len(cell), 'character')}"
 
 
-def _listed(names: tuple[str, ...]) -> str:
-    return " and ".join(f"column {name!r}" for name in names)
+def where(field: Field) -> str:
+    """The columns of a file where a field stands that has other names than they."""
+    names = column_names(field)
+    if names == (field.name,):
+        return ""
+    return f"in {' and '.join(f'column {name!r}' for name in names)} "

@@ -107,7 +107,7 @@ def _balance(
     minus = pc.binary_join_element_wise("-", _size(debit.json), "")
     zero = either(_size(debit.json), _size(credit.json), mask(pc.is_valid(debit.json)))
     amount = either(minus, either(_size(credit.json), zero, credited), debited)
-    bad = (debited & credited) | _bad(debit) | _bad(credit)
+    bad = (debited & credited) | debit.is_bad | credit.is_bad
     cells = pc.binary_join_element_wise(
         *(texts(column) for column in columns), "/", null_handling="replace"
     )
@@ -122,7 +122,3 @@ def _size(json: pa.Array) -> pa.Array:
 def _some(read: Read) -> Mask:
     """Where there is an amount other than zero."""
     return mask(pc.is_valid(read.json)) & ~mask(pc.match_substring_regex(read.json, _ZERO))
-
-
-def _bad(read: Read) -> Mask:
-    return np.zeros(len(read.json), np.bool_) if read.bad is None else read.bad

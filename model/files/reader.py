@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from model.files import places
 from model.files.cell_shaping import CellShaping
+from model.files.enveloped import Envelopes
 from model.files.fields import Writing
 from model.files.json_shaping import JsonShaping
 from model.files.labels import Verdicts
@@ -76,13 +77,30 @@ class Reader:
         Raises ConfigError for what cannot be read, or for a word that is no verdict.
         """
         twice, made = 0, MadeIds(self.profile)
-        for table in self._tables.read(size):
+        envelopes = self._envelopes()
+        for read in self._tables.read(size):
+            table = envelopes.take_off(read) if envelopes else read
             shaped = self._shaping.shape(table)
             twice += shaped.twice
             rows = rows_of(table, shaped)
-            yield made.complete(rows) if self.makes_ids else rows
-            self.made_ids = made.count
-        self._tell_twice(twice)
+            if self.makes_ids:
+                rows = made.complete(rows)
+                self.made_ids = made.count
+            yield rows
+        self._tell(
+            f"{count(twice, 'time')} of an hour that clocks show twice, when they are put back: "
+            "taken for the earlier one"
+            if twice
+            else ""
+        )
+        self._tell(envelopes.sentence() if envelopes else "")
+
+    def _envelopes(self) -> Envelopes | None:
+        """What takes off the profile's envelope, which only lines of JSON may have."""
+        envelope = self.profile.envelope
+        if envelope is None or not self.is_json:
+            return None
+        return Envelopes(envelope, self._verdicts.column)
 
     def _shaping_of(self, tables: Tables) -> CellShaping | JsonShaping:
         decimal, thousands = tables.marks
@@ -94,10 +112,7 @@ class Reader:
         writing = Writing(decimal, thousands, zone, empties=tables.is_typed)
         return CellShaping(self.profile, columns, writing, self._verdicts)
 
-    def _tell_twice(self, number: int) -> None:
-        if number:
-            told = (
-                f"{count(number, 'time')} of an hour that clocks show twice, when they are put "
-                "back: taken for the earlier one"
-            )
-            self.told[:] = [*(one for one in self.told if one != told), told]
+    def _tell(self, told: str) -> None:
+        """Tell of a reading, once however often the file is read."""
+        if told and told not in self.told:
+            self.told.append(told)

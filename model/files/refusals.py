@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from model.files.faults import where
 from model.files.rows import Refusal, Rows
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile
@@ -93,7 +94,7 @@ class Refusals:
         if self.total > self.most * self.read:
             raise ConfigError(
                 f"{self.place}: {self.total:,} of {count(self.read, 'row')} are refused, more than "
-                f"{100 * self.most:.4g}% of them (--max-refused):\n" + "\n".join(self.sentences())
+                f"{100 * self.most:.4g}% (--max-refused):\n" + "\n".join(self.sentences())
             )
 
     def sentences(self) -> list[str]:
@@ -103,10 +104,10 @@ class Refusals:
         return told[:_TOLD] + more
 
     def _sentence(self, reason: str, times: int) -> str:
-        number, column, _, detail = self.first[reason]
-        where = f"row {number:,}" + (f", column {column!r}" if column else "")
+        number, name, _, detail = self.first[reason]
+        place = f"row {number:,}" + (f", field {name!r}" if name else "")
         rows = "" if times == 1 else f"{count(times, 'row')}, the first "
-        return f"{reason}: {rows}{where}: {detail}"
+        return f"{reason}: {rows}{place}: {detail}"
 
 
 def described(
@@ -126,8 +127,10 @@ def refusal_of(fields: Mapping[str, Field], number: int, line: bytes, fault: Fau
     value = _value(line, fault.field)
     kind = _kind(value)
     told = fault.message if not kind or "got " in fault.message else f"{kind}; {fault.message}"
-    hint = "" if _OPTION in told else f": {_hint(fault.reason, field, value)}"
-    return Refusal(number, fault.field, fault.reason, told + hint)
+    if "say under" not in told:  # what to do
+        told += f": {_hint(fault.reason, field, value)}"
+    place = where(field) if field else ""
+    return Refusal(number, fault.field, fault.reason, place + told)
 
 
 def _value(line: bytes, name: str) -> Json:
@@ -150,8 +153,6 @@ def _kind(value: Json) -> str:
     return f"a text of {count(len(value), 'character')}" if isinstance(value, str) else "a list"
 
 
-_OPTION = "`"
-"""Around what a profile may say: a message that names it says what to do already."""
 _HINTS = {
     "missing_field": "fill the cell, or say `optional: true` of the field, unless it is the time, "
     "the amount or the account",

@@ -41,7 +41,7 @@ def test_training_says_what_it_learnt_from(tmp_path: Path) -> None:
     write(tmp_path, lines)
     said = run("train").stdout
     assert "history.csv: 800 rows read, 799 used, 2023-01-01 to 2023-02-03" in said
-    assert "left out, out_of_bounds: row 101, column 'eur': a negative number; expected" in said
+    assert "left out, out_of_bounds: row 101, field 'eur': a negative number; expected" in said
     history = trained()["history"]
     assert (history["read"], history["used"]) == (800, 799)
     assert history["refused"] == {"out_of_bounds": 1}

@@ -84,9 +84,11 @@ def test_a_named_column_of_verdicts_goes_before_what_is_found() -> None:
         ("empty.csv", "", "empty.csv"),
         ("header.csv", "id,amount\n", "header.csv has no rows"),
         ("lines.jsonl", "1\n2\n", "holds no JSON objects"),
+        ("changes.jsonl", '{"before":null,"after":{"id":1},"op":"c"}\n', "`envelope: debezium`"),
+        ("connect.jsonl", '{"schema":null,"payload":{"id":1}}\n', "`envelope: connect`"),
     ],
 )
-def test_a_file_without_rows_is_told(
+def test_a_file_without_rows_to_look_at_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str, said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

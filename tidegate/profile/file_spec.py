@@ -58,6 +58,6 @@ class FileSpec(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 def _encoding_problem(name: str | None) -> str:
     try:
         " ".encode(name or "utf-8")
-    except LookupError:
+    except (LookupError, ValueError):
         return f"encoding: expected a name such as windows-1252, got {name!r}"
     return ""

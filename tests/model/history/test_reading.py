@@ -21,20 +21,20 @@ SECRET = "4539.1488.0343.6467"  # noqa: S105 - it is the content of a cell
     ("field", "cell", "reason"),
     [
         ("eur", "-45.39", r"out_of_bounds: .* a negative number; expected a number of at least 0"),
-        ("eur", SECRET, r"wrong_type: .*column 'eur': .*`thousands`"),
-        ("eur", "", r"missing_field: .*column 'eur'"),
-        ("payer", "", r"missing_field: .*column 'payer'"),
-        ("payer", "x" * 200, r"out_of_bounds: .*column 'payer': .*`max_length`"),
-        ("booked_at", "", r"missing_field: .*column 'booked_at'"),
-        ("booked_at", SECRET, r"bad_time: .*column 'booked_at': .*"),
-        ("booked_at", "1767226200000", r"bad_time: .*column 'booked_at': .*`unit`"),
-        ("home", SECRET, r"wrong_type: .*column 'home'"),
+        ("eur", SECRET, r"wrong_type: .*field 'eur': .*`thousands`"),
+        ("eur", "", r"missing_field: .*field 'eur'"),
+        ("payer", "", r"missing_field: .*field 'payer'"),
+        ("payer", "x" * 200, r"out_of_bounds: .*field 'payer': .*`max_length`"),
+        ("booked_at", "", r"missing_field: .*field 'booked_at'"),
+        ("booked_at", SECRET, r"bad_time: .*field 'booked_at': .*"),
+        ("booked_at", "1767226200000", r"bad_time: .*field 'booked_at': .*`unit`"),
+        ("home", SECRET, r"wrong_type: .*field 'home'"),
         (
             "chargeback",
             "Y",
-            r"wrong_type: .*column 'chargeback': .*got a word for yes or no, .*`bool`",
+            r"wrong_type: .*field 'chargeback': .*got a word for yes or no, .*`bool`",
         ),
-        ("pieces", "1.5", r"wrong_type: .*column 'pieces'"),
+        ("pieces", "1.5", r"wrong_type: .*field 'pieces'"),
     ],
 )
 def test_a_bad_cell_costs_its_row_and_is_named(
@@ -67,11 +67,19 @@ def test_too_many_refused_rows_stop_the_reading(tmp_path: Path) -> None:
     ]
     profile, place = profile_in(tmp_path), write(tmp_path, lines)
     with pytest.raises(
-        ConfigError, match=r"90 of 100 rows are refused, more than 5% of them"
+        ConfigError, match=r"90 of 100 rows are refused, more than 5% .--max-refused"
     ) as found:
         read_history(profile, place)
-    assert "out_of_bounds: 90 rows, the first row 2, column 'eur'" in str(found.value)
+    assert "out_of_bounds: 90 rows, the first row 2, field 'eur'" in str(found.value)
     assert len(read_history(profile, place, most_refused=0.9).history.ids) == 10
+
+
+def test_a_refused_row_is_told_by_the_column_of_the_file(tmp_path: Path) -> None:
+    text = PROFILE.replace("eur: {type: money,", "eur: {type: money, column: Betrag,")
+    place = write(tmp_path, [re.sub(r",(\d+\.25),", r",-\1,", rows(2)[0]), rows(2)[1]])
+    Path(place).write_text(Path(place).read_text().replace("eur", "Betrag", 1))
+    (told,) = read_history(profile_in(tmp_path, text), place, most_refused=1.0).sentences()[1:]
+    assert "row 1, field 'eur': in column 'Betrag' a negative number; expected" in told
 
 
 def test_a_wrong_file_ends_before_all_of_it_is_read(

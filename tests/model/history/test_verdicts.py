@@ -54,7 +54,7 @@ def test_a_verdict_without_an_id_is_left_out(tmp_path: Path) -> None:
     place = write(tmp_path, "ref,chargeback\n" + "a,1\n" * 99 + ",1\n")
     found = read_verdicts(profile_in(tmp_path), place)
     assert found.frauds == {"a": True}
-    assert "row 100, column 'ref': this field is required" in found.sentences()[1]
+    assert "row 100, field 'ref': this field is required" in found.sentences()[1]
 
 
 def test_ids_that_lost_their_digits_are_refused(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_ids_that_lost_their_digits_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"ref": [1234.0, None], "chargeback": [1, None]}), path)
     found = read_verdicts(profile_in(tmp_path), str(path))
     assert (found.frauds, found.refusals.total, found.silent) == ({}, 1, 1)
-    assert "row 1, column 'ref'" in found.sentences()[1]
+    assert "row 1, field 'ref'" in found.sentences()[1]
 
 
 def test_a_file_without_ids_is_refused(tmp_path: Path) -> None:
