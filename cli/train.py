@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from model.evaluation.metrics import Quality
     from model.history.reading import Reading
     from model.progress import Progress
+    from model.training.tuning import Tuned
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -60,6 +61,20 @@ Epochs = Annotated[
     ),
 ]
 
+Tune = Annotated[
+    int | None,
+    typer.Option(
+        "--tune",
+        metavar="N",
+        min=1,
+        help="Try N settings of the boosted trees on the newest verdicts before the test, and "
+        "train with the best. Goes on from earlier trials on the same data.",
+    ),
+]
+TuneMinutes = Annotated[
+    float, typer.Option("--tune-minutes", min=0.01, help="After which --tune ends.")
+]
+
 NOT_PROMOTED = 3
 """The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
 
@@ -71,6 +86,8 @@ def train(
     label: LabelOption = "",
     max_refused: MaxRefusedOption = "5%",
     written: Written = AS_FOUND,
+    tune: Tune = None,
+    tune_minutes: TuneMinutes = 30.0,
     promote: Promote = False,
     seed: Seed = 0,
     samples: Samples = 0,
@@ -91,6 +108,8 @@ def train(
     from model.training.mlflow import Tracking, training
     from model.training.overrides import adjusted
     from model.training.train import train as train_bundle
+    from model.training.tuning import tune as tune_models
+    from model.training.tuning import with_settings
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
@@ -101,15 +120,28 @@ def train(
     most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
         reading = _read(loaded, history, label, most, progress, written)
+        tuned = None
         with reading.explaining():
+            if tune:
+                folder = settings.home / "tuning"
+                tuned = tune_models(
+                    loaded, reading.history, tune, tune_minutes, folder, progress, seed
+                )
+                loaded = with_settings(loaded, tuned.settings)
             bundle = train_bundle(
-                loaded, reading.history, settings.bundles_dir, progress, seed, found.append
+                loaded,
+                reading.history,
+                settings.bundles_dir,
+                progress,
+                seed,
+                found.append,
+                tuned.settings if tuned else None,
             )
     if shared := shared_bundles(settings):
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
-    _report(bundle, reading, settings.bundles_dir, warning, as_json)
+    _report(bundle, reading, settings.bundles_dir, warning, as_json, tuned)
     if promoted:
         _promote(settings, loaded, bundle.hash)
     tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
@@ -121,6 +153,17 @@ def train(
             err=True,
         )
         raise typer.Exit(NOT_PROMOTED)
+
+
+def _tell_tuned(tuned: Tuned) -> None:
+    """What the trials found, as the profile's `models` take it."""
+    typer.echo("models: # found by `--tune`; put into the profile to keep")
+    for name, settings in tuned.settings.items():
+        words = ", ".join(f"{key}: {value:g}" for key, value in settings.items())
+        gain = (
+            f"average precision {tuned.best[name]:.3f}, with the profile's {tuned.before[name]:.3f}"
+        )
+        typer.echo(f"  {name}: {{{words}}} # {gain}")
 
 
 def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
@@ -156,7 +199,14 @@ def _read(
     )
 
 
-def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_json: bool) -> None:
+def _report(
+    bundle: Bundle,
+    reading: Reading,
+    folder: Path,
+    warning: str,
+    as_json: bool,
+    tuned: Tuned | None,
+) -> None:
     metrics = bundle.manifest.metrics
     if as_json:
         print_json(
@@ -167,8 +217,11 @@ def _report(bundle: Bundle, reading: Reading, folder: Path, warning: str, as_jso
                 "warning": warning,
                 "history": reading.facts(),
             }
+            | ({"tuned": tuned._asdict()} if tuned else {})
         )
         return
+    if tuned:
+        _tell_tuned(tuned)
     typer.echo("\n".join(reading.sentences()))
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
     typer.echo(

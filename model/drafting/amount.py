@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from model.drafting.choice import Answers, Choice, Columns, ranked, rivals
 from model.drafting.evidence import Column
 from model.drafting.number_form import NumberForm
-from model.drafting.words import CREDIT, DEBIT, MONEY, NO_MONEY, says, score
+from model.drafting.words import CENTS, CREDIT, DEBIT, MONEY, NO_MONEY, says, score
 from tidegate.profile.number_types import MONEY_LIMIT
 from tidegate.profile.spec import Json
 
@@ -19,11 +25,9 @@ def choose_money(columns: Columns, answers: Answers, *, json: bool = False) -> C
         named = columns.get(answers["money"])
         return _single(named, ()) if named else Choice()
     pair = _debit_credit(columns)
-    found = ranked(columns.values(), _points)
-    if pair and not found:
-        return pair
+    found = ranked((column for column in columns.values() if column not in pair), _points)
     if not found:
-        return Choice()
+        return _apart(*pair) if pair else Choice()
     return _single(found[0], rivals(found, _points), minor=json)
 
 
@@ -38,29 +42,57 @@ def _single(column: Column, others: tuple[str, ...], *, minor: bool = False) -> 
         return Choice()
     options = money_options(form)
     unsure = ""
-    if minor and form.whole and form.high >= 100:
+    if form.whole and says(column.key, CENTS):
+        options = {**options, "minor": True}
+    elif minor and form.whole and form.high >= 100:
         options = {**options, "minor": True}
         unsure = "whole numbers in JSON: taken as minor units (cents)"
+    if len(form.units) > 1:
+        unsure = f"{' and '.join(sorted(form.units))} stand beside the numbers, which count alike"
     return Choice((column.name,), described(form), unsure, options, others)
 
 
-def _debit_credit(columns: Columns) -> Choice:
-    """Two columns of which each row fills one; the first rows may fill the same."""
-    debit = next((column for column in columns.values() if says(column.key, DEBIT)), None)
-    credit = next((column for column in columns.values() if says(column.key, CREDIT)), None)
-    if debit is None or credit is None:
-        return Choice()
+def _debit_credit(columns: Columns) -> tuple[Column, ...]:
+    """Two columns of amounts whose names differ in a word for debit and one for credit, and of
+    which no row fills both; the first rows may fill the same.
+    """
+    credited = {_without(CREDIT, column): column for column in columns.values()}
+    for debit in columns.values():
+        credit = credited.get(_without(DEBIT, debit))
+        if credit is not None and credit is not debit and _are_apart(debit, credit):
+            return debit, credit
+    return ()
+
+
+def _without(words: str, column: Column) -> str:
+    """The name with a mark for the word, or the name itself, made unlike any with a mark."""
+    marked, found = re.subn(words, "=", column.key)
+    return marked if found else f"no {column.key}"
+
+
+def _are_apart(debit: Column, credit: Column) -> bool:
+    filled = [column for column in (debit, credit) if column.filled]
+    if not filled or any(column.numbers is None for column in filled):
+        return False
+    both = pc.and_(_counts(debit), _counts(credit))
+    return not pc.any(both).as_py()
+
+
+def _counts(column: Column) -> pa.Array:
+    """Whether each row holds an amount other than zero."""
+    cells = column.cells.fill_null("")
+    return pc.match_substring_regex(cells, "[1-9]")
+
+
+def _apart(debit: Column, credit: Column) -> Choice:
     filled = [column.numbers for column in (debit, credit) if column.filled]
     forms = [form for form in filled if form is not None]
-    if not forms or len(forms) < len(filled):
-        return Choice()
     options = money_options(_wider(forms[0], forms[-1]))
-    high = options["max"]
     return Choice(
         (debit.name, credit.name),
         f"{debit.filled:,} rows fill the debit column, {credit.filled:,} the credit column",
         "debits count as negative amounts",
-        {**options, "min": -high},
+        {**options, "min": -cast("float", options["max"])},
     )
 
 

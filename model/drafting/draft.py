@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from model.drafting.amount import choose_money, marks
 from model.drafting.choice import Answers, Choice, Columns
+from model.drafting.currency import CurrencyColumn, choose_currency, scaled
 from model.drafting.evidence import FEW_ROWS, look
 from model.drafting.features import Facts, Features, label_delay, propose
 from model.drafting.fields import FieldDraft, Names, filled_by, label_field, other_field
-from model.drafting.label import choose_label
+from model.drafting.label import choose_label, counts_of
 from model.drafting.moment import Moment, choose_time
 from model.drafting.parties import choose_account, choose_id, choose_second
 from model.drafting.sample import Sample
@@ -28,6 +29,9 @@ _NAMES = {
     "second": "counterparty",
     "label": "label",
 }
+
+
+_USUAL_DECIMALS = 2
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ def draft(sample: Sample, answers: Answers | None = None) -> Draft:
     told = answers or {}
     columns = look(sample)
     choices, moment = _choices(columns, told, json=sample.is_json)
+    currency = choose_currency(columns, choices["money"])
+    choices["money"] = _in_currency(choices["money"], currency)
     file = _marks_of_file(columns)
     names = Names()
     named = {
@@ -69,7 +75,10 @@ def draft(sample: Sample, answers: Answers | None = None) -> Draft:
         for place, (name, column) in enumerate(columns.items(), 1)
         if name not in used
     ]
-    facts = _facts(columns, choices, named, fields, moment)
+    scale: dict[str, Json] = {}
+    if currency is not None and currency.several:
+        fields, scale = _with_currency(fields, named["money"], currency)
+    facts = replace(_facts(columns, choices, named, fields, moment), scaled=scale)
     return Draft(
         choices,
         named,
@@ -103,6 +112,42 @@ def _choices(columns: Columns, told: Answers, *, json: bool) -> tuple[dict[str, 
         "label": label,
     }
     return {role: found[role] for role in ROLES}, moment
+
+
+def _in_currency(money: Choice, currency: CurrencyColumn | None) -> Choice:
+    """The amount with the decimals of its currency, or with a word on its currencies."""
+    if currency is None:
+        return money
+    decimals = currency.decimals()
+    if decimals is not None and money.options.get("decimals") == _USUAL_DECIMALS:
+        return replace(money, options={**money.options, "decimals": decimals})
+    if not currency.several:
+        return money
+    told = "in several currencies: windows take multiples of each one's median; better your rates"
+    return replace(money, unsure="; ".join(filter(None, (money.unsure, told))))
+
+
+def _with_currency(
+    fields: list[FieldDraft], money: str, currency: CurrencyColumn
+) -> tuple[list[FieldDraft], dict[str, Json]]:
+    """The fields, of which the amount's has the decimals of each row's currency where they fit; and
+    the feature that makes amounts comparable.
+    """
+    own = next(field for field in fields if field.columns == (currency.name,))
+    if not currency.exact:
+        return fields, scaled(money, own.name, currency)
+    changed = []
+    for field in fields:
+        if field is own:
+            codes: list[Json] = [word.upper() for word in currency.medians]
+            options = filled_by(own.name, own.columns) | {"values": codes}
+            changed.append(FieldDraft(own.name, own.columns, "currency", options))
+        elif field.name == money:
+            kept = {key: told for key, told in field.options.items() if key != "decimals"}
+            changed.append(replace(field, options={**kept, "currency": own.name}))
+        else:
+            changed.append(field)
+    return changed, scaled(money, own.name, currency)
 
 
 def _one_name(choice: Choice, role: str) -> str:
@@ -205,9 +250,9 @@ def _prior(columns: Columns, label: Choice) -> float:
         kind: label.options.get(kind, usual)
         for kind, usual in (("fraud", "1"), ("legitimate", "0"))
     }
+    found = counts_of(column)
     counts = {
-        kind: sum(count for value, count in column.values if value in _as_list(told))
-        for kind, told in words.items()
+        kind: sum(found.get(word, 0) for word in _as_list(told)) for kind, told in words.items()
     }
     return counts["fraud"] / max(sum(counts.values()), 1) or 0.01
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from model.drafting.number_form import NumberForm, number_form
 from model.drafting.sample import Sample
 from model.drafting.time_form import TimeForm, is_clock, packed_form, time_form
-from model.drafting.words import folded
+from model.drafting.words import NO_TIME, TIME, folded, score
 
 _LOOKED_AT = 4000
 """Different values of a column that are taken apart."""
@@ -113,8 +113,8 @@ def column_of(name: str, cells: pa.Array, typed: str = "") -> Column:
     words = ordered.field("values").to_pylist()
     looked_at = _spread(words)
     numbers, dates, odd = _forms(looked_at)
-    if numbers and numbers.whole and ("date" in folded(name) or "datum" in folded(name)):
-        dates = packed_form(looked_at)
+    if numbers and numbers.whole:
+        dates = packed_form(looked_at, named=score(folded(name), TIME, NO_TIME) > 0)
     return Column(
         name,
         len(cells),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from model.drafting.fields import identifier
 from tidegate.profile.spec import DAY, Json
@@ -27,12 +27,14 @@ _DISTINCT = 3
 class Facts:
     """What the features are proposed for: names of fields ("" where there is none).
 
-    `span` of the times in us, 0 where it is not known; `texts` are fields worth counting the
-    different values of; `prior` is the share of frauds, 0 where no verdicts are known.
+    `span` of the times in us, 0 where it is not known; `scaled` is a feature that makes amounts of
+    several currencies comparable; `texts` are fields worth counting the different values of;
+    `prior` is the share of frauds, 0 where no verdicts are known.
     """
 
     time: str = ""
     money: str = ""
+    scaled: dict[str, Json] = field(default_factory=dict)
     negative: bool = False
     account: str = ""
     second: str = ""
@@ -61,6 +63,9 @@ def propose(facts: Facts) -> Features:
     found: Features = {}
     if facts.time:
         found |= _calendar(facts)
+    if facts.scaled:
+        found["amount_scaled"] = facts.scaled
+        facts = replace(facts, money="amount_scaled")
     if facts.money:
         size = f"abs({facts.money})" if facts.negative else facts.money
         found["amount_log"] = {"op": "expression", "is": f"log1p({size})"}

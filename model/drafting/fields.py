@@ -7,16 +7,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from model.drafting.amount import marks
+from model.drafting.amount import marks, money_options
 from model.drafting.choice import Choice, share
 from model.drafting.evidence import FEW_ROWS, Column
 from model.drafting.words import (
+    ACCOUNT,
     AFTER,
     CODE,
     FREE_TEXT,
     LEAK,
+    NO_ACCOUNT,
     NO_TIME,
     PERSONAL,
+    REFERENCE,
     TIME,
     folded,
     says,
@@ -32,6 +35,8 @@ _REASONS = (
 )
 _MOST_VALUES = 50
 """Values of a category that are named; others count as one more."""
+_FEW = 20
+"""Different values that hardly name people."""
 _CONSTANT = 100
 """Rows from which on one value alone says that a column holds nothing else."""
 
@@ -85,7 +90,9 @@ def filled_by(name: str, columns: tuple[str, ...]) -> dict[str, Json]:
 def label_field(name: str, column: Column, choice: Choice) -> FieldDraft:
     """The verdicts as a field that the stream takes and no model sees."""
     numbers = column.numbers
-    if numbers is not None and numbers.whole and not marks(numbers):
+    if column.typed == "bool":
+        kind, options = "bool", {}
+    elif numbers is not None and numbers.whole and not marks(numbers):
         low, high = min(0, int(numbers.low)), max(1, int(numbers.high))
         kind, options = "integer", {"min": low, "max": high}
     else:
@@ -152,9 +159,11 @@ def _kind(column: Column, file_marks: dict[str, str]) -> tuple[str, dict[str, Js
     if column.yes_no:
         return "bool", {}, ""
     if form is not None and not _is_code(column):
+        if form.units:
+            return "money", {**_differing(marks(form), file_marks), **money_options(form)}, ""
         odd = "unsure: some cells are no numbers" if column.odd else ""
         return "number", _differing(marks(form), file_marks), odd
-    if _is_category(column):
+    if _is_category(column) and not _names_someone(column):
         return "category", {"open": True, "values": _values(column)}, _rest(column)
     return "string", {}, ""
 
@@ -177,6 +186,13 @@ def _is_category(column: Column) -> bool:
     if column.rows < FEW_ROWS:
         return not (column.unique and re.search(r"\d{4}", column.words[0]) is not None)
     return column.distinct <= 1000 and column.filled >= 10 * column.distinct
+
+
+def _names_someone(column: Column) -> bool:
+    """Whether its values, which a profile would list, name people, cards or devices."""
+    if 0 < column.distinct <= _FEW and column.rows >= FEW_ROWS:
+        return False
+    return says(column.key, REFERENCE) or score(column.key, ACCOUNT, NO_ACCOUNT) >= 7
 
 
 def _values(column: Column) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model.drafting.choice import Answers, Choice, Columns, ranked, rivals, share
 from model.drafting.evidence import Column
-from model.drafting.words import LABEL, NO_LABEL, score
+from model.drafting.words import LABEL, NO_LABEL, says, score
 
 _MEANINGS = {
     "fraud": "1 true yes y t fraud fraudulent chargeback bad betrug ja si confirmed scam anomaly",
@@ -13,6 +13,9 @@ _MEANINGS = {
     "unknown": "2 -1 unknown pending open ? null na n/a nan unlabelled unlabeled",
 }
 _WORDS = {word: meaning for meaning, words in _MEANINGS.items() for word in words.split()}
+_GENUINE = frozenset({"legit", "legitimate", "genuine"})
+_FRAUD = r"fraud|betrug|scam|chargeback"
+_NOT = r"\b(no|not|non|kein|never|without)\b|^(no|non|not)[-_ ]?fraud"
 _MOST = 4
 """Different values of a column with verdicts."""
 
@@ -29,7 +32,8 @@ def choose_label(columns: Columns, answers: Answers) -> Choice:
 def _points(column: Column) -> float:
     points = score(column.key, LABEL, NO_LABEL)
     words = [word.lower() for word in column.words]
-    if not points and not {"fraud", "legit", "legitimate", "genuine"} & set(words):
+    named = any(says(word, _FRAUD) or word in _GENUINE for word in words[: _MOST + 1])
+    if not points and not (named and not says(column.key, NO_LABEL)):
         return 0
     if not 1 <= len(words) <= _MOST:
         return 0
@@ -38,7 +42,11 @@ def _points(column: Column) -> float:
 
 
 def _meaning(word: str) -> str | None:
-    return _WORDS.get(word.strip().lower().removesuffix(".0").replace("_", "-").replace(" ", "-"))
+    plain = word.strip().lower().removesuffix(".0")
+    known = _WORDS.get(plain.replace("_", "-").replace(" ", "-"))
+    if known or not says(plain, _FRAUD):
+        return known
+    return "legitimate" if says(plain, _NOT) else "fraud"
 
 
 def _read(column: Column, others: tuple[str, ...]) -> Choice:
@@ -48,21 +56,33 @@ def _read(column: Column, others: tuple[str, ...]) -> Choice:
         meaning = _meaning(word)
         (meanings[meaning] if meaning else strange).append(word)
     unsure = ""
+    if column.blanks and not meanings["legitimate"] and not strange:
+        meanings["legitimate"].append("")
+        unsure = "are rows without a verdict legitimate, or is nothing known of them?"
     if strange:
         _by_rarity(strange, meanings)
         unsure = f"are {', '.join(meanings['fraud'])} the frauds? it is the rarer value"
-    counts = dict(column.values)
+    counts = counts_of(column)
     frauds = sum(counts[word] for word in meanings["fraud"])
     known = frauds + sum(counts[word] for word in meanings["legitimate"])
     why = (
         f"{frauds:,} of {known:,} rows with a verdict are fraud ({share(frauds, known)}): "
-        + "; ".join(f"{', '.join(words)} is {kind}" for kind, words in meanings.items() if words)
+        + "; ".join(
+            f"{', '.join(word or 'an empty cell' for word in words)} is {kind}"
+            for kind, words in meanings.items()
+            if words
+        )
     )
     if known < column.rows:
         why += f"; {column.rows - known:,} rows have none"
     if not frauds:
         unsure = unsure or "the rows that were looked at hold no fraud"
     return Choice((column.name,), why, unsure, _options(meanings), others)
+
+
+def counts_of(column: Column) -> dict[str, int]:
+    """How often each word stands there, "" for an empty cell."""
+    return {**dict(column.values), "": column.blanks}
 
 
 def _by_rarity(strange: list[str], meanings: dict[str, list[str]]) -> None:

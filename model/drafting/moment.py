@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 from model.drafting.choice import Answers, Choice, Columns, ranked, rivals
 from model.drafting.evidence import FEW_ROWS, Column
 from model.drafting.words import NO_TIME, TIME, ZONE, folded, says, score
-from tidegate.profile.spec import DAY, SECOND
+from tidegate.profile.spec import DAY, SECOND, Json
 
 _SINCE = date(2020, 1, 1)
 """Where a count begins whose beginning no file tells."""
 _EPOCHS = ((9e8, 5e9, "s", SECOND), (9e11, 5e12, "ms", 1000), (9e14, 5e15, "us", 1))
 _NANOSECONDS = (9e17, 5e18)
 _COUNTS = {"s": SECOND, "min": 60 * SECOND, "hours": 3600 * SECOND, "days": DAY}
+_EXCEL = date(1899, 12, 30), 36_526, 54_789
+"""What workbooks count days from, and those of 2000 and 2050."""
 _LATEST = 130 * 365 * DAY
 
 
@@ -71,7 +73,8 @@ def _single(columns: Columns, column: Column, others: tuple[str, ...], answers: 
     if not form.clock and clock is not None:
         return _joined(columns, column, clock)
     options = {"format": form.format} if form.format else {}
-    unsure = "" if form.zone or not form.clock else "no zone in the cells: taken as UTC"
+    known = form.zone or not form.clock or says(column.key, r"\b(utc|gmt)\b")
+    unsure = "" if known else "no zone in the cells: taken as UTC"
     if form.unsure:
         unsure = "day and month could be the other way round"
     zone = _zone_column(columns)
@@ -138,6 +141,13 @@ def _number(column: Column, others: tuple[str, ...], answers: Answers) -> Moment
             return _epoch(column, others, unit, us, numbers.low, numbers.high)
     if _NANOSECONDS[0] <= numbers.low and numbers.high < _NANOSECONDS[1]:
         return _epoch(column, others, "ns", 1, numbers.low / 1000, numbers.high / 1000)
+    first, low, high = _EXCEL
+    if (
+        low <= numbers.low
+        and numbers.high < high
+        and says(column.key, r"date|datum|fecha|\bdata\b")
+    ):
+        return _excel(column, others, first, numbers.low, numbers.high)
     unit, why = _unit(column, answers)
     us = _COUNTS[unit]
     if numbers.high * us > _LATEST:
@@ -150,6 +160,14 @@ def _number(column: Column, others: tuple[str, ...], answers: Answers) -> Moment
         others,
     )
     return Moment(choice, int((numbers.high - numbers.low) * us), unit != "days")
+
+
+def _excel(column: Column, others: tuple[str, ...], first: date, low: float, high: float) -> Moment:
+    options: dict[str, Json] = {"unit": "days", "since": first}
+    clock = column.numbers is not None and not column.numbers.whole
+    why = f"days as workbooks count them, from {low:,.0f} to {high:,.0f}"
+    choice = Choice((column.name,), why, "", options, others)
+    return Moment(choice, int((high - low) * DAY), clock)
 
 
 def _epoch(

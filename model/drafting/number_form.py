@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tidegate.profile.currencies import is_currency
+
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _MARKS = r"[.,'\u2019\u00a0\u202f ]"
-_CURRENCY = r"([A-Z]{3} ?|[$€£¥₹] ?)?"
+_UNIT = r"[A-Z]{3}|[$€£¥₹]"
 _DRESSED = re.compile(
-    rf"{_CURRENCY}(?P<open>\()?(?P<sign>[+-])?{_CURRENCY}"
-    rf"(?P<digits>\d(\d|{_MARKS})*|[.,]\d+)(?P<behind>-)?\)?( ?[A-Z]{{3}}| ?[$€£¥₹])?"
+    rf"((?P<first>{_UNIT}) ?)?(?P<open>\()?(?P<sign>[+-])?((?P<second>{_UNIT}) ?)?"
+    rf"(?P<digits>\d(\d|{_MARKS})*|[.,]\d+)(?P<minus>-)?\)?( ?(?P<third>{_UNIT}))?"
 )
 _GROUPED = re.compile(rf"\d{{1,3}}(?P<mark>{_MARKS})\d{{3}}((?P=mark)\d{{3}})*")
 
@@ -20,7 +22,8 @@ class NumberForm(NamedTuple):
     """What a column of numbers looks like.
 
     `places`: the most decimals seen. `low` and `high` bound the values. `exponents` are numbers
-    such as 1e5; `padded` are whole numbers with leading zeros, which may be codes.
+    such as 1e5; `padded` are whole numbers with leading zeros, which may be codes. `units` are the
+    signs and codes of currencies that stand beside them.
     """
 
     decimal_mark: str
@@ -30,6 +33,7 @@ class NumberForm(NamedTuple):
     high: float
     exponents: bool
     padded: bool
+    units: frozenset[str] = frozenset()
 
     @property
     def whole(self) -> bool:
@@ -46,7 +50,10 @@ def number_form(cells: Sequence[str]) -> NumberForm | None:
     found = [_DRESSED.fullmatch(cell) for cell in cells]
     digits = [match["digits"].strip() for match in found if match]
     marks = _marks(digits) if len(digits) == len(cells) else None
-    if marks is None:
+    units = frozenset(
+        unit for match in found if match for unit in match.group("first", "second", "third") if unit
+    )
+    if marks is None or not all(map(_is_unit, units)):
         return None
     decimal_mark, thousands = marks
     if thousands and not all(
@@ -58,11 +65,20 @@ def number_form(cells: Sequence[str]) -> NumberForm | None:
         return None
     values = [
         -float(text)
-        if match and (match["sign"] == "-" or match["behind"] or match["open"])
+        if match and (match["sign"] == "-" or match["minus"] or match["open"])
         else float(text)
         for text, match in zip(plain, found, strict=True)
     ]
-    return _form(plain, values, decimal_mark, thousands)
+    return _form(plain, values, decimal_mark, thousands)._replace(units=units)
+
+
+def digits_of(cell: str, form: NumberForm) -> str:
+    """A cell's number as programs write it, without its sign."""
+    return re.sub(rf"[^0-9{form.decimal_mark}]", "", cell).replace(form.decimal_mark, ".")
+
+
+def _is_unit(text: str) -> bool:
+    return not text.isalpha() or is_currency(text)
 
 
 def _form(

@@ -89,7 +89,7 @@ def _points(column: Column, patterns: Points, against: str) -> float:
 
 def _instead(free: list[Column]) -> Choice:
     """Without an account: whom it deals with, if every row says that; an export of one account."""
-    found = ranked(free, _second_points)
+    found = [column for column in ranked(free, _second_points) if _comes_again(column)]
     if found and not found[0].blanks:
         unsure = "the file names no account: windows are kept of whom it deals with"
         return Choice((found[0].name,), _repeats(found[0]), unsure)
@@ -108,6 +108,11 @@ def _instead(free: list[Column]) -> Choice:
         unsure = "is this the account? its values come again like an account's"
         return Choice((odd[0].name,), _repeats(odd[0]), unsure)
     return Choice((), "no column names an account")
+
+
+def _comes_again(column: Column) -> bool:
+    """Whether its values are seldom alone, in as many rows as can say so."""
+    return column.rows < 100 or column.distinct < column.filled / 2
 
 
 def _named(columns: Columns, answer: str) -> Choice:

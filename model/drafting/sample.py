@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -34,9 +34,9 @@ def texts_of(column: pa.Array) -> tuple[pa.Array, str]:
         column = column.dictionary_decode()
     kind = _kind(column.type)
     if kind == "time" and pa.types.is_timestamp(column.type):
-        column = pc.strftime(
-            column.cast(pa.timestamp("us", column.type.tz), safe=False), format="%Y-%m-%dT%H:%M:%S"
-        )
+        zone = "Z" if column.type.tz else ""
+        utc = column.cast(pa.timestamp("us", zone and "UTC"), safe=False)
+        column = pc.strftime(utc, format=f"%Y-%m-%dT%H:%M:%S{zone}")
     try:
         text = column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -65,14 +65,25 @@ def columns_of_json(lines: Iterable[bytes]) -> tuple[dict[str, pa.Array], dict[s
         except (msgspec.DecodeError, UnicodeDecodeError):
             continue
         if isinstance(row, dict):
-            rows.append(row)
+            rows.append(dict(_members(row)))
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns, typed = {}, {}
     for name in names:
         cells = [row.get(name) for row in rows]
+        if any(isinstance(cell, list) for cell in cells):
+            continue  # no field takes it
         columns[name] = pa.array([_json_text(cell) for cell in cells], pa.string())
         typed[name] = _json_kind(cells)
     return columns, typed
+
+
+def _members(row: dict[str, object], within: str = "") -> Iterator[tuple[str, object]]:
+    """The values of an object, those of objects in it by their paths, such as `customer.id`."""
+    for name, value in row.items():
+        if isinstance(value, dict):
+            yield from _members(value, f"{within}{name}.")
+        else:
+            yield within + name, value
 
 
 def _json_text(cell: object) -> str | None:

@@ -17,7 +17,10 @@ _DAYS = (
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y",
     "%B %d, %Y",
 )  # fmt: skip
-_PACKED = ("%Y%m%d", "%Y%m%d%H%M%S", "%Y%m%dT%H%M%S")
+_PACKED = {"%Y%m%d": 8, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
+"""Forms of digits alone, each with how many there are."""
+_WITH_SECONDS = 14
+_LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _SWAPPED = {"%m/%d/%Y": "%d/%m/%Y", "%m/%d/%y": "%d/%m/%y", "%d-%m-%Y": "%m-%d-%Y"}
 
 
@@ -52,11 +55,15 @@ def time_form(cells: Sequence[str]) -> TimeForm | None:
     return None
 
 
-def packed_form(cells: Sequence[str]) -> TimeForm | None:
-    """Dates of digits alone, such as 20260131: only where a column's name says it holds dates."""
-    for form in _PACKED:
+def packed_form(cells: Sequence[str], *, named: bool) -> TimeForm | None:
+    """Dates of digits alone, such as 20260131. Without seconds they may be any numbers, so only
+    where the column's name says that it holds dates.
+    """
+    for form, digits in _PACKED.items():
+        if any(len(cell) != digits for cell in cells) or not (named or digits == _WITH_SECONDS):
+            continue
         times = _parsed(cells, form)
-        if times and min(times) > _us(datetime(1970, 1, 1, tzinfo=UTC)):
+        if times and min(times) > 0 and max(times) < _us(_LATEST):
             return TimeForm(form, min(times), max(times), form != "%Y%m%d", zone=False)
     return None
 

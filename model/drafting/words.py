@@ -32,10 +32,10 @@ LABEL: Points = (
 )
 NO_LABEL = r"scenario|score|type|date|time|amount|predicted|flagged"
 ID: Points = (
-    (10, rf"\b{_TX} ?(id|num|number|nr|ref\w*|key)\b"),
-    (9, _only("id uuid ref reference referenz transaction trans_num")),
+    (10, rf"\b{_TX} ?(id|uuid|guid|num|number|no|nr|ref\w*|key)\b"),
+    (9, _only("id uuid guid ref reference referenz transaction trans_num")),
     (7, _words("ref reference referenz uetr rrn event_id order_id auftragsnummer belegnummer")),
-    (4, r"\b(id|nr|key)$"),
+    (4, r"\b(id|nr|no|key)$"),
 )
 TIME: Points = (
     (
@@ -50,7 +50,12 @@ TIME: Points = (
 )
 NO_TIME = r"birth|dob|zone|expir|open|since|last|delta|hour of|day of"
 MONEY: Points = (
-    (10, _words(r"amount amt betrag importe monto montant bedrag kwota transactionamt")),
+    (
+        10,
+        _words(
+            r"amount amt betrag importe importo monto montant bedrag belopp kwota transactionamt"
+        ),
+    ),
     (9, _words("gross brutto umsatz amount_paid")),
     (7, _only("eur usd gbp chf value price sum total paid wert summe valor")),
     (4, _words("eur usd gbp value price sum total paid wert")),
@@ -58,20 +63,18 @@ MONEY: Points = (
 NO_MONEY = (
     r"balance|saldo|fee|\bnet\b|netto|tax|original|before|after|received|24h|1h|\bcount|gebuhr"
 )
-DEBIT = _only(
-    "(soll|debits?|debe|cargo|belastung|lastschrift|withdrawals?|paid_out|money_out|ausgang|"
-    "ausgaben|out)(_amount|_betrag)?"
+DEBIT = _words(
+    "soll debits? debe cargos? belastung lastschrift withdrawals? ausgang ausgaben dare uscite out"
 )
-CREDIT = _only(
-    "(haben|credits?|haber|abono|gutschrift|deposits?|paid_in|money_in|eingang|einnahmen|in)"
-    "(_amount|_betrag)?"
+CREDIT = _words(
+    "haben credits? haber abonos? gutschrift deposits? eingang einnahmen avere entrate in"
 )
 ACCOUNT: Points = (
     (
         10,
         _words(
-            r"user customer client cliente kunden?\w* payer payor debtor cardholder card_holder "
-            "member subscriber usuario"
+            r"user customer cust client cliente kunden?\w* payer payor debtor cardholder "
+            "card_holder member subscriber usuario buyer shopper acheteur"
         ),
     ),
     (9, _words("cc_?num card pan card_?(id|num|number|no|1) card1")),
@@ -81,7 +84,7 @@ ACCOUNT: Points = (
 NO_ACCOUNT = (
     r"dest|merchant|receiv|recipient|\bto\b|balance|type|\bage\b|gender|city|state|zip|\bname$|"
     r"country|\bbank$|account 2|amount|lat|long|email|domain|\bcount|score|job|dob|limit|date|time|"
-    r"ratio|level|segment"
+    r"ratio|level|segment|brand|network|scheme|last ?4|kundenreferenz|end to end"
 )
 SECOND: Points = (
     (
@@ -94,30 +97,32 @@ SECOND: Points = (
         9,
         _words(
             "account_2 name_dest dest destination target recipient receiver beneficiary creditor "
-            r"counterparty to \w*empfanger \w*begunstigter gegenkonto"
+            r"counterparty to \w*empfanger\w* \w*begue?nstigter\w* gegenkonto"
         ),
     ),
     (5, _words("device ip")),
 )
 NO_SECOND = (
     r"city|state|zip|category|type|lat|long|mcc|country|balance|amount|old|new|group|score|"
-    r"name orig|location|match|email|info|\bcount|\bbank$"
+    r"name orig|location|match|email|info|\bcount|\bbank$|refer|end to end"
 )
 PERSONAL = (
     r"\b(first|last|family|given|full|sur|middle)( ?name)?$|\bname\b|surname|vorname|nachname|"
     r"street|address|adresse|strasse|birth|\bdob\b|geburt|email$|phone|telefon|iban|passport|ssn|"
-    r"\bjob\b"
+    r"\bjob\b|\b(begue?nstigt|zahlungspflichtig|auftraggeber|empfanger|empfaenger|beneficiary|payee)"
 )
+REFERENCE = r"fingerprint|\bhash\b|\btoken\b|e ?mail|\bip\b|\brefer|referenz|uuid|guid"
 FREE_TEXT = (
     r"verwendungszweck|description|memo|\bnote|comment|purpose|\btext\b|narrative|remittance|"
-    r"buchungstext|subject"
+    r"buchungstext|subject|libelle|concepto|descripcion|omschrijving|descrizione|opis|details"
 )
 LEAK = r"fraud|flagged|scenario|chargeback|laundering|dispute|verdict|blocked|betrug|anomaly"
 AFTER = (
     r"\b(new|after|nach|neue[rs]?|despues)\b.*(balance|saldo|bal)|"
     r"(balance|saldo).*\b(after|new|nach)\b|newbalance"
 )
-CURRENCY = r"currency|wahrung|moneda|devise|\bccy\b"
+CENTS = r"\b(cents?|minor|pence|centimes|centavos|rappen|ore)\b"
+CURRENCY = r"currency|wae?hrung|moneda|devise|\bccy\b"
 ZONE = r"time ?zone|zeitzone|\btz\b|\bzone\b"
 CODE = _words(
     r"mcc \w*zip\w* plz postal postcode bin code sic region bank branch country category id addr\d?"

@@ -53,6 +53,24 @@ def _refusal(number: int, message: str) -> Refusal:
     return Refusal(number, "", "invalid_json", f"expected one JSON object a line: {message}")
 
 
+def take_out(objects: Sequence[Object], path: str) -> None:
+    """Put what stands at `customer.id` of each object under that name, unless it is there."""
+    *parents, last = path.split(".")
+    for row in objects:
+        found = None if path in row else _member(row, parents, last)
+        if found is not None:
+            row[path] = found
+
+
+def _member(row: Object, parents: Sequence[str], last: str) -> msgspec.Raw | None:
+    try:
+        for name in parents:
+            row = _read(row[name])
+        return row.get(last)
+    except (KeyError, *_UNREADABLE):
+        return None
+
+
 def converted(field: Field) -> bool:
     """Whether the profile says more of the field's values than JSON does."""
     if isinstance(field, Time | Currency) or not isinstance(field.column, str | None):

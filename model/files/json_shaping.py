@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from model.files.cells import Read
 from model.files.fields import Writing, currencies_first
-from model.files.json_lines import Object, converted, parse, read_json, text_of
+from model.files.json_lines import Object, converted, parse, read_json, take_out, text_of
 from model.files.labels import Verdicts
 from model.files.rows import REFUSAL_COLUMNS
 from model.files.shaped import Shaped, faults
@@ -31,6 +31,10 @@ class JsonShaping:
         }
         """The fields whose values stay under their own name, or come to be under it as they are."""
         self._used = {name for field in profile.fields.values() for name in column_names(field)}
+        paths = {name for name in {*self._used, verdicts.column or ""} if "." in name}
+        self._paths = sorted(paths)
+        """Names such as `customer.id`, of members of objects."""
+        self._parents = {path.partition(".")[0] for path in paths}
         self.unknown: list[str] = []
         """Names that no field has, so far."""
 
@@ -38,6 +42,8 @@ class JsonShaping:
         """The rows of a table. Raises ConfigError for a word that is no verdict."""
         lines, numbers = table.batch.column(0).to_pylist(), table.numbers.tolist()
         rows, none = parse(lines, numbers)
+        for path in self._paths:
+            take_out(rows, path)
         reads = self._reads(rows)
         objects, changed = self._named(rows)
         for name, read in reads.items():
@@ -75,7 +81,7 @@ class JsonShaping:
 
     def _names_in(self, rows: list[Object]) -> dict[str, str]:
         """What becomes of each name in these rows that is left in; notes those of no field."""
-        further = set().union(*rows) - self._used - {*REFUSAL_COLUMNS}
+        further = set().union(*rows) - self._used - self._parents - {*REFUSAL_COLUMNS}
         for name in sorted(further.difference(self.unknown)):
             if not self._verdicts.may_stand_in(name):
                 self.unknown.append(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -24,22 +25,32 @@ from tidegate.profile.spec import Words
 
 _DEFAULT = "label"
 """The column with the verdicts where neither command nor profile names one."""
+_WHOLE = r"^(-?[0-9]+)\.0+$"
+"""A whole number as floating point writes it."""
 _LABELS = frozenset({_DEFAULT, "is_fraud", "fraud"})
 """Names of columns with verdicts, which are no columns that the profile has forgotten."""
 
 
 class Verdicts:
-    """The column with the verdicts: "" stands for the profile's, None for none."""
+    """The column with the verdicts: "" stands for the profile's, None for none.
 
-    def __init__(self, history: History, label: str | None, place: str) -> None:
+    Unless it is `needed`, a file may lack it where neither command nor profile names it.
+    """
+
+    def __init__(
+        self, history: History, label: str | None, place: str, *, needed: bool = True
+    ) -> None:
         self._history = history
+        self._may_lack = not (needed or label or history.label)
         self.column = None if label is None else label or history.label or _DEFAULT
         self._place = place
 
     def check(self, names: Sequence[str]) -> None:
         """Raises ConfigError when a file has not the column that is wanted."""
         wanted = self.column
-        if wanted is not None and wanted not in names:
+        if self._may_lack and wanted not in names:
+            self.column = None
+        elif wanted is not None and wanted not in names:
             raise ConfigError(
                 f"{self._place} has no column {wanted!r}{nearest(wanted, names)}; its columns are "
                 f"{', '.join(names)}: name the one with the verdicts by --label, or by "
@@ -67,8 +78,9 @@ def read_labels(
     """
     words = _words(plain(column))
     fraud, legitimate, none = meanings(history)
-    labels = np.full(len(words), UNKNOWN, np.int8)
     known = mask(pc.is_null(words))
+    labels = np.full(len(words), UNKNOWN, np.int8)
+    labels[known] = 0 if "" in legitimate else 1 if "" in fraud else UNKNOWN
     for verdict, some in ((0, legitimate), (1, fraud), (UNKNOWN, none)):
         found = _among(words, some)
         labels[found] = verdict
@@ -93,16 +105,16 @@ def meanings(history: History) -> tuple[tuple[str, ...], tuple[str, ...], tuple[
 
 
 def keys_of(words: Words) -> tuple[str, ...]:
-    """The words of an option in the form in which they are compared."""
+    """The words of an option in the form in which they are compared: 1.0 is the word 1."""
     listed = words if isinstance(words, list) else [words]
-    return tuple(key for word in listed for key in word_keys(word))
+    return tuple(re.sub(_WHOLE, r"\1", key) for word in listed for key in word_keys(word))
 
 
 def _words(column: pa.Array) -> pa.Array:
     """The cells as words; 1.0, which is a 1 beside an empty cell, is the word 1."""
     if types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return pc.replace_substring_regex(keys(texts(column)), r"^(-?[0-9]+)\.0+$", r"\1")
+    return pc.replace_substring_regex(keys(texts(column)), _WHOLE, r"\1")
 
 
 def _among(words: pa.Array, some: tuple[str, ...]) -> NDArray[np.bool_]:

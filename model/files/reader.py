@@ -25,10 +25,10 @@ from tidegate.words import count
 class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
-    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. `told`
-    are sentences on what was found by looking, such as a separator; complete when all rows were
-    read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
-    needs.
+    `label`: the column with the verdicts; "" for the profile's, None where none are wanted. Where
+    it is not named, a file may lack it unless it is `needed`. `told` are sentences on what was
+    found by looking, such as a separator; complete when all rows were read. Raises ConfigError for
+    a file that cannot be read, or has not the columns that the profile needs.
     """
 
     place: str
@@ -36,6 +36,7 @@ class Reader:
     label: str | None = None
     form: str = ""
     """One of `places.FORMATS` where the name does not say the kind."""
+    needed: bool = True
     source: Place | None = None
     """Where the files lie, if `place` is only what to call them."""
     makes_ids: bool = True
@@ -47,7 +48,7 @@ class Reader:
     def __post_init__(self) -> None:
         self._place = self.source or places.opened(self.place, self.form)
         self._tables = Tables(self._place, self.profile.file)
-        self._verdicts = Verdicts(self.profile.history, self.label, self.place)
+        self._verdicts = Verdicts(self.profile.history, self.label, self.place, needed=self.needed)
         self._shaping = self._shaping_of(self._tables)
         self.told += self._tables.told
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from model.detectors.catalog import known
 from model.features.intake import take_rows
 from model.files.odd_times import OddTimes
 from model.files.reader import Reader
@@ -93,13 +94,19 @@ def read_history(
 ) -> Reading:
     """The rows of a file that the API would take, by event time, and their verdicts.
 
-    `label` is the column with the verdicts: "" the profile's, None if none are wanted; `form` is
-    the file's kind where its name does not say it. Raises ConfigError naming what is wrong with the
-    file, also when a larger share than `most_refused` of its rows is.
+    `label` is the column with the verdicts: "" the profile's, which a file may lack if no model
+    learns from it; None if none are wanted. `form` is the file's kind where its name does not say
+    it. Raises ConfigError naming what is wrong with the file, also when a larger share than
+    `most_refused` of its rows is.
     """
-    reader = Reader(place, profile, label, form)
+    reader = Reader(place, profile, label, form, needed=_needs_verdicts(profile))
     reading = read_rows(profile, place, _ahead(reader.rows(_ROWS)), most_refused, progress)
     return reading._replace(told=reader.told)
+
+
+def _needs_verdicts(profile: Profile) -> bool:
+    kinds = known()
+    return any(name in kinds and kinds[name].supervised for name in profile.models.names)
 
 
 def read_rows(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +37,8 @@ from tidegate.profile import Profile
 
 Indices = NDArray[np.intp]
 """Numbers of rows in a log, ascending."""
+Tunings = dict[str, dict[str, float]]
+"""Settings by model that trials chose; the manifest keeps them."""
 OnQuality = Callable[[Quality], None]
 """Is told how good scores were on a test."""
 _BEFORE_TEST = 0.85
@@ -66,6 +69,7 @@ def train(
     progress: Progress,
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
+    tuned: Tunings | None = None,
 ) -> Bundle:
     """A bundle below `out_dir` from a history in time order.
 
@@ -86,6 +90,7 @@ def train(
         lambda share, what: progress(0.5 + 0.5 * share, what),
         seed,
         on_quality,
+        tuned,
     )
 
 
@@ -98,6 +103,7 @@ def fit_bundle(
     progress: Progress,
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
+    tuned: Tunings | None = None,
 ) -> Bundle:
     """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`.
 
@@ -138,6 +144,7 @@ def fit_bundle(
         | _decisions(decisions, frauds),
         files={},
         created_us=now_us(),
+        tuned=tuned or msgspec.UNSET,
     )
     reference = reference_of(features, log.values[learnt[0] : learnt[-1] + 1][:, columns], final)
     bundle = save(out_dir, manifest, fitted.detectors, ensemble, reference)

@@ -12,9 +12,12 @@ from typer.testing import CliRunner, Result
 
 from cli import app
 from producers.simulator.history import simulate_history
+from tests.model.drafting.exports import EXPORTS
 from tests.model.drafting.layouts import LAYOUTS
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
+
+ALL = LAYOUTS | EXPORTS
 
 
 @pytest.fixture
@@ -47,13 +50,25 @@ def test_a_draft_is_checked_and_judged() -> None:
     assert {"user_count_1d", "merchant_fraud_rate_7d", "user_merchants_1h"} <= {*profile.computed}
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_every_draft_passes_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(ALL[name].text(1500), newline="")
+    tidegate("profile", "draft", "rows.csv")
+    done = tidegate("profile", "check", "rows.yaml")
+    assert done.exit_code == 0, (done.output, done.exception)
+    assert "rows.csv: 1,500 rows read, 1,500 used" in done.output
+
+
 @pytest.mark.training
-@pytest.mark.parametrize("name", ["ibm_aml", "tabformer", "ulb"])
+@pytest.mark.parametrize("name", ["ibm_aml", "tabformer", "ulb", "charges", "flagged"])
 def test_a_draft_scores_what_comes_after_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("rows.csv").write_text(LAYOUTS[name].text(4000), newline="")
+    Path("rows.csv").write_text(ALL[name].text(4000), newline="")
     tidegate("profile", "draft", "rows.csv")
     done = tidegate("backtest", "--profile", "rows.yaml", "--data", "rows.csv", "--split", "0.8")
     assert done.exit_code == 0, (done.output, done.exception)

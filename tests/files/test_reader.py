@@ -164,10 +164,12 @@ WORDS = "\n  id: {type: string}"
     ("history", "cells", "labels"),
     [
         ("{}", ["1", "0", "", "Y", "no", "TRUE", "1.0", "f"], [1, 0, -1, 1, 0, 1, 1, 0]),
+        ('{fraud: "1.0", legitimate: "0.0"}', ["1.0", "0.0", "1", "0", ""], [1, 0, 1, 0, -1]),
         ("{fraud: [Fraud, chargeback], legitimate: ok}", ["fraud ", "Chargeback", "OK", ""],
          [1, 1, 0, -1]),
         ("{fraud: Yes, legitimate: No, unknown: [open, '?']}", ["yes", "No", "open", "?"],
          [1, 0, -1, -1]),
+        ('{fraud: Y, legitimate: ""}', ["Y", "", " "], [1, 0, 0]),
         ("{fraud: 2, legitimate: 1, unknown: 0}", ["2", "1", "0", "2.0"], [1, 0, -1, 1]),
     ],
 )  # fmt: skip

@@ -45,6 +45,11 @@ def minor_units(code: str) -> int:
     return found
 
 
+def is_currency(code: str) -> bool:
+    """Whether `minor_units` knows the code."""
+    return code in _table()
+
+
 @cache
 def _table() -> dict[str, int]:
     from iso4217 import Currency

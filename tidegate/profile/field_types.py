@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from tidegate.profile.currencies import EXPECTED, minor_units
+from tidegate.profile.currencies import EXPECTED, is_currency
 from tidegate.profile.field import Field
 from tidegate.profile.number_types import Integer, Money, Number, Vector
 from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
@@ -135,7 +135,7 @@ class Currency(Category):
     type = "currency"
 
     def problem(self) -> str:
-        unknown = [code for code in self.values if not _is_currency(code)]
+        unknown = [code for code in self.values if not is_currency(code)]
         if unknown:
             return f"no currencies of ISO 4217: {', '.join(unknown)}"
         return "" if not self.open else "a currency is always open: leave `open` out"
@@ -150,21 +150,13 @@ class Currency(Category):
         return True
 
     def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
-        return None if _is_currency(value) else ("out_of_bounds", EXPECTED)
+        return None if is_currency(value) else ("out_of_bounds", EXPECTED)
 
     def columns(self) -> tuple[str, ...]:
         return super().columns() if self.values else ()
 
     def example(self, chance: float, time_us: int) -> Json:
         return super().example(chance, time_us) if self.values else "EUR"
-
-
-def _is_currency(code: str) -> bool:
-    try:
-        minor_units(code)
-    except ValueError:
-        return False
-    return True
 
 
 class Time(Field):

@@ -23,6 +23,7 @@ NOT_BOOKED = "not_booked"
 """The reason of an entry that the bank only announces."""
 _SIGNS = {"CRDT": 1, "DBIT": -1}
 _REFERENCES = ("Refs/EndToEndId", "RmtInf/Strd/CdtrRefInf/Ref", "Refs/TxId", "Refs/InstrId")
+_NAMES = ("Pty/Nm", "Nm")
 _TRUE = {"true", "1"}
 
 
@@ -122,7 +123,8 @@ def _counterparty(frame: Frame, entry: Element, detail: Element, reversal: bool)
 
 
 def _party(detail: Element, role: str) -> tuple[str, str]:
-    name = text(detail, f"RltdPties/{role}/Pty/Nm", f"RltdPties/{role}/Nm")
+    paths = (f"RltdPties/{who}/{name}" for who in (role, f"Ultmt{role}") for name in _NAMES)
+    name = text(detail, *paths)
     return name, account_of(detail, f"RltdPties/{role}Acct")
 
 

@@ -41,7 +41,7 @@ def read(path: Path, last_day: date | None) -> Items:
 def _row(message: Message, ids: Ids, last_day: date | None) -> Entry:
     word = _class(message)
     account = _account(message)
-    currency = by_number(message.digits("49", 3), "49")
+    currency = by_number(message["49"], "49")
     amount = _signed(message, currency)
     booked_at = moment(message, last_day)
     key = [account, message["11"], message["37"], message["32"], as_text(amount)]

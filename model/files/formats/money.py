@@ -70,10 +70,13 @@ def decimals(currency: str, field: str) -> int:
 
 
 def by_number(code: str, field: str) -> str:
-    """The letters of a numeric code: `978` is EUR. Raises Fault for an unknown one."""
-    letters = _numbers().get(code.zfill(3))
+    """The letters of a numeric code: `978` is EUR. The letters themselves may stand there, too.
+
+    Raises Fault for an unknown one.
+    """
+    letters = code if currencies.is_currency(code) else _numbers().get(code.zfill(3))
     if letters is None:
-        raise Fault(field, "currency", "expected a numeric currency code of ISO 4217, such as 978")
+        raise Fault(field, "currency", "expected a currency code of ISO 4217, such as 978")
     return letters
 
 

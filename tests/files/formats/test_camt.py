@@ -119,6 +119,13 @@ def test_a_statement_given_again_has_the_same_ids_also_when_it_has_grown(tmp_pat
     assert grown[-1]["id"] != grown[-2]["id"]
 
 
+def test_a_party_may_be_named_as_the_ultimate_one_alone(tmp_path: Path) -> None:
+    sample = (HERE / SAMPLE).read_text()
+    ultimate = sample.replace("<Dbtr>", "<UltmtDbtr>").replace("</Dbtr>", "</UltmtDbtr>")
+    rows, _ = rows_of(written(tmp_path, "ultimate.xml", ultimate), tmp_path)
+    assert rows[0]["counterparty"] == "Ada Example"
+
+
 def test_entities_are_not_read(tmp_path: Path) -> None:
     bomb = '?>\n<!DOCTYPE d [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>\n<Document'
     source = changed(SAMPLE, tmp_path, ("?>\n<Document", bomb), ("Ada Example", "&b;"))

@@ -40,6 +40,7 @@ def test_messages_become_payments(tmp_path: Path) -> None:
         ({"f4": "1250", "f49": "036"}, "-12.50"),
         ({"f4": "1250", "f49": 36}, "-12.50"),
         ({"f4": "1250", "f49": "048"}, "-1.250"),
+        ({"f4": "1250", "f49": "KWD"}, "-1.250"),
         ({"f4": "1250", "f49": "990"}, "-0.1250"),
         ({"t": "0400"}, "12.50"),
         ({"t": "0420", "f3": "200000"}, "-12.50"),
@@ -68,7 +69,8 @@ def test_amounts(tmp_path: Path, fields: dict[str, object], amount: str) -> None
         ({"f4": "٣"}, "4", "digits"),
         ({"f4": None}, "4", "amount"),
         ({"f49": None}, "49", "currency"),
-        ({"f49": "EUR"}, "49", "digits"),
+        ({"f49": "EURO"}, "49", "currency"),
+        ({"f49": "XXX"}, "49", "currency"),
         ({"f49": "959"}, "4", "currency"),  # gold has no minor units
         ({"f49": "000"}, "49", "currency"),
         ({"f3": None}, "3", "missing"),

@@ -85,6 +85,11 @@ def test_a_field_without_its_colon_is_told(tmp_path: Path) -> None:
     assert not done.good
 
 
+def test_a_word_that_a_reference_stands_elsewhere_is_none(tmp_path: Path) -> None:
+    rows, _ = rows_of(changed(SAMPLE, tmp_path, ("NRTINONREF//B-3", "NRTIKREF//B-3")), tmp_path)
+    assert rows[2]["reference"] == "B-3"
+
+
 def test_several_descriptions_and_own_fields_of_a_bank(tmp_path: Path) -> None:
     more = ("over two lines", ":NS:01words of its own\n:86:and more")
     rows, done = rows_of(changed(SAMPLE, tmp_path, more), tmp_path)

@@ -60,6 +60,20 @@ def test_a_bad_cell_costs_its_row_and_is_named(
     assert (facts["read"], facts["used"], sum(facts["refused"].values())) == (100, 99, 1)
 
 
+def test_models_that_need_no_verdicts_take_a_file_without(tmp_path: Path) -> None:
+    text = PROFILE.replace("lightgbm: {trees: 10, leaves: 7}", "isolation_forest: {}")
+    text = text.replace(", label: chargeback", "")
+    place = write(tmp_path, rows(100))
+    reading = read_history(profile_in(tmp_path, text), place)
+    assert "100 used, 2023-01-01 to 2023-01-05; 0 frauds, 0 legitimate" in reading.sentences()[0]
+    for named in (PROFILE.replace("label: chargeback", "label: verdict"), text):
+        with pytest.raises(ConfigError, match="has no column 'verdict'"):
+            read_history(profile_in(tmp_path, named), place, "verdict")
+    learns = PROFILE.replace(", label: chargeback", "")
+    with pytest.raises(ConfigError, match=r"has no column 'label'; .* --label"):
+        read_history(profile_in(tmp_path, learns), place)
+
+
 def test_too_many_refused_rows_stop_the_reading(tmp_path: Path) -> None:
     lines = [
         re.sub(r",(\d+\.25),", r",-\1,", line) if i % 10 else line
