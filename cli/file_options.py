@@ -123,16 +123,16 @@ def _file(usual: FileSpec, asked: dict[str, str]) -> FileSpec:
     try:
         spec = msgspec.convert({**msgspec.to_builtins(usual), **asked}, FileSpec)
     except msgspec.ValidationError as error:
-        raise _bad(plain(str(error))) from error
+        raise ConfigError(_of_option(plain(str(error)))) from error
     if problem := spec.problem():
-        raise _bad(problem)
+        raise ConfigError(_of_option(problem))
     return spec
 
 
-def _bad(problem: str) -> ConfigError:
-    """A problem that begins with the name of an option of the profile."""
+def _of_option(problem: str) -> str:
+    """What is wrong with a part of the section `file:`, as said of the option of that name."""
     name, sign, rest = problem.partition(":")
-    return ConfigError(f"--{name.replace('_', '-')}{sign}{rest}")
+    return f"--{name.replace('_', '-')}{sign}{rest}"
 
 
 def _columns(profile: Profile, columns: list[str]) -> dict[str, Field]:

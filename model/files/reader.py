@@ -26,10 +26,9 @@ class Reader:
     """The files of a place (one, a folder, a glob, a URL, `-`) read for a profile.
 
     `label`: the column with the verdicts; "" for the profile's, None where none are wanted. Where
-    it is not named, a file may lack it unless it is `needed`. `told`
-    are sentences on what was found by looking, such as a separator; complete when all rows were
-    read. Raises ConfigError for a file that cannot be read, or has not the columns that the profile
-    needs.
+    it is not named, a file may lack it unless it is `needed`. `told` are sentences on what was
+    found by looking, such as a separator; complete when all rows were read. Raises ConfigError for
+    a file that cannot be read, or has not the columns that the profile needs.
     """
 
     place: str
@@ -86,8 +85,10 @@ class Reader:
             shaped = self._shaping.shape(table)
             twice += shaped.twice
             rows = rows_of(table, shaped)
-            yield made.complete(rows) if self.makes_ids else rows
-            self.made_ids = made.count
+            if self.makes_ids:
+                rows = made.complete(rows)
+                self.made_ids = made.count
+            yield rows
         self._tell(
             f"{count(twice, 'time')} of an hour that clocks show twice, when they are put back: "
             "taken for the earlier one"
