@@ -219,7 +219,7 @@ def show(
             beat.process,
             str(beat.pid),
             ranges(beat.partitions),
-            "yes" if beat.restored else "no",
+            "ends" if beat.stopping else "yes" if beat.restored else "no",
             f"{beat.lag:,}",
             f"{beat.processed:,}",
             f"{beat.rejected:,}",

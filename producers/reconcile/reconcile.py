@@ -7,8 +7,9 @@ the dead letters, then the rows: what has left one place by then is found in a l
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -30,7 +31,7 @@ from producers.reconcile.ledger import (
 )
 from producers.redrive.letters import dead_letters, id_on_raw
 from tidegate.broker.ports import Broker, Consumer
-from tidegate.broker.records import Batch, TopicPartition
+from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Rejected, Retry
 from tidegate.messages.origin import origin
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, STAGES, group_of
@@ -110,7 +111,7 @@ class Reconciler:
     ) -> Mapping[TopicPartition, int]:
         """Where the stage that reads this topic goes on."""
         if topic != SCORED:
-            positions = consumer.committed(sources)
+            positions = _patiently(lambda: consumer.committed(sources))
         else:
             identity = self._broker.topic_ids([topic])[topic]
             with reading(self._url) as connection:
@@ -230,6 +231,22 @@ class Reconciler:
                 return ""
         place = f"{RAW}-{batch.source.partition}-{batch.offsets[index]}"
         return id_on_raw(self._profile, value or b"", place)
+
+
+def _patiently(
+    ask: Callable[[], Mapping[TopicPartition, Position]],
+) -> Mapping[TopicPartition, Position]:
+    """Positions are not told while a transaction is open that moves them: that of a process which
+    was killed ends with its successor, or after 10 s.
+    """
+    pause, deadline = threading.Event(), time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except Retry:
+            if time.monotonic() > deadline:
+                raise
+        pause.wait(0.1)
 
 
 def _start(consumer: Consumer, source: TopicPartition, since_ms: int) -> int:

@@ -12,6 +12,7 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka import KafkaError
 
+from tests.support import eventually
 from tidegate.broker.kafka import consumer as module
 from tidegate.broker.kafka.config import consumer_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
@@ -88,4 +89,31 @@ def test_a_client_that_cannot_be_asked_is_replaced_where_nobody_waits_for_it_in_
     assert consumer.bounds(source) == (0, 1)
     values = [value for batch in consumer.poll(1, 10) for value in batch.values]
     assert (len(made), values) == (2, [b"value"]), "it reads on where it was"
+    consumer.close()
+
+
+def test_a_partition_sought_right_after_its_assignment_is_read_from_there_to_its_end() -> None:
+    """At the end, where it once waited, it was found again when librdkafka had asked for that."""
+    records = 40
+    producer = ck.Producer({**CONFIG, "test.mock.broker.rtt": 100, "batch.num.messages": 1})
+    (broker,) = producer.list_topics(timeout=10).brokers.values()
+    for _ in range(records):
+        producer.produce("topic", b"value" * 20, partition=0)
+    assert producer.flush(10) == 0
+    alone = {name: CONFIG[name] for name in ("group.id", "log_level")}
+    address = {"bootstrap.servers": f"{broker.host}:{broker.port}"}
+    consumer = KafkaConsumer({**alone, **address, "fetch.message.max.bytes": 500})
+    source = TopicPartition("topic", 0)
+    consumer.subscribe("topic", lambda _: {}, lambda _: None)
+    eventually(lambda: consumer.poll(1, 0.01) == [] and source in consumer._assigned, 30)
+    consumer.seek(source, 5)
+    consumer.resume([source])
+    offsets: list[int] = []
+
+    def all_read() -> bool:
+        offsets.extend(offset for batch in consumer.poll(10, 0.1) for offset in batch.offsets)
+        return len(offsets) == records - 5
+
+    eventually(all_read, 30)
+    assert offsets == list(range(5, records))
     consumer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.options import command_name
@@ -99,6 +100,12 @@ def heartbeat() -> Heartbeat:
         refused="91bc: it is not there",
         restoring=[Restoring(3, 0.35, 4000, 40.2), Restoring(1, 0, -1, -1)],
     )
+
+
+def test_a_process_that_ends_is_not_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    show([msgspec.structs.replace(heartbeat(), stopping=True)], [], [], Waiting())
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split()[:4] == ["score", "7", "0-1,3", "ends"]
 
 
 def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str]) -> None:

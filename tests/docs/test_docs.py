@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from producers.api.verdict_ways import STATUSES
+from tests.support import eventually
 from tests.system.pipeline import ROOT, Pipeline, trained_card
 from tidegate.reasons import REASONS, Reason
 from tidegate.settings import Settings
@@ -63,6 +64,8 @@ def in_one_shell(page: Path, running: Pipeline, path: str) -> str:
     ids=lambda page: page.name,
 )
 def test_every_command_of_a_page_succeeds(page: Path, running: Pipeline) -> None:
+    # the page before may have changed the champion, for which the learner starts anew
+    eventually(lambda: running.run("status").returncode == 0, 60, every=1.0)
     in_one_shell(page, running, f"{VENV}{os.pathsep}{os.environ['PATH']}")
 
 

@@ -32,7 +32,7 @@ def test_the_class_path_is_remembered() -> None:
 
 @pytest.mark.usefixtures("kafka")  # warms up
 def test_java_takes_what_warming_up_kept(tmp_path: Path) -> None:
-    java, *options = EmbeddedKafka(tmp_path, free_port()).command()
+    java, *options = EmbeddedKafka(tmp_path, free_port()).java()
     strict = [
         java,
         "-XX:AOTMode=on",

@@ -12,11 +12,13 @@ import random
 import socket
 import struct
 import subprocess
+import sys
 import time
 import uuid
 from pathlib import Path
 
 from tidegate.errors import ConfigError, Retry
+from tidegate.host import fence
 from tidegate.host.jars import cache_folder, classpath
 from tidegate.host.spawn import guarded
 
@@ -51,8 +53,16 @@ replica.fetch.max.bytes=16000000
 log.segment.bytes=268435456
 log.cleaner.dedupe.buffer.size=16000000
 log.cleaner.threads=1
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=500
+"""
+_CONTROLLER = """\
+process.roles=controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=CONTROLLER://127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+log.dirs={data}
+broker.session.timeout.ms=100
+broker.heartbeat.interval.ms=50
 """
 
 
@@ -89,9 +99,11 @@ class EmbeddedKafka:
         data = self.home / "kafka"
         data.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        controller = _bindable(self.port + 1)
         self._properties.write_text(
-            _PROPERTIES.format(port=self.port, controller=_bindable(self.port + 1), data=data)
+            _PROPERTIES.format(port=self.port, controller=controller, data=data)
         )
+        (data / fence.PROPERTIES).write_text(_CONTROLLER.format(controller=controller, data=data))
         if (data / _CLUSTER_FILE).exists():
             return
         done = subprocess.run(  # noqa: S603 - our own Java with our own arguments
@@ -115,6 +127,11 @@ class EmbeddedKafka:
 
     def command(self) -> list[str]:
         """The broker's command line; it stops cleanly on SIGTERM."""
+        data = self.home / "kafka"
+        return [sys.executable, "-IS", str(Path(fence.__file__).resolve()), str(data), *self.java()]
+
+    def java(self) -> list[str]:
+        """The command line of the broker's Java alone."""
         return [
             *self._java(self.heap),
             *self._code(),

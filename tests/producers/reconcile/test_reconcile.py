@@ -17,7 +17,7 @@ from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
-from tidegate.errors import Stop
+from tidegate.errors import Retry, Stop
 from tidegate.pipeline import CONSUMERS, RAW, SCORED
 from tidegate.profile import Profile
 
@@ -78,6 +78,20 @@ def test_what_is_under_way_is_found_wherever_it_is(bench: Bench, stages: tuple[s
     found = outcomes(reconciled(bench))
     later = {"under_way": 10, "repeat": 5} if stages else {"under_way": 15}
     assert found == {"row": 20, **later}
+
+
+def test_positions_that_an_open_transaction_holds_are_waited_for(bench: Bench) -> None:
+    """As after a kill, until the successor has ended what was open."""
+    post(bench, [Step(k) for k in range(5)])
+    answers = iter([Retry("unstable"), Retry("unstable")])
+
+    def unstable(name: str, done: bool) -> None:
+        if name == "committed" and not done and (error := next(answers, None)) is not None:
+            raise error
+
+    bench.broker.hook = unstable
+    assert outcomes(reconciled(bench)) == {"under_way": 5}
+    assert next(answers, None) is None
 
 
 def test_repeats_of_what_is_no_row_yet_are_not_missing(bench: Bench) -> None:

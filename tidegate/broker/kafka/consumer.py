@@ -49,6 +49,7 @@ class KafkaConsumer:
         self._joined = False
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
+        self._fetched: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
         self._out_of_range: set[TopicPartition] = set()
         self._stuck: set[TopicPartition] = set()
@@ -73,7 +74,7 @@ class KafkaConsumer:
 
         def revoked(_: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             self._generation += 1
-            self._assigned = set()
+            self._assigned, self._fetched = set(), set()
             self._paused.clear()
             self._positions.clear()
             on_revoke([_plain(p) for p in raw])
@@ -82,14 +83,14 @@ class KafkaConsumer:
         self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
 
     def _assign_all(self, client: ck.Consumer) -> None:
-        """Read every partition from its position; one without any waits, paused, at the end.
+        """Read every partition from its position; one without any is left out until it is sought.
 
-        There it is never out of range, whatever retention has taken away.
+        It cannot wait at the log's end: librdkafka 2.16 asks where that is, and an answer that
+        comes after a seek takes the partition to the end, past all records in between.
         """
         self._stuck.clear()
-        client.assign(
-            [ck.TopicPartition(*p, self._positions.get(p, ck.OFFSET_END)) for p in self._assigned]
-        )
+        self._fetched = self._assigned & self._positions.keys()
+        client.assign([ck.TopicPartition(*p, self._positions[p]) for p in sorted(self._fetched)])
         self.pause(list(self._paused))
 
     def _unanswered(self, exception: KafkaException, call: str) -> TidegateError:
@@ -103,9 +104,9 @@ class KafkaConsumer:
         return _translate(exception, call)
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
-        self.client.assign([ck.TopicPartition(*p, offset) for p, offset in positions.items()])
-        self._assigned = set(positions)
-        self._positions = dict(positions)
+        self._assigned, self._positions = set(positions), dict(positions)
+        self._paused.clear()
+        self._assign_all(self.client)
 
     def poll(self, max_records: int, timeout: float) -> list[Batch]:
         deadline = time.monotonic() + timeout
@@ -153,9 +154,10 @@ class KafkaConsumer:
     def seek(self, partition: TopicPartition, offset: int) -> None:
         """A partition assigned a moment ago cannot be sought yet: try for a while.
 
-        One that was out of range cannot be sought at all; only a new assignment frees it.
+        One without a position is not read yet, and one that was out of range cannot be sought at
+        all: only a new assignment begins.
         """
-        if partition in self._stuck:
+        if partition in self._stuck or partition in self._assigned - self._fetched:
             self._positions[partition] = offset
             self._assign_all(self.client)
             return
@@ -178,13 +180,13 @@ class KafkaConsumer:
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused.update(partitions)
-        if partitions:
-            self.client.pause([ck.TopicPartition(*p) for p in partitions])
+        if reading := self._fetched.intersection(partitions):
+            self.client.pause([ck.TopicPartition(*p) for p in reading])
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
-        if partitions:
-            self.client.resume([ck.TopicPartition(*p) for p in partitions])
+        if reading := self._fetched.intersection(partitions):
+            self.client.resume([ck.TopicPartition(*p) for p in reading])
 
     def position(self, partition: TopicPartition) -> int | None:
         return self._positions.get(partition)
