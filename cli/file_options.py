@@ -106,7 +106,8 @@ def with_file_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def with_options(**given: object) -> None:
-        written = Written._make([given.pop(name) for name in Written._fields])
+        usual = Written._field_defaults
+        written = Written._make([given.pop(name, usual[name]) for name in Written._fields])
         command(**given, written=written)
 
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

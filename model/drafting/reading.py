@@ -60,7 +60,7 @@ def read_sample(
 def _check_rows(place: str, names: Collection[str]) -> None:
     """Raises ConfigError for records that have their rows inside."""
     for envelope, signs in _ENVELOPES.items():
-        if signs <= set(names):
+        if signs <= {name.partition(".")[0] for name in names}:
             raise ConfigError(
                 f"{place} holds no rows, but records with {' and '.join(sorted(signs))} around "
                 "them: draft from an export of the table, and add "
