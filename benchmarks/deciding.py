@@ -21,7 +21,7 @@ from model.bundles.reasons import reasons
 from model.detectors.base import Array
 from model.history.fold import fold
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import simulated
 from tidegate.profile import Profile, load_profile
 
 _ROWS = 10_000
@@ -30,11 +30,10 @@ _ROWS = 10_000
 def main() -> None:
     """Train on the card simulator, then measure; the best of five runs of each."""
     profile = load_profile("card")
-    history = simulate_history(profile, 30_000)
-    labels = history.pop("label").to_numpy("int8")
+    history = simulated(profile, 30_000).history
     with tempfile.TemporaryDirectory() as folder:
-        bundle = train(profile, history, labels, Path(folder), lambda _share, _what: None)
-        values = fold(profile, history, labels)
+        bundle = train(profile, history, Path(folder), lambda _share, _what: None)
+        values = fold(profile, history)
         print(
             "drift              "
             f"{_drift(DriftWatch(profile, Path(folder)), profile, bundle, values):8.2f} us/tx"

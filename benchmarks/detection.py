@@ -216,9 +216,9 @@ def judged(case: Case, seed: int, inputs: Inputs) -> dict[str, Figures]:
 
 
 def split_judged(scores: pd.DataFrame, data: pd.DataFrame) -> Figures:
-    """AUC and AP of S-FFSD's last fifth, without the rows of label 2; ids are row numbers."""
+    """AUC and AP of S-FFSD's last fifth, without the rows of label 2."""
     start = int(len(data) * 0.8)
-    if scores.transaction_id.tolist() != list(range(start, len(data))):
+    if scores.row.tolist() != list(range(start + 1, len(data) + 1)):
         sys.exit("bench-detection: the scores are not those of the last fifth of the rows")
     labels = data.Labels.to_numpy()[start:]
     y, score = labels[labels < 2], scores.score.to_numpy()[labels < 2]

@@ -17,6 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from model.history.fold import fold
+from model.history.history import History
+from model.history.reading import read_history
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.spec import DAY, pane_us
 
@@ -33,23 +35,22 @@ def main() -> int:
     folder = parser.parse_args().data
     frame, week = pd.read_parquet(folder / "transactions.parquet"), pd.read_parquet(folder / _WEEK)
     profile = load_profile("handbook")
-    values = _timed(profile, frame)
+    values = _timed(profile, read_history(profile, str(folder / "transactions.parquet")).history)
     ok = [_customer(profile, frame, week, values, days) for days in (1, 7, 30)]
     ok += [_terminal(profile, frame, week, values, days) for days in (1, 7, 30)]
     return 0 if all(ok) else 1
 
 
-def _timed(profile: Profile, frame: pd.DataFrame) -> Floats:
-    labels = frame["TX_FRAUD"].to_numpy()
-    fold(profile, frame[:5000], labels[:5000])  # compiles
+def _timed(profile: Profile, history: History) -> Floats:
+    fold(profile, history.only(slice(0, 5000)))  # compiles
     wall_start = time.perf_counter()
     cpu_start = time.process_time()
-    values = fold(profile, frame, labels)
+    values = fold(profile, history)
     wall = time.perf_counter() - wall_start
     cpu = time.process_time() - cpu_start
     sys.stdout.write(
-        f"{len(frame):,} transactions, {len(profile.computed)} features: "
-        f"{len(frame) / wall:,.0f} tx/s, {len(frame) / cpu:,.0f} per CPU second\n"
+        f"{len(values):,} transactions, {len(profile.computed)} features: "
+        f"{len(values) / wall:,.0f} tx/s, {len(values) / cpu:,.0f} per CPU second\n"
     )
     return values
 

@@ -21,8 +21,8 @@ from benchmarks.detection import METRICS, Figures, Inputs, add_inputs, inputs_of
 from model.detectors.trees import imbalance
 from model.detectors.trees.lightgbm import LightGBM
 from model.evaluation.splits import Split
-from model.history.fold import Log, event_times, fold
-from model.history.verdict_files import read_history
+from model.history.fold import Log, fold
+from model.history.reading import read_history
 from model.training.backtest import split_by_week
 from tidegate.profile import Profile, load_profile
 
@@ -48,11 +48,11 @@ def main() -> None:
     add_inputs(parser)
     inputs = inputs_of(parser.parse_args())
     profile = load_profile("handbook")
-    frame, labels = read_history(profile, inputs.card)
-    before = (frame["TX_DATETIME"] < END).to_numpy()
-    frame, labels = frame[before], labels[before]
-    log = Log(fold(profile, frame, labels), labels, event_times(profile, frame))
-    ids = frame[profile.id_field].to_numpy()
+    history = read_history(profile, str(inputs.card)).history
+    end_us = int(pd.Timestamp(END).value) // 1000
+    history = history.only(history.times < end_us)
+    log = Log(fold(profile, history), history.labels, history.times)
+    ids = history.ids.cast("int64").to_numpy()
     figures = {}
     print(f"{'':46}{'AUC':8}{'AP':8}{'CP@100':8}seconds a fit")
     for name, settings in VARIANTS.items():

@@ -13,6 +13,7 @@ import typer
 from cli import (
     backtest,
     canary,
+    convert,
     dead_letters,
     doctor,
     feedback,
@@ -51,6 +52,7 @@ for command in (up, setup, run, status):
     command.register(app)
 for data_command in (
     send.send,
+    convert.convert,
     feedback.feedback,
     simulate.simulate,
     train.train,

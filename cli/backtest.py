@@ -7,19 +7,22 @@ from typing import Annotated
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
     KafkaOption,
     LabelOption,
+    MaxRefusedOption,
     ProfileOption,
     settings_with,
+    share,
 )
 from tidegate.errors import ConfigError
 
 Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="FILE", help="CSV or Parquet: the whole log and its verdicts."),
+    str,
+    typer.Option("--data", metavar="FILE", help="A file with the whole log and its verdicts."),
 ]
 Folds = Annotated[
     list[str] | None,
@@ -51,7 +54,8 @@ Out = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="Parquet or CSV to write: fold, transaction_id, score; beside it a report as .json.",
+        help="Parquet or CSV to write: fold, transaction_id, row in the file, score; beside it a "
+        "report as .json.",
     ),
 ]
 Weeks = Annotated[
@@ -138,8 +142,9 @@ ReportFolder = Annotated[
 ]
 
 
+@with_file_options
 def backtest(
-    data: Data = None,
+    data: Data = "",
     profile: ProfileOption = "",
     fold: Folds = None,
     split: Split = 0.0,
@@ -149,6 +154,8 @@ def backtest(
     seed: Seed = 0,
     without_verdicts: Blind = False,
     label: LabelOption = "",
+    max_refused: MaxRefusedOption = "5%",
+    written: Written = AS_FOUND,
     bundle: Bundle = "",
     thresholds: Thresholds = "",
     champion: Champion = "",
@@ -175,6 +182,9 @@ def backtest(
     Example: [bold]tidegate backtest --bundle 3f2a --since 2026-01-01 --report report[/bold]
     """
     settings = settings_with(profile=profile, kafka=kafka, db=db)
+    most_refused = share("--max-refused", max_refused)
+    if not data:
+        written.check_file("--data")
     if bundle:
         from cli.challenger import BundleBacktest, decide_past
 
@@ -187,8 +197,10 @@ def backtest(
                 champion,
                 thresholds,
                 data,
+                written,
                 topic,
                 label,
+                most_refused,
                 since,
                 until,
                 capacity,
@@ -196,7 +208,7 @@ def backtest(
             ),
             as_json,
         )
-    elif topic or since or until or thresholds or champion or data is None:
+    elif topic or since or until or thresholds or champion or not data:
         raise ConfigError(
             "give the history by --data FILE and weeks by --fold DATE, or a finished model by "
             "--bundle"
@@ -205,6 +217,16 @@ def backtest(
         from cli.past_weeks import PastWeeks, backtest_weeks
 
         asked = PastWeeks(
-            data, label, fold or [], split, models or [], weeks, seed, without_verdicts, out
+            data,
+            written,
+            label,
+            most_refused,
+            fold or [],
+            split,
+            models or [],
+            weeks,
+            seed,
+            without_verdicts,
+            out,
         )
         backtest_weeks(settings.profile, asked, as_json)

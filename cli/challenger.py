@@ -15,6 +15,7 @@ from tidegate.errors import ConfigError
 from tidegate.words import count
 
 if TYPE_CHECKING:
+    from cli.file_options import Written
     from model.bundles.bundle import Bundle
     from model.evaluation.cases import Span
     from model.evaluation.decide_again import Cases, DecidedCases
@@ -34,9 +35,11 @@ class BundleBacktest(NamedTuple):
     bundle: str
     champion: str
     thresholds: str
-    data: Path | None
+    data: str
+    written: Written
     topic: bool
     label: str
+    most_refused: float
     since: str
     until: str
     capacity: int
@@ -179,7 +182,15 @@ def _read(
     from model.evaluation.cases import from_file, from_topic
 
     if asked.data:
-        return from_file(profile, asked.data, asked.label, span, progress)
+        return from_file(
+            asked.written.of(profile),
+            asked.data,
+            asked.label,
+            span,
+            progress,
+            asked.most_refused,
+            asked.written.form,
+        )
     if asked.topic:
         return from_topic(profile, _broker(settings), span, progress)
     return _rows(settings, profile, span, progress)[0]
@@ -211,6 +222,8 @@ def _check(cases: Cases) -> None:
 
 
 def _show(report: BacktestReport, folder: Path) -> None:
+    for line in report.reading:
+        typer.echo(line)
     typer.echo(
         f"{report.rows:,} of {count(report.read, 'transaction')} decided ({report.source}), "
         f"{count(report.verdicts, 'verdict')}, {count(report.frauds, 'fraud')}; "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
@@ -23,14 +22,15 @@ from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 
 if TYPE_CHECKING:
+    from model.history.verdicts import VerdictFile
     from producers.client import Client
     from producers.files.verdicts import Outcome
     from tidegate.messages.documents import Verdict
     from tidegate.settings import Settings
 
 File = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="CSV or Parquet with the ids and what is known of each."),
+    str,
+    typer.Argument(metavar="FILE", help="A file with the ids and what is known of each."),
 ]
 Source = Annotated[
     str, typer.Option("--source", help="Who says so; each source has a limit for an hour.")
@@ -49,9 +49,11 @@ _NAMED = 5
 """So many unknown ids are printed."""
 
 
+@with_file_options
 def feedback(
     file: File,
     label: LabelOption = "",
+    written: Written = AS_FOUND,
     source: Source = "file",
     no_wait: NoWait = False,
     profile: ProfileOption = "",
@@ -62,40 +64,43 @@ def feedback(
     """Post the verdicts of a file, and wait until each has found its row or is known to have none.
 
     Rows without a verdict are passed over; the same file again changes nothing. A verdict waits 30
-    s for its row. Exit code 1 when a transaction is unknown or a verdict was refused.
+    s for its row. Exit code 1 when a transaction is unknown, a verdict was refused, or a row has no
+    id to go by.
 
     Example: [bold]tidegate feedback chargebacks.csv --label is_fraud[/bold]
     """
-    from model.history.verdict_files import read_verdicts
+    from model.history.verdicts import read_verdicts
     from producers.client import Client
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)
-    known = read_verdicts(load_profile(settings.profile), file, label)
+    read = read_verdicts(written.of(load_profile(settings.profile)), file, label, written.form)
+    known = read.frauds
     if not known:
-        raise ConfigError(f"{file} holds no verdict")
+        raise ConfigError("no verdict to post. " + "\n".join(read.sentences()))
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
-    outcome = _post(settings, client, _verdicts(file, source, known), wait=not no_wait)
+    outcome = _post(settings, client, _verdicts(read, source), wait=not no_wait)
     interrupted = client.stop.is_set()
     if as_json:
-        print_json(_facts(known, outcome))
+        print_json(_facts(read, outcome))
     else:
-        typer.echo(typeable("\n".join(lines(known, outcome))))
+        typer.echo(typeable("\n".join([*read.sentences(), *lines(known, outcome)])))
         if interrupted:
             typer.echo("interrupted; the same command waits again")
-    if interrupted or (outcome and (outcome.unknown or outcome.refused)):
+    refused = read.refusals.total or (outcome and (outcome.unknown or outcome.refused))
+    if interrupted or refused:
         raise typer.Exit(1)
 
 
-def _verdicts(file: Path, source: str, known: dict[str, bool]) -> list[Verdict]:
+def _verdicts(read: VerdictFile, source: str) -> list[Verdict]:
     """Verdicts with label ids made of the file's digest: posted again they are the same."""
     from tidegate.messages.documents import Verdict
 
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    digest = read.digest[:16]
     return [
         Verdict(name, "fraud" if fraud else "legitimate", f"{digest}-{name}", source)
-        for name, fraud in known.items()
+        for name, fraud in read.frauds.items()
     ]
 
 
@@ -120,9 +125,13 @@ def _post(
             follow.close()
 
 
-def _facts(known: dict[str, bool], outcome: Outcome | None) -> dict[str, Any]:
+def _facts(read: VerdictFile, outcome: Outcome | None) -> dict[str, Any]:
+    known = read.frauds
     frauds = sum(known.values())
     return {
+        "rows": read.refusals.read,
+        "without_verdict": read.silent,
+        "rows_refused": dict(read.refusals.by_reason),
         "verdicts": len(known),
         "frauds": frauds,
         "legitimate": len(known) - frauds,

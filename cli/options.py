@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +33,14 @@ LabelOption = Annotated[
         "--label",
         help="The file's column with the verdicts; by default history.label of the profile, or "
         "`label`.",
+    ),
+]
+MaxRefusedOption = Annotated[
+    str,
+    typer.Option(
+        "--max-refused",
+        metavar="SHARE",
+        help="The largest share of rows that may be refused, such as 5% or 0.05; more stop it.",
     ),
 ]
 MlflowOption = Annotated[
@@ -69,6 +77,18 @@ def settings_with(**options: str) -> Settings:
         raise ConfigError(f"settings: {faults}") from None
 
 
+def share(option: str, text: str) -> float:
+    """A share such as `5%` or `0.05`. Raises ConfigError."""
+    number = text.removesuffix("%")
+    try:
+        found = float(number) / (100 if number != text else 1)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found <= 1:
+        raise ConfigError(f"{option} {text!r}: expected a share such as 5% or 0.05, at most 100%")
+    return found
+
+
 def period(since: str, until: str) -> tuple[int | None, int | None]:
     """First and last moment of the days, in us; None where an option is empty.
 
@@ -80,14 +100,21 @@ def period(since: str, until: str) -> tuple[int | None, int | None]:
     return begin, end
 
 
-def _day_us(option: str, text: str) -> int | None:
+def day(option: str, text: str) -> date | None:
+    """The date an option names; None for an empty one. Raises ConfigError for what is no date."""
     if not text:
         return None
     try:
-        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        return datetime.strptime(text, "%Y-%m-%d").date()
     except ValueError as error:
         raise ConfigError(f"{option} {text!r}: expected a date such as 2026-01-31") from error
-    return int(day.timestamp()) * 1_000_000
+
+
+def _day_us(option: str, text: str) -> int | None:
+    found = day(option, text)
+    if found is None:
+        return None
+    return int(datetime.combine(found, time(), UTC).timestamp()) * 1_000_000
 
 
 def ranges(numbers: list[int]) -> str:

@@ -13,9 +13,12 @@ from cli.progress import progress_bar
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
+    from cli.file_options import Written
+    from model.history.history import History
     from model.training.backtest import BacktestResult
+    from tidegate.profile import Profile
 
 _PRINTED = (
     "auc",
@@ -29,8 +32,10 @@ _PRINTED = (
 class PastWeeks(NamedTuple):
     """What is trained and scored, as the options say it."""
 
-    data: Path
+    data: str
+    written: Written
     label: str
+    most_refused: float
     fold: list[str]
     split: float
     models: list[str]
@@ -43,7 +48,7 @@ class PastWeeks(NamedTuple):
 def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
     """Train, score, and write scores and report. Raises ConfigError for what cannot be done."""
     from model.detectors.catalog import check_installed
-    from model.history.verdict_files import read_history
+    from model.history.reading import read_history
     from model.training import backtest
     from tidegate.profile import load_profile
 
@@ -57,12 +62,21 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
         names, asked.fold, asked.split, asked.weeks, asked.seed, asked.blind
     )
     with progress_bar("backtest", quiet=as_json) as progress:
-        frame, labels = read_history(profile, asked.data, asked.label)
-        results = backtest.backtest(profile, frame, labels, plan, progress)
+        reading = read_history(
+            asked.written.of(profile),
+            asked.data,
+            asked.label,
+            asked.most_refused,
+            progress,
+            asked.written.form,
+        )
+        with reading.explaining():
+            results = backtest.backtest(profile, reading.history, plan, progress)
     report = {
         "profile": profile.name,
         "profile_hash": profile.hash.decode(),
-        "data": str(asked.data),
+        "data": asked.data,
+        "history": reading.facts(),
         "models": names,
         "seed": asked.seed,
         "weeks": None if asked.split else asked.weeks,
@@ -72,7 +86,11 @@ def backtest_weeks(profile_name: str, asked: PastWeeks, as_json: bool) -> None:
         "seconds": round(time.perf_counter() - began, 1),
         "scores": str(asked.out),
     }
-    _write(asked.out, _table(frame[profile.id_field], results), report)
+    _write(asked.out, _table(profile, reading.history, results), report)
+    if not as_json:
+        typer.echo("\n".join(reading.sentences()))
+    if warning := reading.warning():
+        typer.echo(f"WARNING: {warning}", err=True)
     _show(report, as_json)
 
 
@@ -87,21 +105,36 @@ def _check(asked: PastWeeks) -> None:
         raise ConfigError(f"--out {asked.out}: a name that ends with .parquet or .csv is expected")
 
 
-def _table(ids: pd.Series, results: list[BacktestResult]) -> pd.DataFrame:
-    """One row for each transaction that was scored, with its period."""
-    import pandas as pd
+def _table(profile: Profile, history: History, results: list[BacktestResult]) -> pa.Table:
+    """One line for each transaction that was scored: its period, id, row in the file, and score."""
+    import pyarrow as pa
 
-    tables = [
-        pd.DataFrame(
+    def lines(result: BacktestResult) -> pa.Table:
+        scored = history.only(result.split.test)
+        return pa.table(
             {
-                "fold": result.split.name,
-                "transaction_id": ids.iloc[result.split.test],
+                "fold": pa.array([result.split.name] * len(scored.ids)),
+                "transaction_id": scored.ids,
+                "row": scored.numbers,
                 "score": result.scores,
             }
         )
-        for result in results
-    ]
-    return pd.concat(tables, ignore_index=True)
+
+    table = pa.concat_tables(map(lines, results))
+    if getattr(profile.fields[profile.id_field], "integers", False):
+        return table.set_column(1, "transaction_id", _whole(table.column("transaction_id")))
+    return table
+
+
+def _whole(ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids as whole numbers if all of them are written as such."""
+    import pyarrow as pa
+
+    try:
+        numbers = ids.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return ids
+    return numbers if numbers.cast(ids.type).equals(ids) else ids
 
 
 def _mean(reports: list[dict[str, float]]) -> dict[str, float]:
@@ -114,15 +147,16 @@ def _mean(reports: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _write(out: Path, scores: pd.DataFrame, report: dict[str, Any]) -> None:
+def _write(out: Path, scores: pa.Table, report: dict[str, Any]) -> None:
     import msgspec
+    from pyarrow import csv, parquet
 
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.suffix == ".csv":
-            scores.to_csv(out, index=False)
+            csv.write_csv(scores, out, csv.WriteOptions(quoting_style="needed"))
         else:
-            scores.to_parquet(out, index=False)
+            parquet.write_table(scores, out)
         out.with_suffix(".json").write_bytes(
             msgspec.json.format(msgspec.json.encode(report), indent=1)
         )

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.draft import draft
 from cli.options import JsonOption, print_json
+from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
     from tidegate.profile import Profile
 
-app = typer.Typer(no_args_is_help=True, help="Check a profile.")
+app = typer.Typer(no_args_is_help=True, help="Draft a profile from a file, or check one.")
+app.command()(draft)
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")
 ]
@@ -56,13 +59,13 @@ def _history(profile: Profile) -> str:
     """What there is to train on. Raises ConfigError when the file is not as the profile says."""
     if not profile.history.file:
         return f"{profile.history.simulate:,} simulated transactions"
-    path = profile.history_path
-    if not path.exists():
-        return f"{path} is not there: a first training needs it, or --history FILE"
-    from model.history.verdict_files import read_history
+    from model.files.places import check as check_place
+    from model.history.reading import read_history
 
-    frame, labels = read_history(profile, path)
-    return (
-        f"{path}: {len(frame):,} transactions, {(labels >= 0).sum():,} of them with a verdict, "
-        f"{(labels == 1).sum():,} of these fraud"
-    )
+    place = profile.history_place
+    try:
+        check_place(place)
+    except ConfigError as error:
+        return f"{error}: a first training needs it, or --history FILE"
+    reading = read_history(profile, place)
+    return "\n           ".join(filter(None, [*reading.sentences(), reading.warning()]))

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress, TaskID
 
 Report = Callable[[float, str], None]
 """Called with the share done, from 0 to 1, and what is done next."""
+Counted = Callable[[str, int, int | None], None]
+"""Called with what is done, how many, and of how many if that is known."""
 
 
 @contextmanager
@@ -55,3 +58,77 @@ class Lines:
             self._written, self._next = line, now + self.SECONDS
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
+
+
+@contextmanager
+def steps(*, quiet: bool = False) -> Iterator[Counted]:
+    """As `progress_bar` for several counts: a bar for each, with its rate and the time left."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if quiet:
+        yield lambda _what, _done, _total: None
+    elif console.is_terminal:
+        with _bars(console) as bars:
+            yield Bars(bars)
+    else:
+        yield CountedLines()
+
+
+def _bars(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:8}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+    )
+
+
+class Bars:
+    """A bar for each count, from when it is first told of."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._bars.add_task(what, total=total, rate="")
+        task = self._tasks[what]
+        speed = self._bars.tasks[task].speed
+        rate = f"{speed:,.0f}/s" if speed else ""
+        self._bars.update(task, completed=done, total=total, rate=rate)
+
+
+class CountedLines:
+    """Writes a line like `posted 40,000 of 100,000, 9,000/s, 7 s left`, at most one in 5 s."""
+
+    SECONDS = 5.0
+
+    def __init__(self) -> None:
+        self._begun: dict[str, tuple[float, int]] = {}
+        self._next = 0.0
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        self._next = self._next or now + self.SECONDS
+        begin, before = self._begun.setdefault(what, (now, done))
+        if now < self._next:
+            return
+        self._next = now + self.SECONDS
+        rate = (done - before) / max(now - begin, 1e-3)
+        words = f"{what} {done:,}" + (f" of {total:,}" if total else "") + f", {rate:,.0f}/s"
+        if total and rate:
+            words += f", {(total - done) / rate:,.0f} s left"
+        sys.stderr.write(words + "\n")
+        sys.stderr.flush()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     DbOption,
     JsonOption,
@@ -21,19 +21,20 @@ from cli.options import (
     settings_with,
 )
 from cli.progress import progress_bar
-from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from model.evaluation.metrics import Quality
     from model.training.retrain import RetrainingReport
 
 _METRICS = ("average_precision", "auc", "precision_top_1", "recall_top_1", "calibration_error")
 File = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--data",
         metavar="FILE",
-        help="CSV or Parquet with verdicts, instead of the database's rows and their labels.",
+        help="A file with verdicts, instead of the database's rows and their labels.",
     ),
 ]
 Since = Annotated[
@@ -70,10 +71,12 @@ Margin = Annotated[
 Seed = Annotated[int, typer.Option("--seed", help="Of the models and the bootstrap.")]
 
 
+@with_file_options
 def retrain(
     profile: ProfileOption = "",
-    data: File = None,
+    data: File = "",
     label: LabelOption = "",
+    written: Written = AS_FOUND,
     since: Since = "",
     until: Until = "",
     unlabelled: Unlabelled = "",
@@ -94,6 +97,7 @@ def retrain(
     """
     from consumers.retraining.attempt import attempt, described, read
     from consumers.retraining.outcome import EXITS, tell, write
+    from model.files.places import check
     from model.training.mlflow import Tracking
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
@@ -106,10 +110,13 @@ def retrain(
         retrain_margin=margin,
         mlflow=mlflow,
     )
-    if data is not None and not data.is_file():
-        raise ConfigError(f"--data {data}: there is no such file")
+    if data:
+        check(data, written.form)
+    else:
+        written.check_file("--data")
     span = period(since, until)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
+    as_written = written.of(loaded)
     broker.check()
     tracking = Tracking(settings, loaded, say)
     compared: list[Quality] = []
@@ -118,7 +125,7 @@ def retrain(
             settings,
             loaded,
             broker,
-            lambda: read(settings, loaded, broker, data, label, span),
+            lambda: read(settings, as_written, broker, data, label, span, written.form),
             progress,
             seed,
             compared.append,
@@ -138,6 +145,8 @@ def show(report: RetrainingReport, path: Path, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(report))
         return
+    for line in report.reading:
+        typer.echo(line)
     for check in report.checks:
         typer.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<24}{check.found}; {check.limit}")
     moved = ", ".join(f"{name} {value:.2f}" for name, value in list(report.drift.items())[:5])

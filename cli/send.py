@@ -7,15 +7,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from cli.file_options import AS_FOUND, Written, with_file_options
+from cli.options import (
+    DbOption,
+    JsonOption,
+    KafkaOption,
+    MaxRefusedOption,
+    ProfileOption,
+    print_json,
+    settings_with,
+    share,
+)
+from cli.progress import steps
+from tidegate.clock import day_of
 from tidegate.host.gate import stop_on_signals
 from tidegate.words import count
 
 if TYPE_CHECKING:
-    from producers.files.journal import Sent
-    from producers.files.send import Progress
+    from producers.files.sent import Sent
+    from tidegate.settings import Settings
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="CSV, Parquet or JSON lines.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV, Parquet, JSON lines or xlsx, a folder or pattern of them, a URL, or -.",
+    ),
+]
 Url = Annotated[
     str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
 ]
@@ -28,7 +46,7 @@ NoWait = Annotated[
 ]
 Restart = Annotated[
     bool,
-    typer.Option("--restart", help="Begin the file again instead of where the last run ended."),
+    typer.Option("--restart", help="Send also the rows that were acknowledged before."),
 ]
 AsIs = Annotated[
     bool,
@@ -38,6 +56,28 @@ AsIs = Annotated[
 ]
 
 
+Stream = Annotated[
+    bool,
+    typer.Option(
+        "--stream",
+        help="Send while the file is read for the first time, as it stands; else nothing is sent "
+        "before the whole file has been read.",
+    ),
+]
+RejectsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--rejects",
+        metavar="FILE",
+        help="Where refused rows are written, to be mended and sent; else beside the journal.",
+    ),
+]
+ShowValues = Annotated[
+    bool, typer.Option("--show-values", help="Print also what the refused rows hold.")
+]
+
+
+@with_file_options
 def send(
     file: File,
     profile: ProfileOption = "",
@@ -47,27 +87,44 @@ def send(
     no_wait: NoWait = False,
     restart: Restart = False,
     as_is: AsIs = False,
+    stream: Stream = False,
+    max_refused: MaxRefusedOption = "5%",
+    rejects: RejectsFile = None,
+    show_values: ShowValues = False,
+    written: Written = AS_FOUND,
     kafka: KafkaOption = "",
     db: DbOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Send a file, and wait until every transaction is a row or a dead letter.
 
-    An interrupted run can be resumed.
+    Rows that this Kafka has acknowledged before are not sent again, so that an interrupted run goes
+    on, and of a file that has grown only the new rows are sent.
 
     Exit code 1 when rows were refused or became dead letters.
 
     Example: [bold]tidegate send transactions.parquet --limit 200000 --rate 5000[/bold]
     """
-    from model.history.readers import Source
+    from model.files.reader import Reader
     from producers.client import Client
     from producers.files.send import check_limits
-    from producers.files.send import send as send_source
+    from producers.files.send import send as send_rows
+    from producers.files.sending import Options
     from tidegate.profile import load_profile
 
     check_limits(rate, limit)
+    options = Options(
+        rate=rate,
+        limit=limit,
+        restart=restart,
+        as_is=as_is or stream,
+        stream=stream,
+        most_refused=share("--max-refused", max_refused),
+        rejects=rejects,
+        show_values=show_values,
+    )
     settings = settings_with(profile=profile, kafka=kafka, db=db)
-    source = Source(file, load_profile(settings.profile))
+    reader = Reader(file, written.of(load_profile(settings.profile)), form=written.form)
     client = Client(url or f"http://{settings.host}:{settings.port}")
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}
@@ -77,56 +134,27 @@ def send(
 
         waiting = {
             "broker": KafkaBroker(settings),
-            "existing": Store(settings.db_url, source.profile).existing,
+            "existing": Store(settings.db_url, reader.profile).existing,
         }
-    with _Bar(
-        source.total if not limit else min(limit, source.total or limit), quiet=as_json
-    ) as progress:
-        sent = send_source(
-            source,
-            client,
-            settings.home,
-            rate=rate,
-            limit=limit,
-            restart=restart,
-            as_is=as_is,
-            progress=progress,
-            place=f"{settings.kafka_address} {settings.db_url}",
-            **waiting,
+    log = "" if no_wait and url else _log(settings)
+    with steps(quiet=as_json) as progress:
+        sent = send_rows(
+            reader, client, settings.home, options, log=log, progress=progress, **waiting
         )
     _report(sent, as_json, interrupted=client.stop.is_set())
 
 
-class _Bar:
-    """A progress bar of rows posted and rows settled."""
+def _log(settings: Settings) -> str:
+    """What the raw topic is known by, and where its rows go: new ones have acknowledged nothing.
 
-    def __init__(self, total: int | None, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bars
+    Raises Retry when Kafka is away.
+    """
+    from tidegate.broker.kafka import KafkaBroker
+    from tidegate.pipeline import RAW
 
-        console = Console(stderr=True)
-        self._bars = Bars(
-            TextColumn("{task.description:8}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-        )
-        self._posted = self._bars.add_task("posted", total=total)
-        self._settled = self._bars.add_task("settled", total=total)
-
-    def __enter__(self) -> Progress:
-        self._bars.start()
-        return self._show
-
-    def __exit__(self, *_error: object) -> None:
-        self._bars.stop()
-
-    def _show(self, posted: int, settled: int) -> None:
-        self._bars.update(self._posted, completed=posted)
-        self._bars.update(self._settled, completed=settled)
+    broker = KafkaBroker(settings)
+    topic, _ = broker.topic_ids([RAW]).get(RAW, ("", 0))
+    return f"{broker.cluster_id()} {topic} {settings.db_url}"
 
 
 def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:
@@ -141,9 +169,18 @@ def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:
 
 
 def _words(sent: Sent, interrupted: bool) -> str:
-    lines = [f"posted {sent.posted:,} in {sent.seconds:.1f} s, accepted {sent.accepted:,}"]
-    if sent.resumed_at:
-        lines.append(f"resumed after row {sent.resumed_at:,}")
+    span = (
+        f", {day_of(sent.from_us)} to {day_of(sent.to_us)}" if sent.from_us and sent.to_us else ""
+    )
+    lines = [
+        f"read {count(sent.read, 'row')}{span}; posted {sent.posted:,} in {sent.seconds:.1f} s, "
+        f"accepted {sent.accepted:,}"
+    ]
+    if sent.acknowledged_before:
+        lines.append(
+            f"{count(sent.acknowledged_before, 'row')} not posted: acknowledged before "
+            "(--restart posts them again)"
+        )
     if sent.rows is not None:
         lines.append(
             f"{count(sent.rows, 'row')} and {count(sent.dead_letters or 0, 'dead letter')} of "
@@ -154,14 +191,18 @@ def _words(sent: Sent, interrupted: bool) -> str:
         lines.append(
             f"columns left out, the profile does not know them: {', '.join(sent.unknown_columns)}"
         )
-    if sent.rejected:
-        lines.append(
-            f"{count(sent.rejected, 'row')} refused, listed in {sent.rejections_file}, such as:"
-        )
-        lines += [
-            f"  row {refused.row}: {refused.reason}: {refused.detail}"
-            for refused in sent.first_rejections[:5]
-        ]
+    lines += _refused(sent)
     if interrupted:
         lines.append("interrupted; the same command goes on from here")
     return "\n".join(lines)
+
+
+def _refused(sent: Sent) -> list[str]:
+    if not sent.rejected:
+        return []
+    by_reason = ", ".join(f"{times:,} {why}" for why, times in sent.rejected_by_reason.items())
+    return [
+        f"{count(sent.rejected, 'row')} refused ({by_reason}), listed in {sent.rejections_file} to "
+        "be mended and sent, such as:",
+        *(f"  {refused.sentence}" for refused in sent.first_rejections[:5]),
+    ]

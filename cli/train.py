@@ -8,25 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
     LabelOption,
+    MaxRefusedOption,
     MlflowOption,
     ProfileOption,
     print_json,
     say,
     settings_with,
+    share,
 )
 from cli.progress import progress_bar
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
-
     from model.bundles.bundle import Bundle
     from model.evaluation.metrics import Quality
+    from model.history.reading import Reading
+    from model.progress import Progress
+    from model.training.tuning import Tuned
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -34,11 +36,11 @@ Promote = Annotated[
     bool, typer.Option("--promote", help="Make the bundle the champion when it is ready.")
 ]
 History = Annotated[
-    Path | None,
+    str,
     typer.Option(
         "--history",
         metavar="FILE",
-        help="CSV or Parquet to train on instead of the history that the profile names.",
+        help="A file to train on instead of the history that the profile names.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", help="Of the models; equal seeds give equal bundles.")]
@@ -59,14 +61,33 @@ Epochs = Annotated[
     ),
 ]
 
+Tune = Annotated[
+    int | None,
+    typer.Option(
+        "--tune",
+        metavar="N",
+        min=1,
+        help="Try N settings of the boosted trees on the newest verdicts before the test, and "
+        "train with the best. Goes on from earlier trials on the same data.",
+    ),
+]
+TuneMinutes = Annotated[
+    float, typer.Option("--tune-minutes", min=0.01, help="After which --tune ends.")
+]
+
 NOT_PROMOTED = 3
 """The exit code, as `tidegate retrain`'s, when the bundle was not promoted."""
 
 
+@with_file_options
 def train(
     profile: ProfileOption = "",
-    history: History = None,
+    history: History = "",
     label: LabelOption = "",
+    max_refused: MaxRefusedOption = "5%",
+    written: Written = AS_FOUND,
+    tune: Tune = None,
+    tune_minutes: TuneMinutes = 30.0,
     promote: Promote = False,
     seed: Seed = 0,
     samples: Samples = 0,
@@ -84,10 +105,11 @@ def train(
     from model.bundles.manifest import chance_warning
     from model.bundles.shared import shared_bundles
     from model.detectors.catalog import check_installed
-    from model.history.verdict_files import read_history
     from model.training.mlflow import Tracking, training
     from model.training.overrides import adjusted
     from model.training.train import train as train_bundle
+    from model.training.tuning import tune as tune_models
+    from model.training.tuning import with_settings
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
@@ -95,16 +117,31 @@ def train(
     check_installed(loaded.models.names)
     tracking, began = Tracking(settings, loaded, say), time.time_ns() // 1000
     found: list[Quality] = []
+    most = share("--max-refused", max_refused)
     with progress_bar("training", quiet=as_json) as progress:
-        frame, labels = read_history(loaded, history, label) if history else _history(loaded, label)
-        bundle = train_bundle(
-            loaded, frame, labels, settings.bundles_dir, progress, seed, found.append
-        )
+        reading = _read(loaded, history, label, most, progress, written)
+        with reading.explaining():
+            tuned = None
+            if tune:
+                folder = settings.home / "tuning"
+                tuned = tune_models(
+                    loaded, reading.history, tune, tune_minutes, folder, progress, seed
+                )
+                loaded = with_settings(loaded, tuned.settings)
+            bundle = train_bundle(
+                loaded,
+                reading.history,
+                settings.bundles_dir,
+                progress,
+                seed,
+                found.append,
+                tuned.settings if tuned else None,
+            )
     if shared := shared_bundles(settings):
         shared.publish(bundle.hash)
     warning = chance_warning(bundle.manifest)
     promoted = promote and not warning
-    _report(bundle, settings.bundles_dir, warning, as_json)
+    _report(bundle, reading, settings.bundles_dir, warning, as_json, tuned)
     if promoted:
         _promote(settings, loaded, bundle.hash)
     tags = {"promoted": str(promoted).lower(), "seed": str(seed)}
@@ -118,6 +155,17 @@ def train(
         raise typer.Exit(NOT_PROMOTED)
 
 
+def _tell_tuned(tuned: Tuned) -> None:
+    """What the trials found, as the profile's `models` take it."""
+    typer.echo("models: # found by `--tune`; put into the profile to keep")
+    for name, settings in tuned.settings.items():
+        words = ", ".join(f"{key}: {value:g}" for key, value in settings.items())
+        gain = (
+            f"average precision {tuned.best[name]:.3f}, with the profile's {tuned.before[name]:.3f}"
+        )
+        typer.echo(f"  {name}: {{{words}}} # {gain}")
+
+
 def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
     """Raises ConfigError or Retry when a scorer cannot load the bundle, or does not say so."""
     from model.bundles.promotion import promote_by_all
@@ -129,19 +177,36 @@ def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
         promote_by_all(beats, broker, bundle, name, by="tidegate train")
 
 
-def _history(profile: Profile, label: str) -> tuple[pd.DataFrame, NDArray[np.int8]]:
-    """The history that the profile names, and its labels: 1 fraud, 0 legitimate, -1 unknown."""
-    from model.history.verdict_files import read_history
+def _read(
+    profile: Profile,
+    place: str,
+    label: str,
+    most_refused: float,
+    progress: Progress,
+    written: Written,
+) -> Reading:
+    """The file that is named here, or else by the profile, or what the profile says to simulate."""
+    from model.history.reading import read_history
 
-    if profile.history.simulate:
-        from producers.simulator.history import simulate_history
+    if profile.history.simulate and not place:
+        from producers.simulator.history import simulated
 
-        frame = simulate_history(profile, profile.history.simulate)
-        return frame.drop(columns="label"), frame["label"].to_numpy("int8")
-    return read_history(profile, profile.history_path, label)
+        written.check_file("--history")
+        return simulated(profile, profile.history.simulate)
+    place = place or profile.history_place
+    return read_history(
+        written.of(profile), place, label, most_refused, progress, form=written.form
+    )
 
 
-def _report(bundle: Bundle, folder: Path, warning: str, as_json: bool) -> None:
+def _report(
+    bundle: Bundle,
+    reading: Reading,
+    folder: Path,
+    warning: str,
+    as_json: bool,
+    tuned: Tuned | None,
+) -> None:
     metrics = bundle.manifest.metrics
     if as_json:
         print_json(
@@ -150,12 +215,17 @@ def _report(bundle: Bundle, folder: Path, warning: str, as_json: bool) -> None:
                 "path": str(folder / bundle.hash),
                 "metrics": metrics,
                 "warning": warning,
+                "history": reading.facts(),
             }
+            | ({"tuned": tuned._asdict()} if tuned else {})
         )
         return
+    if tuned:
+        _tell_tuned(tuned)
+    typer.echo("\n".join(reading.sentences()))
     typer.echo(f"bundle {bundle.hash} in {folder / bundle.hash}")
     typer.echo(
         "on the test slice: " + ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())
     )
-    if warning:
-        typer.echo(f"WARNING: {warning}", err=True)
+    for doubt in filter(None, (reading.warning(), warning)):
+        typer.echo(f"WARNING: {doubt}", err=True)

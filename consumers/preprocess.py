@@ -190,7 +190,7 @@ class PreprocessStage:
         output = Output(rejects=raw.rejects, passed=raw.intake.passed)
         self._without_repeats(raw.known, raw.intake.at, output)
         frames, indices, ingested = self._frames(raw), raw.intake.at, raw.ingested
-        keys = raw.intake.columns.texts[self._next] if self._next else raw.ids
+        keys = self._next_keys(raw)
         if not (raw.known == NEW).all():
             new = np.flatnonzero(raw.known == NEW)
             frames, ingested = frames.take(new), ingested[new]
@@ -200,6 +200,15 @@ class PreprocessStage:
             topic = BY_ENTITY_2 if self._next else FEATURES
             output.emits.append(Emit(topic, keys, self._layout.pack(frames)))
         return output
+
+    def _next_keys(self, raw: _Raw) -> list[bytes]:
+        """By what the frames go on: the next entity. Where a transaction has none, its id spreads
+        such frames evenly, and still brings those of one id to one partition.
+        """
+        if self._next is None:
+            return raw.ids
+        texts = raw.intake.columns.texts[self._next]
+        return [text or own for text, own in zip(texts, raw.ids, strict=True)]
 
     def _frames(self, raw: _Raw) -> Frames:
         columns, accounts = raw.intake.columns, [b""] * len(raw.ids)

@@ -15,15 +15,22 @@ from model.bundles.manifest import read_manifest
 from model.ensemble.thresholds import Fixed, rule
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
+from tidegate.profile.currencies import minor_units
 
 Row = Mapping[str, Any]
 
 
-def amount(profile: Profile, minor: int) -> str:
-    """Minor units as units, with thin spaces between thousands; "" for a profile without money."""
+def amount(profile: Profile, minor: int, payload: Row) -> str:
+    """Minor units as units, with thin spaces between thousands; "" for a profile without money.
+
+    The currency follows where not all amounts have the same.
+    """
     if profile.money_field is None:
         return ""
-    return f"{minor / 10**profile.decimals:,.{profile.decimals}f}".replace(",", "\u2009")
+    code = payload[profile.currency_field] if profile.currency_field else ""
+    places = minor_units(code) if code else profile.decimals
+    text = f"{minor / 10**places:,.{places}f}".replace(",", "\u2009")
+    return f"{text}\u00a0{code}" if code else text
 
 
 def moment(us: int) -> str:
@@ -50,7 +57,7 @@ def line(profile: Profile, row: Row) -> dict[str, Any]:
         "id": row["transaction_id"],
         "account": row["account"] or "",
         "others": [str(payload.get(name, "")) for name in profile.entities[1:]],
-        "amount": amount(profile, row["amount_minor"]),
+        "amount": amount(profile, row["amount_minor"], payload),
         "decision": row["decision"],
         "score": row["score"],
         "ingested_us": row["ingested_us"],

@@ -67,6 +67,7 @@ def transaction(transaction_id: str) -> tuple[str, int] | str:
 
 def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     profile = context.profile
+    payload = msgspec.json.decode(row["payload"])
     reasons = [
         (reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []
     ]
@@ -76,8 +77,8 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "said": request.args.get("said"),
-        "amount": amount(profile, row["amount_minor"]),
-        "payload": msgspec.json.decode(row["payload"]),
+        "amount": amount(profile, row["amount_minor"], payload),
+        "payload": payload,
         "features": [(name, number(value)) for name, value in row["features"].items()],
         "values": {
             reason["feature"]: number(reason.get("value")) for reason in row["reasons"] or []

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import new_server
 from tests.shared import run_folder, shared_server
@@ -20,6 +21,8 @@ from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.warm import warm
 from tidegate.settings import Settings
 
+settings.register_profile("tidegate", deadline=None)  # other tests run on the same processors
+settings.load_profile("tidegate")
 pytest_plugins = ["tests.marks", "tests.databases", "tests.trained", "pytester"]
 
 

@@ -12,7 +12,7 @@ from model.detectors.base import Array
 from model.detectors.catalog import known
 from model.history.fold import fold
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tidegate.profile import Profile, load_profile
 
 EVERY_DETECTOR = "models:\n" + "".join(
@@ -33,11 +33,10 @@ class Trained(NamedTuple):
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The card profile's models on 30,000 simulated transactions, and that history's columns."""
     profile, steps = load_profile("card"), []
-    frame = simulate_history(profile, 30_000, seed=5)
-    labels = frame.pop("label").to_numpy("int8")
+    history = read_frame(profile, simulate_history(profile, 30_000, seed=5)).history
     folder: Path = tmp_path_factory.mktemp("bundles")
-    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
-    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)
+    bundle = train(profile, history, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, history), history.labels, steps)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +46,6 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     path, text = folder / "vector.yaml", load_profile("vector").path.read_text()
     path.write_text(re.sub(r"models:\n(  .*\n)+", EVERY_DETECTOR, text))
     profile, steps = load_profile(str(path)), []
-    frame = simulate_history(profile, 10_000, seed=5)
-    labels = frame.pop("label").to_numpy("int8")
-    bundle = train(profile, frame, labels, folder, lambda share, what: steps.append((share, what)))
-    return Trained(profile, bundle, fold(profile, frame, labels), labels, steps)
+    history = read_frame(profile, simulate_history(profile, 10_000, seed=5)).history
+    bundle = train(profile, history, folder, lambda share, what: steps.append((share, what)))
+    return Trained(profile, bundle, fold(profile, history), history.labels, steps)

@@ -51,9 +51,10 @@ def read(
     settings: Settings,
     profile: Profile,
     broker: Broker,
-    file: Path | None,
+    file: str,
     label: str,
     span: tuple[int | None, int | None],
+    form: str = "",
 ) -> Data:
     """What is to be learnt from: a file, or the database's rows of a period.
 
@@ -63,7 +64,7 @@ def read(
     from model.training.retrain import count_silence
 
     if file:
-        data = from_file(profile, file, label)
+        data = from_file(profile, file, label, form)
     else:
         data = from_database(profile, settings.db_url, broker, settings.retrain_days, *span)
     if settings.retrain_unlabelled == "legitimate":
@@ -105,7 +106,7 @@ def attempt(
         report.outcome, report.why = "bad_data", str(error)
         report.checks = [Check("schema", False, str(error), f"as {profile.path} says")]
     else:
-        report.source = data.source
+        report.source, report.reading = data.source, list(data.told)
         limits = Limits(settings.retrain_margin, psi=settings.retrain_psi)
         report = retrain(
             profile,

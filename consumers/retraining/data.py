@@ -5,30 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from db.decided import ending, stored_rows
 from model.evaluation.cases import Span
-from model.evaluation.cases import from_file as read_file
+from model.history.fold import Log, fold
+from model.history.history import numbered
+from model.history.reading import read_history
 from model.training.train import Data
 from tidegate.clock import day_of
 from tidegate.profile.spec import DAY
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tidegate.broker.ports import Broker
     from tidegate.profile import Profile
 
 
-def from_file(profile: Profile, path: Path, label: str = "") -> Data:
+def from_file(profile: Profile, place: str, label: str = "", form: str = "") -> Data:
     """The rows of a file that the API would take, through the serving operator.
 
-    Raises ConfigError when the file cannot be read, or lacks a column.
+    However many it would refuse: `checks_of` says how many are too many. Raises ConfigError when
+    the file cannot be read, or lacks a column.
     """
-    cases = read_file(profile, path, label, Span(), lambda _share, _what: None)
+    reading = read_history(profile, place, label, most_refused=1.0, form=form)
+    history, refusals = reading.history, reading.refusals
+    log = Log(fold(profile, history), history.labels, history.times)
     return Data(
-        cases.log, _groups(cases.accounts, len(cases.ids)), str(path), cases.read, cases.rejected
+        log, history.groups, place, refusals.read, refusals.total, tuple(reading.sentences())
     )
 
 
@@ -60,8 +63,4 @@ def from_database(
 
 def _groups(accounts: list[str], n: int) -> np.ndarray:
     """i8[n]: equal numbers for equal accounts; each row is alone where not all rows have one."""
-    return (
-        np.arange(n)
-        if len(accounts) < n
-        else pd.factorize(np.array(accounts, dtype=object))[0].astype(np.int64)
-    )
+    return np.arange(n) if len(accounts) < n else numbered(pa.array(accounts, pa.string()))

@@ -51,6 +51,8 @@ class Manifest(msgspec.Struct, forbid_unknown_fields=True):
     files: dict[str, str]
     created_us: int
     format: int = FORMAT
+    tuned: dict[str, dict[str, float]] | msgspec.UnsetType = msgspec.UNSET
+    """Settings by model that trials chose instead of the profile's."""
 
 
 def chance_warning(manifest: Manifest) -> str:

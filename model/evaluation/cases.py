@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from model.evaluation.decide_again import Cases
-from model.features.intake import Intake, take
-from model.history.fold import Log, fold_columns
-from model.history.verdict_files import read_labels
-from tidegate.errors import ConfigError, Retry
+from model.features.intake import take
+from model.files.refusals import MOST_REFUSED
+from model.history.collector import Collector
+from model.history.fold import Log, fold
+from model.history.history import History
+from model.history.reading import read_history
+from tidegate.errors import Retry
 from tidegate.pipeline import RAW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -46,121 +46,29 @@ class Span(NamedTuple):
         return slice(first, max(first, stop))
 
 
-class _Columns:
-    """Transactions as columns, batch by batch; `order` is what the log is sorted by."""
-
-    def __init__(self, profile: Profile) -> None:
-        self._profile = profile
-        self.ids: list[str] = []
-        self.accounts: list[str] = []
-        self.read = 0
-        self.rejected = 0
-        numbers = np.empty(0, np.int64)
-        hashes = np.empty((0, len(profile.hashed)), np.uint64)
-        values = np.empty((0, len(profile.values)))
-        self._batches = [(numbers, numbers, numbers, numbers, hashes, values)]
-
-    def add(
-        self,
-        intake: Intake,
-        row: NDArray[np.int64],
-        order: NDArray[np.int64],
-        place: Callable[[int], str],
-    ) -> None:
-        """Take a batch of messages.
-
-        `row` and `order` i8[messages] are their numbers in the source and in the log; `place` names
-        a message without an id.
-        """
-        names = map(attrgetter(self._profile.id_field), intake.txs)
-        self.ids += [
-            place(index) if name is None else str(name)
-            for index, name in zip(intake.at, names, strict=True)
-        ]
-        columns = intake.columns
-        if self._profile.account:
-            self.accounts += [text.decode() for text in columns.texts[self._profile.account]]
-        self.read += len(row)
-        self.rejected += len(intake.rejects)
-        self._batches.append(
-            (
-                row[intake.at],
-                order[intake.at],
-                columns.times,
-                columns.amounts,
-                columns.hashes,
-                columns.values,
-            )
-        )
-
-    def cases(
-        self,
-        labels: Callable[[list[str], NDArray[np.int64]], NDArray[np.int8]],
-        span: Span,
-        source: str,
-        progress: Progress,
-    ) -> Cases:
-        """In the order of the log, with features; of several with the same id the first."""
-        rows, order, times, amounts, hashes, values = map(
-            np.concatenate, zip(*self._batches, strict=True)
-        )
-        self._batches.clear()
-        kept = np.argsort(order, kind="stable")
-        kept = kept[~pd.Series(self.ids).iloc[kept].duplicated().to_numpy()]
-        if not np.array_equal(kept, np.arange(len(order))):
-            rows, times, amounts, hashes, values = (
-                column[kept] for column in (rows, times, amounts, hashes, values)
-            )
-        ids = [self.ids[index] for index in kept]
-        accounts = [self.accounts[index] for index in kept] if self.accounts else []
-        known = labels(ids, rows)
-        fold_columns(
-            self._profile,
-            times,
-            hashes,
-            values,
-            known,
-            lambda share: progress(
-                _READ + (1 - _READ) * share, f"features of {len(ids):,} transactions"
-            ),
-        )
-        log = Log(values, known, np.maximum.accumulate(times))
-        return Cases(
-            ids,
-            accounts,
-            amounts,
-            log,
-            span.rows(log.times),
-            source,
-            self.read,
-            self.rejected,
-            len(order) - len(kept),
-        )
-
-
-def from_file(profile: Profile, path: Path, label: str, span: Span, progress: Progress) -> Cases:
+def from_file(
+    profile: Profile,
+    place: str,
+    label: str,
+    span: Span,
+    progress: Progress,
+    most_refused: float = MOST_REFUSED,
+    form: str = "",
+) -> Cases:
     """The rows of a file that the API would take, by event time, through the serving operator.
 
     Rows outside the span fill windows. Raises ConfigError when the file cannot be read, or lacks a
-    column.
+    column, or a larger share than `most_refused` of its rows is refused.
     """
-    from model.history.readers import Source
-
-    labels = read_labels(profile, path, label)
-    columns = _Columns(profile)
-    for chunk in Source(path, profile).chunks(0, _ROWS):
-        intake = take(profile, chunk.lines, np.zeros(len(chunk.lines), np.int64))
-        row = chunk.first + np.arange(len(chunk.lines))
-        order = np.zeros(len(row), np.int64)
-        order[intake.at] = intake.columns.times
-        columns.add(intake, row, order, lambda index, chunk=chunk: chunk.ids[index])  # type: ignore[misc] # bound early
-        progress(_READ * columns.read / max(1, len(labels)), f"reading, {columns.read:,} so far")
-    if columns.read != len(labels):
-        raise ConfigError(
-            f"{path}: {columns.read} transactions and {len(labels)} verdicts: is there a broken "
-            "line?"
-        )
-    return columns.cases(lambda _ids, rows: labels[rows], span, str(path), progress)
+    reading = read_history(profile, place, label, most_refused, progress, form)
+    refused = reading.refusals
+    cases = _cases(profile, reading.history, span, progress)
+    return cases._replace(
+        read=refused.read,
+        rejected=refused.total,
+        duplicates=reading.repeated,
+        told=reading.sentences(),
+    )
 
 
 def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress) -> Cases:
@@ -170,21 +78,46 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
     """
     from model.bundles.published import labels_of, verdicts
 
-    columns = _Columns(profile)
+    collector, read, rejected = Collector(profile), 0, 0
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
         intake = take(profile, [value or b"" for value in batch.values], received, batch.headers)
-        columns.add(
-            intake,
-            np.array(batch.offsets),
-            received,
-            lambda index, batch=batch: (  # type: ignore[misc] # bound early
-                f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[index]}"
-            ),
-        )
-        progress(_READ * share, f"reading, {columns.read:,} so far")
-    frauds = verdicts(broker)
-    return columns.cases(lambda ids, _rows: labels_of(ids, frauds), span, f"topic {RAW}", progress)
+        at = np.array(intake.at, np.intp)
+        ids = [
+            profile.id_of(tx)
+            or f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[index]}"
+            for index, tx in zip(intake.at, intake.txs, strict=True)
+        ]
+        collector.add(intake, ids, np.array(batch.offsets)[at], received[at])
+        read += len(batch.values)
+        rejected += len(intake.rejects)
+        progress(_READ * share, f"reading, {read:,} so far")
+    history = collector.history(f"topic {RAW}")
+    labels = labels_of(history.ids.to_pylist(), verdicts(broker))
+    cases = _cases(profile, history._replace(labels=labels), span, progress)
+    return cases._replace(
+        read=read, rejected=rejected, duplicates=collector.count - len(history.times)
+    )
+
+
+def _cases(profile: Profile, history: History, span: Span, progress: Progress) -> Cases:
+    """A history with features. A late transaction has the time of those before it."""
+    n = len(history.times)
+    values = fold(
+        profile,
+        history,
+        lambda share: progress(_READ + (1 - _READ) * share, f"features of {n:,} transactions"),
+    )
+    log = Log(values, history.labels, np.maximum.accumulate(history.times))
+    return Cases(
+        history.ids.to_pylist(),
+        history.accounts.to_pylist(),
+        history.amounts,
+        log,
+        span.rows(log.times),
+        history.source,
+        n,
+    )
 
 
 def _records(broker: Broker) -> Iterator[tuple[Batch, float]]:

@@ -4,7 +4,7 @@ live state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ class Cases(NamedTuple):
 
     `log.times` never fall: a late transaction has the time of those before it. `accounts` is empty
     where the profile has none, `amounts` i8[n] are minor units. `read` and `rejected` count
-    messages, `duplicates` those sent again.
+    messages, `duplicates` those sent again; `told` is what reading a file had to tell.
     """
 
     ids: list[str]
@@ -43,6 +43,7 @@ class Cases(NamedTuple):
     read: int
     rejected: int = 0
     duplicates: int = 0
+    told: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

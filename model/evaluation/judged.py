@@ -21,12 +21,13 @@ class Judged(NamedTuple):
     labels: NDArray[np.int8]
     accounts: Sequence[str]
     units: float
-    """Minor units in one unit; 0 where the profile has no money."""
+    """Minor units in one unit; 0 where the profile has no money, or money in several currencies."""
 
 
 def judged(profile: Profile, cases: Cases) -> Judged:
     """The rows of `cases` that are decided again."""
-    units = 10.0**profile.decimals if profile.money_field else 0.0
+    added_up = profile.money_field and not profile.currency_field
+    units = 10.0**profile.decimals if added_up else 0.0
     return Judged(
         cases.log.times[cases.rows],
         cases.amounts[cases.rows],

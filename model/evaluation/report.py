@@ -95,6 +95,8 @@ class BacktestReport(msgspec.Struct):
     champion: Figures
     disagreements: Disagreements
     warnings: list[str]
+    reading: list[str] = []
+    """What reading a file had to tell: of what was left out, and why."""
     seconds: float = 0.0
     per_second: float = 0.0
 
@@ -124,6 +126,7 @@ def compare(
         figures(champion, rows, capacity),
         disagreements(champion, challenger, cases, rows),
         _warnings(challenger, champion, int(known.sum())),
+        list(cases.told),
     )
 
 
@@ -188,7 +191,8 @@ def _money(decisions: Decisions, rows: Judged) -> Money | None:
     legitimate = rows.labels == 0
 
     def total(chosen: Flags) -> float:
-        return int(rows.amounts[chosen].sum()) / rows.units
+        amounts: list[int] = rows.amounts[chosen].tolist()  # whose sum may not fit a word
+        return sum(amounts) / rows.units
 
     return Money(
         total(fraud & (decisions >= _REVIEW)),

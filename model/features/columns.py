@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hashing import hash64
 from tidegate.profile import Field, Profile
-from tidegate.profile.field_types import Time
-from tidegate.profile.number_types import Money, Number
+from tidegate.profile.currencies import minor_units as currency_places
+from tidegate.profile.field_types import Currency, Time
+from tidegate.profile.number_types import MONEY_LIMIT, Money, Number
 from tidegate.profile.spec import SECOND
 
 Ints = NDArray[np.int64]
@@ -62,22 +62,58 @@ def columns_of(
 
     `only` these columns are filled in, and what may be out of bounds.
     """
+    times, amounts, values = inputs_of(profile, txs, received_us, only)
+    texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
+    return Columns(times, amounts, values, hash_columns(profile, texts, len(txs)), texts)
+
+
+def inputs_of(
+    profile: Profile,
+    txs: Sequence[msgspec.Struct],
+    received_us: Ints,
+    only: Collection[int] | None = None,
+) -> tuple[Ints, Ints, Floats]:
+    """Times, amounts and values as in `Columns`, without what is hashed. Raises Unfit."""
     n = len(txs)
-    times = _event_times(profile, txs, received_us)
+    times = event_times(profile, txs, received_us)
     values = np.full((n, len(profile.values)), np.nan)
     amounts = np.zeros(n, np.int64)
+    units = _currency_units(profile, txs)
     for field, place in profile.input_fields:
         if only is not None and place.start not in only and not _bounded(field):
             continue
         column = list(map(attrgetter(field.name), txs))
-        if column.count(None) == n:
+        if (not column or column[0] is None) and column.count(None) == n:
             continue
         numeric = numbers(field, column)
         values[:, place] = numeric.reshape(n, -1)
-        if field.name == profile.money_field:
-            amounts = minor_units(field, numeric)
-    texts = {name: to_bytes(list(map(attrgetter(name), txs))) for name in profile.hashed}
-    return Columns(times, amounts, values, hash_columns(profile, texts, n), texts)
+        if isinstance(field, Money):
+            minor = minor_units(field, numeric, units.get(field.currency))
+            amounts = minor if field.name == profile.money_field else amounts
+    _look(profile, txs, received_us)
+    _look_at_ignored(profile, txs, units)
+    return times, amounts, values
+
+
+def _look(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> None:
+    """Look at the values that neither the time nor the numbers above have shown to be good."""
+    for field in profile.looked_at:
+        if field.name == profile.time_field or (_bounded(field) and not field.ignored):
+            continue
+        column = map(attrgetter(field.name), txs)
+        for value, received in zip(column, received_us.tolist(), strict=True):
+            if value is not None and field.fault(value, received):
+                raise Unfit
+
+
+def _look_at_ignored(
+    profile: Profile, txs: Sequence[msgspec.Struct], units: dict[str, Floats]
+) -> None:
+    """Look at the amounts in currencies of their own that are no inputs. Raises Unfit."""
+    for field in profile.fields.values():
+        if isinstance(field, Money) and field.currency and field.ignored:
+            column = numbers(field, list(map(attrgetter(field.name), txs)))
+            minor_units(field, column, units[field.currency])
 
 
 def _bounded(field: Field) -> bool:
@@ -85,7 +121,8 @@ def _bounded(field: Field) -> bool:
     return isinstance(field, Money) or (isinstance(field, Number) and field.text)
 
 
-def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
+def event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) -> Ints:
+    """i8[n] us; `received_us` where the profile has no time. Raises Unfit."""
     field = profile.fields.get(profile.time_field or "")
     if not isinstance(field, Time):
         return received_us
@@ -99,6 +136,8 @@ def _event_times(profile: Profile, txs: Sequence[msgspec.Struct], received_us: I
 
 def hash_columns(profile: Profile, texts: dict[str, list[bytes]], n: int) -> NDArray[np.uint64]:
     """u8[n, profile.hashed]; 0 where the text is missing (empty)."""
+    from model.hashing import hash64  # compiled: whoever only parses times does without
+
     hashes = np.zeros((n, len(profile.hashed)), np.uint64)
     for place, name in enumerate(profile.hashed):
         column = texts[name]
@@ -126,10 +165,33 @@ def parse_times(field: Time, column: Sequence[datetime | float]) -> Ints:
         raise Unfit from error
 
 
-def minor_units(field: Field, column: Floats) -> Ints:
-    """Money in units to whole minor units, halves to even; a missing amount is 0."""
-    minor: Ints = np.rint(np.nan_to_num(column) * 10.0 ** field.places()).astype(np.int64)
-    return minor
+def _currency_units(profile: Profile, txs: Sequence[msgspec.Struct]) -> dict[str, Floats]:
+    """How many minor units one unit of each transaction's currency has, f8[n], 1 where it names
+    none, by the fields that hold currencies. Raises Unfit for what is no currency.
+    """
+    units = {}
+    for field in profile.fields.values():
+        if isinstance(field, Currency):
+            codes = list(map(attrgetter(field.name), txs))
+            try:
+                known = {code: 10.0 ** currency_places(code) for code in set(codes) - {None}}
+            except ValueError as error:
+                raise Unfit from error
+            units[field.name] = np.array([known.get(code, 1.0) for code in codes], np.float64)
+    return units
+
+
+def minor_units(field: Money, column: Floats, units: Floats | None) -> Ints:
+    """Money in units to whole minor units, halves to even; a missing amount is 0.
+
+    `units` f8[n] are how many minor units a unit has, by each amount's own currency. Raises Unfit
+    for an amount that its currency does not allow.
+    """
+    present = np.nan_to_num(column)
+    minor = np.rint(present * (10.0**field.decimals if units is None else units))
+    if units is not None and ((minor / units != present) | (abs(minor) > MONEY_LIMIT)).any():
+        raise Unfit
+    return np.asarray(minor.astype(np.int64))
 
 
 def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
@@ -139,7 +201,7 @@ def numbers(field: Field, column: Sequence[Any] | Floats) -> Floats:
         low, high = field.bounds()
         if ((result < low) | (result > high)).any():
             raise Unfit
-    if not isinstance(field, Money):
+    if not isinstance(field, Money) or field.currency:
         return result
     unit = 10.0**field.decimals
     return np.asarray(np.rint(result * unit) / unit)

@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.decoding import MAX_BYTES
+from tidegate.profile.decoding import MAX_BYTES, may_hold_nul
 from tidegate.profile.envelope import Headers, Passed
+
+UNFIT = (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What is raised where one of many messages may be bad, which each by itself will show."""
 
 
 class Intake(NamedTuple):
@@ -53,7 +56,7 @@ def take(
     what is taken and what refused is the same.
     """
     if profile.envelope is None:
-        return _take(profile, values, received_us, only)
+        return take_rows(profile, values, received_us, only)
     rows: list[bytes] = []
     at: list[int] = []
     rejects: list[tuple[int, Rejected]] = []
@@ -72,33 +75,37 @@ def take(
     if not rows:
         nothing = columns_of(profile, [], received_us[:0])
         return Intake([], nothing, [], rejects, passed)
-    intake = _take(profile, rows, received_us[at], only)
+    intake = take_rows(profile, rows, received_us[at], only)
     rejects += [(at[i], error) for i, error in intake.rejects]
     return intake._replace(at=[at[i] for i in intake.at], rejects=rejects, passed=passed)
 
 
-def _take(
+def take_rows(
     profile: Profile,
     values: Sequence[bytes],
     received_us: NDArray[np.int64],
-    only: Collection[int] | None,
+    only: Collection[int] | None = None,
 ) -> Intake:
-    """Decode all messages at once; if one is bad, each by itself."""
+    """`take` for messages that are transactions as they stand, in no envelope.
+
+    Decoded all at once; if one is bad, each by itself.
+    """
     try:
-        txs = _decode_all(profile, values)
+        txs = decode_all(profile, values)
         return Intake(txs, columns_of(profile, txs, received_us, only), list(range(len(txs))), [])
-    except (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNFIT:
         txs, at, rejects = _one_by_one(profile, values, received_us)
     return Intake(txs, columns_of(profile, txs, received_us[at], only), at, rejects)
 
 
-def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
-    """Each message by itself, so that none can take from another. Raises Unfit for NULs and giants.
+def decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct]:
+    """Each message by itself, so that none can take from another. Raises one of `UNFIT`, for NULs
+    and giants too.
 
     Joined into lines and decoded in one call they took as long, and a message that is two objects,
     or half of one, shifted those behind it.
     """
-    if max(map(len, values), default=0) > MAX_BYTES or b"\\u0000" in b"\0".join(values):
+    if max(map(len, values), default=0) > MAX_BYTES or may_hold_nul(values):
         raise Unfit
     return profile.decode_all(values)
 

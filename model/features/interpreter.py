@@ -1,7 +1,7 @@
 # mypy: disable-error-code="no-any-return"
 # Elements of arrays are Any to mypy; numba infers every type.
 """Runs a plan's program for one transaction: each opcode has its branch here, and its loop in
-`windows`, `times`, `verdict_run` or `arithmetic`.
+`windows`, `wide_windows`, `times`, `verdict_run` or `arithmetic`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import opcodes, times, verdict_run, windows
+from model.features import opcodes, times, verdict_run, wide_windows, windows
 from model.features.arithmetic import apply, true
-from model.jit import inlined
+from model.jit import inlined, jit
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -34,12 +34,30 @@ def _output(op: int, index: int, scratch: Floats, value: float, x: float, y: flo
     if op == opcodes.MEAN:
         return total / n / x if n > 0 else np.nan
     if op == opcodes.DEVIATION:
-        return math.sqrt(max((scratch[2] - total / n * total) / n, 0.0)) / x if n > 0 else np.nan
+        return math.sqrt(scratch[2] / n) / x if n > 0 else np.nan
     if op == opcodes.RATIO:
         return value / n if n > 0 else np.nan
     if op == opcodes.DIFFERENCE:
         return value - n
     return (value - n) / max(total, 0.05 * abs(n), 1e-6)
+
+
+@inlined
+def _windowed(
+    code: Ints, i: int, x: float, row: Ints, regs: Floats, time: int, scratch: Floats
+) -> None:
+    """Windows over values: note one, or total a window."""
+    op, base, n, words, source = code[i, 0], code[i, 2], code[i, 3], code[i, 5], code[i, 6]
+    pane = time // code[i, 4]
+    if op == opcodes.WINDOW:
+        value = regs[source] if source >= 0 else 0.0
+        windows.window_note(row, base, n, words, pane, value, x, scratch)
+    elif op == opcodes.TOTAL:
+        windows.window_total(row, base, n, words, pane, source, scratch)
+    elif op == opcodes.WIDE_WINDOW:
+        wide_windows.note(row, base, n, words, pane, regs[source], x, scratch)
+    else:
+        wide_windows.total(row, base, n, words, pane, source, scratch)
 
 
 @inlined
@@ -56,12 +74,8 @@ def _keyed(
 ) -> None:
     """Operations on the entity's row."""
     op, dst, base, n, width = code[i, 0], code[i, 1], code[i, 2], code[i, 3], code[i, 4]
-    if op == opcodes.WINDOW:
-        words, source = code[i, 5], code[i, 6]
-        value = regs[source] if source >= 0 else 0.0
-        windows.window_note(row, base, n, words, time // width, value, x, scratch)
-    elif op == opcodes.TOTAL:
-        windows.window_total(row, base, n, code[i, 5], time // width, code[i, 6], scratch)
+    if op <= opcodes.WIDE_TOTAL:
+        _windowed(code, i, x, row, regs, time, scratch)
     elif op == opcodes.VERDICT_TOTAL:
         windows.verdict_total(row, base, n, width, code[i, 5], time, scratch)
     elif op == opcodes.VERDICT_DECAY:
@@ -118,3 +132,16 @@ def execute(
             windows.recent(row, rowf, code[i, 2], code[i, 3], regs[code[i, 4]], regs, code[i, 1])
         else:
             _keyed(code, i, consts[i, 0], row, rowf, hashes, regs, time, scratch)
+
+
+@jit
+def execute_without_row(code: Ints, consts: Floats, regs: Floats, time: int) -> None:
+    """As `execute`, for a transaction without the step's entity: what is kept by it is missing."""
+    for i in range(len(code)):
+        op, dst = code[i, 0], code[i, 1]
+        if op >= opcodes.FIRST_FREE:
+            _free(code, i, consts[i, 0], regs, time)
+        elif op == opcodes.RECENT:
+            regs[dst : dst + code[i, 3]] = np.nan
+        elif op >= opcodes.DISTINCT:
+            regs[dst] = np.nan

@@ -15,34 +15,37 @@ from __future__ import annotations
 
 # Operations on the entity's row. Each is named with the structs of `tidegate.profile.spec` that
 # need it. Those with outputs leave their totals in `scratch`, for the outputs that follow them.
+# DISTINCT and those behind it fill registers of their own.
 WINDOW = 0  # Count, Sum, Mean, Deviation: add this transaction to its pane
 TOTAL = 1  # Count, Sum, Mean, Deviation: total the panes of a window; outputs follow
-VERDICT_TOTAL = 2  # FraudRate, Verdicts: total the panes of a window over verdicts; outputs follow
-VERDICT_DECAY = 3  # FraudRate with a half-life: the same, older panes weigh less; outputs follow
-RUN = 4  # FraudRun: look through the newest verdicts; outputs follow
-LEVEL = 5  # Level: median and spread of the last values, then note this one; outputs follow
-DISTINCT = 6  # Distinct: note a hash and count those in the window
-SINCE = 7  # SinceLast: seconds since the newest event, which is noted
-DECAY = 8  # DecayedSum: decay the sum and add to it
-RECENT = 9  # Recent: note a value; the newest ones go to registers side by side
+WIDE_WINDOW = 2  # the same, over amounts whose squares do not fit a word
+WIDE_TOTAL = 3  # the same
+VERDICT_TOTAL = 4  # FraudRate, Verdicts: total the panes of a window over verdicts; outputs follow
+VERDICT_DECAY = 5  # FraudRate with a half-life: the same, older panes weigh less; outputs follow
+RUN = 6  # FraudRun: look through the newest verdicts; outputs follow
+LEVEL = 7  # Level: median and spread of the last values, then note this one; outputs follow
+DISTINCT = 8  # Distinct: note a hash and count those in the window
+SINCE = 9  # SinceLast: seconds since the newest event, which is noted
+DECAY = 10  # DecayedSum: decay the sum and add to it
+RECENT = 11  # Recent: note a value; the newest ones go to registers side by side
 
 # Outputs: one register from the totals in `scratch`.
-FIRST_OUTPUT = 10
-COUNT = 10  # Count, Verdicts
-SUM = 11  # Sum
-MEAN = 12  # Mean
-DEVIATION = 13  # Deviation
-RATIO = 14  # Level, give: ratio
-DIFFERENCE = 15  # Level, give: difference
-ZSCORE = 16  # Level, give: zscore
-RATE = 17  # FraudRate
-RUN_OUTPUT = 18  # FraudRun, whatever it gives
+FIRST_OUTPUT = 12
+COUNT = 12  # Count, Verdicts
+SUM = 13  # Sum
+MEAN = 14  # Mean
+DEVIATION = 15  # Deviation
+RATIO = 16  # Level, give: ratio
+DIFFERENCE = 17  # Level, give: difference
+ZSCORE = 18  # Level, give: zscore
+RATE = 19  # FraudRate
+RUN_OUTPUT = 20  # FraudRun, whatever it gives
 
 # Operations on registers alone.
-FIRST_FREE = 19
-CALENDAR = 19  # Calendar: a part of the event time
-CONSTANT = 20  # Expression: a number
-COPY = 21  # Expression: its value into the column's register
+FIRST_FREE = 21
+CALENDAR = 21  # Calendar: a part of the event time
+CONSTANT = 22  # Expression: a number
+COPY = 23  # Expression: its value into the column's register
 
 # Operations of an Expression on one, two or (SELECT) three registers.
 ADD = 32  # a + b

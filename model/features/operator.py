@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import pending, verdict_run, windows
-from model.features.interpreter import execute
+from model.features.interpreter import execute, execute_without_row
 from model.features.pending import (
     CARRIED,
     FRAUDS,
@@ -42,6 +42,8 @@ newest of min(event time, ingest time); `CLOCK` is the newest ingest time, and a
 `IDLE` ahead of leaves."""
 META = POSITION + 1
 _NEVER = 2**62
+NO_ENTITY = 0
+"""The key of a transaction that has not the step's entity: it touches no row."""
 _AHEAD = 4
 """How many records ahead a row is fetched: to wait for memory costs more than to work on it."""
 
@@ -64,9 +66,9 @@ class Table(NamedTuple):
 class Transactions(NamedTuple):
     """A batch of n transactions.
 
-    `keys` i8[n] are the hashes of the step's entities, `hashes` i8[n, h] those of all hashed
-    fields, `times` and `ingested` i8[n] event and ingest times in us, `values` f8[n, columns] in C
-    order.
+    `keys` i8[n] are the hashes of the step's entities (`NO_ENTITY` where one has none), `hashes`
+    i8[n, h] those of all hashed fields, `times` and `ingested` i8[n] event and ingest times in us,
+    `values` f8[n, columns] in C order.
     """
 
     keys: Ints
@@ -199,12 +201,15 @@ def fold(
             status = _short(rows, slots, undo, journal, meta)
         if status != DONE:
             return status
-        row = 0
-        if keyed:
-            row = _touch(rows, stamps, slots, undo, undo_rows, meta, keys[i], time, horizon)
         for k in range(columns):
             regs[k] = values[i, k]
-        execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
+        if keyed and keys[i] == NO_ENTITY:
+            execute_without_row(code, consts, regs, time)
+        else:
+            row = 0
+            if keyed:
+                row = _touch(rows, stamps, slots, undo, undo_rows, meta, keys[i], time, horizon)
+            execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
             values[i, k] = regs[k] if abs(regs[k]) <= 1e300 else np.nan
         meta[POSITION] += 1

@@ -23,7 +23,6 @@ Both windows share one set of panes. `model.features.windows` draws the row that
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,11 +32,12 @@ from model.features.outputs import (
     LEVEL_OUTPUTS,
     OUTPUTS,
     RUN_OUTPUTS,
+    WIDE_WORDS,
     WORDS,
 )
 from model.features.program import HEAD, Program
 from model.features.replaying import replaying
-from model.features.steps import feature_steps
+from model.features.steps import feature_steps, readable, scale_of, wide_columns
 from tidegate.profile import Profile
 from tidegate.profile.expression import Node, parse
 from tidegate.profile.field_types import Time
@@ -88,6 +88,7 @@ class Plan:
         steps = feature_steps(profile)
         self._specs = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
         self.carried = self._carried()
+        self._wide = wide_columns(profile)
         self._compiled: set[str] = set()
         for name, spec in self._specs.items():
             if name not in self._compiled:
@@ -157,17 +158,11 @@ class Plan:
         if isinstance(spec, Calendar):
             self._emit(opcodes.CALENDAR, dst, CALENDAR_PARTS[spec.part])
         else:
-            self._emit(opcodes.COPY, dst, self._expression(parse(spec.is_, self._columns())))
+            self._emit(opcodes.COPY, dst, self._expression(parse(spec.is_, readable(self.profile))))
 
     def _keep_for(self, span_us: int) -> None:
         """Keep an idle row at least so long."""
         self._horizon_us = max(self._horizon_us, span_us)
-
-    def _columns(self) -> dict[str, Sequence[str]]:
-        fields = self.profile.fields
-        return {
-            name: fields[name].codes() if name in fields else () for name in self.profile.values
-        }
 
     def _window(self, spec: Windowed) -> None:
         """One set of panes for all windows over one column with panes of one width.
@@ -182,16 +177,19 @@ class Plan:
             and pane_us(other.window) == pane
             and self._counted(other) == of
         }
-        words = max(WORDS[type(other)] for other in group.values())
+        wide = of in self._wide
+        words = max((WIDE_WORDS if wide else WORDS)[type(other)] for other in group.values())
         slots = self._slots(max(other.window for other in group.values()), pane)
-        scale = self._scale(of) if of else 1.0
+        scale = scale_of(self.profile, of) if of else 1.0
         base = self._reserve(slots * words)
         self._keep_for(slots * pane)
-        self._emit(
-            opcodes.WINDOW, 0, base, slots, pane, words, self._register[of] if of else -1, x=scale
+        source = self._register[of] if of else -1
+        note, total = (
+            (opcodes.WIDE_WINDOW, opcodes.WIDE_TOTAL) if wide else (opcodes.WINDOW, opcodes.TOTAL)
         )
+        self._emit(note, 0, base, slots, pane, words, source, x=scale)
         for window in sorted({other.window for other in group.values()}):
-            self._emit(opcodes.TOTAL, 0, base, slots, pane, words, window // pane + 1)
+            self._emit(total, 0, base, slots, pane, words, window // pane + 1)
             for name, other in group.items():
                 if other.window == window:
                     self._emit(OUTPUTS[type(other)], self._register[name], x=scale)
@@ -220,10 +218,6 @@ class Plan:
             ):
                 return other.of
         return None
-
-    def _scale(self, of: str) -> float:
-        field = self.profile.fields.get(of)
-        return 10.0 ** (4 if field is None else field.places())
 
     def _verdict_window(self, spec: Verdicted) -> None:
         """One set of panes for all windows over verdicts in panes of the same width."""

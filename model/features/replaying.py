@@ -14,10 +14,11 @@ from model.features.program import Program
 
 Ints = NDArray[np.int64]
 
-_SCANS = {op.TOTAL, op.VERDICT_TOTAL, op.VERDICT_DECAY, op.RUN}
-_CHANGES = {op.WINDOW, op.LEVEL, op.DISTINCT, op.SINCE, op.DECAY, op.RECENT}
+_SCANS = {op.TOTAL, op.WIDE_TOTAL, op.VERDICT_TOTAL, op.VERDICT_DECAY, op.RUN}
+_NOTES = {op.WINDOW, op.WIDE_WINDOW, op.LEVEL}
+_CHANGES = {*_NOTES, op.DISTINCT, op.SINCE, op.DECAY, op.RECENT}
 _OF_A_VALUE = {op.RATIO, op.DIFFERENCE, op.ZSCORE}
-_SOURCE = {op.WINDOW: 6, op.LEVEL: 4, op.DECAY: 3, op.RECENT: 4}
+_SOURCE = {op.WINDOW: 6, op.WIDE_WINDOW: 6, op.LEVEL: 4, op.DECAY: 3, op.RECENT: 4}
 """Where an operation on a row names the register that it reads."""
 _ALONE = {op.CALENDAR, op.CONSTANT}
 
@@ -61,7 +62,7 @@ def _needed(code: Ints, columns: int) -> tuple[list[int], list[int]]:
 def _writes(instruction: Ints) -> range:
     """The registers that an instruction fills."""
     kind, first = int(instruction[0]), int(instruction[1])
-    if kind in _SCANS or kind in {op.WINDOW, op.LEVEL}:
+    if kind in _SCANS or kind in _NOTES:
         return range(0)
     return range(first, first + (int(instruction[3]) if kind == op.RECENT else 1))
 

@@ -22,7 +22,7 @@ An hour is the newest 13 panes, 12 and the one that is filling: 3 transactions, 
 slot is for the look-ahead: `max_ahead`, 5 minutes, begins one more pane, which must not take the
 slot of one that still counts. Amounts
 are integers, so that the order inside a pane cannot change a bit. `scratch` carries count, sum and
-sum of squares (or median and spread) from a scan to the outputs after it.
+spread (or median and deviation) from a scan to the outputs after it.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from model.features import exact
 from model.jit import jit
+from tidegate.profile.number_types import NARROW_LIMIT
 
 Row = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _COUNT = 0xFFFFFFFF
-_LIMIT = 3.0e9
-OWN = 3
+_LIMIT = float(NARROW_LIMIT)
+OWN = 2
 """The last places of `scratch`: what a transaction adds to totals whose ring has no pane for it."""
 
 
@@ -60,7 +62,7 @@ def slot_of(row: Row, base: int, slots: int, words: int, pane: int) -> int:
 @jit
 def _fixed(value: float, scale: float) -> int:
     """A value in minor units."""
-    return np.int64(np.rint(min(max(value * scale, -_LIMIT), _LIMIT)))  # type: ignore[return-value] # numba's int
+    return exact.whole(min(max(value * scale, -_LIMIT), _LIMIT))
 
 
 @jit
@@ -92,19 +94,18 @@ def window_note(
     Where a newer pane has its slot, the totals of this transaction alone will hold it.
     """
     own = len(scratch) - OWN
-    scratch[own] = scratch[own + 1] = scratch[own + 2] = 0.0
+    scratch[own] = scratch[own + 1] = 0.0
     if math.isnan(value):
         return
     place = slot_of(row, base, slots, words, pane)
     if place >= 0:
         window_add(row, place, slots, words, value, scale)
     else:
-        fixed = float(_fixed(value, scale))
-        scratch[own], scratch[own + 1], scratch[own + 2] = 1.0, fixed, fixed * fixed
+        scratch[own], scratch[own + 1] = 1.0, float(_fixed(value, scale))
 
 
 @jit
-def _total(row: Row, base: int, slots: int, word: int, pane: int, reach: int) -> int:
+def total_of(row: Row, base: int, slots: int, word: int, pane: int, reach: int) -> int:
     """Sum of one word over the `reach` panes that end with number `pane`.
 
     There is no branch in it, so that it becomes vector instructions.
@@ -124,13 +125,17 @@ def window_total(
 ) -> None:
     """Total the `reach` panes that end with number `pane`, after `window_note`."""
     own = len(scratch) - OWN
-    scratch[0] = scratch[own] + (_total(row, base, slots, 0, pane, reach) & _COUNT)
+    n = exact.whole(scratch[own]) + (total_of(row, base, slots, 0, pane, reach) & _COUNT)
+    scratch[0] = float(n)
     if words > 1:
-        scratch[1] = scratch[own + 1] + _total(row, base, slots, 1, pane, reach)
-    if words > 2:
-        high = _total(row, base, slots, 2, pane, reach)
-        low = _total(row, base, slots, 3, pane, reach)
-        scratch[2] = scratch[own + 2] + float(high) * 4294967296.0 + float(low)
+        late = exact.whole(scratch[own + 1])
+        total = late + total_of(row, base, slots, 1, pane, reach)
+        scratch[1] = float(total)
+        if words > 2 and n > 0:
+            upper = total_of(row, base, slots, 2, pane, reach)
+            squares = exact.joined(upper, total_of(row, base, slots, 3, pane, reach))
+            squares = exact.add(*squares, 0, late * late)
+            scratch[2] = exact.spread(n, total >> 63, total, *squares)
 
 
 @jit

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from model.bundles.bundle import Bundle, save
 from model.bundles.manifest import Manifest, Training
@@ -23,7 +22,8 @@ from model.detectors.base import Array
 from model.ensemble.thresholds import HeldOut, resolve
 from model.evaluation.metrics import report
 from model.evaluation.splits import Split, score_split
-from model.history.fold import Labels, Log, Times, event_times, fold
+from model.history.fold import Log, Times, fold
+from model.history.history import History
 from model.progress import Progress
 from model.training.fit import before_stack, fit_models, kind_of, require_both
 from tidegate.clock import day_of, now_us
@@ -63,24 +63,24 @@ class BacktestResult(NamedTuple):
 
 
 def backtest(
-    profile: Profile, frame: pd.DataFrame, labels: Labels, plan: BacktestPlan, progress: Progress
+    profile: Profile, history: History, plan: BacktestPlan, progress: Progress
 ) -> list[BacktestResult]:
     """Run every split of `plan` on a history in time order; its features are computed once.
 
-    `labels` i1[n]: 1 fraud, 0 legitimate, -1 unknown. Raises ConfigError when the history does not
-    hold a split, or too few verdicts to learn from, or a detector is unknown.
+    Raises ConfigError when the history does not hold a split, or too few verdicts to learn from, or
+    a detector is unknown.
     """
     for name in plan.names:
         kind_of(profile, name)
-    times = event_times(profile, frame)
+    times, labels = history.times, history.labels
     splits = [split_by_week(profile, times, day, plan.weeks) for day in plan.days]
     if not splits:
         splits = [split_by_share(profile, times, plan.split)]
     values = fold(
         profile,
-        frame,
-        None if plan.blind else labels,
-        lambda share: progress(_FEATURES * share, f"features of {len(frame):,} transactions"),
+        history,
+        lambda share: progress(_FEATURES * share, f"features of {len(times):,} transactions"),
+        blind=plan.blind,
     )
     log = Log(values, labels, times)
     width = (1 - _FEATURES) / len(splits)

@@ -76,6 +76,8 @@ class RetrainingReport(msgspec.Struct):
     challenger_metrics: dict[str, float] = {}
     difference: Difference | None = None
     margin: float = 0.0
+    reading: list[str] = []
+    """What reading a file had to tell: of what was left out, and why."""
     seconds: float = 0.0
 
 

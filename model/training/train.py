@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from model.bundles.bundle import Bundle, save
@@ -20,7 +20,8 @@ from model.ensemble.combiner import sigmoid
 from model.ensemble.thresholds import HeldOut, decide, resolve, rule
 from model.evaluation.confidence import auc_interval
 from model.evaluation.metrics import Quality, metrics, quality
-from model.history.fold import Log, event_times, fold, minor_units
+from model.history.fold import Log, fold, minor_units
+from model.history.history import History
 from model.progress import Progress
 from model.training.fit import (
     FEWEST,
@@ -36,6 +37,8 @@ from tidegate.profile import Profile
 
 Indices = NDArray[np.intp]
 """Numbers of rows in a log, ascending."""
+Tunings = dict[str, dict[str, float]]
+"""Settings by model that trials chose; the manifest keeps them."""
 OnQuality = Callable[[Quality], None]
 """Is told how good scores were on a test."""
 _BEFORE_TEST = 0.85
@@ -47,7 +50,8 @@ _FEWEST_ROWS = 100
 class Data(NamedTuple):
     """Rows in time order; `groups` i8[n] says whose each is (the account), `source` their origin.
 
-    `read` counts the rows before the `rejected` ones were left out.
+    `read` counts the rows before the `rejected` ones were left out; `told` is what reading had to
+    tell.
     """
 
     log: Log
@@ -55,38 +59,38 @@ class Data(NamedTuple):
     source: str
     read: int
     rejected: int = 0
+    told: tuple[str, ...] = ()
 
 
 def train(
     profile: Profile,
-    frame: pd.DataFrame,
-    labels: NDArray[np.int8],
+    history: History,
     out_dir: Path,
     progress: Progress,
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
+    tuned: Tunings | None = None,
 ) -> Bundle:
     """A bundle below `out_dir` from a history in time order.
 
-    `labels` i1[n]: 1 fraud, 0 legitimate, -1 nothing known (counts in windows, is not learnt from).
-    `progress` is told the share done and what is done next, `on_quality` what the test found where
-    there are verdicts. Raises ConfigError when the history holds too few of them.
+    Rows of which nothing is known count in windows, and are not learnt from. `progress` is told the
+    share done and what is done next, `on_quality` what the test found where there are verdicts.
+    Raises ConfigError when the history holds too few of them.
     """
-    learnt, test = _slices(labels)
-    _sufficient(profile, labels, learnt, test)
-    progress(0.0, f"features of {len(frame):,} transactions")
-    log = Log(fold(profile, frame, labels), labels, event_times(profile, frame))
-    history = profile.history
-    source = f"simulate {history.simulate}" if history.simulate else history.file
+    learnt, test = _slices(history.labels)
+    _sufficient(profile, history.labels, learnt, test)
+    progress(0.0, f"features of {len(history.times):,} transactions")
+    log = Log(fold(profile, history), history.labels, history.times)
     return fit_bundle(
         profile,
-        Data(log, _groups(profile, frame), source, len(frame)),
+        Data(log, history.groups, history.source, len(history.times)),
         learnt,
         test,
         out_dir,
         lambda share, what: progress(0.5 + 0.5 * share, what),
         seed,
         on_quality,
+        tuned,
     )
 
 
@@ -99,6 +103,7 @@ def fit_bundle(
     progress: Progress,
     seed: int = 0,
     on_quality: OnQuality = lambda _: None,
+    tuned: Tunings | None = None,
 ) -> Bundle:
     """A bundle below `out_dir` from the rows `learnt`, measured on the rows `test`.
 
@@ -139,6 +144,7 @@ def fit_bundle(
         | _decisions(decisions, frauds),
         files={},
         created_us=now_us(),
+        tuned=tuned or msgspec.UNSET,
     )
     reference = reference_of(features, log.values[learnt[0] : learnt[-1] + 1][:, columns], final)
     bundle = save(out_dir, manifest, fitted.detectors, ensemble, reference)
@@ -146,13 +152,6 @@ def fit_bundle(
         on_quality(quality(bundle.hash, final, frauds, calibrated=ensemble.calibrated))
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
-
-
-def _groups(profile: Profile, frame: pd.DataFrame) -> NDArray[np.int64]:
-    """Equal numbers for equal accounts; each row is alone where the profile has none."""
-    if not profile.account:
-        return np.arange(len(frame))
-    return pd.factorize(frame[profile.account])[0].astype(np.int64)
 
 
 def _slices(labels: NDArray[np.int8]) -> tuple[Indices, Indices]:
@@ -179,9 +178,9 @@ def _sufficient_without_verdicts(profile: Profile, fewest: int) -> None:
     supervised = [name for name in profile.models.names if kind_of(profile, name).supervised]
     if supervised:
         raise ConfigError(
-            f"{profile.path}: history: nothing in it is known to be fraud, and "
-            f"{', '.join(supervised)} learn from verdicts; training needs {FEWEST} frauds in each "
-            "part, or only models that need none"
+            f"{profile.path}: history: nothing in it is known to be fraud, and training "
+            f"{', '.join(supervised)} needs {FEWEST} frauds in each part; leave only models that "
+            "need no verdicts, or name the column with the verdicts by --label"
         )
     if fewest < _FEWEST_ROWS:
         raise ConfigError(

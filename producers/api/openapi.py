@@ -92,7 +92,7 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
     some = {"description": "The good ones are durable", "content": content(ref("BatchAnswer"))}
     none = {"description": "None was good", "content": content(ref("BatchAnswer"))}
     return operation(
-        "Post many: an array, or one JSON object a line",
+        "Post many: an array, one JSON object a line, or a CSV with the columns' names",
         {"202": some, "422": none},
         400,
         413,
@@ -103,7 +103,10 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "parameters": [_IDEMPOTENCY],
         "requestBody": {
             "required": True,
-            "content": {**content(batch), "application/x-ndjson": {"schema": {"type": "string"}}},
+            "content": {
+                **content(batch),
+                **content({"type": "string"}, "application/x-ndjson", "text/csv"),
+            },
         },
     }
 
@@ -220,6 +223,7 @@ def _answers(profile: Profile) -> Json:
                 "type": "array",
                 "items": object_of(index=whole, id=text, problem=ref("Problem")),
             },
+            notes={"type": "array", "items": text},
         ),
         "FeedbackAnswer": object_of(
             accepted=whole,

@@ -9,26 +9,24 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
-from model.history.readers import Chunk, Source
+from producers.files.outgoing import Outgoing
 from tidegate.profile import Profile
-from tidegate.profile.field_types import time_us
-from tidegate.profile.spec import SECOND, Windowed, pane_us
+from tidegate.profile.field_types import Time
 
 T = TypeVar("T")
 
-RUN_BYTES = 64_000_000
+RUN_BYTES = 32_000_000
 """Bytes of lines that are sorted in memory at a time."""
 _MOST_RUNS = 64
 _READ_ROWS = 1000
-_LOOK_ROWS = 5000
 _SCHEMA = pa.schema(
     [("time", pa.int64()), ("row", pa.int64()), ("id", pa.string()), ("line", pa.binary())]
 )
@@ -43,90 +41,42 @@ class Row(NamedTuple):
     line: bytes
 
 
-class Disorder(NamedTuple):
-    """Of so many rows, how many are older than a row before them: at all, and by over a pane."""
-
-    rows: int
-    older: int
-    far_older: int
-
-    def said(self, profile: Profile, *, in_order: bool) -> list[str]:
-        """What to tell the sender, if anything; `in_order`: the rows were sorted."""
-        if in_order:
-            older = f"{self.older:,} of {self.rows:,} rows"
-            return [f"{older} were older than one before: sent in time order"]
-        if not self.far_older:
-            return []
-        return [
-            f"{self.far_older:,} of {self.rows:,} rows go back in time by more than "
-            f"{smallest_pane(profile) // SECOND} s, the smallest pane: windows that should hold "
-            "them may not; without --as-is they are sent in time order"
-        ]
-
-
 class Times:
-    """The event times of lines, in us; a line without a good one has that of the line before."""
+    """The event times of lines that the profile takes, in us."""
 
     def __init__(self, profile: Profile) -> None:
-        self._name = profile.time_field or ""
-        fields = [(self._name, datetime | int | float | None, None)] if self._name else []
-        self._decode = msgspec.json.Decoder(msgspec.defstruct("Times", fields)).decode
-        self._last = 0
+        field = profile.fields[profile.time_field or ""]
+        if not isinstance(field, Time):
+            raise TypeError(field)
+        self._field = field
+        decoded = msgspec.defstruct("Times", [(field.name, field.annotation())])
+        self._decode = msgspec.json.Decoder(decoded).decode
 
     def of(self, line: bytes) -> int:
-        """The time of the next line."""
-        try:
-            value = getattr(self._decode(line), self._name)
-            if value is not None:
-                self._last = time_us(value)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            pass  # the API says what is wrong with it
-        return self._last
+        """The time of a line."""
+        return self._field.us(getattr(self._decode(line), self._field.name))
 
 
-def disorder(source: Source, limit: int = 0) -> Disorder:
-    """How far the first `limit` rows (0: all) are from being in time order."""
-    if source.profile.time_field is None:
-        return Disorder(0, 0, 0)
-    times, pane = Times(source.profile), smallest_pane(source.profile)
-    newest, rows, older, far_older = -(2**62), 0, 0, 0
-    for row in _rows(source, times, limit):
-        rows += 1
-        older += row.time < newest
-        far_older += row.time < newest - pane
-        newest = max(newest, row.time)
-    return Disorder(rows, older, far_older)
-
-
-def smallest_pane(profile: Profile) -> int:
-    """The width (us) of the narrowest pane of the profile's windows; 0 where it has none."""
-    windows = [spec.window for spec in profile.computed.values() if isinstance(spec, Windowed)]
-    return min(map(pane_us, windows), default=0)
-
-
-def in_time_order(source: Source, folder: Path, size: int, limit: int = 0) -> Iterator[Chunk]:
-    """The first `limit` rows (0: all) by event time, rows of one time as they stand in the file.
+def in_time_order(
+    profile: Profile, rows: Iterable[Outgoing], folder: Path, size: int
+) -> Iterator[Outgoing]:
+    """The rows by event time, those of one time as they stand in the file.
 
     At most `size` at a time; temporary files lie in `folder` until the end.
     """
     with tempfile.TemporaryDirectory(prefix="sort-", dir=folder) as runs:
-        rows = _sorted(_rows(source, Times(source.profile), limit), Path(runs))
-        for first, some in enumerate(_batched(rows, size)):
-            yield Chunk(
-                first * size,
+        for some in _batched(_sorted(_rows(rows, Times(profile)), Path(runs)), size):
+            yield Outgoing(
+                np.array([row.number for row in some], np.int64),
                 [row.id for row in some],
                 [row.line for row in some],
-                [row.number for row in some],
             )
 
 
-def _rows(source: Source, times: Times, limit: int) -> Iterator[Row]:
-    rows = (
-        Row(times.of(line), chunk.row(i), name, line)
-        for chunk in source.chunks(0, _LOOK_ROWS)
-        for i, (name, line) in enumerate(zip(chunk.ids, chunk.lines, strict=True))
-    )
-    return islice(rows, limit or None)
+def _rows(rows: Iterable[Outgoing], times: Times) -> Iterator[Row]:
+    for some in rows:
+        for number, name, line in zip(some.numbers.tolist(), some.ids, some.lines, strict=True):
+            yield Row(times.of(line), number, name, line)
 
 
 def _sorted(rows: Iterable[Row], folder: Path) -> Iterator[Row]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from model.files.rows import UNKNOWN, Rows
+from model.history.reading import Reading, read_rows
 from producers.simulator.catalog import Scale, required_fields, simulation_of
 from producers.simulator.scenarios import DAY_US, Columns
 from tidegate.profile import Field, Profile
 
 _HISTORY_DAYS = 60
+_ROWS = 10_000
+_NO_CELLS = pa.record_batch({})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -66,6 +72,30 @@ def encode_rows(profile: Profile, frame: pd.DataFrame) -> tuple[list[str], list[
     rows = zip(*columns.values(), strict=True)
     lines = [_encode(dict(zip(columns, row, strict=True))) for row in rows]
     return columns[profile.id_field], lines
+
+
+def simulated(profile: Profile, n: int) -> Reading:
+    """A simulated history, read as a file is. Raises ConfigError as `simulate_history` does."""
+    return read_frame(profile, simulate_history(profile, n), f"simulate {n}")
+
+
+def read_frame(profile: Profile, frame: pd.DataFrame, source: str = "simulate") -> Reading:
+    """A frame's rows, taken as a file's are; a column `label` holds the verdicts, if it has one.
+
+    Raises ConfigError when too many of them are refused.
+    """
+    return read_rows(profile, source, _rows(profile, frame))
+
+
+def _rows(profile: Profile, frame: pd.DataFrame) -> Iterator[Rows]:
+    for start in range(0, len(frame), _ROWS):
+        part = frame.iloc[start : start + _ROWS]
+        ids, lines = encode_rows(profile, part)
+        labels = np.full(len(part), UNKNOWN, np.int8)
+        if "label" in part:
+            labels = part["label"].to_numpy(np.int8)
+        numbers = np.arange(start + 1, start + len(part) + 1)
+        yield Rows(numbers, list(map(str, ids)), lines, labels, [], _NO_CELLS)
 
 
 def _json_values(field: Field, column: pd.Series) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import fsspec
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -38,24 +39,37 @@ def check(profile: str = "mine/card.yaml") -> Result:
 
 def test_a_history_beside_the_profile_is_read(folder: Path) -> None:
     payments(folder / "payments.csv")
-    assert "mine/payments.csv: 200 transactions, 150 of them with a verdict, " in check().output
+    found = check().output
+    assert "mine/payments.csv: 200 rows read, 200 used, 2025-01-01 to " in found
+    assert "150 legitimate, 50 without a verdict" in found
+
+
+@pytest.mark.parametrize("named", ["parts", "parts/2*.csv", "memory://parts/all.csv"])
+def test_a_history_may_be_a_folder_a_pattern_or_a_url(folder: Path, named: str) -> None:
+    (folder / "parts").mkdir()
+    payments(folder / "parts/2026.csv")
+    fsspec.filesystem("memory").pipe("/parts/all.csv", (folder / "parts/2026.csv").read_bytes())
+    profile = (folder / "card.yaml").read_text()
+    (folder / "card.yaml").write_text(profile.replace("payments.csv", repr(named)))
+    assert ": 200 rows read, 200 used, 2025-01-01 to " in check().output
 
 
 def test_a_history_in_the_working_folder_is_read(folder: Path) -> None:
     payments(folder.parent / "payments.csv")
-    assert "history    payments.csv: 200 transactions" in check().output
+    assert "history    payments.csv: 200 rows read" in check().output
 
 
 def test_a_history_without_a_column_is_told(folder: Path) -> None:
     (folder / "payments.csv").write_text("user_id,label\nu-1,1\n")
     error = check().exception
     assert isinstance(error, ConfigError)
-    assert "no column 'amount'" in str(error)
+    assert "amount" in str(error)
+    assert "column" in str(error)
 
 
 def test_a_history_that_is_not_there_is_told(folder: Path) -> None:
     assert folder.exists()
-    assert "mine/payments.csv is not there: a first training needs it" in check().output
+    assert "there is no file mine/payments.csv: a first training needs it" in check().output
 
 
 def test_a_simulated_history_is_told() -> None:

@@ -13,7 +13,7 @@ from db.migrate import migrate
 from model.bundles.bundle import Bundle
 from model.bundles.promotion import promote, set_canary
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.consumers.scoring import features_batch, ready, scored
 from tests.trained import Trained
 from tests.web import persist, produce
@@ -30,9 +30,9 @@ ROWS = 2000
 def other(trained: Trained) -> Bundle:
     """A second bundle of the same profile, in the same folder."""
     frame = simulate_history(trained.profile, 20_000, seed=6)
-    labels = frame.pop("label").to_numpy("int8")
+    history = read_frame(trained.profile, frame).history
     return train(
-        trained.profile, frame, labels, trained.bundle.path.parent, lambda _share, _what: None, 1
+        trained.profile, history, trained.bundle.path.parent, lambda _share, _what: None, 1
     )
 
 

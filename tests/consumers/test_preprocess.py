@@ -234,3 +234,33 @@ def test_a_state_is_folded_of_the_frames_of_the_version_before_as_well(tmp_path:
     (folded,) = chain.step(1, own).emits
     rows = profile.features_layout.unpack([value or b"" for value in folded.values]).rows
     assert rows["values"][:, merchants].tolist() == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_transaction_without_the_second_entity_passes_its_step_and_touches_no_state() -> None:
+    profile = load_profile("tests/data/transfers.yaml")
+    records = [
+        {
+            "transaction_id": f"t{number}",
+            "user_id": "u",
+            "amount": 9_999_999_999_999.99,
+            "timestamp": 1_704_067_200 + number,
+            "device_type": "mobile",
+        }
+        for number in range(400)
+    ]
+    chain = Chain(profile)
+    emit = chain.step(0, batch(encode(records))).emits[0]
+    assert emit.keys == [f"t{number}".encode() for number in range(400)]
+    spread = np.bincount(partitions_of(list(emit.keys), PARTITIONS), minlength=PARTITIONS)
+    assert spread.min() > 0.7 * 400 / PARTITIONS
+    untouched = chain.states[1].arrays()
+    (passed,) = chain.step(1, batch(emit.values, 0, emit.topic, emit.keys)).emits
+    assert chain.states[1].arrays()["words"].tobytes() == untouched["words"].tobytes()
+    frames = profile.features_layout.unpack([value or b"" for value in passed.values])
+    assert frames.ids == [f"t{number}".encode() for number in range(400)]
+    named = dict(zip(profile.values, frames.rows["values"].T, strict=True))
+    assert np.isnan(named["merchant_count_7d"]).all()
+    assert named["user_count_1h"].tolist() == list(range(1, 401))
+    assert (frames.rows["amount_minor"] == 999_999_999_999_999).all()
+    assert named["user_sum_1d"][-1] == 400 * 999_999_999_999_999 / 100
+    assert not named["user_deviation_7d"].any()

@@ -30,9 +30,12 @@ from tidegate.stream.partition import Partition
 from tidegate.stream.restore import Restorer
 from tidegate.stream.stage import Output
 
-PROFILES = sorted(
-    path.stem for path in (Path(__file__).resolve().parents[2] / "profiles").glob("*.yaml")
-)
+PROFILES = [
+    *sorted(
+        path.stem for path in (Path(__file__).resolve().parents[2] / "profiles").glob("*.yaml")
+    ),
+    "tests/data/transfers.yaml",
+]
 KINDS = ("good", "good", "good", "again", "conflict", "broken", "unknown", "gone", "late", "future")
 HOUR_US = 3_600_000_000
 
@@ -52,6 +55,8 @@ def transaction(profile: Profile, number: int, draw: Random, kind: str) -> bytes
     for entity in profile.hashed:
         if profile.fields[entity].is_text:
             document[entity] = f"{entity}-{draw.randrange(4)}"
+        if profile.fields[entity].optional and draw.random() < 0.3:
+            del document[entity]
     document[profile.id_field] = f"t-{number}"
     moved = {"late": -400 * 24 * HOUR_US, "future": 900 * HOUR_US}.get(kind, 0)
     field = profile.fields.get(profile.time_field or "")

@@ -105,6 +105,17 @@ def test_the_age_of_the_stream_is_that_of_many_clocks(writer: Writer, store: Sto
     assert store.age_us() == 4 * hour
 
 
+def test_the_largest_amount_and_a_missing_second_entity(writer: Writer, store: Store) -> None:
+    scored = frames(["a"])
+    scored.rows["amount_minor"] = 10**15
+    scored.payloads[:] = [b'{"user_id":"u1","amount":10000000000000.0}']
+    writer.write(*LAYOUT.pack(scored))
+    row, label = store.get("a"), store.lookup(["a"])["a"]
+    assert row is not None
+    assert row["amount_minor"] == label.amount_minor == 10**15
+    assert label.entities == ["u1", None]
+
+
 def test_a_label_gets_what_it_needs(writer: Writer, store: Store) -> None:
     writer.write(*values(["a"], decision=1))
     row = store.lookup(["a", "a", "missing"])["a"]

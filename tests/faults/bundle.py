@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model.bundles.bundle import Bundle
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.shared import made_once
 from tidegate.profile import load_profile
 
@@ -24,6 +24,5 @@ def _train(folder: Path) -> None:
     profile = load_profile("card")
     # quick to load: every start does it
     profile.models.settings["lightgbm"] = {"trees": 4, "leaves": 7}
-    history = simulate_history(profile, 20_000, 1)
-    labels = history["label"].to_numpy("int8")
-    train(profile, history.drop(columns="label"), labels, folder, lambda _share, _what: None)
+    history = read_frame(profile, simulate_history(profile, 20_000, 1)).history
+    train(profile, history, folder, lambda _share, _what: None)

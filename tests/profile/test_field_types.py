@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import pandas as pd
 import pytest
 from msgspec import Meta
 
 from cli.running.sample import sample
 from model.features.intake import take
-from model.history.fold import event_times, fold
-from model.history.readers import Source
+from model.files.reader import Reader
+from model.history.fold import fold
 from producers.api.openapi import description
-from producers.simulator.history import encode_rows, simulate_history
+from producers.simulator.history import encode_rows, read_frame, simulate_history
 from producers.simulator.traffic import Traffic
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile, load_profile
@@ -117,7 +116,7 @@ def test_the_stream_and_the_history_have_its_columns(profile: Profile) -> None:
     intake = take(profile, lines, np.full(len(lines), NOW_US))
     assert not intake.rejects
     assert intake.columns.values[:, place].tolist() == wanted
-    folded = fold(profile, history)
+    folded = fold(profile, read_frame(profile, history).history)
     assert folded[:, place].tolist() == wanted
     tons = folded[:, profile.values.index("parcel_tons")]
     assert tons == pytest.approx(np.array(wanted) / 1000)
@@ -130,7 +129,7 @@ def test_files_are_read(profile: Profile, suffix: str, tmp_path: Path) -> None:
         history.to_csv(path, index=False)
     else:
         history.to_parquet(path)
-    lines = [line for chunk in Source(path, profile).chunks(0, 64) for line in chunk.lines]
+    lines = [line for rows in Reader(str(path), profile).rows(64) for line in rows.lines]
     assert [json.loads(line)["parcel"] for line in lines] == history["parcel"].tolist()
     assert not any(profile.faults(line) for line in lines)
 
@@ -158,7 +157,7 @@ def test_the_examples_of_every_type_are_good_values(
     columns = take(profile, [raw], np.zeros(1, np.int64)).columns
     own = [profile.values.index(name) for name in field.columns()]
     assert np.isfinite(columns.values[0, own]).all()
-    assert len(own) == {"vector": 3, "string": 0, "time": 0}.get(kind, 1)
+    assert len(own) == {"vector": 3, "string": 0, "time": 0, "currency": 0}.get(kind, 1)
 
 
 def test_a_text_is_an_amount_only_where_the_profile_says_so(tmp_path: Path) -> None:
@@ -176,13 +175,3 @@ def test_a_text_is_an_amount_only_where_the_profile_says_so(tmp_path: Path) -> N
         record["amount"] = wrong
         refused = take(texts, [json.dumps(record).encode()], np.zeros(1, np.int64))
         assert [error.reason for _, error in refused.rejects] == ["out_of_bounds"]
-
-
-def test_a_history_counts_time_in_the_same_unit(tmp_path: Path) -> None:
-    path = tmp_path / "millis.yaml"
-    path.write_text(CARD.replace("{type: time,", "{type: time, unit: ms,"))
-    times = pd.DataFrame({"timestamp": [1_709_296_496_789, 1_709_296_496_790]})
-    expected = [1_709_296_496_789_000, 1_709_296_496_790_000]
-    assert event_times(load_profile(path), times).tolist() == expected
-    with pytest.raises(ConfigError, match=r"row 1, column 'timestamp': 1709296496789: .* `unit`"):
-        event_times(load_profile("card"), times)

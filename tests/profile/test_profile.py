@@ -83,13 +83,13 @@ def test_shipped_profiles_load(name: str) -> None:
         ),
         (
             "max: 1000000}",
-            "max: 1000000000}",
-            "fields.amount: amounts may reach at most 3,000,000,000 minor units",
+            "max: 10000000000001}",
+            "fields.amount: amounts may reach at most 1,000,000,000,000,000 minor units",
         ),
         (
             "location_match: {type: bool}",
             "location_match: {type: bool, min: 0}",
-            "fields.location_match.min: a bool field takes no options",
+            "fields.location_match.min: a bool field takes no, yes",
         ),
         (
             "account: user_id",
@@ -182,6 +182,35 @@ def test_wrong_profiles_name_file_line_field_and_expectation(
     assert str(caught.value).startswith(f"{path}:")
     if "YAML" not in message and "section" not in message:
         assert f"mine.yaml:{line_of(document, old)}:" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("{separator: '\\n'}", "file: separator: expected one ASCII sign, or tab"),
+        ("{separator: semi}", "file.separator: "),
+        ("{separator: tab, quote: '§'}", "file: quote: expected one ASCII sign, or nothing"),
+        ("{separator: ';', quote: ';'}", "file: separator and quote: expected two signs"),
+        ("{encoding: latin-9000}", "file: encoding: expected a name such as windows-1252"),
+        ("{encoding: base64}", "file: encoding: expected a name such as windows-1252"),
+        ("{skip: -1}", "file.skip: "),
+        ("{skipp: 1}", "file: "),
+    ],
+)
+def test_a_wrong_layout_of_files_is_named(tmp_path: Path, section: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{CARD}file: {section}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_profile(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+def test_the_layout_of_files_is_what_the_profile_says(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{CARD}file: {{separator: tab, quote: '', footer: 2}}\n")
+    spec = load_profile(path).file
+    assert (spec.sign, spec.quote, spec.footer, spec.skip) == ("\t", "", 2, None)
 
 
 def test_unknown_names_list_the_known_ones() -> None:

@@ -38,12 +38,13 @@ def with_other_thresholds(text: str) -> str:
     [
         CARD + "unknown_fields: keep\n",
         CARD + "remember: {time: 48h, memory: 128MB}\n",
+        CARD + 'file: {separator: ";", skip: 4}\n',
         with_other_thresholds(CARD),
         changed(
             "\nfields:\n", "\nfields:\n  branch: {type: string, optional: true, ignored: true}\n"
         ),
     ],
-    ids=["unknown fields", "remember", "thresholds", "an ignored field"],
+    ids=["unknown fields", "remember", "layout of files", "thresholds", "an ignored field"],
 )
 def test_what_no_state_depends_on_is_no_new_version(text: str, tmp_path: Path) -> None:
     card, new = load_profile("card"), profile(tmp_path, text)
@@ -64,6 +65,15 @@ def test_wider_bounds_are_no_new_version(tmp_path: Path) -> None:
         tmp_path, changed("\nfields:\n", "\nfields:\n" + number.replace("number", "integer"))
     )
     assert typed.hash != new.hash
+
+
+def test_a_bound_from_which_amounts_need_more_words_is_a_new_version(tmp_path: Path) -> None:
+    """States have other rows then; within either width, bounds are free as ever."""
+    hashes = [
+        profile(tmp_path, changed("max: 1000000}", f"max: {most}}}")).hash
+        for most in (1_000_000, 30_000_000, 30_000_000.01, 10_000_000_000_000)
+    ]
+    assert hashes[0] == hashes[1] != hashes[2] == hashes[3]
 
 
 @pytest.mark.parametrize(

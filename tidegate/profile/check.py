@@ -8,7 +8,9 @@ from typing import get_args
 from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
-from tidegate.profile.field_types import TYPES, String, Time
+from tidegate.profile.field_types import TYPES, Currency, String, Time
+from tidegate.profile.file_options import fault as file_options_fault
+from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
@@ -38,6 +40,7 @@ _SECTIONS = frozenset(
         "exclude",
         "thresholds",
         "history",
+        "file",
         "envelope",
         "updates",
         "unknown_fields",
@@ -65,6 +68,7 @@ class Checked:
     label_delay_us: int
     models: ModelsSpec
     history: History
+    file: FileSpec
     envelope: Envelope | None
     unknown_fields: UnknownFields
     remember: Remember
@@ -86,6 +90,7 @@ def check(source: Source) -> Checked:
     entities = tuple(source.read(document.get("entities", []), list[str], ("entities",)))
     roles = {section: _reference(source, fields, section, kind) for section, kind in _ROLES.items()}
     _check_entities(source, fields, entities)
+    _check_currencies(source, fields)
     inputs = _inputs(fields, document["id"])
     computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
@@ -101,8 +106,9 @@ def check(source: Source) -> Checked:
         inputs=inputs,
         computed=computed,
         label_delay_us=int(delay),
-        models=_models(source, {*inputs, *computed}),
+        models=_models(source, fields, {*inputs, *computed}),
         history=source.read(document["history"], History, ("history",)),
+        file=_file(source),
         envelope=envelope,
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
@@ -130,6 +136,13 @@ def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
     return Envelope(kind, updates or "conflict", fields)
 
 
+def _file(source: Source) -> FileSpec:
+    spec: FileSpec = source.read(source.document.get("file", {}), FileSpec, ("file",))
+    if problem := spec.problem():
+        raise source.error(("file",), problem)
+    return spec
+
+
 def _choice(source: Source, section: str, choices: Json) -> Json:
     """The word of a section, None where there is none."""
     value = source.document.get(section)
@@ -145,7 +158,7 @@ def _fields(source: Source, section: Json) -> dict[str, Field]:
     fields = {}
     for name, value in mapping(source, section, "fields").items():
         field = _field(source, name, value)
-        if problem := field.problem():
+        if problem := field.problem() or file_options_fault(field):
             raise source.error(("fields", name), problem)
         fields[name] = field
     return fields
@@ -162,7 +175,7 @@ def _field(source: Source, name: str, value: Json) -> Field:
         )
     options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
     for option in value:
-        if option not in options | {"type", "optional", "ignored"}:
+        if option not in options | {"type", "optional", "ignored", "column"}:
             known = ", ".join(sorted(options)) or "no options"
             raise source.error((*place, option), f"a {kind.type} field takes {known}")
     settings = {option: setting for option, setting in value.items() if option != "type"}
@@ -196,10 +209,11 @@ def _reference(
 
 def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[str, ...]) -> None:
     document = source.document
-    for name in entities:
-        if not isinstance(fields.get(name), String) or fields[name].optional:
+    for place, name in enumerate(entities):
+        if not isinstance(fields.get(name), String) or (fields[name].optional and place == 0):
             raise source.error(
-                ("entities",), f"expected names of required string fields, got {name!r}"
+                ("entities",),
+                f"expected names of string fields, the first one required, got {name!r}",
             )
     if len(entities) > 2 or len(set(entities)) != len(entities):
         raise source.error(("entities",), "expected at most two different fields")
@@ -209,8 +223,26 @@ def _check_entities(source: Source, fields: dict[str, Field], entities: tuple[st
         raise source.error(("entities",), "windows need a `time` field")
 
 
-def _models(source: Source, columns: set[str]) -> ModelsSpec:
+def _check_currencies(source: Source, fields: dict[str, Field]) -> None:
+    for field in fields.values():
+        if not isinstance(field, Money) or not field.currency:
+            continue
+        place = "fields", field.name
+        currency = fields.get(field.currency)
+        if not isinstance(currency, Currency) or currency.optional:
+            raise source.error(
+                (*place, "currency"),
+                f"expected the name of a required field of type currency, got {field.currency!r}",
+            )
+        if "decimals" in source.document["fields"][field.name]:
+            raise source.error(
+                (*place, "decimals"), "the currency says how many: leave `decimals` out"
+            )
+
+
+def _models(source: Source, fields: dict[str, Field], columns: set[str]) -> ModelsSpec:
     document = source.document
+    money = fields.get(document.get("money", ""))
     settings = source.read(document["models"], dict[str, Settings], ("models",))
     names = [name for name, setting in settings.items() if _served(source, name, setting)]
     if not names:
@@ -221,7 +253,11 @@ def _models(source: Source, columns: set[str]) -> ModelsSpec:
             raise source.error(("exclude",), f"{name!r} is no column")
     _check_columns(source, settings, columns.difference(exclude))
     thresholds: Thresholds = source.read(document["thresholds"], Thresholds, ("thresholds",))
-    problem = threshold_fault(thresholds, time="time" in document, money="money" in document)
+    problem = threshold_fault(
+        thresholds,
+        time="time" in document,
+        money=isinstance(money, Money) and not money.currency,
+    )
     if problem:
         raise source.error(("thresholds",), problem)
     return ModelsSpec(names=names, settings=settings, exclude=exclude, thresholds=thresholds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tidegate.profile import expression
 from tidegate.profile.field import Field
+from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     DAY,
@@ -64,6 +65,7 @@ class FeatureReader:
             )
         step = self.entities.index(spec.by)
         self._source_column(name, spec, step)
+        self._one_currency(name, spec)
         self._limits(name, spec)
         return step
 
@@ -97,6 +99,18 @@ class FeatureReader:
             )
         elif self.steps[of] > step:
             raise self._error(name, "of", f"{of!r} is only known after the step by {spec.by}")
+
+    def _one_currency(self, name: str, spec: Keyed) -> None:
+        """Amounts in several currencies are never added up, or compared with each other."""
+        of = getattr(spec, "of", None)
+        field = self.fields.get(of or "")
+        if isinstance(field, Money) and field.currency:
+            raise self._error(
+                name,
+                "of",
+                f"the amounts of {of} are in several currencies: name an expression that converts "
+                f"them, such as \"{of} * 0.0062 if {field.currency} == 'JPY' else {of}\"",
+            )
 
     def _limits(self, name: str, spec: Keyed) -> None:
         window = getattr(spec, "window", None)

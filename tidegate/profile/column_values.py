@@ -99,8 +99,10 @@ def _decimal(field: Field, text: str, scale: int) -> Decimal:
 
 
 def _written(field: Number, number: Decimal) -> bytes:
-    """The number in JSON; money is rounded exactly to its minor units, halves to even."""
-    if isinstance(field, Money):
+    """The number in JSON; money is rounded exactly to its minor units, halves to even (but
+    one whose decimals are its currency's is not: more of them are refused).
+    """
+    if isinstance(field, Money) and not field.currency:
         number = number.quantize(Decimal(1).scaleb(-field.decimals), context=_EXACT)
     elif number == number.to_integral_value():
         number = number.quantize(Decimal(1), context=_EXACT)

@@ -10,8 +10,8 @@ import msgspec
 from tidegate.profile.spec import Json
 from tidegate.words import plain
 
-Cells = Literal["string", "double", "int64", "bool", "time", "json"]
-"""How the cells of a file's column are read: as one of four Arrow types, as times, or as JSON."""
+Cells = Literal["text", "number", "bool", "time", "vector"]
+"""How the cells of a file's column are read."""
 
 
 class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -19,7 +19,7 @@ class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     type: ClassVar[str]
     """The type's name in a profile."""
-    cells: ClassVar[Cells] = "string"
+    cells: ClassVar[Cells] = "text"
     is_text: ClassVar[bool] = False
     """Whether values are texts without bounds of their own: a NUL character is looked for."""
     is_number: ClassVar[bool] = False
@@ -33,6 +33,10 @@ class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     optional: bool = False
     ignored: bool = False
     """Accepted and kept in the payload, but never an input of features or models."""
+    column: str | list[str] | dict[str, str] | None = None
+    """Where the field stands in a file, if not in the column of its name; of several columns a time
+    is joined by a blank, a text by `|`, and money is what one is credited less what it is debited.
+    """
 
     def problem(self) -> str:
         """What is wrong with the declaration; "" when nothing is."""

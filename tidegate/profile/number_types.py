@@ -7,14 +7,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from tidegate.profile.currencies import MOST_DECIMALS, minor_units
 from tidegate.profile.field import Cells, Field
 from tidegate.profile.spec import Json
 from tidegate.words import count
 
-MONEY_LIMIT = 3_000_000_000
-"""Largest amount in minor units: its square still fits 63 bits."""
+MONEY_LIMIT = 10**15
+"""Largest amount in minor units: a float of its units still tells it from its neighbours."""
+NARROW_LIMIT = 3_000_000_000
+"""Largest amount in minor units whose square fits 63 bits."""
 _EXACT = 2**53
-_AMOUNT = r"^-?\d{1,15}(\.\d{1,15})?$"
+_AMOUNT = r"^-?\d{1,16}(\.\d{1,15})?$"
 
 
 class Number(Field):
@@ -25,7 +28,7 @@ class Number(Field):
     """
 
     type = "number"
-    cells: ClassVar[Cells] = "double"
+    cells: ClassVar[Cells] = "number"
     is_number = True
     widest: ClassVar[tuple[float, float]] = (-1e12, 1e12)
     """The bounds where the profile sets none."""
@@ -37,6 +40,9 @@ class Number(Field):
     text: bool = False
     decimal: Literal["base64"] | None = None
     scale: int | None = None
+    decimal_mark: str | None = None
+    thousands: str | None = None
+    """What stands in files before the decimals, and between groups of digits."""
 
     def bounds(self) -> tuple[float, float]:
         """The least and the greatest value."""
@@ -92,7 +98,6 @@ class Integer(Number):
     """A whole number that a float holds exactly."""
 
     type = "integer"
-    cells: ClassVar[Cells] = "int64"
     widest = (-float(_EXACT), float(_EXACT))
 
     def number(self) -> Json:
@@ -104,31 +109,61 @@ class Integer(Number):
 
 
 class Money(Number):
-    """An amount; it and its bounds are in units, not in minor units."""
+    """An amount; it and its bounds are in units, not in minor units.
+
+    `currency` names the field with its currency, whose decimals it then has.
+    """
 
     type = "money"
     widest = (0.0, 10_000_000.0)
     usual = 12.5
 
     decimals: int = 2
+    minor: bool = False
+    """Files hold minor units: 1234 is 12.34."""
+    currency: str = ""
 
     def problem(self) -> str:
         if not 0 <= self.decimals <= 6:
             return "expected 0 to 6 decimals"
-        low, high = self.bounds()
-        if max(-low, high) * 10**self.decimals > MONEY_LIMIT:
+        if self._most(0 if self.currency else self.decimals) > MONEY_LIMIT:
             return f"amounts may reach at most {MONEY_LIMIT:,} minor units: lower max, or decimals"
         return super().problem()
 
     def places(self) -> int:
-        return self.decimals
+        return MOST_DECIMALS if self.currency else self.decimals
+
+    def _most(self, decimals: int) -> float:
+        """The largest amount, whatever its sign, in minor units."""
+        low, high = self.bounds()
+        return max(-low, high) * 10.0**decimals
+
+    @property
+    def wide(self) -> bool:
+        """Whether an amount may be so large that windows need more words for its sums."""
+        return self._most(self.places()) > NARROW_LIMIT
+
+    def amount_fault(self, value: Json, code: str) -> str:
+        """What is wrong with a present amount in the currency `code`; "" when nothing is."""
+        places = minor_units(code)
+        unit = 10.0**places
+        minor = round(float(value) * unit)
+        if abs(minor) > MONEY_LIMIT:
+            return f"expected at most {MONEY_LIMIT:,} minor units of its currency"
+        if minor / unit != float(value):
+            return f"expected at most {count(places, 'decimal')}, as its currency has"
+        return ""
+
+    def example(self, chance: float, time_us: int) -> Json:
+        amount = super().example(chance, time_us)
+        return float(round(amount)) if self.currency else amount
 
 
 class Vector(Number):
     """A list of numbers of a fixed length, each with a column of its own."""
 
     type = "vector"
-    cells: ClassVar[Cells] = "json"
+    cells: ClassVar[Cells] = "vector"
     is_number = False
     is_list = True
     usual = 0.0

@@ -13,6 +13,7 @@ from tidegate.errors import ConfigError, Rejected
 from tidegate.messages.frames import FrameLayout
 from tidegate.profile.check import Checked, check
 from tidegate.profile.decoding import (
+    amount_fault,
     diagnose,
     keep_unknown,
     make_struct,
@@ -21,6 +22,7 @@ from tidegate.profile.decoding import (
 )
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import Time
+from tidegate.profile.number_types import Money
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
 from tidegate.profile.versions import state_hash, whole_hash
@@ -60,14 +62,22 @@ class Profile:
         self.label_delay_us = checked.label_delay_us
         self.models = checked.models
         self.history = checked.history
+        self.file = checked.file
         self.features = tuple(name for name in self.values if name not in self.models.exclude)
         self.steps = max(1, len(self.entities))
-        self.decimals = self.fields[self.money_field].places() if self.money_field else 2
+        money = self.fields.get(self.money_field or "")
+        self.decimals = money.places() if money else 2
+        self.currency_field = money.currency if isinstance(money, Money) else ""
+        """The field with the currency of the amount in the rows; "" where all have one."""
         self.unknown_fields = checked.unknown_fields
         self.remember = checked.remember
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
-        self._looked_at = [field for field in self.fields.values() if field.needs_look()]
+        self.looked_at = [field for field in self.fields.values() if field.needs_look()]
+        """The fields with values that msgspec may accept though they are bad."""
+        self._in_currencies = [
+            field for field in self.fields.values() if isinstance(field, Money) and field.currency
+        ]
         self._looked_at_for_nul = [
             field for field in self.fields.values() if field.is_text or field.needs_look()
         ]
@@ -83,9 +93,13 @@ class Profile:
                 self._keep_unknown(tx, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self.rejection(raw, received_us, str(error)) from error
-        for field in self._looked_at_for_nul if b"\\u0000" in raw else self._looked_at:
+        for field in self._looked_at_for_nul if b"\\u0000" in raw else self.looked_at:
             value = getattr(tx, field.name)
             fault = None if value is None else value_fault(field, value, received_us)
+            if fault is not None:
+                raise Rejected(fault.reason, f"{fault.field}: {fault.message}")
+        for money in self._in_currencies:
+            fault = amount_fault(money, getattr(tx, money.name), getattr(tx, money.currency))
             if fault is not None:
                 raise Rejected(fault.reason, f"{fault.field}: {fault.message}")
         return tx
@@ -163,10 +177,13 @@ class Profile:
         return field.us(getattr(tx, field.name)) if isinstance(field, Time) else received_us
 
     @property
-    def history_path(self) -> Path:
-        """The file that `history.file` names: beside the profile, else in the working folder."""
-        beside, here = self.path.parent / self.history.file, Path(self.history.file)
-        return here if here.exists() and not beside.exists() else beside
+    def history_place(self) -> str:
+        """The URL or files that `history.file` names: beside the profile, else where we work."""
+        name = self.history.file
+        if "://" in name:
+            return name
+        beside, here = self.path.parent / name, Path(name)
+        return str(here if _is_there(here) and not _is_there(beside) else beside)
 
     @property
     def features_layout(self) -> FrameLayout:
@@ -210,6 +227,11 @@ def load_profile(name_or_path: str | Path) -> Profile:
     path = _find(str(name_or_path))
     source = Source(path)
     return Profile(path, check(source), source.document)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file or folder, or one that a pattern in its name means."""
+    return path.exists() or any(path.parent.glob(path.name))
 
 
 def _find(name: str) -> Path:

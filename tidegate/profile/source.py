@@ -14,6 +14,7 @@ from tidegate.profile.spec import Json, hook
 from tidegate.words import plain
 
 Place = tuple[str, ...]
+_BOOL, _TEXT = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:str"
 
 
 class Source:
@@ -25,6 +26,7 @@ class Source:
         try:
             loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
             node = loader.get_single_node()
+            self._walk(node, ())
             self.document: Json = loader.construct_document(node) if node is not None else None
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror}") from error
@@ -33,7 +35,6 @@ class Source:
             raise ConfigError(f"{path}:{line}: not YAML: {error.problem}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: not YAML: {error}") from error
-        self._walk(node, ())
         if not isinstance(self.document, dict):
             raise self.error((), "expected a mapping")
 
@@ -43,6 +44,8 @@ class Source:
         self.lines.setdefault(place, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
+                if key.tag == _BOOL:  # a bare yes or no names an option of that name
+                    key.tag = _TEXT
                 inner = (*place, str(key.value))
                 if inner in self.lines:
                     raise ConfigError(

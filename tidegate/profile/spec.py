@@ -199,6 +199,9 @@ def pane_us(window_us: int) -> int:
     return window_us // 24 if window_us >= DAY else window_us // 12
 
 
+Words = int | str | bool | list[int | str | bool]
+
+
 class History(_Strict):
     """Where `train` gets its history: so many simulated transactions, or a file with verdicts."""
 
@@ -206,10 +209,10 @@ class History(_Strict):
     file: str = ""
     label: str = ""
     """Name of the column with the verdicts; an empty cell means that none is known."""
-    fraud: int | str = 1
-    legitimate: int | str = 0
-    unknown: int | str = ""
-    """What that column holds for each."""
+    fraud: Words = 1
+    legitimate: Words = 0
+    unknown: Words = ""
+    """What that column holds for each: a word, or a list of words."""
 
 
 class Remember(_Strict):

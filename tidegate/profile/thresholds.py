@@ -80,7 +80,7 @@ def fault(thresholds: Thresholds, *, time: bool, money: bool) -> str:
 
 def _cost_fault(cost: Cost, *, money: bool) -> str:
     if cost.fraud == "amount" and not money:
-        return "cost.fraud: a profile without `money` knows no amount: give a number"
+        return "cost.fraud: without `money` in one currency there is no amount: give a number"
     prices = [
         price for price in (cost.review, cost.block, cost.fraud) if not isinstance(price, str)
     ]

@@ -7,28 +7,38 @@ import hashlib
 import msgspec
 
 from tidegate.profile.check import Checked
+from tidegate.profile.field import Field
+from tidegate.profile.file_options import OPTIONS as FILE_OPTIONS
+from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Distinct, Json
 
 _encode = msgspec.json.Encoder().encode
-_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember"})
+_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
+_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS
 
 
 def state_hash(document: Json, checked: Checked) -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
     Left out are the thresholds (a bundle has its own), what becomes of unknown fields, how long ids
-    are remembered (no column depends on it), the bounds of fields, and ignored fields that nothing
-    refers to.
+    are remembered (no column depends on it), how files are laid out, the bounds of fields (but
+    whether amounts are `wide`), and ignored fields that nothing refers to.
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {
-        name: {option: value for option, value in field.items() if option not in _BOUNDS}
+        name: {option: value for option, value in field.items() if option not in _FREE_OPTIONS}
+        | _width(checked.fields[name])
         for name, field in document["fields"].items()
         if not checked.fields[name].ignored or name in _referred_to(checked)
     }
     return _hash(lasting)
+
+
+def _width(field: Field) -> dict[str, bool]:
+    """What the bounds of an amount decide after all: how many words a window's panes have."""
+    return {"wide": True} if isinstance(field, Money) and field.wide else {}
 
 
 def whole_hash(document: Json) -> bytes:
@@ -40,7 +50,10 @@ def _referred_to(checked: Checked) -> set[str | None]:
     """The fields that something besides their own declaration names."""
     roles = {checked.id_field, checked.account, checked.time_field, checked.money_field}
     distinct = {spec.of for spec in checked.computed.values() if isinstance(spec, Distinct)}
-    return {*roles, *checked.entities, *checked.hashed, *distinct}
+    currencies = {
+        field.currency for field in checked.fields.values() if isinstance(field, Money)
+    } - {""}
+    return {*roles, *checked.entities, *checked.hashed, *distinct, *currencies}
 
 
 def _hash(content: Json) -> bytes:

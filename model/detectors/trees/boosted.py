@@ -14,6 +14,9 @@ from model.detectors.trees import forest, imbalance
 from model.detectors.trees.text import LEAVES
 from tidegate.errors import ConfigError
 
+USUAL = {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0}
+"""What a model takes where the profile says nothing; `tidegate train --tune` tries others."""
+
 
 class Boosted(ABC):
     """Trees of up to 32 leaves.
@@ -43,11 +46,7 @@ class Boosted(ABC):
         settings: Settings,
         seed: int = 0,
     ) -> Self:
-        chosen = setting(
-            cls.name,
-            settings,
-            {"trees": 100, "leaves": 31, "rate": 0.05, "columns": 1.0, **imbalance.DEFAULTS},
-        )
+        chosen = setting(cls.name, settings, {**USUAL, **imbalance.DEFAULTS})
         if chosen["leaves"] > LEAVES:
             raise ConfigError(
                 f"models.{cls.name}.leaves: at most {LEAVES}, got {chosen['leaves']:g}"

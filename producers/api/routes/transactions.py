@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
 
+from producers.api import csv_bodies
 from producers.api.context import answer, body, here, measured
+from producers.api.csv_bodies import Batch
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem, invalid
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
-from tidegate.words import count, plain
+from tidegate.words import plain
 
-JSON, NDJSON = "application/json", "application/x-ndjson"
+JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 blueprint = Blueprint("transactions", __name__)
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -104,8 +106,9 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
+    batch = _read(body(JSON, NDJSON, CSV))
     admitted, rejected = _admit_all(
-        _items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY")
+        batch.items, batch.unreadable, request.environ.get("HTTP_IDEMPOTENCY_KEY")
     )
     generated = {
         str(index): transaction.id
@@ -121,26 +124,29 @@ def post_batch() -> Response:
         result["generated_ids"] = generated
     if rejected:
         result["rejected"] = rejected
+    if batch.notes:
+        result["notes"] = batch.notes
     return answer(result, 202 if admitted else 422)
 
 
-def _items(raw: bytes) -> list[bytes]:
-    """The texts of the transactions in a body. Raises Problem 400, 413 or 422."""
-    items = (
-        [line for line in raw.split(b"\n") if line.strip()]
-        if request.mimetype == NDJSON
-        else _array(raw)
-    )
+def _read(raw: bytes) -> Batch:
+    """The transactions in a body. Raises Problem 400, 413 or 422."""
     most = here().settings.max_batch
-    if len(items) > most:
-        raise Problem(
-            "too_large",
-            f"{count(len(items), 'transaction')} in one request, at most {most:,} are taken",
-            limit=most,
-        )
-    if not items:
+    found = _found(raw, most)
+    if len(found.items) > most:
+        raise Problem("too_large", f"one request takes at most {most:,} transactions", limit=most)
+    if not found.items:
         raise Problem("empty", "there is no transaction in the body")
-    return items
+    return found
+
+
+def _found(raw: bytes, most: int) -> Batch:
+    if request.mimetype == CSV:
+        charset = request.mimetype_params.get("charset", "")
+        return csv_bodies.read(raw, charset, here().profile, most)
+    if request.mimetype == NDJSON:
+        return Batch([line for line in raw.split(b"\n") if line.strip()], {}, [])
+    return Batch(_array(raw), {}, [])
 
 
 def _array(raw: bytes) -> list[bytes]:
@@ -171,6 +177,7 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
 
 def _admit_all(
     items: list[bytes],
+    unreadable: Mapping[int, Problem],
     idempotency_key: str | None,
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
     """The good ones by index, and the answers to the bad ones. A repeated body is admitted once."""
@@ -180,6 +187,8 @@ def _admit_all(
     hashes: dict[str, bytes] = {}
     for (index, item), key in zip(enumerate(items), _keys(idempotency_key), strict=False):
         try:
+            if problem := unreadable.get(index):
+                raise problem
             transaction = admit(item, key, now_us)
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
                 raise conflict(

@@ -14,7 +14,7 @@ from model.bundles.reasons import reasons
 from model.ensemble.stack import Ensemble
 from model.evaluation.metrics import average_precision
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.trained import Trained
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
@@ -55,17 +55,16 @@ def test_progress_goes_from_nothing_to_all(trained: Trained) -> None:
 @pytest.mark.parametrize("name", ["wallet", "vector", "creditcard"])
 def test_every_simulated_profile_trains(name: str, tmp_path: Path) -> None:
     profile = load_profile(name)
-    frame = simulate_history(profile, 10_000)
-    labels = frame.pop("label").to_numpy("int8")
-    bundle = train(profile, frame, labels, tmp_path, lambda _share, _what: None)
+    history = read_frame(profile, simulate_history(profile, 10_000)).history
+    bundle = train(profile, history, tmp_path, lambda _share, _what: None)
     assert bundle.manifest.metrics["average_precision"] > 10 * bundle.manifest.metrics["base_rate"]
 
 
 def test_a_history_without_verdicts_is_refused(tmp_path: Path) -> None:
     profile = load_profile("vector")
-    frame = simulate_history(profile, 500).drop(columns="label")
+    history = read_frame(profile, simulate_history(profile, 500).drop(columns="label")).history
     with pytest.raises(ConfigError, match="training needs 10 frauds"):
-        train(profile, frame, np.full(500, -1, np.int8), tmp_path, lambda _share, _what: None)
+        train(profile, history, tmp_path, lambda _share, _what: None)
 
 
 def test_loaded_again_it_gives_the_same_bits(trained: Trained) -> None:

@@ -16,7 +16,7 @@ from model.ensemble.rank_average import RankAverage
 from model.evaluation.metrics import auc
 from model.history.fold import fold
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.model.unusual import kinds
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile, load_profile
@@ -112,9 +112,9 @@ def without_verdicts(
 
     def trained(thresholds: str) -> tuple[Bundle, Array, Array]:
         mine = profile(tmp_path, thresholds)
-        nothing = np.full(len(history), -1, np.int8)
-        bundle = train(mine, history, nothing, tmp_path, lambda _share, _what: None)
-        return bundle, fold(mine, history), truth
+        rows = read_frame(mine, history).history
+        bundle = train(mine, rows, tmp_path, lambda _share, _what: None)
+        return bundle, fold(mine, rows), truth
 
     return trained
 
@@ -164,19 +164,14 @@ def test_a_cost_needs_probabilities(
 @pytest.mark.usefixtures("without_verdicts")
 def test_wrong_weights_are_refused(tmp_path: Path) -> None:
     mine = profile(tmp_path, "{appetite: balanced}", "  distance: {weight: -1}")
-    history = simulate_history(load_profile("vector"), 1_000).drop(columns="label")
+    history = read_frame(mine, simulate_history(mine, 1_000).drop(columns="label")).history
     with pytest.raises(ConfigError, match="expected positive numbers as weights"):
-        train(mine, history, np.full(1_000, -1, np.int8), tmp_path, lambda _share, _what: None)
+        train(mine, history, tmp_path, lambda _share, _what: None)
 
 
 @pytest.mark.usefixtures("without_verdicts")
 def test_a_history_of_few_rows_is_refused(tmp_path: Path) -> None:
-    history = simulate_history(load_profile("vector"), 500).drop(columns="label")
+    mine = profile(tmp_path, "{appetite: balanced}")
+    history = read_frame(mine, simulate_history(mine, 500).drop(columns="label")).history
     with pytest.raises(ConfigError, match="100 transactions in each part"):
-        train(
-            profile(tmp_path, "{appetite: balanced}"),
-            history,
-            np.full(500, -1, np.int8),
-            tmp_path,
-            lambda _share, _what: None,
-        )
+        train(mine, history, tmp_path, lambda _share, _what: None)

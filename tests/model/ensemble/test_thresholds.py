@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.ensemble.thresholds import APPETITES, ByAmount, Fixed, HeldOut, decide, resolve, rule
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.spec import DAY
@@ -123,7 +123,7 @@ def test_wrong_thresholds_name_file_line_and_expectation(
         ("{capacity: {reviews_per_day: 5}}", "a profile without `time` has no days"),
         (
             "{cost: {review: 2, fraud: amount, block: 5}}",
-            "a profile without `money` knows no amount",
+            "without `money` in one currency there is no amount",
         ),
     ],
 )
@@ -154,9 +154,8 @@ def test_training_keeps_the_rule_and_measures_it(tmp_path: Path) -> None:
         tmp_path, "{capacity: {reviews_per_day: 3}}", Path("profiles/wallet.yaml").read_text()
     )
     mine.models.settings["lightgbm"] = {"trees": 4, "leaves": 7}
-    history = simulate_history(load_profile("wallet"), 20_000)
-    labels = history.pop("label").to_numpy("int8")
-    bundle = train(mine, history, labels, tmp_path, lambda _share, _what: None)
+    history = read_frame(mine, simulate_history(mine, 20_000)).history
+    bundle = train(mine, history, tmp_path, lambda _share, _what: None)
     assert bundle.manifest.thresholds["block"] == 0.9
     assert 0 < bundle.manifest.thresholds["review"] < 0.9
     assert 0 < bundle.manifest.metrics["review_share"] < 0.1

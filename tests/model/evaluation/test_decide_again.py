@@ -121,7 +121,7 @@ def test_json_for_scripts(
             r"no transaction to decide among the 4,000 .* they are of 2025-01-01 to 2025-01-1",
         ),
         ({"label": "verdict"}, "has no column 'verdict'"),
-        ({"data": Path("none.csv")}, r"none\.csv cannot be read"),
+        ({"data": Path("none.csv")}, r"there is no file none\.csv"),
         ({"profile": "wallet"}, "was trained for profile card"),
     ],
 )

@@ -126,6 +126,13 @@ def test_money_customers_and_reviews_are_counted() -> None:
     }
 
 
+def test_money_is_added_up_beyond_a_word() -> None:
+    rows = judged(CARD, cases())._replace(amounts=np.full(N, 2**60))
+    money = figures(decided("one", SCORES), rows, 5).money
+    assert money is not None
+    assert money.saved == int((FRAUD & (SCORES >= 0.4)).sum()) * 2**60 / 100 > 2**63 / 100
+
+
 def report(labels: np.ndarray = LABELS, start: int = 0) -> BacktestReport:
     both = decided("champion", SCORES[start:]), decided("challenger", OTHER[start:])
     return compare(CARD, cases(labels, start), *both, 5)

@@ -25,9 +25,9 @@ from db.sink import SqlSink
 from model.bundles.bundle import Bundle
 from model.evaluation.cases import Span, from_file, from_topic
 from model.evaluation.decide_again import Cases, decide_again
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.faults.bundle import card_bundle
 from tests.model.features.chain import label_of
 from tests.stream.crash import Clock, Inline
@@ -119,17 +119,17 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         )
         for stage, consumer, sink in zip(stages, consumers, sinks, strict=True)
     ]
-    for chunk in Source(file, CARD).chunks(0, CHUNK):
-        for line in chunk.lines:
+    for rows in Reader(str(file), CARD).rows(CHUNK):
+        first = int(rows.numbers[0]) - 1
+        for line in rows.lines:
             broker.append(RAW, b"one partition", line, None, None)
         for runner in runners:
             for _ in range(5):
                 runner.run_once()
         values = [
-            record.value or b""
-            for _, _, record in broker.committed_records(FEATURES)[chunk.first :]
+            record.value or b"" for _, _, record in broker.committed_records(FEATURES)[first:]
         ]
-        verdicts(broker, history.iloc[chunk.first : chunk.first + len(chunk.lines)], values)
+        verdicts(broker, history.iloc[first : first + len(rows.lines)], values)
     found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
     for runner in runners:
         runner.close()
@@ -167,7 +167,7 @@ def check(cases: Cases, stream: Frames) -> None:
 
 
 def test_a_file_is_decided_as_the_stream_did(stream: Stream, file: Path) -> None:
-    cases = from_file(CARD, file, "", Span(), silent)
+    cases = from_file(CARD, str(file), "", Span(), silent)
     assert (len(cases.ids), cases.read, cases.rejected, cases.duplicates) == (N, N + 2, 1, 1)
     check(cases, stream.frames)
 
@@ -235,7 +235,7 @@ def test_the_command_finds_nothing_else(
     settings = stream.settings.model_copy(update={"profile": "card"})
     decide_past(
         settings,
-        BundleBacktest("champion", champion, "", None, topic, "", "", "", 10, tmp_path),
+        BundleBacktest("champion", champion, "", "", topic, "", 0.05, "", "", 10, tmp_path),
         as_json=False,
     )
     found = json.loads((tmp_path / "report.json").read_bytes())
@@ -246,18 +246,18 @@ def test_the_command_finds_nothing_else(
 
 
 def test_a_span_decides_its_days_and_folds_all(file: Path) -> None:
-    whole = from_file(CARD, file, "", Span(), silent)
+    whole = from_file(CARD, str(file), "", Span(), silent)
     begin, end = (int(whole.log.times[at]) for at in (3000, 5000))
-    part = from_file(CARD, file, "", Span(begin, end), silent)
+    part = from_file(CARD, str(file), "", Span(begin, end), silent)
     assert abs(part.rows.start - 3000) + abs(part.rows.stop - 5000) < 50  # equal times
     sides = [decide_again(CARD, card_bundle()[1], cases, silent).scores for cases in (whole, part)]
     np.testing.assert_array_equal(sides[0][part.rows], sides[1])
-    assert from_file(CARD, file, "", Span(0, 1), silent).rows == slice(0, 0)
+    assert from_file(CARD, str(file), "", Span(0, 1), silent).rows == slice(0, 0)
 
 
 def test_labels_since_the_training_move_the_online_model(file: Path) -> None:
     """Each a label delay late."""
-    bundle, cases = card_bundle()[1], from_file(CARD, file, "", Span(), silent)
+    bundle, cases = card_bundle()[1], from_file(CARD, str(file), "", Span(), silent)
     manifest = msgspec.structs.replace(
         bundle.manifest,
         training=msgspec.structs.replace(
@@ -277,17 +277,12 @@ def test_a_verdict_on_a_late_transaction_counts_no_sooner_than_its_neighbours(
 ) -> None:
     """It comes a month late, so that its own time plus the label delay is over long before it."""
     late = int(np.flatnonzero(history["merchant"] == history["merchant"].mode()[0])[20])
-    times = history["timestamp"].mask(
-        np.arange(N) == late, history["timestamp"] - pd.Timedelta(days=30)
-    )
-    frame, labels = (
-        history.drop(columns="label").assign(timestamp=times),
-        history["label"].to_numpy().copy(),
-    )
-    before = fold(CARD, frame, labels)
-    labels[late] = 1 - labels[late]
+    rows = read_frame(CARD, history).history
+    rows.times[late] -= 30 * DAY
+    before = fold(CARD, rows).copy()
+    rows.labels[late] = 1 - rows.labels[late]
     changed = np.flatnonzero(
-        (fold(CARD, frame, labels) != before)[:, CARD.values.index("merchant_fraud_rate_30d")]
+        (fold(CARD, rows) != before)[:, CARD.values.index("merchant_fraud_rate_30d")]
     )
     known = history["timestamp"].iloc[late] + pd.Timedelta(microseconds=CARD.label_delay_us)
     assert history["timestamp"].iloc[changed[0]] >= known

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from consumers.preprocess import PreprocessStage
+from model.files.reader import Reader
 from model.history.fold import fold
-from model.history.readers import Source
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
@@ -31,7 +31,9 @@ _CHUNK = 500
 """Fewer transactions than come in the label delay, so that no verdict comes after it matured."""
 
 
-@pytest.fixture(scope="module", params=["handbook", "card", "sequences"])
+@pytest.fixture(
+    scope="module", params=["handbook", "card", "sequences", "tests/data/transfers.yaml"]
+)
 def profile(request: pytest.FixtureRequest) -> Profile:
     return load_profile(request.param)
 
@@ -49,20 +51,30 @@ def history(profile: Profile) -> pd.DataFrame:
     times = (
         pd.Timestamp(NOW_MS, unit="ms", tz="UTC") - (times.iloc[-1] - times) * stretch
     ).dt.round("s")
-    return frame.assign(**{profile.time_field: times.dt.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    frame = frame.assign(**{profile.time_field: times.dt.strftime("%Y-%m-%dT%H:%M:%SZ")})
+    return as_transfers(profile, frame) if profile.name == "transfers" else frame
+
+
+def as_transfers(profile: Profile, frame: pd.DataFrame) -> pd.DataFrame:
+    """Amounts of trillions, some of them negative, and every fifth payment without a merchant."""
+    signs = np.where(np.arange(len(frame)) % 7, 1, -1)
+    large = (frame["amount"] / frame["amount"].max() * signs * 9_999_999_999_999.99).round(2)
+    merchant = frame["merchant"].where(np.arange(len(frame)) % 5 > 0, None)
+    changed = frame.assign(amount=large, merchant=merchant)
+    return changed[[name for name in (*profile.fields, "label") if name in changed]]
 
 
 @pytest.fixture(scope="module")
 def folded(profile: Profile, history: pd.DataFrame) -> Floats:
-    return fold(profile, history.drop(columns="label"), history["label"].to_numpy())
+    return fold(profile, read_frame(profile, history).history)
 
 
 def lines(profile: Profile, history: pd.DataFrame, folder: Path) -> Iterator[list[bytes]]:
     """The history as a file of transactions, read as `tidegate send` reads it."""
     path = folder / "history.parquet"
     history.to_parquet(path)
-    for chunk in Source(path, profile).chunks(0, _CHUNK):
-        yield chunk.lines
+    for rows in Reader(str(path), profile).rows(_CHUNK):
+        yield rows.lines
 
 
 def labels(profile: Profile, history: pd.DataFrame, start: int, values: Floats) -> list[Label]:
@@ -71,9 +83,16 @@ def labels(profile: Profile, history: pd.DataFrame, start: int, values: Floats) 
     """
     part = history.iloc[start : start + len(values)]
     times = pd.to_datetime(part[profile.time_field], utc=True).dt.as_unit("us").astype("int64")
-    entities = part[list(profile.entities)].astype(str).to_numpy().tolist()
+    entities = part[list(profile.entities)].astype(object).to_numpy().tolist()
     return [
-        label_of(profile, str(name), int(time), keys, fraud=bool(fraud), values=row)
+        label_of(
+            profile,
+            str(name),
+            int(time),
+            [None if key is None else str(key) for key in keys],
+            fraud=bool(fraud),
+            values=row,
+        )
         for name, time, keys, fraud, row in zip(
             part[profile.id_field], times, entities, part["label"], values, strict=True
         )
@@ -157,3 +176,17 @@ def test_the_history_has_frauds_that_matter(profile: Profile, folded: Floats) ->
     for name in profile.computed:
         column = folded[:, profile.values.index(name)]
         assert len(np.unique(column[~np.isnan(column)])) > 1, name
+
+
+def test_without_a_second_entity_its_features_are_missing_and_no_others(
+    profile: Profile, history: pd.DataFrame, folded: Floats
+) -> None:
+    if profile.name != "transfers":
+        pytest.skip("here every transaction has its entities")
+    without = history["merchant"].isna().to_numpy()
+    own = [name for name in profile.computed if name.startswith("merchant_")]
+    columns = [profile.values.index(name) for name in own]
+    assert np.isnan(folded[np.ix_(without, columns)]).all()
+    assert (folded[without, profile.values.index("unusual")] == 0).all()
+    rest = fold(profile, read_frame(profile, history[~without]).history)
+    assert rest[:, columns].tobytes() == folded[~without][:, columns].tobytes()

@@ -6,7 +6,7 @@ import pytest
 
 from model.detectors.catalog import known
 from model.evaluation.metrics import auc, average_precision, report
-from model.history.fold import event_times
+from model.history.history import History
 from model.training.backtest import (
     BacktestPlan,
     BacktestResult,
@@ -14,7 +14,7 @@ from model.training.backtest import (
     split_by_share,
     split_by_week,
 )
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
@@ -27,23 +27,22 @@ TEST = int(pd.Timestamp("2018-05-16").value) // 1000
 
 
 @pytest.fixture(scope="module")
-def history() -> tuple[pd.DataFrame, np.ndarray]:
-    frame = simulate_history(PROFILE, 40_000, seed=3)
-    return frame, frame.pop("label").to_numpy("int8")
+def history() -> History:
+    return read_frame(PROFILE, simulate_history(PROFILE, 40_000, seed=3)).history
 
 
-def run(frame: pd.DataFrame, labels: np.ndarray, **changes: object) -> BacktestResult:
+def run(history: History, **changes: object) -> BacktestResult:
     plan = BacktestPlan(PROFILE.models.names, [FOLD], weeks=3)._replace(**changes)
-    return backtest(PROFILE, frame, labels, plan, lambda _share, _what: None)[0]
+    return backtest(PROFILE, history, plan, lambda _share, _what: None)[0]
+
+
+def with_labels(history: History, labels: np.ndarray) -> History:
+    return history._replace(labels=labels.astype(np.int8))
 
 
 @pytest.fixture(scope="module")
-def result(history: tuple[pd.DataFrame, np.ndarray]) -> BacktestResult:
-    return run(*history)
-
-
-def times(frame: pd.DataFrame) -> np.ndarray:
-    return event_times(PROFILE, frame)
+def result(history: History) -> BacktestResult:
+    return run(history)
 
 
 def test_it_finds_fraud(result: BacktestResult) -> None:
@@ -52,51 +51,45 @@ def test_it_finds_fraud(result: BacktestResult) -> None:
     assert ((result.scores > 0) & (result.scores < 1)).all()
 
 
-def test_a_fold_is_its_weeks(
-    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
-) -> None:
-    days = history[0]["TX_DATETIME"].dt.strftime("%m-%d")
+def test_a_fold_is_its_weeks(history: History, result: BacktestResult) -> None:
+    days = pd.Series(pd.to_datetime(history.times, unit="us")).dt.strftime("%m-%d")
     assert sorted(set(days[result.split.fit]))[::20] == ["04-18", "05-08"]
     assert sorted(set(days[result.split.test]))[::6] == ["05-16", "05-22"]
 
 
-def test_what_comes_later_changes_no_score(
-    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
-) -> None:
+def test_what_comes_later_changes_no_score(history: History, result: BacktestResult) -> None:
     """Rows after the test week are gone, and what had not matured when its first day ended is
     turned round.
     """
-    frame, labels = history
-    end = int(np.searchsorted(times(frame), TEST + 7 * DAY_US))
-    twisted = np.where(times(frame) > TEST - 6 * DAY_US, 1 - labels, labels).astype(np.int8)
-    again = run(frame.iloc[:end], twisted[:end])
-    early = int(np.searchsorted(times(frame), TEST + DAY_US)) - result.split.test.start
+    times, labels = history.times, history.labels
+    end = int(np.searchsorted(times, TEST + 7 * DAY_US))
+    twisted = with_labels(history, np.where(times > TEST - 6 * DAY_US, 1 - labels, labels))
+    again = run(twisted.only(slice(0, end)))
+    early = int(np.searchsorted(times, TEST + DAY_US)) - result.split.test.start
     np.testing.assert_array_equal(again.scores[:early], result.scores[:early])
     assert not np.array_equal(again.scores, result.scores)
 
 
 def test_labels_that_have_matured_do_change_scores(
-    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
+    history: History, result: BacktestResult
 ) -> None:
-    frame, labels = history
-    week = (times(frame) > TEST - 9 * DAY_US) & (times(frame) < TEST - 8 * DAY_US)
-    assert not np.array_equal(
-        run(frame, np.where(week, 1 - labels, labels).astype(np.int8)).scores, result.scores
-    )
+    labels = history.labels
+    week = (history.times > TEST - 9 * DAY_US) & (history.times < TEST - 8 * DAY_US)
+    changed = with_labels(history, np.where(week, 1 - labels, labels))
+    assert not np.array_equal(run(changed).scores, result.scores)
 
 
-def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarray]) -> None:
+def test_the_online_model_goes_on_learning(history: History) -> None:
     """Labels of the week before the test mature in the test week: without terminal windows only it
     sees them.
     """
-    frame, labels = history
-    alone = frame.assign(
-        TERMINAL_ID=np.arange(len(frame))
-    )  # every verdict window sees one terminal's one transaction
-    learnt = (times(frame) >= TEST - 7 * DAY_US) & (times(frame) < TEST)
-    without = np.where(learnt, -1, labels).astype(np.int8)
+    hashes = history.hashes.copy()
+    hashes[:, PROFILE.hashed.index("TERMINAL_ID")] = np.arange(1, len(hashes) + 1)
+    alone = history._replace(hashes=hashes)  # each verdict window sees one transaction
+    learnt = (history.times >= TEST - 7 * DAY_US) & (history.times < TEST)
+    without = with_labels(alone, np.where(learnt, -1, history.labels))
     names = {
-        name: [run(alone, known_labels, names=[name]).scores for known_labels in (labels, without)]
+        name: [run(one, names=[name]).scores for one in (alone, without)]
         for name in ("lightgbm", "online")
     }
     np.testing.assert_array_equal(*names["lightgbm"])
@@ -108,52 +101,42 @@ def test_the_online_model_goes_on_learning(history: tuple[pd.DataFrame, np.ndarr
     "name",
     sorted(name for name, kind in known().items() if kind.supervised or kind.extra != "neural"),
 )
-def test_each_detector_alone(history: tuple[pd.DataFrame, np.ndarray], name: str) -> None:
-    assert run(*history, names=[name]).report["auc"] > 0.6
+def test_each_detector_alone(history: History, name: str) -> None:
+    assert run(history, names=[name]).report["auc"] > 0.6
 
 
-def test_without_verdicts_no_feature_knows_one(history: tuple[pd.DataFrame, np.ndarray]) -> None:
+def test_without_verdicts_no_feature_knows_one(history: History) -> None:
     """The stack still learns from verdicts what a score is worth: it keeps the order."""
-    frame, labels = history
-    fewer = np.where(np.arange(len(labels)) % 3 == 0, 0, labels).astype(np.int8)
+    labels = history.labels
+    fewer = with_labels(history, np.where(np.arange(len(labels)) % 3 == 0, 0, labels))
     for blind in (True, False):
         scores = [
-            run(frame, known_labels, names=["isolation_forest"], blind=blind).scores
-            for known_labels in (labels, fewer)
+            run(one, names=["isolation_forest"], blind=blind).scores for one in (history, fewer)
         ]
         first, second = (np.argsort(column, kind="stable") for column in scores)
         assert np.array_equal(first, second) == blind
 
 
-def test_equal_seeds_give_equal_scores(
-    history: tuple[pd.DataFrame, np.ndarray], result: BacktestResult
-) -> None:
-    np.testing.assert_array_equal(run(*history).scores, result.scores)
+def test_equal_seeds_give_equal_scores(history: History, result: BacktestResult) -> None:
+    np.testing.assert_array_equal(run(history).scores, result.scores)
 
 
 def test_a_verdict_of_a_split_counts_a_label_delay_later(
-    history: tuple[pd.DataFrame, np.ndarray],
+    history: History,
 ) -> None:
-    frame, labels = history
+    times, labels = history.times, history.labels
     split = {"days": [], "split": 0.7}
-    result = run(frame, labels, **split)
+    result = run(history, **split)
     assert result.split.test == slice(28_000, 40_000)
-    assert (
-        times(frame)[result.split.fit][-1]
-        <= times(frame)[28_000] - 7 * DAY_US
-        < times(frame)[result.split.fit.stop]
-    )
-    late = np.where(times(frame) > times(frame)[-1] - 7 * DAY_US, 1 - labels, labels).astype(
-        np.int8
-    )
-    np.testing.assert_array_equal(run(frame, late, **split).scores, result.scores)
-    turned = np.where(np.arange(len(labels)) >= result.split.fit.stop, 1 - labels, labels).astype(
-        np.int8
-    )
-    changed = run(frame, turned, **split).scores != result.scores
+    assert times[result.split.fit][-1] <= times[28_000] - 7 * DAY_US < times[result.split.fit.stop]
+    late = with_labels(history, np.where(times > times[-1] - 7 * DAY_US, 1 - labels, labels))
+    np.testing.assert_array_equal(run(late, **split).scores, result.scores)
+    after = np.arange(len(labels)) >= result.split.fit.stop
+    turned = with_labels(history, np.where(after, 1 - labels, labels))
+    changed = run(turned, **split).scores != result.scores
     first = int(np.argmax(changed))
     assert changed.any()
-    assert times(frame)[28_000 + first] >= times(frame)[result.split.fit.stop] + 7 * DAY_US
+    assert times[28_000 + first] >= times[result.split.fit.stop] + 7 * DAY_US
 
 
 @pytest.mark.parametrize(
@@ -168,18 +151,17 @@ def test_a_verdict_of_a_split_counts_a_label_delay_later(
     ],
 )
 def test_what_is_not_there_is_named(
-    history: tuple[pd.DataFrame, np.ndarray], changes: dict[str, object], message: str
+    history: History, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        run(*history, **changes)
+        run(history, **changes)
 
 
-def test_too_few_frauds_to_learn_from_are_refused(history: tuple[pd.DataFrame, np.ndarray]) -> None:
-    frame, labels = history
+def test_too_few_frauds_to_learn_from_are_refused(history: History) -> None:
     with pytest.raises(
         ConfigError, match=r"fold 2018-05-02: the first 80% of the rows .* hold 0 frauds"
     ):
-        run(frame, np.minimum(labels, 0))
+        run(with_labels(history, np.minimum(history.labels, 0)))
 
 
 def test_a_longer_label_delay_moves_the_test_by_whole_days() -> None:

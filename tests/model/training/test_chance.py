@@ -18,7 +18,7 @@ from model.bundles.bundle import Bundle
 from model.bundles.catalog import listing, warning_of
 from model.bundles.manifest import chance_warning
 from model.training.train import train
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.system.pipeline import Pipeline
 from tests.trained import Trained
 from tidegate.host.embedded import EmbeddedKafka, free_port
@@ -38,11 +38,9 @@ def by_chance(tmp_path_factory: pytest.TempPathFactory) -> ByChance:
     """A history whose verdicts were shuffled, and the bundle that learnt from it."""
     history = simulate_history(PROFILE, 10_000, seed=8)
     history["label"] = np.random.default_rng(1).permutation(history["label"])
-    labels = history["label"].to_numpy("int8")
     bundle = train(
         PROFILE,
-        history.drop(columns="label"),
-        labels,
+        read_frame(PROFILE, history).history,
         tmp_path_factory.mktemp("bundles"),
         lambda _share, _what: None,
     )
@@ -87,7 +85,7 @@ def test_train_does_not_promote_it_and_says_how_to(
     monkeypatch.setenv("TIDEGATE_KAFKA_PORT", str(free_port()))
     by_chance.history.to_parquet(tmp_path / "history.parquet")
     with pytest.raises(typer.Exit) as ended:
-        command(history=tmp_path / "history.parquet", promote=True)
+        command(history=str(tmp_path / "history.parquet"), promote=True)
     (path,) = (tmp_path / "home" / "bundles").iterdir()
     printed = capsys.readouterr()
     assert ended.value.exit_code == 3

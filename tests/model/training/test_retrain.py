@@ -10,7 +10,7 @@ import pytest
 from model.bundles.bundle import Bundle
 from model.bundles.manifest import MANIFEST
 from model.evaluation.metrics import Quality
-from model.history.fold import Log, event_times, fold
+from model.history.fold import Log, fold
 from model.training.retrain import (
     Check,
     Limits,
@@ -22,7 +22,7 @@ from model.training.retrain import (
     retrain,
 )
 from model.training.train import Data, fit_bundle
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.trained import Trained
 from tidegate.profile import load_profile
 
@@ -34,10 +34,9 @@ DELAY = PROFILE.label_delay_us
 
 @pytest.fixture(scope="module")
 def data() -> Data:
-    frame = simulate_history(PROFILE, 30_000, seed=6)
-    labels = frame.pop("label").to_numpy("int8")
-    log = Log(fold(PROFILE, frame, labels), labels, event_times(PROFILE, frame))
-    return Data(log, np.unique(frame["user_id"], return_inverse=True)[1], "test", len(frame))
+    history = read_frame(PROFILE, simulate_history(PROFILE, 30_000, seed=6)).history
+    log = Log(fold(PROFILE, history), history.labels, history.times)
+    return Data(log, history.groups, "test", len(history.times))
 
 
 @pytest.fixture(scope="module")

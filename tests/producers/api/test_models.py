@@ -15,7 +15,7 @@ from model.bundles.promotion import current_canary, current_champion, current_sh
 from model.training.train import train
 from producers.api.app import build_app, close_app
 from producers.api.routes import models
-from producers.simulator.history import simulate_history
+from producers.simulator.history import read_frame, simulate_history
 from tests.model.bundles.test_shared import Away, files
 from tests.support import eventually
 from tests.web import heartbeats
@@ -38,10 +38,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundles(home: Path) -> list[Bundle]:
-    frame = simulate_history(PROFILE, 20_000, seed=5)
-    labels = frame.pop("label").to_numpy("int8")
+    history = read_frame(PROFILE, simulate_history(PROFILE, 20_000, seed=5)).history
     return [
-        train(PROFILE, frame, labels, home / "bundles", lambda _share, _what: None, seed)
+        train(PROFILE, history, home / "bundles", lambda _share, _what: None, seed)
         for seed in (0, 1)
     ]
 

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import msgspec
+import pandas as pd
 import pytest
 
-from model.history.readers import Source
+from model.files.reader import Reader
 from producers.client import Client
-from producers.files.journal import Rejection, Sent
-from producers.files.send import Sender, send
+from producers.files.send import send
+from producers.files.sending import Options
+from producers.files.sent import Sent
 from producers.simulator.history import simulate_history
 from tests.producers.running_api import Api, serve
 from tests.support import eventually
-from tidegate.broker.records import Batch, TopicPartition
-from tidegate.errors import Retry, TidegateError
-from tidegate.pipeline import DLQ, RAW
+from tidegate.broker.records import Batch
+from tidegate.errors import ConfigError, Retry, TidegateError
+from tidegate.pipeline import RAW
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Reject
@@ -50,8 +53,13 @@ def raw_ids(api: Api, profile: Profile) -> list[str]:
     ]
 
 
-def post(api: Api, profile: Profile, file: Path, home: Path, **options: float) -> Sent:
-    return send(Source(file, profile), Client(api.url, patience=20), home, batch=300, **options)  # type: ignore[arg-type]
+def post(api: Api, profile: Profile, file: Path, home: Path, **options: float | Path) -> Sent:
+    return send(
+        Reader(str(file), profile),
+        Client(api.url, patience=20),
+        home,
+        Options(batch=300, **options),  # type: ignore[arg-type] - each test its own
+    )
 
 
 def test_all_rows_are_posted_once(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
@@ -66,7 +74,7 @@ def test_all_rows_are_posted_once(api: Api, profile: Profile, file: Path, tmp_pa
 def test_limit_then_the_rest(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
     assert post(api, profile, file, tmp_path, limit=450).posted == 450
     rest = post(api, profile, file, tmp_path)
-    assert (rest.resumed_at, rest.posted) == (450, 1550)
+    assert (rest.acknowledged_before, rest.posted) == (450, 1550)
     assert len(raw_ids(api, profile)) == 2000
 
 
@@ -83,11 +91,13 @@ def test_failures_are_tried_again_with_the_same_ids(
 def test_stopped_and_resumed(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
     client = Client(api.url)
 
-    def progress(posted: int, _settled: int) -> None:
-        if posted >= 900:
+    def progress(what: str, done: int, _total: int | None) -> None:
+        if what == "posted" and done >= 900:
             client.stop.set()
 
-    first = send(Source(file, profile), client, tmp_path, batch=300, progress=progress)
+    first = send(
+        Reader(str(file), profile), client, tmp_path, Options(batch=300), progress=progress
+    )
     assert first.posted == 900
     assert post(api, profile, file, tmp_path).posted == 1100
     assert len(raw_ids(api, profile)) == 2000
@@ -96,16 +106,18 @@ def test_stopped_and_resumed(api: Api, profile: Profile, file: Path, tmp_path: P
 def test_killed_between_post_and_journal(
     api: Api, profile: Profile, file: Path, tmp_path: Path
 ) -> None:
-    sender = Sender(Source(file, profile), Client(api.url), tmp_path, batch=300)
-
-    def die(posted: int, _settled: int) -> None:
-        if posted >= 1200:
+    def die(what: str, done: int, _total: int | None) -> None:
+        if what == "posted" and done >= 1200:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        sender.run(None, die)
+        send(
+            Reader(str(file), profile), Client(api.url), tmp_path, Options(batch=300), progress=die
+        )
+    (newest,) = (tmp_path / "send").glob("log-*/newest")
+    newest.write_bytes(newest.read_bytes()[: -8 * 300 - 3])
     again = post(api, profile, file, tmp_path)
-    assert again.resumed_at < 1200
+    assert (again.acknowledged_before, again.posted) == (899, 1101)
     assert sorted(set(raw_ids(api, profile))) == sorted(
         simulate_history(profile, 2000, 4)["transaction_id"]
     )
@@ -125,13 +137,159 @@ def test_refused_rows_are_named_and_the_others_go_on(
         (1, "out_of_bounds"),
         (422, "wrong_type"),
     ]
-    assert "location_match" in sent.first_rejections[1].detail
-    told = [
-        msgspec.json.decode(line, type=Rejection)
-        for line in Path(sent.rejections_file).read_bytes().splitlines()
-    ]
-    assert [one.row for one in told] == [1, 422]
+    assert sent.first_rejections[1].field == "location_match"
+    assert sent.rejected_by_reason == {"out_of_bounds": 1, "wrong_type": 1}
+    times = history["timestamp"].drop([0, 421]).astype("datetime64[us, UTC]").astype("int64")
+    assert (sent.from_us, sent.to_us) == (times.min(), times.max())
     assert post(api, profile, path, tmp_path).rejected == 2, "a second run still tells of them"
+
+
+def few(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows, each with what is said of it, and otherwise equal."""
+    good = {
+        "user_id": "u1",
+        "amount": 5,
+        "merchant": "m",
+        "timestamp": "2026-03-01T10:00:00Z",
+        "merchant_type": "grocery",
+        "device_type": "pos",
+        "location_match": True,
+    }
+    path.write_text("".join(json.dumps({**good, **row}) + "\n" for row in rows))
+    return path
+
+
+def test_a_file_that_has_grown_posts_what_is_new(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    """Rows without ids, some of which say the same; the newest stand first."""
+    old = [{"amount": amount} for amount in (1, 2, 2, 3)]
+    new = [{"amount": amount} for amount in (2, 4)]
+    assert post(api, profile, few(tmp_path / "a.jsonl", old), tmp_path).posted == 4
+    grown = post(api, profile, few(tmp_path / "b.jsonl", [*new, *old]), tmp_path)
+    assert (grown.acknowledged_before, grown.posted) == (4, 2)
+    ids = raw_ids(api, profile)
+    assert len(ids) == len(set(ids)) == 6
+    assert sorted(name.partition("-")[2] for name in ids) == ["1", "1", "1", "1", "2", "3"]
+
+
+def test_a_mended_row_or_profile_posts_what_was_refused(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [
+        {"transaction_id": f"t{number}", "amount": amount}
+        for number, amount in enumerate((-5, 5, 5, -5))
+    ]
+    file = few(tmp_path / "refunds.jsonl", rows)
+    first = post(api, profile, file, tmp_path)
+    assert (first.posted, first.rejected) == (2, 2)
+    text = profile.path.read_text()
+    mended = tmp_path / "card.yaml"
+    mended.write_text(
+        text.replace("type: money, decimals: 2, min: 0", "type: money, decimals: 2, min: -1000")
+    )
+    early = send(Reader(str(file), load_profile(mended)), Client(api.url), tmp_path)
+    assert (early.posted, early.accepted, early.rejected) == (2, 0, 2)
+    assert early.remarks[-1].startswith("2 rows that this profile takes were refused by the API")
+    with serve(load_profile(mended), tmp_path, api.broker) as same:
+        again = send(
+            Reader(str(file), load_profile(mended)), Client(same.url), tmp_path, log=api.url
+        )
+    assert (again.posted, again.acknowledged_before, again.rejected) == (2, 2, 0)
+    assert sorted(raw_ids(api, load_profile(mended))) == ["t0", "t1", "t2", "t3"]
+
+
+def test_a_changed_profile_makes_no_second_transactions_of_rows_without_ids(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    history = simulate_history(profile, 30, 4).drop(columns="transaction_id")
+    history["note"] = "n"
+    file, changed = tmp_path / "rows.csv", tmp_path / "card.yaml"
+    history.to_csv(file, index=False)
+    note = "fields:\n  note: {type: string, optional: true, ignored: true}\n"
+    changed.write_text(profile.path.read_text().replace("fields:\n", note))
+    assert post(api, profile, file, tmp_path, limit=20).posted == 20
+    assert post(api, profile, file, tmp_path).posted == 10
+    with pytest.raises(TidegateError, match="of the 30 rows that were sent from it 30 are read"):
+        post(api, load_profile(changed), file, tmp_path)
+    assert post(api, profile, file, tmp_path).posted == 0
+    assert len(raw_ids(api, profile)) == 30
+
+
+def test_too_many_refused_rows_stop_before_any_is_posted(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    rows: list[dict[str, Any]] = [{"amount": -5.5 if row % 2 else 5} for row in range(60)]
+    file = few(tmp_path / "refunds.jsonl", rows)
+    with pytest.raises(TidegateError, match=r"30 of 60 rows are refused, more than 5%") as stopped:
+        post(api, profile, file, tmp_path)
+    assert "row 2, amount: out_of_bounds:" in str(stopped.value)
+    assert "5.5" not in str(stopped.value)
+    assert raw_ids(api, profile) == []
+    (rejects,) = (tmp_path / "send").glob("*.rejected.jsonl")
+    assert rejects.read_text().count("out_of_bounds") == 30
+    assert post(api, profile, file, tmp_path, most_refused=0.5).posted == 30
+    assert post(api, profile, file, tmp_path, restart=True, stream=True).posted == 30
+
+
+def test_refused_rows_mended_and_sent(api: Api, profile: Profile, tmp_path: Path) -> None:
+    history = simulate_history(profile, 50, 4)
+    history.loc[3, "amount"] = -5.25
+    history.loc[7, "merchant"] = ""
+    path, rejects = tmp_path / "bad.csv", tmp_path / "out.csv"
+    history.to_csv(path, index=False)
+    sent = post(api, profile, path, tmp_path, rejects=rejects)
+    assert (sent.accepted, sent.rejections_file) == (48, str(rejects))
+    table = pd.read_csv(rejects, keep_default_na=False)
+    assert table["refused_row"].tolist() == [4, 8]
+    assert table["refused_field"].tolist() == ["amount", "merchant"]
+    table["amount"], table["merchant"] = 5.25, "m"
+    mended = tmp_path / "mended.csv"
+    table.to_csv(mended, index=False)
+    again = post(api, profile, mended, tmp_path)
+    assert (again.posted, again.accepted) == (2, 2)
+    assert set(raw_ids(api, profile)) == set(history["transaction_id"])
+    with pytest.raises(ConfigError, match="is the file to send"):
+        post(api, profile, mended, tmp_path, rejects=mended)
+    with pytest.raises(ConfigError, match="holds no refused rows"):
+        post(api, profile, mended, tmp_path, rejects=path)
+
+
+def test_refused_rows_of_json_lines_are_json_lines(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    few(folder / "a.jsonl", [{}, {"amount": -5}])
+    few(folder / "b.jsonl", [{"amount": 6}])
+    sent = post(api, profile, folder, tmp_path)
+    assert (sent.posted, sent.rejected) == (2, 1)
+    mended = tmp_path / f"mended{Path(sent.rejections_file).suffix}"
+    mended.write_text(Path(sent.rejections_file).read_text().replace("-5", "5.5"))
+    assert post(api, profile, mended, tmp_path).posted == 1
+
+
+def test_values_are_shown_where_that_is_asked_for(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    file = few(tmp_path / "one.jsonl", [{"user_id": "Alice", "amount": -5}, {}])
+    (told,) = post(api, profile, file, tmp_path).first_rejections
+    assert "Alice" not in told.sentence
+    (told,) = post(api, profile, file, tmp_path, show_values=True).first_rejections
+    assert "Alice" in told.sentence
+
+
+def test_what_the_api_alone_refuses_is_listed_with_its_cells(
+    api: Api, profile: Profile, tmp_path: Path
+) -> None:
+    first = few(tmp_path / "a.jsonl", [{"transaction_id": "t-secret", "amount": 5}])
+    other = few(tmp_path / "b.jsonl", [{"transaction_id": "t-secret", "amount": 6}, {}])
+    post(api, profile, first, tmp_path)
+    sent = post(api, profile, other, tmp_path)
+    assert (sent.posted, sent.accepted, sent.rejected) == (2, 1, 1)
+    assert sent.first_rejections[0].reason == "conflicting_duplicate"
+    assert "t-secret" not in sent.first_rejections[0].sentence
+    assert "t-secret" in Path(sent.rejections_file).read_text()
 
 
 def test_a_file_with_a_header_only_is_refused(
@@ -144,15 +302,17 @@ def test_a_file_with_a_header_only_is_refused(
     assert post(api, profile, file, tmp_path, limit=10).remarks == []
 
 
-def test_made_up_ids_and_times_in_1970_are_told(api: Api, profile: Profile, tmp_path: Path) -> None:
+def test_made_up_ids_and_times_in_1970_are_told(profile: Profile, tmp_path: Path) -> None:
     history = simulate_history(profile, 500, 4).astype({"transaction_id": object})
     history.loc[:99, "transaction_id"] = None
-    history["timestamp"] = range(500)
-    path = tmp_path / "strange.csv"
+    history["timestamp"] = range(157_766_400, 157_766_900)
+    path, early = tmp_path / "strange.csv", tmp_path / "card.yaml"
     history.to_csv(path, index=False)
-    ids, times = post(api, profile, path, tmp_path).remarks
-    assert ids.startswith("100 of 500 rows have no transaction_id: their ids are made of the file")
-    assert times.startswith("500 of 500 rows have a timestamp in 1970: a number is taken for seco")
+    early.write_text(profile.path.read_text().replace(", not_before: 2000-01-01", ""))
+    with serve(load_profile(early), tmp_path) as api:
+        times, ids = post(api, load_profile(early), path, tmp_path).remarks
+    assert ids.startswith("100 of 500 rows have no transaction_id: their ids are made of what each")
+    assert times.startswith("500 of 500 times lie before the year 2000 (the first is of 1975-")
 
 
 def test_it_paces(api: Api, profile: Profile, file: Path, tmp_path: Path) -> None:
@@ -166,32 +326,33 @@ def test_what_never_becomes_a_row_is_told(
 ) -> None:
     with pytest.raises(Retry, match="2,000 of 2,000 are neither rows nor dead letters"):
         send(
-            Source(file, profile),
+            Reader(str(file), profile),
             Client(api.url),
             tmp_path,
+            Options(patience=0.5),
             broker=api.broker,
             existing=lambda _ids: set(),
-            patience=0.5,
         )
 
 
-def test_another_database_behind_the_address_is_sent_all(
+def test_another_kafka_behind_the_address_is_sent_all(
     api: Api, profile: Profile, file: Path, tmp_path: Path
 ) -> None:
-    for place, posted in (("a", 2000), ("a", 0), ("b", 2000)):
-        assert send(Source(file, profile), Client(api.url), tmp_path, place=place).posted == posted
+    for log, posted in (("a", 2000), ("a", 0), ("b", 2000), ("a", 0)):
+        reader = Reader(str(file), profile)
+        assert send(reader, Client(api.url), tmp_path, log=log).posted == posted
 
 
 def test_nobody_there(profile: Profile, file: Path, tmp_path: Path) -> None:
     with pytest.raises(Retry, match="does not take"):
-        send(Source(file, profile), Client("http://127.0.0.1:9", patience=0.3), tmp_path)
+        send(Reader(str(file), profile), Client("http://127.0.0.1:9", patience=0.3), tmp_path)
 
 
 def test_an_answer_that_is_no_ingest_api(
     api: Api, profile: Profile, file: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TidegateError, match="404"):
-        send(Source(file, profile), Client(f"{api.url}/elsewhere"), tmp_path)
+        send(Reader(str(file), profile), Client(f"{api.url}/elsewhere"), tmp_path)
 
 
 def test_it_waits_until_all_are_rows_or_dead_letters(
@@ -203,12 +364,11 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     def run() -> None:
         result.append(
             send(
-                Source(file, profile),
+                Reader(str(file), profile),
                 Client(api.url),
                 tmp_path,
                 broker=api.broker,
                 existing=lambda ids: rows.intersection(ids),
-                batch=500,
             )
         )
 
@@ -229,7 +389,7 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     thread.join(20)
     assert (result[0].rows, result[0].dead_letters, result[0].distinct) == (1997, 3, 2000)
     again = send(
-        Source(file, profile),
+        Reader(str(file), profile),
         Client(api.url),
         tmp_path,
         broker=api.broker,
@@ -238,6 +398,21 @@ def test_it_waits_until_all_are_rows_or_dead_letters(
     assert (again.posted, again.rows, again.dead_letters) == (0, 1997, 3), (
         "the journal knows where they begin"
     )
-    assert (
-        TopicPartition(DLQ, 0) in Sender(Source(file, profile), Client(api.url), tmp_path).dlq_since
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_rows_of_one_id_are_one_transaction_to_wait_for(
+    api: Api, profile: Profile, tmp_path: Path, stream: bool
+) -> None:
+    ids = ["a", "b", "a", *(f"t{number}" for number in range(400)), "b", "a"]
+    file = few(tmp_path / "again.jsonl", [{"transaction_id": name} for name in ids])
+    options = Options(batch=300, stream=stream, patience=0.5)
+    sent = send(
+        Reader(str(file), profile),
+        Client(api.url),
+        tmp_path,
+        options,
+        broker=api.broker,
+        existing=set,
     )
+    assert (sent.read, sent.distinct, sent.rows, sent.dead_letters) == (405, 402, 402, 0)

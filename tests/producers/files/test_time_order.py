@@ -11,17 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from model.history.readers import Source
+from model.files.reader import Reader
 from producers.client import Client
 from producers.files import time_order
+from producers.files.first_reading import FirstReading, sift
+from producers.files.outgoing import first_rows, outgoing
 from producers.files.send import send
-from producers.files.time_order import disorder, in_time_order
+from producers.files.sending import Options
+from producers.files.time_order import in_time_order
 from tests.producers.running_api import Api, serve
 from tidegate.pipeline import RAW
 from tidegate.profile import load_profile
 
 CARD = load_profile("card")
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
+
+
+def read(path: Path) -> Reader:
+    return Reader(str(path), CARD)
 
 
 @pytest.fixture
@@ -62,28 +69,34 @@ def test_any_order_becomes_that_of_time(
     tmp_path: Path, minutes: list[int | None], limit: int
 ) -> None:
     """Whatever fits into memory: here two rows, and three runs that are open at once."""
-    source = Source(write(tmp_path, minutes), CARD)
+    path = write(tmp_path, minutes)
+    rows = [outgoing(some, sift(CARD, some).at) for some in first_rows(read(path), 9, limit)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time_order, "RUN_BYTES", 400)
         patch.setattr(time_order, "_MOST_RUNS", 3)
-        chunks = list(in_time_order(source, tmp_path, 7, limit))
-    first = minutes[: limit or None]
-    known, last = [], -1
-    for minute in first:
-        last = last if minute is None else minute
-        known.append(last)
-    expected = sorted(range(len(first)), key=lambda row: (known[row], row))
-    assert [chunk.row(i) for chunk in chunks for i in range(len(chunk.ids))] == expected
+        chunks = list(in_time_order(CARD, rows, tmp_path, 7))
+    known = [
+        (minute, row) for row, minute in enumerate(minutes[: limit or None]) if minute is not None
+    ]
+    expected = [row for _, row in sorted(known)]
+    assert [number - 1 for chunk in chunks for number in chunk.numbers] == expected
     amounts = [json.loads(line)["amount"] - 1 for chunk in chunks for line in chunk.lines]
     assert amounts == expected
-    ids = [name for chunk in chunks for name in chunk.ids]
-    assert ids == [f"{source.digest[:16]}-{row}" for row in expected], "an id is its row's"
+    named = [
+        (name, json.loads(line)["transaction_id"])
+        for chunk in chunks
+        for name, line in zip(chunk.ids, chunk.lines, strict=True)
+    ]
+    assert all(name == told for name, told in named), "an id is its row's"
     assert not list(tmp_path.glob("sort-*"))
 
 
 def test_what_is_older_and_by_how_much(tmp_path: Path) -> None:
-    assert disorder(Source(write(tmp_path, [0, 9, 5, 4, 3, 20]), CARD)) == (6, 3, 1)
-    assert disorder(Source(write(tmp_path, [0, 9, 5, 4, 3, 20]), CARD), 2) == (2, 0, 0)
+    for limit, counts in ((0, (6, 3, 1)), (2, (2, 0, 0))):
+        look = FirstReading(CARD)
+        for rows in first_rows(read(write(tmp_path, [0, 9, 5, 4, 3, 20])), 2, limit):
+            look.add(rows, sift(CARD, rows))
+        assert (look.rows, look.older, look.far_older) == counts
 
 
 def sent(api: Api) -> list[int]:
@@ -94,29 +107,29 @@ def sent(api: Api) -> list[int]:
 
 def test_a_file_newest_first_is_sent_oldest_first(api: Api, tmp_path: Path) -> None:
     file = write(tmp_path, [*range(50, 0, -1), None])
-    result = send(Source(file, CARD), Client(api.url), tmp_path, batch=8)
+    result = send(read(file), Client(api.url), tmp_path, Options(batch=8))
     assert sent(api) == list(range(49, -1, -1))
-    assert (result.posted, result.accepted, result.rejected) == (51, 50, 1)
+    assert (result.posted, result.accepted, result.rejected) == (50, 50, 1)
     assert result.first_rejections[0].row == 51, "the row of the file"
-    assert result.remarks[-1] == "50 of 51 rows were older than one before: sent in time order"
-    assert send(Source(file, CARD), Client(api.url), tmp_path, batch=8).posted == 0
+    assert result.remarks[0] == "49 of 51 rows were older than one before: sent in time order"
+    assert send(read(file), Client(api.url), tmp_path, Options(batch=8)).posted == 0
 
 
 def test_as_it_is_says_what_goes_back(api: Api, tmp_path: Path) -> None:
     file = write(tmp_path, [*range(20, 0, -1)])
-    result = send(Source(file, CARD), Client(api.url), tmp_path, batch=8, as_is=True)
+    result = send(read(file), Client(api.url), tmp_path, Options(batch=8, as_is=True))
     assert sent(api) == list(range(20))
-    assert result.remarks[-1].startswith("14 of 20 rows go back in time by more than 300 s")
+    assert result.remarks[0].startswith("14 of 20 rows go back in time by more than 300 s")
 
 
 def test_stopped_in_the_middle_it_goes_on_in_its_order(api: Api, tmp_path: Path) -> None:
     file, client = write(tmp_path, [*range(50, 0, -1)]), Client(api.url)
 
-    def progress(posted: int, _settled: int) -> None:
-        if posted >= 16:
+    def progress(what: str, done: int, _total: int | None) -> None:
+        if what == "posted" and done >= 16:
             client.stop.set()
 
-    send(Source(file, CARD), client, tmp_path, batch=8, progress=progress)
-    rest = send(Source(file, CARD), Client(api.url), tmp_path, batch=8)
-    assert (rest.resumed_at, rest.posted) == (16, 34)
+    send(read(file), client, tmp_path, Options(batch=8), progress=progress)
+    rest = send(read(file), Client(api.url), tmp_path, Options(batch=8))
+    assert (rest.acknowledged_before, rest.posted) == (16, 34)
     assert sent(api) == list(range(49, -1, -1))
