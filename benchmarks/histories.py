@@ -2,7 +2,8 @@
 
 Beside the commit before the one reader, which read it by pandas, in turn: `--beside CHECKOUT`. Each
 run is a process of its own; seconds are from the file to the columns that features are computed
-of, verdicts included. Prints a line a run and the medians.
+of, verdicts included. A few rows are read before, so that no run counts what it imports. Prints a
+line a run and the medians.
 """
 
 from __future__ import annotations
@@ -20,14 +21,18 @@ from producers.simulator.history import simulate_history
 from tidegate.profile import load_profile
 
 ROOT = Path(__file__).parents[1]
+_FIRST = 1000
 _MEASURED = """
 import json, resource, sys, time
 from pathlib import Path
 from tidegate.profile import load_profile
 {imports}
-profile, place = load_profile("card"), sys.argv[1]
+profile, first, place = load_profile("card"), *sys.argv[1:]
+def rows_of(place):
+    {work}
+rows_of(first)
 wall, cpu = time.perf_counter(), time.process_time()
-{work}
+rows = rows_of(place)
 print(json.dumps({{
     "rows": rows,
     "seconds": time.perf_counter() - wall,
@@ -37,14 +42,14 @@ print(json.dumps({{
 """
 READER = _MEASURED.format(
     imports="from model.history.reading import read_history",
-    work="rows = len(read_history(profile, place, 'label').history.times)",
+    work="return len(read_history(profile, place, 'label').history.times)",
 )
 PANDAS = _MEASURED.format(
     imports="""from model.history.fold import event_times, hash_columns_of, inputs
 from model.history.verdict_files import read_history""",
     work="""frame, labels = read_history(profile, Path(place), "label")
-columns = event_times(profile, frame), hash_columns_of(profile, frame), inputs(profile, frame)
-rows = len(frame)""",
+    columns = event_times(profile, frame), hash_columns_of(profile, frame), inputs(profile, frame)
+    return len(frame)""",
 )
 
 
@@ -59,27 +64,30 @@ def main() -> None:
     if asked.beside:
         ways["pandas"] = (asked.beside, PANDAS)
     with tempfile.TemporaryDirectory(prefix="tidegate-histories-") as folder:
-        place = Path(folder) / "history.csv"
-        simulate_history(load_profile("card"), asked.rows).to_csv(place, index=False)
+        place, first = Path(folder) / "history.csv", Path(folder) / "first.csv"
+        history = simulate_history(load_profile("card"), asked.rows)
+        history.to_csv(place, index=False)
+        history[:_FIRST].to_csv(first, index=False)
+        del history
         size = place.stat().st_size
         print(f"{asked.rows:,} rows, {size / 1e6:,.0f} MB")
-        _report(_runs(ways, place, asked.runs))
+        _report(_runs(ways, [first, place], asked.runs))
 
 
 def _runs(
-    ways: dict[str, tuple[Path, str]], place: Path, count: int
+    ways: dict[str, tuple[Path, str]], places: list[Path], count: int
 ) -> dict[str, list[dict[str, float]]]:
     found = defaultdict(list)
     for _ in range(count):
         for name, (checkout, code) in ways.items():
-            found[name].append(_run(checkout, code, place))
+            found[name].append(_run(checkout, code, places))
             print(f"{name:12}{json.dumps(found[name][-1])}", flush=True)
     return found
 
 
-def _run(checkout: Path, code: str, place: Path) -> dict[str, float]:
+def _run(checkout: Path, code: str, places: list[Path]) -> dict[str, float]:
     done = subprocess.run(
-        [checkout / ".venv/bin/python", "-c", code, place],
+        [checkout / ".venv/bin/python", "-c", code, *places],
         stdout=subprocess.PIPE,
         text=True,
         check=False,

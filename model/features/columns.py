@@ -83,7 +83,7 @@ def inputs_of(
         if only is not None and place.start not in only and not _bounded(field):
             continue
         column = list(map(attrgetter(field.name), txs))
-        if column.count(None) == n:
+        if (not column or column[0] is None) and column.count(None) == n:
             continue
         numeric = numbers(field, column)
         values[:, place] = numeric.reshape(n, -1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
-from tidegate.profile.decoding import MAX_BYTES
+from tidegate.profile.decoding import MAX_BYTES, may_hold_nul
 from tidegate.profile.envelope import Headers, Passed
 
 UNFIT = (Unfit, Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -105,7 +105,7 @@ def decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struct
     Joined into lines and decoded in one call they took as long, and a message that is two objects,
     or half of one, shifted those behind it.
     """
-    if max(map(len, values), default=0) > MAX_BYTES or b"\\u0000" in b"\0".join(values):
+    if max(map(len, values), default=0) > MAX_BYTES or may_hold_nul(values):
         raise Unfit
     return profile.decode_all(values)
 

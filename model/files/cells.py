@@ -40,11 +40,24 @@ class Read(NamedTuple):
 def quoted(texts: pa.Array) -> pa.Array:
     """Texts as JSON; null stays null."""
     plain = pc.binary_join_element_wise('"', texts, '"', "")
-    special = pc.match_substring_regex(texts, _SPECIAL)
-    if not pc.any(special).as_py():
+    signs = signs_of(texts)
+    if not ((signs < 0x20) | (signs == ord('"')) | (signs == ord("\\"))).any():
         return plain
+    special = pc.match_substring_regex(texts, _SPECIAL)
     encoded = [_encode(text).decode() for text in texts.filter(special).to_pylist()]
     return pc.replace_with_mask(plain, pc.fill_null(special, False), pa.array(encoded, pa.string()))
+
+
+def signs_of(texts: pa.Array) -> NDArray[np.uint8]:
+    """The bytes of all texts string[n], one behind the other: to look for a sign in them at once.
+
+    What stands below a null may be among them.
+    """
+    _, offsets, signs = texts.buffers()
+    if not len(texts) or signs is None:
+        return np.empty(0, np.uint8)
+    ends = np.frombuffer(offsets, np.int32)
+    return np.frombuffer(signs, np.uint8)[ends[texts.offset] : ends[texts.offset + len(texts)]]
 
 
 def refused(texts: pa.Array) -> pa.Array:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from model.files.cells import Read, either, mask, parted
+from model.files.cells import Read, mask, parted
 from model.files.cells_texts import plain, texts
 from tidegate.profile.field_types import Bool
 from tidegate.profile.file_options import word_keys
@@ -31,11 +31,11 @@ def read_booleans(column: pa.Array, field: Bool) -> Read:
         return Read(cells, cells)
     yes = YES if field.yes is None else tuple(chain.from_iterable(map(word_keys, field.yes)))
     no = NO if field.no is None else tuple(chain.from_iterable(map(word_keys, field.no)))
-    words = keys(cells)
-    true = mask(pc.is_in(words, pa.array(yes, pa.string())))
-    false = mask(pc.is_in(words, pa.array(no, pa.string())))
-    known = either(pa.scalar("true"), pa.scalar("false"), true)
-    json = pc.if_else(pa.array(true | false), known, pa.scalar(None, pa.string()))
-    bad = mask(pc.is_valid(words)) & ~true & ~false
+    coded = pc.dictionary_encode(cells, null_encoding="encode")  # there are few different words
+    words = keys(coded.dictionary)
+    true = pc.is_in(words, pa.array(yes, pa.string()))
+    false = pc.is_in(words, pa.array(no, pa.string()))
+    json = pc.case_when(pc.make_struct(true, false), "true", "false").take(coded.indices)
+    bad = mask(pc.is_valid(words).take(coded.indices)) & ~mask(pc.is_valid(json))
     why = f"one of the words {', '.join((*yes, *no))}; other words: `yes` and `no` of the field"
     return parted(json, cells, bad, why)

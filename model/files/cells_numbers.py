@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as types
 
-from model.files.cells import NUMBER, Mask, Read, either, mask, only, parted
+from model.files.cells import NUMBER, Mask, Read, either, mask, only, parted, signs_of
 from model.files.cells_texts import plain, texts
 from tidegate.profile.currencies import minor_units
 from tidegate.profile.number_types import Integer, Money, Number
@@ -56,7 +56,7 @@ def read_numbers(
         inner, marks = _exact(inner), Marks()
     cells = texts(inner)
     json, bad = numbers(cells, marks, money=money)
-    if isinstance(field, Integer):
+    if isinstance(field, Integer) and (signs_of(json) == ord(".")).any():
         json = pc.replace_substring_regex(json, r"^(-?[0-9]+)\.0+$", r"\1")
     if isinstance(field, Money) and field.minor:
         json, fractions = _of_minor_units(json, field, codes)

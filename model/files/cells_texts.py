@@ -81,15 +81,20 @@ def _utf8(cell: bytes | None) -> str | None:
 
 
 def _moments(column: pa.Array) -> pa.Array:
-    """Timestamps in ISO 8601; a fraction is cut off behind its sixth digit."""
+    """Timestamps in ISO 8601; a fraction is cut off behind its sixth digit.
+
+    Arrow writes a timestamp with a zone in a microsecond, and its date and its time in a twentieth
+    of that.
+    """
     zone = column.type.tz and "UTC"
-    exact = column.cast(pa.timestamp("us", tz=zone), safe=False)
-    whole = exact.cast(pa.timestamp("s", tz=zone), safe=False)
-    written = whole.cast(pa.string())
+    exact = column.cast(pa.timestamp("us", tz=zone), safe=False).view(pa.timestamp("us"))
+    whole = exact.cast(pa.timestamp("s"), safe=False)
+    time = whole.cast(pa.time32("s")).cast(pa.string())
     fractions = pc.not_equal(whole.cast(exact.type), exact)
     if pc.any(fractions).as_py():
-        written = pc.if_else(fractions, exact.cast(pa.string()), written)
-    return pc.binary_replace_slice(written, 10, 11, "T")
+        time = pc.if_else(fractions, exact.cast(pa.time64("us")).cast(pa.string()), time)
+    date = exact.cast(pa.date32()).cast(pa.string())
+    return pc.binary_join_element_wise(date, "T", time, "Z" if zone else "", "")
 
 
 def read_texts(column: pa.Array) -> Read:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 from numpy.typing import NDArray
 
-from model.files.cells import NUMBER, Mask, Read, mask, parted, quoted
+from model.files.cells import NUMBER, Mask, Read, mask, only, parted, quoted
 from model.files.cells_texts import plain, texts
 from model.files.zones import localized, shifted
 from tidegate.profile.field_types import Time
@@ -109,18 +109,15 @@ def _patterns(form: str | None) -> tuple[str, ...]:
 
 def _moments(column: pa.Array, zone: str) -> Read:
     """Timestamps and dates; those of a zone are instants already."""
-    named = getattr(column.type, "tz", None)
+    cells = texts(column)
+    if getattr(column.type, "tz", None):
+        return Read(quoted(cells), cells)
     present = mask(pc.is_valid(column))
-    us = column.cast(pa.timestamp("us", tz=named), safe=False).cast(pa.int64())
-    us = pc.fill_null(us, 0).to_numpy()
-    gap = twice = ~present
-    if not named:
-        us, gap, twice = localized(us, zone)
-    json = pc.if_else(pa.array(present), _canonical(us), pa.scalar(None, pa.string()))
+    us = pc.fill_null(column.cast(pa.timestamp("us"), safe=False).cast(pa.int64()), 0)
+    us, gap, twice = localized(us.to_numpy(), zone)
+    json = only(_canonical(us), present)
     why = f"a time that exists in {zone}: clocks are put forward there"
-    return parted(json, texts(column), gap & present, why)._replace(
-        twice=int((twice & present).sum())
-    )
+    return parted(json, cells, gap & present, why)._replace(twice=int((twice & present).sum()))
 
 
 def _canonical(us: Ints) -> pa.Array:

@@ -76,7 +76,7 @@ def read_labels(
 
     Raises ConfigError at the first other word, by its row's number.
     """
-    words = _words(plain(column))
+    words, places = _words(plain(column))
     fraud, legitimate, none = meanings(history)
     known = mask(pc.is_null(words))
     labels = np.full(len(words), UNKNOWN, np.int8)
@@ -86,14 +86,14 @@ def read_labels(
         labels[found] = verdict
         known |= found
     if not known.all():
-        first = int(np.argmin(known))
+        first = int(np.argmin(known[places]))
+        got = kind(words[int(places[first])].as_py())
         raise ConfigError(
             f"{where}, row {numbers[first]}: expected {_listed(fraud)} for fraud, "
-            f"{_listed(legitimate)} for legitimate, or nothing; got {kind(words[first].as_py())}: "
-            "say under history of the profile what the column holds for `fraud`, `legitimate` and "
-            "`unknown`"
+            f"{_listed(legitimate)} for legitimate, or nothing; got {got}: say under history of "
+            "the profile what the column holds for `fraud`, `legitimate` and `unknown`"
         )
-    return labels
+    return labels[places]
 
 
 def meanings(history: History) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -110,11 +110,16 @@ def keys_of(words: Words) -> tuple[str, ...]:
     return tuple(re.sub(_WHOLE, r"\1", key) for word in listed for key in word_keys(word))
 
 
-def _words(column: pa.Array) -> pa.Array:
-    """The cells as words; 1.0, which is a 1 beside an empty cell, is the word 1."""
+def _words(column: pa.Array) -> tuple[pa.Array, NDArray[np.int32]]:
+    """The different words of a column, and the place of each cell's among them, i4[n].
+
+    1.0, which is a 1 beside an empty cell, is the word 1; an empty cell is the null among them.
+    """
     if types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
-    return pc.replace_substring_regex(keys(texts(column)), _WHOLE, r"\1")
+    coded = pc.dictionary_encode(texts(column), null_encoding="encode")
+    words = pc.replace_substring_regex(keys(coded.dictionary), _WHOLE, r"\1")
+    return words, coded.indices.to_numpy()
 
 
 def _among(words: pa.Array, some: tuple[str, ...]) -> NDArray[np.bool_]:

@@ -18,9 +18,13 @@ Ints = NDArray[np.int64]
 
 
 class _Batch(NamedTuple):
-    """As `History`, and `order`, by which its log is sorted; `inputs` are the filled in values."""
+    """As `History`, and `order`, by which its log is sorted; `inputs` are the filled in values.
+
+    `keys` i8[n] are equal where ids are.
+    """
 
     ids: pa.Array
+    keys: Ints
     accounts: pa.Array
     numbers: Ints
     order: Ints
@@ -41,7 +45,7 @@ class Collector:
         hashes = np.empty((0, len(profile.hashed)), np.uint64)
         inputs = np.empty((0, self._inputs))
         labels = np.empty(0, np.int8)
-        first = _Batch(texts, texts, none, none, none, none, hashes, inputs, labels)
+        first = _Batch(texts, none, texts, none, none, none, none, hashes, inputs, labels)
         self._batches: deque[_Batch] = deque([first])
         self.count = 0
 
@@ -63,6 +67,7 @@ class Collector:
         self._batches.append(
             _Batch(
                 _texts(ids),
+                np.fromiter(map(hash, ids), np.int64, len(ids)),
                 _texts(columns.texts[account]) if account else _texts([]),
                 numbers,
                 order,
@@ -81,7 +86,8 @@ class Collector:
         """
         ids = pa.concat_arrays([batch.ids for batch in self._batches])
         order = np.argsort(np.concatenate([batch.order for batch in self._batches]), kind="stable")
-        kept = order[_first_of_each(ids.take(pa.array(order)))]
+        keys = np.concatenate([batch.keys for batch in self._batches])
+        kept = order[_first_of_each(ids, keys, order)]
         rows = pa.array(kept)
         accounts = pa.concat_arrays([batch.accounts for batch in self._batches])
         numbers, times, amounts, hashes, labels = (
@@ -120,8 +126,14 @@ def _texts(texts: list[str] | list[bytes]) -> pa.Array:
     return pa.array(texts, pa.large_binary()).cast(pa.large_string())
 
 
-def _first_of_each(ids: pa.Array) -> NDArray[np.bool_]:
-    """Which of the texts did not stand before."""
-    codes = numbered(ids)
+def _first_of_each(ids: pa.Array, keys: Ints, order: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of the ids, in that order, did not stand before: only those whose keys come more than
+    once are looked at.
+    """
+    ordered = np.sort(keys)
+    often = np.isin(keys, ordered[1:][ordered[1:] == ordered[:-1]])[order]
+    codes = numbered(ids.take(pa.array(order[often])))
     before = np.maximum.accumulate(np.concatenate([[-1], codes]))[:-1]
-    return np.asarray(codes > before)
+    first = ~often
+    first[often] = codes > before
+    return first

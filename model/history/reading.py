@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -100,7 +99,7 @@ def read_history(
     `most_refused` of its rows is.
     """
     reader = Reader(place, profile, label, form, needed=_needs_verdicts(profile))
-    reading = read_rows(profile, place, _ahead(reader.rows(_ROWS)), most_refused, progress)
+    reading = read_rows(profile, place, reader.rows(_ROWS), most_refused, progress)
     return reading._replace(told=reader.told)
 
 
@@ -133,13 +132,3 @@ def read_rows(
     refusals.check()
     history = collector.history(place)
     return Reading(history, refusals, collector.count - len(history.times), [])
-
-
-def _ahead(batches: Iterable[Rows]) -> Iterator[Rows]:
-    """The same, each read by another thread while the one before is used: Arrow needs no GIL."""
-    iterator = iter(batches)
-    with ThreadPoolExecutor(1) as reading:
-        coming = reading.submit(next, iterator, None)
-        while (rows := coming.result()) is not None:
-            coming = reading.submit(next, iterator, None)
-            yield rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,6 +47,13 @@ def make_struct(
         omit_defaults=True,
         gc=unknown == "keep",  # without a look by the collector only where there is no __dict__
     )
+
+
+def may_hold_nul(raws: Sequence[bytes]) -> bool:
+    """Whether a text in one of the messages may hold the character NUL."""
+    joined = b"\0".join(raws)
+    # One byte is found forty times as fast as six, and most messages have no backslash.
+    return b"\\" in joined and b"\\u0000" in joined
 
 
 _REST = "rest"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -116,7 +117,7 @@ class Category(Field):
         codes: dict[Any, float] = {value: float(code) for code, value in enumerate(self.values)}
         codes[None] = float("nan")
         undeclared = float(len(self.values))
-        return [codes.get(value, undeclared) for value in values]
+        return list(map(codes.get, values, repeat(undeclared)))
 
     def codes(self) -> Sequence[str]:
         return self.values
