@@ -87,11 +87,11 @@ def read_labels(
         known |= found
     if not known.all():
         first = int(np.argmin(known[places]))
+        got = kind(words[int(places[first])].as_py())
         raise ConfigError(
             f"{where}, row {numbers[first]}: expected {_listed(fraud)} for fraud, "
-            f"{_listed(legitimate)} for legitimate, or nothing; got "
-            f"{kind(words[places[first]].as_py())}: say under history of the profile what the "
-            "column holds for `fraud`, `legitimate` and `unknown`"
+            f"{_listed(legitimate)} for legitimate, or nothing; got {got}: say under history of "
+            "the profile what the column holds for `fraud`, `legitimate` and `unknown`"
         )
     return labels[places]
 

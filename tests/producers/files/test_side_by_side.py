@@ -42,18 +42,18 @@ def test_the_second_says_so_and_no_row_is_lost_or_doubled(tmp_path: Path) -> Non
     profile, file = load_profile("card"), tmp_path / "rows.csv"
     simulate_history(profile, ROWS, 4).to_csv(file, index=False)
     with serve(profile, tmp_path) as api:
-        first = start(api, file, tmp_path, "--rate", "20")
+        first = start(api, file, tmp_path, "--rate", "1")
         try:
-            eventually(lambda: api.posts >= 2, 120)
-            _, told = start(api, file, tmp_path).communicate(timeout=120)
+            eventually(lambda: api.posts >= 2 or first.poll() is not None, 240)
+            _, told = start(api, file, tmp_path).communicate(timeout=240)
             assert f"{file} is being sent to the same Kafka by another process" in told
             assert told.count("\n") == 1, told
         finally:
             first.send_signal(signal.SIGTERM)
-            first.communicate(timeout=120)
+            first.communicate(timeout=240)
         before = len(posted(api, profile))
         assert 0 < before < ROWS
-        told, _ = start(api, file, tmp_path).communicate(timeout=120)
+        told, _ = start(api, file, tmp_path).communicate(timeout=240)
         assert f"posted {ROWS - before} in" in told
         assert f"{before} rows not posted: acknowledged before" in told
         assert len(posted(api, profile)) == len({*posted(api, profile)}) == ROWS
