@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.file_options import EncodingOption
 from cli.options import command_name, say
 from tidegate.errors import ConfigError
 
@@ -56,6 +57,7 @@ def draft(
     yes: Yes = False,
     form: Format = "",
     separator: Separator = "",
+    encoding: EncodingOption = "",
     label: Label = "",
 ) -> None:
     """Draft a profile from a file: its columns, types and verdicts, and features for them.
@@ -68,7 +70,7 @@ def draft(
     from model.drafting.writing import report, written
 
     target = _target(file, out)
-    sample = _sample(file, form, separator)
+    sample = _sample(file, form, separator, encoding)
     told = {"label": label} if label else {}
     if label and label not in sample.columns:
         raise ConfigError(f"--label {label}: the file has {', '.join(sample.columns)}")
@@ -97,13 +99,13 @@ def _stem(file: str) -> str:
     return folded(last).replace(" ", "_") or "payments"
 
 
-def _sample(file: str, form: str, separator: str) -> Sample:
+def _sample(file: str, form: str, separator: str, encoding: str) -> Sample:
     from rich.console import Console
 
     from model.drafting.reading import read_sample
     from tidegate.profile.file_spec import FileSpec
 
-    spec = FileSpec(separator=separator or None)
+    spec = FileSpec(separator=separator or None, encoding=encoding or None)
     if problem := spec.problem():
         raise ConfigError(f"--{problem}")
     with Console(stderr=True).status("reading") as status:
