@@ -35,6 +35,8 @@ _REASONS = (
 )
 _MOST_VALUES = 50
 """Values of a category that are named; others count as one more."""
+_DIGITS = 8
+"""Digits of numbers of accounts, cards and telephones, and of no postcode."""
 _FEW = 20
 """Different values that hardly name people."""
 _CONSTANT = 100
@@ -192,7 +194,12 @@ def _names_someone(column: Column) -> bool:
     """Whether its values, which a profile would list, name people, cards or devices."""
     if 0 < column.distinct <= _FEW and column.rows >= FEW_ROWS:
         return False
-    return says(column.key, REFERENCE) or score(column.key, ACCOUNT, NO_ACCOUNT) >= 7
+    long = sum(len(re.findall(r"\d", word)) >= _DIGITS for word in column.words[:100])
+    return (
+        long > len(column.words[:100]) / 2
+        or says(column.key, REFERENCE)
+        or score(column.key, ACCOUNT, NO_ACCOUNT) >= 7
+    )
 
 
 def _values(column: Column) -> list[str]:

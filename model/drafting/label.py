@@ -7,7 +7,8 @@ from model.drafting.evidence import Column
 from model.drafting.words import LABEL, NO_LABEL, says, score
 
 _MEANINGS = {
-    "fraud": "1 true yes y t fraud fraudulent chargeback bad betrug ja si confirmed scam anomaly",
+    "fraud": "1 true yes y t fraud fraudulent chargeback bad betrug ja si confirmed scam anomaly "
+    "sar suspicious",
     "legitimate": "0 false no n f legit legitimate genuine good ok normal nein clean non-fraud "
     "not-fraud none",
     "unknown": "2 -1 unknown pending open ? null na n/a nan unlabelled unlabeled",

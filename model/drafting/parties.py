@@ -33,7 +33,7 @@ def choose_id(columns: Columns, answers: Answers) -> Choice:
     def points(column: Column) -> float:
         party = score(column.key, ACCOUNT) or score(column.key, SECOND)
         known = score(column.key, ID) if not party or score(column.key, ID) >= 7 else 0
-        return known if column.unique and column.code else 0
+        return known if column.unique and column.code and not column.sentences else 0
 
     found = ranked(columns.values(), points)
     if not found:

@@ -25,7 +25,11 @@ def _only(text: str) -> str:
 
 _TX = r"(transaction|trans|tx|trx|txn|payment|zahlung\w*|transaktion\w*)"
 LABEL: Points = (
-    (10, r"\b(fraud|fraudulent|fraude|betrug)( flag| label| ind)?$|^isfraud$"),
+    (
+        10,
+        r"\b(fraud|fraudulent|fraude|betrug)( flag| label| ind\w*| bool| yn| reported)?$|^isfraud$",
+    ),
+    (8, r"\b(sar|suspicious)( flag| label| ind\w*)?$"),
     (9, _words(r"is_laundering is_anomaly is_fraud\w* laundering chargeback anomaly")),
     (7, _only("labels? class verdict outcome")),
     (3, _only("target y")),
@@ -45,7 +49,7 @@ TIME: Points = (
     ),
     (9, r"timestamp|datetime|date time|\bcreated\b|buchungs(tag|datum|zeit)|fecha"),
     (8, _only("time date datum zeit when ts dt step data transactiondt")),
-    (7, _words("unix epoch step")),
+    (7, _words("unix epoch step ts")),
     (5, _words("date time datum zeit day wertstellung valuta value_date")),
 )
 NO_TIME = r"birth|dob|zone|expir|open|since|last|delta|hour of|day of"
@@ -61,7 +65,8 @@ MONEY: Points = (
     (4, _words("eur usd gbp value price sum total paid wert")),
 )
 NO_MONEY = (
-    r"balance|saldo|fee|\bnet\b|netto|tax|original|before|after|received|24h|1h|\bcount|gebuhr"
+    r"balance|saldo|fee|\bnet\b|netto|tax|original|before|after|received|24h|1h|\bcount|gebuhr|"
+    r"ratio|median|average|\bavg|\bmean"
 )
 DEBIT = _words(
     "soll debits? debe cargos? belastung lastschrift withdrawals? ausgang ausgaben dare uscite out"
@@ -74,7 +79,7 @@ ACCOUNT: Points = (
         10,
         _words(
             r"user customer cust client cliente kunden?\w* payer payor debtor cardholder "
-            "card_holder member subscriber usuario buyer shopper acheteur"
+            "card_holder member subscriber usuario buyer shopper acheteur msisdn nadawcy"
         ),
     ),
     (9, _words("cc_?num card pan card_?(id|num|number|no|1) card1")),
@@ -97,7 +102,8 @@ SECOND: Points = (
         9,
         _words(
             "account_2 name_dest dest destination target recipient receiver beneficiary creditor "
-            r"counterparty to \w*empfanger\w* \w*begue?nstigter\w* gegenkonto"
+            r"counterparty to \w*empfanger\w* \w*begue?nstigter\w* gegenkonto tegenrekening "
+            "odbiorcy"
         ),
     ),
     (5, _words("device ip")),
@@ -109,7 +115,7 @@ NO_SECOND = (
 PERSONAL = (
     r"\b(first|last|family|given|full|sur|middle)( ?name)?$|\bname\b|surname|vorname|nachname|"
     r"street|address|adresse|strasse|birth|\bdob\b|geburt|email$|phone|telefon|iban|passport|ssn|"
-    r"\bjob\b|\b(begue?nstigt|zahlungspflichtig|auftraggeber|empfanger|empfaenger|beneficiary|payee)"
+    r"\bjob\b|begue?nstigt|zahlungspflichtig|auftraggeber|empfae?nger|beneficiary|payee"
 )
 REFERENCE = r"fingerprint|\bhash\b|\btoken\b|e ?mail|\bip\b|\brefer|referenz|uuid|guid"
 FREE_TEXT = (
@@ -121,11 +127,12 @@ AFTER = (
     r"\b(new|after|nach|neue[rs]?|despues)\b.*(balance|saldo|bal)|"
     r"(balance|saldo).*\b(after|new|nach)\b|newbalance"
 )
-CENTS = r"\b(cents?|minor|pence|centimes|centavos|rappen|ore)\b"
+CENTS = r"\b(cents?|minor|pence|paise|centimes|centavos|rappen|ore)\b"
 CURRENCY = r"currency|wae?hrung|moneda|devise|\bccy\b"
 ZONE = r"time ?zone|zeitzone|\btz\b|\bzone\b"
 CODE = _words(
-    r"mcc \w*zip\w* plz postal postcode bin code sic region bank branch country category id addr\d?"
+    r"mcc \w*zip\w* plz postal postcode bin code sic region bank branch country category id "
+    r"addr\d? policy phone msisdn"
 )
 
 

@@ -26,6 +26,7 @@ _WALL = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(
 _INSTANT = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})$"
 _ALONE = _WALL + r"(?:Z|[+-][0-9]{2}:[0-9]{2})?$"
 """What the decoder of JSON takes as it stands; the second where what names no zone is UTC."""
+_WITH_COMMA = r"^(\s*[0-9]+),([0-9]+\s*)$"
 _HALF = rf"(?:\s*(?P<half>{HALF}))?"
 _END = rf"{_HALF}\s*(?P<zone>{ZONE})?\s*$"
 _EXTENDED = (
@@ -44,8 +45,10 @@ _NUMERIC = (types.is_integer, types.is_floating, types.is_decimal)
 _DAY_US = 86_400_000_000
 
 
-def read_times(column: pa.Array, field: Time, zone: str | None = None) -> Read:
-    """A column of any Arrow type; `zone` is the file's."""
+def read_times(
+    column: pa.Array, field: Time, zone: str | None = None, decimal_mark: str | None = None
+) -> Read:
+    """A column of any Arrow type; `zone` and `decimal_mark`, of texts, are the file's."""
     inner = plain(column)
     zone = field.zone or zone or "UTC"
     if types.is_timestamp(inner.type) or types.is_date(inner.type):
@@ -56,6 +59,8 @@ def read_times(column: pa.Array, field: Time, zone: str | None = None) -> Read:
         cells = texts(inner)
         return Read(cells, cells)
     cells = texts(inner)
+    if decimal_mark == ",":
+        cells = pc.replace_substring_regex(cells, _WITH_COMMA, r"\1.\2")
     if field.format:
         return _texts(cells, field, zone, np.zeros(len(cells), np.bool_))
     simple = mask(pc.match_substring_regex(cells, _ALONE if zone == "UTC" else _INSTANT))

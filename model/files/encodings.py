@@ -18,8 +18,12 @@ _BOMS = {
 """UTF-32 first: its mark begins as that of UTF-16."""
 _ENOUGH = 0.01
 """Of the lines so many have to speak for Windows-1252: one bad byte in a long file does not."""
+_TOP = 10
+"""First lines, among which the columns' names stand: without them nothing can be read."""
+_SPEAKING = frozenset("€£§ºª")
+"""Signs that alone say that a text is Western European."""
 _WESTERN = frozenset(
-    b"\x80\x84\x91\x92\x93\x94\x96\xa0\xa1\xa3\xa7\xab\xb0\xb2\xb3\xb4\xb7\xbb\xbf".decode(
+    b"\x80\x84\x91\x92\x93\x94\x96\xa0\xa1\xa3\xa7\xaa\xab\xb0\xb2\xb3\xb4\xb7\xba\xbb\xbf".decode(
         "windows-1252"
     )
 )
@@ -36,7 +40,9 @@ def find(head: bytes) -> tuple[str, str]:
     lines = head.splitlines()
     high = [line for line in lines[: -1 if len(lines) > 1 else None] if not line.isascii()]
     bad = [line for line in high if not is_utf8(line)]
-    enough = len(bad) == len(high) and len(bad) >= max(1, _ENOUGH * len(lines))
+    enough = len(bad) == len(high) and (
+        len(bad) >= max(1, _ENOUGH * len(lines)) or any(line in bad for line in lines[:_TOP])
+    )
     if enough and all(map(_is_western, bad)):
         return "windows-1252", (
             f"encoding: windows-1252, because {len(bad)} of the first {len(lines)} lines are not "
@@ -111,7 +117,7 @@ def _is_western(line: bytes) -> bool:
         return False
     letters = sum("À" <= sign <= "þ" for sign in signs)
     return all("À" <= sign <= "þ" or sign in "ŠšŽžŒœŸ" or sign in _WESTERN for sign in signs) and (
-        letters > 0 or "€" in signs or "£" in signs or "§" in signs
+        letters > 0 or not _SPEAKING.isdisjoint(signs)
     )
 
 

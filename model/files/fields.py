@@ -50,7 +50,9 @@ def read_field(
     if isinstance(field, Number):
         return _number(field, columns, marks_of(field, writing), codes)
     if isinstance(field, Time):
-        return read_times(_joined(columns, " ", whole=True), field, writing.zone)
+        return read_times(
+            _joined(columns, " ", whole=True), field, writing.zone, writing.decimal_mark
+        )
     if isinstance(field, Bool):
         return read_booleans(columns[0], field)
     if isinstance(field, Currency):

@@ -73,6 +73,11 @@ def backtest(
     for name in plan.names:
         kind_of(profile, name)
     times, labels = history.times, history.labels
+    if not (labels >= 0).any():
+        raise ConfigError(
+            f"{history.source} holds no verdicts to judge scores by: name their column by --label, "
+            "or by history.label of the profile; only training can do without"
+        )
     splits = [split_by_week(profile, times, day, plan.weeks) for day in plan.days]
     if not splits:
         splits = [split_by_share(profile, times, plan.split)]

@@ -75,6 +75,29 @@ def test_a_draft_scores_what_comes_after_the_rest(
     assert "average_precision" in done.output
 
 
+def test_an_encoding_that_is_named_stands_in_the_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"t{n},2026-01-{n % 28 + 1:02},{n}.50\n" for n in range(200))
+    Path("rows.csv").write_bytes(("Zażółć id,date,amount\n" + rows).encode("windows-1250"))
+    tidegate("profile", "draft", "rows.csv", "--encoding", "windows-1250")
+    profile = load_profile("rows.yaml")
+    assert profile.file.encoding == "windows-1250"
+    assert profile.fields[profile.id_field].column == "Zażółć id"
+
+
+def test_a_backtest_without_verdicts_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text(ALL["uk_bank"].text(400), newline="")
+    tidegate("profile", "draft", "rows.csv")
+    error = tidegate("backtest", "--profile", "rows.yaml", "--data", "rows.csv", "--split", "0.8")
+    assert isinstance(error.exception, ConfigError)
+    assert "rows.csv holds no verdicts to judge scores by" in str(error.exception)
+
+
 @pytest.mark.usefixtures("payments")
 def test_a_profile_is_never_overwritten() -> None:
     Path("payments.yaml").write_text("mine")

@@ -131,6 +131,14 @@ def test_each_unicode_encoding_is_seen(encoding: str) -> None:
     assert ("encoding" in str(found.told)) == (encoding != "utf-8-sig")
 
 
+@pytest.mark.parametrize("header", ["Nº cuenta,Importe", "Währung,Betrag"])
+def test_a_header_alone_may_speak_for_windows_1252(header: str) -> None:
+    found = read(f"{header}\n{'EUR,5.00' + chr(10)}".encode("windows-1252") + b"EUR,5.00\n" * 900)
+    assert found.names == header.split(",")
+    assert len(found.rows) == 901
+    assert any("windows-1252" in sentence for sentence in found.told)
+
+
 def test_windows_1252_is_seen_where_enough_lines_speak_for_it() -> None:
     found = read("Zahlungsempfänger,q\nMüller,5 €\nA,1\n".encode("windows-1252"))
     assert found.names[0] == "Zahlungsempfänger"

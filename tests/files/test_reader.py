@@ -184,6 +184,38 @@ def test_verdicts_are_read_by_the_profiles_words(
     assert read(path, profile, "").labels.tolist() == labels
 
 
+def test_days_of_a_workbook_are_read_by_the_files_decimal_mark(tmp_path: Path) -> None:
+    fields = "\n  id: {type: string}\n  at: {type: time, unit: days, since: 1899-12-30}"
+    profile = profile_with(tmp_path, fields, 'history: {}\nfile: {decimal_mark: ","}')
+    rows = read(write(tmp_path, "id;at", "a;45658,25", "b;45658", "c;45,6,1"), profile)
+    assert [json.loads(line)["at"] for line in rows.lines[:2]] == [45658.25, 45658]
+    assert [refusal.number for refusal in rows.refused] == [3]
+
+
+def test_a_member_of_an_object_is_read_by_its_path(tmp_path: Path) -> None:
+    fields = (
+        "\n  id: {type: string}\n  who: {type: string, column: a.b.c}"
+        "\n  cents: {type: money, column: a.sum, minor: true, optional: true}"
+    )
+    profile = profile_with(tmp_path, fields, "history: {label: a.fraud}")
+    rows = [
+        {"id": "1", "a": {"b": {"c": "x"}, "sum": 1234, "fraud": True}},
+        {"id": "2", "a": {"b": {"c": "y"}, "fraud": None}, "z": 1},
+        {"id": "3", "a": {"b": []}},
+        {"id": "4", "a.b.c": "plain", "a": 5},
+    ]
+    path = write(tmp_path, *map(json.dumps, rows), name="a.jsonl")
+    found = read(path, profile, "")
+    assert [json.loads(line) for line in found.lines] == [
+        {"id": "1", "who": "x", "cents": 12.34}, {"id": "2", "who": "y"}, {"id": "3"},
+        {"id": "4", "who": "plain"},
+    ]  # fmt: skip
+    assert found.labels.tolist() == [1, -1, -1, -1]
+    reader = Reader(str(path), profile)
+    assert list(reader.rows())
+    assert reader.unknown == ["z"]
+
+
 def test_a_word_that_is_no_verdict_is_refused_without_being_shown(tmp_path: Path) -> None:
     profile = profile_with(tmp_path, WORDS)
     path = write(tmp_path, "id,label", "a,1", "b,Margarete")

@@ -81,6 +81,15 @@ def workbook_days(number: int, chance: random.Random, fraud: bool) -> Row:
     return [45_658 + number // 100, buyer, cents, "1.0" if fraud else "0.0"]
 
 
+def transfers(number: int, chance: random.Random, fraud: bool) -> Row:
+    word = chance.choice(["WIRE", "CASH"])
+    sender, receiver = f"+4915{chance.randrange(90):07}", f"B{chance.randrange(40):010}"
+    paise = round(100 * amount(chance, fraud=fraud))
+    moment = at(number, "%d/%b/%Y %H:%M:%S")
+    phone = f"+4917{chance.randrange(60):08}"
+    return [moment, sender, receiver, paise, "INR", word, phone, "SAR" if fraud else "NO"]
+
+
 EXPORTS = {
     "sparkasse": Layout(
         columns(
@@ -120,6 +129,13 @@ EXPORTS = {
     ),
     "flagged": Layout(
         columns("tx_id,booking,acct_no,payee_name,amt,fraud_flag"), flagged, separator=";"
+    ),
+    "transfers": Layout(
+        columns(
+            "TIMESTAMP,ORIGINATOR,BENEFICIARY_ACCOUNT,AMOUNT_IN_PAISE,TX_CCY,TX_TYPE,DEVICE_PHONE,"
+            "SAR_FLAG"
+        ),
+        transfers,
     ),
     "workbook_days": Layout(columns("Date,Buyer,amount_cents,Chargeback"), workbook_days),
 }

@@ -73,6 +73,10 @@ ROLES = {
         "id": ("tx_id",), "time": ("booking",), "money": ("amt",), "account": ("acct_no",),
         "second": ("payee_name",), "label": ("fraud_flag",),
     },
+    "transfers": {
+        "time": ("TIMESTAMP",), "money": ("AMOUNT_IN_PAISE",), "account": ("ORIGINATOR",),
+        "second": ("BENEFICIARY_ACCOUNT",), "label": ("SAR_FLAG",),
+    },
     "workbook_days": {
         "time": ("Date",), "money": ("amount_cents",), "account": ("Buyer",),
         "label": ("Chargeback",),
@@ -97,6 +101,9 @@ WRITTEN = {
     "charges": {"Amount": {"currency": "Currency"}, "Currency": {"values": ["USD", "JPY", "EUR"]}},
     "disputes": {"posted_date": {"format": "%m/%d/%Y %I:%M %p"}},
     "flagged": {"booking": {"format": "%Y%m%d%H%M%S"}},
+    "transfers": {
+        "TIMESTAMP": {"format": "%d/%b/%Y %H:%M:%S"}, "AMOUNT_IN_PAISE": {"minor": True},
+    },
     "workbook_days": {
         "Date": {"unit": "days", "since": date(1899, 12, 30)}, "amount_cents": {"minor": True},
     },
@@ -208,7 +215,13 @@ def test_currency_signs_that_differ_are_told(tmp_path: Path) -> None:
 
 
 def test_names_of_people_and_cards_are_not_listed(tmp_path: Path) -> None:
-    for name, word in (("charges", "fp1"), ("sparkasse", "Laden 1"), ("adyen", "shopper1")):
+    for name, word in (
+        ("charges", "fp1"),
+        ("sparkasse", "Laden 1"),
+        ("adyen", "shopper1"),
+        ("transfers", "+4917"),
+        ("bank_preamble", "Laden A"),
+    ):
         drafted(tmp_path, name, 3000)
         assert word not in (tmp_path / f"{name}.yaml").read_text(), name
 
