@@ -67,7 +67,9 @@ def refused(texts: pa.Array) -> pa.Array:
 
 def mask(matches: pa.Array) -> Mask:
     """Arrow's truth values as numpy's; null is False."""
-    found: Mask = pc.fill_null(matches, False).to_numpy(zero_copy_only=False)
+    if matches.null_count:
+        matches = pc.fill_null(matches, False)
+    found: Mask = matches.to_numpy(zero_copy_only=False)
     return found
 
 

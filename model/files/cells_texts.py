@@ -124,4 +124,7 @@ def empty_as_missing(cells: pa.Array, field: Field) -> pa.Array:
         return pc.fill_null(cells, "")
     if not types.is_string(cells.type):
         return cells
-    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+    empty = pc.equal(cells, "")
+    if not pc.any(empty).as_py():
+        return cells
+    return pc.if_else(empty, pa.scalar(None, pa.string()), cells)

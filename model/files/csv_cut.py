@@ -40,7 +40,7 @@ def cut(data: bytes, signs: Signs, *, final: bool, longest: int = LONGEST) -> tu
     is taken out as `NOT_CLOSED`, and the next line begins a record. `final`: nothing follows.
     """
     view = np.frombuffer(data, np.uint8)
-    breaks = np.flatnonzero((view == _LF) | (view == _CR))
+    breaks = np.flatnonzero((view == _LF) | (view == _CR) if b"\r" in data else view == _LF)
     separators = np.flatnonzero(view == ord(signs.separator))
     if not signs.quote or signs.quote not in data:
         return _between(breaks, separators, len(data), final=final)

@@ -88,15 +88,15 @@ class Collector:
         order = np.argsort(np.concatenate([batch.order for batch in self._batches]), kind="stable")
         keys = np.concatenate([batch.keys for batch in self._batches])
         kept = order[_first_of_each(ids, keys, order)]
-        rows = pa.array(kept)
+        index = slice(None) if np.array_equal(kept, np.arange(len(order))) else kept
         accounts = pa.concat_arrays([batch.accounts for batch in self._batches])
         numbers, times, amounts, hashes, labels = (
-            np.concatenate([getattr(batch, name) for batch in self._batches])[kept]
+            np.concatenate([getattr(batch, name) for batch in self._batches])[index]
             for name in ("numbers", "times", "amounts", "hashes", "labels")
         )
         return History(
-            ids.take(rows),
-            accounts.take(rows) if len(accounts) else accounts,
+            _at(ids, index),
+            _at(accounts, index) if len(accounts) else accounts,
             numbers,
             times,
             amounts,
@@ -124,6 +124,10 @@ class Collector:
 def _texts(texts: list[str] | list[bytes]) -> pa.Array:
     """With 64-bit offsets: 5 million accounts may be more than 2 GB."""
     return pa.array(texts, pa.large_binary()).cast(pa.large_string())
+
+
+def _at(texts: pa.Array, index: slice | NDArray[np.intp]) -> pa.Array:
+    return texts if isinstance(index, slice) else texts.take(pa.array(index))
 
 
 def _first_of_each(ids: pa.Array, keys: Ints, order: NDArray[np.intp]) -> NDArray[np.bool_]:
