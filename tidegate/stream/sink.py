@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Aborted
+from tidegate.errors import Aborted, Retry
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Output
 
 _LOG = logging.getLogger(__name__)
+_HANGING_SECONDS = 15.0
+"""Longer than any transaction may stay open: 10 s, and what the broker takes to look."""
 
 
 class Sink(Protocol):
@@ -69,6 +72,7 @@ class KafkaSink:
         self._stage, self._profile, self._clock = stage, profile, clock
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
+        self._asked_in_vain: float | None = None
 
     def settle(self) -> None:
         """A new producer ends the open transaction of the one before it."""
@@ -76,8 +80,35 @@ class KafkaSink:
 
     def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
         """The group's positions, once an earlier process's open transaction has ended."""
-        self._ready()
-        return self._consumer.committed(partitions)
+        producer = self._ready()
+        try:
+            found = self._consumer.committed(partitions)
+        except Retry:
+            self._in_vain(producer, partitions)
+            raise
+        self._asked_in_vain = None
+        return found
+
+    def _in_vain(self, producer: TransactionalProducer, partitions: list[TopicPartition]) -> None:
+        """No positions are told for long: end what hangs in the group, if it is of this id.
+
+        A broker that stops or dies within a commit may forget its markers and call the transaction
+        complete (Kafka 4.3). An abort of this id ends it: nothing is lost, and what comes again
+        the later steps know.
+        """
+        now = time.monotonic()
+        if self._asked_in_vain is None:
+            self._asked_in_vain = now
+        if not partitions or now - self._asked_in_vain < _HANGING_SECONDS:
+            return
+        _LOG.warning("stage %s: no positions for long; ending what may hang", self._stage)
+        try:
+            producer.begin()
+            producer.send_offsets(self._consumer, {partitions[0]: Position(0)})
+        except Aborted as error:
+            self._give_up(producer, rebuild=error.rebuild)
+        else:
+            self._give_up(producer, rebuild=False)
 
     def write(
         self,
