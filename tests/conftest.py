@@ -4,6 +4,7 @@ in `tests.marks`.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,20 @@ from tidegate.settings import Settings
 settings.register_profile("tidegate", deadline=None)  # other tests run on the same processors
 settings.load_profile("tidegate")
 pytest_plugins = ["tests.marks", "tests.databases", "tests.trained", "pytester"]
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_one_test() -> Iterator[None]:
+    """A command called in this process sets variables for the processes that it starts."""
+    before = _settings()
+    yield
+    for name in _settings().keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+def _settings() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("TIDEGATE_")}
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,7 @@ def test_a_training_that_fails_leaves_no_broker(pipeline: Pipeline, tmp_path: Pa
     up = begin(pipeline)
     assert up.wait(240) == 78
     output = pipeline.output.read_text()
-    assert f"the history {tmp_path / 'none.csv'} cannot be read" in output
+    assert f"there is no file {tmp_path / 'none.csv'}" in output
     assert "training the first model failed (exit code 78)" in output
     assert alive(pipeline) == []
 

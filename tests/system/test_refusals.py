@@ -57,10 +57,10 @@ def test_a_first_training_that_fails_ends_with_its_cause(
     cause, mend = output.splitlines()[-2:]
     assert code == 78
     assert cause.startswith("tidegate: training the first model failed (exit code 78): ")
-    assert "no column 'amount'" in cause
+    assert "needs the column 'amount'" in cause
     assert mend.startswith("Mend that, then start again. The whole output is in ")
     assert f"{tmp_path}/home/log/train.log" in mend
-    assert "no column 'amount'" in (tmp_path / "home/log/train.log").read_text()
+    assert "needs the column 'amount'" in (tmp_path / "home/log/train.log").read_text()
 
 
 def test_a_changed_profile_is_refused_before_anything_is_trained(
