@@ -29,6 +29,8 @@ _ACTIVE, _FENCED = "controller activation", "Fencing broker"
 _SECONDS = 30.0
 _AFTER_ACTIVE = 5.0
 """A broker that was fenced already is not fenced again: a session takes 0.1 s to end."""
+_AFTER_FENCED = 1.0
+"""It says so before it has written it."""
 
 
 def killed(folder: Path) -> bool:
@@ -54,16 +56,20 @@ def fence(folder: Path, command: Sequence[str]) -> bool:
 
 
 def _watch(controller: subprocess.Popen[str]) -> bool:
-    timers = [threading.Timer(_SECONDS, controller.terminate)]
-    timers[0].start()
+    timers: list[threading.Timer] = []
+
+    def end_after(seconds: float) -> None:
+        timers.append(threading.Timer(seconds, controller.terminate))
+        timers[-1].start()
+
+    end_after(_SECONDS)
     fenced = False
     for line in controller.stderr or ():
         if _FENCED in line:
             fenced = True
-            controller.terminate()
+            end_after(_AFTER_FENCED)
         elif _ACTIVE in line:
-            timers.append(threading.Timer(_AFTER_ACTIVE, controller.terminate))
-            timers[-1].start()
+            end_after(_AFTER_ACTIVE)
     for timer in timers:
         timer.cancel()
     return fenced
