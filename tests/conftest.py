@@ -20,7 +20,13 @@ from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.warm import warm
 from tidegate.settings import Settings
 
-pytest_plugins = ["tests.marks", "tests.databases", "tests.trained", "pytester"]
+pytest_plugins = [
+    "tests.marks",
+    "tests.complaints",
+    "tests.databases",
+    "tests.trained",
+    "pytester",
+]
 
 
 @pytest.fixture(scope="session")
