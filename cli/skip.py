@@ -20,7 +20,6 @@ from tidegate.pipeline import (
     RAW,
     SCORED,
     STAGES,
-    group_of,
 )
 
 if TYPE_CHECKING:
@@ -148,11 +147,11 @@ def place(
     """
     from cli.running.handover import committed
 
-    consumer = broker.consumer(group_of(stage))
+    consumer = broker.consumer(None)
     try:
         if source not in consumer.partitions(source.topic):
             raise ConfigError(f"topic {source.topic} has no partition {source.partition}")
-        position = committed(consumer, settings, STAGES[stage]).get(source)
+        position = committed(broker, settings, STAGES[stage]).get(source)
         return position, *consumer.bounds(source)
     finally:
         consumer.close()

@@ -24,7 +24,13 @@ from tidegate.settings import Settings
 
 settings.register_profile("tidegate", deadline=None)  # other tests run on the same processors
 settings.load_profile("tidegate")
-pytest_plugins = ["tests.marks", "tests.databases", "tests.trained", "pytester"]
+pytest_plugins = [
+    "tests.marks",
+    "tests.complaints",
+    "tests.databases",
+    "tests.trained",
+    "pytester",
+]
 
 
 @pytest.fixture(autouse=True)

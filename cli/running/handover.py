@@ -80,10 +80,10 @@ def under_way(broker: Broker, settings: Settings, topics: Sequence[str]) -> list
 
 
 def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
-    consumer = broker.consumer(group_of(stage.name))
+    consumer = broker.consumer(None)
     try:
         partitions = consumer.partitions(stage.input)
-        done = committed(consumer, settings, stage)
+        done = committed(broker, settings, stage)
         bounds = {source: consumer.bounds(source) for source in partitions}
         starts = {
             source: max(start, done[source].offset if source in done else 0)
@@ -98,12 +98,16 @@ def _pending(broker: Broker, settings: Settings, stage: StageSpec) -> bool:
 
 
 def committed(
-    consumer: Consumer, settings: Settings, stage: StageSpec
+    broker: Broker, settings: Settings, stage: StageSpec
 ) -> dict[TopicPartition, Position]:
-    """Where a stage goes on, by partition; `consumer` is one of its group."""
+    """Where a stage goes on, by partition, as its last commit says."""
     if stage.into_database:
         return _stored(settings, stage.input)
-    return consumer.committed(consumer.partitions(stage.input))
+    watcher = broker.watcher(group_of(stage.name))
+    try:
+        return watcher.committed(watcher.partitions(stage.input))
+    finally:
+        watcher.close()
 
 
 def _stored(settings: Settings, topic: str) -> dict[TopicPartition, Position]:

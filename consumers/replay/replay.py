@@ -130,7 +130,7 @@ class Replay:
 
     def _note(self, stage: Stage[Any], source: TopicPartition) -> str:
         """The recorded order of the step's inputs, beside its committed position."""
-        group = self._broker.consumer(group_of(stage.name))
+        group = self._broker.watcher(group_of(stage.name))
         try:
             committed = group.committed([source])
         finally:

@@ -6,15 +6,17 @@ import msgspec
 import pytest
 
 from cli.loss import lost, show_loss
-from cli.skip import judge_of, order, refused
+from cli.running.handover import under_way
+from cli.skip import judge_of, order, place, refused
 from tests.faults.injected.bench import NOW_MS
 from tests.faults.poison.corpus import CORPUS, tx
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import AcceptedLoss, Skip
-from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES
+from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES, group_of
 from tidegate.profile import load_profile
+from tidegate.settings import Settings
 from tidegate.stream.skips import give
 from tidegate.stream.waiting import encode
 
@@ -89,3 +91,20 @@ def test_nothing_is_accepted_where_nothing_is_lost(position: int | None) -> None
     stored = None if position is None else Position(position)
     with pytest.raises(ConfigError, match="nothing is lost"):
         lost(broker, (stored, 220, 230), "persist", source, by="me")
+
+
+def test_it_is_told_where_a_busy_group_is() -> None:
+    """A member of the group would be told nothing while a transaction of it is open."""
+    broker, source = MemoryBroker({RAW: 1}), TopicPartition(RAW, 0)
+    for _ in range(3):
+        broker.append(RAW, b"u1", tx(), None, None)
+    member = broker.consumer(group_of("preprocess"))
+    member.subscribe(RAW, lambda _: {source: 0}, lambda _: None)
+    member.poll(1, 0)
+    producer = broker.transactional_producer("preprocess")
+    producer.begin()
+    producer.send_offsets(member, {source: Position(2)})
+    assert place(broker, Settings(), "preprocess", source) == (None, 0, 3)
+    assert under_way(broker, Settings(), [RAW]) == [RAW]
+    producer.commit()
+    assert place(broker, Settings(), "preprocess", source) == (Position(2), 0, 3)

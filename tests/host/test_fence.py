@@ -9,8 +9,9 @@ import pytest
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.fence import fence, killed
 
+pytestmark = pytest.mark.processes
 
-@pytest.mark.processes
+
 def test_a_killed_broker_leads_nothing_until_it_is_back(tmp_path: Path) -> None:
     """Otherwise it completes transactions without telling those who wait for them."""
     broker, folder = EmbeddedKafka(tmp_path, free_port(), heap="256m"), tmp_path / "kafka"

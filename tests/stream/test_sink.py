@@ -7,14 +7,13 @@ import pytest
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
-from tidegate.stream import sink as module
 from tidegate.stream.sink import KafkaSink
 
 SOURCE = TopicPartition("in", 0)
 
 
-def test_what_hangs_in_the_group_is_ended_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    broker, calls, hangs = MemoryBroker({"in": 1}), list[str](), [True]
+def test_what_hangs_in_the_group_is_ended_after_a_while() -> None:
+    broker, calls, hangs, now = MemoryBroker({"in": 1}), list[str](), [True], [0.0]
 
     def hook(name: str, done: bool) -> None:
         if not done:
@@ -25,14 +24,29 @@ def test_what_hangs_in_the_group_is_ended_after_a_while(monkeypatch: pytest.Monk
     consumer = broker.consumer("group")
     consumer.subscribe("in", lambda _: {}, lambda _: None)
     consumer.poll(1, 0)
-    sink = KafkaSink(broker, consumer, "toy", instance="a", profile=b"p", clock=lambda: 1)
+    sink = KafkaSink(
+        broker,
+        consumer,
+        "toy",
+        instance="a",
+        profile=b"p",
+        clock=lambda: 1,
+        monotonic=lambda: now[0],
+    )
+    sink.settle()
     broker.hook = hook
-    with pytest.raises(Retry):
-        sink.positions([SOURCE])
-    assert calls[-1] == "committed", "a transaction may be open for a while"
-    monkeypatch.setattr(module, "_HANGING_SECONDS", 0.0)
-    with pytest.raises(Retry):
-        sink.positions([SOURCE])
-    assert calls[-4:] == ["committed", "begin", "send_offsets", "abort"]
+
+    def asked_at(second: float) -> list[str]:
+        now[0] = second
+        calls.clear()
+        with pytest.raises(Retry):
+            sink.positions([SOURCE])
+        return calls
+
+    assert asked_at(100) == ["committed"], "a transaction may be open for a while"
+    assert asked_at(110) == ["committed"]
+    assert asked_at(130) == ["committed"], "nothing was asked for long: it may be another one"
+    assert asked_at(140) == ["committed"]
+    assert asked_at(146) == ["committed", "begin", "send_offsets", "abort"]
     hangs[0] = False
     assert sink.positions([SOURCE]) == {}

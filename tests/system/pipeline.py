@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -20,6 +21,8 @@ from tests.support import ask, eventually
 from tidegate.host.embedded import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+_COMPLAINT = re.compile(r'"level":"(warning|error|critical)"| (WARN|ERROR|FATAL) ')
+_MOST_COMPLAINTS = 30
 
 
 def trained_card() -> Path:
@@ -142,6 +145,15 @@ class Pipeline:
             return int(connection.execute("SELECT count(*) FROM transactions").fetchone()[0])
         finally:
             connection.close()
+
+    def complaints(self) -> str:
+        """The latest lines of its logs that are warnings or errors, those of each process."""
+        found = []
+        for log in sorted((self.home / "log").glob("*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            bad = [line for line in lines if _COMPLAINT.search(line)]
+            found += [f"{log.stem}: {line[:500]}" for line in bad[-_MOST_COMPLAINTS:]]
+        return "\n".join(found)
 
     def close(self) -> None:
         """Leave nothing behind, whatever the test did."""

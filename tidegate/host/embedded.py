@@ -23,15 +23,18 @@ from tidegate.host.jars import cache_folder, classpath
 from tidegate.host.spawn import guarded
 
 _CLUSTER_FILE = "meta.properties"
-_PROPERTIES = """\
-process.roles=broker,controller
+_NODE = """\
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 log.dirs={data}
+"""
+_PROPERTIES = f"""\
+{_NODE}\
+process.roles=broker,controller
+listeners=PLAINTEXT://127.0.0.1:{{port}},CONTROLLER://127.0.0.1:{{controller}}
+advertised.listeners=PLAINTEXT://127.0.0.1:{{port}}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=8
@@ -54,13 +57,10 @@ log.segment.bytes=268435456
 log.cleaner.dedupe.buffer.size=16000000
 log.cleaner.threads=1
 """
-_CONTROLLER = """\
+_CONTROLLER = f"""\
+{_NODE}\
 process.roles=controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CONTROLLER://127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-log.dirs={data}
+listeners=CONTROLLER://127.0.0.1:{{controller}}
 broker.session.timeout.ms=100
 broker.heartbeat.interval.ms=50
 """

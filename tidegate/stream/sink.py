@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -55,7 +56,7 @@ class KafkaSink:
 
     The transactional id is stable for stage and instance: a second process with the same pair
     fences this one. `consumer` is the member of the group whose positions are committed; `profile`
-    is the profile's hash, for the dead letters; `clock` gives us.
+    is the profile's hash, for the dead letters; `clock` gives us, `monotonic` s.
     """
 
     def __init__(
@@ -67,12 +68,14 @@ class KafkaSink:
         instance: str,
         profile: bytes,
         clock: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker, self._consumer = broker, consumer
-        self._stage, self._profile, self._clock = stage, profile, clock
+        self._stage, self._profile = stage, profile
+        self._clock, self._monotonic = clock, monotonic
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
-        self._asked_in_vain: float | None = None
+        self._in_vain_since = self._in_vain_last = -math.inf
 
     def settle(self) -> None:
         """A new producer ends the open transaction of the one before it."""
@@ -86,7 +89,7 @@ class KafkaSink:
         except Retry:
             self._in_vain(producer, partitions)
             raise
-        self._asked_in_vain = None
+        self._in_vain_last = -math.inf
         return found
 
     def _in_vain(self, producer: TransactionalProducer, partitions: list[TopicPartition]) -> None:
@@ -96,10 +99,11 @@ class KafkaSink:
         complete (Kafka 4.3). An abort of this id ends it: nothing is lost, and what comes again
         the later steps know.
         """
-        now = time.monotonic()
-        if self._asked_in_vain is None:
-            self._asked_in_vain = now
-        if not partitions or now - self._asked_in_vain < _HANGING_SECONDS:
+        now = self._monotonic()
+        if now - self._in_vain_last > _HANGING_SECONDS:
+            self._in_vain_since = now
+        self._in_vain_last = now
+        if now - self._in_vain_since < _HANGING_SECONDS:
             return
         _LOG.warning("stage %s: no positions for long; ending what may hang", self._stage)
         try:
