@@ -17,6 +17,7 @@ from cli import (
     dead_letters,
     doctor,
     feedback,
+    keys,
     learner,
     models,
     profiles,
@@ -69,6 +70,7 @@ app.add_typer(profiles.app, name="profile")
 shadow.register(models.app)
 canary.register(models.app)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.add_typer(learner.app, name="learner")
 
 

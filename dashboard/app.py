@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
+from dashboard.access import check_door
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
+from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import Registry
+from tidegate.access.door import Door
+from tidegate.access.keys import KeyRing
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -42,10 +46,21 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
+    keys = KeyStore(settings.db_url)
     app = Flask("dashboard")
     app.extensions[KEY] = Context(
-        settings, profile, store, broker.producer(), live, board, registry, tails
+        settings,
+        profile,
+        store,
+        broker.producer(),
+        live,
+        board,
+        registry,
+        tails,
+        keys,
+        Door(settings, KeyRing(keys.read)),
     )
+    app.before_request(check_door)
     for routes in (views, stream, models):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
@@ -75,3 +90,4 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.producer.close()
+    context.keys.close()

@@ -9,8 +9,10 @@ from typing import Any, cast
 from flask import current_app
 
 from dashboard.newest import Live
+from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import Registry
+from tidegate.access.door import Door
 from tidegate.broker.ports import Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -33,6 +35,8 @@ class Context:
     board: Board
     registry: Registry
     tails: list[Tail]
+    keys: KeyStore
+    door: Door
 
 
 def here() -> Context:

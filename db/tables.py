@@ -129,3 +129,16 @@ revisions = Table(
 """What a row that was decided without a failed detector would have been with it; the row itself
 never changes.
 """
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),  # 8 hexadecimal digits, for people
+    Column("name", Text, nullable=False),  # of the client; its key before may hold beside it
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the key
+    Column("scopes", Text, nullable=False),  # with spaces between
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=True),
+    Column("revoked_us", BigInteger, nullable=True),
+)
+"""The keys of the API's clients: see `tidegate.access.scopes`. Rows are never deleted."""

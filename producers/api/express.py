@@ -34,6 +34,7 @@ class Express:
 
     def __init__(self, inner: WSGIApplication, context: Context) -> None:
         self._inner, self._ingest, self._most = inner, context.ingest, context.settings.max_body
+        self._admit = context.admit
         self._accepted = HTTP_REQUESTS.labels(_ROUTE, "202").inc
         self._seconds = HTTP_SECONDS.labels(_ROUTE).observe
 
@@ -72,8 +73,10 @@ class Express:
         )
 
     def _accept(self, environ: WSGIEnvironment) -> str:
+        raw = environ["wsgi.input"].read()
+        self._admit(environ, "ingest")
         transaction = self._ingest.admit(
-            environ["wsgi.input"].read(),
+            raw,
             environ.get("HTTP_IDEMPOTENCY_KEY"),
             time.time_ns() // 1000,
         )

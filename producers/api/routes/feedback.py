@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, here, measured
+from producers.api.context import answer, body, here, measured, require
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
@@ -47,6 +47,8 @@ _many = msgspec.json.Decoder(list[Feedback]).decode
 def post_feedback() -> Response:
     """Make one verdict, or an array of them, durable; transactions that came along go first."""
     items = _read(body("application/json"))
+    if any(item.transaction for item in items):
+        require("ingest")
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     now_us = time.time_ns() // 1000
     admitted = _admit(items, key, now_us)

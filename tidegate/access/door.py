@@ -1,0 +1,106 @@
+"""The check at the door: who asks, and whether he may."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from tidegate.access.hosts import Names, is_loopback
+from tidegate.access.keys import KeyRing
+from tidegate.access.scopes import ANYBODY, NOBODY, OPEN, Principal
+from tidegate.errors import TidegateError
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+class Denied(TidegateError):
+    """Nobody may do this, or not he: `kind` is unauthorized, forbidden or foreign."""
+
+    def __init__(self, kind: str, detail: str, challenge: str = "") -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.challenge = kind, detail, challenge
+        """The challenge is the value of WWW-Authenticate (RFC 6750)."""
+
+
+def asks_keys(settings: Settings) -> bool:
+    """Whether a key is asked for: everywhere, nowhere, or unless all listens on loopback."""
+    if settings.auth == "auto":
+        return not is_loopback(settings.host)
+    return settings.auth == "keys"
+
+
+class Door:
+    """Lets requests in, or says why not. Thread-safe."""
+
+    def __init__(self, settings: Settings, ring: KeyRing) -> None:
+        self._ring, self._asks = ring, asks_keys(settings)
+        more = tuple(name.strip() for name in settings.hosts.split(",") if name.strip())
+        self._names = Names(more) if is_loopback(settings.host) or more else None
+
+    def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
+        """Who asks, if he may do what needs `scope`.
+
+        Raises Denied, and Retry when the keys could not be read yet.
+        """
+        header = environ.get("HTTP_AUTHORIZATION")
+        key = _key_in(header, passwords=self._asks) if header else ""
+        if not key and not self._asks:
+            self._check_names(environ)
+            return ANYBODY
+        if scope == OPEN:
+            return NOBODY
+        if not key:
+            raise Denied(
+                "unauthorized",
+                f"this needs a key with the scope {scope}: Authorization: Bearer KEY",
+                'Bearer realm="tidegate"',
+            )
+        return self._by_key(key, scope)
+
+    def _check_names(self, environ: WSGIEnvironment) -> None:
+        if self._names is not None and (complaint := self._names.foreign(environ)):
+            raise Denied(
+                "foreign", f"{complaint}: TIDEGATE_HOSTS names others by which it is known"
+            )
+
+    def _by_key(self, key: str, scope: str) -> Principal:
+        principal = self._ring.find(key)
+        if principal is None:
+            raise Denied(
+                "unauthorized",
+                "this key is not known, has expired or was revoked",
+                'Bearer realm="tidegate", error="invalid_token"',
+            )
+        require(principal, scope)
+        return principal
+
+
+def _key_in(header: str, *, passwords: bool) -> str:
+    """The key that is shown, empty when there is none.
+
+    A browser shows it as a password, under any name. Where no key is asked for, passwords are a
+    proxy's.
+    """
+    scheme, _, value = header.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return value.strip()
+        case "basic" if passwords:
+            try:
+                return base64.b64decode(value).decode().partition(":")[2]
+            except (binascii.Error, UnicodeDecodeError):
+                return ""
+    return ""
+
+
+def require(principal: Principal, scope: str) -> None:
+    """Raises Denied naming the scope that is missing."""
+    if not principal.may(scope):
+        raise Denied(
+            "forbidden",
+            f"this needs the scope {scope}, which the key {principal.name} has not",
+            f'Bearer realm="tidegate", error="insufficient_scope", scope="{scope}"',
+        )
