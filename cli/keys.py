@@ -26,6 +26,15 @@ Scopes = Annotated[
 Expires = Annotated[
     str, typer.Option("--expires", help="How long it holds: 90d, 12h, 30m; empty: for good.")
 ]
+Rate = Annotated[
+    int,
+    typer.Option(
+        "--rate",
+        min=0,
+        max=1_000_000,
+        help="Transactions, verdicts and other requests a second that each worker takes; 0: any.",
+    ),
+]
 Overlap = Annotated[
     str, typer.Option("--overlap", help="How long the key before goes on holding: 1d, 12h, 0m.")
 ]
@@ -35,7 +44,12 @@ _UNITS = {"d": 86_400, "h": 3600, "m": 60}
 
 @app.command()
 def create(
-    name: Name, scope: Scopes, expires: Expires = "", db: DbOption = "", as_json: JsonOption = False
+    name: Name,
+    scope: Scopes,
+    expires: Expires = "",
+    rate: Rate = 0,
+    db: DbOption = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Make a key and print it: it is shown this once, and only its hash is kept.
 
@@ -47,7 +61,7 @@ def create(
     _check(name, scope)
     now = now_us()
     expires_us = now + duration_us("--expires", expires) if expires else None
-    _show(create_key(_database(db), name, scope, now, expires_us), as_json)
+    _show(create_key(_database(db), name, scope, now, expires_us, rate), as_json)
 
 
 @app.command(name="list")
@@ -68,6 +82,7 @@ def list_(db: DbOption = "", as_json: JsonOption = False) -> None:
         typer.echo(
             f"{row['id']}  {row['name']:<24} {row['state']:<8} made {row['created']}  "
             f"until {row['revoked'] or row['expires'] or '-':<20} {' '.join(row['scopes'])}"
+            + (f", {row['rate']:,} a second" if row["rate"] else "")
         )
     if not rows:
         typer.echo(
@@ -124,6 +139,7 @@ def facts(key: Key, now_us: int) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "scopes": list(key.scopes),
+        "rate": key.rate,
         "state": state,
         "created": _moment(key.created_us),
         "expires": _moment(key.expires_us) if key.expires_us else None,

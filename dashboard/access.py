@@ -11,6 +11,7 @@ from tidegate.metrics import DENIED
 
 _CHALLENGE = 'Basic realm="tidegate: any name, a key as password", charset="UTF-8"'
 """Lets a browser ask for it."""
+_STATUS = {"unauthorized": 401, "too_many_requests": 429}
 
 
 def check_door() -> Response | None:
@@ -37,7 +38,9 @@ def _check_origin() -> None:
 
 
 def _refusal(denied: Denied) -> Response:
-    status = 401 if denied.kind == "unauthorized" else 403
+    status = _STATUS.get(denied.kind, 403)
     challenge = f"{denied.challenge}, {_CHALLENGE}" if status == 401 else denied.challenge
     headers = {"WWW-Authenticate": challenge} if challenge else {}
+    if denied.seconds:
+        headers["Retry-After"] = str(denied.seconds)
     return Response(denied.detail, status, headers, content_type="text/plain; charset=utf-8")

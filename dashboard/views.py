@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 
 from dashboard.context import Context, health, here
 from dashboard.format import amount, bars, duration, limits, line, moment, number, passing, timeline
@@ -112,7 +112,7 @@ def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
         transaction_id,
         "fraud" if choice == "fraud" else "legitimate",
         label_id=str(uuid.uuid4()),
-        source="dashboard",
+        source=g.principal.name or "dashboard",
         given_us=time.time_ns() // 1000,
     )
     said = choice if _publish(here(), given) else "failed"

@@ -43,7 +43,12 @@ def all_keys(url: str) -> list[Key]:
 
 
 def create(
-    url: str, name: str, scopes: Sequence[str], now_us: int, expires_us: int | None = None
+    url: str,
+    name: str,
+    scopes: Sequence[str],
+    now_us: int,
+    expires_us: int | None = None,
+    rate: int = 0,
 ) -> tuple[Key, str]:
     """A new key: what is kept of it, and itself, which nobody sees again.
 
@@ -55,11 +60,11 @@ def create(
                 f"there is a key {name}: `tidegate keys rotate {name}` replaces it, "
                 f"`tidegate keys revoke {name}` ends it"
             )
-        return _insert(connection, name, scopes, now_us, expires_us)
+        return _insert(connection, name, scopes, now_us, expires_us, rate)
 
 
 def rotate(url: str, name: str, now_us: int, overlap_us: int) -> tuple[Key, str]:
-    """A new key with the name and the scopes of the one that holds, which ends `overlap_us` later.
+    """A new key with the name, scopes and rate of the one that holds; that ends `overlap_us` later.
 
     It lasts as long as the one before was made for. Raises ConfigError when none holds, Retry.
     """
@@ -78,7 +83,8 @@ def rotate(url: str, name: str, now_us: int, overlap_us: int) -> tuple[Key, str]
             .values(expires_us=ends)
         )
         lasts = newest.expires_us and newest.expires_us - newest.created_us
-        return _insert(connection, name, newest.scopes, now_us, lasts and now_us + lasts)
+        expires_us = lasts and now_us + lasts
+        return _insert(connection, name, newest.scopes, now_us, expires_us, newest.rate)
 
 
 def revoke(url: str, which: str, now_us: int) -> list[Key]:
@@ -102,9 +108,12 @@ def _insert(
     scopes: Sequence[str],
     now_us: int,
     expires_us: int | None,
+    rate: int,
 ) -> tuple[Key, str]:
     made = new_key()
-    key = Key(secrets.token_hex(4), name, digest(made), tuple(scopes), now_us, expires_us)
+    key = Key(
+        secrets.token_hex(4), name, digest(made), tuple(scopes), now_us, expires_us, rate=rate
+    )
     connection.execute(
         keys.insert().values(
             id=key.id,
@@ -113,6 +122,7 @@ def _insert(
             scopes=" ".join(scopes),
             created_us=now_us,
             expires_us=expires_us,
+            rate=rate,
         )
     )
     return key, made
@@ -134,6 +144,7 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         row.created_us,
         row.expires_us,
         row.revoked_us,
+        row.rate,
     )
 
 

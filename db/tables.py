@@ -140,5 +140,6 @@ keys = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("expires_us", BigInteger, nullable=True),
     Column("revoked_us", BigInteger, nullable=True),
+    Column("rate", Integer, nullable=False),  # requests a second, 0: any
 )
 """The keys of the API's clients: see `tidegate.access.scopes`. Rows are never deleted."""

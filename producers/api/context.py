@@ -83,6 +83,17 @@ def check_door() -> Response | None:
     return None
 
 
+def charge(items: int) -> None:
+    """Count the transactions or verdicts of a request at its key's rate."""
+    here().door.charge(g.principal, items)
+
+
+def signed(claimed: str) -> str:
+    """Who this request is from: the name of its key; what it says itself where no key is asked."""
+    principal: Principal = g.principal
+    return principal.name or claimed
+
+
 def require(scope: str) -> None:
     """For what only a part of a request needs. Raises Problem 403."""
     try:

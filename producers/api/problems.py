@@ -52,7 +52,7 @@ class Problem(TidegateError):
         super().__init__(detail)
         self.kind, self.detail, self.members = kind, detail, members
         self.status = PROBLEMS[kind][0]
-        self.challenge = ""
+        self.challenge, self.seconds = "", 1
 
     def document(self) -> dict[str, Any]:
         """The members of the problem document."""
@@ -69,7 +69,7 @@ class Problem(TidegateError):
         if self.challenge:
             return [("WWW-Authenticate", self.challenge)]
         later = self.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-        return [("Retry-After", "1")] if later else []
+        return [("Retry-After", str(self.seconds))] if later else []
 
     def response(self) -> Response:
         """The document as an answer."""
@@ -102,5 +102,5 @@ def invalid(field: str, detail: str) -> Problem:
 def from_denied(denied: Denied) -> Problem:
     """What somebody is answered who may not come in."""
     problem = Problem(denied.kind, denied.detail)
-    problem.challenge = denied.challenge
+    problem.challenge, problem.seconds = denied.challenge, denied.seconds or 1
     return problem

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tidegate.access.hosts import Names, is_loopback
 from tidegate.access.keys import KeyRing
+from tidegate.access.rates import Rates
 from tidegate.access.scopes import ANYBODY, NOBODY, OPEN, Principal
 from tidegate.errors import TidegateError
 from tidegate.settings import Settings
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class Denied(TidegateError):
-    """Nobody may do this, or not he: `kind` is unauthorized, forbidden or foreign."""
+    """Not he, or not now: `kind` is unauthorized, forbidden, foreign or too_many_requests.
 
-    def __init__(self, kind: str, detail: str, challenge: str = "") -> None:
+    `challenge` is the value of WWW-Authenticate (RFC 6750), `seconds` that of Retry-After.
+    """
+
+    def __init__(self, kind: str, detail: str, challenge: str = "", seconds: int = 0) -> None:
         super().__init__(detail)
-        self.kind, self.detail, self.challenge = kind, detail, challenge
-        """The challenge is the value of WWW-Authenticate (RFC 6750)."""
+        self.kind, self.detail, self.challenge, self.seconds = kind, detail, challenge, seconds
 
 
 def asks_keys(settings: Settings) -> bool:
@@ -37,6 +40,7 @@ class Door:
 
     def __init__(self, settings: Settings, ring: KeyRing) -> None:
         self._ring, self._asks = ring, asks_keys(settings)
+        self._rates = Rates()
         more = tuple(name.strip() for name in settings.hosts.split(",") if name.strip())
         self._names = Names(more) if is_loopback(settings.host) or more else None
 
@@ -75,7 +79,18 @@ class Door:
                 'Bearer realm="tidegate", error="invalid_token"',
             )
         require(principal, scope)
+        if principal.rate and (seconds := self._rates.take(principal)):
+            raise Denied(
+                "too_many_requests",
+                f"the key {principal.name} may send {principal.rate:,} transactions, verdicts or "
+                "other requests a second",
+                seconds=seconds,
+            )
         return principal
+
+    def charge(self, principal: Principal, items: int) -> None:
+        """Count what came in one request: more than the one that was counted when it came in."""
+        self._rates.charge(principal, items - 1)
 
 
 def _key_in(header: str, *, passwords: bool) -> str:

@@ -32,6 +32,7 @@ class Key(msgspec.Struct, frozen=True):
     created_us: int
     expires_us: int | None = None
     revoked_us: int | None = None
+    rate: int = 0
 
     def holds(self, at_us: int) -> bool:
         """Whether it opens anything at this time."""
@@ -105,4 +106,6 @@ class KeyRing:
             if self._keys is None:
                 raise Retry(f"the keys could not be read: {error}") from error
             return
-        self._keys = {key.hash: (key, Principal(key.name, frozenset(key.scopes))) for key in keys}
+        self._keys = {
+            key.hash: (key, Principal(key.name, frozenset(key.scopes), key.rate)) for key in keys
+        }

@@ -60,10 +60,14 @@ DASHBOARD = {
 
 
 class Principal(NamedTuple):
-    """Who asks. The name is empty where nobody has to say who he is; then all is allowed."""
+    """Who asks. The name is empty where nobody has to say who he is; then all is allowed.
+
+    `rate`: how many transactions, verdicts and other requests a second a worker takes; 0: any.
+    """
 
     name: str
     scopes: frozenset[str]
+    rate: int = 0
 
     def may(self, scope: str) -> bool:
         """Whether this scope is allowed."""

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("created_us", sa.BigInteger, nullable=False),
         sa.Column("expires_us", sa.BigInteger, nullable=True),
         sa.Column("revoked_us", sa.BigInteger, nullable=True),
+        sa.Column("rate", sa.Integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_keys"),
         sa.UniqueConstraint("hash", name="uq_keys_hash"),
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, here, measured, require
+from producers.api.context import answer, body, charge, here, measured, require, signed
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
@@ -49,6 +49,7 @@ def post_feedback() -> Response:
     items = _read(body("application/json"))
     if any(item.transaction for item in items):
         require("ingest")
+    charge(len(items))
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     now_us = time.time_ns() // 1000
     admitted = _admit(items, key, now_us)
@@ -57,7 +58,7 @@ def post_feedback() -> Response:
             admitted[index].id if index in admitted else item.transaction_id,
             item.verdict,
             item.label_id or (derived_id(f"{key}/{index}") if key else fresh_id()),
-            item.source,
+            signed(item.source),
             item.note,
             item.given_us or now_us + index,  # in an array the later one holds
         )

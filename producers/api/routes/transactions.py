@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, here, measured
+from producers.api.context import answer, body, charge, here, measured
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem, invalid
 from producers.api.waiters import Waiter
@@ -103,10 +103,9 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 @measured("post_batch")
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
-    context = here()
-    admitted, rejected = _admit_all(
-        _items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY")
-    )
+    context, items = here(), _items(body(JSON, NDJSON))
+    charge(len(items))
+    admitted, rejected = _admit_all(items, request.environ.get("HTTP_IDEMPOTENCY_KEY"))
     generated = {
         str(index): transaction.id
         for index, transaction in admitted.items()
