@@ -143,3 +143,16 @@ keys = Table(
     Column("rate", Integer, nullable=False),  # requests a second, 0: any
 )
 """The keys of the API's clients: see `tidegate.access.scopes`. Rows are never deleted."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  # SHA-256 of client, path and Idempotency-Key
+    Column("request", LargeBinary, nullable=False),  # SHA-256 of path, query and body
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("answered_us", BigInteger, nullable=False),
+    Index("ix_answers_answered_us", "answered_us"),
+)
+"""First answers: see `db.answers`, which deletes those that are older than two days."""

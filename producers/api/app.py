@@ -8,6 +8,7 @@ from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
+from db.answers import Answers
 from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
@@ -77,6 +78,7 @@ def build_app(
         [scored, status],
         keys,
         Door(settings, KeyRing(keys.read)),
+        Answers(settings.db_url),
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
@@ -129,3 +131,4 @@ def close_app(app: Flask) -> None:
     context.publisher.close()
     context.verdict_ways.close()
     context.keys.close()
+    context.answers.close()

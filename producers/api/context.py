@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 from flask import Flask, Response, current_app, g, request
 
+from db.answers import Answers
 from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
@@ -59,6 +60,7 @@ class Context:
     tails: list[Tail]
     keys: KeyStore
     door: Door
+    answers: Answers
 
     def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
         """Who asks, if he may do what needs `scope`. Raises Problem 401, 403 or 503."""
@@ -88,10 +90,15 @@ def charge(items: int) -> None:
     here().door.charge(g.principal, items)
 
 
+def client() -> str:
+    """The name of the key that was shown; empty where none was asked for."""
+    principal: Principal = g.principal
+    return principal.name
+
+
 def signed(claimed: str) -> str:
     """Who this request is from: the name of its key; what it says itself where no key is asked."""
-    principal: Principal = g.principal
-    return principal.name or claimed
+    return client() or claimed
 
 
 def require(scope: str) -> None:

@@ -27,6 +27,7 @@ _INVALID = (422, "The transaction is not valid")
 PROBLEMS: dict[str, tuple[int, str]] = {
     **_REASONS,
     "invalid": _INVALID,
+    "conflicting_key": (409, "This Idempotency-Key stands for another request"),
     "unauthorized": (401, "A key is asked for"),
     "forbidden": (403, "This key may not do that"),
     "foreign": (403, "Not by this name"),

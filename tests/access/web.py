@@ -25,7 +25,7 @@ def applications(home: Path, **settings: str) -> Iterator[tuple[Flask, Flask]]:
     """The API and the results pages, on one database."""
     made = Settings(home=home, **settings)
     migrate(made.db_url)
-    profile, broker = load_profile("card"), MemoryBroker(TOPICS)
+    profile, broker = load_profile(made.profile), MemoryBroker(TOPICS)
     store = Store(made.db_url, profile)
     api = producers.api.app.build_app(made, broker, store, profile)
     pages = dashboard.app.build_app(made, broker, store, profile)

@@ -9,10 +9,11 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, charge, here, measured, require, signed
+from producers.api.context import answer, body, charge, client, here, measured, require, signed
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
+from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
@@ -44,6 +45,7 @@ _many = msgspec.json.Decoder(list[Feedback]).decode
 
 @blueprint.post("/v1/feedback")
 @measured("post_feedback")
+@repeatable("application/json")
 def post_feedback() -> Response:
     """Make one verdict, or an array of them, durable; transactions that came along go first."""
     items = _read(body("application/json"))
@@ -57,7 +59,8 @@ def post_feedback() -> Response:
         Verdict(
             admitted[index].id if index in admitted else item.transaction_id,
             item.verdict,
-            item.label_id or (derived_id(f"{key}/{index}") if key else fresh_id()),
+            item.label_id
+            or (derived_id(f"{key}/{index}", here().ingest.scope(client())) if key else fresh_id()),
             signed(item.source),
             item.note,
             item.given_us or now_us + index,  # in an array the later one holds
@@ -135,6 +138,7 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
                 bytes(item.transaction),
                 f"{idempotency_key}/{index}" if idempotency_key else None,
                 now_us,
+                client(),
             )
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
                 raise conflict(transaction.id, "in this request before, with another body")

@@ -11,9 +11,10 @@ from urllib.parse import quote
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, charge, here, measured
+from producers.api.context import answer, body, charge, client, here, measured
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem, invalid
+from producers.api.repeats import repeatable
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
@@ -26,13 +27,14 @@ _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 @blueprint.post("/v1/transactions")
 @measured("post_transaction")
+@repeatable(JSON)
 def post_one() -> Response:
     """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
     context = here()
     raw = body(JSON)
     wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
     transaction = context.ingest.admit(
-        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000
+        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000, client()
     )
     retry = {"transaction_id": transaction.id}
     if wait_ms:
@@ -101,6 +103,7 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 
 @blueprint.post("/v1/transactions/batch")
 @measured("post_batch")
+@repeatable(JSON, NDJSON)
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context, items = here(), _items(body(JSON, NDJSON))
@@ -173,13 +176,13 @@ def _admit_all(
     idempotency_key: str | None,
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
     """The good ones by index, and the answers to the bad ones. A repeated body is admitted once."""
-    admit, now_us = here().ingest.admit, time.time_ns() // 1000
+    admit, now_us, own = here().ingest.admit, time.time_ns() // 1000, client()
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
     hashes: dict[str, bytes] = {}
     for (index, item), key in zip(enumerate(items), _keys(idempotency_key), strict=False):
         try:
-            transaction = admit(item, key, now_us)
+            transaction = admit(item, key, now_us, own)
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
                 raise conflict(
                     transaction.id, "in this batch before, with another body; the first stays"
