@@ -37,6 +37,7 @@ from cli import (
     topics,
     train,
     up,
+    users,
 )
 from cli.options import typeable
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
@@ -71,6 +72,7 @@ shadow.register(models.app)
 canary.register(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
+app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
 
 

@@ -61,7 +61,7 @@ def create(
     _check(name, scope)
     now = now_us()
     expires_us = now + duration_us("--expires", expires) if expires else None
-    _show(create_key(_database(db), name, scope, now, expires_us, rate), as_json)
+    _show(create_key(database(db), name, scope, now, expires_us, rate), as_json)
 
 
 @app.command(name="list")
@@ -102,7 +102,7 @@ def revoke(
     from db.keys import revoke as revoke_keys
     from tidegate.clock import now_us
 
-    for ended in revoke_keys(_database(db), key, now_us()):
+    for ended in revoke_keys(database(db), key, now_us()):
         typer.echo(f"revoked {ended.id} {ended.name}")
 
 
@@ -121,7 +121,7 @@ def rotate(
     from tidegate.clock import now_us
 
     overlap_us = duration_us("--overlap", overlap)
-    _show(rotate_key(_database(db), name, now_us(), overlap_us), as_json)
+    _show(rotate_key(database(db), name, now_us(), overlap_us), as_json)
 
 
 def duration_us(option: str, text: str) -> int:
@@ -141,31 +141,37 @@ def facts(key: Key, now_us: int) -> dict[str, Any]:
         "scopes": list(key.scopes),
         "rate": key.rate,
         "state": state,
-        "created": _moment(key.created_us),
-        "expires": _moment(key.expires_us) if key.expires_us else None,
-        "revoked": _moment(key.revoked_us) if key.revoked_us else None,
+        "created": moment(key.created_us),
+        "expires": moment(key.expires_us) if key.expires_us else None,
+        "revoked": moment(key.revoked_us) if key.revoked_us else None,
     }
 
 
-def _moment(us: int) -> str:
+def moment(us: int) -> str:
+    """A time in us for people, and for scripts."""
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(us // 1_000_000, UTC).isoformat().replace("+00:00", "Z")
 
 
+def check_name(option: str, name: str) -> None:
+    """Raises ConfigError for what is no name of a client or a user."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{option} {name!r}: up to 64 letters and digits, with . _ - between them, are expected"
+        )
+
+
 def _check(name: str, scopes: list[str]) -> None:
     from tidegate.access.scopes import SCOPES
 
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"--name {name!r}: up to 64 letters and digits, with . _ - between them, are expected"
-        )
+    check_name("--name", name)
     for scope in scopes:
         if scope not in SCOPES:
             raise ConfigError(f"--scope {scope}: choose among {', '.join(SCOPES)}")
 
 
-def _database(db: str) -> str:
+def database(db: str) -> str:
     """The URL of the database, which has its tables then: a key may come before the first start."""
     from cli.running.steps import migrate
 

@@ -1,46 +1,108 @@
-"""Who may see which page: the check before each request."""
+"""Who may see which page: the check before each request, by a key or by a signed session."""
 
 from __future__ import annotations
 
-from flask import Response, g, request
+from collections.abc import Callable
+
+from flask import Flask, Request, Response, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask_wtf.csrf import CSRFProtect
 
 from dashboard.context import here
-from tidegate.access.door import Denied
-from tidegate.access.scopes import DASHBOARD
+from tidegate.access.door import Denied, is_bearer, require
+from tidegate.access.hosts import is_loopback
+from tidegate.access.scopes import ANYBODY, DASHBOARD, OPEN, Principal
+from tidegate.clock import now_us
+from tidegate.errors import Retry
 from tidegate.metrics import DENIED
+from tidegate.settings import Settings
 
-_CHALLENGE = 'Basic realm="tidegate: any name, a key as password", charset="UTF-8"'
-"""Lets a browser ask for it."""
+LASTS_US = 12 * 3_600_000_000
+"""Then a session is over."""
 _STATUS = {"unauthorized": 401, "too_many_requests": 429}
+_LARGEST = 100_000
+"""Bytes of a form."""
+_csrf = CSRFProtect()
 
 
-def check_door() -> Response | None:
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookies, by a secret that the database has: read once, when it is needed."""
+
+    def __init__(self, secret: Callable[[], bytes]) -> None:
+        self._secret = secret
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """None while the database is away, and was from the start on."""
+        try:
+            app.secret_key = app.secret_key or self._secret()
+        except Retry:
+            return None
+        return super().open_session(app, request)
+
+
+def guard(app: Flask, settings: Settings, secret: Callable[[], bytes]) -> None:
+    """Check each request of the application before its view runs."""
+    app.config.update(
+        SESSION_COOKIE_NAME="tidegate_session",
+        SESSION_COOKIE_SECURE=not is_loopback(settings.host),
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=LASTS_US // 1_000_000,
+        MAX_CONTENT_LENGTH=_LARGEST,
+        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, where no key is shown
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+    )
+    app.session_interface = Sessions(secret)
+    _csrf.init_app(app)
+    app.before_request(_check_door)
+
+
+def _check_door() -> Response | None:
     """Who asks is `g.principal`, or he is answered why not."""
     if request.endpoint is None:
         return None  # no such address: Flask says so
     try:
-        _check_origin()
-        g.principal = here().door.admit(request.environ, DASHBOARD.get(request.endpoint, "admin"))
+        g.principal = _who(DASHBOARD.get(request.endpoint, "admin"))
     except Denied as denied:
         DENIED.labels(denied.kind).inc()
         return _refusal(denied)
+    if not is_bearer(request.headers.get("Authorization", "")):
+        _csrf.protect()
     return None
 
 
-def _check_origin() -> None:
-    """A browser shows a password to its server whichever page asks. Raises Denied."""
-    if request.method in ("GET", "HEAD", "OPTIONS"):
-        return
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    origin = request.headers.get("Origin", f"//{request.host}")
-    if site not in ("same-origin", "none") or origin.partition("//")[2] != request.host:
-        raise Denied("foreign", "a page of another site may not change anything here")
+def _who(scope: str) -> Principal:
+    """Raises Denied, and Retry when nobody can say yet."""
+    user = signed_in()
+    if user is not None:
+        require(user, scope)
+        return user
+    principal = here().door.admit(request.environ, scope)
+    if principal is ANYBODY and scope != OPEN and here().users.get():
+        raise Denied("unauthorized", "sign in first: there are users", 'Bearer realm="tidegate"')
+    return principal
+
+
+def signed_in() -> Principal | None:
+    """The user of this session, if it goes on."""
+    name, since_us = session.get("user"), session.get("since_us", 0)
+    if not name or now_us() - since_us > LASTS_US:
+        return None
+    user = here().users.get().get(name)
+    return user.principal() if user and user.changed_us <= since_us else None
 
 
 def _refusal(denied: Denied) -> Response:
     status = _STATUS.get(denied.kind, 403)
-    challenge = f"{denied.challenge}, {_CHALLENGE}" if status == 401 else denied.challenge
-    headers = {"WWW-Authenticate": challenge} if challenge else {}
+    if (
+        status == 401
+        and request.method == "GET"
+        and "text/html" in request.headers.get("Accept", "")
+    ):
+        back = request.full_path.removesuffix("?")
+        asked: Response = redirect(url_for("sign_in.page", back=back), 303)  # type: ignore[assignment]
+        return asked
+    headers = {"WWW-Authenticate": denied.challenge} if denied.challenge else {}
     if denied.seconds:
         headers["Retry-After"] = str(denied.seconds)
     return Response(denied.detail, status, headers, content_type="text/plain; charset=utf-8")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
-from dashboard.access import check_door
+from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
 from db.keys import KeyStore
 from db.store import Store
+from db.users import UserStore
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.keys import KeyRing
+from tidegate.access.recent import Recent
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -37,7 +39,7 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import models, stream, views
+    from dashboard import models, sign_in, stream, views
 
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
@@ -46,7 +48,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
-    keys = KeyStore(settings.db_url)
+    keys, people = KeyStore(settings.db_url), UserStore(settings.db_url)
     app = Flask("dashboard")
     app.extensions[KEY] = Context(
         settings,
@@ -57,11 +59,12 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         board,
         registry,
         tails,
-        keys,
         Door(settings, KeyRing(keys.read)),
+        Recent(people.read),
+        [keys, people],
     )
-    app.before_request(check_door)
-    for routes in (views, stream, models):
+    guard(app, settings, people.secret)
+    for routes in (views, stream, models, sign_in):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
@@ -90,4 +93,5 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.producer.close()
-    context.keys.close()
+    for readers in context.readers:
+        readers.close()

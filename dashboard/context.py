@@ -11,8 +11,11 @@ from flask import current_app
 from dashboard.newest import Live
 from db.keys import KeyStore
 from db.store import Store
+from db.users import UserStore
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
+from tidegate.access.recent import Recent
+from tidegate.access.users import User
 from tidegate.broker.ports import Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -35,8 +38,10 @@ class Context:
     board: Board
     registry: Registry
     tails: list[Tail]
-    keys: KeyStore
     door: Door
+    users: Recent[dict[str, User]]
+    """Who may sign in, by name; none where nobody has to."""
+    readers: list[KeyStore | UserStore]
 
 
 def here() -> Context:

@@ -197,6 +197,19 @@ def reading(url: str) -> Iterator[Connection]:
         database.close()
 
 
+@contextmanager
+def writing(url: str) -> Iterator[Connection]:
+    """One transaction that a crash of the server does not take back, unlike rows. Raises Retry."""
+    database = open_database(url)
+    try:
+        with retrying(database), database.engine.begin() as connection:
+            if database.file is None:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+            yield connection
+    finally:
+        database.close()
+
+
 def is_wrong(error: BaseException | None, *, reached: bool) -> bool:
     """Whether the database's URL is at fault. A host that was `reached` before is not unknown: its
     name is gone from the DNS while it restarts.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from sqlalchemy import Connection, Row, inspect, or_, select, text, update
+from sqlalchemy import Connection, Row, inspect, or_, select, update
 
-from db.engine import open_database, reading, retrying
+from db.engine import open_database, reading, retrying, writing
 from db.tables import keys
 from tidegate.access.keys import Key, digest, new_key
 from tidegate.errors import ConfigError
@@ -54,7 +53,7 @@ def create(
 
     Raises ConfigError when a key of this name holds, Retry.
     """
-    with _writing(url) as connection:
+    with writing(url) as connection:
         if _holding(connection, name, now_us):
             raise ConfigError(
                 f"there is a key {name}: `tidegate keys rotate {name}` replaces it, "
@@ -68,7 +67,7 @@ def rotate(url: str, name: str, now_us: int, overlap_us: int) -> tuple[Key, str]
 
     It lasts as long as the one before was made for. Raises ConfigError when none holds, Retry.
     """
-    with _writing(url) as connection:
+    with writing(url) as connection:
         holding = _holding(connection, name, now_us)
         if not holding:
             raise ConfigError(f"no key {name} holds: `tidegate keys list` shows all")
@@ -92,7 +91,7 @@ def revoke(url: str, which: str, now_us: int) -> list[Key]:
 
     Raises ConfigError when none holds, Retry.
     """
-    with _writing(url) as connection:
+    with writing(url) as connection:
         found = _holding(connection, which, now_us)
         if not found:
             raise ConfigError(f"no key {which} holds: `tidegate keys list` shows all")
@@ -146,16 +145,3 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         row.revoked_us,
         row.rate,
     )
-
-
-@contextmanager
-def _writing(url: str) -> Iterator[Connection]:
-    """One transaction that a crash of the server does not take back (see `db.engine`)."""
-    database = open_database(url)
-    try:
-        with retrying(database), database.engine.begin() as connection:
-            if database.file is None:
-                connection.execute(text("SET LOCAL synchronous_commit = on"))
-            yield connection
-    finally:
-        database.close()

@@ -156,3 +156,21 @@ answers = Table(
     Index("ix_answers_answered_us", "answered_us"),
 )
 """First answers: see `db.answers`, which deletes those that are older than two days."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password", Text, nullable=False),  # Argon2id, with its salt
+    Column("role", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+)
+"""Who may sign in to the results pages: see `tidegate.access.users`."""
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Random bytes that all processes share: the migration makes them."""

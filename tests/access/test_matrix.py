@@ -101,16 +101,3 @@ def test_a_transaction_with_its_verdict_needs_both_scopes(
     )
     assert answer.status_code == 403
     assert "ingest" in answer.get_json()["detail"]
-
-
-def test_a_browser_is_asked_for_a_key_as_password(
-    apps: tuple[Flask, Flask], keys: dict[str, str]
-) -> None:
-    pages = apps[1].test_client()
-    assert 'Basic realm="' in pages.get("/").headers["WWW-Authenticate"]
-    assert pages.get("/", auth=("ann", keys["read"])).status_code == 200
-    assert pages.get("/", auth=(keys["read"], "ann")).status_code == 401
-    verdict, own = "/transactions/t-1/verdict", ("ann", keys["review"])
-    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-        assert pages.post(verdict, auth=own, headers=headers).status_code == 403
-    assert pages.post(verdict, auth=own, headers={"Origin": "http://localhost"}).status_code == 400

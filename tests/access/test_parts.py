@@ -11,7 +11,8 @@ from db.keys import KeyStore, all_keys, create, revoke, rotate
 from tests.access.web import applications, bearer, key
 from tidegate.access.door import Denied, Door, asks_keys
 from tidegate.access.hosts import Names
-from tidegate.access.keys import SECONDS, Key, KeyRing, digest, new_key
+from tidegate.access.keys import Key, KeyRing, digest, new_key
+from tidegate.access.recent import SECONDS
 from tidegate.errors import ConfigError, Retry
 from tidegate.settings import Settings
 

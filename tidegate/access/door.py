@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from tidegate.access.hosts import Names, is_loopback
@@ -15,6 +13,8 @@ from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+_BEARER = "bearer "
 
 
 class Denied(TidegateError):
@@ -50,7 +50,7 @@ class Door:
         Raises Denied, and Retry when the keys could not be read yet.
         """
         header = environ.get("HTTP_AUTHORIZATION")
-        key = _key_in(header, passwords=self._asks) if header else ""
+        key = header[len(_BEARER) :].strip() if header and is_bearer(header) else ""
         if not key and not self._asks:
             self._check_names(environ)
             return ANYBODY
@@ -93,22 +93,9 @@ class Door:
         self._rates.charge(principal, items - 1)
 
 
-def _key_in(header: str, *, passwords: bool) -> str:
-    """The key that is shown, empty when there is none.
-
-    A browser shows it as a password, under any name. Where no key is asked for, passwords are a
-    proxy's.
-    """
-    scheme, _, value = header.partition(" ")
-    match scheme.lower():
-        case "bearer":
-            return value.strip()
-        case "basic" if passwords:
-            try:
-                return base64.b64decode(value).decode().partition(":")[2]
-            except (binascii.Error, UnicodeDecodeError):
-                return ""
-    return ""
+def is_bearer(header: str) -> bool:
+    """Whether an Authorization header shows a key. No form of a web page can do that."""
+    return header[: len(_BEARER)].lower() == _BEARER
 
 
 def require(principal: Principal, scope: str) -> None:
@@ -116,6 +103,6 @@ def require(principal: Principal, scope: str) -> None:
     if not principal.may(scope):
         raise Denied(
             "forbidden",
-            f"this needs the scope {scope}, which the key {principal.name} has not",
+            f"this needs the scope {scope}, which {principal.name} has not",
             f'Bearer realm="tidegate", error="insufficient_scope", scope="{scope}"',
         )

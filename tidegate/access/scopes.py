@@ -54,6 +54,9 @@ DASHBOARD = {
     "stream.events": "read",
     "models.page": "read",
     "models.state": "read",
+    "sign_in.page": OPEN,
+    "sign_in.enter": OPEN,
+    "sign_in.leave": OPEN,
     "static": OPEN,
 }
 """The same for the results pages."""
