@@ -11,6 +11,7 @@ import sys
 import typer
 
 from cli import (
+    audit,
     backtest,
     canary,
     convert,
@@ -72,6 +73,7 @@ shadow.register(models.app)
 canary.register(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
 

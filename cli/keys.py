@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.audited import typist
 from cli.options import DbOption, JsonOption, print_json, say, settings_with, typeable
 from tidegate.errors import ConfigError
 
@@ -61,7 +62,7 @@ def create(
     _check(name, scope)
     now = now_us()
     expires_us = now + duration_us("--expires", expires) if expires else None
-    _show(create_key(database(db), name, scope, now, expires_us, rate), as_json)
+    _show(create_key(database(db), name, scope, now, expires_us, rate, by=typist()), as_json)
 
 
 @app.command(name="list")
@@ -102,7 +103,7 @@ def revoke(
     from db.keys import revoke as revoke_keys
     from tidegate.clock import now_us
 
-    for ended in revoke_keys(database(db), key, now_us()):
+    for ended in revoke_keys(database(db), key, now_us(), by=typist()):
         typer.echo(f"revoked {ended.id} {ended.name}")
 
 
@@ -121,7 +122,7 @@ def rotate(
     from tidegate.clock import now_us
 
     overlap_us = duration_us("--overlap", overlap)
-    _show(rotate_key(database(db), name, now_us(), overlap_us), as_json)
+    _show(rotate_key(database(db), name, now_us(), overlap_us, by=typist()), as_json)
 
 
 def duration_us(option: str, text: str) -> int:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.audited import typist
 from cli.keys import check_name, database, moment
 from cli.options import DbOption, JsonOption, print_json, settings_with, typeable
 from tidegate.errors import ConfigError
@@ -36,7 +37,7 @@ def add(name: Name, role: Role, password_file: PasswordFile = None, db: DbOption
     if role not in ROLES:
         raise ConfigError(f"--role {role}: choose one of {', '.join(ROLES)}")
     password = hashed(_password(password_file))
-    add_user(database(db), User(name, password, role, now_us()))
+    add_user(database(db), User(name, password, role, now_us()), by=typist())
     typer.echo(f"{name} may sign in as {role}")
 
 
@@ -72,7 +73,7 @@ def password(name: Name, password_file: PasswordFile = None, db: DbOption = "") 
     from tidegate.clock import now_us
 
     new = hashed(_password(password_file))
-    set_password(database(db), name, new, now_us())
+    set_password(database(db), name, new, now_us(), by=typist())
     typer.echo(f"{name} has a new password")
 
 
@@ -84,7 +85,7 @@ def remove(name: Name, db: DbOption = "") -> None:
     """
     from db.users import remove as remove_user
 
-    remove_user(database(db), name)
+    remove_user(database(db), name, by=typist())
     typer.echo(f"{name} is removed")
 
 

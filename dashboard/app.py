@@ -7,6 +7,7 @@ from flask import Flask, Response
 from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
+from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from db.users import UserStore
@@ -48,7 +49,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
-    keys, people = KeyStore(settings.db_url), UserStore(settings.db_url)
+    url = settings.db_url
+    keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
     app = Flask("dashboard")
     app.extensions[KEY] = Context(
         settings,
@@ -61,7 +63,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         tails,
         Door(settings, KeyRing(keys.read)),
         Recent(people.read),
-        [keys, people],
+        audit,
+        [keys, people, audit],
     )
     guard(app, settings, people.secret)
     for routes in (views, stream, models, sign_in):
@@ -93,5 +96,5 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.producer.close()
-    for readers in context.readers:
-        readers.close()
+    for database in context.databases:
+        database.close()

@@ -9,6 +9,7 @@ from typing import Any, cast
 from flask import current_app
 
 from dashboard.newest import Live
+from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from db.users import UserStore
@@ -41,7 +42,8 @@ class Context:
     door: Door
     users: Recent[dict[str, User]]
     """Who may sign in, by name; none where nobody has to."""
-    readers: list[KeyStore | UserStore]
+    audit: AuditLog
+    databases: list[KeyStore | UserStore | AuditLog]
 
 
 def here() -> Context:

@@ -8,6 +8,7 @@ from flask import Blueprint, redirect, render_template, request, session, url_fo
 
 from dashboard.access import signed_in
 from dashboard.context import here
+from db.audit import Act
 from tidegate.access.recent import AGAIN
 from tidegate.access.users import Throttle, is_password
 from tidegate.clock import now_us
@@ -35,8 +36,9 @@ def enter() -> Any:  # noqa: ANN401 - werkzeug's Response, or a page
             429, f"Too many tries. Please try again in {seconds} s.", {"Retry-After": str(seconds)}
         )
     if not is_password(users.get(name), password[:_LONGEST]):
-        return _form(401, "The name or the password is wrong.")
+        return _form(422, "The name or the password is wrong.")
     throttle.succeeded(name)
+    here().audit.add(Act(name, "signed in", name))
     session.clear()
     session.update(user=name, since_us=now_us())
     session.permanent = True

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tidegate.errors import ConfigError, Retry
@@ -195,6 +195,17 @@ def reading(url: str) -> Iterator[Connection]:
             yield connection
     finally:
         database.close()
+
+
+@contextmanager
+def reading_table(url: str, table: str) -> Iterator[Connection | None]:
+    """As `reading`; None where there is no such table yet, or no file of SQLite. Raises Retry."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
+        yield None
+        return
+    with reading(url) as connection:
+        yield connection if inspect(connection).has_table(table) else None
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Row, inspect, or_, select, update
+from sqlalchemy import Connection, Row, or_, select, update
 
-from db.engine import open_database, reading, retrying, writing
+from db.audit import Act, append
+from db.engine import open_database, reading_table, retrying, writing
 from db.tables import keys
 from tidegate.access.keys import Key, digest, new_key
 from tidegate.errors import ConfigError
@@ -31,11 +33,8 @@ class KeyStore:
 
 def all_keys(url: str) -> list[Key]:
     """Every key there ever was, oldest first. None where there is no table yet. Raises Retry."""
-    database = open_database(url, "read")
-    if database.file is not None and not database.file.exists():
-        return []
-    with reading(url) as connection:
-        if not inspect(connection).has_table(keys.name):
+    with reading_table(url, keys.name) as connection:
+        if connection is None:
             return []
         query = select(keys).order_by(keys.c.created_us, keys.c.id)
         return [_key(row) for row in connection.execute(query)]
@@ -48,6 +47,8 @@ def create(
     now_us: int,
     expires_us: int | None = None,
     rate: int = 0,
+    *,
+    by: str = "tidegate",
 ) -> tuple[Key, str]:
     """A new key: what is kept of it, and itself, which nobody sees again.
 
@@ -59,10 +60,14 @@ def create(
                 f"there is a key {name}: `tidegate keys rotate {name}` replaces it, "
                 f"`tidegate keys revoke {name}` ends it"
             )
-        return _insert(connection, name, scopes, now_us, expires_us, rate)
+        made = _insert(connection, name, scopes, now_us, expires_us, rate)
+        append(connection, Act(by, "key created", name, _facts(made[0])))
+        return made
 
 
-def rotate(url: str, name: str, now_us: int, overlap_us: int) -> tuple[Key, str]:
+def rotate(
+    url: str, name: str, now_us: int, overlap_us: int, *, by: str = "tidegate"
+) -> tuple[Key, str]:
     """A new key with the name, scopes and rate of the one that holds; that ends `overlap_us` later.
 
     It lasts as long as the one before was made for. Raises ConfigError when none holds, Retry.
@@ -83,10 +88,12 @@ def rotate(url: str, name: str, now_us: int, overlap_us: int) -> tuple[Key, str]
         )
         lasts = newest.expires_us and newest.expires_us - newest.created_us
         expires_us = lasts and now_us + lasts
-        return _insert(connection, name, newest.scopes, now_us, expires_us, newest.rate)
+        made = _insert(connection, name, newest.scopes, now_us, expires_us, newest.rate)
+        append(connection, Act(by, "key rotated", name, _facts(made[0]) | {"before_ends": ends}))
+        return made
 
 
-def revoke(url: str, which: str, now_us: int) -> list[Key]:
+def revoke(url: str, which: str, now_us: int, *, by: str = "tidegate") -> list[Key]:
     """End the keys of this name, or the one with this id, at once; which these were.
 
     Raises ConfigError when none holds, Retry.
@@ -98,7 +105,12 @@ def revoke(url: str, which: str, now_us: int) -> list[Key]:
         connection.execute(
             update(keys).where(keys.c.id.in_([key.id for key in found])).values(revoked_us=now_us)
         )
+        append(connection, Act(by, "key revoked", which, {"ids": [key.id for key in found]}))
         return found
+
+
+def _facts(key: Key) -> dict[str, Any]:
+    return {"id": key.id, "scopes": key.scopes, "expires_us": key.expires_us, "rate": key.rate}
 
 
 def _insert(

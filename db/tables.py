@@ -174,3 +174,16 @@ secrets = Table(
     Column("value", LargeBinary, nullable=False),
 )
 """Random bytes that all processes share: the migration makes them."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, ...
+    Column("at_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    Column("hash", LargeBinary, nullable=False),  # of this entry and the hash before it
+)
+"""Who did what: see `db.audit`. Triggers refuse every change but a new entry."""

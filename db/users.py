@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, inspect, select, update
+from sqlalchemy import delete, select, update
 
-from db.engine import open_database, reading, retrying, writing
+from db.audit import Act, append
+from db.engine import open_database, reading_table, retrying, writing
 from db.tables import secrets, users
 from tidegate.access.users import User
 from tidegate.errors import ConfigError
@@ -36,16 +37,13 @@ class UserStore:
 
 def all_users(url: str) -> list[User]:
     """All users by name. None where there is no table yet. Raises Retry."""
-    database = open_database(url, "read")
-    if database.file is not None and not database.file.exists():
-        return []
-    with reading(url) as connection:
-        if not inspect(connection).has_table(users.name):
+    with reading_table(url, users.name) as connection:
+        if connection is None:
             return []
         return [User(*row) for row in connection.execute(select(users).order_by(users.c.name))]
 
 
-def add(url: str, user: User) -> None:
+def add(url: str, user: User, *, by: str = "tidegate") -> None:
     """Raises ConfigError when there is one of this name, Retry."""
     with writing(url) as connection:
         known = select(users.c.name).where(users.c.name == user.name)
@@ -56,20 +54,23 @@ def add(url: str, user: User) -> None:
             )
         values = {name: getattr(user, name) for name in User.__struct_fields__}
         connection.execute(users.insert().values(values))
+        append(connection, Act(by, "user added", user.name, {"role": user.role}))
 
 
-def set_password(url: str, name: str, password: str, now_us: int) -> None:
+def set_password(url: str, name: str, password: str, now_us: int, *, by: str = "tidegate") -> None:
     """Give a new hash; sessions of the user are over. Raises ConfigError, Retry."""
     with writing(url) as connection:
         change = update(users).where(users.c.name == name)
         done = connection.execute(change.values(password=password, changed_us=now_us))
         _insist(done.rowcount, name)
+        append(connection, Act(by, "password changed", name))
 
 
-def remove(url: str, name: str) -> None:
+def remove(url: str, name: str, *, by: str = "tidegate") -> None:
     """Raises ConfigError when there is none of this name, Retry."""
     with writing(url) as connection:
         _insist(connection.execute(delete(users).where(users.c.name == name)).rowcount, name)
+        append(connection, Act(by, "user removed", name))
 
 
 def _insist(changed: int, name: str) -> None:

@@ -63,6 +63,6 @@ def make_first_key(settings: Settings, file: Path) -> str:
         raise ConfigError(f"--first-key {file}: {error.strerror}") from error
     with os.fdopen(opened, "w") as handle:
         os.fchmod(opened, 0o600)
-        key, text = create(settings.db_url, NAME, ["admin"], now_us())
+        key, text = create(settings.db_url, NAME, ["admin"], now_us(), by="tidegate setup")
         handle.write(text + "\n")
     return f"key {key.id} of {NAME}, for everything, is in {file}"

@@ -9,6 +9,7 @@ from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
 from db.answers import Answers
+from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
@@ -79,6 +80,7 @@ def build_app(
         keys,
         Door(settings, KeyRing(keys.read)),
         Answers(settings.db_url),
+        AuditLog(settings.db_url),
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
@@ -132,3 +134,4 @@ def close_app(app: Flask) -> None:
     context.verdict_ways.close()
     context.keys.close()
     context.answers.close()
+    context.audit.close()

@@ -12,6 +12,7 @@ import msgspec
 from flask import Flask, Response, current_app, g, request
 
 from db.answers import Answers
+from db.audit import Act, AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
@@ -25,7 +26,7 @@ from tidegate.access.door import require as require_of
 from tidegate.access.scopes import API, Principal
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.metrics import DENIED, HTTP_REQUESTS, HTTP_SECONDS
 from tidegate.profile import Profile
 from tidegate.settings import Settings
@@ -61,6 +62,7 @@ class Context:
     keys: KeyStore
     door: Door
     answers: Answers
+    audit: AuditLog
 
     def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
         """Who asks, if he may do what needs `scope`. Raises Problem 401, 403 or 503."""
@@ -94,6 +96,14 @@ def client() -> str:
     """The name of the key that was shown; empty where none was asked for."""
     principal: Principal = g.principal
     return principal.name
+
+
+def note(who: str, what: str, about: str, **detail: object) -> None:
+    """Tell the audit before it is done. Raises Problem 503 while it cannot be told."""
+    try:
+        here().audit.add(Act(who, what, about, detail))
+    except (Retry, ConfigError) as error:
+        raise Problem("database_away", str(error)) from error
 
 
 def signed(claimed: str) -> str:

@@ -10,15 +10,17 @@ from werkzeug.serving import make_server
 
 from cli.options import api_client, settings_with
 from tests.access.web import applications, key
-from tests.producers.running_api import Quiet
+from tests.producers.running_api import Api, Faulty, Quiet
 from tidegate.access.keys import new_key
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
 from tidegate.settings import Settings
 
 
 def test_a_client_shows_its_key_or_says_what_is_asked_for(tmp_path: Path) -> None:
     with applications(tmp_path, auth="keys") as (api, _):
-        server = make_server("127.0.0.1", 0, api, request_handler=Quiet)
+        faultless = Api("", MemoryBroker({}), "")
+        server = make_server("127.0.0.1", 0, Faulty(api, faultless), request_handler=Quiet)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url, file = f"http://127.0.0.1:{server.server_port}", tmp_path / "key"

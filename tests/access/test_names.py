@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from flask import Flask
 
+from tests.access.test_sign_in import token
 from tests.access.web import applications, bearer, key
 from tests.support import eventually
 from tidegate.broker.ports import Broker
@@ -51,7 +52,9 @@ def test_a_verdicts_source_is_the_key(tmp_path: Path) -> None:
         assert sources(api) == ["chargebacks", "bank"]
         form = {"verdict": "fraud"}
         pages.test_client().post("/transactions/t-1/verdict", data=form, headers=own)
-        pages.test_client().post("/transactions/t-1/verdict", data=form)
+        browser = pages.test_client()
+        form["csrf_token"] = token(browser, "http://localhost")
+        assert browser.post("/transactions/t-1/verdict", data=form).status_code == 303
         assert sources(api) == ["chargebacks", "bank", "chargebacks", "dashboard"]
 
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from db.comparison import compare_canary
 from model.bundles import promotion
-from producers.api.context import answer, here, measured, signed
+from producers.api.context import answer, here, measured, note, signed
 from producers.api.problems import Problem
 from producers.api.routes.models import order_of, profile_hash, usable
 from tidegate.errors import Retry
@@ -62,6 +62,7 @@ def compare() -> Response:
 
 
 def _set(bundle: str, order: Start) -> Response:
+    note(signed(order.by), "canary set", bundle, share=order.share)
     try:
         promotion.set_canary(
             here().broker, bundle, profile_hash(), order.share, by=signed(order.by)

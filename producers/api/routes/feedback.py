@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import asdict
 from typing import Any, Literal
@@ -9,7 +10,17 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, charge, client, here, measured, require, signed
+from producers.api.context import (
+    answer,
+    body,
+    charge,
+    client,
+    here,
+    measured,
+    note,
+    require,
+    signed,
+)
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
@@ -23,6 +34,8 @@ from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
+_NAMED = 20
+"""So many verdicts of a request are named in the audit."""
 _AHEAD_US = 300_000_000
 """How far ahead of this clock a verdict may be given."""
 
@@ -67,6 +80,8 @@ def post_feedback() -> Response:
         )
         for index, item in enumerate(items)
     ]
+    if client():
+        _note(verdicts)
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
@@ -95,6 +110,19 @@ def get_feedback(label_id: str) -> Response:
             "these",
         )
     return answer({name: value for name, value in asdict(status).items() if value})
+
+
+def _note(verdicts: list[Verdict]) -> None:
+    """One entry a request: each verdict of a few, of more how many, and a hash of all."""
+    lines = msgspec.json.Encoder().encode_lines(verdicts)
+    given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
+    note(
+        client(),
+        "verdicts given" if len(verdicts) > 1 else "verdict given",
+        verdicts[0].transaction_id if len(verdicts) == 1 else count(len(verdicts), "transaction"),
+        verdicts=given if len(verdicts) <= _NAMED else None,
+        sha256=hashlib.sha256(lines).hexdigest(),
+    )
 
 
 def _read(raw: bytes) -> list[Feedback]:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from db.comparison import compare_shadow
 from model.bundles import promotion
-from producers.api.context import answer, here, measured, signed
+from producers.api.context import answer, here, measured, note, signed
 from producers.api.problems import Problem
 from producers.api.routes.models import bundle_folder, profile_hash, read_order, usable
 from producers.api.routes.rows import whole
@@ -65,6 +65,7 @@ def compare() -> Response:
 
 
 def _set(bundle: str, by: str) -> Response:
+    note(signed(by), "shadow set", bundle)
     try:
         promotion.set_shadow(here().broker, bundle, profile_hash(), by=signed(by))
     except Retry as error:
