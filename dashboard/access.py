@@ -8,7 +8,7 @@ from flask import Flask, Request, Response, g, redirect, request, session, url_f
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFProtect
 
-from dashboard.context import here
+from dashboard.context import Context, here
 from tidegate.access.door import Denied, is_bearer, require
 from tidegate.access.hosts import is_loopback
 from tidegate.access.scopes import ANYBODY, DASHBOARD, OPEN, Principal
@@ -85,11 +85,25 @@ def _who(scope: str) -> Principal:
 
 def signed_in() -> Principal | None:
     """The user of this session, if it goes on."""
-    name, since_us = session.get("user"), session.get("since_us", 0)
+    return _user(here(), session.get("user", ""), session.get("since_us", 0))
+
+
+def _user(context: Context, name: str, since_us: int) -> Principal | None:
     if not name or now_us() - since_us > LASTS_US:
         return None
-    user = here().users.get().get(name)
+    user = context.users.get().get(name)
     return user.principal() if user and user.changed_us <= since_us else None
+
+
+def still_in() -> Callable[[], bool]:
+    """Whether who asks now may still come in, for an answer that goes on for long."""
+    context, header = here(), request.headers.get("Authorization", "")
+    name, since_us = session.get("user", ""), session.get("since_us", 0)
+    if signed_in() is not None:
+        return lambda: _user(context, name, since_us) is not None
+    if not is_bearer(header):
+        return lambda: True
+    return lambda: context.door.knows(header)
 
 
 def _refusal(denied: Denied) -> Response:

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from dashboard import sign_in
+from db.keys import revoke
 from db.users import add, all_users, remove, set_password
 from tests.access.web import applications, bearer, key, requests
 from tidegate.access import users as people
@@ -231,3 +232,25 @@ def test_passwords_are_kept_by_argon2id_and_nobody_has_none() -> None:
     assert not is_password(User("x", "damaged", "admin", 0), PASSWORD)
     assert not is_password(None, "the password of a user who is not there")
     assert people.User("x", kept, "unheard", 0).principal().scopes == frozenset()
+
+
+def test_an_open_live_page_ends_with_who_may_not_come_in_any_more(
+    pages: Flask, tmp_path: Path
+) -> None:
+    url, client = Settings(home=tmp_path).db_url, pages.test_client()
+    enter(client, "viewer")
+    script = pages.test_client()
+    own = bearer(key(tmp_path, "bot", "read"))
+    streams = [
+        client.get("/events", base_url=HTTPS, buffered=False).iter_encoded(),
+        script.get("/events", headers=own, buffered=False).iter_encoded(),
+    ]
+    for stream in streams:
+        assert next(stream).startswith(b"retry")
+        assert next(stream).startswith(b"data")
+    remove(url, "viewer")
+    revoke(url, "bot", now_us())
+    context = pages.extensions["tidegate"]
+    context.users._tried = context.door._ring._keys._tried = float("-inf")
+    for stream in streams:
+        assert list(stream) == []

@@ -49,8 +49,7 @@ class Door:
 
         Raises Denied, and Retry when the keys could not be read yet.
         """
-        header = environ.get("HTTP_AUTHORIZATION")
-        key = header[len(_BEARER) :].strip() if header and is_bearer(header) else ""
+        key = _key_in(environ.get("HTTP_AUTHORIZATION", ""))
         if not key and not self._asks:
             self._check_names(environ)
             return ANYBODY
@@ -88,9 +87,17 @@ class Door:
             )
         return principal
 
+    def knows(self, header: str) -> bool:
+        """Whether the key of an Authorization header still holds."""
+        return self._ring.find(_key_in(header)) is not None
+
     def charge(self, principal: Principal, items: int) -> None:
         """Count what came in one request: more than the one that was counted when it came in."""
         self._rates.charge(principal, items - 1)
+
+
+def _key_in(header: str) -> str:
+    return header[len(_BEARER) :].strip() if is_bearer(header) else ""
 
 
 def is_bearer(header: str) -> bool:
