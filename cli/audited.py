@@ -6,8 +6,7 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
-from cli.options import say
-from tidegate.errors import ConfigError, Retry
+from cli.options import say, typeable
 
 if TYPE_CHECKING:
     from tidegate.settings import Settings
@@ -23,10 +22,7 @@ def note(settings: Settings, what: str, about: str, **detail: object) -> None:
     """Tell the audit before it is done. Where there is no database, or it is away, say so and go
     on: a rollback must not wait for it.
     """
-    from db.audit import Act, record
+    from db.audit import Act, tell
 
-    try:
-        if not record(settings.db_url, Act(typist(), what, about, detail)):
-            say("there is no audit yet: `tidegate setup` makes its table")
-    except (Retry, ConfigError) as error:
-        say(f"not in the audit: {error}")
+    if remark := tell(settings.db_url, Act(typist(), what, about, detail)):
+        say(typeable(remark))

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, select, text
 from db.engine import open_database, reading_table, retrying, writing
 from db.tables import audit
 from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry
 
 START = bytes(32)
 """What the first entry is hashed with."""
@@ -92,6 +93,15 @@ def record(url: str, act: Act) -> bool:
     with writing(url) as connection:
         append(connection, act)
     return True
+
+
+def tell(url: str, act: Act) -> str:
+    """As `record`, for what must not wait for a database: a remark where it could not be told."""
+    try:
+        told = record(url, act)
+    except (Retry, ConfigError) as error:
+        return f"not in the audit: {error}"
+    return "" if told else "there is no audit yet: `tidegate setup` makes its table"
 
 
 def verify(url: str, known: tuple[int, bytes] | None = None) -> Verified:
