@@ -63,7 +63,7 @@ def run_stage(name: str, settings: Settings) -> None:
         return
     if name in SERVERS:
         if name in _ASKS_KEYS:
-            check_keys(settings)
+            check_keys(settings, pages_only=name == "dashboard")
         module.serve(settings)
     else:
         _consume(name, process, settings, stop)

@@ -13,7 +13,9 @@ import pytest
 from cli.running.first_key import check_keys, make_first_key
 from db.keys import all_keys, create, revoke
 from db.migrate import migrate
+from db.users import add
 from tidegate.access.keys import digest
+from tidegate.access.users import User
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import free_port
@@ -34,6 +36,10 @@ def test_beyond_loopback_nothing_starts_without_a_key(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "asking makes no database"
     migrate(settings.db_url)
     create(settings.db_url, "old", ["admin"], 1, now_us())
+    with pytest.raises(ConfigError, match="no key holds"):
+        check_keys(settings)
+    add(settings.db_url, User("ann", "hash", "viewer", 1))
+    check_keys(settings, pages_only=True)
     with pytest.raises(ConfigError, match="no key holds"):
         check_keys(settings)
     create(settings.db_url, "shop", ["ingest"], now_us())
