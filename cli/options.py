@@ -99,7 +99,7 @@ def api_client(settings: Settings, url: str) -> Client:
 def _key(settings: Settings) -> str:
     if key := settings.key.get_secret_value():
         return key
-    if settings.key_file is None:
+    if settings.key_file is None or settings.auth == "off":  # Compose names its file in any case
         return ""
     try:
         key = settings.key_file.read_text().strip()

@@ -47,6 +47,7 @@ def test_a_file_without_a_key_is_named(tmp_path: Path, content: bytes | None) ->
         file.write_bytes(content)
     with pytest.raises(ConfigError, match=f"TIDEGATE_KEY_FILE {file}"):
         api_client(Settings(key_file=file), "http://127.0.0.1:1")
+    api_client(Settings(key_file=file, auth="off"), "http://127.0.0.1:1").close()
 
 
 def test_a_key_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
