@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
@@ -110,23 +111,24 @@ def verify(url: str, known: tuple[int, bytes] | None = None) -> Verified:
     That one finds out what was cut off at the end, or made anew as a whole. Raises Retry.
     """
     entries, before = 0, START
-    for entry in export(url):
-        expected = known[1] if known and known[0] == entry.seq else entry.hash
-        if entry.seq != entries + 1 or not entry.hash == expected == entry.hashed(before):
-            return Verified(entries, before, entries + 1)
-        entries, before = entry.seq, entry.hash
+    with closing(export(url)) as found:
+        for entry in found:
+            expected = known[1] if known and known[0] == entry.seq else entry.hash
+            if entry.seq != entries + 1 or not entry.hash == expected == entry.hashed(before):
+                return Verified(entries, before, entries + 1)
+            entries, before = entry.seq, entry.hash
     cut = known is not None and known[0] > entries
     return Verified(entries, before, entries + 1 if cut else None)
 
 
-def export(url: str, since_us: int = 0) -> Iterator[Entry]:
+def export(url: str, since_us: int = 0) -> Generator[Entry, None, None]:
     """The entries from a time on, oldest first; none where there is no table. Raises Retry."""
     query = select(audit).where(audit.c.at_us >= since_us).order_by(audit.c.seq)
     with reading_table(url, audit.name) as connection:
         if connection is None:
             return
-        rows = connection.execute(query.execution_options(yield_per=_ROWS))
-        yield from map(_entry, rows)
+        with connection.execute(query.execution_options(yield_per=_ROWS)) as rows:
+            yield from map(_entry, rows)
 
 
 def _entry(row: Row[tuple[Any, ...]]) -> Entry:
