@@ -26,7 +26,8 @@ LABEL org.opencontainers.image.title="Tidegate" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/tidegate --shell /usr/sbin/nologin tidegate \
- && install -d -o tidegate -g tidegate /var/lib/tidegate /var/lib/tidegate/numba
+ && install -d -o tidegate -g tidegate /var/lib/tidegate /var/lib/tidegate/numba \
+ && install -d -m 700 -o tidegate -g tidegate /keys
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 \
     NUMBA_CACHE_DIR=/var/lib/tidegate/numba \
     TIDEGATE_HOME=/var/lib/tidegate TIDEGATE_HOST=0.0.0.0 TIDEGATE_METRICS_PORT=9464

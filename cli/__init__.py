@@ -11,12 +11,14 @@ import sys
 import typer
 
 from cli import (
+    audit,
     backtest,
     canary,
     convert,
     dead_letters,
     doctor,
     feedback,
+    keys,
     learner,
     models,
     profiles,
@@ -36,6 +38,7 @@ from cli import (
     topics,
     train,
     up,
+    users,
 )
 from cli.options import typeable
 from tidegate.errors import EXIT_CONFIG, ConfigError, Stop, TidegateError
@@ -69,6 +72,9 @@ app.add_typer(profiles.app, name="profile")
 shadow.register(models.app)
 canary.register(models.app)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
+app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.audited import note
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.words import count
@@ -70,6 +71,7 @@ def _set(
 
     name = profile.hash.decode()
     chosen = usable(known_bundles(settings, bundle), bundle, profile).hash if bundle else ""
+    note(settings, "canary set", chosen, share=share if chosen else 0.0)
     set_canary(broker, chosen, name, share if chosen else 0.0, by="tidegate models canary")
     if as_json:
         print_json({"canary": chosen or None, "share": share if chosen else 0.0})

@@ -10,8 +10,11 @@ from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
+    KeyFileOption,
     LabelOption,
     ProfileOption,
+    UrlOption,
+    api_client,
     print_json,
     settings_with,
     typeable,
@@ -35,9 +38,6 @@ File = Annotated[
 Source = Annotated[
     str, typer.Option("--source", help="Who says so; each source has a limit for an hour.")
 ]
-Url = Annotated[
-    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
-]
 NoWait = Annotated[
     bool,
     typer.Option(
@@ -58,7 +58,8 @@ def feedback(
     no_wait: NoWait = False,
     profile: ProfileOption = "",
     kafka: KafkaOption = "",
-    url: Url = "",
+    url: UrlOption = "",
+    key_file: KeyFileOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Post the verdicts of a file, and wait until each has found its row or is known to have none.
@@ -70,15 +71,14 @@ def feedback(
     Example: [bold]tidegate feedback chargebacks.csv --label is_fraud[/bold]
     """
     from model.history.verdicts import read_verdicts
-    from producers.client import Client
     from tidegate.profile import load_profile
 
-    settings = settings_with(profile=profile, kafka=kafka)
+    settings = settings_with(profile=profile, kafka=kafka, key_file=key_file)
     read = read_verdicts(written.of(load_profile(settings.profile)), file, label, written.form)
     known = read.frauds
     if not known:
         raise ConfigError("no verdict to post. " + "\n".join(read.sentences()))
-    client = Client(url or f"http://{settings.host}:{settings.port}")
+    client = api_client(settings, url)
     stop_on_signals(client.stop)
     outcome = _post(settings, client, _verdicts(read, source), wait=not no_wait)
     interrupted = client.stop.is_set()

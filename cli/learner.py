@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.words import count
 
@@ -54,6 +55,7 @@ def rollback(
     if to > end:
         raise ConfigError(f"--to {to}: the topic {LABELS} ends at {end}")
     said = Rollback(to, loaded.hash.decode(), time.time_ns() // 1000, "tidegate learner rollback")
+    note(settings, "weights rolled back", str(to))
     write(broker, LABELS, b"rollback", encode(said), what=f"the rollback to {to}")
     found = _published(broker, loaded.hash.decode(), end)
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with, typeable
 from tidegate.words import count
 
@@ -119,6 +120,7 @@ def promote(
 
     settings, loaded, broker = _system(profile, kafka)
     chosen = usable(known_bundles(settings, bundle), bundle, loaded)
+    note(settings, "model promoted", chosen.hash)
     _switch(loaded, broker, chosen.hash, wait, as_json)
 
 
@@ -145,7 +147,9 @@ def rollback(
             f"profile {loaded.name} has had no champion before this one: nothing to go back to"
         )
     previous = current.champion.previous
-    _switch(loaded, broker, find(known_bundles(settings, previous), previous).hash, wait, as_json)
+    chosen = find(known_bundles(settings, previous), previous).hash
+    note(settings, "model promoted", chosen, rollback=True)
+    _switch(loaded, broker, chosen, wait, as_json)
 
 
 def _system(profile: str, kafka: str) -> tuple[Settings, Profile, KafkaBroker]:

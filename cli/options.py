@@ -16,6 +16,7 @@ import typer
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from producers.client import Client
     from tidegate.settings import Settings
 
 ProfileOption = Annotated[
@@ -51,6 +52,17 @@ MlflowOption = Annotated[
         help="An MLflow server that gets this training as a run. [TIDEGATE_MLFLOW]",
     ),
 ]
+UrlOption = Annotated[
+    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
+]
+KeyFileOption = Annotated[
+    str,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        help="File with the key that the API asks for. [TIDEGATE_KEY_FILE, or TIDEGATE_KEY]",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
@@ -75,6 +87,27 @@ def settings_with(**options: str) -> Settings:
             f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"settings: {faults}") from None
+
+
+def api_client(settings: Settings, url: str) -> Client:
+    """A client of the API with the settings' key. Raises ConfigError for a file without a key."""
+    from producers.client import Client
+
+    return Client(url or f"http://{settings.host}:{settings.port}", key=_key(settings))
+
+
+def _key(settings: Settings) -> str:
+    if key := settings.key.get_secret_value():
+        return key
+    if settings.key_file is None or settings.auth == "off":  # Compose names its file in any case
+        return ""
+    try:
+        key = settings.key_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"TIDEGATE_KEY_FILE {settings.key_file}: {error}") from error
+    if not key.isascii() or len(key.split()) != 1:
+        raise ConfigError(f"TIDEGATE_KEY_FILE {settings.key_file}: it does not hold one key")
+    return key
 
 
 def share(option: str, text: str) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.pipeline import CONSUMERS
@@ -84,6 +85,9 @@ def redrive(
     selection = Selection(
         reason, stage, _time_us(since), transaction, frozenset(map(parse_place, places or []))
     )
+    if not dry_run:
+        chosen = {"reason": reason, "stage": stage, "since": since, "places": places or []}
+        note(settings, "dead letters redriven", transaction, **chosen, policy=policy, most=most)
     summary = put_back(
         broker,
         load_profile(settings.profile),

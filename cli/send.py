@@ -12,8 +12,11 @@ from cli.options import (
     DbOption,
     JsonOption,
     KafkaOption,
+    KeyFileOption,
     MaxRefusedOption,
     ProfileOption,
+    UrlOption,
+    api_client,
     print_json,
     settings_with,
     share,
@@ -33,9 +36,6 @@ File = Annotated[
         metavar="FILE",
         help="CSV, Parquet, JSON lines or xlsx, a folder or pattern of them, a URL, or -.",
     ),
-]
-Url = Annotated[
-    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
 ]
 Rate = Annotated[
     float, typer.Option("--rate", help="Most transactions per second; 0: as fast as it goes.")
@@ -81,7 +81,8 @@ ShowValues = Annotated[
 def send(
     file: File,
     profile: ProfileOption = "",
-    url: Url = "",
+    url: UrlOption = "",
+    key_file: KeyFileOption = "",
     rate: Rate = 0.0,
     limit: Limit = 0,
     no_wait: NoWait = False,
@@ -106,7 +107,6 @@ def send(
     Example: [bold]tidegate send transactions.parquet --limit 200000 --rate 5000[/bold]
     """
     from model.files.reader import Reader
-    from producers.client import Client
     from producers.files.send import check_limits
     from producers.files.send import send as send_rows
     from producers.files.sending import Options
@@ -123,9 +123,9 @@ def send(
         rejects=rejects,
         show_values=show_values,
     )
-    settings = settings_with(profile=profile, kafka=kafka, db=db)
+    settings = settings_with(profile=profile, kafka=kafka, db=db, key_file=key_file)
     reader = Reader(file, written.of(load_profile(settings.profile)), form=written.form)
-    client = Client(url or f"http://{settings.host}:{settings.port}")
+    client = api_client(settings, url)
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}
     if not no_wait:

@@ -26,6 +26,15 @@ Models = Annotated[
     ),
 ]
 
+FirstKey = Annotated[
+    Path | None,
+    typer.Option(
+        "--first-key",
+        metavar="FILE",
+        help="Where the API asks for keys and there never was one: write a first here (mode 0600).",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -33,7 +42,11 @@ def register(app: typer.Typer) -> None:
 
 
 def setup(
-    profile: ProfileOption = "", kafka: KafkaOption = "", db: DbOption = "", models: Models = None
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    models: Models = None,
+    first_key: FirstKey = None,
 ) -> None:
     """Create topics and tables, and a first model if there is none.
 
@@ -49,10 +62,19 @@ def setup(
     loaded = load_profile(settings.profile)
     settings.home.mkdir(parents=True, exist_ok=True)
     _insist("migrations", lambda: steps.migrate(settings))
+    if first_key:
+        _insist("first key", lambda: _make_first_key(settings, first_key))
     _insist("topics", lambda: steps.make_topics(settings))
     _insist("profile", lambda: _check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
     _insist("champion", lambda: _first_champion(settings, loaded))
+
+
+def _make_first_key(settings: Settings, file: Path) -> None:
+    from cli.running.first_key import make_first_key
+
+    if remark := make_first_key(settings, file):
+        typer.echo(remark)
 
 
 def _check_profile(settings: Settings, profile: Profile) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.audited import note
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.words import count
@@ -49,6 +50,7 @@ def shadow(
     broker, loaded = KafkaBroker(settings), load_profile(settings.profile)
     broker.check()
     chosen = usable(known_bundles(settings, bundle), bundle, loaded).hash if bundle else ""
+    note(settings, "shadow set", chosen)
     set_shadow(broker, chosen, loaded.hash.decode(), by="tidegate models shadow")
     if as_json:
         print_json({"shadow": chosen or None})

@@ -6,14 +6,19 @@ from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption, ProfileOption, print_json, settings_with
+from cli.options import (
+    JsonOption,
+    KeyFileOption,
+    ProfileOption,
+    UrlOption,
+    api_client,
+    print_json,
+    settings_with,
+)
 from tidegate import words
 from tidegate.errors import ConfigError
 from tidegate.host.gate import opened, stop_on_signals
 
-Url = Annotated[
-    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
-]
 Rate = Annotated[float, typer.Option("--rate", help="Transactions per second.")]
 Count = Annotated[int, typer.Option("--count", help="Stop after so many transactions; 0: go on.")]
 Seconds = Annotated[float, typer.Option("--seconds", help="Stop after so many seconds; 0: go on.")]
@@ -28,7 +33,8 @@ Seed = Annotated[
 
 def simulate(
     profile: ProfileOption = "",
-    url: Url = "",
+    url: UrlOption = "",
+    key_file: KeyFileOption = "",
     rate: Rate = 50.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
@@ -40,7 +46,6 @@ def simulate(
 
     Example: [bold]tidegate simulate --rate 200 --seconds 60[/bold]
     """
-    from producers.client import Client
     from producers.simulator.traffic import Simulator
     from tidegate.profile import load_profile
 
@@ -48,8 +53,8 @@ def simulate(
         raise ConfigError(
             f"--rate {rate:g}: a number of transactions per second above 0 is expected"
         )
-    settings = settings_with(profile=profile)
-    client = Client(url or f"http://{settings.host}:{settings.port}")
+    settings = settings_with(profile=profile, key_file=key_file)
+    client = api_client(settings, url)
     stop_on_signals(client.stop)
     simulator = Simulator(
         load_profile(settings.profile), client, rate=rate, label_delay=label_delay, seed=seed

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from cli.audited import note, typist
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
 from tidegate.pipeline import (
@@ -96,8 +95,9 @@ def skip(
         from cli.loss import lost, show_loss
         from tidegate.stream.skips import give
 
-        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=_who())
+        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=typist())
         if not dry_run:
+            note(settings, "loss accepted", stage, place=str(source))
             give(broker, loss)
         show_loss(loss, dry_run=dry_run, as_json=as_json)
         return
@@ -108,7 +108,8 @@ def skip(
     if not show_values:
         bad = [record._replace(value=None, detail="") for record in bad]
     if not dry_run:
-        order(broker, stage, source, until, len(bad), by=_who())
+        note(settings, "records skipped", stage, place=str(source), until=until, bad=len(bad))
+        order(broker, stage, source, until, len(bad), by=typist())
     if as_json:
         print_json(
             {
@@ -239,11 +240,6 @@ def order(
     given_us = time.time_ns() // 1000
     identity = topic_id(broker, source.topic)
     give(broker, Skip(stage, source.partition, identity, until, rejects, by, given_us))
-
-
-def _who() -> str:
-    user = os.environ.get("USER") or f"user {os.getuid()}"
-    return f"{user} on {platform.node()}"
 
 
 def _show(bad: list[BadRecord], stage: str, start: int, until: int, *, dry_run: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.file_options import AS_FOUND, Written, with_file_options
+from cli.audited import note
 from cli.options import (
     JsonOption,
     KafkaOption,
@@ -173,6 +174,7 @@ def _promote(settings: Settings, profile: Profile, bundle: str) -> None:
     from tidegate.status.heartbeats import heartbeats
 
     broker, name = KafkaBroker(settings), profile.hash.decode()
+    note(settings, "model promoted", bundle)
     with heartbeats(broker, profile) as beats:
         promote_by_all(beats, broker, bundle, name, by="tidegate train")
 

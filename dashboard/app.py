@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from flask import Flask, Response
 
+from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
+from db.audit import AuditLog
+from db.keys import KeyStore
 from db.store import Store
+from db.users import UserStore
 from model.bundles.registry import Registry
+from tidegate.access.door import Door
+from tidegate.access.keys import KeyRing
+from tidegate.access.recent import Recent
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -33,7 +40,7 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import models, stream, views
+    from dashboard import models, sign_in, stream, views
 
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
@@ -42,11 +49,25 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
+    url = settings.db_url
+    keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
     app = Flask("dashboard")
     app.extensions[KEY] = Context(
-        settings, profile, store, broker.producer(), live, board, registry, tails
+        settings,
+        profile,
+        store,
+        broker.producer(),
+        live,
+        board,
+        registry,
+        tails,
+        Door(settings, KeyRing(keys.read)),
+        Recent(people.read),
+        audit,
+        [keys, people, audit],
     )
-    for routes in (views, stream, models):
+    guard(app, settings, people.secret)
+    for routes in (views, stream, models, sign_in):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
@@ -75,3 +96,5 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.producer.close()
+    for database in context.databases:
+        database.close()

@@ -9,8 +9,14 @@ from typing import Any, cast
 from flask import current_app
 
 from dashboard.newest import Live
+from db.audit import AuditLog
+from db.keys import KeyStore
 from db.store import Store
+from db.users import UserStore
 from model.bundles.registry import Registry
+from tidegate.access.door import Door
+from tidegate.access.recent import Recent
+from tidegate.access.users import User
 from tidegate.broker.ports import Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
@@ -33,6 +39,11 @@ class Context:
     board: Board
     registry: Registry
     tails: list[Tail]
+    door: Door
+    users: Recent[dict[str, User]]
+    """Who may sign in, by name; none where nobody has to."""
+    audit: AuditLog
+    databases: list[KeyStore | UserStore | AuditLog]
 
 
 def here() -> Context:

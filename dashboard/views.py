@@ -9,10 +9,11 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 
 from dashboard.context import Context, health, here
 from dashboard.format import amount, bars, duration, limits, line, moment, number, passing, timeline
+from db.audit import Act
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.messages.frames import DECISIONS
@@ -105,8 +106,6 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
 @blueprint.post("/transactions/<path:transaction_id>/verdict")
 def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
     """Publish a person's verdict on this transaction; it is durable before the page comes back."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        abort(403)
     choice = request.form.get("verdict")
     if choice not in ("fraud", "legitimate"):
         abort(400)
@@ -114,9 +113,12 @@ def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
         transaction_id,
         "fraud" if choice == "fraud" else "legitimate",
         label_id=str(uuid.uuid4()),
-        source="dashboard",
+        source=g.principal.name or "dashboard",
         given_us=time.time_ns() // 1000,
     )
+    if name := g.principal.name:
+        detail = {"verdicts": [[given.label_id, given.verdict]]}
+        here().audit.add(Act(name, "verdict given", transaction_id, detail))
     said = choice if _publish(here(), given) else "failed"
     return redirect(url_for(".transaction", transaction_id=transaction_id, said=said), 303)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 import psycopg
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tidegate.errors import ConfigError, Retry
@@ -192,6 +192,30 @@ def reading(url: str) -> Iterator[Connection]:
     database = open_database(url, "read")
     try:
         with retrying(database), database.engine.connect() as connection:
+            yield connection
+    finally:
+        database.close()
+
+
+@contextmanager
+def reading_table(url: str, table: str) -> Iterator[Connection | None]:
+    """As `reading`; None where there is no such table yet, or no file of SQLite. Raises Retry."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
+        yield None
+        return
+    with reading(url) as connection:
+        yield connection if inspect(connection).has_table(table) else None
+
+
+@contextmanager
+def writing(url: str) -> Iterator[Connection]:
+    """One transaction that a crash of the server does not take back, unlike rows. Raises Retry."""
+    database = open_database(url)
+    try:
+        with retrying(database), database.engine.begin() as connection:
+            if database.file is None:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
             yield connection
     finally:
         database.close()

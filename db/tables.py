@@ -129,3 +129,61 @@ revisions = Table(
 """What a row that was decided without a failed detector would have been with it; the row itself
 never changes.
 """
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),  # 8 hexadecimal digits, for people
+    Column("name", Text, nullable=False),  # of the client; its key before may hold beside it
+    Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the key
+    Column("scopes", Text, nullable=False),  # with spaces between
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=True),
+    Column("revoked_us", BigInteger, nullable=True),
+    Column("rate", Integer, nullable=False),  # requests a second, 0: any
+)
+"""The keys of the API's clients: see `tidegate.access.scopes`. Rows are never deleted."""
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", LargeBinary, primary_key=True),  # SHA-256 of client, path and Idempotency-Key
+    Column("request", LargeBinary, nullable=False),  # SHA-256 of path, query and body
+    Column("status", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("answered_us", BigInteger, nullable=False),
+    Index("ix_answers_answered_us", "answered_us"),
+)
+"""First answers: see `db.answers`, which deletes those that are older than two days."""
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password", Text, nullable=False),  # Argon2id, with its salt
+    Column("role", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+)
+"""Who may sign in to the results pages: see `tidegate.access.users`."""
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+"""Random bytes that all processes share: the migration makes them."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3, ...
+    Column("at_us", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON
+    Column("hash", LargeBinary, nullable=False),  # of this entry and the hash before it
+)
+"""Who did what: see `db.audit`. Triggers refuse every change but a new entry."""

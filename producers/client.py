@@ -15,12 +15,18 @@ from tidegate.errors import ConfigError, Retry
 
 _PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0)
 _AGAIN = (429, 502, 503, 504)
+_DENIED = (401, 403)
 
 
 class Client:
-    """Posts to one address. Not thread-safe. `patience`: how many seconds a request may fail."""
+    """Posts to one address, with a key where there is one. Not thread-safe.
 
-    def __init__(self, url: str, *, patience: float = 120.0, timeout: float = 30.0) -> None:
+    `patience`: how many seconds a request may fail.
+    """
+
+    def __init__(
+        self, url: str, *, key: str = "", patience: float = 120.0, timeout: float = 30.0
+    ) -> None:
         parts = urlsplit(url if "//" in url else f"http://{url}")
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(f"{url!r} is not an HTTP address, like http://127.0.0.1:5000")
@@ -29,6 +35,7 @@ class Client:
         )
         self._connection = kind(parts.hostname, parts.port, timeout=timeout)
         self._base, self._patience, self.url = parts.path.rstrip("/"), patience, url
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.stop = threading.Event()
         """Set it to give up waiting at once."""
 
@@ -38,7 +45,7 @@ class Client:
         """Status and document of the answer. Connection losses and 429, 503 are tried again: the
         ids make that safe.
 
-        Raises Retry when nobody answers within the patience.
+        Raises Retry when nobody answers within the patience, ConfigError for a key that may not.
         """
         deadline, attempt = time.monotonic() + self._patience, 0
         while True:
@@ -62,9 +69,12 @@ class Client:
         return self.post(path, b"\n".join(lines), "application/x-ndjson")
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Status and document of a GET; tried once. Raises Retry when nobody answers."""
+        """Status and document of a GET; tried once.
+
+        Raises Retry when nobody answers, ConfigError for a key that may not.
+        """
         try:
-            self._connection.request("GET", self._base + path)
+            self._connection.request("GET", self._base + path, headers=self._headers)
             return self._answer()
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
@@ -74,7 +84,8 @@ class Client:
         self._connection.close()
 
     def _once(self, path: str, body: bytes, content_type: str) -> tuple[int, dict[str, Any]]:
-        self._connection.request("POST", self._base + path, body, {"Content-Type": content_type})
+        headers = {"Content-Type": content_type, **self._headers}
+        self._connection.request("POST", self._base + path, body, headers)
         return self._answer()
 
     def _answer(self) -> tuple[int, dict[str, Any]]:
@@ -84,4 +95,7 @@ class Client:
             document = msgspec.json.decode(raw)
         except msgspec.DecodeError:
             document = {"detail": raw[:200].decode("utf-8", "replace")}
+        if response.status in _DENIED:
+            detail = document.get("detail", "") if isinstance(document, dict) else ""
+            raise ConfigError(f"{self.url}: {detail} (TIDEGATE_KEY or --key-file gives it a key)")
         return response.status, document if isinstance(document, dict) else {"items": document}

@@ -48,12 +48,15 @@ def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 def ask(
-    method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30
+    method: str, port: int, path: str, body: bytes | None, *, timeout: float = 30, key: str = ""
 ) -> tuple[int, Any]:
-    """Status (0: nobody answers) and document of a server of ours."""
+    """Status (0: nobody answers) and document of a server of ours, which may ask for a key."""
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        link.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+        headers = {"Content-Type": "application/json"} if body else {}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        link.request(method, path, body, headers)
         answer = link.getresponse()
         return answer.status, json.loads(answer.read() or b"null")
     except (OSError, http.client.HTTPException):

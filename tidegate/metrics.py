@@ -173,6 +173,11 @@ DRIFT_KS = Gauge(
 HTTP_REQUESTS = Counter(
     "tidegate_http_requests_total", "Answers of the HTTP API", ["route", "status"]
 )
+DENIED = Counter(
+    "tidegate_denied",
+    "Requests that were refused before they were read, by why",
+    ["reason"],
+)
 HTTP_SECONDS = Histogram("tidegate_http_seconds", "Time to answer", ["route"], buckets=_SECONDS)
 ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions answered with 202")
 RECONCILED = Gauge(

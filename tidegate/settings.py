@@ -29,6 +29,20 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="where API, results page and metrics listen")
     port: int = Field(5000, description="port of the API")
     dashboard_port: int = Field(5001, description="port of the results page")
+    auth: Literal["auto", "keys", "off"] = Field(
+        "auto",
+        description="whether API and results page ask for keys; auto: unless they listen on "
+        "loopback; off: never",
+    )
+    hosts: str = Field(
+        "",
+        description="names of a proxy before a loopback address, with commas: others are refused "
+        "where no key is asked for",
+    )
+    key: SecretStr = Field(
+        SecretStr(""), description="key that this command shows to the API; never logged"
+    )
+    key_file: Path | None = Field(None, description="file with that key")
     metrics_port: int = Field(
         0, description="where this process serves /metrics and /healthz; 0: any free port"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from cli.running import steps
+from cli.running.first_key import check_keys
 from cli.running.first_model import FirstModel
 from cli.running.handover import changes_profile, check_profile
 from cli.running.processes import broker_child, children
@@ -62,6 +63,7 @@ class Launch:
             filename=home / "log" / "up.log", force=True, format="%(asctime)s %(name)s %(message)s"
         )
         with locked(home):
+            check_keys(self.settings)
             check_disk(home)
             check_ports(self._ports())
             exits = Exits(home)

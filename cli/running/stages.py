@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
+from cli.running.first_key import check_keys
 from cli.running.makers import MAKERS
 from tidegate.errors import Retry
 from tidegate.host.gate import opened, stop_on_signals
@@ -34,6 +35,7 @@ SERVERS = {
     "retrain": "consumers.retraining.schedule",
 }
 """Each server's module, whose `serve` runs until SIGTERM."""
+_ASKS_KEYS = ("ingest", "dashboard")
 _DETECTORS = 20
 """More of them than a bundle has may take their time one after the other; then a scorer hangs."""
 _LABELS = 20_000
@@ -60,6 +62,8 @@ def run_stage(name: str, settings: Settings) -> None:
     if stop.is_set():
         return
     if name in SERVERS:
+        if name in _ASKS_KEYS:
+            check_keys(settings, pages_only=name == "dashboard")
         module.serve(settings)
     else:
         _consume(name, process, settings, stop)

@@ -74,6 +74,7 @@ def promote_first(settings: Settings, profile: Profile) -> str:
     system needs some champion, so one that is no better than chance becomes it too: the result
     warns of such a champion, and is empty for any other.
     """
+    from db.audit import Act, tell
     from model.bundles.catalog import warning_of
     from model.bundles.promotion import current_champion, promote
 
@@ -87,5 +88,6 @@ def promote_first(settings: Settings, profile: Profile) -> str:
         raise ConfigError(
             f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`"
         )
+    tell(settings.db_url, Act("tidegate up", "model promoted", bundle))
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
     return warning_of(settings.bundles_dir, bundle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
     from tidegate.profile import Profile
     from tidegate.settings import Settings
+
+_LOG = logging.getLogger(__name__)
 
 
 def described(
@@ -122,15 +125,18 @@ def attempt(
     if report.challenger and (shared := shared_bundles(settings)):
         shared.publish(report.challenger)
     if report.outcome == "promoted":
-        _promote(broker, profile, report)
+        _promote(settings, broker, profile, report)
     report.seconds = round((time.time_ns() - began) / 1e9, 1)
     return report
 
 
-def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None:
+def _promote(
+    settings: Settings, broker: Broker, profile: Profile, report: RetrainingReport
+) -> None:
     """Promote the challenger, unless another champion than the one it beat has come meanwhile, or
     a scorer cannot load it.
     """
+    from db.audit import Act, tell
     from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote_by_all
     from tidegate.status.heartbeats import heartbeats
 
@@ -142,6 +148,10 @@ def _promote(broker: Broker, profile: Profile, report: RetrainingReport) -> None
             "another bundle was promoted while this one was trained: compare again",
         )
         return
+    if remark := tell(
+        settings.db_url, Act("tidegate retrain", "model promoted", report.challenger)
+    ):
+        _LOG.warning("%s", remark)
     with heartbeats(broker, profile) as beats:
         try:
             promote_by_all(beats, broker, report.challenger, name, by="tidegate retrain")

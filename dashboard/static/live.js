@@ -79,6 +79,7 @@ async function page(fresh) {
   if (decision) query.set("decision", decision);
   if (!fresh && cursor) query.set("cursor", cursor);
   const answer = await fetch(`/rows?${query}`).catch(() => null);
+  if (answer && answer.status === 401) location.reload(); // the session is over: sign in
   if (mine !== generation) return;
   by("note").textContent = answer && answer.ok ? "" : "The database does not answer; live rows go on.";
   if (answer && answer.ok) {
@@ -146,6 +147,12 @@ function counters(tick) {
   by("health-text").textContent = tick.ready ? "All stages are running" : `Waiting: ${tick.missing[0]}`;
 }
 
+async function again() {
+  const answer = await fetch("/rows", { method: "HEAD" }).catch(() => null);
+  if (answer && answer.status === 401) location.reload();
+  else listen();
+}
+
 function listen() {
   if (source) source.close();
   source = new EventSource(decision ? `/events?decision=${decision}` : "/events");
@@ -157,7 +164,7 @@ function listen() {
   source.onerror = () => {
     by("health").className = "state bad";
     by("health-text").textContent = "Connection lost, trying again…";
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    if (source.readyState === EventSource.CLOSED) setTimeout(again, 5000);
   };
 }
 

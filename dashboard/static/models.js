@@ -84,6 +84,7 @@ function bundle(entry) {
 
 async function ask() {
   const answer = await fetch("/models.json").catch(() => null);
+  if (answer && answer.status === 401) location.reload(); // the session is over: sign in
   const good = answer && answer.ok, state = good ? await answer.json() : null;
   if (good) {
     drift(state.drift);

@@ -36,6 +36,7 @@ function process(beat) {
 
 async function ask() {
   const answer = await fetch("/pipeline.json").catch(() => null);
+  if (answer && answer.status === 401) location.reload(); // the session is over: sign in
   const good = answer && answer.ok;
   const state = good ? await answer.json() : { stages: [], processes: [], missing: [], ready: false };
   if (good) {

@@ -8,9 +8,12 @@ from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
+from db.answers import Answers
+from db.audit import AuditLog
+from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
-from producers.api.context import Context, bind
+from producers.api.context import Context, bind, check_door
 from producers.api.express import Express
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
@@ -18,6 +21,8 @@ from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
 from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
+from tidegate.access.door import Door
+from tidegate.access.keys import KeyRing
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.pipeline import SCORED, STATUS, stage_inputs
@@ -56,6 +61,7 @@ def build_app(
     registry = FollowedRegistry(broker, profile.hash.decode())
     scored = Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start()
     status = Tail(broker, STATUS, board.absorb, from_start=True).start()
+    keys = KeyStore(settings.db_url)
     app = Flask("producers", static_folder=None)
     context = Context(
         settings,
@@ -71,9 +77,14 @@ def build_app(
         registry,
         status,
         [scored, status],
+        keys,
+        Door(settings, KeyRing(keys.read)),
+        Answers(settings.db_url),
+        AuditLog(settings.db_url),
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
+    app.before_request(check_door)
     for routes in (transactions, rows, feedback, models, shadow, canary, ops):
         app.register_blueprint(routes.blueprint)
     app.register_error_handler(HTTPException, _http_error)
@@ -121,3 +132,6 @@ def close_app(app: Flask) -> None:
     context.registry.close()
     context.publisher.close()
     context.verdict_ways.close()
+    context.keys.close()
+    context.answers.close()
+    context.audit.close()

@@ -9,18 +9,25 @@ from functools import wraps
 from typing import TYPE_CHECKING, cast
 
 import msgspec
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
+from db.answers import Answers
+from db.audit import Act, AuditLog
+from db.keys import KeyStore
 from db.store import Store
 from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
-from producers.api.problems import Problem
+from producers.api.problems import Problem, from_denied
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
+from tidegate.access.door import Denied, Door
+from tidegate.access.door import require as require_of
+from tidegate.access.scopes import API, Principal
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
-from tidegate.metrics import HTTP_REQUESTS, HTTP_SECONDS
+from tidegate.errors import ConfigError, Retry
+from tidegate.metrics import DENIED, HTTP_REQUESTS, HTTP_SECONDS
 from tidegate.profile import Profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
 _KEY = "tidegate"
 _DRAIN = 64_000_000
+_DRAIN_DENIED = 1_000_000
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,6 +59,65 @@ class Context:
     status: Tail
     """What feeds the board."""
     tails: list[Tail]
+    keys: KeyStore
+    door: Door
+    answers: Answers
+    audit: AuditLog
+
+    def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
+        """Who asks, if he may do what needs `scope`. Raises Problem 401, 403 or 503."""
+        try:
+            return self.door.admit(environ, scope)
+        except Denied as denied:
+            DENIED.labels(denied.kind).inc()
+            raise from_denied(denied) from denied
+        except Retry as error:
+            raise Problem("database_away", str(error)) from error
+
+
+def check_door() -> Response | None:
+    """Before each request: who asks is `g.principal`, or he is answered why not."""
+    if request.endpoint is None:
+        return None  # no such address: Flask says so
+    try:
+        g.principal = here().admit(request.environ, API.get(request.endpoint, "admin"))
+    except Problem as problem:
+        _drain(_DRAIN_DENIED)
+        return problem.response()
+    return None
+
+
+def charge(items: int) -> None:
+    """Count the transactions or verdicts of a request at its key's rate."""
+    here().door.charge(g.principal, items)
+
+
+def client() -> str:
+    """The name of the key that was shown; empty where none was asked for."""
+    principal: Principal = g.principal
+    return principal.name
+
+
+def note(who: str, what: str, about: str, **detail: object) -> None:
+    """Tell the audit before it is done. Raises Problem 503 while it cannot be told."""
+    try:
+        here().audit.add(Act(who, what, about, detail))
+    except (Retry, ConfigError) as error:
+        raise Problem("database_away", str(error)) from error
+
+
+def signed(claimed: str) -> str:
+    """Who this request is from: the name of its key; what it says itself where no key is asked."""
+    return client() or claimed
+
+
+def require(scope: str) -> None:
+    """For what only a part of a request needs. Raises Problem 403."""
+    try:
+        require_of(g.principal, scope)
+    except Denied as denied:
+        DENIED.labels(denied.kind).inc()
+        raise from_denied(denied) from denied
 
 
 def bind(app: Flask, context: Context) -> None:
@@ -127,8 +194,7 @@ def body(*types: str) -> bytes:
     return raw
 
 
-def _drain() -> None:
+def _drain(left: int = _DRAIN) -> None:
     """Read what the client is still sending, up to a limit, so that it can read the answer."""
-    left = _DRAIN
     while left > 0 and (chunk := request.environ["wsgi.input"].read(1 << 20)):
         left -= len(chunk)

@@ -17,6 +17,7 @@ def fresh_id() -> str:
     return str(uuid.UUID(int=bits))
 
 
-def derived_id(idempotency_key: str) -> str:
-    """The same id for the same Idempotency-Key, always (UUID version 5)."""
-    return str(uuid.uuid5(_NAMESPACE, idempotency_key))
+def derived_id(idempotency_key: str, scope: str = "") -> str:
+    """The same id for the same Idempotency-Key in a scope, always (UUID version 5)."""
+    namespace = uuid.uuid5(_NAMESPACE, scope) if scope else _NAMESPACE
+    return str(uuid.uuid5(namespace, idempotency_key))

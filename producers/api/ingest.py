@@ -5,14 +5,18 @@ from __future__ import annotations
 from _thread import allocate_lock
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
+
+from msgspec import Struct
 
 from producers.api.ids import derived_id, fresh_id
 from producers.api.known import Known
-from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected
+from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected, invalid
 from tidegate.broker.ports import Producer
 from tidegate.errors import Rejected, Retry
 from tidegate.pipeline import RAW
 from tidegate.profile import Profile
+from tidegate.profile.field_types import String
 
 ACK_SECONDS = 10.0
 """How long a request waits for delivery reports: longer than message.timeout.ms, which decides."""
@@ -91,17 +95,29 @@ class Ingest:
     def __init__(self, profile: Profile, publisher: Publisher, known: Known) -> None:
         self._profile, self._publisher, self._known = profile, publisher, known
 
-    def admit(self, raw: bytes, idempotency_key: str | None, now_us: int) -> Admitted:
-        """Check one transaction received at `now_us`. Raises Problem 400, 409, 413 or 422."""
-        profile = self._profile
+    def scope(self, client: str) -> str:
+        """What a client's ids begin with, where they are its own; empty where all share them."""
+        return f"{client}:" if client and self._profile.ids == "per_client" else ""
+
+    def admit(
+        self, raw: bytes, idempotency_key: str | None, now_us: int, client: str = ""
+    ) -> Admitted:
+        """Check one transaction that a client's key, if any, sent and that came at `now_us`.
+
+        Raises Problem 400, 409, 413 or 422.
+        """
+        profile, scope = self._profile, self.scope(client)
         try:
             tx = profile.decode(raw, now_us)
         except Rejected as rejected:
             raise from_rejected(rejected, profile.faults(raw, now_us)) from rejected
         own_id = profile.id_of(tx)
-        transaction_id = own_id or (derived_id(idempotency_key) if idempotency_key else fresh_id())
-        if own_id is None:
-            profile.set_id(tx, transaction_id)
+        if own_id is not None:
+            transaction_id = scope + own_id
+        else:
+            transaction_id = derived_id(idempotency_key, scope) if idempotency_key else fresh_id()
+        if own_id is None or scope:
+            self._give_id(tx, transaction_id)
         value = profile.canonical(tx)
         key = profile.key_of(tx)
         body_hash = profile.body_hash(value)
@@ -111,6 +127,16 @@ class Ingest:
             raise conflict(transaction_id, "known with another body; the first stays")
         known = before is not None
         return Admitted(transaction_id, key, account, value, body_hash, own_id is None, known)
+
+    def _give_id(self, tx: Struct, transaction_id: str) -> None:
+        most = cast(String, self._profile.fields[self._profile.id_field]).max_length
+        if len(transaction_id) > most:
+            raise invalid(
+                self._profile.id_field,
+                f"with the client's name, {transaction_id[:100]!r}, it has more than {most} "
+                "characters",
+            )
+        self._profile.set_id(tx, transaction_id)
 
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
         """Make them durable (those that are known are). Raises Problem 429 or 503."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from producers.api.openapi_models import model_paths
-from producers.api.schemas import REF, Json, content, object_of, operation, parameter, ref
+from producers.api.schemas import (
+    REF,
+    Json,
+    content,
+    object_of,
+    operation,
+    parameter,
+    problem_answers,
+    ref,
+)
 from producers.api.verdict_ways import NEWEST, STATUSES
 from tidegate.messages.documents import Verdict
 from tidegate.messages.frames import DECISIONS
@@ -19,7 +28,7 @@ def description(profile: Profile, settings: Settings) -> Json:
     _, schemas = msgspec.json.schema_components(
         [profile.struct, Verdict], ref_template=REF + "{name}"
     )
-    return {
+    document: Json = {
         "openapi": "3.1.0",
         "info": {
             "title": "Tidegate ingest API",
@@ -47,9 +56,25 @@ def description(profile: Profile, settings: Settings) -> Json:
                 **schemas,
                 **_answers(profile),
                 "LabelledTransaction": _labelled(schemas["Verdict"], transaction),
-            }
+            },
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+    for path, operations in document["paths"].items():
+        for described in operations.values():
+            _say_who_may(path, described)
+    return document
+
+
+_OPEN = ("/healthz", "/readyz", "/metrics")
+
+
+def _say_who_may(path: str, described: Json) -> None:
+    """A key is asked for unless the API listens on loopback, and may be shown there too."""
+    open_to_all = path in _OPEN
+    described["security"] = [] if open_to_all else [{"key": []}, {}]
+    refusals = (403,) if open_to_all else (401, 403, 429)
+    described["responses"] = problem_answers(*refusals) | described["responses"]
 
 
 _IDEMPOTENCY = parameter(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from flask import Response
 
+from tidegate.access.door import Denied
 from tidegate.errors import Rejected, TidegateError
 
 CONTENT_TYPE = "application/problem+json"
@@ -26,6 +27,10 @@ _INVALID = (422, "The transaction is not valid")
 PROBLEMS: dict[str, tuple[int, str]] = {
     **_REASONS,
     "invalid": _INVALID,
+    "conflicting_key": (409, "This Idempotency-Key stands for another request"),
+    "unauthorized": (401, "A key is asked for"),
+    "forbidden": (403, "This key may not do that"),
+    "foreign": (403, "Not by this name"),
     "unsupported_media_type": (415, "This content type is not understood"),
     "too_many_requests": (429, "Too much is under way"),
     "not_durable": (503, "Kafka did not acknowledge in time"),
@@ -48,6 +53,7 @@ class Problem(TidegateError):
         super().__init__(detail)
         self.kind, self.detail, self.members = kind, detail, members
         self.status = PROBLEMS[kind][0]
+        self.challenge, self.seconds = "", 1
 
     def document(self) -> dict[str, Any]:
         """The members of the problem document."""
@@ -60,9 +66,11 @@ class Problem(TidegateError):
         }
 
     def headers(self) -> list[tuple[str, str]]:
-        """429 and 503 say when to come back."""
+        """429 and 503 say when to come back, 401 and 403 what is asked for."""
+        if self.challenge:
+            return [("WWW-Authenticate", self.challenge)]
         later = self.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-        return [("Retry-After", "1")] if later else []
+        return [("Retry-After", str(self.seconds))] if later else []
 
     def response(self) -> Response:
         """The document as an answer."""
@@ -90,3 +98,10 @@ def from_rejected(rejected: Rejected, faults: list[tuple[str, str]]) -> Problem:
 def invalid(field: str, detail: str) -> Problem:
     """A 422 about one parameter."""
     return Problem("invalid", f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
+
+
+def from_denied(denied: Denied) -> Problem:
+    """What somebody is answered who may not come in."""
+    problem = Problem(denied.kind, denied.detail)
+    problem.challenge, problem.seconds = denied.challenge, denied.seconds or 1
+    return problem

@@ -29,13 +29,20 @@ def operation(summary: str, answers: dict[str, str | Json], *problems: int) -> J
         status: {"description": response} if isinstance(response, str) else response
         for status, response in answers.items()
     }
-    for status in problems:
-        titles = sorted({title for code, title in PROBLEMS.values() if code == status})
-        responses[str(status)] = {
-            "description": "; ".join(titles),
+    return {"summary": summary, "responses": responses | problem_answers(*problems)}
+
+
+def problem_answers(*statuses: int) -> Json:
+    """The responses of these statuses: problem documents of every kind that has them."""
+    return {
+        str(status): {
+            "description": "; ".join(
+                sorted({title for code, title in PROBLEMS.values() if code == status})
+            ),
             "content": content(ref("Problem"), CONTENT_TYPE),
         }
-    return {"summary": summary, "responses": responses}
+        for status in statuses
+    }
 
 
 def parameter(name: str, where: str, description: str, schema: Json) -> Json:

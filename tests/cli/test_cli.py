@@ -40,6 +40,9 @@ COMMANDS = [
         for what in ("list", "show", "diff", "promote", "rollback", "shadow", "compare")
     ),
     ["learner", "rollback"],
+    *(["audit", what] for what in ("verify", "export")),
+    *(["users", what] for what in ("add", "list", "password", "remove")),
+    *(["keys", what] for what in ("create", "list", "revoke", "rotate")),
 ]
 
 

@@ -27,6 +27,7 @@ class Stack:
     files: Sequence[str] = ("docker-compose.yml",)
     profiles: Sequence[str] = ()
     env: dict[str, str] = field(default_factory=dict)
+    _key: str = ""
 
     def __post_init__(self) -> None:
         self.port, self.prometheus, self.grafana = free_port(), free_port(), free_port()
@@ -113,18 +114,28 @@ class Stack:
 
     def get(self, path: str, port: int = 0) -> tuple[int, Any]:
         """Status (0: nobody answers) and document."""
-        return ask("GET", port or self.port, path, None)
+        return ask("GET", port or self.port, path, None, key="" if port else self.key(path))
 
     def post(self, path: str, document: object) -> tuple[int, Any]:
         """As `get`; tried again for 60 s while nobody answers or Kafka is away: the ids make it
         safe.
         """
-        body = json.dumps(document).encode()
-        answer = eventually(
-            lambda: (got := ask("POST", self.port, path, body))[0] not in (0, 429, 503) and got, 60
-        )
+        body, key = json.dumps(document).encode(), self.key(path)
+
+        def posted() -> tuple[int, Any] | None:
+            got = ask("POST", self.port, path, body, key=key)
+            return got if got[0] not in (0, 429, 503) else None
+
+        answer = eventually(posted, 60)
         assert answer
         return answer
+
+    def key(self, path: str) -> str:
+        """The first key, which `setup` has made; empty for what is open."""
+        if path.startswith("/v1/") and not self._key:
+            read = ("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "tools", "/keys/admin")
+            self._key = self.compose("--profile", "tools", *read).strip()
+        return self._key
 
     def down(self, *, volumes: bool = False) -> None:
         self.compose(

@@ -18,6 +18,7 @@ from tidegate.profile.spec import (
     Duration,
     Feature,
     History,
+    Ids,
     Json,
     ModelsSpec,
     Remember,
@@ -44,6 +45,7 @@ _SECTIONS = frozenset(
         "envelope",
         "updates",
         "unknown_fields",
+        "ids",
         "remember",
     }
 )
@@ -71,6 +73,7 @@ class Checked:
     file: FileSpec
     envelope: Envelope | None
     unknown_fields: UnknownFields
+    ids: Ids
     remember: Remember
 
 
@@ -113,6 +116,7 @@ def check(source: Source) -> Checked:
         unknown_fields=source.read(
             document.get("unknown_fields", "refuse"), UnknownFields, ("unknown_fields",)
         ),
+        ids=source.read(document.get("ids", "shared"), Ids, ("ids",)),
         remember=source.read(document.get("remember", {}), Remember, ("remember",)),
     )
 

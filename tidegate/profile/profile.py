@@ -70,6 +70,7 @@ class Profile:
         self.currency_field = money.currency if isinstance(money, Money) else ""
         """The field with the currency of the amount in the rows; "" where all have one."""
         self.unknown_fields = checked.unknown_fields
+        self.ids = checked.ids
         self.remember = checked.remember
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)

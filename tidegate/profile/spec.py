@@ -230,6 +230,12 @@ the payload, or left out. They are never an input.
 """
 
 
+Ids = Literal["shared", "per_client"]
+"""Whether a transaction id means the same whoever sends it, or each client of the API has its own:
+then what it sends is kept as `client:id`.
+"""
+
+
 class ModelsSpec(_Strict):
     """The models served in score order, all models' settings, excluded columns, thresholds."""
 

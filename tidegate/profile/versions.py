@@ -13,7 +13,7 @@ from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Distinct, Json
 
 _encode = msgspec.json.Encoder().encode
-_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "remember", "file"})
+_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "ids", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
 _FREE_OPTIONS = _BOUNDS | FILE_OPTIONS
@@ -22,9 +22,10 @@ _FREE_OPTIONS = _BOUNDS | FILE_OPTIONS
 def state_hash(document: Json, checked: Checked) -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
-    Left out are the thresholds (a bundle has its own), what becomes of unknown fields, how long ids
-    are remembered (no column depends on it), how files are laid out, the bounds of fields (but
-    whether amounts are `wide`), and ignored fields that nothing refers to.
+    Left out are the thresholds (a bundle has its own), what becomes of unknown fields, whose ids
+    are whose and how long they are remembered (no column depends on it), how files are laid out,
+    the bounds of fields (but whether amounts are `wide`), and ignored fields that nothing refers
+    to.
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {

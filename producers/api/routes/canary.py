@@ -9,7 +9,7 @@ from flask import Blueprint, Response
 
 from db.comparison import compare_canary
 from model.bundles import promotion
-from producers.api.context import answer, here, measured
+from producers.api.context import answer, here, measured, note, signed
 from producers.api.problems import Problem
 from producers.api.routes.models import order_of, profile_hash, usable
 from tidegate.errors import Retry
@@ -62,8 +62,11 @@ def compare() -> Response:
 
 
 def _set(bundle: str, order: Start) -> Response:
+    note(signed(order.by), "canary set", bundle, share=order.share)
     try:
-        promotion.set_canary(here().broker, bundle, profile_hash(), order.share, by=order.by)
+        promotion.set_canary(
+            here().broker, bundle, profile_hash(), order.share, by=signed(order.by)
+        )
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"canary": bundle or None, "share": order.share}, 202, "/v1/models/canary")

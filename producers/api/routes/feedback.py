@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import asdict
 from typing import Any, Literal
@@ -9,10 +10,21 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, body, here, measured
+from producers.api.context import (
+    answer,
+    body,
+    charge,
+    client,
+    here,
+    measured,
+    note,
+    require,
+    signed,
+)
 from producers.api.ids import derived_id, fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
+from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
@@ -22,6 +34,8 @@ from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
+_NAMED = 20
+"""So many verdicts of a request are named in the audit."""
 _AHEAD_US = 300_000_000
 """How far ahead of this clock a verdict may be given."""
 
@@ -44,9 +58,13 @@ _many = msgspec.json.Decoder(list[Feedback]).decode
 
 @blueprint.post("/v1/feedback")
 @measured("post_feedback")
+@repeatable("application/json")
 def post_feedback() -> Response:
     """Make one verdict, or an array of them, durable; transactions that came along go first."""
     items = _read(body("application/json"))
+    if any(item.transaction for item in items):
+        require("ingest")
+    charge(len(items))
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     now_us = time.time_ns() // 1000
     admitted = _admit(items, key, now_us)
@@ -54,13 +72,16 @@ def post_feedback() -> Response:
         Verdict(
             admitted[index].id if index in admitted else item.transaction_id,
             item.verdict,
-            item.label_id or (derived_id(f"{key}/{index}") if key else fresh_id()),
-            item.source,
+            item.label_id
+            or (derived_id(f"{key}/{index}", here().ingest.scope(client())) if key else fresh_id()),
+            signed(item.source),
             item.note,
             item.given_us or now_us + index,  # in an array the later one holds
         )
         for index, item in enumerate(items)
     ]
+    if client():
+        _note(verdicts)
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
@@ -89,6 +110,19 @@ def get_feedback(label_id: str) -> Response:
             "these",
         )
     return answer({name: value for name, value in asdict(status).items() if value})
+
+
+def _note(verdicts: list[Verdict]) -> None:
+    """One entry a request: each verdict of a few, of more how many, and a hash of all."""
+    lines = msgspec.json.Encoder().encode_lines(verdicts)
+    given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
+    note(
+        client(),
+        "verdicts given" if len(verdicts) > 1 else "verdict given",
+        verdicts[0].transaction_id if len(verdicts) == 1 else count(len(verdicts), "transaction"),
+        verdicts=given if len(verdicts) <= _NAMED else None,
+        sha256=hashlib.sha256(lines).hexdigest(),
+    )
 
 
 def _read(raw: bytes) -> list[Feedback]:
@@ -132,6 +166,7 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
                 bytes(item.transaction),
                 f"{idempotency_key}/{index}" if idempotency_key else None,
                 now_us,
+                client(),
             )
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
                 raise conflict(transaction.id, "in this request before, with another body")

@@ -12,7 +12,7 @@ from flask import Blueprint, Response
 from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
 from model.bundles.shared import known_bundles
-from producers.api.context import answer, body, here, measured
+from producers.api.context import answer, body, here, measured, note, signed
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Heartbeat
@@ -88,11 +88,12 @@ def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(bundle_folder(bundle), bundle, here().profile)
         _know_scorers()
+        note(signed(order.by), "model promoted", bundle)
         promoted = promotion.promote(
             here().broker,
             bundle,
             profile_hash(),
-            by=order.by,
+            by=signed(order.by),
             timeout=_SECONDS,
             scorers=_scorers,
         )

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 
 from db.comparison import compare_shadow
 from model.bundles import promotion
-from producers.api.context import answer, here, measured
+from producers.api.context import answer, here, measured, note, signed
 from producers.api.problems import Problem
 from producers.api.routes.models import bundle_folder, profile_hash, read_order, usable
 from producers.api.routes.rows import whole
@@ -65,8 +65,9 @@ def compare() -> Response:
 
 
 def _set(bundle: str, by: str) -> Response:
+    note(signed(by), "shadow set", bundle)
     try:
-        promotion.set_shadow(here().broker, bundle, profile_hash(), by=by)
+        promotion.set_shadow(here().broker, bundle, profile_hash(), by=signed(by))
     except Retry as error:
         raise Problem("not_durable", str(error)) from error
     return answer({"shadow": bundle or None}, 202, "/v1/models/shadow")

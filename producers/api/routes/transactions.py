@@ -12,10 +12,11 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from producers.api import csv_bodies
-from producers.api.context import answer, body, here, measured
+from producers.api.context import answer, body, charge, client, here, measured
 from producers.api.csv_bodies import Batch
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem, invalid
+from producers.api.repeats import repeatable
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
@@ -28,13 +29,14 @@ _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 @blueprint.post("/v1/transactions")
 @measured("post_transaction")
+@repeatable(JSON)
 def post_one() -> Response:
     """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
     context = here()
     raw = body(JSON)
     wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
     transaction = context.ingest.admit(
-        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000
+        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000, client()
     )
     retry = {"transaction_id": transaction.id}
     if wait_ms:
@@ -103,10 +105,12 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 
 @blueprint.post("/v1/transactions/batch")
 @measured("post_batch")
+@repeatable(JSON, NDJSON, CSV)
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
     batch = _read(body(JSON, NDJSON, CSV))
+    charge(len(batch.items))
     admitted, rejected = _admit_all(
         batch.items, batch.unreadable, request.environ.get("HTTP_IDEMPOTENCY_KEY")
     )
@@ -181,7 +185,7 @@ def _admit_all(
     idempotency_key: str | None,
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
     """The good ones by index, and the answers to the bad ones. A repeated body is admitted once."""
-    admit, now_us = here().ingest.admit, time.time_ns() // 1000
+    admit, now_us, own = here().ingest.admit, time.time_ns() // 1000, client()
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
     hashes: dict[str, bytes] = {}
@@ -189,7 +193,7 @@ def _admit_all(
         try:
             if problem := unreadable.get(index):
                 raise problem
-            transaction = admit(item, key, now_us)
+            transaction = admit(item, key, now_us, own)
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:
                 raise conflict(
                     transaction.id, "in this batch before, with another body; the first stays"

@@ -236,3 +236,9 @@ def test_every_profile_has_a_description(name: str) -> None:
 
     spec = description(load_profile(name), Settings())
     assert f"{name.title()}Transaction" in spec["components"]["schemas"]
+    for path, operations in spec["paths"].items():
+        for described in operations.values():
+            is_open = path in ("/healthz", "/readyz", "/metrics")
+            refusals = {"403"} if is_open else {"401", "403", "429"}
+            assert refusals <= described["responses"].keys(), path
+            assert described["security"] == ([] if is_open else [{"key": []}, {}])

@@ -99,10 +99,10 @@ def test_a_missing_id_is_made_or_derived(api: Server, broker: Broker) -> None:
     assert len(derived) == 1
     assert len(named(broker, *derived)) == 1
     changed = api.post("/v1/transactions", body | {"amount": 1}, Idempotency_Key=key)
-    assert changed.status == 409
+    assert (changed.status, changed.json()["type"]) == (409, "/docs#conflicting_key")
     own = transaction(fresh())
     assert (
-        api.post("/v1/transactions", own, Idempotency_Key=key).json()["transaction_id"]
+        api.post("/v1/transactions", own, Idempotency_Key=fresh()).json()["transaction_id"]
         == own["transaction_id"]
     )
 

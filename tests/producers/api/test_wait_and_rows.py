@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.keys import create, revoke
+from db.migrate import migrate
 from tests.producers.api.test_post import fresh
 from tests.support import eventually
-from tests.web import Server, heartbeats, persist, produce, scored, transaction
+from tests.web import Server, heartbeats, persist, produce, scored, serving, transaction
 from tidegate.broker.kafka import KafkaBroker
+from tidegate.clock import now_us
 from tidegate.pipeline import SCORED, stage_inputs
 from tidegate.profile import Profile
 
@@ -187,3 +191,24 @@ def test_home_is_the_dashboard(api: Server) -> None:
         302,
         f"http://127.0.0.1:{api.env['TIDEGATE_DASHBOARD_PORT']}/",
     )
+
+
+def test_a_real_server_asks_for_the_key(
+    kafka: str, broker: KafkaBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On both ways in, and for as long as it holds; what is refused is read to its end."""
+    assert broker.admin.existing()
+    monkeypatch.setenv("TIDEGATE_AUTH", "keys")
+    url = f"sqlite:///{tmp_path / 'tidegate.db'}"
+    migrate(url)
+    key = create(url, "shop", ["ingest"], now_us())[1]
+    own = {"Authorization": f"Bearer {key}"}
+    with serving("producers.api", kafka, tmp_path) as server:
+        for path in ("/v1/transactions", "/v1/transactions?wait_ms=0"):
+            assert server.post(path, transaction(fresh()), **own).status == 202
+            refused = server.post(path, transaction(fresh(), merchant="m" * 500_000))
+            assert (refused.status, refused.headers["www-authenticate"][:6]) == (401, "Bearer")
+        revoke(url, "shop", now_us())
+        eventually(
+            lambda: server.post("/v1/transactions", transaction(fresh()), **own).status == 401
+        )

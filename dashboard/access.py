@@ -1,0 +1,122 @@
+"""Who may see which page: the check before each request, by a key or by a signed session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Request, Response, g, redirect, request, session, url_for
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask_wtf.csrf import CSRFProtect
+
+from dashboard.context import Context, here
+from tidegate.access.door import Denied, is_bearer, require
+from tidegate.access.hosts import is_loopback
+from tidegate.access.scopes import ANYBODY, DASHBOARD, OPEN, Principal
+from tidegate.clock import now_us
+from tidegate.errors import Retry
+from tidegate.metrics import DENIED
+from tidegate.settings import Settings
+
+LASTS_US = 12 * 3_600_000_000
+"""Then a session is over."""
+_STATUS = {"unauthorized": 401, "too_many_requests": 429}
+_LARGEST = 100_000
+"""Bytes of a form."""
+_csrf = CSRFProtect()
+
+
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookies, by a secret that the database has: read once, when it is needed."""
+
+    def __init__(self, secret: Callable[[], bytes]) -> None:
+        self._secret = secret
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """None while the database is away, and was from the start on."""
+        try:
+            app.secret_key = app.secret_key or self._secret()
+        except Retry:
+            return None
+        return super().open_session(app, request)
+
+
+def guard(app: Flask, settings: Settings, secret: Callable[[], bytes]) -> None:
+    """Check each request of the application before its view runs."""
+    app.config.update(
+        SESSION_COOKIE_NAME="tidegate_session",
+        SESSION_COOKIE_SECURE=not is_loopback(settings.host),
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=LASTS_US // 1_000_000,
+        MAX_CONTENT_LENGTH=_LARGEST,
+        WTF_CSRF_CHECK_DEFAULT=False,  # checked below, where no key is shown
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session
+    )
+    app.session_interface = Sessions(secret)
+    _csrf.init_app(app)
+    app.before_request(_check_door)
+
+
+def _check_door() -> Response | None:
+    """Who asks is `g.principal`, or he is answered why not."""
+    if request.endpoint is None:
+        return None  # no such address: Flask says so
+    try:
+        g.principal = _who(DASHBOARD.get(request.endpoint, "admin"))
+    except Denied as denied:
+        DENIED.labels(denied.kind).inc()
+        return _refusal(denied)
+    if not is_bearer(request.headers.get("Authorization", "")):
+        _csrf.protect()
+    return None
+
+
+def _who(scope: str) -> Principal:
+    """Raises Denied, and Retry when nobody can say yet."""
+    user = signed_in()
+    if user is not None:
+        require(user, scope)
+        return user
+    principal = here().door.admit(request.environ, scope)
+    if principal is ANYBODY and scope != OPEN and here().users.get():
+        raise Denied("unauthorized", "sign in first: there are users", 'Bearer realm="tidegate"')
+    return principal
+
+
+def signed_in() -> Principal | None:
+    """The user of this session, if it goes on."""
+    return _user(here(), session.get("user", ""), session.get("since_us", 0))
+
+
+def _user(context: Context, name: str, since_us: int) -> Principal | None:
+    if not name or now_us() - since_us > LASTS_US:
+        return None
+    user = context.users.get().get(name)
+    return user.principal() if user and user.changed_us <= since_us else None
+
+
+def still_in() -> Callable[[], bool]:
+    """Whether who asks now may still come in, for an answer that goes on for long."""
+    context, header = here(), request.headers.get("Authorization", "")
+    name, since_us = session.get("user", ""), session.get("since_us", 0)
+    if signed_in() is not None:
+        return lambda: _user(context, name, since_us) is not None
+    if not is_bearer(header):
+        return lambda: True
+    return lambda: context.door.knows(header)
+
+
+def _refusal(denied: Denied) -> Response:
+    status = _STATUS.get(denied.kind, 403)
+    if (
+        status == 401
+        and request.method == "GET"
+        and "text/html" in request.headers.get("Accept", "")
+    ):
+        back = request.full_path.removesuffix("?")
+        asked: Response = redirect(url_for("sign_in.page", back=back), 303)  # type: ignore[assignment]
+        return asked
+    headers = {"WWW-Authenticate": denied.challenge} if denied.challenge else {}
+    if denied.seconds:
+        headers["Retry-After"] = str(denied.seconds)
+    return Response(denied.detail, status, headers, content_type="text/plain; charset=utf-8")

@@ -1,0 +1,79 @@
+"""How much a key may send, on both ways into the API, and what it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from db.keys import create
+from tests.access.web import applications, bearer
+from tests.web import transaction
+from tidegate.access.rates import Rates
+from tidegate.access.scopes import Principal
+from tidegate.clock import now_us
+from tidegate.settings import Settings
+
+
+def test_a_bucket_fills_as_fast_as_it_may_be_emptied() -> None:
+    now = [0.0]
+    rates = Rates(clock=lambda: now[0])
+    shop, other = Principal("shop", frozenset(), 10), Principal("other", frozenset(), 10)
+    assert [rates.take(shop) for _ in range(11)] == [0] * 10 + [1]
+    assert rates.take(other) == 0, "a bucket of its own"
+    now[0] += 0.5
+    assert [rates.take(shop) for _ in range(6)] == [0] * 5 + [1]
+    now[0] += 3600
+    assert sum(rates.take(shop) == 0 for _ in range(100)) == 10, "no more than a second's worth"
+
+
+def test_a_batch_passes_and_is_paid_for_afterwards() -> None:
+    now = [0.0]
+    rates = Rates(clock=lambda: now[0])
+    shop = Principal("shop", frozenset(), 100)
+    assert rates.take(shop) == 0
+    rates.charge(shop, 4999)
+    assert rates.take(shop) == 50
+    now[0] += 49.0
+    assert rates.take(shop) == 1
+    now[0] += 0.02
+    assert rates.take(shop) == 0
+    rates.charge(Principal("any", frozenset()), 4999)
+
+
+def slow_key(home: Path, *scopes: str) -> dict[str, str]:
+    return bearer(create(Settings(home=home).db_url, "slow", scopes, now_us(), rate=5)[1])
+
+
+def posts(api: Flask, headers: dict[str, str], query: str) -> list[int]:
+    client = api.test_client()
+    answers = [
+        client.post(f"/v1/transactions{query}", json=transaction(f"{query}{n}"), headers=headers)
+        for n in range(8)
+    ]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    for answer in refused:
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.get_json()["type"] == "/docs#too_many_requests"
+        assert "slow may send 5" in answer.get_json()["detail"]
+    return [answer.status_code for answer in answers]
+
+
+def test_the_express_path_and_flask_share_the_rate(tmp_path: Path) -> None:
+    for query in ("", "?wait_ms=0"):
+        home = tmp_path / (query or "express")[:4].strip("?")
+        home.mkdir()
+        with applications(home, auth="keys") as (api, _):
+            statuses = posts(api, slow_key(home, "ingest"), query)
+            assert statuses[:5] == [202] * 5
+            assert 429 in statuses[5:]
+
+
+def test_a_batch_counts_as_what_it_holds(tmp_path: Path) -> None:
+    with applications(tmp_path, auth="keys") as (api, _):
+        slow, client = slow_key(tmp_path, "ingest", "review"), api.test_client()
+        many = [transaction(f"b-{n}") for n in range(500)]
+        assert client.post("/v1/transactions/batch", json=many, headers=slow).status_code == 202
+        refused = client.post("/v1/feedback", json={}, headers=slow)
+        assert refused.status_code == 429
+        assert 90 <= int(refused.headers["Retry-After"]) <= 100

@@ -1,0 +1,115 @@
+"""The check at the door: who asks, and whether he may."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tidegate.access.hosts import Names, is_loopback
+from tidegate.access.keys import KeyRing
+from tidegate.access.rates import Rates
+from tidegate.access.scopes import ANYBODY, NOBODY, OPEN, Principal
+from tidegate.errors import TidegateError
+from tidegate.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+_BEARER = "bearer "
+
+
+class Denied(TidegateError):
+    """Not he, or not now: `kind` is unauthorized, forbidden, foreign or too_many_requests.
+
+    `challenge` is the value of WWW-Authenticate (RFC 6750), `seconds` that of Retry-After.
+    """
+
+    def __init__(self, kind: str, detail: str, challenge: str = "", seconds: int = 0) -> None:
+        super().__init__(detail)
+        self.kind, self.detail, self.challenge, self.seconds = kind, detail, challenge, seconds
+
+
+def asks_keys(settings: Settings) -> bool:
+    """Whether a key is asked for: everywhere, nowhere, or unless all listens on loopback."""
+    if settings.auth == "auto":
+        return not is_loopback(settings.host)
+    return settings.auth == "keys"
+
+
+class Door:
+    """Lets requests in, or says why not. Thread-safe."""
+
+    def __init__(self, settings: Settings, ring: KeyRing) -> None:
+        self._ring, self._asks = ring, asks_keys(settings)
+        self._rates = Rates()
+        more = tuple(name.strip() for name in settings.hosts.split(",") if name.strip())
+        self._names = Names(more) if is_loopback(settings.host) or more else None
+
+    def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
+        """Who asks, if he may do what needs `scope`.
+
+        Raises Denied, and Retry when the keys could not be read yet.
+        """
+        key = _key_in(environ.get("HTTP_AUTHORIZATION", ""))
+        if not key and not self._asks:
+            self._check_names(environ)
+            return ANYBODY
+        if scope == OPEN:
+            return NOBODY
+        if not key:
+            raise Denied(
+                "unauthorized",
+                f"this needs a key with the scope {scope}: Authorization: Bearer KEY",
+                'Bearer realm="tidegate"',
+            )
+        return self._by_key(key, scope)
+
+    def _check_names(self, environ: WSGIEnvironment) -> None:
+        if self._names is not None and (complaint := self._names.foreign(environ)):
+            raise Denied(
+                "foreign", f"{complaint}: TIDEGATE_HOSTS names others by which it is known"
+            )
+
+    def _by_key(self, key: str, scope: str) -> Principal:
+        principal = self._ring.find(key)
+        if principal is None:
+            raise Denied(
+                "unauthorized",
+                "this key is not known, has expired or was revoked",
+                'Bearer realm="tidegate", error="invalid_token"',
+            )
+        require(principal, scope)
+        if principal.rate and (seconds := self._rates.take(principal)):
+            raise Denied(
+                "too_many_requests",
+                f"the key {principal.name} may send {principal.rate:,} transactions, verdicts or "
+                "other requests a second",
+                seconds=seconds,
+            )
+        return principal
+
+    def knows(self, header: str) -> bool:
+        """Whether the key of an Authorization header still holds."""
+        return self._ring.find(_key_in(header)) is not None
+
+    def charge(self, principal: Principal, items: int) -> None:
+        """Count what came in one request: more than the one that was counted when it came in."""
+        self._rates.charge(principal, items - 1)
+
+
+def _key_in(header: str) -> str:
+    return header[len(_BEARER) :].strip() if is_bearer(header) else ""
+
+
+def is_bearer(header: str) -> bool:
+    """Whether an Authorization header shows a key. No form of a web page can do that."""
+    return header[: len(_BEARER)].lower() == _BEARER
+
+
+def require(principal: Principal, scope: str) -> None:
+    """Raises Denied naming the scope that is missing."""
+    if not principal.may(scope):
+        raise Denied(
+            "forbidden",
+            f"this needs the scope {scope}, which {principal.name} has not",
+            f'Bearer realm="tidegate", error="insufficient_scope", scope="{scope}"',
+        )

@@ -1,0 +1,84 @@
+"""The scopes, and the one table that says which endpoint asks for which of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+SCOPES = {
+    "ingest": "post transactions",
+    "read": "read rows and models, and see the results pages",
+    "review": "give verdicts, and ask what became of them",
+    "models": "promote and roll back models, name a shadow or a canary",
+    "redrive": "put dead letters back",
+    "admin": "everything",
+}
+"""Every scope, and what it allows."""
+
+OPEN = ""
+"""In place of a scope: for everybody, also without a key."""
+
+API = {
+    "transactions.post_one": "ingest",
+    "transactions.post_batch": "ingest",
+    "rows.get_one": "read",
+    "rows.get_many": "read",
+    "feedback.post_feedback": "review",  # and ingest, where whole transactions come along
+    "feedback.get_feedback": "review",
+    "models.get_many": "read",
+    "models.get_one": "read",
+    "models.promote": "models",
+    "models.rollback": "models",
+    "shadow.start": "models",
+    "shadow.stop": "models",
+    "shadow.compare": "read",
+    "canary.start": "models",
+    "canary.stop": "models",
+    "canary.compare": "read",
+    "ops.healthz": OPEN,
+    "ops.readyz": OPEN,
+    "ops.metrics": OPEN,
+    "ops.index": OPEN,
+    "ops.openapi": OPEN,
+    "ops.docs": OPEN,
+}
+"""The API's endpoints, by the names that Flask gives them. One that is missing is closed."""
+
+DASHBOARD = {
+    "views.live": "read",
+    "views.rows": "read",
+    "views.transaction": "read",
+    "views.verdict": "review",
+    "views.pipeline": "read",
+    "views.pipeline_state": "read",
+    "views.healthz": OPEN,
+    "stream.events": "read",
+    "models.page": "read",
+    "models.state": "read",
+    "sign_in.page": OPEN,
+    "sign_in.enter": OPEN,
+    "sign_in.leave": OPEN,
+    "static": OPEN,
+}
+"""The same for the results pages."""
+
+
+class Principal(NamedTuple):
+    """Who asks. The name is empty where nobody has to say who he is; then all is allowed.
+
+    `rate`: how many transactions, verdicts and other requests a second a worker takes; 0: any.
+    """
+
+    name: str
+    scopes: frozenset[str]
+    rate: int = 0
+
+    def may(self, scope: str) -> bool:
+        """Whether this scope is allowed."""
+        return scope == OPEN or scope in self.scopes or "admin" in self.scopes
+
+
+ANYBODY = Principal("", frozenset(SCOPES))
+"""Whoever comes in where no key is asked for."""
+
+NOBODY = Principal("", frozenset())
+"""Who needs no scope, because the endpoint is open."""
