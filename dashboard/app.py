@@ -11,6 +11,7 @@ from model.bundles.registry import Registry
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
+from tidegate.host.paths import take_ids
 from tidegate.pipeline import MODELS, SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
@@ -43,6 +44,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
     app = Flask("dashboard")
+    take_ids(app.url_map)
     app.extensions[KEY] = Context(
         settings, profile, store, broker.producer(), live, board, registry, tails
     )

@@ -20,6 +20,7 @@ from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
+from tidegate.host.paths import take_ids
 from tidegate.pipeline import SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
@@ -57,6 +58,7 @@ def build_app(
     scored = Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start()
     status = Tail(broker, STATUS, board.absorb, from_start=True).start()
     app = Flask("producers", static_folder=None)
+    take_ids(app.url_map)
     context = Context(
         settings,
         profile,

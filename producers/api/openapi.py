@@ -122,6 +122,7 @@ def _list() -> Json:
         "Rows, newest first", {"200": "A page of rows, and the cursor of the next"}, 422, 503
     ) | {
         "parameters": [
+            parameter("id", "query", "by itself: this one row, as by its path", {"type": "string"}),
             parameter("decision", "query", "only these", {"enum": list(DECISIONS)}),
             parameter("account", "query", "only this account's", {"type": "string"}),
             parameter(

@@ -74,7 +74,7 @@ def post_feedback() -> Response:
     return answer({"accepted": len(verdicts), **ids}, 202)
 
 
-@blueprint.get("/v1/feedback/<path:label_id>")
+@blueprint.get("/v1/feedback/<id:label_id>")
 @measured("get_feedback")
 def get_feedback(label_id: str) -> Response:
     """What became of a verdict: see `producers.api.verdict_ways`."""

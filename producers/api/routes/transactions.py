@@ -6,16 +6,14 @@ import json
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
 
 from producers.api.context import answer, body, here, measured
+from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem, invalid
-from producers.api.waiters import Waiter
-from tidegate.errors import Retry
+from producers.api.problems import Problem
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.words import count, plain
 
@@ -30,73 +28,16 @@ def post_one() -> Response:
     """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
     context = here()
     raw = body(JSON)
-    wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
+    seconds = wait_seconds(0) if request.environ.get("QUERY_STRING") else 0.0
     transaction = context.ingest.admit(
         raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000
     )
-    retry = {"transaction_id": transaction.id}
-    if wait_ms:
-        return _publish_and_wait(transaction, wait_ms / 1000, retry)
-    context.ingest.publish([transaction], **retry)
+    if seconds:
+        [decision] = publish_and_wait([transaction], seconds, transaction_id=transaction.id)
+        return answer(decision) if decision is not None else accepted(transaction.id)
+    context.ingest.publish([transaction], transaction_id=transaction.id)
     ACKNOWLEDGED.inc()
-    return _accepted(transaction.id)
-
-
-def _accepted(transaction_id: str) -> Response:
-    return answer(
-        {"transaction_id": transaction_id, "status": "accepted"},
-        202,
-        f"/v1/transactions/{quote(transaction_id, safe='')}",
-    )
-
-
-def _wait_ms() -> int:
-    most = here().settings.max_wait_ms
-    text = request.args.get("wait_ms", "0")
-    if not (text.isascii() and text.isdigit() and int(text) <= most):
-        raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
-    return int(text)
-
-
-def _publish_and_wait(transaction: Admitted, seconds: float, retry: dict[str, str]) -> Response:
-    context, key = here(), transaction.id.encode()
-    deadline = time.monotonic() + seconds
-    waiter = context.waiters.enter(key)
-    try:
-        context.ingest.publish([transaction], **retry)
-        ACKNOWLEDGED.inc()
-        decision = _decision(transaction, waiter, deadline)
-    finally:
-        if waiter is not None:
-            context.waiters.leave(key, waiter)
-    return answer(decision) if decision is not None else _accepted(transaction.id)
-
-
-def _decision(
-    transaction: Admitted, waiter: Waiter | None, deadline: float
-) -> dict[str, Any] | None:
-    """The decision on a transaction: from its row if it is known already, else from the topic.
-
-    A repeat never passes on the topic again, so the row is asked once more at the end.
-    """
-    context = here()
-    if transaction.known and (row := _row(transaction.id)) is not None:
-        return row
-    if waiter is None:
-        return None
-    if waiter.done.wait(max(0.0, deadline - time.monotonic())):
-        return context.waiters.decision(waiter.frame)
-    return _row(transaction.id)
-
-
-def _row(transaction_id: str) -> dict[str, Any] | None:
-    """The decision in the row; None also while the database is away."""
-    try:
-        row = here().store.get(transaction_id)
-    except Retry:
-        return None
-    names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
-    return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
+    return accepted(transaction.id)
 
 
 @blueprint.post("/v1/transactions/batch")
@@ -104,7 +45,7 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
-    admitted, rejected = _admit_all(
+    admitted, rejected = admit_all(
         _items(body(JSON, NDJSON)), request.environ.get("HTTP_IDEMPOTENCY_KEY")
     )
     generated = {
@@ -131,6 +72,11 @@ def _items(raw: bytes) -> list[bytes]:
         if request.mimetype == NDJSON
         else _array(raw)
     )
+    return take(items)
+
+
+def take(items: list[bytes]) -> list[bytes]:
+    """The same transactions, if they are as many as one request may hold. Raises Problem."""
     most = here().settings.max_batch
     if len(items) > most:
         raise Problem(
@@ -169,7 +115,7 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
     return [json.dumps(item).encode() for item in items]
 
 
-def _admit_all(
+def admit_all(
     items: list[bytes],
     idempotency_key: str | None,
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
