@@ -15,7 +15,8 @@ from producers.api.express import Express
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
-from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
+from producers.api.routes import canary, compat, feedback, models, ops, rows, shadow, transactions
+from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
@@ -72,11 +73,12 @@ def build_app(
         board,
         registry,
         status,
+        Trainings(settings.home / "trainings"),
         [scored, status],
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
-    for routes in (transactions, rows, feedback, models, shadow, canary, ops):
+    for routes in (transactions, rows, feedback, models, shadow, canary, ops, compat):
         app.register_blueprint(routes.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
@@ -121,5 +123,6 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.registry.close()
+    context.trainings.close()
     context.publisher.close()
     context.verdict_ways.close()

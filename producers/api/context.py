@@ -16,6 +16,7 @@ from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem
+from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.broker.ports import Broker
@@ -50,6 +51,7 @@ class Context:
     registry: FollowedRegistry
     status: Tail
     """What feeds the board."""
+    trainings: Trainings
     tails: list[Tail]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
 from producers.api.schemas import REF, Json, content, object_of, operation, parameter, ref
 from producers.api.verdict_ways import NEWEST, STATUSES
@@ -34,6 +35,7 @@ def description(profile: Profile, settings: Settings) -> Json:
             "/v1/feedback": {"post": _feedback()},
             "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
+            **compat_paths(profile.name, schemas[transaction]),
             "/healthz": {"get": operation("200 while the worker answers", {"200": "It does"})},
             "/readyz": {
                 "get": operation(
