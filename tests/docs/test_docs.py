@@ -110,6 +110,14 @@ def test_the_page_for_other_projects_lists_every_alias() -> None:
     assert {name: setting.lower() for name, setting in rows.items()} == ALIASES
 
 
+def test_every_make_target_for_other_projects_is_there_and_says_what_it_stands_for() -> None:
+    page = (ROOT / "docs/coming-from.md").read_text().split("## Commands")[1].split("## ")[0]
+    make = (ROOT / "Makefile").read_text()
+    stand_for = re.findall(r"^([a-z-]+):.*\n\t\$\(call STANDS_FOR,", make, re.MULTILINE)
+    told = re.findall(r"[`]make ([a-z-]+)|[`](docker-[a-z]+)", page)
+    assert set(stand_for) == {name for pair in told for name in pair if name} - {"up"}
+
+
 def test_the_page_for_other_projects_lists_every_address() -> None:
     page = (ROOT / "docs/coming-from.md").read_text().split("## Endpoints")[1].split("## ")[0]
     for method, path in PATHS:

@@ -41,6 +41,8 @@ def started(folder: Path, name: str, *changes: tuple[str, str]) -> Iterator[Pipe
     data = {"TIDEGATE_TRAINING_DATA": str(folder / "home/data")}
     pipeline = Pipeline(folder / "home", profile=str(profile), env=data)
     try:
+        trained = pipeline.run("train", timeout=600)
+        assert trained.returncode == 0, trained.stderr
         pipeline.start()
         yield pipeline
     finally:

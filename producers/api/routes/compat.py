@@ -74,7 +74,11 @@ def _predict_batch() -> Response:
         raise Problem("invalid_json", str(error)) from error
     texts = take([card_unsupervised.transaction(bytes(item)) for item in items])
     admitted, rejected = admit_all(texts, _idempotency_key())
-    decisions = publish_and_wait(list(admitted.values()), wait_seconds(WAIT_MS))
+    decisions = publish_and_wait(
+        list(admitted.values()),
+        wait_seconds(WAIT_MS),
+        transaction_ids=[transaction.id for transaction in admitted.values()],
+    )
     places: dict[int, dict[str, Any]] = {
         one["index"]: {"transaction_id": one["id"], "problem": one["problem"]} for one in rejected
     }
@@ -121,7 +125,11 @@ def _update() -> Response:
     here().ingest.publish([transaction], **ids)
     ACKNOWLEDGED.inc()
     here().publisher.publish(FEEDBACK, [(given.transaction_id.encode(), encode(given))], **ids)
-    status = _became(given.label_id, deadline)
+    place = here().waiters.enter([])
+    try:
+        status = _became(given.label_id, deadline if place is not None else 0.0)
+    finally:
+        here().waiters.leave([], place)
     where = f"/v1/feedback/{given.label_id}"
     if status in _ON_THE_WAY:
         return answer({"message": f"accepted: {STATUSES[status]}"} | ids, 202, where)
@@ -182,7 +190,7 @@ PATHS: dict[tuple[str, str], dict[str, View]] = {
 
 
 def _add(method: str, path: str, views: dict[str, View]) -> None:
-    name = f"{method} {path}".lower().replace("/", "_").translate(str.maketrans("<>:", "___"))
+    name = f"{method}{path}".lower().translate(str.maketrans("/<>:", "____"))
     fallback = ops.index if path == "/" else None
 
     @measured(name)
@@ -198,7 +206,7 @@ def _add(method: str, path: str, views: dict[str, View]) -> None:
             )
         return chosen(**arguments)
 
-    blueprint.add_url_rule(path, name.replace(" ", ""), view, methods=[method])
+    blueprint.add_url_rule(path, name, view, methods=[method])
 
 
 for (_method, _path), _views in PATHS.items():

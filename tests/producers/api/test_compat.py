@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from producers.api.compat import card, card_unsupervised, creditcard, wallet
+from producers.api.compat import card, card_unsupervised, creditcard, vector, wallet
 from producers.api.openapi import description
-from producers.api.openapi_compat import CARD, CREDITCARD, LABELLED, UNSUPERVISED, WALLET
+from producers.api.openapi_compat import CARD, CREDITCARD, LABELLED, UNSUPERVISED, VECTOR, WALLET
 from producers.api.routes.compat import PATHS
 from tests.producers.running_api import serve
 from tidegate.profile import load_profile
@@ -119,6 +119,81 @@ def test_the_platform_answer_names_the_bundle() -> None:
 def test_a_risk_level_follows_the_decision(decision: str, score: float, risk: str) -> None:
     made = card_unsupervised.prediction(DECISION | {"decision": decision, "score": score})
     assert (made["risk_level"], made["is_anomaly"]) == (risk, decision != "approve")
+
+
+def test_types_are_answered_by_the_models_that_are_served() -> None:
+    assert vector.served(["lightgbm", "lstm_autoencoder"]) == {
+        "lstm": "lstm_autoencoder",
+        "lightgbm": "lightgbm",
+        "ensemble": "ensemble",
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "model", "expected"),
+    [
+        (vector.Question("lightgbm", 0.9), "lightgbm", (True, 0.9)),
+        (vector.Question("lightgbm", 0.91), "lightgbm", (False, 0.9)),
+        (vector.Question("ensemble", None), "ensemble", (True, 0.7)),
+        (vector.Question("lstm", 0.1), "lstm_autoencoder", (None, None)),
+    ],
+)
+def test_a_threshold_is_a_score(
+    asked: vector.Question, model: str, expected: tuple[bool | None, float | None]
+) -> None:
+    made = vector.prediction(DECISION, asked, model)
+    assert (made["is_anomaly"], made["score"]) == expected
+    assert (made["model_type"], made["threshold"]) == (asked.model_type, asked.threshold)
+
+
+def test_the_accuracy_counts_what_was_missed_and_what_was_flagged_wrongly() -> None:
+    # of 1000 rows 20 are frauds; 30 are flagged, 15 of them rightly: 15 and 5 are wrong
+    metrics = {"base_rate": 0.02, "review_share": 0.03, "review_precision": 0.5}
+    assert vector.accuracy(metrics) == pytest.approx(0.98)
+    assert vector.accuracy({}) is None
+
+
+def test_parameters_become_options_of_train() -> None:
+    given: dict[str, float | str] = {"n_estimators": 50.0, "contamination": 0.1, "label": "y"}
+    assert vector.options("isolation_forest", given) == [
+        "--set",
+        "isolation_forest.trees=50",
+        "--contamination",
+        "0.1",
+        "--label",
+        "y",
+    ]
+    wrong: list[dict[str, float | str]] = [
+        {"n_estimators": 1.5},
+        {"n_estimators": "--promote"},
+        {"contamination": 0.5},
+        {"depth": 3.0},
+    ]
+    for parameters in wrong:
+        with pytest.raises(ValueError, match=next(iter(parameters))):
+            vector.options("isolation_forest", parameters)
+
+
+@pytest.mark.parametrize("name", ["../secret.csv", "/etc/passwd", "none.csv", "", ".", "\0"])
+def test_only_files_of_the_allowed_folder_are_trained_on(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.csv").touch()
+    with serve(load_profile("vector"), tmp_path) as api:
+        order = {"model_type": "isolation_forest", "training_data": name}
+        status, _, problem = ask(api.url, "POST", "/api/v1/models/train", order)
+        assert (status, problem["errors"][0]["field"]) == (422, "training_data")
+
+
+def test_a_model_that_is_not_served_is_named_with_those_that_are(tmp_path: Path) -> None:
+    body = VECTOR | {"data": [0.5] * 8}
+    with serve(load_profile("vector"), tmp_path) as api:
+        status, _, problem = ask(api.url, "POST", "/api/v1/detect", body | {"model_type": "vae"})
+        assert (status, problem["errors"][0]["field"]) == (422, "model_type")
+        assert "isolation_forest" in problem["detail"]
+        for field, value in (("threshold", 2), ("threshold", "x"), ("data", [1])):
+            status, _, problem = ask(api.url, "POST", "/api/v1/detect", body | {field: value})
+            assert (status, problem["errors"][0]["field"]) == (422, field)
+        assert ask(api.url, "POST", "/api/v1/detect?wait_ms=50", body)[0] == 202
+        assert ask(api.url, "GET", "/api/v1/models/jobs/none")[0] == 404
 
 
 @pytest.mark.parametrize("name", PROFILES)
