@@ -152,7 +152,7 @@ def test_unsupervised_detector(tmp_path: Path) -> None:
         assert found["predictions"][1]["problem"]["status"] == 422
         assert found["predictions"][2]["risk_level"] in ("high", "critical")
         assert found["anomalies_detected"] == 1
-        scores = pipeline.get("/v1/transactions/odd")[1]["scores"]
+        scores = eventually(lambda: pipeline.get("/v1/transactions/odd")[1].get("scores"))
         assert set(scores) == {"isolation_forest", "autoencoder"}
         assert pipeline.get("/health")[0] == 200
 
@@ -197,7 +197,7 @@ def metrics(pipeline: Pipeline) -> str:
 def test_stream_detector_trains_on_request(tmp_path: Path) -> None:
     with started(tmp_path, "vector", ("length: 8", "length: 4")) as pipeline:
         profile = load_profile(pipeline.profile)
-        history = simulate_history(profile, 4000, 2)
+        history = simulate_history(profile, 15_000, 2)
         folder = tmp_path / "home" / "data"
         folder.mkdir()
         frame = history.drop(columns="data")
