@@ -34,7 +34,7 @@ def started(folder: Path, name: str, *changes: tuple[str, str]) -> Iterator[Pipe
     """A pipeline of a shipped profile, changed in these places, on a short history."""
     profile = folder / f"{name}.yaml"
     text = load_profile(name).path.read_text()
-    for old, new in (("simulate: 60000", "simulate: 6000"), *changes):
+    for old, new in (("simulate: 60000", "simulate: 15000"), *changes):
         assert old in text
         text = text.replace(old, new)
     profile.write_text(text)
