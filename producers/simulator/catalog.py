@@ -143,8 +143,8 @@ def _holders(profile: Profile, columns: Columns, _begin_us: int) -> dict[str, An
         **columns,
         "timestamp": times,
         "hour": times.hour.to_numpy(),
-        "day_of_week": times.dayofweek.to_numpy(),
-        "is_weekend": (times.dayofweek >= 5).astype(np.int64),
+        "day_of_week": times.day_of_week.to_numpy(),
+        "is_weekend": (times.day_of_week >= 5).astype(np.int64),
         "merchant_category": _words(cardholders.CATEGORIES, columns["category"]),
         "user_id": _entity(profile.fields["user_id"], columns["user"]),
     }
