@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from producers.simulator.scenarios import FRAUD_SHARE, Columns
+from producers.simulator.scenarios import FRAUD_SHARE, Columns, Floats, Ints
 
 CATEGORIES = ("retail", "food", "transport", "entertainment", "utilities")
 _CATEGORY_SHARE = (0.3, 0.25, 0.2, 0.15, 0.1)
+_DAY = 86_400
 _RATE = 2.4e-4
 """Payments of an ordinary holder in a second, while awake: one in some 70 minutes."""
 
@@ -35,10 +36,7 @@ class CardHolderWorld:
         # 0: honest; 1: much money, 2: burst, 3: far away, 4: some of each at night
         scheme = np.where(rng.random(n) < FRAUD_SHARE, rng.integers(1, 5, n), 0)
         journey = rng.random(n) < 0.02
-        day = np.floor(rng.random(n) * max(seconds / 86_400, 1.0))
-        second = np.mod(rng.normal(50_400, 15_000, n), 86_400)
-        second = np.where(scheme == 4, rng.uniform(0, 21_600, n), second)
-        time_us = start_us + np.minimum(day * 86_400 + second, seconds - 1e-3) * 1e6
+        time_us = start_us + self._seconds(seconds, scheme) * 1e6
         amount = np.exp(self.level[user] + rng.normal(0, 0.8, n))
         amount *= np.where(scheme == 1, rng.uniform(4, 20, n), 1.0)
         amount *= np.where(scheme == 4, rng.uniform(2, 6, n), 1.0)
@@ -61,3 +59,14 @@ class CardHolderWorld:
             "total_amount_24h": np.round(amount + earlier * rng.lognormal(0, 0.3, n), 2),
             "label": (scheme > 0).astype(np.int64),
         }
+
+    def _seconds(self, seconds: float, scheme: Ints) -> Floats:
+        """Around the afternoon, a night's mix at night; uniform in a stretch of less than a day."""
+        rng, n = self.rng, len(scheme)
+        if seconds < _DAY:
+            return rng.random(n) * seconds
+        of_day = np.mod(rng.normal(50_400, 15_000, n), _DAY)
+        of_day = np.where(scheme == 4, rng.uniform(0, 21_600, n), of_day)
+        days = np.floor(rng.random(n) * (seconds // _DAY))
+        placed: Floats = days * _DAY + of_day
+        return placed
