@@ -12,7 +12,8 @@ INSTALL := $(BIN)/python scripts/install.py
 # two workers: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 2
 
-.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean
+.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean \
+  generate-data train run-api run-app docker-build docker-up docker-down download-models logs
 .DELETE_ON_ERROR:
 
 up: $(VENV)/.installed ## start everything; PROFILE=wallet, ARGS="--scale score=3" (as of `tidegate up`)
@@ -67,6 +68,39 @@ chaos: $(VENV)/.installed-dev ## try to break it: load and random faults, then t
 soak: $(VENV)/.installed-dev ## hours of traffic under faults
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
+
+# what users of other projects type: docs/coming-from.md
+define STANDS_FOR
+@echo "make $@ stands for: $(1)" >&2
+@exec $(1)
+endef
+
+generate-data: $(VENV)/.installed ## as elsewhere: ten seconds of simulated transactions into the running system
+	$(call STANDS_FOR,$(BIN)/tidegate simulate --rate 50 --seconds 10 $(ARGS))
+
+train: $(VENV)/.installed ## as elsewhere: tidegate train
+	$(call STANDS_FOR,$(BIN)/tidegate train $(ARGS))
+
+download-models: $(VENV)/.installed ## as elsewhere; nothing is downloaded, so a first model is trained
+	$(call STANDS_FOR,$(BIN)/tidegate train $(ARGS))
+
+run-api: $(VENV)/.installed ## as elsewhere: the whole system, with the API on port 5000
+	$(call STANDS_FOR,$(BIN)/tidegate up $(ARGS))
+
+run-app: $(VENV)/.installed ## as elsewhere: the results page alone, beside a system that runs
+	$(call STANDS_FOR,$(BIN)/tidegate run dashboard $(ARGS))
+
+docker-build: ## as elsewhere: build the images
+	$(call STANDS_FOR,docker compose build $(ARGS))
+
+docker-up: ## as elsewhere: docker compose up
+	$(call STANDS_FOR,docker compose up --detach $(ARGS))
+
+docker-down: ## as elsewhere: docker compose down, which keeps the data
+	$(call STANDS_FOR,docker compose down $(ARGS))
+
+logs: ## as elsewhere: follow the logs of the system that make up started
+	$(call STANDS_FOR,tail -n 50 -F $${TIDEGATE_HOME:-var}/log/*)
 
 clean: ## remove the virtual environments, not var/
 	rm -rf .venv .venv-*

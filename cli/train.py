@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.audited import note
+from cli.file_options import AS_FOUND, Written, with_file_options
 from cli.options import (
     JsonOption,
     KafkaOption,
@@ -61,6 +61,23 @@ Epochs = Annotated[
         help="Passes over the history that neural models learn in, instead of the profile's.",
     ),
 ]
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="MODEL.SETTING=NUMBER",
+        help="Another value of a model's setting, for this training; may be repeated.",
+    ),
+]
+Contamination = Annotated[
+    float,
+    typer.Option(
+        "--contamination",
+        min=0.0,
+        max=0.5,
+        help="Share of the transactions to review or block, instead of the profile's thresholds.",
+    ),
+]
 
 Tune = Annotated[
     int | None,
@@ -93,6 +110,8 @@ def train(
     seed: Seed = 0,
     samples: Samples = 0,
     epochs: Epochs = 0,
+    changes: Changes = [],  # noqa: B006 - typer copies it
+    contamination: Contamination = 0.0,
     kafka: KafkaOption = "",
     mlflow: MlflowOption = "",
     as_json: JsonOption = False,
@@ -114,7 +133,7 @@ def train(
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)
-    loaded = adjusted(load_profile(settings.profile), samples, epochs)
+    loaded = adjusted(load_profile(settings.profile), samples, epochs, changes, contamination)
     check_installed(loaded.models.names)
     tracking, began = Tracking(settings, loaded, say), time.time_ns() // 1000
     found: list[Quality] = []

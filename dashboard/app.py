@@ -18,6 +18,7 @@ from tidegate.access.recent import Recent
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
+from tidegate.host.paths import take_ids
 from tidegate.pipeline import MODELS, SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
@@ -52,6 +53,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     url = settings.db_url
     keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
     app = Flask("dashboard")
+    take_ids(app.url_map)
     app.extensions[KEY] = Context(
         settings,
         profile,

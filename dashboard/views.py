@@ -52,7 +52,7 @@ def rows() -> Response:
     )
 
 
-@blueprint.get("/transactions/<path:transaction_id>")
+@blueprint.get("/transactions/<id:transaction_id>")
 def transaction(transaction_id: str) -> tuple[str, int] | str:
     """One transaction: its body, features and decision, and how long each step took."""
     context = here()
@@ -103,7 +103,7 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@blueprint.post("/transactions/<path:transaction_id>/verdict")
+@blueprint.post("/transactions/<id:transaction_id>/verdict")
 def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
     """Publish a person's verdict on this transaction; it is durable before the page comes back."""
     choice = request.form.get("verdict")

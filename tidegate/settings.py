@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from tidegate.aliases import AliasSource
 
 
 class Settings(BaseSettings):
@@ -20,6 +22,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where settings are looked for, the first place first."""
+        aliases = AliasSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings, aliases
 
     home: Path = Field(
         Path("var"), description="where broker log, database, bundles, snapshots and logs lie"
@@ -94,6 +109,18 @@ class Settings(BaseSettings):
         ge=0,
         le=1,
         description="share of the approved transactions that `tidegate quality` has reviewed",
+    )
+    detect_model: str = Field(
+        "ensemble", description="whose score `POST /api/v1/detect` answers without a model_type"
+    )
+    detect_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="from which score on it says anomaly without a threshold; empty: as decided",
+    )
+    training_data: Path = Field(
+        Path("data"), description="folder whose files `POST /api/v1/models/train` may name"
     )
     retrain: bool = Field(False, description="whether `tidegate up` retrains on a schedule")
     retrain_cron: str = Field(

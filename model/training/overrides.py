@@ -6,19 +6,32 @@ Serving depends on nothing of it, so the profile's hash stays.
 from __future__ import annotations
 
 import copy
+import re
+from collections.abc import Sequence
 
 import msgspec
 
 from model.detectors.catalog import trained_by
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
+from tidegate.profile.spec import ModelsSpec
+from tidegate.profile.thresholds import Contamination, Thresholds
+
+_CHANGE = re.compile(r"(\w+)\.(\w+)=([0-9.]+)")
 
 
-def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
-    """The profile with other numbers of simulated transactions and neural epochs; 0 changes
-    nothing.
+def adjusted(
+    profile: Profile,
+    samples: int = 0,
+    epochs: int = 0,
+    changes: Sequence[str] = (),
+    contamination: float = 0.0,
+) -> Profile:
+    """The profile with other numbers of simulated transactions and neural epochs, settings of
+    models (`MODEL.SETTING=NUMBER`), and a share that is reviewed or blocked, a tenth of it blocked;
+    0 changes nothing.
 
-    Raises ConfigError when the profile simulates nothing, or names no neural model.
+    Raises ConfigError when the profile simulates nothing, names no neural model, or no such model.
     """
     models = profile.models
     history = profile.history
@@ -39,7 +52,28 @@ def adjusted(profile: Profile, samples: int = 0, epochs: int = 0) -> Profile:
             )
         settings = {name: {**models.settings[name], "epochs": epochs} for name in neural}
         models = msgspec.structs.replace(models, settings={**models.settings, **settings})
+    for change in changes:
+        models = _changed(profile, models, change)
+    if contamination:
+        shares = Contamination(review=contamination, block=contamination / 10)
+        models = msgspec.structs.replace(models, thresholds=Thresholds(contamination=shares))
     changed = copy.copy(profile)
     changed.models = models
     changed.history = history
     return changed
+
+
+def _changed(profile: Profile, models: ModelsSpec, change: str) -> ModelsSpec:
+    found = _CHANGE.fullmatch(change)
+    if found is None or found[1] not in models.names:
+        raise ConfigError(
+            f"--set {change}: expected MODEL.SETTING=NUMBER, of a model that {profile.path} names: "
+            f"{', '.join(models.names)}"
+        )
+    name, setting, text = found.groups()
+    try:
+        number = float(text) if "." in text else int(text)
+    except ValueError:
+        raise ConfigError(f"--set {change}: {text} is no number") from None
+    settings = {**models.settings, name: {**models.settings[name], setting: number}}
+    return msgspec.structs.replace(models, settings=settings)

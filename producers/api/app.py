@@ -18,13 +18,15 @@ from producers.api.express import Express
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
-from producers.api.routes import canary, feedback, models, ops, rows, shadow, transactions
+from producers.api.routes import canary, compat, feedback, models, ops, rows, shadow, transactions
+from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.access.door import Door
 from tidegate.access.keys import KeyRing
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
+from tidegate.host.paths import take_ids
 from tidegate.pipeline import SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
@@ -63,6 +65,7 @@ def build_app(
     status = Tail(broker, STATUS, board.absorb, from_start=True).start()
     keys = KeyStore(settings.db_url)
     app = Flask("producers", static_folder=None)
+    take_ids(app.url_map)
     context = Context(
         settings,
         profile,
@@ -76,6 +79,7 @@ def build_app(
         board,
         registry,
         status,
+        Trainings(settings.home / "trainings"),
         [scored, status],
         keys,
         Door(settings, KeyRing(keys.read)),
@@ -85,7 +89,7 @@ def build_app(
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
     app.before_request(check_door)
-    for routes in (transactions, rows, feedback, models, shadow, canary, ops):
+    for routes in (transactions, rows, feedback, models, shadow, canary, ops, compat):
         app.register_blueprint(routes.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)
@@ -130,6 +134,7 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     context.registry.close()
+    context.trainings.close()
     context.publisher.close()
     context.verdict_ways.close()
     context.keys.close()

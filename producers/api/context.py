@@ -19,6 +19,7 @@ from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem, from_denied
+from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.access.door import Denied, Door
@@ -58,6 +59,7 @@ class Context:
     registry: FollowedRegistry
     status: Tail
     """What feeds the board."""
+    trainings: Trainings
     tails: list[Tail]
     keys: KeyStore
     door: Door

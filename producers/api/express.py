@@ -11,11 +11,11 @@ from __future__ import annotations
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import msgspec
 
 from producers.api.context import Context
+from producers.api.ids import address_of
 from producers.api.problems import CONTENT_TYPE, Problem
 from tidegate.metrics import ACKNOWLEDGED, HTTP_REQUESTS, HTTP_SECONDS
 
@@ -55,7 +55,7 @@ class Express:
             self._accepted()
             headers = [
                 ("Content-Type", JSON),
-                ("Location", f"{PATH}/{quote(transaction_id, safe='')}"),
+                ("Location", address_of(transaction_id)),
             ]
             answer = _encode({"transaction_id": transaction_id, "status": "accepted"})
             status = "202 Accepted"

@@ -1,10 +1,11 @@
-"""Ids for transactions and verdicts that come without one."""
+"""Ids for transactions and verdicts that come without one, and where they are asked for."""
 
 from __future__ import annotations
 
 import os
 import time
 import uuid
+from urllib.parse import quote
 
 _NAMESPACE = uuid.UUID("7d1f3f0e-56a5-4c0b-9f0f-6f4a1c0a7e11")
 
@@ -21,3 +22,14 @@ def derived_id(idempotency_key: str, scope: str = "") -> str:
     """The same id for the same Idempotency-Key in a scope, always (UUID version 5)."""
     namespace = uuid.uuid5(_NAMESPACE, scope) if scope else _NAMESPACE
     return str(uuid.uuid5(namespace, idempotency_key))
+
+
+def address_of(transaction_id: str, under: str = "/v1/transactions") -> str:
+    """The path of a transaction's row.
+
+    Clients resolve `.` and `..` as folders before they ask, written as %2E too: these two ids go
+    into the query.
+    """
+    if transaction_id in (".", ".."):
+        return f"/v1/transactions?id={transaction_id}"
+    return f"{under}/{quote(transaction_id, safe='')}"

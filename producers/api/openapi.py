@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
 from producers.api.schemas import (
     REF,
@@ -43,6 +44,7 @@ def description(profile: Profile, settings: Settings) -> Json:
             "/v1/feedback": {"post": _feedback()},
             "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
+            **compat_paths(profile.name, schemas[transaction]),
             "/healthz": {"get": operation("200 while the worker answers", {"200": "It does"})},
             "/readyz": {
                 "get": operation(
@@ -150,6 +152,7 @@ def _list() -> Json:
         "Rows, newest first", {"200": "A page of rows, and the cursor of the next"}, 422, 503
     ) | {
         "parameters": [
+            parameter("id", "query", "by itself: this one row, as by its path", {"type": "string"}),
             parameter("decision", "query", "only these", {"enum": list(DECISIONS)}),
             parameter("account", "query", "only this account's", {"type": "string"}),
             parameter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +18,7 @@ MAX_WAITERS = 48
 
 
 class Waiter:
-    """One caller; `done` is set when `frame` is there."""
+    """One transaction that a caller waits for; `done` is set when `frame` is there."""
 
     __slots__ = ("done", "frame")
 
@@ -39,24 +40,28 @@ class Waiters:
         self._lock = threading.Lock()
         self._count = 0
 
-    def enter(self, transaction_id: bytes) -> Waiter | None:
-        """Start to wait, before the transaction is published; None when too many wait already."""
+    def enter(self, ids: Sequence[bytes]) -> list[Waiter] | None:
+        """Start to wait for these, before they are published; None when too many wait already."""
         with self._lock:
             if self._count >= self._most:
                 return None
             self._count += 1
-            waiter = Waiter()
-            self._waiting.setdefault(transaction_id, []).append(waiter)
-            return waiter
+            waiters = [Waiter() for _ in ids]
+            for transaction_id, waiter in zip(ids, waiters, strict=True):
+                self._waiting.setdefault(transaction_id, []).append(waiter)
+            return waiters
 
-    def leave(self, transaction_id: bytes, waiter: Waiter) -> None:
-        """Stop to wait, with or without an answer."""
+    def leave(self, ids: Sequence[bytes], waiters: list[Waiter] | None) -> None:
+        """Stop to wait, with or without answers."""
+        if waiters is None:
+            return
         with self._lock:
             self._count -= 1
-            waiting = self._waiting[transaction_id]
-            waiting.remove(waiter)
-            if not waiting:
-                del self._waiting[transaction_id]
+            for transaction_id, waiter in zip(ids, waiters, strict=True):
+                waiting = self._waiting[transaction_id]
+                waiting.remove(waiter)
+                if not waiting:
+                    del self._waiting[transaction_id]
 
     def absorb(self, batch: Batch) -> None:
         """Take records of the scored topic; frames of another profile are left out."""

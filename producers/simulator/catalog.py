@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from producers.simulator import cardholders
 from producers.simulator.scenarios import (
     CATEGORIES,
     DEVICES,
@@ -132,6 +133,23 @@ def _handbook(profile: Profile, columns: Columns, _begin_us: int) -> dict[str, A
     return {**columns, "TX_DATETIME": _times(columns), **entities}
 
 
+def _holders_world(_profile: Profile, seed: int, scale: Scale) -> World:
+    return cardholders.CardHolderWorld(seed, scale.accounts)
+
+
+def _holders(profile: Profile, columns: Columns, _begin_us: int) -> dict[str, Any]:
+    times = _times(columns)
+    return {
+        **columns,
+        "timestamp": times,
+        "hour": times.hour.to_numpy(),
+        "day_of_week": times.day_of_week.to_numpy(),
+        "is_weekend": (times.day_of_week >= 5).astype(np.int64),
+        "merchant_category": _words(cardholders.CATEGORIES, columns["category"]),
+        "user_id": _entity(profile.fields["user_id"], columns["user"]),
+    }
+
+
 def _times(columns: Columns) -> pd.DatetimeIndex:
     return pd.to_datetime(columns["time_us"], unit="us", utc=True)
 
@@ -179,6 +197,19 @@ SIMULATIONS = {
         begin_us=HANDBOOK_EPOCH_US,
         accounts=lambda n: max(500, n // 115),  # a customer makes 1.9 payments a day
         merchants=lambda n: max(1000, n // 60),  # and a terminal takes 1
+    ),
+    "card_unsupervised": Simulation(
+        {
+            "user_id": String,
+            "amount": Money,
+            "timestamp": Time,
+            "merchant_category": Category,
+            "location_distance_km": Number,
+            "time_since_last_transaction_minutes": Number,
+            "total_amount_24h": Number,
+        },
+        _holders_world,
+        _holders,
     ),
 }
 """Each under the name of the shipped profile that it is made for; the first that suits is taken."""

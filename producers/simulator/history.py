@@ -75,8 +75,14 @@ def encode_rows(profile: Profile, frame: pd.DataFrame) -> tuple[list[str], list[
 
 
 def simulated(profile: Profile, n: int) -> Reading:
-    """A simulated history, read as a file is. Raises ConfigError as `simulate_history` does."""
-    return read_frame(profile, simulate_history(profile, n), f"simulate {n}")
+    """A simulated history, read as a file is, with verdicts if the profile wants them.
+
+    Raises ConfigError as `simulate_history` does.
+    """
+    frame = simulate_history(profile, n)
+    if not profile.history.verdicts:
+        frame = frame.drop(columns="label")
+    return read_frame(profile, frame, f"simulate {n}")
 
 
 def read_frame(profile: Profile, frame: pd.DataFrame, source: str = "simulate") -> Reading:

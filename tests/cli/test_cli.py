@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -193,3 +194,20 @@ def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:
     profile.history.simulate, profile.history.file = 0, "payments.csv"
     with pytest.raises(ConfigError, match=r"trains on payments\.csv"):
         adjusted(profile, samples=2000)
+
+
+def test_one_training_may_take_other_settings() -> None:
+    profile = load_profile("vector")
+    changed = adjusted(
+        profile, changes=["isolation_forest.trees=50", "online.rate=0.02"], contamination=0.1
+    )
+    assert changed.models.settings["isolation_forest"] == {"trees": 50}
+    assert changed.models.settings["online"] == {"rate": 0.02}
+    shares = changed.models.thresholds.contamination
+    assert shares is not None
+    assert (shares.review, shares.block) == (0.1, pytest.approx(0.01))
+    assert profile.models.settings["isolation_forest"] == {}
+    assert changed.hash == profile.hash
+    for wrong in ("vae.code=2", "trees=50", "isolation_forest.trees=many", "online.rate=1.2.3"):
+        with pytest.raises(ConfigError, match=f"--set {re.escape(wrong)}"):
+            adjusted(profile, changes=[wrong])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from db.migrate import migrate
@@ -119,10 +120,12 @@ def test_a_revision_stands_beside_the_decision(page: Page, site: Site) -> None:
     expect(page.locator("#degraded")).to_have_text(f"{said} With it: 0.7500, review.")
 
 
-def test_a_verdict_reaches_the_feedback_topic(page: Page, site: Site) -> None:
-    wanted = fresh()
+@pytest.mark.parametrize("shape", ["{}", "/{}//verdict;v=1"])
+def test_a_verdict_reaches_the_feedback_topic(page: Page, site: Site, shape: str) -> None:
+    wanted = shape.format(fresh())
     site.arrive(wanted, "block", live=False)
-    page.goto(f"{site.url}/transactions/{wanted}")
+    live(page, site)
+    page.get_by_role("link", name=wanted).click()
     page.get_by_role("button", name="Legitimate").click()
     expect(page.get_by_role("status")).to_contain_text("legitimate")
     found = [

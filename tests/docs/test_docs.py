@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from producers.api.routes.compat import PATHS
 from producers.api.verdict_ways import STATUSES
 from tests.support import eventually
 from tests.system.pipeline import ROOT, Pipeline, trained_card
+from tidegate.aliases import ALIASES
 from tidegate.reasons import REASONS, Reason
 from tidegate.settings import Settings
 
@@ -103,3 +105,25 @@ def test_the_page_on_operation_lists_every_reason() -> None:
 def test_the_page_on_the_api_lists_every_status_of_a_verdict() -> None:
     table = (ROOT / "docs/api.md").read_text().split("<!-- statuses:")[1].split("\n\n")[0]
     assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE)) == STATUSES
+
+
+def test_the_page_for_other_projects_lists_every_alias() -> None:
+    table = (ROOT / "docs/coming-from.md").read_text().split("<!-- aliases:")[1].split("\n\n")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| `TIDEGATE_(\w+)` \|", table, re.MULTILINE))
+    assert {name: setting.lower() for name, setting in rows.items()} == ALIASES
+
+
+def test_every_make_target_for_other_projects_is_there_and_says_what_it_stands_for() -> None:
+    page = (ROOT / "docs/coming-from.md").read_text().split("## Commands")[1].split("## ")[0]
+    make = (ROOT / "Makefile").read_text()
+    stand_for = re.findall(r"^([a-z-]+):.*\n\t\$\(call STANDS_FOR,", make, re.MULTILINE)
+    told = re.findall(r"[`]make ([a-z-]+)|[`](docker-[a-z]+)", page)
+    assert set(stand_for) == {name for pair in told for name in pair if name} - {"up"}
+
+
+def test_the_page_for_other_projects_lists_every_address() -> None:
+    page = (ROOT / "docs/coming-from.md").read_text().split("## Endpoints")[1].split("## ")[0]
+    for method, path in PATHS:
+        shown = path.replace("<id:transaction_id>", "ID").replace("<job>", "ID")
+        inside = shown.removeprefix("/api/v1") if shown.endswith("/health") else shown
+        assert f"{method} {shown}`" in page or f"`{inside}`" in page, (method, path)

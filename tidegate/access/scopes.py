@@ -40,6 +40,19 @@ API = {
     "ops.index": OPEN,
     "ops.openapi": OPEN,
     "ops.docs": OPEN,
+    "compat.post_transaction": "ingest",
+    "compat.get_transaction__id_transaction_id_": "read",
+    "compat.post_predict": "ingest",
+    "compat.post_predict_batch": "ingest",
+    "compat.post_update": "ingest",  # and review
+    "compat.post_api_v1_detect": "ingest",
+    "compat.get_api_v1_models": "read",
+    "compat.post_api_v1_models_train": "models",
+    "compat.get_api_v1_models_jobs__job_": "models",
+    "compat.get_api_v1_metrics": OPEN,
+    "compat.get_api_v1_health": OPEN,
+    "compat.get_health": OPEN,
+    "compat.get_": OPEN,
 }
 """The API's endpoints, by the names that Flask gives them. One that is missing is closed."""
 

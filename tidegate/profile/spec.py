@@ -206,6 +206,8 @@ class History(_Strict):
     """Where `train` gets its history: so many simulated transactions, or a file with verdicts."""
 
     simulate: int = 0
+    verdicts: bool = True
+    """Whether simulated transactions come with verdicts."""
     file: str = ""
     label: str = ""
     """Name of the column with the verdicts; an empty cell means that none is known."""

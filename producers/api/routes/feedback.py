@@ -81,7 +81,7 @@ def post_feedback() -> Response:
         for index, item in enumerate(items)
     ]
     if client():
-        _note(verdicts)
+        note_verdicts(verdicts)
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
@@ -95,7 +95,7 @@ def post_feedback() -> Response:
     return answer({"accepted": len(verdicts), **ids}, 202)
 
 
-@blueprint.get("/v1/feedback/<path:label_id>")
+@blueprint.get("/v1/feedback/<id:label_id>")
 @measured("get_feedback")
 def get_feedback(label_id: str) -> Response:
     """What became of a verdict: see `producers.api.verdict_ways`."""
@@ -112,8 +112,8 @@ def get_feedback(label_id: str) -> Response:
     return answer({name: value for name, value in asdict(status).items() if value})
 
 
-def _note(verdicts: list[Verdict]) -> None:
-    """One entry a request: each verdict of a few, of more how many, and a hash of all."""
+def note_verdicts(verdicts: list[Verdict]) -> None:
+    """One entry of the audit a request: each verdict of a few, of more how many, and a hash of all."""
     lines = msgspec.json.Encoder().encode_lines(verdicts)
     given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
     note(

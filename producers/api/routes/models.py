@@ -37,8 +37,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True):
 @measured("list_models")
 def get_many() -> Response:
     """All bundles, newest first, the champion, each scorer's bundle, and the stream's drift."""
-    current = _current()
-    name = current.champion.bundle if current else None
+    name = champion()
     return answer(
         {
             "champion": name,
@@ -161,6 +160,12 @@ def _current() -> Promoted | None:
         return here().registry.champion(_SECONDS)
     except (Retry, ConfigError) as error:
         raise Problem("kafka_away", str(error)) from error
+
+
+def champion() -> str | None:
+    """The hash of the champion, if there is one. Raises Problem 503."""
+    current = _current()
+    return current.champion.bundle if current else None
 
 
 def _know_scorers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import urlsplit
 
 import msgspec
 from flask import Blueprint, Response, redirect, render_template, request
@@ -30,6 +31,12 @@ def healthz() -> Response:
 @measured("readyz")
 def readyz() -> Response:
     """200 when every partition of every stage is served, else 503 that names what is missing."""
+    missing_nothing()
+    return answer({"status": "ready", "profile": here().profile.name})
+
+
+def missing_nothing() -> None:
+    """Raises Problem 503, with the names, unless every partition of every stage is served."""
     context = here()
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:
@@ -38,7 +45,6 @@ def readyz() -> Response:
         missing.append(f"Kafka is away: {error}")
     if missing:
         raise Problem("not_ready", "; ".join(missing), missing=missing)
-    return answer({"status": "ready", "profile": context.profile.name})
 
 
 @blueprint.get("/metrics")
@@ -47,12 +53,12 @@ def metrics() -> Response:
     return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
-@blueprint.get("/")
 def index() -> Response:
     """The dashboard lives on its own port."""
     settings = here().settings
-    host = request.host.rpartition(":")[0] or request.host
-    response: Response = redirect(f"http://{host}:{settings.dashboard_port}/")  # type: ignore[assignment]
+    host = urlsplit(f"//{request.host}").hostname or settings.host
+    shown = f"[{host}]" if ":" in host else host
+    response: Response = redirect(f"http://{shown}:{settings.dashboard_port}/")  # type: ignore[assignment]
     return response
 
 

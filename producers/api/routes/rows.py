@@ -18,10 +18,15 @@ T = TypeVar("T")
 _MOST = 500
 
 
-@blueprint.get("/v1/transactions/<path:transaction_id>")
+@blueprint.get("/v1/transactions/<id:transaction_id>")
 @measured("get_transaction")
 def get_one(transaction_id: str) -> Response:
     """The row in full; 202 while an accepted transaction has none yet."""
+    return row_of(transaction_id)
+
+
+def row_of(transaction_id: str) -> Response:
+    """The row in full, 202 and that it is accepted, or Problem 404."""
     context = here()
     row = reading(lambda: context.store.get(transaction_id))
     if row is not None:
@@ -36,8 +41,10 @@ def get_one(transaction_id: str) -> Response:
 @blueprint.get("/v1/transactions")
 @measured("list_transactions")
 def get_many() -> Response:
-    """Rows in brief, newest first."""
+    """Rows in brief, newest first; with `id` alone, that row in full."""
     parameters = request.args.to_dict()
+    if parameters.keys() == {"id"}:
+        return row_of(parameters["id"])
     limit = whole("limit", parameters.pop("limit", "50"), 1, _MOST)
     cursor = parameters.pop("cursor", None)
     if cursor is not None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -14,11 +13,10 @@ from flask import Blueprint, Response, request
 from producers.api import csv_bodies
 from producers.api.context import answer, body, charge, client, here, measured
 from producers.api.csv_bodies import Batch
+from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem, invalid
+from producers.api.problems import Problem
 from producers.api.repeats import repeatable
-from producers.api.waiters import Waiter
-from tidegate.errors import Retry
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.words import plain
 
@@ -34,73 +32,16 @@ def post_one() -> Response:
     """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
     context = here()
     raw = body(JSON)
-    wait_ms = _wait_ms() if request.environ.get("QUERY_STRING") else 0
+    seconds = wait_seconds(0) if request.environ.get("QUERY_STRING") else 0.0
     transaction = context.ingest.admit(
         raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000, client()
     )
-    retry = {"transaction_id": transaction.id}
-    if wait_ms:
-        return _publish_and_wait(transaction, wait_ms / 1000, retry)
-    context.ingest.publish([transaction], **retry)
+    if seconds:
+        [decision] = publish_and_wait([transaction], seconds, transaction_id=transaction.id)
+        return answer(decision) if decision is not None else accepted(transaction.id)
+    context.ingest.publish([transaction], transaction_id=transaction.id)
     ACKNOWLEDGED.inc()
-    return _accepted(transaction.id)
-
-
-def _accepted(transaction_id: str) -> Response:
-    return answer(
-        {"transaction_id": transaction_id, "status": "accepted"},
-        202,
-        f"/v1/transactions/{quote(transaction_id, safe='')}",
-    )
-
-
-def _wait_ms() -> int:
-    most = here().settings.max_wait_ms
-    text = request.args.get("wait_ms", "0")
-    if not (text.isascii() and text.isdigit() and int(text) <= most):
-        raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
-    return int(text)
-
-
-def _publish_and_wait(transaction: Admitted, seconds: float, retry: dict[str, str]) -> Response:
-    context, key = here(), transaction.id.encode()
-    deadline = time.monotonic() + seconds
-    waiter = context.waiters.enter(key)
-    try:
-        context.ingest.publish([transaction], **retry)
-        ACKNOWLEDGED.inc()
-        decision = _decision(transaction, waiter, deadline)
-    finally:
-        if waiter is not None:
-            context.waiters.leave(key, waiter)
-    return answer(decision) if decision is not None else _accepted(transaction.id)
-
-
-def _decision(
-    transaction: Admitted, waiter: Waiter | None, deadline: float
-) -> dict[str, Any] | None:
-    """The decision on a transaction: from its row if it is known already, else from the topic.
-
-    A repeat never passes on the topic again, so the row is asked once more at the end.
-    """
-    context = here()
-    if transaction.known and (row := _row(transaction.id)) is not None:
-        return row
-    if waiter is None:
-        return None
-    if waiter.done.wait(max(0.0, deadline - time.monotonic())):
-        return context.waiters.decision(waiter.frame)
-    return _row(transaction.id)
-
-
-def _row(transaction_id: str) -> dict[str, Any] | None:
-    """The decision in the row; None also while the database is away."""
-    try:
-        row = here().store.get(transaction_id)
-    except Retry:
-        return None
-    names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
-    return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
+    return accepted(transaction.id)
 
 
 @blueprint.post("/v1/transactions/batch")
@@ -109,11 +50,9 @@ def _row(transaction_id: str) -> dict[str, Any] | None:
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
-    batch = _read(body(JSON, NDJSON, CSV))
+    batch = take(_found(body(JSON, NDJSON, CSV)))
     charge(len(batch.items))
-    admitted, rejected = _admit_all(
-        batch.items, batch.unreadable, request.environ.get("HTTP_IDEMPOTENCY_KEY")
-    )
+    admitted, rejected = admit_all(batch, request.environ.get("HTTP_IDEMPOTENCY_KEY"))
     generated = {
         str(index): transaction.id
         for index, transaction in admitted.items()
@@ -133,21 +72,24 @@ def post_batch() -> Response:
     return answer(result, 202 if admitted else 422)
 
 
-def _read(raw: bytes) -> Batch:
-    """The transactions in a body. Raises Problem 400, 413 or 422."""
+def take(batch: Batch) -> Batch:
+    """The same transactions, if they are as many as one request may hold.
+
+    Raises Problem 413 or 422.
+    """
     most = here().settings.max_batch
-    found = _found(raw, most)
-    if len(found.items) > most:
+    if len(batch.items) > most:
         raise Problem("too_large", f"one request takes at most {most:,} transactions", limit=most)
-    if not found.items:
+    if not batch.items:
         raise Problem("empty", "there is no transaction in the body")
-    return found
+    return batch
 
 
-def _found(raw: bytes, most: int) -> Batch:
+def _found(raw: bytes) -> Batch:
+    """The transactions in a body. Raises Problem 400."""
     if request.mimetype == CSV:
         charset = request.mimetype_params.get("charset", "")
-        return csv_bodies.read(raw, charset, here().profile, most)
+        return csv_bodies.read(raw, charset, here().profile, here().settings.max_batch)
     if request.mimetype == NDJSON:
         return Batch([line for line in raw.split(b"\n") if line.strip()], {}, [])
     return Batch(_array(raw), {}, [])
@@ -179,19 +121,17 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
     return [json.dumps(item).encode() for item in items]
 
 
-def _admit_all(
-    items: list[bytes],
-    unreadable: Mapping[int, Problem],
-    idempotency_key: str | None,
+def admit_all(
+    batch: Batch, idempotency_key: str | None
 ) -> tuple[dict[int, Admitted], list[dict[str, Any]]]:
     """The good ones by index, and the answers to the bad ones. A repeated body is admitted once."""
     admit, now_us, own = here().ingest.admit, time.time_ns() // 1000, client()
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
     hashes: dict[str, bytes] = {}
-    for (index, item), key in zip(enumerate(items), _keys(idempotency_key), strict=False):
+    for (index, item), key in zip(enumerate(batch.items), _keys(idempotency_key), strict=False):
         try:
-            if problem := unreadable.get(index):
+            if problem := batch.unreadable.get(index):
                 raise problem
             transaction = admit(item, key, now_us, own)
             if hashes.setdefault(transaction.id, transaction.hash) != transaction.hash:

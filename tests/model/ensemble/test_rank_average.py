@@ -24,7 +24,7 @@ from tidegate.profile import Profile, load_profile
 CHANCE = np.random.default_rng(0)
 REFERENCE = np.column_stack([CHANCE.normal(size=5000), CHANCE.exponential(size=5000) * 1e6])
 TEXT = Path("profiles/vector.yaml").read_text()
-MODELS = "  lightgbm: {trees: 100, leaves: 31}\n  online: {rate: 0.01}"
+MODELS = "  lightgbm: {trees: 100, leaves: 31}\n  online: {rate: 0.01}\n  isolation_forest: {}"
 THRESHOLDS = "thresholds: {review: 0.5, block: 0.9}"
 
 

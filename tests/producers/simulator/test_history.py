@@ -15,7 +15,7 @@ from producers.simulator.traffic import Traffic
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-PROFILES = ("card", "wallet", "creditcard", "vector", "handbook")
+PROFILES = ("card", "wallet", "creditcard", "vector", "handbook", "card_unsupervised")
 
 
 @pytest.mark.parametrize("name", PROFILES)

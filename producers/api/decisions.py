@@ -1,0 +1,85 @@
+"""Transactions whose callers wait for the decision: published, and then looked for on the topic."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Response, request
+
+from producers.api.context import answer, here
+from producers.api.ids import address_of
+from producers.api.ingest import Admitted
+from producers.api.problems import invalid
+from producers.api.waiters import Waiter
+from tidegate.errors import Retry
+from tidegate.metrics import ACKNOWLEDGED
+
+
+def accepted(transaction_id: str, under: str = "/v1/transactions") -> Response:
+    """202: durable, not decided yet, and where to ask, a path `under` this one."""
+    return answer(
+        {"transaction_id": transaction_id, "status": "accepted"},
+        202,
+        address_of(transaction_id, under),
+    )
+
+
+def wait_seconds(otherwise_ms: int) -> float:
+    """How long a caller waits: `?wait_ms=`, or so many milliseconds. Raises Problem 422."""
+    most = here().settings.max_wait_ms
+    text = request.args.get("wait_ms", str(min(otherwise_ms, most)))
+    if not (text.isascii() and text.isdigit() and int(text) <= most):
+        raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
+    return int(text) / 1000
+
+
+def publish_and_wait(
+    transactions: Sequence[Admitted], seconds: float, **retry: object
+) -> list[dict[str, Any] | None]:
+    """Make them durable; then the decision on each, None where it does not come in `seconds`.
+
+    However many they are, they take one place among those who wait. Raises Problem 429 or 503, of
+    which `retry` are further members.
+    """
+    context, keys = here(), [transaction.id.encode() for transaction in transactions]
+    deadline = time.monotonic() + seconds
+    waiters = context.waiters.enter(keys)
+    try:
+        context.ingest.publish(transactions, **retry)
+        ACKNOWLEDGED.inc(len(transactions))
+        waiting: Sequence[Waiter | None] = waiters or [None] * len(transactions)
+        return [
+            _decision(transaction, waiter, deadline)
+            for transaction, waiter in zip(transactions, waiting, strict=True)
+        ]
+    finally:
+        context.waiters.leave(keys, waiters)
+
+
+def _decision(
+    transaction: Admitted, waiter: Waiter | None, deadline: float
+) -> dict[str, Any] | None:
+    """The decision on a transaction: from its row if it is known already, else from the topic.
+
+    A repeat never passes on the topic again, so the row is asked once more at the end.
+    """
+    context = here()
+    if transaction.known and (row := _row(transaction.id)) is not None:
+        return row
+    if waiter is None:
+        return None
+    if waiter.done.wait(max(0.0, deadline - time.monotonic())):
+        return context.waiters.decision(waiter.frame)
+    return _row(transaction.id)
+
+
+def _row(transaction_id: str) -> dict[str, Any] | None:
+    """The decision in the row; None also while the database is away."""
+    try:
+        row = here().store.get(transaction_id)
+    except Retry:
+        return None
+    names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
+    return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
