@@ -98,7 +98,11 @@ def _decode_all(profile: Profile, values: Sequence[bytes]) -> list[msgspec.Struc
     Joined into lines and decoded in one call they took as long, and a message that is two objects,
     or half of one, shifted those behind it.
     """
-    if max(map(len, values), default=0) > MAX_BYTES or b"\\u0000" in b"\0".join(values):
+    if max(map(len, values), default=0) > MAX_BYTES:
+        raise Unfit
+    joined = b"\0".join(values)
+    # one byte is looked for thirty times as fast as six
+    if b"\\" in joined and b"\\u0000" in joined:
         raise Unfit
     return profile.decode_all(values)
 
