@@ -17,6 +17,7 @@ from model.features.id_tables import NEW, OTHER, SAME
 from model.features.intake import Intake
 from model.features.plan import Plan
 from model.features.state import KeyedState
+from model.hashing import split
 from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
 from tidegate.messages.frames import NONE, Frames
@@ -24,7 +25,9 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 5
+_FORMAT = 6
+_BODY = 16
+"""Bytes of a body's hash in a frame."""
 T = TypeVar("T")
 
 
@@ -40,14 +43,13 @@ class PartitionState(KeyedState):
 class _Raw(NamedTuple):
     """A batch of the raw topic: what is taken of it, and what is `known` of each id.
 
-    `bodies` are hashes of 16 bytes each, `ingested` the ingest times in us.
+    `lines` are the canonical transactions, a line each, `ingested` the ingest times in us.
     """
 
     intake: Intake
     rejects: list[Reject]
     ids: list[bytes]
-    payloads: list[bytes]
-    bodies: bytes
+    lines: bytes
     ingested: NDArray[np.int64]
     known: NDArray[np.int8]
 
@@ -137,11 +139,10 @@ class PreprocessStage:
         place = state.partition, state.partitions
         intake, rejects = take_own(self.profile, batch, received_us, place, only)
         ids = identify(self.profile, intake, batch)
-        payloads = self.profile.canonical_all(intake.txs)
-        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        lines = self.profile.canonical_lines(intake.txs)
         ingested = received_us[intake.at]
-        known = look_up(state, self._key, ids, bodies, ingested)
-        return _Raw(intake, rejects, ids, payloads, bodies, ingested, known)
+        known = look_up(state, self._key, ids, split(lines), ingested)
+        return _Raw(intake, rejects, ids, lines, ingested, known)
 
     def _read_frames(self, state: PartitionState, batch: Batch) -> _Handed:
         """Leave out frames that were made again; look up the ids of the others, and note new ones.
@@ -153,9 +154,10 @@ class PreprocessStage:
         if again.any():
             first = np.flatnonzero(~again)
             good, values, rows = _at(good, first), _at(values, first), rows[first]
-        ids, bodies = self._layout.ids(rows, values), rows["body_hash"].tobytes()
-        ingested = _received(state, batch)[good]
-        known = look_up(state, self._key, ids, bodies, ingested)
+        ids, ingested = self._layout.ids(rows, values), _received(state, batch)[good]
+        bodies = np.frombuffer(rows["body_hash"].tobytes(), np.uint8)
+        ends = _BODY * np.arange(1, len(rows) + 1)
+        known = look_up(state, self._key, ids, (bodies, ends), ingested)
         return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
 
     def _take_frames(
@@ -213,7 +215,9 @@ class PreprocessStage:
     def _frames(self, raw: _Raw) -> Frames:
         columns, accounts = raw.intake.columns, [b""] * len(raw.ids)
         rows = self._layout.empty(len(raw.ids))
-        rows["body_hash"] = np.frombuffer(raw.bodies, "V16")
+        payloads = raw.lines.split(b"\n")[:-1]
+        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        rows["body_hash"] = np.frombuffer(bodies, "V16")
         rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
         rows["ingest_us"] = raw.ingested
         rows["keys"], rows["values"] = columns.hashes, columns.values
@@ -221,7 +225,7 @@ class PreprocessStage:
             rows["steps"][field] = NONE
         if self.profile.account:
             accounts = columns.texts[self.profile.account]
-        return Frames(rows, raw.ids, accounts, raw.payloads, [b""] * len(raw.ids))
+        return Frames(rows, raw.ids, accounts, payloads, [b""] * len(raw.ids))
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
         """Drop what has come before, and fold frames; their tails pass through untouched."""

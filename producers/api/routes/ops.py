@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 from flask import Blueprint, Response, redirect, render_template, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -33,7 +31,7 @@ def readyz() -> Response:
     context = here()
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:
-        missing = missing or context.board.missing(time.time_ns() // 1000)
+        missing = missing or context.board.missing()
     except Retry as error:
         missing.append(f"Kafka is away: {error}")
     if missing:
