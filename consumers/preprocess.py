@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.handed_frames import made_again, take_frames
 from consumers.keyed_verdicts import KeyedVerdicts
 from consumers.raw_records import identify, take_own
 from consumers.repeats import READ_AGAIN, REPEAT, conflict, look_up, measured, redriven
@@ -149,8 +150,9 @@ class PreprocessStage:
 
         Dead letters that were put back are out of the order of the step before, and come once.
         """
-        rows, values, good, rejects = self._take_frames(batch)
-        again = self._made_again(state, rows, redriven(batch.headers, good))
+        rows, values, good, rejects = take_frames(self._layout, batch)
+        put_back = redriven(batch.headers, good)
+        again = made_again(state.seen.sources, rows, self.step - 1, put_back)
         if again.any():
             first = np.flatnonzero(~again)
             good, values, rows = _at(good, first), _at(values, first), rows[first]
@@ -159,32 +161,6 @@ class PreprocessStage:
         ends = _BODY * np.arange(1, len(rows) + 1)
         known = look_up(state, self._key, ids, (bodies, ends), ingested)
         return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
-
-    def _take_frames(
-        self, batch: Batch
-    ) -> tuple[NDArray[Any], list[bytes], list[int], list[Reject]]:
-        """The frames' rows, the frames, their indices in the batch, and what is no frame."""
-        rows = self._layout.whole_rows(batch.values)
-        if rows is not None:
-            return rows, cast("list[bytes]", batch.values), list(range(len(batch))), []
-        good, faults = self._layout.good(batch.values)
-        values = [batch.values[i] or b"" for i in good]
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-        return self._layout.rows(values), values, good, rejects
-
-    def _made_again(
-        self, state: PartitionState, rows: NDArray[Any], put_back: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Which frames the step before has made again, those put back never."""
-        source, ingested = rows["steps"][:, self.step - 1], rows["ingest_us"]
-        if not put_back.any():
-            return state.seen.sources.repeats(source["partition"], source["offset"], ingested)
-        again, first = np.zeros(len(rows), np.bool_), np.flatnonzero(~put_back)
-        source = source[first]
-        again[first] = state.seen.sources.repeats(
-            source["partition"], source["offset"], ingested[first]
-        )
-        return again
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
