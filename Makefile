@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python scripts/install.py
 # two workers: most tests wait; which tests share a worker is in tests/marks.py
-PYTEST := $(BIN)/pytest --numprocesses 2
+PYTEST := $(BIN)/pytest --numprocesses 3
 
 .PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean \
   generate-data train run-api run-app docker-build docker-up docker-down download-models logs

@@ -99,7 +99,7 @@ class System:
         board = Board(broker, inputs)
         tail = Tail(broker, STATUS, board.absorb).start()
         deadline = time.monotonic() + timeout
-        while missing := board.missing(time.time_ns() // 1000):
+        while missing := board.missing():
             if time.monotonic() > deadline:
                 raise TimeoutError("; ".join(missing) + f"; logs are in {self.folder / 'logs'}")
             time.sleep(0.2)

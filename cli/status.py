@@ -104,14 +104,12 @@ def _heartbeats(
 
     Raises Retry when topic status cannot be read.
     """
-    from tidegate.clock import now_us
     from tidegate.profile import load_profile
     from tidegate.status.heartbeats import heartbeats
 
     with heartbeats(broker, load_profile(settings.profile)) as board:
         board.wait(10)
-        now = now_us()
-        return board(), board.missing(now), board.held(now)
+        return board(), board.missing(), board.held()
 
 
 def _servers(settings: Settings) -> list[Server]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.handed_frames import made_again, take_frames
 from consumers.keyed_verdicts import KeyedVerdicts
 from consumers.raw_records import identify, take_own
 from consumers.repeats import READ_AGAIN, REPEAT, conflict, look_up, measured, redriven
@@ -17,6 +18,7 @@ from model.features.id_tables import NEW, OTHER, SAME
 from model.features.intake import Intake
 from model.features.plan import Plan
 from model.features.state import KeyedState
+from model.hashing import split
 from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
 from tidegate.messages.frames import NONE, Frames
@@ -24,7 +26,9 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 5
+_FORMAT = 6
+_BODY = 16
+"""Bytes of a body's hash in a frame."""
 T = TypeVar("T")
 
 
@@ -40,14 +44,13 @@ class PartitionState(KeyedState):
 class _Raw(NamedTuple):
     """A batch of the raw topic: what is taken of it, and what is `known` of each id.
 
-    `bodies` are hashes of 16 bytes each, `ingested` the ingest times in us.
+    `lines` are the canonical transactions, a line each, `ingested` the ingest times in us.
     """
 
     intake: Intake
     rejects: list[Reject]
     ids: list[bytes]
-    payloads: list[bytes]
-    bodies: bytes
+    lines: bytes
     ingested: NDArray[np.int64]
     known: NDArray[np.int8]
 
@@ -137,52 +140,27 @@ class PreprocessStage:
         place = state.partition, state.partitions
         intake, rejects = take_own(self.profile, batch, received_us, place, only)
         ids = identify(self.profile, intake, batch)
-        payloads = self.profile.canonical_all(intake.txs)
-        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        lines = self.profile.canonical_lines(intake.txs)
         ingested = received_us[intake.at]
-        known = look_up(state, self._key, ids, bodies, ingested)
-        return _Raw(intake, rejects, ids, payloads, bodies, ingested, known)
+        known = look_up(state, self._key, ids, split(lines), ingested)
+        return _Raw(intake, rejects, ids, lines, ingested, known)
 
     def _read_frames(self, state: PartitionState, batch: Batch) -> _Handed:
         """Leave out frames that were made again; look up the ids of the others, and note new ones.
 
         Dead letters that were put back are out of the order of the step before, and come once.
         """
-        rows, values, good, rejects = self._take_frames(batch)
-        again = self._made_again(state, rows, redriven(batch.headers, good))
+        rows, values, good, rejects = take_frames(self._layout, batch)
+        put_back = redriven(batch.headers, good)
+        again = made_again(state.seen.sources, rows, self.step - 1, put_back)
         if again.any():
             first = np.flatnonzero(~again)
             good, values, rows = _at(good, first), _at(values, first), rows[first]
-        ids, bodies = self._layout.ids(rows, values), rows["body_hash"].tobytes()
-        ingested = _received(state, batch)[good]
-        known = look_up(state, self._key, ids, bodies, ingested)
+        ids, ingested = self._layout.ids(rows, values), _received(state, batch)[good]
+        bodies = np.frombuffer(rows["body_hash"].tobytes(), np.uint8)
+        ends = _BODY * np.arange(1, len(rows) + 1)
+        known = look_up(state, self._key, ids, (bodies, ends), ingested)
         return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
-
-    def _take_frames(
-        self, batch: Batch
-    ) -> tuple[NDArray[Any], list[bytes], list[int], list[Reject]]:
-        """The frames' rows, the frames, their indices in the batch, and what is no frame."""
-        rows = self._layout.whole_rows(batch.values)
-        if rows is not None:
-            return rows, cast("list[bytes]", batch.values), list(range(len(batch))), []
-        good, faults = self._layout.good(batch.values)
-        values = [batch.values[i] or b"" for i in good]
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-        return self._layout.rows(values), values, good, rejects
-
-    def _made_again(
-        self, state: PartitionState, rows: NDArray[Any], put_back: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
-        """Which frames the step before has made again, those put back never."""
-        source, ingested = rows["steps"][:, self.step - 1], rows["ingest_us"]
-        if not put_back.any():
-            return state.seen.sources.repeats(source["partition"], source["offset"], ingested)
-        again, first = np.zeros(len(rows), np.bool_), np.flatnonzero(~put_back)
-        source = source[first]
-        again[first] = state.seen.sources.repeats(
-            source["partition"], source["offset"], ingested[first]
-        )
-        return again
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
@@ -213,7 +191,9 @@ class PreprocessStage:
     def _frames(self, raw: _Raw) -> Frames:
         columns, accounts = raw.intake.columns, [b""] * len(raw.ids)
         rows = self._layout.empty(len(raw.ids))
-        rows["body_hash"] = np.frombuffer(raw.bodies, "V16")
+        payloads = raw.lines.split(b"\n")[:-1]
+        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
+        rows["body_hash"] = np.frombuffer(bodies, "V16")
         rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
         rows["ingest_us"] = raw.ingested
         rows["keys"], rows["values"] = columns.hashes, columns.values
@@ -221,7 +201,7 @@ class PreprocessStage:
             rows["steps"][field] = NONE
         if self.profile.account:
             accounts = columns.texts[self.profile.account]
-        return Frames(rows, raw.ids, accounts, raw.payloads, [b""] * len(raw.ids))
+        return Frames(rows, raw.ids, accounts, payloads, [b""] * len(raw.ids))
 
     def _later(self, state: PartitionState, batch: Batch) -> Output:
         """Drop what has come before, and fold frames; their tails pass through untouched."""

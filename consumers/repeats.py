@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features.state import KeyedState
-from model.hashing import join
+from model.hashing import Bytes, Ints, join
 from model.sip import SipKey, sip128
 from tidegate import metrics
 from tidegate.broker.records import Headers
@@ -20,23 +20,21 @@ REPEAT, READ_AGAIN = "repeat", "read_again"
 """Kinds of records that nothing comes of: an id that has come with this body; a frame that lies
 behind what was read of its source.
 """
-_BODY = 16
 
 
 def look_up(
     state: KeyedState,
     key: SipKey,
     ids: Sequence[bytes],
-    bodies: bytes,
+    bodies: tuple[Bytes, Ints],
     ingested: NDArray[np.int64],
 ) -> NDArray[np.int8]:
     """Whether each transaction is NEW, known with the SAME body, or with an OTHER one; remembers
-    new ones. `bodies` are their hashes of 16 bytes each.
+    new ones. `bodies` are joined, as `model.hashing.join` does.
     """
-    ends = np.arange(_BODY, len(bodies) + 1, _BODY)
     words = np.empty((len(ids), 2), np.uint64)
     words[:, 0] = sip128(*join(ids), key)[:, 0]
-    words[:, 1] = sip128(np.frombuffer(bodies, np.uint8), ends, key)[:, 0]
+    words[:, 1] = sip128(*bodies, key)[:, 0]
     return state.seen.ids.remember(words, ingested)
 
 

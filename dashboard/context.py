@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -55,7 +54,7 @@ def health(context: Context) -> dict[str, Any]:
     """Whether all stages are served, and what is missing."""
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:
-        missing = missing or context.board.missing(time.time_ns() // 1000)
+        missing = missing or context.board.missing()
     except Retry as error:
         missing.append(f"Kafka is away: {error}")
     return {"ready": not missing, "missing": missing}

@@ -11,14 +11,14 @@ from tidegate.errors import Retry
 from tidegate.profile.look_back import look_back
 
 
-def drift(context: Context, now_us: int) -> dict[str, Any]:
+def drift(context: Context) -> dict[str, Any]:
     """What `moved`; what is `filling`, because it looks back on more than the stream has seen, and
     in how many us each is full (`left_us`); `trouble` when that is not known.
 
     Bundle and rows are of the process that has counted most; all is empty before one has counted
     enough.
     """
-    newest = context.board.drift(now_us)
+    newest = context.board.drift()
     answer: dict[str, Any] = {"bundle": "", "rows": 0, "moved": [], "filling": [], "trouble": ""}
     if newest is None:
         return answer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import msgspec
@@ -28,13 +27,11 @@ def page() -> str:
 @blueprint.get("/models.json")
 def state() -> Response:
     """Champion, scorers, online model, drift, and the newest bundles with their test metrics."""
-    context, now_us = here(), time.time_ns() // 1000
+    context = here()
     promoted, weights = context.registry.now()
     champion = promoted.champion if promoted else None
     scorers = [
-        beat
-        for beat in context.board.processes(now_us)
-        if beat.stage == "score" and not beat.stopping
+        beat for beat in context.board.processes() if beat.stage == "score" and not beat.stopping
     ]
     bundles = catalog.listing(
         known_bundles(context.settings),
@@ -44,7 +41,7 @@ def state() -> Response:
     body = {
         "champion": champion,
         "online": weights and _online(weights),
-        "drift": drift(context, now_us),
+        "drift": drift(context),
         "scorers": [
             {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
             for beat in scorers

@@ -151,7 +151,7 @@ def pipeline_state() -> Response:
     """What the pipeline page shows, from the heartbeats."""
     context = here()
     now_us = time.time_ns() // 1000
-    beats = context.board.processes(now_us, within_us=30_000_000)
+    beats = context.board.processes(within_us=30_000_000)
     lag: Counter[str] = Counter()
     for beat in beats:
         lag[beat.stage] += beat.lag

@@ -27,6 +27,12 @@ def join(texts: Sequence[bytes]) -> tuple[Bytes, Ints]:
     return np.frombuffer(b"".join(texts), np.uint8), ends
 
 
+def split(lines: bytes) -> tuple[Bytes, Ints]:
+    """All bytes of lines in one array, and where each ends, behind its line break."""
+    data = np.frombuffer(lines, np.uint8)
+    return data, np.flatnonzero(data == ord("\n")) + 1
+
+
 @jit
 def _word(data: Bytes, at: int) -> np.uint64:
     word = np.uint64(0)

@@ -176,7 +176,8 @@ class Run:
             retention.deleted,
             retention.accepted,
         )
-        return [*check(of_this_run), weights(self.cluster, tape)]
+        found = check(of_this_run)
+        return [*found, weights(self.cluster, tape)] if self.judges else found
 
     def _named(self, record: evidence.Record) -> bool:
         return f'"transaction_id":"{self.prefix}'.encode() in (record.value or b"")

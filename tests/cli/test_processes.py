@@ -60,6 +60,7 @@ def test_readiness_does_not_wait_for_a_learner_that_is_not_there(unlearning: Pro
         (unlearning, []),
     ):
         inputs = stage_inputs(1, learner=profile.models.learns)
-        board = Board(MemoryBroker(dict.fromkeys(inputs.values(), 1)), inputs)
+        broker = MemoryBroker(dict.fromkeys(inputs.values(), 1))
+        board = Board(broker, inputs, clock=lambda: 6)
         board.absorb(status(*(beat(stage, [0], 5) for stage in inputs if stage != "learn")))
-        assert board.missing(6) == missing
+        assert board.missing() == missing

@@ -132,12 +132,12 @@ def test_people_read_the_cause_below_the_table(capsys: pytest.CaptureFixture[str
 
 def test_a_held_partition_says_where_and_why() -> None:
     broker = MemoryBroker({"in": 1})
-    board = Board(broker, {"score": "in"})
+    board = Board(broker, {"score": "in"}, clock=lambda: 1)
     beat = heartbeat()
     beat.held = [Held(1, 70, 180, ["invalid_json"])]
     batch = Batch(TopicPartition("status", 0), [0], [b"score"], [encode(beat)], [0], [None])
     board.absorb(batch)
-    assert board.held(1) == [("score", beat.held[0])]
+    assert board.held() == [("score", beat.held[0])]
     cause = cause_of_hold("score", beat.held[0])
     assert cause.fault == "score: partition 1 is held at offset 70"
     assert cause.why == "too many of its records are rejects (invalid_json)"

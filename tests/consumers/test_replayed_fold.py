@@ -175,7 +175,7 @@ def test_a_replay_that_meets_a_poison_record_folds_its_neighbours_once(
         state: KeyedState,
         key: SipKey,
         ids: Sequence[bytes],
-        bodies: bytes,
+        bodies: tuple[NDArray[np.uint8], NDArray[np.int64]],
         ingested: NDArray[np.int64],
     ) -> NDArray[np.int8]:
         known = look_up(state, key, ids, bodies, ingested)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.hashing import KEY_SEED, hash64, join
+from model.hashing import KEY_SEED, hash64, join, split
 from model.sip import NO_SECRET, SipKey, sip128, sip_key
 
 _M = 0xC6A4A7935BD1E995
@@ -31,6 +31,13 @@ def test_each_text_by_itself_and_by_its_key() -> None:
     np.testing.assert_array_equal(hashes, alone)
     assert len(np.unique(hashes, axis=0)) == 3
     assert not (hashes == sip128(*join(texts), sip_key("another cluster"))).any()
+
+
+def test_lines_as_they_stand_are_texts_with_their_line_breaks() -> None:
+    texts = [b"a\n", b"\n", b"0123456789abcdef\n", b"a\n"]
+    lines = sip128(*split(b"".join(texts)), NO_SECRET)
+    np.testing.assert_array_equal(lines, sip128(*join(texts), NO_SECRET))
+    assert sip128(*split(b""), NO_SECRET).shape == (0, 2)
 
 
 def test_ids_that_collide_in_murmur_whatever_its_seed_are_two() -> None:

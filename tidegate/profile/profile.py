@@ -150,10 +150,16 @@ class Profile:
         canonical = _encode(tx)
         return with_unknown(tx, canonical) if self.unknown_fields == "keep" else canonical
 
+    def canonical_lines(self, txs: Sequence[msgspec.Struct]) -> bytes:
+        """The canonical bytes of many, a line each: JSON holds no line breaks of its own."""
+        lines = _encode_lines(txs)
+        if self.unknown_fields != "keep":
+            return lines
+        return b"".join([line + b"\n" for line in map(with_unknown, txs, lines.split(b"\n"))])
+
     def canonical_all(self, txs: Sequence[msgspec.Struct]) -> list[bytes]:
-        """The canonical bytes of many at once: JSON holds no line breaks of its own."""
-        lines = _encode_lines(txs).split(b"\n")[:-1]
-        return list(map(with_unknown, txs, lines)) if self.unknown_fields == "keep" else lines
+        """The canonical bytes of each."""
+        return self.canonical_lines(txs).split(b"\n")[:-1]
 
     def body_hash(self, canonical: bytes) -> bytes:
         """16 bytes of BLAKE2b."""

@@ -81,10 +81,14 @@ class Board:
         with self._lock:
             self._beats.pop(process, None)
 
-    def processes(self, now_us: int, within_us: int = FRESH_US) -> list[Heartbeat]:
-        """Heartbeats of the last `within_us`, by stage (in the order of the flow) and process."""
+    def processes(self, within_us: int = FRESH_US) -> list[Heartbeat]:
+        """Heartbeats of the last `within_us`, by stage (in the order of the flow) and process.
+
+        The clock is read here: a moment that a caller took before may lie before a heartbeat.
+        """
         order = {stage: index for index, stage in enumerate(self._inputs)}
         with self._lock:
+            now_us = self._clock()
             fresh = [
                 seen.beat
                 for seen in self._beats.values()
@@ -92,15 +96,13 @@ class Board:
             ]
         return sorted(fresh, key=lambda beat: (order.get(beat.stage, len(order)), beat.process))
 
-    def scorers(self, now_us: int) -> list[Heartbeat]:
+    def scorers(self) -> list[Heartbeat]:
         """The living scorers' heartbeats."""
-        return [
-            beat for beat in self.processes(now_us) if beat.stage == "score" and not beat.stopping
-        ]
+        return [beat for beat in self.processes() if beat.stage == "score" and not beat.stopping]
 
-    def drift(self, now_us: int) -> Drift | None:
+    def drift(self) -> Drift | None:
         """The drift by whoever has counted most rows; None while nobody reports any."""
-        reported = [beat.drift for beat in self.processes(now_us) if beat.drift is not None]
+        reported = [beat.drift for beat in self.processes() if beat.drift is not None]
         return max(reported, key=lambda drift: drift.rows, default=None)
 
     def partitions(self) -> dict[str, int]:
@@ -115,21 +117,21 @@ class Board:
             }
         return self._partitions
 
-    def missing(self, now_us: int) -> list[str]:
+    def missing(self) -> list[str]:
         """One sentence for each stage that lacks partitions; empty when all are served."""
         partitions = self.partitions()
-        beats = self.processes(now_us)
+        beats = self.processes()
         faults = [
             self._fault(stage, topic, partitions.get(stage), beats)
             for stage, topic in self._inputs.items()
         ]
         return [fault for fault in faults if fault]
 
-    def held(self, now_us: int) -> list[tuple[str, Held]]:
+    def held(self) -> list[tuple[str, Held]]:
         """The stages' partitions that do not go on because of their rejects."""
         return [
             (beat.stage, held)
-            for beat in self.processes(now_us)
+            for beat in self.processes()
             if not beat.stopping
             for held in beat.held
         ]

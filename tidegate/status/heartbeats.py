@@ -6,7 +6,6 @@ import threading
 from typing import TYPE_CHECKING
 
 from tidegate.broker.tail import Tail
-from tidegate.clock import now_us
 from tidegate.errors import Retry
 from tidegate.pipeline import STATUS, stage_inputs
 from tidegate.status.board import Board
@@ -45,7 +44,7 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(broker, p
         self._tail.close()
 
     def __call__(self) -> list[Heartbeat]:
-        return self._board.processes(now_us())
+        return self._board.processes()
 
     def wait(self, timeout: float) -> None:
         """Wait until the topic is read and every living process has beaten once.
@@ -58,12 +57,12 @@ class heartbeats:  # noqa: N801 - read as a function: `with heartbeats(broker, p
 
     def scorers(self) -> list[Heartbeat]:
         """Those of the living scorers."""
-        return self._board.scorers(now_us())
+        return self._board.scorers()
 
-    def missing(self, now: int) -> list[str]:
+    def missing(self) -> list[str]:
         """What keeps the pipeline from being ready."""
-        return self._board.missing(now)
+        return self._board.missing()
 
-    def held(self, now: int) -> list[tuple[str, Held]]:
+    def held(self) -> list[tuple[str, Held]]:
         """The stages' partitions that do not go on because of their rejects."""
-        return self._board.held(now)
+        return self._board.held()

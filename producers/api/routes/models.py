@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,7 +45,7 @@ def get_many() -> Response:
                 {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
                 for beat in _scorers()
             ],
-            "drift": here().board.drift(time.time_ns() // 1000),
+            "drift": here().board.drift(),
         }
     )
 
@@ -183,7 +182,7 @@ def _know_scorers() -> None:
 
 
 def _scorers() -> list[Heartbeat]:
-    return here().board.scorers(time.time_ns() // 1000)
+    return here().board.scorers()
 
 
 def bundle_folder(prefix: str = "") -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from urllib.parse import urlsplit
 
 import msgspec
@@ -40,7 +39,7 @@ def missing_nothing() -> None:
     context = here()
     missing = [tail.problem for tail in context.tails if tail.problem]
     try:
-        missing = missing or context.board.missing(time.time_ns() // 1000)
+        missing = missing or context.board.missing()
     except Retry as error:
         missing.append(f"Kafka is away: {error}")
     if missing:

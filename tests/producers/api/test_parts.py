@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,28 +104,31 @@ def status(*values: bytes | None, key: bytes = b"k") -> Batch:
 
 def test_the_board_names_what_is_missing() -> None:
     inputs = {"score": "features", "persist": "scored", "learn": "labels"}
-    board = Board(MemoryBroker({"features": 3, "scored": 2}), inputs)
     now = 10 * FRESH_US
+    clock = [now]
+    board = Board(MemoryBroker({"features": 3, "scored": 2}), inputs, clock=lambda: clock[0])
     board.absorb(
         status(
             beat("score", [0], now), beat("score", [2], now), beat("persist", [0, 1], now), b"{}"
         )
     )
-    assert board.missing(now) == [
+    assert board.missing() == [
         "score: partitions 1 not assigned and restored",
         "learn: topic labels does not exist",
     ]
     board.absorb(status(beat("score", [1], now)))
-    assert board.missing(now) == ["learn: topic labels does not exist"]
+    assert board.missing() == ["learn: topic labels does not exist"]
     board.absorb(status(beat("score", [1], now, restored=False)))
-    assert board.missing(now)[0] == "score: partitions 1 not assigned and restored"
-    assert board.missing(now + FRESH_US + 1)[:2] == [
+    assert board.missing()[0] == "score: partitions 1 not assigned and restored"
+    clock[0] += FRESH_US + 1
+    assert board.missing()[:2] == [
         "score: no live process",
         "persist: no live process",
     ]
+    clock[0] = now
     board.absorb(status(None, key=b"persist-[0, 1]"))
-    assert "persist: no live process" in board.missing(now)
-    assert [one.stage for one in board.processes(now)] == ["score"] * 3
+    assert "persist: no live process" in board.missing()
+    assert [one.stage for one in board.processes()] == ["score"] * 3
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -142,17 +146,18 @@ def test_a_process_that_is_heard_lives_whatever_its_clock_says(hours: int) -> No
         now[0] += 1_000_000
         monotonic[0] += 1_000_000
         board.absorb(status(beat("score", [0], now[0] + wrong_us)))
-        return board.missing(now[0])
+        return board.missing()
 
     wrong_us = hours * 3_600_000_000
     assert second() == []
     assert [second(wrong_us) for _ in range(3)] == [[]] * 3
-    [process] = board.processes(now[0])
+    [process] = board.processes()
     assert (board.heard_us(process.process), board.heard_us("nobody")) == (now[0], 0)
     now[0] += wrong_us  # this clock is set
-    assert board.missing(now[0]) == ["score: no live process"]
+    assert board.missing() == ["score: no live process"]
     assert second() == []
-    assert board.missing(now[0] + FRESH_US + 1) == ["score: no live process"]
+    now[0] += FRESH_US + 1
+    assert board.missing() == ["score: no live process"]
 
 
 def test_a_dead_process_on_the_topic_does_not_live_because_it_is_read() -> None:
@@ -160,7 +165,26 @@ def test_a_dead_process_on_the_topic_does_not_live_because_it_is_read() -> None:
     board = Board(MemoryBroker({"features": 1}), {"score": "features"}, clock=lambda: now)
     for ago in (40, 39, 38):
         board.absorb(status(beat("score", [0], now - ago * FRESH_US)))
-    assert board.missing(now) == ["score: no live process"]
+    assert board.missing() == ["score: no live process"]
+
+
+def test_a_process_that_is_heard_while_one_asks_is_not_missing() -> None:
+    """The broker is asked for the number of partitions, which takes as long as it takes."""
+    now = [50_000 * FRESH_US]
+
+    class Slow(MemoryBroker):
+        def topic_ids(self, topics: Sequence[str]) -> dict[str, tuple[str, int]]:
+            heard()
+            return super().topic_ids(topics)
+
+    board = Board(Slow({"features": 1}), {"score": "features"}, clock=lambda: now[0])
+
+    def heard() -> None:
+        now[0] += 1_000_000
+        board.absorb(status(beat("score", [0], now[0])))
+
+    heard()
+    assert board.missing() == []
 
 
 def test_kafka_away_is_503_and_safe_to_retry(tmp_path: Path) -> None:
