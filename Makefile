@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # uv compiles nothing, so what the first start imports is kept for the later ones
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python scripts/install.py
-# two workers: most tests wait; which tests share a worker is in tests/marks.py
+# three workers on two cores: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 3
 
 .PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean \

@@ -7,11 +7,11 @@ itself, `processes` where it starts programs. A test with none of them is `quick
 `pytest -m quick`, in which starting a program, or making what the run shares, fails the test that
 did not say so.
 
-`make test` has two workers (pytest-xdist). Tests of one group run in one worker, one after the
-other: a file, or all tests that use the same costly part or the same topics (`_SHARED`). The mark
-`serial`, set by hand, is for tests that kill processes at random moments and see how the others
-take it: two of them never run beside each other, but other tests run beside them. Long groups start
-first.
+`make test` has three workers (pytest-xdist), since most tests wait. Tests of one group run in one
+worker, one after the other: a file, or all tests that use the same costly part or the same topics
+(`_SHARED`). The mark `serial`, set by hand, is for tests that kill processes at random moments and
+see how the others take it: two of them never run beside each other, but other tests run beside
+them. Long groups start first.
 
 Where the variable CI is set, a skipped test fails.
 """
@@ -33,7 +33,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.shared import FOLDER, MAKING, run_folder
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of LightGBM: two workers, few cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of LightGBM: some workers, few cores
 
 _FIXTURES = {
     "kafka": {"kafka"},

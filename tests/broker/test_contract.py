@@ -317,6 +317,23 @@ def test_what_a_producer_leaves_open_holds_others_up_until_the_next_one_of_its_i
     other.close()
 
 
+def test_partitions_that_are_touched_have_the_marker_of_the_abort_and_nothing_to_read(
+    bench: Bench,
+) -> None:
+    topic = bench.topic(3)
+    producer = bench.broker.transactional_producer(bench.name())
+    reader = bench.broker.consumer(None)
+    sources = reader.partitions(topic)
+    producer.begin()
+    producer.touch(sources)
+    producer.abort()
+    eventually(lambda: [reader.bounds(source)[1] for source in sources] == [2, 2, 2])
+    put(producer, topic, b"1")
+    reader.assign(dict.fromkeys(sources, 0))
+    assert values(take(reader, 1)) == [b"1"]
+    producer.close()
+
+
 def test_a_member_whose_name_another_took_is_told_and_closes(bench: Bench) -> None:
     topic, group, instance = bench.topic(), bench.name(), bench.name()
     writer = bench.broker.transactional_producer(bench.name())

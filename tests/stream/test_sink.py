@@ -7,13 +7,15 @@ import pytest
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
+from tidegate.pipeline import ALERTS, SCORED
 from tidegate.stream.sink import KafkaSink
 
 SOURCE = TopicPartition("in", 0)
 
 
 def test_what_hangs_in_the_group_is_ended_after_a_while() -> None:
-    broker, calls, hangs, now = MemoryBroker({"in": 1}), list[str](), [True], [0.0]
+    broker = MemoryBroker({"in": 1, SCORED: 2, ALERTS: 1})
+    calls, hangs, now = list[str](), [True], [0.0]
 
     def hook(name: str, done: bool) -> None:
         if not done:
@@ -27,7 +29,7 @@ def test_what_hangs_in_the_group_is_ended_after_a_while() -> None:
     sink = KafkaSink(
         broker,
         consumer,
-        "toy",
+        "score",
         instance="a",
         profile=b"p",
         clock=lambda: 1,
@@ -47,6 +49,8 @@ def test_what_hangs_in_the_group_is_ended_after_a_while() -> None:
     assert asked_at(110) == ["committed"]
     assert asked_at(130) == ["committed"], "nothing was asked for long: it may be another one"
     assert asked_at(140) == ["committed"]
-    assert asked_at(146) == ["committed", "begin", "send_offsets", "abort"]
+    assert asked_at(146) == ["committed", "begin", "touch", "send_offsets", "abort"]
+    for source in [TopicPartition(SCORED, 0), TopicPartition(SCORED, 1), TopicPartition(ALERTS, 0)]:
+        assert broker.consumer(None).bounds(source) == (0, 2), "a record and its marker"
     hangs[0] = False
     assert sink.positions([SOURCE]) == {}

@@ -91,6 +91,13 @@ class TransactionalProducer(Protocol):
         headers: Sequence[Headers | None] | None = None,
     ) -> None: ...
 
+    def touch(self, partitions: Sequence[TopicPartition]) -> None:
+        """Write an empty record to each, for a transaction that is to be aborted.
+
+        Its markers then end there whatever lies open of this producer's id.
+        """
+        ...
+
     def send_offsets(
         self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
     ) -> None: ...

@@ -11,6 +11,7 @@ from typing import Protocol
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
+from tidegate.pipeline import STAGES
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Output
 
@@ -96,8 +97,9 @@ class KafkaSink:
         """No positions are told for long: end what hangs in the group, if it is of this id.
 
         A broker that stops or dies within a commit may forget its markers and call the transaction
-        complete (Kafka 4.3). An abort of this id ends it: nothing is lost, and what comes again
-        the later steps know.
+        complete (Kafka 4.3). An abort of this id ends it, in the group and in every partition that
+        this stage writes to: what hangs there would be committed with the next batch, beside what
+        comes again.
         """
         now = self._monotonic()
         if now - self._in_vain_last > _HANGING_SECONDS:
@@ -107,12 +109,23 @@ class KafkaSink:
             return
         _LOG.warning("stage %s: no positions for long; ending what may hang", self._stage)
         try:
+            outputs = self._outputs()
             producer.begin()
+            producer.touch(outputs)
             producer.send_offsets(self._consumer, {partitions[0]: Position(0)})
         except Aborted as error:
             self._give_up(producer, rebuild=error.rebuild)
         else:
             self._give_up(producer, rebuild=False)
+
+    def _outputs(self) -> list[TopicPartition]:
+        """All partitions that this stage may have written to. Raises Retry."""
+        topics = STAGES[self._stage].outputs if self._stage in STAGES else ()
+        return [
+            TopicPartition(topic, number)
+            for topic, (_, count) in self._broker.topic_ids(topics).items()
+            for number in range(count)
+        ]
 
     def write(
         self,

@@ -5,6 +5,7 @@ the topic.
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -60,6 +61,9 @@ BAD: dict[str, tuple[bytes, int, str]] = {
 }
 
 
+_CAME_IN = re.compile(r"it came in at [0-9T:+-]+")
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_one(api: Server, name: str) -> None:
     body, status, field = BAD[name]
@@ -76,7 +80,8 @@ def test_one(api: Server, name: str) -> None:
         if field:
             assert [error["field"] for error in problem["errors"]] == [field]
     # The straight way for the plain POST, and the way through Flask, give the same answer.
-    assert answers[0].json() == answers[1].json()
+    one, other = (_CAME_IN.sub("", answer.body.decode()) for answer in answers)
+    assert json.loads(one) == json.loads(other)
 
 
 def test_every_bad_field_is_named(api: Server) -> None:

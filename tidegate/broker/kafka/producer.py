@@ -74,6 +74,15 @@ class KafkaTransactions:
                 for key, value, extra in zip(keys, values, headers, strict=True):
                     self._when_drained(partial(send, topic, value, key, headers=_plain(extra)))
 
+    def touch(self, partitions: Sequence[TopicPartition]) -> None:
+        """An abort throws away what has not arrived, so this waits for the broker."""
+        with _translated("produce"):
+            for topic, number in partitions:
+                self._when_drained(partial(self._client.produce, topic, b"", partition=number))
+            left = self._client.flush(self._seconds)
+        if left:
+            raise Aborted(f"{left} empty records did not arrive", rebuild=True)
+
     def _when_drained(self, send: Callable[[], None]) -> None:
         """Send; while the local queue is full, wait for the broker."""
         deadline = time.monotonic() + _CALL

@@ -90,6 +90,17 @@ class Cluster:
         if topic not in self._topics:
             raise ConfigError(f"there is no topic {topic!r}")
         source = TopicPartition(topic, partition_of(key or b"", self._topics[topic]))
+        self.append_to(source, key, value, headers, transaction)
+
+    def append_to(
+        self,
+        source: TopicPartition,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers | None,
+        transaction: Transaction | None,
+    ) -> None:
+        """Add one record to this partition."""
         self._time += 1
         self.logs[source].append(Record(key, value, headers, self._time, transaction))
         if transaction is not None:

@@ -38,6 +38,11 @@ class MemoryTransactions:
             for key, value, extra in zip(keys, values, headers or [None] * len(keys), strict=True):
                 self._cluster.append(topic, key, value, extra, self._cluster.open(self._id))
 
+    def touch(self, partitions: Sequence[TopicPartition]) -> None:
+        with self._call("touch"):
+            for source in partitions:
+                self._cluster.append_to(source, None, b"", None, self._cluster.open(self._id))
+
     def send_offsets(
         self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
     ) -> None:
