@@ -113,7 +113,7 @@ def get_feedback(label_id: str) -> Response:
 
 
 def note_verdicts(verdicts: list[Verdict]) -> None:
-    """One entry of the audit a request: each verdict of a few, of more how many, and a hash of all."""
+    """One entry of the audit a request: each verdict of a few; of more how many, and a hash."""
     lines = msgspec.json.Encoder().encode_lines(verdicts)
     given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
     note(
