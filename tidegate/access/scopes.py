@@ -37,7 +37,6 @@ API = {
     "ops.healthz": OPEN,
     "ops.readyz": OPEN,
     "ops.metrics": OPEN,
-    "ops.index": OPEN,
     "ops.openapi": OPEN,
     "ops.docs": OPEN,
     "compat.post_transaction": "ingest",
