@@ -31,6 +31,7 @@ check: lint ## what to run before each commit: lint, types, import contracts, th
 
 test: lint ## lint, types, import contracts and all tests; ARGS goes to pytest
 	scripts/test-services
+	@$(BIN)/python -m tidegate.host.warm # here, because the tests' brokers do without the second compiler
 	$(PYTEST) $(ARGS)
 
 lint: $(VENV)/.installed-dev

@@ -34,6 +34,8 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.shared import FOLDER, MAKING, run_folder
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads of LightGBM: some workers, few cores
+# a broker that lives for a minute: what the second compiler gains would not pay its work, a half
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 _FIXTURES = {
     "kafka": {"kafka"},

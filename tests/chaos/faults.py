@@ -259,7 +259,7 @@ class Faults:
 
     def _look(self) -> None:
         """What an operator does: see which partitions are held, and order to skip their poison."""
-        if self._cluster.kafka.reachable():
+        if self.bursts and self._cluster.kafka.reachable():
             kafka = self._cluster.kafka.address
             sources = [(RAW, burst.partition) for burst in self.bursts]
             done = committed(kafka, "tidegate.preprocess", sources)

@@ -64,7 +64,8 @@ class Retention:
             asked = [ck.TopicPartition(RAW, loss.partition, loss.until) for loss in losses]
             for done in admin.delete_records(asked).values():
                 done.result(_PATIENCE)
-        self.deleted = all_deleted(self.deleted, losses)
+        self.deleted = gone_on_since(self.deleted, losses) + losses
+        self.accepted = gone_on_since(self.accepted, losses)
         self.stopped = False
         self._cluster.launch(STAGE)
 
@@ -95,7 +96,9 @@ class Retention:
         return f"accept {RAW}/{loss.partition} {loss.offset} to {loss.until}: {done.returncode}"
 
 
-def all_deleted(before: list[Loss], losses: list[Loss]) -> list[Loss]:
-    """A stage that has not gone on since the last time loses from the same offset, but more."""
+def gone_on_since(before: list[Loss], losses: list[Loss]) -> list[Loss]:
+    """Those before that are not part of later ones: a stage that has not gone on since loses from
+    the same offset again, but more, and what was accepted of it has to be accepted anew.
+    """
     begins = {(loss.partition, loss.offset) for loss in losses}
-    return [loss for loss in before if (loss.partition, loss.offset) not in begins] + losses
+    return [loss for loss in before if (loss.partition, loss.offset) not in begins]

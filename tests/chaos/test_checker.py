@@ -13,7 +13,7 @@ from tests.chaos.evidence import RAW, Evidence, Loss, Record, Row, transaction_o
 from tests.chaos.faults import KINDS, draw
 from tests.chaos.features import HOUR, MINUTE, WINDOWS
 from tests.chaos.ledger import Sent, digest
-from tests.chaos.retention import all_deleted
+from tests.chaos.retention import gone_on_since
 
 NOW_US = 1_800_000_000_000_000
 
@@ -198,5 +198,5 @@ def test_a_seed_draws_one_schedule_with_every_fault() -> None:
 
 def test_what_is_deleted_behind_a_deletion_that_nobody_has_accepted_is_one_loss_with_it() -> None:
     before, later = [Loss(0, 5, 9), Loss(1, 5, 9)], [Loss(1, 5, 12)]
-    assert all_deleted(before, later) == [Loss(0, 5, 9), Loss(1, 5, 12)]
-    assert all_deleted(before, [Loss(1, 10, 12)]) == [*before, Loss(1, 10, 12)]
+    assert gone_on_since(before, later) == [Loss(0, 5, 9)]
+    assert gone_on_since(before, [Loss(1, 10, 12)]) == before

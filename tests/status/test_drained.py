@@ -82,6 +82,25 @@ def test_what_is_not_known_is_not_drained() -> None:
     assert not drained(system.clock.now, system.clock.now)
 
 
+def test_a_topic_that_cannot_be_asked_for_the_next_mark_leaves_the_mark_where_it_was() -> None:
+    system = System()
+    recorded = system.clock.now
+    system.put(RAW)
+    assert not system.ask(recorded)
+    system.commit("preprocess", RAW, 1, FEATURES)
+
+    def away(name: str, done: bool) -> None:
+        if name == "bounds" and not done:
+            raise Retry("the broker is away")
+
+    system.broker.hook = away
+    assert not system.ask(recorded), "preprocess is past its mark, and the next one is not known"
+    system.broker.hook = lambda _name, _done: None
+    system.commit("score", FEATURES, 1, SCORED)
+    system.rows[TopicPartition(SCORED, 0)] = 1
+    assert system.ask(recorded)
+
+
 def test_a_client_that_never_finds_its_broker_again_is_replaced() -> None:
     system = System()
     stuck: set[int] = set()

@@ -58,14 +58,17 @@ class Drained:
 
     def _follow(self, now: int) -> None:
         if self._mark is None:
-            self._started_us, self._step = now, 0
-            self._mark = self._ends(self._topic(0))
-        while self._is_past(self._mark):
-            self._step += 1
-            if self._step > len(self._steps):
+            self._started_us = now
+            self._set_mark(0)
+        while self._mark is not None and self._is_past(self._mark):
+            if self._step == len(self._steps):
                 self._passed_us, self._mark = self._started_us, None
-                return
-            self._mark = self._ends(self._topic(self._step))
+            else:
+                self._set_mark(self._step + 1)
+
+    def _set_mark(self, step: int) -> None:
+        """The mark and its step change together, or not at all where the topic cannot be asked."""
+        self._mark, self._step = self._ends(self._topic(step)), step
 
     def _topic(self, step: int) -> str:
         return self._steps[step][1] if step < len(self._steps) else self._scored
