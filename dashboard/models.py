@@ -30,9 +30,6 @@ def state() -> Response:
     context = here()
     promoted, weights = context.registry.now()
     champion = promoted.champion if promoted else None
-    scorers = [
-        beat for beat in context.board.processes() if beat.stage == "score" and not beat.stopping
-    ]
     bundles = catalog.listing(
         known_bundles(context.settings),
         champion.bundle if champion else "",
@@ -44,7 +41,7 @@ def state() -> Response:
         "drift": drift(context),
         "scorers": [
             {"process": beat.process, "bundle": beat.bundle, "refused": beat.refused}
-            for beat in scorers
+            for beat in context.board.scorers()
         ],
         "bundles": bundles[:_NEWEST],
     }

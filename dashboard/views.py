@@ -150,8 +150,8 @@ def pipeline() -> str:
 def pipeline_state() -> Response:
     """What the pipeline page shows, from the heartbeats."""
     context = here()
-    now_us = time.time_ns() // 1000
     beats = context.board.processes(within_us=30_000_000)
+    now_us = time.time_ns() // 1000
     lag: Counter[str] = Counter()
     for beat in beats:
         lag[beat.stage] += beat.lag

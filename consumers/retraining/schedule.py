@@ -160,7 +160,7 @@ def _reported_drift(settings: Settings) -> Iterator[Callable[[], Drift | None]]:
     board = Board(broker, {})
     tail = Tail(broker, STATUS, board.absorb, from_start=True).start()
     try:
-        yield lambda: board.drift()
+        yield board.drift
     finally:
         tail.close()
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from model.detectors.catalog import known
 from model.features.intake import take_rows
-from model.files.ahead import ahead
 from model.files.odd_times import OddTimes
 from model.files.reader import Reader
 from model.files.refusals import MOST_REFUSED, Refusals
@@ -100,7 +99,7 @@ def read_history(
     `most_refused` of its rows is.
     """
     reader = Reader(place, profile, label, form, needed=_needs_verdicts(profile))
-    reading = read_rows(profile, place, ahead(reader.rows(_ROWS)), most_refused, progress)
+    reading = read_rows(profile, place, reader.rows(_ROWS), most_refused, progress)
     return reading._replace(told=reader.told)
 
 

@@ -67,12 +67,12 @@ def test_new_weights_reach_the_scorers_within_two_seconds(pipeline: Pipeline) ->
 def seconds_to_learn(pipeline: Pipeline, verdicts: int) -> float:
     """From a verdict, the first, second or so, until a transaction is scored with it."""
     name = f"judged-{verdicts}"
-    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] in (200, 202)
-    eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 30)
+    assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] == 200
+    eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 10)
     said = {"transaction_id": name, "verdict": "fraud"}
     assert pipeline.post("/v1/feedback", said)[0] == 202
     told = time.monotonic()
-    eventually(lambda: learnt(pipeline) >= verdicts, 30)
+    eventually(lambda: learnt(pipeline) >= verdicts, 5)
     return time.monotonic() - told
 
 
@@ -81,7 +81,7 @@ def learnt(pipeline: Pipeline) -> int:
     name = f"after-{time.monotonic_ns()}"
     assert pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))[0] in (200, 202)
     _, row = eventually(
-        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 30
+        lambda: (found := pipeline.get(f"/v1/transactions/{name}"))[0] == 200 and found, 10
     )
     return int(row["online_labels"])
 

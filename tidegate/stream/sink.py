@@ -108,15 +108,14 @@ class KafkaSink:
         if now - self._in_vain_since < _HANGING_SECONDS:
             return
         _LOG.warning("stage %s: no positions for long; ending what may hang", self._stage)
+        outputs, rebuild = self._outputs(), False
         try:
-            outputs = self._outputs()
             producer.begin()
             producer.touch(outputs)
             producer.send_offsets(self._consumer, {partitions[0]: Position(0)})
         except Aborted as error:
-            self._give_up(producer, rebuild=error.rebuild)
-        else:
-            self._give_up(producer, rebuild=False)
+            rebuild = error.rebuild
+        self._give_up(producer, rebuild=rebuild)
 
     def _outputs(self) -> list[TopicPartition]:
         """All partitions that this stage may have written to. Raises Retry."""
