@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 from datetime import UTC, date, datetime, time
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -166,7 +165,6 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, default=str))
 
 
-@cache
 def command_name() -> str:
     """How this very command is typed here: `tidegate`, or its path where that is not on PATH."""
     own = Path(sys.executable).parent / "tidegate"

@@ -89,7 +89,7 @@ class Postgres:
                 stderr=log,
             )
         ready = [str(binaries() / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        eventually(lambda: subprocess.run(ready, check=False).returncode == 0, 30)
+        eventually(lambda: subprocess.run(ready, check=False).returncode == 0, 120)  # recovery
 
     def stop(self) -> None:
         """End it at once, cleanly enough for a folder that is thrown away."""

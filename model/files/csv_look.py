@@ -129,9 +129,11 @@ def _dialect(text: str, part: Part, spec: FileSpec) -> _Dialect:
         _read(text, sign, _quote(text, sign) if spec.quote is None else spec.quote)
         for sign in (separator or _declared(text) or SEPARATORS)
     ]
-    return max(
-        tried, key=lambda one: (one.widths[0] > 1, one.share, one.values_seen(), one.widths[0])
-    )
+    most = max((one.widths[0] > 1, one.share) for one in tried)
+    equals = [one for one in tried if (one.widths[0] > 1, one.share) == most]
+    if len(equals) == 1:
+        return equals[0]
+    return max(equals, key=lambda one: (one.values_seen(), one.widths[0]))
 
 
 def _declared(text: str) -> str:

@@ -43,9 +43,10 @@ class MadeIds:
 
     def complete(self, rows: Rows) -> Rows:
         """The rows, each with an id, but for those that the reader refuses."""
-        missing = [place for place, name in enumerate(rows.ids) if not name]
-        bad = rows.bad() if missing else ()
-        places = [place for place in missing if place not in bad]
+        if all(rows.ids):
+            return rows
+        bad = rows.bad()
+        places = [place for place, name in enumerate(rows.ids) if not name and place not in bad]
         if not places:
             return rows
         ids, lines = list(rows.ids), list(rows.lines)

@@ -123,7 +123,7 @@ def read_rows(
         at = np.array(intake.at, np.intp)
         collector.add(
             intake,
-            [rows.ids[i] for i in intake.at],
+            rows.ids if len(at) == len(rows.ids) else [rows.ids[i] for i in intake.at],
             rows.numbers[at],
             intake.columns.times,
             rows.labels[at],

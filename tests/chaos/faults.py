@@ -32,7 +32,8 @@ _FILE_LIMIT = 200_000
 """Bytes of a file while the disk is full: less than any snapshot."""
 _LOOK_AGAIN, _PATIENCE = 3.0, 240.0
 """Seconds between two looks at what is held, and after the load's time until nobody looks."""
-_CLEAN = 60.0
+_CLEAN, _START = 60.0, 180.0
+"""Seconds for the broker to end or to begin, several runs side by side."""
 _STATEFUL = ("preprocess", "preprocess-2", "learn")
 
 
@@ -106,6 +107,7 @@ class Faults:
         self._number = count()
         self._begin = self._until = 0.0
         self._extra = count(1)
+        self._not_healed: set[str] = set()
         self.bursts: list[Burst] = []
 
     def run(self, schedule: Sequence[Fault], seconds: float) -> None:
@@ -139,13 +141,24 @@ class Faults:
         if self._impossible(fault):
             self._say(f"left out {fault}")
             return
-        if fault.kind == "burst" and not self._cluster.kafka.reachable():
+        if self._waits(fault):
             self._later(self._elapsed() + 1, lambda: self._start(fault))
             return
         self._say(f"fault  {fault}")
         begin = getattr(self, "_begin_" + fault.kind.replace(" ", "_"))
         if heal := begin(fault.target):
-            self._later(self._elapsed() + fault.seconds, heal)
+            self._not_healed.add(fault.kind)
+            self._later(self._elapsed() + fault.seconds, lambda: self._heal(fault, heal))
+
+    def _heal(self, fault: Fault, heal: Callable[[], None]) -> None:
+        heal()
+        self._not_healed.remove(fault.kind)
+
+    def _waits(self, fault: Fault) -> bool:
+        """A database that is held cannot be held again, by the same thread least of all."""
+        if fault.kind == "burst" and not self._cluster.kafka.reachable():
+            return True
+        return fault.kind in self._not_healed
 
     def _impossible(self, fault: Fault) -> bool:
         """The stage is stopped, or without snapshots nobody could know its state any more."""
@@ -194,7 +207,7 @@ class Faults:
             kafka.kill()
         else:
             kafka.stop(_CLEAN)
-        return kafka.start
+        return lambda: kafka.start(_START)
 
     def _begin_database(self, _target: str) -> Callable[[], None]:
         if self._postgres is not None:

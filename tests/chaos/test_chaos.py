@@ -14,6 +14,8 @@ from tests.faults.kill9.cluster import Cluster
 pytestmark = pytest.mark.serial
 
 SEED = 20
+OVERLAPPING = [Fault(0.5, "database", "away", 2.0), Fault(1.0, "database", "away", 1.0)]
+"""The second waits for the first: they would lock each other out."""
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def test_nothing_breaks_it(cluster: Cluster) -> None:
             "rows",
         ),
         ("no seek after abort", "preprocess", [], "rows"),
-        ("dedupe off", "preprocess", [], "features"),
+        ("dedupe off", "preprocess", OVERLAPPING, "features"),
         ("watermark poisoned", "preprocess", [], "features"),
         ("breaker that eats", "preprocess", [Fault(0.5, "burst", "preprocess", 2)], "rows"),
     ],

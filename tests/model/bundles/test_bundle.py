@@ -63,7 +63,9 @@ def test_every_simulated_profile_trains(name: str, tmp_path: Path) -> None:
 def test_a_history_without_verdicts_is_refused(tmp_path: Path) -> None:
     profile = load_profile("vector")
     history = read_frame(profile, simulate_history(profile, 500).drop(columns="label")).history
-    with pytest.raises(ConfigError, match="training needs 10 frauds"):
+    with pytest.raises(
+        ConfigError, match=r"training lightgbm, online needs 10 frauds in each part"
+    ):
         train(profile, history, tmp_path, lambda _share, _what: None)
 
 

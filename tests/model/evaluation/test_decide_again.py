@@ -48,7 +48,7 @@ def test_a_report_of_a_file_without_a_kafka(
     options = {
         "bundle": bundle,
         "champion": bundle,
-        "data": file,
+        "data": str(file),
         "thresholds": "review=0.05,block=0.1",
         "report": tmp_path / "new" / "report",
     }
@@ -90,7 +90,7 @@ def test_json_for_scripts(
     backtest(
         bundle=bundle,
         champion=bundle,
-        data=file,
+        data=str(file),
         report=tmp_path,
         as_json=True,
         since="2025-01-05",
@@ -121,7 +121,7 @@ def test_json_for_scripts(
             r"no transaction to decide among the 4,000 .* they are of 2025-01-01 to 2025-01-1",
         ),
         ({"label": "verdict"}, "has no column 'verdict'"),
-        ({"data": Path("none.csv")}, r"there is no file none\.csv"),
+        ({"data": "none.csv"}, r"there is no file none\.csv"),
         ({"profile": "wallet"}, "was trained for profile card"),
     ],
 )
@@ -131,7 +131,7 @@ def test_what_cannot_be_done_is_named(
     options = {
         "bundle": bundle,
         "champion": bundle,
-        "data": file,
+        "data": str(file),
         "report": tmp_path / "report",
     } | options
     with pytest.raises((ConfigError, Retry), match=message):
@@ -140,7 +140,7 @@ def test_what_cannot_be_done_is_named(
 
 
 def test_options_of_a_bundle_need_a_bundle(file: Path) -> None:
-    for options in ({"data": file, "since": "2025-01-01"}, {"topic": True}, {}):
+    for options in ({"data": str(file), "since": "2025-01-01"}, {"topic": True}, {}):
         with pytest.raises(ConfigError, match="a finished model by --bundle"):
             backtest(**options)  # type: ignore[arg-type] # by name
 
@@ -148,7 +148,7 @@ def test_options_of_a_bundle_need_a_bundle(file: Path) -> None:
 def test_a_report_that_cannot_be_written_is_named(bundle: str, file: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(ConfigError, match=r"--report .*taken: cannot be written"):
-        backtest(bundle=bundle, champion=bundle, data=file, report=tmp_path / "taken")
+        backtest(bundle=bundle, champion=bundle, data=str(file), report=tmp_path / "taken")
 
 
 def test_thresholds_by_cost() -> None:

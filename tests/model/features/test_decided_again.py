@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from cli.challenger import BundleBacktest, decide_past
+from cli.file_options import AS_FOUND
 from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.retraining import data as newdata
@@ -235,7 +236,9 @@ def test_the_command_finds_nothing_else(
     settings = stream.settings.model_copy(update={"profile": "card"})
     decide_past(
         settings,
-        BundleBacktest("champion", champion, "", "", topic, "", 0.05, "", "", 10, tmp_path),
+        BundleBacktest(
+            "champion", champion, "", "", AS_FOUND, topic, "", 0.05, "", "", 10, tmp_path
+        ),
         as_json=False,
     )
     found = json.loads((tmp_path / "report.json").read_bytes())

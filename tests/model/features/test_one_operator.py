@@ -178,11 +178,10 @@ def test_the_history_has_frauds_that_matter(profile: Profile, folded: Floats) ->
         assert len(np.unique(column[~np.isnan(column)])) > 1, name
 
 
+@pytest.mark.parametrize("profile", ["tests/data/transfers.yaml"], indirect=True)
 def test_without_a_second_entity_its_features_are_missing_and_no_others(
     profile: Profile, history: pd.DataFrame, folded: Floats
 ) -> None:
-    if profile.name != "transfers":
-        pytest.skip("here every transaction has its entities")
     without = history["merchant"].isna().to_numpy()
     own = [name for name in profile.computed if name.startswith("merchant_")]
     columns = [profile.values.index(name) for name in own]
