@@ -8,6 +8,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -221,8 +222,15 @@ def _sink(
             profile=profile.hash,
             clock=now_us,
         )
+    from consumers.discreet import discreet
     from tidegate.stream.sink import KafkaSink
 
     return KafkaSink(
-        broker, consumer, stage.name, instance=process, profile=profile.hash, clock=now_us
+        broker,
+        consumer,
+        stage.name,
+        instance=process,
+        profile=profile.hash,
+        clock=now_us,
+        letters=partial(discreet, profile),
     )
