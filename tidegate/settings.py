@@ -104,6 +104,9 @@ class Settings(BaseSettings):
         ge=0,
         description="longest that PostgreSQL works at a query of a page or GET; 0: any time",
     )
+    retention_days: int = Field(
+        0, ge=0, description="days after which `persist` deletes rows; 0: they stay"
+    )
     snapshots: str = Field(
         "", description="fsspec URL of the snapshot folder; empty: in the home folder"
     )

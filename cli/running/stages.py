@@ -208,9 +208,13 @@ def _sink(
 
     if stage.name == "persist":
         from db.names import names_of
+        from db.retention import Retention
         from db.sink import SqlSink
 
-        return SqlSink(settings.db_url, broker, names_of(profile), clock=now_us)
+        days = settings.retention_days
+        retention = Retention(days, now_us) if days else None
+        names = names_of(profile)
+        return SqlSink(settings.db_url, broker, names, clock=now_us, retention=retention)
     if stage.name == "learn":
         from model.bundles.published import WeightsSink
 
