@@ -13,19 +13,23 @@ import pytest
 from flask import Flask
 
 from consumers.discreet import WITHHELD, discreet
+from consumers.label import LabelStage
 from consumers.preprocess import PreprocessStage
 from db.audit import verify
+from db.decode import ScoredRow
 from producers.redrive.listing import entries
 from producers.redrive.redrive import Selection, redrive
 from tests.access.web import applications, bearer, key
+from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import KEY, NUMBER, TOKEN, account, changed
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
-from tidegate.pipeline import BY_ENTITY_2, DLQ, RAW, group_of
+from tidegate.pipeline import BY_ENTITY_2, DLQ, FEEDBACK, RAW, group_of
 from tidegate.profile import Profile
 from tidegate.settings import Settings
+from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 
@@ -86,6 +90,21 @@ def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 def apps(tokens: Profile, tmp_path: Path) -> Iterator[tuple[Flask, Flask]]:
     with applications(tmp_path, profile=str(tokens.path)) as both:
         yield both
+
+
+def scored_row_of(profile: Profile, transaction_id: str) -> ScoredRow:
+    width = len(profile.values)
+    return ScoredRow(
+        transaction_id=transaction_id,
+        profile=profile.hash.decode(),
+        event_us=1,
+        amount_minor=1,
+        keys=[1, 2],
+        values=[0.0] * width,
+        score=0.5,
+        decision="review",
+        entities=["a", "b"],
+    )
 
 
 def broker_of(app: Flask) -> MemoryBroker:
@@ -187,6 +206,26 @@ def test_a_letter_from_before_is_put_back_with_a_token(tokens: Profile) -> None:
     [(_, _, record)] = broker.committed_records(RAW)
     assert record.key == tokens.stored("user_id", NUMBER).encode()
     assert NUMBER.encode() not in (record.value or b"")
+
+
+def test_a_verdict_by_another_producer_is_on_the_token_of_its_id(tokens: Profile) -> None:
+    stored = tokens.stored_id(f"{NUMBER}-1")
+    rows = {stored: scored_row_of(tokens, stored)}
+    stage = LabelStage(tokens, lambda ids: {name: rows[name] for name in ids if name in rows})
+    verdict = {"transaction_id": f"{NUMBER}-1", "verdict": "fraud"}
+    given = [verdict, verdict | {"transaction_id": NUMBER}, {"transaction_id": NUMBER, "x": 1}]
+    values: list[bytes | None] = [*(json.dumps(each).encode() for each in given), b"{"]
+    records = batch(values, topic=FEEDBACK, keys=[NUMBER.encode()] * 4)
+    records.log_us = records.timestamps[0] * 1000 + 3_600_000_000
+    output = stage.process(stage.new_state(0, 1), records)
+    [labels, _] = output.emits
+    assert list(labels.keys) == [stored.encode()]
+    letters, rejects = discreet(tokens, records, output.rejects)
+    dead = dead_letters("label", tokens.hash, letters, rejects, 0)
+    assert len(dead.keys) == 3
+    shown = repr((labels, dead.keys, dead.values, dead.headers, output.emits))
+    assert NUMBER not in shown
+    assert WITHHELD in shown
 
 
 @pytest.fixture

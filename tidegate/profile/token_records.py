@@ -1,4 +1,4 @@
-"""Records of the raw topic that others put there with plain values, as Tidegate writes them."""
+"""Records that others put on a topic with plain values, as Tidegate writes them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNREADABLE = (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError
 def with_tokens(
     profile: Profile, value: bytes | None, headers: Headers | None = None
 ) -> tuple[bytes | None, bytes | None]:
-    """Key and value of a record, out of its envelope and with the profile's tokens.
+    """Key and value of a raw record, out of its envelope and with the profile's tokens.
 
     The key is None where the record has none; both are where it cannot be read.
     """
@@ -30,3 +30,14 @@ def with_tokens(
     except _UNREADABLE:
         return None, None
     return None if key is None else str(key).encode(), msgspec.json.encode(document)
+
+
+def verdict_with_tokens(profile: Profile, value: bytes | None) -> tuple[bytes | None, bytes | None]:
+    """Key and value of a verdict about the id that is kept; both None where it cannot be read."""
+    try:
+        document = _read(value or b"")
+        stored = profile.stored_id(msgspec.json.decode(document["transaction_id"], type=str))
+    except (*_UNREADABLE, KeyError):
+        return None, None
+    named = {"transaction_id": msgspec.Raw(msgspec.json.encode(stored))}
+    return stored.encode(), msgspec.json.encode(document | named)
