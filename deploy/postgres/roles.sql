@@ -17,6 +17,7 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO tidegate_migrate;
 -- what an earlier version made under another user
 SELECT format('ALTER %s %I OWNER TO tidegate_migrate', CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relname)
-  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S') \gexec
+  FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'S')
+  AND oid NOT IN (SELECT objid FROM pg_depend WHERE deptype IN ('a', 'i') AND classid = 'pg_class'::regclass) \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO tidegate_migrate', oid::regprocedure)
   FROM pg_proc WHERE pronamespace = 'public'::regnamespace \gexec
