@@ -17,6 +17,7 @@ from cli import (
     convert,
     dead_letters,
     doctor,
+    erase,
     feedback,
     keys,
     learner,
@@ -65,7 +66,7 @@ for data_command in (
     skip.skip,
 ):
     app.command()(data_command)
-for command in (dead_letters, doctor, reconcile, replay, rescore, quality):
+for command in (dead_letters, doctor, erase, reconcile, replay, rescore, quality):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

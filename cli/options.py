@@ -9,6 +9,7 @@ import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -76,6 +77,9 @@ def settings_with(**options: str) -> Settings:
 
     from tidegate.settings import Settings
 
+    if db := options.get("db", ""):
+        check_db_option(db)
+        options |= {"db_read": db, "db_migrate": db}  # not those of another database
     os.environ.update(
         {f"TIDEGATE_{name.upper()}": value for name, value in options.items() if value}
     )
@@ -86,6 +90,16 @@ def settings_with(**options: str) -> Settings:
             f"TIDEGATE_{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
         )
         raise ConfigError(f"settings: {faults}") from None
+
+
+def check_db_option(url: str) -> None:
+    """Raises ConfigError for a URL with a password: every user of the machine reads arguments."""
+    parts = urlsplit(url)
+    if parts.password or "password=" in parts.query:
+        raise ConfigError(
+            "--db: a password has no place in an argument, which every user of this machine can "
+            "read: set TIDEGATE_DB, or keep the password in ~/.pgpass"
+        )
 
 
 def api_client(settings: Settings, url: str) -> Client:

@@ -40,7 +40,7 @@ def replay(
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     loaded, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
-    row = Store(settings.db_url, loaded).get(transaction_id)
+    row = Store(settings.db_url, loaded).get(loaded.stored_id(transaction_id))
     if row is None:
         raise ConfigError(f"there is no row of transaction {transaction_id!r}")
     differences = Replay(

@@ -58,7 +58,7 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
 
     profile, broker = load_profile(settings.profile), KafkaBroker(settings)
     broker.check()
-    migrate(settings.db_url)
+    migrate(settings.db_migrate_url)
     rows = read_degraded(settings.db_url, profile.hash.decode(), len(profile.models.names))
     logs = Logs(broker, Snapshots(settings.snapshots_url))
     try:

@@ -149,12 +149,14 @@ def _log(settings: Settings) -> str:
 
     Raises Retry when Kafka is away.
     """
+    from sqlalchemy import make_url
+
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.pipeline import RAW
 
     broker = KafkaBroker(settings)
     topic, _ = broker.topic_ids([RAW]).get(RAW, ("", 0))
-    return f"{broker.cluster_id()} {topic} {settings.db_url}"
+    return f"{broker.cluster_id()} {topic} {make_url(settings.db_url).render_as_string()}"
 
 
 def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:

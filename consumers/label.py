@@ -74,6 +74,7 @@ class LabelStage(StatelessStage):
             if isinstance(verdict, Reject):
                 output.rejects.append(verdict)
             else:
+                verdict.transaction_id = self._profile.stored_id(verdict.transaction_id)
                 verdicts[index] = verdict
         ids = sorted({verdict.transaction_id for verdict in verdicts.values()})
         late = {index for index in verdicts if self._is_late(batch, index)}

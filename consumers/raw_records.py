@@ -46,7 +46,7 @@ def identify(profile: Profile, intake: Intake, batch: Batch) -> list[bytes]:
         topic, partition = batch.source
         for i, name in enumerate(ids):
             if name is None:
-                ids[i] = f"{topic}-{partition}-{batch.offsets[intake.at[i]]}"
+                ids[i] = profile.stored_id(f"{topic}-{partition}-{batch.offsets[intake.at[i]]}")
                 profile.set_id(intake.txs[i], ids[i])
     return to_bytes(ids)
 

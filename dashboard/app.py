@@ -36,7 +36,8 @@ def create_app() -> Flask:
 
     settings = Settings()
     profile = load_profile(settings.profile)
-    return build_app(settings, KafkaBroker(settings), Store(settings.db_url, profile), profile)
+    store = Store(settings.db_read_url, profile, settings.db_read_seconds)
+    return build_app(settings, KafkaBroker(settings), store, profile)
 
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:

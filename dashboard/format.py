@@ -52,11 +52,12 @@ def duration(us: int) -> str:
 def line(profile: Profile, row: Row) -> dict[str, Any]:
     """One line of the table."""
     payload = msgspec.json.decode(row["payload"])
+    shown = profile.masks.payload(payload)
     reasons = row.get("reasons") or []
     return {
         "id": row["transaction_id"],
-        "account": row["account"] or "",
-        "others": [str(payload.get(name, "")) for name in profile.entities[1:]],
+        "account": profile.masks.account(row["account"]) or "",
+        "others": [str(shown.get(name, "")) for name in profile.entities[1:]],
         "amount": amount(profile, row["amount_minor"], payload),
         "decision": row["decision"],
         "score": row["score"],

@@ -55,19 +55,37 @@ def rows() -> Response:
 @blueprint.get("/transactions/<id:transaction_id>")
 def transaction(transaction_id: str) -> tuple[str, int] | str:
     """One transaction: its body, features and decision, and how long each step took."""
+    return _page(transaction_id)
+
+
+@blueprint.post("/transactions/<id:transaction_id>/unmasked")
+def unmasked(transaction_id: str) -> tuple[str, int] | str:
+    """The same page without masks, once the audit has been told who looks."""
+    stored = here().profile.stored_id(transaction_id)
+    here().audit.add(Act(g.principal.name, "unmasked", stored))
+    return _page(transaction_id, masked=False)
+
+
+def _page(transaction_id: str, *, masked: bool = True) -> tuple[str, int] | str:
     context = here()
-    row = context.store.get(transaction_id)
+    profile, stored = context.profile, context.profile.stored_id(transaction_id)
+    row = context.store.get(stored)
     if row is None:
-        return render_template(
-            "missing.html", profile=context.profile, transaction_id=transaction_id
-        ), 404
+        return render_template("missing.html", profile=profile, transaction_id=stored), 404
+    money = amount(profile, row["amount_minor"], msgspec.json.decode(row["payload"]))
+    shown = profile.masks.row(row) if masked else row
+    may_unmask = masked and bool(profile.masks.names) and g.principal.may("unmask")
     return render_template(
-        "transaction.html", profile=context.profile, row=row, **_detail(context, row)
+        "transaction.html",
+        profile=profile,
+        row=shown,
+        amount=money,
+        may_unmask=may_unmask,
+        **_detail(context, shown),
     )
 
 
 def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
-    profile = context.profile
     payload = msgspec.json.decode(row["payload"])
     reasons = [
         (reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []
@@ -78,7 +96,6 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
     ]
     return {
         "said": request.args.get("said"),
-        "amount": amount(profile, row["amount_minor"], payload),
         "payload": payload,
         "features": [(name, number(value)) for name, value in row["features"].items()],
         "values": {
@@ -109,6 +126,7 @@ def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
     choice = request.form.get("verdict")
     if choice not in ("fraud", "legitimate"):
         abort(400)
+    transaction_id = here().profile.stored_id(transaction_id)
     given = Verdict(
         transaction_id,
         "fraud" if choice == "fraud" else "legitimate",

@@ -58,13 +58,14 @@ _WRITER = (
     "SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '10s'; "
     "SET LOCAL idle_in_transaction_session_timeout = '60s'"
 )
-_READER = "SET TRANSACTION READ ONLY"
+_READER = "SET TRANSACTION READ ONLY; SET LOCAL statement_timeout = {:d}"
 # A failed connection carries no SQLSTATE, only what PostgreSQL, PgBouncer or libpq say.
 _WRONG = re.compile(
     r"password authentication failed|no password supplied|authentication failed|pg_hba\.conf"
     r"|(database|role) \".*\" does not exist|no such (database|user)|permission denied for database"
     r"|unsupported startup parameter|invalid connection option|invalid URI|invalid \S+ value"
     r"|unrecognized configuration parameter|invalid value for parameter|does not support SSL"
+    r"|certificate verify failed|root certificate file .* does not exist|does not match host name"
 )
 _UNKNOWN_HOST = re.compile(r"failed to resolve host '[^']*': \[Errno -[25]\]")
 
@@ -106,27 +107,32 @@ def parse_url(url: str) -> URL:
     )
 
 
-def open_database(url: str, access: Access = "write") -> Database:
-    """Open without connecting yet; `read` refuses to change anything.
+def open_database(url: str, access: Access = "write", seconds: float = 0.0) -> Database:
+    """Open without connecting yet; `read` refuses to change anything, and lets PostgreSQL end a
+    statement after so many `seconds` (0: never).
 
-    Raises ConfigError for a wrong URL.
+    Errors do not show the parameters of a statement. Raises ConfigError for a wrong URL.
     """
     parsed = parse_url(url)
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
-            parsed, connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False}
+            parsed,
+            hide_parameters=True,
+            connect_args={"timeout": _BUSY_MS / 1000, "check_same_thread": False},
         )
         _prepare_sqlite(engine, access)
         return Database(engine, Path(str(parsed.database)))
     session = {name: value for name, value in _SESSION.items() if name not in parsed.query}
     engine = create_engine(
         parsed,
+        hide_parameters=True,
         pool_pre_ping=access == "read",
         # A statement that is prepared in a session is not known to the next that a pooler hands out
         connect_args={**session, "prepare_threshold": None},
     )
     database = Database(engine, None)
-    _prepare_postgres(database, _WRITER if access == "write" else _READER)
+    reader = _READER.format(round(1000 * seconds))
+    _prepare_postgres(database, _WRITER if access == "write" else reader)
     return database
 
 

@@ -12,6 +12,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
 from db.engine import Database, open_database, retrying
+from db.grants import grant
 from db.lock import beside
 from tidegate.errors import Stop
 
@@ -19,7 +20,7 @@ _ADVISORY_LOCK = 0x7469_6465  # "tide"
 
 
 def migrate(url: str) -> None:
-    """Create or upgrade the tables.
+    """Create or upgrade the tables, and grant PostgreSQL's roles what they need of them.
 
     Any number of processes may do so at once; the second finds nothing left to do. Raises Retry
     when the database is away, Stop when a newer Tidegate has written it.
@@ -47,6 +48,7 @@ def _alone(database: Database) -> Iterator[Connection]:
             # with them.
             connection.execute(text("SET LOCAL synchronous_commit = on"))
             yield connection
+            grant(connection)
         return
     lock = beside(database.file, "migrate")
     lock.acquire(wait=True)

@@ -23,6 +23,7 @@ from db.engine import open_database, retrying
 from db.names import Names
 from db.positions import Origin
 from db.postgres import PostgresWriter
+from db.retention import Retention
 from db.rows import ScoredRows, by_id, merge
 from db.sqlite import SqliteWriter
 from db.tables import transactions
@@ -52,8 +53,9 @@ class Writer(Protocol):
 class SqlSink:
     """Implements `tidegate.stream.sink.Sink` for a stage whose `Output.rows` are `ScoredRows`.
 
-    `names` are saved beside the rows; `clock` gives us. Raises ConfigError for a wrong URL, Stop
-    when the database is SQLite and another persist process has it.
+    `names` are saved beside the rows; `clock` gives us; without `retention` rows stay. Raises
+    ConfigError for a wrong URL, Stop when the database is SQLite and another persist process has
+    it.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class SqlSink:
         clock: Callable[[], int],
         stage: str = "persist",
         topic: str = SCORED,
+        retention: Retention | None = None,
     ) -> None:
+        self._retention = retention
         self._database = open_database(url)
         file = self._database.file
         self._writer: Writer = PostgresWriter() if file is None else SqliteWriter(file)
@@ -79,7 +83,11 @@ class SqlSink:
         self._next: dict[TopicPartition, int] = {}
 
     def settle(self) -> None:
-        """A failed write has rolled back; the database ends what a lost connection left open."""
+        """A failed write has rolled back; the database ends what a lost connection left open. At
+        each turn some rows go that are too old. Raises Retry.
+        """
+        if self._retention is not None:
+            metrics.EXPIRED.inc(self._retention.turn(self._database))
 
     def positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """From the database. Raises Retry when it or the broker is away, Stop when it belongs to

@@ -43,11 +43,14 @@ class Store:
     """Read-only access, safe for many threads.
 
     Every method raises Retry while the database is away. `profile` is the one that runs; rows of
-    any other that ever wrote here are decoded by the names it left.
+    any other that ever wrote here are decoded by the names it left. `seconds`: see
+    `db.engine.open_database`.
     """
 
-    def __init__(self, url: str, profile: Profile | Names | None = None) -> None:
-        self._database = open_database(url, "read")
+    def __init__(
+        self, url: str, profile: Profile | Names | None = None, seconds: float = 0.0
+    ) -> None:
+        self._database = open_database(url, "read", seconds)
         self._names: dict[str, Names] = {}
         if profile is not None:
             known = profile if isinstance(profile, Names) else names_of(profile)

@@ -80,6 +80,9 @@ LATE_DUPLICATES = Counter(
     "tidegate_late_duplicates_total",
     "Transactions that reached persist although their row was there, with an equal body",
 )
+EXPIRED = Counter(
+    "tidegate_expired_rows_total", "Rows that persist deleted because they were too old"
+)
 RETRIES = Counter(
     "tidegate_batch_retries_total", "Batches rewound because something was away", ["stage"]
 )

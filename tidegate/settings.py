@@ -12,6 +12,10 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tidegate.aliases import AliasSource
+from tidegate.errors import ConfigError
+
+_SHORTEST_KEY = 32
+"""Characters of the key of tokens."""
 
 
 class Settings(BaseSettings):
@@ -58,6 +62,12 @@ class Settings(BaseSettings):
         SecretStr(""), description="key that this command shows to the API; never logged"
     )
     key_file: Path | None = Field(None, description="file with that key")
+    token_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the tokens that stand for personal data, 32 characters at least; never "
+        "logged",
+    )
+    token_key_file: Path | None = Field(None, description="file with that key")
     metrics_port: int = Field(
         0, description="where this process serves /metrics and /healthz; 0: any free port"
     )
@@ -77,7 +87,26 @@ class Settings(BaseSettings):
     replication: int = Field(
         0, description="replication factor of all topics; 0: as topics.yaml says"
     )
-    db: str = Field("", description="SQLAlchemy URL; empty: SQLite in the home folder")
+    db: SecretStr = Field(
+        SecretStr(""),
+        description="SQLAlchemy URL; empty: SQLite in the home folder; never logged",
+    )
+    db_read: SecretStr = Field(
+        SecretStr(""),
+        description="URL for a user who only reads, for pages and GETs; empty: as TIDEGATE_DB",
+    )
+    db_migrate: SecretStr = Field(
+        SecretStr(""),
+        description="URL for the user who owns the tables, for `setup`; empty: as TIDEGATE_DB",
+    )
+    db_read_seconds: float = Field(
+        10.0,
+        ge=0,
+        description="longest that PostgreSQL works at a query of a page or GET; 0: any time",
+    )
+    retention_days: int = Field(
+        0, ge=0, description="days after which `persist` deletes rows; 0: they stay"
+    )
     snapshots: str = Field(
         "", description="fsspec URL of the snapshot folder; empty: in the home folder"
     )
@@ -159,7 +188,34 @@ class Settings(BaseSettings):
 
     @cached_property
     def db_url(self) -> str:
-        return self.db or f"sqlite:///{(self.home / 'tidegate.db').resolve()}"
+        """It may hold a password: for the database only, never for a message or an argument."""
+        given = self.db.get_secret_value()
+        return given or f"sqlite:///{(self.home / 'tidegate.db').resolve()}"
+
+    @cached_property
+    def db_read_url(self) -> str:
+        return self.db_read.get_secret_value() or self.db_url
+
+    @cached_property
+    def db_migrate_url(self) -> str:
+        return self.db_migrate.get_secret_value() or self.db_url
+
+    def token_secret(self) -> bytes:
+        """The key of the tokens. Raises ConfigError where there is none, or it is too short."""
+        key, named = self.token_key.get_secret_value(), "TIDEGATE_TOKEN_KEY"
+        if not key and self.token_key_file is not None:
+            named = f"TIDEGATE_TOKEN_KEY_FILE {self.token_key_file}"
+            try:
+                key = self.token_key_file.read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{named}: {error}") from error
+        if len(key) < _SHORTEST_KEY:
+            raise ConfigError(
+                f"{named}: the profile keeps personal data as tokens (`store: token`), which need "
+                f"a key of {_SHORTEST_KEY} characters at least, kept for good: without it nothing "
+                "is found again. Make one by `openssl rand -base64 32`"
+            )
+        return key.encode()
 
     @cached_property
     def kafka_address(self) -> str:

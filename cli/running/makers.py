@@ -45,7 +45,7 @@ def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from db.store import Store
     from tidegate.status.drained import Drained
 
-    store = Store(settings.db_url, profile)
+    store = Store(settings.db_read_url, profile)
     steps = list(stage_inputs(profile.steps).items())
     flow = [(stage, topic) for stage, topic in steps if topic in (RAW, BY_ENTITY_2, FEATURES)]
     drained = Drained(broker, flow, SCORED, store.positions)

@@ -8,6 +8,7 @@ import platform
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
 
@@ -207,9 +208,13 @@ def _sink(
 
     if stage.name == "persist":
         from db.names import names_of
+        from db.retention import Retention
         from db.sink import SqlSink
 
-        return SqlSink(settings.db_url, broker, names_of(profile), clock=now_us)
+        days = settings.retention_days
+        retention = Retention(days, now_us) if days else None
+        names = names_of(profile)
+        return SqlSink(settings.db_url, broker, names, clock=now_us, retention=retention)
     if stage.name == "learn":
         from model.bundles.published import WeightsSink
 
@@ -221,8 +226,15 @@ def _sink(
             profile=profile.hash,
             clock=now_us,
         )
+    from consumers.discreet import discreet
     from tidegate.stream.sink import KafkaSink
 
     return KafkaSink(
-        broker, consumer, stage.name, instance=process, profile=profile.hash, clock=now_us
+        broker,
+        consumer,
+        stage.name,
+        instance=process,
+        profile=profile.hash,
+        clock=now_us,
+        letters=partial(discreet, profile),
     )

@@ -46,7 +46,7 @@ def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema."""
     from db.migrate import migrate as migrate_database
 
-    migrate_database(settings.db_url)
+    migrate_database(settings.db_migrate_url)
 
 
 def has_bundle(settings: Settings, profile: Profile) -> bool:

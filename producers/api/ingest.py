@@ -115,7 +115,8 @@ class Ingest:
         if own_id is not None:
             transaction_id = scope + own_id
         else:
-            transaction_id = derived_id(idempotency_key, scope) if idempotency_key else fresh_id()
+            made = derived_id(idempotency_key, scope) if idempotency_key else fresh_id()
+            transaction_id = profile.stored_id(made)
         if own_id is None or scope:
             self._give_id(tx, transaction_id)
         value = profile.canonical(tx)

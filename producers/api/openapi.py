@@ -142,9 +142,21 @@ def _get() -> Json:
     return operation(
         "The row of one transaction",
         {"200": "The row", "202": "Accepted, and no row yet"},
+        403,
         404,
+        422,
         503,
-    ) | {"parameters": [parameter("id", "path", "the transaction's id", {"type": "string"})]}
+    ) | {
+        "parameters": [
+            parameter("id", "path", "the transaction's id", {"type": "string"}),
+            parameter(
+                "unmask",
+                "query",
+                "personal data without masks: needs the scope unmask, and is told to the audit",
+                {"type": "boolean"},
+            ),
+        ]
+    }
 
 
 def _list() -> Json:

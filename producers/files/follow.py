@@ -88,7 +88,7 @@ class Follow:
     def add(self, ids: Sequence[str]) -> None:
         """Ids that the API has accepted."""
         if ids:
-            self._ids.add(ids)
+            self._ids.add([self._profile.stored_id(name) for name in ids])
             self.distinct += len(ids)
 
     def dead_letters(self) -> int:

@@ -14,6 +14,7 @@ from tidegate.errors import Rejected, Stop
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.profile.envelope import row_in
+from tidegate.profile.token_records import with_tokens
 from tidegate.stream.dead_letters import attempt, told
 
 
@@ -87,7 +88,7 @@ def transaction_id(profile: Profile, letter: DeadLetter) -> str:
         place = f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
         return id_on_raw(profile, value, place)
     document = _document(value)
-    return str((document or {}).get("transaction_id") or "")
+    return profile.stored_id(str((document or {}).get("transaction_id") or ""))
 
 
 def id_on_raw(profile: Profile, value: bytes, place: str) -> str:
@@ -101,7 +102,7 @@ def id_on_raw(profile: Profile, value: bytes, place: str) -> str:
     if profile.envelope:
         document = row_in(document)
     given = document.get(profile.id_field)
-    return place if given is None else str(given)
+    return profile.stored_id(place if given is None else str(given))
 
 
 def _document(value: bytes) -> dict[str, object] | None:
@@ -112,7 +113,14 @@ def _document(value: bytes) -> dict[str, object] | None:
     return document if isinstance(document, dict) else None
 
 
-def key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
+def record_of(profile: Profile, letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
+    """Key and value to put it back with. One from before its profile kept tokens gets them."""
+    if profile.tokens and letter.told.get("topic") == RAW:
+        return with_tokens(profile, letter.value, letter.headers)
+    return _key_of(profile, letter), letter.value
+
+
+def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
     """The key to put it back with: its own, or the right one where that was what was wrong."""
     if letter.told.get("reason") != WRONG_PARTITION or letter.told.get("topic") != RAW:
         return letter.key

@@ -113,7 +113,7 @@ def _entry(profile: Profile, letter: DeadLetter, actions: dict[str, str]) -> Ent
         transaction_id=transaction_id(profile, letter),
         stage=letter.told.get("stage", ""),
         reason=letter.told.get("reason", ""),
-        detail=letter.told.get("detail", ""),
+        detail=profile.masks.said(letter.told.get("detail", ""), letter.value),
         attempt=letter.attempt,
         action=actions.get(identity_of(letter), ""),
     )

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, identity_of, key_of, read_all, transaction_id
+from producers.redrive.letters import DeadLetter, identity_of, read_all, record_of, transaction_id
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
@@ -62,7 +62,10 @@ class Selection:
             and (not self.stage or told.get("stage") == self.stage)
             and (not self.since_us or letter.timestamp_ms * 1000 >= self.since_us)
             and (not self.places or letter.place in self.places)
-            and (not self.transaction or transaction_id(profile, letter) == self.transaction)
+            and (
+                not self.transaction
+                or transaction_id(profile, letter) == profile.stored_id(self.transaction)
+            )
         )
 
 
@@ -257,11 +260,12 @@ class Redriver:
             self._producer.begin()
             for topic in sorted({plan.topic for plan in marked if plan.topic}):
                 sent = [plan for plan in marked if plan.topic == topic]
+                records = [record_of(self._profile, plan.letter) for plan in sent]
                 self._producer.produce(
                     topic,
-                    [key_of(self._profile, p.letter) for p in sent],
-                    [p.letter.value for p in sent],
-                    [p.headers for p in sent],
+                    [key for key, _ in records],
+                    [value for _, value in records],
+                    [plan.headers for plan in sent],
                 )
             self._producer.produce(
                 REDRIVEN, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]

@@ -162,7 +162,7 @@ def test_a_web_page_from_elsewhere_is_turned_away(host: str, origin: str | None)
 
 def test_a_proxy_may_have_names_of_its_own() -> None:
     door = Door(Settings(hosts="fraud.example, x"), KeyRing(list))
-    assert door.admit({"HTTP_HOST": "fraud.example"}, "read").may("admin")
+    assert door.admit({"HTTP_HOST": "fraud.example"}, "read").may("redrive")
     with pytest.raises(Denied):
         door.admit({"HTTP_HOST": "other.example"}, "read")
 

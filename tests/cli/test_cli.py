@@ -30,6 +30,7 @@ COMMANDS = [
     ["skip"],
     ["dead-letters"],
     ["doctor"],
+    ["erase"],
     ["replay"],
     ["rescore"],
     ["quality"],

@@ -108,8 +108,9 @@ def is_bearer(header: str) -> bool:
 def require(principal: Principal, scope: str) -> None:
     """Raises Denied naming the scope that is missing."""
     if not principal.may(scope):
+        who = principal.name or "who shows no key"
         raise Denied(
             "forbidden",
-            f"this needs the scope {scope}, which {principal.name} has not",
+            f"this needs the scope {scope}, which {who} has not",
             f'Bearer realm="tidegate", error="insufficient_scope", scope="{scope}"',
         )

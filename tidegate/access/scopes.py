@@ -10,6 +10,7 @@ SCOPES = {
     "review": "give verdicts, and ask what became of them",
     "models": "promote and roll back models, name a shadow or a canary",
     "redrive": "put dead letters back",
+    "unmask": "see personal data where it is masked; each look is in the audit",
     "admin": "everything",
 }
 """Every scope, and what it allows."""
@@ -20,7 +21,7 @@ OPEN = ""
 API = {
     "transactions.post_one": "ingest",
     "transactions.post_batch": "ingest",
-    "rows.get_one": "read",
+    "rows.get_one": "read",  # and unmask, where that is asked for
     "rows.get_many": "read",
     "feedback.post_feedback": "review",  # and ingest, where whole transactions come along
     "feedback.get_feedback": "review",
@@ -59,6 +60,7 @@ DASHBOARD = {
     "views.live": "read",
     "views.rows": "read",
     "views.transaction": "read",
+    "views.unmasked": "unmask",
     "views.verdict": "review",
     "views.pipeline": "read",
     "views.pipeline_state": "read",
@@ -89,8 +91,8 @@ class Principal(NamedTuple):
         return scope == OPEN or scope in self.scopes or "admin" in self.scopes
 
 
-ANYBODY = Principal("", frozenset(SCOPES))
-"""Whoever comes in where no key is asked for."""
+ANYBODY = Principal("", frozenset(SCOPES) - {"unmask", "admin"})
+"""Whoever comes in where no key is asked for: all but what the audit needs a name for."""
 
 NOBODY = Principal("", frozenset())
 """Who needs no scope, because the endpoint is open."""

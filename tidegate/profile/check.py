@@ -12,6 +12,8 @@ from tidegate.profile.field_types import TYPES, Currency, String, Time
 from tidegate.profile.file_options import fault as file_options_fault
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
+from tidegate.profile.personal import fault as personal_fault
+from tidegate.profile.personal import id_fault
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     Distinct,
@@ -50,6 +52,8 @@ _SECTIONS = frozenset(
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
+_EVERY_TYPE = frozenset({"type", "optional", "ignored", "column", "personal", "store"})
+"""Options of every field."""
 _ROLES: dict[str, type[Field]] = {"id": String, "account": String, "time": Time, "money": Money}
 Settings = dict[str, float | int | str | bool | list[str]]
 
@@ -94,6 +98,8 @@ def check(source: Source) -> Checked:
     roles = {section: _reference(source, fields, section, kind) for section, kind in _ROLES.items()}
     _check_entities(source, fields, entities)
     _check_currencies(source, fields)
+    if problem := id_fault(fields[roles["id"] or ""], document.get("ids", "shared")):
+        raise source.error(("fields", roles["id"] or ""), problem)
     inputs = _inputs(fields, document["id"])
     computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
@@ -162,7 +168,7 @@ def _fields(source: Source, section: Json) -> dict[str, Field]:
     fields = {}
     for name, value in mapping(source, section, "fields").items():
         field = _field(source, name, value)
-        if problem := field.problem() or file_options_fault(field):
+        if problem := field.problem() or file_options_fault(field) or personal_fault(field):
             raise source.error(("fields", name), problem)
         fields[name] = field
     return fields
@@ -179,7 +185,7 @@ def _field(source: Source, name: str, value: Json) -> Field:
         )
     options = set(kind.__struct_fields__) - set(Field.__struct_fields__)
     for option in value:
-        if option not in options | {"type", "optional", "ignored", "column"}:
+        if option not in options | _EVERY_TYPE:
             known = ", ".join(sorted(options)) or "no options"
             raise source.error((*place, option), f"a {kind.type} field takes {known}")
     settings = {option: setting for option, setting in value.items() if option != "type"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
@@ -10,8 +11,16 @@ import msgspec
 from tidegate.profile.spec import Json
 from tidegate.words import plain
 
+TOKEN_LENGTH = 36
+"""Characters of a token that stands for a personal value."""
+_TOKEN = re.compile(r"tok_[A-Za-z0-9_-]{32}")
 Cells = Literal["text", "number", "bool", "time", "vector"]
 """How the cells of a file's column are read."""
+
+
+def is_token(text: str) -> bool:
+    """Whether a text looks like a token of `tidegate.profile.tokens`."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -33,10 +42,19 @@ class Field(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     optional: bool = False
     ignored: bool = False
     """Accepted and kept in the payload, but never an input of features or models."""
+    personal: bool = False
+    """A person's data: pages, lists and messages do not show the value."""
+    store: Literal["value", "token"] = "value"
+    """What is kept of a personal value: itself, or a token (`tidegate.profile.tokens`)."""
     column: str | list[str] | dict[str, str] | None = None
     """Where the field stands in a file, if not in the column of its name; of several columns a time
     is joined by a blank, a text by `|`, and money is what one is credited less what it is debited.
     """
+
+    @property
+    def tokenised(self) -> bool:
+        """Whether a token takes the value's place."""
+        return self.store == "token"
 
     def problem(self) -> str:
         """What is wrong with the declaration; "" when nothing is."""

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from tidegate.profile.currencies import EXPECTED, is_currency
-from tidegate.profile.field import Field
+from tidegate.profile.field import TOKEN_LENGTH, Field, is_token
 from tidegate.profile.number_types import Integer, Money, Number, Vector
 from tidegate.profile.spec import DAY, SECOND, Duration, Instant, Json
 
@@ -48,18 +48,25 @@ class String(Field):
     """Whole numbers are taken as well."""
 
     def annotation(self) -> Json:
-        text = Annotated[str, Meta(min_length=1, max_length=self.max_length)]
+        most = max(self.max_length, TOKEN_LENGTH) if self.tokenised else self.max_length
+        text = Annotated[str, Meta(min_length=1, max_length=most)]
         return text | int if self.integers else text
 
     def needs_look(self) -> bool:
-        return self.integers
+        return self.integers or self.tokenised
 
     def fault(self, value: Json, _received_us: int) -> tuple[str, str] | None:
+        if self.tokenised and isinstance(value, str) and self._too_long(value):
+            return "out_of_bounds", f"expected at most {self.max_length} characters"
         if isinstance(value, str) and "\0" in value:
             return "out_of_bounds", "a NUL character is not allowed"
         if isinstance(value, int) and abs(value) >= 2**63:
             return "out_of_bounds", "expected a whole number of 63 bits"
         return None
+
+    def _too_long(self, value: str) -> bool:
+        """Where tokens are taken too, msgspec's bound is theirs."""
+        return len(value) > self.max_length and not is_token(value)
 
     def example(self, chance: float, _time_us: int) -> Json:
         return f"{self.name}-{1 + int(chance * 1000)}"[-self.max_length :]

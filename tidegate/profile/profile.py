@@ -23,9 +23,12 @@ from tidegate.profile.decoding import (
 from tidegate.profile.field import Field
 from tidegate.profile.field_types import Time
 from tidegate.profile.number_types import Money
+from tidegate.profile.personal import Masks
 from tidegate.profile.source import Source
 from tidegate.profile.spec import Json
+from tidegate.profile.tokens import Tokens
 from tidegate.profile.versions import state_hash, whole_hash
+from tidegate.settings import Settings
 
 _encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
@@ -34,10 +37,15 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 class Profile:
     """One loaded profile; immutable. All attributes are derived from the file."""
 
-    def __init__(self, path: Path, checked: Checked, content: Json) -> None:
+    def __init__(
+        self, path: Path, checked: Checked, content: Json, tokens: Tokens | None = None
+    ) -> None:
         self.path = path
         self.name = path.stem
-        self.hash = state_hash(content, checked)
+        self.tokens = tokens
+        """What stands for the values of fields with `store: token`; None without such fields."""
+        self.masks = Masks(checked.fields, checked.account)
+        self.hash = state_hash(content, checked, tokens.fingerprint if tokens else "")
         """What states, frames, labels and bundles depend on."""
         self.version = whole_hash(content)
         """All that the file says.
@@ -84,10 +92,19 @@ class Profile:
         ]
 
     def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
-        """The transaction in `raw`. Raises Rejected.
+        """The transaction in `raw`, with tokens where the profile keeps them. Raises Rejected.
 
         `received_us` (0: unknown) bounds times in the future.
         """
+        try:
+            tx = self._decoded(raw, received_us)
+            if self.tokens:
+                self.tokens.put_in(tx)
+        except Rejected as error:
+            raise Rejected(error.reason, self.masks.said(error.detail, raw)) from None
+        return tx
+
+    def _decoded(self, raw: bytes, received_us: int) -> msgspec.Struct:
         try:
             tx: msgspec.Struct = self.decoder.decode(raw)
             if self.unknown_fields == "keep":
@@ -106,7 +123,7 @@ class Profile:
         return tx
 
     def decode_all(self, raws: Sequence[bytes]) -> list[msgspec.Struct]:
-        """Each transaction from its own message, without a look at its values.
+        """Each transaction from its own message, with tokens, without a look at other values.
 
         Raises what msgspec raises, RecursionError, and Rejected.
         """
@@ -114,6 +131,9 @@ class Profile:
         if self.unknown_fields == "keep":
             for tx, raw in zip(txs, raws, strict=True):
                 self._keep_unknown(tx, raw)
+        if self.tokens:
+            for tx in txs:
+                self.tokens.put_in(tx)
         return txs
 
     def _keep_unknown(self, tx: msgspec.Struct, raw: bytes) -> None:
@@ -138,7 +158,7 @@ class Profile:
         The field "" is the message itself.
         """
         return [
-            (fault.field, fault.message)
+            (fault.field, self.masks.said(fault.message, raw))
             for fault in diagnose(raw, self.fields, self.id_field, received_us, self.unknown_fields)
         ]
 
@@ -165,13 +185,21 @@ class Profile:
         """16 bytes of BLAKE2b."""
         return hashlib.blake2b(canonical, digest_size=16).digest()
 
+    def stored(self, name: str | None, value: str) -> str:
+        """What is kept of a value of field `name`: the value, or its token."""
+        return self.tokens.of(name, value) if self.tokens and name else value
+
+    def stored_id(self, transaction_id: str) -> str:
+        """What is kept of an id."""
+        return self.stored(self.id_field, transaction_id)
+
     def id_of(self, tx: msgspec.Struct) -> str | None:
         """The transaction's own id, if it has one."""
         value = getattr(tx, self.id_field)
         return None if value is None else str(value)
 
     def set_id(self, tx: msgspec.Struct, transaction_id: str) -> None:
-        """Give a transaction without an id one."""
+        """Give a transaction without an id one, as `stored_id` would have it."""
         setattr(tx, self.id_field, transaction_id)
 
     def key_of(self, tx: msgspec.Struct) -> bytes:
@@ -229,11 +257,15 @@ def _places(fields: Mapping[str, Field], inputs: Sequence[str]) -> list[tuple[Fi
 def load_profile(name_or_path: str | Path) -> Profile:
     """Load `profiles/NAME.yaml`, or the file at a path.
 
-    Raises ConfigError with file, line, field and expectation.
+    Raises ConfigError with file, line, field and expectation, or where the key of its tokens is
+    missing.
     """
     path = _find(str(name_or_path))
     source = Source(path)
-    return Profile(path, check(source), source.document)
+    checked = check(source)
+    kept = [field for field in checked.fields.values() if field.tokenised]
+    tokens = Tokens(Settings().token_secret(), kept) if kept else None
+    return Profile(path, checked, source.document, tokens)
 
 
 def _is_there(path: Path) -> bool:

@@ -16,16 +16,18 @@ _encode = msgspec.json.Encoder().encode
 _FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "ids", "remember", "file"})
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
-_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS
+_FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {"personal"}
+"""Beside them, how files write a field, and whether it is shown."""
 
 
-def state_hash(document: Json, checked: Checked) -> bytes:
+def state_hash(document: Json, checked: Checked, tokens: str = "") -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
     Left out are the thresholds (a bundle has its own), what becomes of unknown fields, whose ids
     are whose and how long they are remembered (no column depends on it), how files are laid out,
-    the bounds of fields (but whether amounts are `wide`), and ignored fields that nothing refers
-    to.
+    the bounds of fields (but whether amounts are `wide`), which are personal, and ignored fields
+    that nothing refers to. Fields that are kept as tokens are others by another key: `tokens` is
+    its fingerprint, "" without such fields.
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {
@@ -34,6 +36,8 @@ def state_hash(document: Json, checked: Checked) -> bytes:
         for name, field in document["fields"].items()
         if not checked.fields[name].ignored or name in _referred_to(checked)
     }
+    if tokens:
+        lasting["tokens"] = tokens
     return _hash(lasting)
 
 

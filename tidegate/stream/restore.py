@@ -263,7 +263,8 @@ class Restorer:
             state.rollback()
             raise
         except Exception as error:  # noqa: BLE001 - any defect: `process` isolates the record
-            _LOG.warning("a batch of %s/%d is processed anew: %r", *batch.source, error)
+            kind = type(error).__name__  # its text may show what the record says
+            _LOG.warning("a batch of %s/%d is processed anew: %s", *batch.source, kind)
             state.rollback()
             return False
         return True

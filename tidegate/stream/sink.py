@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
@@ -13,8 +13,9 @@ from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
 from tidegate.pipeline import STAGES
 from tidegate.stream.dead_letters import dead_letters
-from tidegate.stream.stage import Output
+from tidegate.stream.stage import Emit, Output, Reject
 
+Letters = Callable[[Batch, Sequence[Reject]], tuple[Batch, Sequence[Reject]]]
 _LOG = logging.getLogger(__name__)
 _HANGING_SECONDS = 15.0
 """Longer than any transaction may stay open: 10 s, and what the broker takes to look."""
@@ -57,7 +58,8 @@ class KafkaSink:
 
     The transactional id is stable for stage and instance: a second process with the same pair
     fences this one. `consumer` is the member of the group whose positions are committed; `profile`
-    is the profile's hash, for the dead letters; `clock` gives us, `monotonic` s.
+    is the profile's hash, for the dead letters; `clock` gives us, `monotonic` s. `letters`
+    says what dead letters may show of a batch and of its rejects: all of it where there is none.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class KafkaSink:
         profile: bytes,
         clock: Callable[[], int],
         monotonic: Callable[[], float] = time.monotonic,
+        letters: Letters | None = None,
     ) -> None:
         self._broker, self._consumer = broker, consumer
-        self._stage, self._profile = stage, profile
+        self._stage, self._profile, self._letters = stage, profile, letters
         self._clock, self._monotonic = clock, monotonic
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
@@ -138,15 +141,18 @@ class KafkaSink:
                 for emit in output.emits:
                     producer.produce(emit.topic, emit.keys, emit.values, emit.headers)
                 if output.rejects:
-                    dead = dead_letters(
-                        self._stage, self._profile, batch, output.rejects, self._clock()
-                    )
+                    dead = self._dead_letters(batch, output.rejects)
                     producer.produce(dead.topic, dead.keys, dead.values, dead.headers)
             producer.send_offsets(self._consumer, positions)
             producer.commit()
         except Aborted as error:
             self._give_up(producer, rebuild=error.rebuild)
             raise
+
+    def _dead_letters(self, batch: Batch, rejects: Sequence[Reject]) -> Emit:
+        if self._letters is not None:
+            batch, rejects = self._letters(batch, rejects)
+        return dead_letters(self._stage, self._profile, batch, rejects, self._clock())
 
     def close(self) -> None:
         if self._producer is not None:

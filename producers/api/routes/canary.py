@@ -44,7 +44,7 @@ def stop() -> Response:
 def compare() -> Response:
     """What the canary and the champion decided since."""
     try:
-        found = compare_canary(here().profile, here().settings.db_url, here().broker)
+        found = compare_canary(here().profile, here().settings.db_read_url, here().broker)
     except Retry as error:
         raise Problem("kafka_away", str(error)) from error
     if found is None:

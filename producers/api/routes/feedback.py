@@ -70,7 +70,9 @@ def post_feedback() -> Response:
     admitted = _admit(items, key, now_us)
     verdicts = [
         Verdict(
-            admitted[index].id if index in admitted else item.transaction_id,
+            admitted[index].id
+            if index in admitted
+            else here().profile.stored_id(item.transaction_id),
             item.verdict,
             item.label_id
             or (derived_id(f"{key}/{index}", here().ingest.scope(client())) if key else fresh_id()),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api.context import answer, here, measured
+from producers.api.context import answer, client, here, measured, note, require
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.frames import DECISIONS
@@ -28,9 +28,10 @@ def get_one(transaction_id: str) -> Response:
 def row_of(transaction_id: str) -> Response:
     """The row in full, 202 and that it is accepted, or Problem 404."""
     context = here()
+    transaction_id = context.profile.stored_id(transaction_id)
     row = reading(lambda: context.store.get(transaction_id))
     if row is not None:
-        return answer(with_payload(row))
+        return answer(with_payload(_shown(row)))
     if transaction_id.encode() in context.known:
         return answer({"transaction_id": transaction_id, "status": "accepted"}, 202)
     raise Problem(
@@ -43,7 +44,7 @@ def row_of(transaction_id: str) -> Response:
 def get_many() -> Response:
     """Rows in brief, newest first; with `id` alone, that row in full."""
     parameters = request.args.to_dict()
-    if parameters.keys() == {"id"}:
+    if "id" in parameters and parameters.keys() <= {"id", "unmask"}:
         return row_of(parameters["id"])
     limit = whole("limit", parameters.pop("limit", "50"), 1, _MOST)
     cursor = parameters.pop("cursor", None)
@@ -51,7 +52,23 @@ def get_many() -> Response:
         whole("cursor", cursor, 0, 2**63 - 1)
     filters = {name: _filter(name, value) for name, value in parameters.items()}
     rows, following = reading(lambda: here().store.list(filters, cursor, limit))
-    return answer({"transactions": [with_payload(row) for row in rows], "next": following})
+    masked = map(here().profile.masks.row, rows)
+    return answer({"transactions": [with_payload(row) for row in masked], "next": following})
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with masks; with `?unmask=true` without them, told to the audit.
+
+    Raises Problem 403, 422 or 503.
+    """
+    wanted = request.args.get("unmask", "false")
+    if wanted == "true":
+        require("unmask")
+        note(client(), "unmasked", row["transaction_id"])
+        return row
+    if wanted != "false":
+        raise invalid("unmask", "true or false")
+    return here().profile.masks.row(row)
 
 
 def reading(read: Callable[[], T]) -> T:
@@ -74,7 +91,8 @@ def _filter(name: str, value: str) -> str | int | float:
                 raise invalid(name, f"one of {', '.join(DECISIONS)}")
             return value
         case "account":
-            return value
+            profile = here().profile
+            return profile.stored(profile.account, value)
         case "since_us" | "until_us":
             return whole(name, value, 0, 2**63 - 1)
         case "min_score":

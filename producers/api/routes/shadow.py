@@ -39,7 +39,7 @@ def compare() -> Response:
     try:
         found = compare_shadow(
             context.profile,
-            context.settings.db_url,
+            context.settings.db_read_url,
             context.broker,
             bundle_folder(),
             capacity,

@@ -165,5 +165,6 @@ def _id_in(item: bytes) -> str | None:
         return None
     if not isinstance(document, dict):
         return None
-    transaction_id = document.get(here().profile.id_field)
-    return transaction_id[:256] if isinstance(transaction_id, str) else None
+    profile = here().profile
+    transaction_id = document.get(profile.id_field)
+    return profile.stored_id(transaction_id)[:256] if isinstance(transaction_id, str) else None

@@ -1,0 +1,53 @@
+"""What the dead letters of a stage may show: no personal value of a profile that keeps tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tidegate.broker.records import Batch, Headers
+from tidegate.pipeline import FEEDBACK, RAW
+from tidegate.profile import Profile
+from tidegate.profile.token_records import verdict_with_tokens, with_tokens
+from tidegate.stream.dead_letters import PREFIX
+from tidegate.stream.stage import Reject
+
+WITHHELD = "; the record is withheld, since it may hold personal data"
+_OPERATION = "__op"
+"""Debezium's header that says what happened to a row: it is needed to put the record back."""
+
+
+def discreet(
+    profile: Profile, batch: Batch, rejects: Sequence[Reject]
+) -> tuple[Batch, list[Reject]]:
+    """The rejects of a batch, and the batch as their dead letters may show it.
+
+    Sentences lose personal values. Where the profile keeps tokens, transactions and verdicts have
+    them too, so that a redrive puts back what may lie there; what cannot be read is withheld.
+    """
+    said = [
+        replace(reject, detail=profile.masks.said(reject.detail, batch.values[reject.index]))
+        for reject in rejects
+    ]
+    topic = batch.source.topic
+    if profile.tokens is None or topic not in (RAW, FEEDBACK):
+        return batch, said
+    keys, values, headers = list(batch.keys), list(batch.values), list(batch.headers)
+    for place, reject in enumerate(said):
+        index = reject.index
+        keys[index], values[index] = (
+            with_tokens(profile, values[index], headers[index])
+            if topic == RAW
+            else verdict_with_tokens(profile, values[index])
+        )
+        headers[index] = _own(headers[index])
+        if batch.values[index] and not values[index]:
+            said[place] = replace(reject, detail=reject.detail[:900] + WITHHELD)
+    return replace(batch, keys=keys, values=values, headers=headers), said
+
+
+def _own(headers: Headers | None) -> Headers | None:
+    """The headers that are known to hold no personal data."""
+    return headers and [
+        (name, value) for name, value in headers if name.startswith(PREFIX) or name == _OPERATION
+    ]
