@@ -214,7 +214,7 @@ def test_the_layout_of_files_is_what_the_profile_says(tmp_path: Path) -> None:
 
 
 def test_unknown_names_list_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="there are card, creditcard, handbook"):
+    with pytest.raises(ConfigError, match="there are card, card_unsupervised, creditcard"):
         load_profile("nothing")
 
 
