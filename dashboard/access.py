@@ -19,7 +19,7 @@ from tidegate.settings import Settings
 
 LASTS_US = 12 * 3_600_000_000
 """Then a session is over."""
-_STATUS = {"unauthorized": 401, "too_many_requests": 429}
+_STATUS = {"unauthorized": 401, "too_many_requests": 429, "issuer_away": 503}
 _LARGEST = 100_000
 """Bytes of a form."""
 _csrf = CSRFProtect()

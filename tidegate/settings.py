@@ -34,7 +34,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Where settings are looked for, the first place first."""
         aliases = AliasSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, aliases
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            aliases,
+        )
 
     home: Path = Field(
         Path("var"), description="where broker log, database, bundles, snapshots and logs lie"
@@ -58,6 +64,13 @@ class Settings(BaseSettings):
         SecretStr(""), description="key that this command shows to the API; never logged"
     )
     key_file: Path | None = Field(None, description="file with that key")
+    jwt_issuer: str = Field(
+        "", description="whose JSON Web Tokens the API takes beside keys: their claim iss"
+    )
+    jwt_audience: str = Field("", description="what their claim aud must name")
+    jwt_keys: str = Field(
+        "", description="the issuer's public keys, a JWK set: a file, or an https address"
+    )
     metrics_port: int = Field(
         0, description="where this process serves /metrics and /healthz; 0: any free port"
     )
