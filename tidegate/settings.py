@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tidegate.aliases import AliasSource
+from tidegate.dotenv import DotenvSource
 
 
 class Settings(BaseSettings):
@@ -20,7 +21,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="TIDEGATE_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     @classmethod
@@ -29,7 +30,7 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Where settings are looked for, the first place first."""
@@ -37,7 +38,7 @@ class Settings(BaseSettings):
         return (
             init_settings,
             env_settings,
-            dotenv_settings,
+            DotenvSource(settings_cls),
             file_secret_settings,
             aliases,
         )
