@@ -6,6 +6,7 @@ import msgspec
 
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
+from producers.api.problems import CONTENT_TYPE
 from producers.api.schemas import (
     REF,
     Json,
@@ -117,11 +118,15 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "maxItems": settings.max_batch,
     }
     some = {"description": "The good ones are durable", "content": content(ref("BatchAnswer"))}
-    none = {"description": "None was good", "content": content(ref("BatchAnswer"))}
+    none = {
+        "description": "None was good, or it is no batch",
+        "content": content(ref("BatchAnswer")) | content(ref("Problem"), CONTENT_TYPE),
+    }
     return operation(
         "Post many: an array, one JSON object a line, or a CSV with the columns' names",
         {"202": some, "422": none},
         400,
+        409,
         413,
         415,
         429,
@@ -249,7 +254,9 @@ def _answers(profile: Profile) -> Json:
             generated_ids={"type": "object", "additionalProperties": text},
             rejected={
                 "type": "array",
-                "items": object_of(index=whole, id=text, problem=ref("Problem")),
+                "items": object_of(
+                    index=whole, id={"type": ["string", "null"]}, problem=ref("Problem")
+                ),
             },
             notes={"type": "array", "items": text},
         ),
