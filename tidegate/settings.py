@@ -72,6 +72,16 @@ class Settings(BaseSettings):
     jwt_keys: str = Field(
         "", description="the issuer's public keys, a JWK set: a file, or an https address"
     )
+    oidc_issuer: str = Field(
+        "",
+        description="https address of an OpenID provider by which people sign in to the pages",
+    )
+    oidc_client: str = Field("", description="the results page's client id there")
+    oidc_secret_file: Path | None = Field(None, description="file with that client's secret")
+    oidc_address: str = Field(
+        "", description="address of the results page in a browser, such as https://fraud.example"
+    )
+    oidc_claim: str = Field("roles", description="claim of its id tokens that names the role")
     metrics_port: int = Field(
         0, description="where this process serves /metrics and /healthz; 0: any free port"
     )

@@ -22,7 +22,8 @@ def check_keys(settings: Settings, *, pages_only: bool = False) -> None:
     """Raises ConfigError with what to type where keys are asked for and none holds, and for
     settings about tokens that are not whole.
 
-    For the results page alone a user will do, and where tokens are taken nobody needs a key.
+    For the results page alone a user or a provider of identities will do, and where tokens are
+    taken nobody needs a key.
     While the database is away nobody can say so: then the start goes on, and requests wait for it.
     """
     from db.keys import all_keys
@@ -33,7 +34,7 @@ def check_keys(settings: Settings, *, pages_only: bool = False) -> None:
 
         tokens_of(settings)
         return
-    if not asks_keys(settings):
+    if (pages_only and _signs_in(settings)) or not asks_keys(settings):
         return
     try:
         keys = all_keys(settings.db_url)
@@ -53,6 +54,12 @@ def check_keys(settings: Settings, *, pages_only: bool = False) -> None:
         f"`tidegate keys create --name {NAME} --scope admin` makes one; "
         "TIDEGATE_AUTH=off lets everybody in"
     )
+
+
+def _signs_in(settings: Settings) -> bool:
+    from dashboard.provider import provider_of
+
+    return provider_of(settings) is not None
 
 
 def make_first_key(settings: Settings, file: Path) -> str:

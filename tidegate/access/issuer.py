@@ -35,16 +35,17 @@ def tokens_of(settings: Settings) -> Tokens | None:
         raise ConfigError(f"tokens need {' and '.join(missing)} too, or none of {', '.join(parts)}")
     where = settings.jwt_keys
     if "://" in where:
-        _check_url(where)
-    return Tokens(settings.jwt_issuer, settings.jwt_audience, lambda: read_keys(where))
+        check_secure(_SETTING, where)
+    return Tokens(settings.jwt_issuer, settings.jwt_audience, lambda: read_keys(_SETTING, where))
 
 
-def read_keys(where: str) -> Keys:
+def read_keys(setting: str, where: str) -> Keys:
     """The keys that the file or address has for ALGORITHMS; others are left out.
 
-    Raises ConfigError, and Retry when the server is away.
+    Raises ConfigError naming `setting`, and Retry when the server is away.
     """
-    return keys_in(_fetched(where) if "://" in where else _file(where), where)
+    raw = fetched(setting, where) if "://" in where else _file(setting, where)
+    return keys_in(raw, f"{setting} {where}")
 
 
 def keys_in(raw: bytes, where: str) -> Keys:
@@ -52,12 +53,12 @@ def keys_in(raw: bytes, where: str) -> Keys:
     try:
         listed = msgspec.json.decode(raw, type=dict[str, Any]).get("keys")
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{_SETTING} {where}: not a JWK set: {error}") from error
+        raise ConfigError(f"{where}: not a JWK set: {error}") from error
     made = [_key(one) for one in listed] if isinstance(listed, list) else []
     keys = {key.key_id: key for key in made if key is not None and key.key_id}
     if not keys:
         raise ConfigError(
-            f"{_SETTING} {where}: no key in it has a kid and is public for one of "
+            f"{where}: no key in it has a kid and is public for one of "
             f"{', '.join(ALGORITHMS)}, RSA with {_SHORTEST_RSA} bits or more"
         )
     return keys
@@ -77,22 +78,23 @@ def _key(described: object) -> jwt.PyJWK | None:
     return None if key.key_type == "RSA" and key.key.key_size < _SHORTEST_RSA else key
 
 
-def _check_url(url: str) -> None:
-    """By http, whoever stands between us and the keys could make tokens: only loopback may."""
-    parts = check_address(_SETTING, url)
+def check_secure(setting: str, url: str) -> None:
+    """Raises ConfigError for an address with http beyond loopback, where keys could be changed."""
+    parts = check_address(setting, url)
     if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
-        raise ConfigError(f"{_SETTING} {url}: only an address with https is taken")
+        raise ConfigError(f"{setting} {url}: only an address with https is taken")
 
 
-def _fetched(url: str) -> bytes:
-    answer = ask(_SETTING, "GET", url)
+def fetched(setting: str, url: str) -> bytes:
+    """What is at an address. Raises ConfigError, Retry."""
+    answer = ask(setting, "GET", url)
     if answer.status != 200:
-        raise Retry(f"{_SETTING} {url}: HTTP status {answer.status}")
+        raise Retry(f"{setting} {url}: HTTP status {answer.status}")
     return answer.body
 
 
-def _file(where: str) -> bytes:
+def _file(setting: str, where: str) -> bytes:
     try:
         return Path(where).read_bytes()
     except OSError as error:
-        raise ConfigError(f"{_SETTING} {where}: {error.strerror}") from error
+        raise ConfigError(f"{setting} {where}: {error.strerror}") from error

@@ -60,8 +60,12 @@ class Tokens:
 
         Raises BadToken, and Retry when no keys could be read yet.
         """
-        claims = self._claims(token, self._key(token))
+        claims = self.claims(token)
         return Principal(_name(claims), _scopes(claims))
+
+    def claims(self, token: str) -> Mapping[str, Any]:
+        """What the issuer says. Raises BadToken, Retry."""
+        return self._claims(token, self._key(token))
 
     def _key(self, token: str) -> jwt.PyJWK:
         try:
@@ -100,11 +104,16 @@ def _name(claims: Mapping[str, Any]) -> str:
     subject = claims.get("sub") or claims.get("client_id")
     if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST:
         raise BadToken(f"this token has no claim sub or client_id of up to {_LONGEST} characters")
-    return f"jwt/{quote(subject, safe='@|', errors='surrogatepass')}"
+    return f"jwt/{written(subject)}"
+
+
+def written(subject: str) -> str:
+    """A subject as a part of a name: without slashes and colons, as in an address."""
+    return quote(subject, safe="@|", errors="surrogatepass")
 
 
 def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
     scope = claims.get("scope", "")
     if not isinstance(scope, str):
         raise BadToken("the claim scope of this token is no text with spaces between the scopes")
-    return SCOPES.keys() & frozenset(scope.split())
+    return frozenset(SCOPES.keys() & scope.split())
