@@ -76,7 +76,7 @@ def _say_who_may(path: str, described: Json) -> None:
     """A key is asked for unless the API listens on loopback, and may be shown there too."""
     open_to_all = path in _OPEN
     described["security"] = [] if open_to_all else [{"key": []}, {}]
-    refusals = (403,) if open_to_all else (401, 403, 429)
+    refusals = (403,) if open_to_all else (401, 403, 429, 503)
     described["responses"] = problem_answers(*refusals) | described["responses"]
 
 
