@@ -26,10 +26,10 @@ neural: $(VENV)/.installed-neural ## install TensorFlow, to train neural models
 
 xgboost: $(VENV)/.installed-xgboost ## install XGBoost, to train with it
 
-check: lint ## what to run before each commit: lint, types, import contracts, the quick tests
+check: lint ## what to run before each commit: lint, types, import contracts, Bandit, the quick tests
 	$(PYTEST) -m quick $(ARGS)
 
-test: lint ## lint, types, import contracts and all tests; ARGS goes to pytest
+test: lint ## lint, types, import contracts, Bandit and all tests; ARGS goes to pytest
 	scripts/test-services
 	@$(BIN)/python -m tidegate.host.warm # here, because the tests' brokers do without the second compiler
 	$(PYTEST) $(ARGS)
@@ -39,6 +39,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml tidegate cli producers consumers model db dashboard
 
 test-pythons: $(VENV)/.installed-dev ## a start and the nearest tests on every other Python here
 	scripts/test-pythons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from flask import Flask, Request, Response, g, redirect, request, session, url_for
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
@@ -12,6 +13,7 @@ from dashboard.context import Context, here
 from tidegate.access.door import Denied, is_bearer, require
 from tidegate.access.hosts import is_loopback
 from tidegate.access.scopes import ANYBODY, DASHBOARD, OPEN, Principal
+from tidegate.access.users import ROLES
 from tidegate.clock import now_us
 from tidegate.errors import Retry
 from tidegate.metrics import DENIED
@@ -19,7 +21,7 @@ from tidegate.settings import Settings
 
 LASTS_US = 12 * 3_600_000_000
 """Then a session is over."""
-_STATUS = {"unauthorized": 401, "too_many_requests": 429}
+_STATUS = {"unauthorized": 401, "too_many_requests": 429, "issuer_away": 503}
 _LARGEST = 100_000
 """Bytes of a form."""
 _csrf = CSRFProtect()
@@ -78,29 +80,50 @@ def _who(scope: str) -> Principal:
         require(user, scope)
         return user
     principal = here().door.admit(request.environ, scope)
-    if principal is ANYBODY and scope != OPEN and here().users.get():
+    if principal is ANYBODY and scope != OPEN and (here().provider or here().users.get()):
         raise Denied("unauthorized", "sign in first: there are users", 'Bearer realm="tidegate"')
     return principal
 
 
+class Seat(NamedTuple):
+    """What a session says: who signed in and when, and which role a provider gave him."""
+
+    user: str
+    since_us: int
+    role: str
+
+    def principal(self, context: Context) -> Principal | None:
+        """Who sits here, if the session goes on."""
+        if not self.user or now_us() - self.since_us > LASTS_US:
+            return None
+        if self.role:
+            known = context.provider is not None and self.role in ROLES
+            return Principal(self.user, frozenset(ROLES[self.role])) if known else None
+        user = context.users.get().get(self.user)
+        return user.principal() if user and user.changed_us <= self.since_us else None
+
+
+def take_seat(user: str, role: str = "") -> None:
+    """Begin a session; `role` is that which a provider gave, not one of ours."""
+    session.clear()
+    session.update(Seat(user, now_us(), role)._asdict())
+    session.permanent = True
+
+
 def signed_in() -> Principal | None:
     """The user of this session, if it goes on."""
-    return _user(here(), session.get("user", ""), session.get("since_us", 0))
+    return _seat().principal(here())
 
 
-def _user(context: Context, name: str, since_us: int) -> Principal | None:
-    if not name or now_us() - since_us > LASTS_US:
-        return None
-    user = context.users.get().get(name)
-    return user.principal() if user and user.changed_us <= since_us else None
+def _seat() -> Seat:
+    return Seat(session.get("user", ""), session.get("since_us", 0), session.get("role", ""))
 
 
 def still_in() -> Callable[[], bool]:
     """Whether who asks now may still come in, for an answer that goes on for long."""
-    context, header = here(), request.headers.get("Authorization", "")
-    name, since_us = session.get("user", ""), session.get("since_us", 0)
+    context, header, seat = here(), request.headers.get("Authorization", ""), _seat()
     if signed_in() is not None:
-        return lambda: _user(context, name, since_us) is not None
+        return lambda: seat.principal(context) is not None
     if not is_bearer(header):
         return lambda: True
     return lambda: context.door.knows(header)

@@ -7,6 +7,7 @@ from flask import Flask, Response
 from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
+from dashboard.provider import provider_of
 from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
@@ -42,7 +43,7 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import models, sign_in, stream, views
+    from dashboard import models, oidc, sign_in, stream, views
 
     live, registry = Live(profile), Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
@@ -66,11 +67,12 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         tails,
         Door(settings, KeyRing(keys.read)),
         Recent(people.read),
+        provider_of(settings),
         audit,
         [keys, people, audit],
     )
     guard(app, settings, people.secret)
-    for routes in (views, stream, models, sign_in):
+    for routes in (views, stream, models, sign_in, oidc):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)

@@ -8,6 +8,7 @@ from typing import Any, cast
 from flask import current_app
 
 from dashboard.newest import Live
+from dashboard.provider import Provider
 from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
@@ -41,6 +42,8 @@ class Context:
     door: Door
     users: Recent[dict[str, User]]
     """Who may sign in, by name; none where nobody has to."""
+    provider: Provider | None
+    """Of identities, where there is one."""
     audit: AuditLog
     databases: list[KeyStore | UserStore | AuditLog]
 

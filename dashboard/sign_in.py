@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
 
-from dashboard.access import signed_in
+from dashboard.access import signed_in, take_seat
 from dashboard.context import here
 from db.audit import Act
 from tidegate.access.recent import AGAIN
 from tidegate.access.users import Throttle, is_password
-from tidegate.clock import now_us
 
 blueprint = Blueprint("sign_in", __name__)
 throttle = Throttle()
@@ -23,7 +22,7 @@ Page = tuple[str, int, dict[str, str]]
 def page() -> Page:
     """The form."""
     here().users.get()  # Retry while nobody can sign in
-    return _form(200)
+    return form(200)
 
 
 @blueprint.post("/sign-in")
@@ -32,17 +31,15 @@ def enter() -> Any:  # noqa: ANN401 - werkzeug's Response, or a page
     name, password = request.form.get("name", ""), request.form.get("password", "")
     users = here().users.get(AGAIN)
     if seconds := throttle.begin(name[:_LONGEST]):
-        return _form(
+        return form(
             429, f"Too many tries. Please try again in {seconds} s.", {"Retry-After": str(seconds)}
         )
     if not is_password(users.get(name), password[:_LONGEST]):
-        return _form(422, "The name or the password is wrong.")
+        return form(422, "The name or the password is wrong.")
     throttle.succeeded(name)
     here().audit.add(Act(name, "signed in", name))
-    session.clear()
-    session.update(user=name, since_us=now_us())
-    session.permanent = True
-    return redirect(_own(request.args.get("back", "")), 303)
+    take_seat(name)
+    return redirect(own(request.args.get("back", "")), 303)
 
 
 @blueprint.post("/sign-out")
@@ -52,12 +49,20 @@ def leave() -> Any:  # noqa: ANN401 - werkzeug's Response
     return redirect(url_for(".page"), 303)
 
 
-def _form(status: int, wrong: str = "", headers: dict[str, str] | None = None) -> Page:
-    body = render_template("sign_in.html", profile=here().profile, wrong=wrong, user=signed_in())
+def form(status: int, wrong: str = "", headers: dict[str, str] | None = None) -> Page:
+    """The page to sign in, with what is wrong."""
+    body = render_template(
+        "sign_in.html",
+        profile=here().profile,
+        wrong=wrong,
+        user=signed_in(),
+        provider=here().provider,
+        back=request.args.get("back", ""),
+    )
     return body, status, {"Cache-Control": "no-store", **(headers or {})}
 
 
-def _own(back: str) -> str:
+def own(back: str) -> str:
     """An address of this site, and of no other."""
     own = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
     return back if own else url_for("views.live")

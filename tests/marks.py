@@ -3,9 +3,9 @@
 What a test needs is read off the fixtures and parameters it asks for, so nobody can forget a mark:
 `kafka`, `postgres`, `chromium`, `training` (the models of `tests.trained`) and `processes` (a
 running pipeline). Two of these are also set by hand: `training` where a test trains models by
-itself, `processes` where it starts programs. A test with none of them is `quick`: `make check` runs
-`pytest -m quick`, in which starting a program, or making what the run shares, fails the test that
-did not say so.
+itself, `processes` where it starts programs; and so is `long`, where one computes for long. A test
+with none of them is `quick`: `make check` runs `pytest -m quick`, in which starting a program, or
+making what the run shares, fails the test that did not say so.
 
 `make test` has three workers (pytest-xdist), since most tests wait. Tests of one group run in one
 worker, one after the other: a file, or all tests that use the same costly part or the same topics
@@ -50,12 +50,13 @@ _PARAMETERS = {"kafka": "kafka", "postgresql": "postgres"}
 _BY_HAND = {
     "training": "trains models",
     "processes": "starts programs",
+    "long": "computes for long by itself",
     "serial": "must not run beside another test of this mark",
 }
-_SLOW = {*_FIXTURES, "serial"}
+_SLOW = {*_FIXTURES, "long", "serial"}
 _SHARED = ("serial", "everything", "trained", "pipeline_topics")
 """Marks and fixtures whose tests form one group."""
-_FIRST = ("serial", "processes", "training", "kafka")
+_FIRST = ("serial", "processes", "training", "kafka", "long")
 """Groups start in this order of their marks."""
 _RUN = pytest.StashKey[bool]()
 

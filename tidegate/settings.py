@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tidegate.aliases import AliasSource
+from tidegate.dotenv import DotenvSource
 from tidegate.errors import ConfigError
 
 _SHORTEST_KEY = 32
@@ -24,7 +25,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="TIDEGATE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="TIDEGATE_", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     @classmethod
@@ -33,12 +34,18 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic-settings' signature
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Where settings are looked for, the first place first."""
         aliases = AliasSource(settings_cls)
-        return init_settings, env_settings, dotenv_settings, file_secret_settings, aliases
+        return (
+            init_settings,
+            env_settings,
+            DotenvSource(settings_cls),
+            file_secret_settings,
+            aliases,
+        )
 
     home: Path = Field(
         Path("var"), description="where broker log, database, bundles, snapshots and logs lie"
@@ -68,6 +75,23 @@ class Settings(BaseSettings):
         "logged",
     )
     token_key_file: Path | None = Field(None, description="file with that key")
+    jwt_issuer: str = Field(
+        "", description="whose JSON Web Tokens the API takes beside keys: their claim iss"
+    )
+    jwt_audience: str = Field("", description="what their claim aud must name")
+    jwt_keys: str = Field(
+        "", description="the issuer's public keys, a JWK set: a file, or an https address"
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="https address of an OpenID provider by which people sign in to the pages",
+    )
+    oidc_client: str = Field("", description="the results page's client id there")
+    oidc_secret_file: Path | None = Field(None, description="file with that client's secret")
+    oidc_address: str = Field(
+        "", description="address of the results page in a browser, such as https://fraud.example"
+    )
+    oidc_claim: str = Field("roles", description="claim of its id tokens that names the role")
     metrics_port: int = Field(
         0, description="where this process serves /metrics and /healthz; 0: any free port"
     )

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.access.door import asks_keys
+from tidegate.access.door import asks_keys, takes_tokens
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
 
@@ -19,15 +19,22 @@ NAME = "admin"
 
 
 def check_keys(settings: Settings, *, pages_only: bool = False) -> None:
-    """Raises ConfigError with what to type where keys are asked for and none holds.
+    """Raises ConfigError with what to type where keys are asked for and none holds, and for
+    settings about tokens that are not whole.
 
-    For the results page alone a user will do. While the database is away nobody can say so: then
-    the start goes on, and requests wait for it.
+    For the results page alone a user or a provider of identities will do, and where tokens are
+    taken nobody needs a key.
+    While the database is away nobody can say so: then the start goes on, and requests wait for it.
     """
     from db.keys import all_keys
     from db.users import all_users
 
-    if not asks_keys(settings):
+    if takes_tokens(settings):
+        from tidegate.access.issuer import tokens_of
+
+        tokens_of(settings)
+        return
+    if (pages_only and _signs_in(settings)) or not asks_keys(settings):
         return
     try:
         keys = all_keys(settings.db_url)
@@ -47,6 +54,12 @@ def check_keys(settings: Settings, *, pages_only: bool = False) -> None:
         f"`tidegate keys create --name {NAME} --scope admin` makes one; "
         "TIDEGATE_AUTH=off lets everybody in"
     )
+
+
+def _signs_in(settings: Settings) -> bool:
+    from dashboard.provider import provider_of
+
+    return provider_of(settings) is not None
 
 
 def make_first_key(settings: Settings, file: Path) -> str:

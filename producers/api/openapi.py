@@ -6,6 +6,7 @@ import msgspec
 
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
+from producers.api.problems import CONTENT_TYPE
 from producers.api.schemas import (
     REF,
     Json,
@@ -75,7 +76,7 @@ def _say_who_may(path: str, described: Json) -> None:
     """A key is asked for unless the API listens on loopback, and may be shown there too."""
     open_to_all = path in _OPEN
     described["security"] = [] if open_to_all else [{"key": []}, {}]
-    refusals = (403,) if open_to_all else (401, 403, 429)
+    refusals = (403,) if open_to_all else (401, 403, 429, 503)
     described["responses"] = problem_answers(*refusals) | described["responses"]
 
 
@@ -117,11 +118,15 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "maxItems": settings.max_batch,
     }
     some = {"description": "The good ones are durable", "content": content(ref("BatchAnswer"))}
-    none = {"description": "None was good", "content": content(ref("BatchAnswer"))}
+    none = {
+        "description": "None was good, or it is no batch",
+        "content": content(ref("BatchAnswer")) | content(ref("Problem"), CONTENT_TYPE),
+    }
     return operation(
         "Post many: an array, one JSON object a line, or a CSV with the columns' names",
         {"202": some, "422": none},
         400,
+        409,
         413,
         415,
         429,
@@ -261,7 +266,9 @@ def _answers(profile: Profile) -> Json:
             generated_ids={"type": "object", "additionalProperties": text},
             rejected={
                 "type": "array",
-                "items": object_of(index=whole, id=text, problem=ref("Problem")),
+                "items": object_of(
+                    index=whole, id={"type": ["string", "null"]}, problem=ref("Problem")
+                ),
             },
             notes={"type": "array", "items": text},
         ),

@@ -38,6 +38,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_loaded": (503, "Not every scorer has loaded this bundle"),
     "kafka_away": (503, "Kafka is away"),
     "database_away": (503, "The database is away"),
+    "issuer_away": (503, "The issuer's keys cannot be read"),
     "not_ready": (503, "Not ready"),
     "not_found": (404, "No such thing here"),
     "method_not_allowed": (405, "This method is not allowed here"),

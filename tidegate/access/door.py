@@ -8,17 +8,20 @@ from tidegate.access.hosts import Names, is_loopback
 from tidegate.access.keys import KeyRing
 from tidegate.access.rates import Rates
 from tidegate.access.scopes import ANYBODY, NOBODY, OPEN, Principal
-from tidegate.errors import TidegateError
+from tidegate.errors import Retry, TidegateError
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from tidegate.access.tokens import Tokens
+
 _BEARER = "bearer "
 
 
 class Denied(TidegateError):
-    """Not he, or not now: `kind` is unauthorized, forbidden, foreign or too_many_requests.
+    """Not he, or not now: `kind` is unauthorized, forbidden, foreign, too_many_requests or
+    issuer_away.
 
     `challenge` is the value of WWW-Authenticate (RFC 6750), `seconds` that of Retry-After.
     """
@@ -35,11 +38,18 @@ def asks_keys(settings: Settings) -> bool:
     return settings.auth == "keys"
 
 
+def takes_tokens(settings: Settings) -> bool:
+    """Whether a token of an issuer is taken in place of a key."""
+    return bool(settings.jwt_issuer or settings.jwt_audience or settings.jwt_keys)
+
+
 class Door:
     """Lets requests in, or says why not. Thread-safe."""
 
     def __init__(self, settings: Settings, ring: KeyRing) -> None:
+        """Raises ConfigError when a setting about tokens is missing or wrong."""
         self._ring, self._asks = ring, asks_keys(settings)
+        self._tokens = _tokens_of(settings) if takes_tokens(settings) else None
         self._rates = Rates()
         more = tuple(name.strip() for name in settings.hosts.split(",") if name.strip())
         self._names = Names(more) if is_loopback(settings.host) or more else None
@@ -70,13 +80,7 @@ class Door:
             )
 
     def _by_key(self, key: str, scope: str) -> Principal:
-        principal = self._ring.find(key)
-        if principal is None:
-            raise Denied(
-                "unauthorized",
-                "this key is not known, has expired or was revoked",
-                'Bearer realm="tidegate", error="invalid_token"',
-            )
+        principal = self._find(key)
         require(principal, scope)
         if principal.rate and (seconds := self._rates.take(principal)):
             raise Denied(
@@ -87,13 +91,47 @@ class Door:
             )
         return principal
 
+    def _find(self, key: str) -> Principal:
+        """Whose key or token this is. Raises Denied, Retry."""
+        if self._tokens is not None and key.count(".") == 2:  # no key has a dot
+            return _by_token(self._tokens, key)
+        principal = self._ring.find(key)
+        if principal is None:
+            raise _unauthorized("this key is not known, has expired or was revoked")
+        return principal
+
     def knows(self, header: str) -> bool:
-        """Whether the key of an Authorization header still holds."""
-        return self._ring.find(_key_in(header)) is not None
+        """Whether the key or the token of an Authorization header still holds."""
+        try:
+            self._find(_key_in(header))
+        except Denied:
+            return False
+        return True
 
     def charge(self, principal: Principal, items: int) -> None:
         """Count what came in one request: more than the one that was counted when it came in."""
         self._rates.charge(principal, items - 1)
+
+
+def _tokens_of(settings: Settings) -> Tokens | None:
+    from tidegate.access.issuer import tokens_of  # a library for what few use
+
+    return tokens_of(settings)
+
+
+def _by_token(tokens: Tokens, token: str) -> Principal:
+    from tidegate.access.tokens import BadToken
+
+    try:
+        return tokens.find(token)
+    except BadToken as error:
+        raise _unauthorized(str(error)) from error
+    except Retry as error:
+        raise Denied("issuer_away", str(error), seconds=1) from error
+
+
+def _unauthorized(detail: str) -> Denied:
+    return Denied("unauthorized", detail, 'Bearer realm="tidegate", error="invalid_token"')
 
 
 def _key_in(header: str) -> str:

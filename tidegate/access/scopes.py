@@ -71,6 +71,8 @@ DASHBOARD = {
     "sign_in.page": OPEN,
     "sign_in.enter": OPEN,
     "sign_in.leave": OPEN,
+    "oidc.begin": OPEN,
+    "oidc.finish": OPEN,
     "static": OPEN,
 }
 """The same for the results pages."""

@@ -23,7 +23,7 @@ from tidegate.errors import ConfigError
 from tidegate.words import count
 
 if TYPE_CHECKING:
-    from xml.etree.ElementTree import Element
+    from xml.etree.ElementTree import Element  # nosec B405 # its type alone: ofxtools parses
 
 MOST_BYTES = 256 << 20
 _STATEMENTS = ("STMTRS", "CCSTMTRS")
