@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from producers.api import examples
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
 from producers.api.schemas import (
@@ -15,6 +16,7 @@ from producers.api.schemas import (
     parameter,
     problem_answers,
     ref,
+    shown,
 )
 from producers.api.verdict_ways import NEWEST, STATUSES
 from tidegate.messages.documents import Verdict
@@ -38,10 +40,10 @@ def description(profile: Profile, settings: Settings) -> Json:
             "durable.",
         },
         "paths": {
-            "/v1/transactions": {"post": _post_one(transaction, settings), "get": _list()},
-            "/v1/transactions/batch": {"post": _post_batch(transaction, settings)},
+            "/v1/transactions": {"post": _post_one(profile, settings), "get": _list()},
+            "/v1/transactions/batch": {"post": _post_batch(profile, settings)},
             "/v1/transactions/{id}": {"get": _get()},
-            "/v1/feedback": {"post": _feedback()},
+            "/v1/feedback": {"post": _feedback(profile)},
             "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
             **compat_paths(profile.name, schemas[transaction]),
@@ -59,7 +61,14 @@ def description(profile: Profile, settings: Settings) -> Json:
                 **_answers(profile),
                 "LabelledTransaction": _labelled(schemas["Verdict"], transaction),
             },
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key that `tidegate keys create` has printed; none is asked "
+                    "for on loopback.",
+                }
+            },
         },
     }
     for path, operations in document["paths"].items():
@@ -84,7 +93,7 @@ _IDEMPOTENCY = parameter(
 )
 
 
-def _post_one(transaction: str, settings: Settings) -> Json:
+def _post_one(profile: Profile, settings: Settings) -> Json:
     accepted = {
         "description": "Durable in Kafka; Location says where to ask",
         "content": content(ref("Accepted")),
@@ -105,14 +114,20 @@ def _post_one(transaction: str, settings: Settings) -> Json:
             ),
             _IDEMPOTENCY,
         ],
-        "requestBody": {"required": True, "content": content(ref(transaction))},
+        "requestBody": {
+            "required": True,
+            "content": shown(
+                content(ref(profile.struct.__name__)),
+                {"application/json": examples.transaction(profile)},
+            ),
+        },
     }
 
 
-def _post_batch(transaction: str, settings: Settings) -> Json:
+def _post_batch(profile: Profile, settings: Settings) -> Json:
     batch = {
         "type": "array",
-        "items": ref(transaction),
+        "items": ref(profile.struct.__name__),
         "minItems": 1,
         "maxItems": settings.max_batch,
     }
@@ -130,10 +145,10 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "parameters": [_IDEMPOTENCY],
         "requestBody": {
             "required": True,
-            "content": {
-                **content(batch),
-                **content({"type": "string"}, "application/x-ndjson", "text/csv"),
-            },
+            "content": shown(
+                content(batch) | content({"type": "string"}, "application/x-ndjson", "text/csv"),
+                examples.batch(profile),
+            ),
         },
     }
 
@@ -179,8 +194,12 @@ def _list() -> Json:
     }
 
 
-def _feedback() -> Json:
+def _feedback(profile: Profile) -> Json:
     either = {"oneOf": [ref("Verdict"), ref("LabelledTransaction")]}
+    told = content({"oneOf": [*either["oneOf"], {"type": "array", "items": either}]})
+    told["application/json"]["examples"] = {
+        name: {"value": value} for name, value in examples.verdicts(profile).items()
+    }
     return operation(
         "Say what a transaction was (one verdict, or an array; by id, or with the whole "
         "transaction)",
@@ -199,10 +218,7 @@ def _feedback() -> Json:
         503,
     ) | {
         "parameters": [_IDEMPOTENCY],
-        "requestBody": {
-            "required": True,
-            "content": content({"oneOf": [*either["oneOf"], {"type": "array", "items": either}]}),
-        },
+        "requestBody": {"required": True, "content": told},
     }
 
 

@@ -39,6 +39,7 @@ API = {
     "ops.metrics": OPEN,
     "ops.openapi": OPEN,
     "ops.docs": OPEN,
+    "ops.static": OPEN,
     "compat.post_transaction": "ingest",
     "compat.get_transaction__id_transaction_id_": "read",
     "compat.post_predict": "ingest",
