@@ -11,11 +11,11 @@ import pytest
 
 from cli.options import ranges
 from cli.running.processes import parse_scale
-from tidegate.clock import now_us
-from tidegate.profile.sample import sample
 from model.training.overrides import adjusted
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
+from tidegate.profile.sample import sample
 
 COMMANDS = [
     ["up"],

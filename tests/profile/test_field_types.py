@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
-from tidegate.clock import now_us
-from tidegate.profile.sample import sample
 from model.features.intake import take
 from model.files.reader import Reader
 from model.history.fold import fold
 from producers.api.openapi import description
 from producers.simulator.history import encode_rows, read_frame, simulate_history
 from producers.simulator.traffic import Traffic
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile, load_profile
 from tidegate.profile.field_types import TYPES
+from tidegate.profile.sample import sample
 from tidegate.settings import Settings
 
 CARD = Path("profiles/card.yaml").read_text()

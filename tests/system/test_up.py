@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 from cli.options import command_name
-from tidegate.clock import now_us
-from tidegate.profile.sample import sample
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
+from tidegate.clock import now_us
 from tidegate.profile import load_profile
+from tidegate.profile.sample import sample
 
 
 @pytest.fixture(scope="module")

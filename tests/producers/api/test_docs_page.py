@@ -1,37 +1,24 @@
-"""The documentation in a real browser: it loads nothing from elsewhere, and its example is taken."""
+"""The documentation in a real browser: nothing comes from elsewhere, and its example is taken."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from db.keys import create
-from db.migrate import migrate
-from tests.web import serving
-from tidegate.broker.kafka import KafkaBroker
+from tests.producers.running_api import serve
 from tidegate.clock import now_us
+from tidegate.profile import load_profile
 
 
-def test_the_example_is_posted_with_a_key(
-    kafka: str,
-    pipeline_topics: KafkaBroker,
-    page: Page,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_example_is_posted_with_a_key(page: Page, tmp_path: Path) -> None:
     """Nothing breaks the page's Content-Security-Policy: that would be said on the console."""
-    assert pipeline_topics.admin.existing()
-    monkeypatch.setenv("TIDEGATE_AUTH", "keys")
-    url = f"sqlite:///{tmp_path / 'tidegate.db'}"
-    migrate(url)
-    key = create(url, "shop", ["ingest"], now_us())[1]
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    with serving("producers.api", kafka, tmp_path) as server:
-        here = f"http://127.0.0.1:{server.port}"
-        page.goto(f"{here}/docs")
+    with serve(load_profile("card"), tmp_path, auth="keys") as api:
+        key = create(api.database, "shop", ["ingest"], now_us())[1]
+        page.goto(f"{api.url}/docs")
         page.get_by_role("button", name="Authorize", exact=True).first.click()
         page.get_by_label("auth-bearer-value").fill(key)
         page.get_by_role("button", name="Apply credentials").click()
@@ -43,7 +30,6 @@ def test_the_example_is_posted_with_a_key(
         assert answered.value.status == 202
         assert answered.value.json()["transaction_id"] == "example-1"
         expect(operation.locator(".live-responses-table")).to_contain_text("accepted")
-        page.goto(f"{here}/docs#not_durable")
+        page.goto(f"{api.url}/docs#not_durable")
         expect(page.locator("tr#not_durable")).to_be_in_viewport()
-        page.screenshot(path="/tmp/int-docs.png")
-    assert all(address.startswith((here, "data:")) for address in asked)
+    assert all(address.startswith((api.url, "data:")) for address in asked)
