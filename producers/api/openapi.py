@@ -7,6 +7,7 @@ import msgspec
 from producers.api import examples
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
+from producers.api.openapi_rows import get_operation, list_operation, stream_operation
 from producers.api.schemas import (
     REF,
     Json,
@@ -40,9 +41,10 @@ def description(profile: Profile, settings: Settings) -> Json:
             "durable.",
         },
         "paths": {
-            "/v1/transactions": {"post": _post_one(profile, settings), "get": _list()},
+            "/v1/transactions": {"post": _post_one(profile, settings), "get": list_operation()},
             "/v1/transactions/batch": {"post": _post_batch(profile, settings)},
-            "/v1/transactions/{id}": {"get": _get()},
+            "/v1/transactions/{id}": {"get": get_operation()},
+            "/v1/decisions/stream": {"get": stream_operation()},
             "/v1/feedback": {"post": _feedback(profile)},
             "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
@@ -150,47 +152,6 @@ def _post_batch(profile: Profile, settings: Settings) -> Json:
                 examples.batch(profile),
             ),
         },
-    }
-
-
-def _get() -> Json:
-    return operation(
-        "The row of one transaction",
-        {"200": "The row", "202": "Accepted, and no row yet"},
-        404,
-        503,
-    ) | {"parameters": [parameter("id", "path", "the transaction's id", {"type": "string"})]}
-
-
-def _list() -> Json:
-    return operation(
-        "Rows, newest first", {"200": "A page of rows, and the cursor of the next"}, 422, 503
-    ) | {
-        "parameters": [
-            parameter("id", "query", "by itself: this one row, as by its path", {"type": "string"}),
-            parameter("decision", "query", "only these", {"enum": list(DECISIONS)}),
-            parameter("account", "query", "only this account's", {"type": "string"}),
-            parameter(
-                "since_us",
-                "query",
-                "event time from here on, microseconds since 1970",
-                {"type": "integer"},
-            ),
-            parameter("until_us", "query", "event time before this", {"type": "integer"}),
-            parameter(
-                "min_score",
-                "query",
-                "at least this score",
-                {"type": "number", "minimum": 0, "maximum": 1},
-            ),
-            parameter(
-                "limit",
-                "query",
-                "rows on a page",
-                {"type": "integer", "minimum": 1, "maximum": 500},
-            ),
-            parameter("cursor", "query", "`next` of the page before", {"type": "string"}),
-        ]
     }
 
 

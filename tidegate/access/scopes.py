@@ -22,6 +22,7 @@ API = {
     "transactions.post_batch": "ingest",
     "rows.get_one": "read",
     "rows.get_many": "read",
+    "stream.stream": "read",
     "feedback.post_feedback": "review",  # and ingest, where whole transactions come along
     "feedback.get_feedback": "review",
     "models.get_many": "read",
