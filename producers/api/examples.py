@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from producers.api import cloud_events
 from producers.api.schemas import Json
 from tidegate.profile import Profile
 from tidegate.profile.file_spec import FileSpec
@@ -20,6 +21,17 @@ def transaction(profile: Profile) -> Json:
     return {profile.id_field: "example-1", **sample(profile, _MOMENT_US)}
 
 
+def event(profile: Profile) -> Json:
+    """A CloudEvent around a transaction without an id."""
+    return {
+        "specversion": "1.0",
+        "id": "example-1",
+        "source": "/shop",
+        "type": "payment.made",
+        "data": sample(profile, _MOMENT_US),
+    }
+
+
 def batch(profile: Profile) -> dict[str, Any]:
     """Two transactions, for each media type that a batch may come in."""
     two = [transaction(profile), transaction(profile) | {profile.id_field: "example-2"}]
@@ -28,6 +40,7 @@ def batch(profile: Profile) -> dict[str, Any]:
         "application/json": two,
         "application/x-ndjson": "\n".join(lines) + "\n",
         "text/csv": _csv(profile, two),
+        cloud_events.MANY: [event(profile)],
     }
 
 
@@ -51,7 +64,7 @@ def _csv(profile: Profile, transactions: list[Json]) -> str | None:
     ):
         return None
     rows = [_cells(one) for one in transactions]
-    lines = [rows[0].keys(), *(row.values() for row in rows)]
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     return "".join(",".join(line) + "\n" for line in lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from producers.api import examples
+from producers.api import cloud_events, examples
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
 from producers.api.openapi_rows import get_operation, list_operation, stream_operation
@@ -96,6 +96,7 @@ _IDEMPOTENCY = parameter(
 
 
 def _post_one(profile: Profile, settings: Settings) -> Json:
+    event = _event(profile)
     accepted = {
         "description": "Durable in Kafka; Location says where to ask",
         "content": content(ref("Accepted")),
@@ -119,11 +120,26 @@ def _post_one(profile: Profile, settings: Settings) -> Json:
         "requestBody": {
             "required": True,
             "content": shown(
-                content(ref(profile.struct.__name__)),
-                {"application/json": examples.transaction(profile)},
+                content(ref(profile.struct.__name__)) | content(event, cloud_events.ONE),
+                {
+                    "application/json": examples.transaction(profile),
+                    cloud_events.ONE: examples.event(profile),
+                },
             ),
         },
     }
+
+
+def _event(profile: Profile) -> Json:
+    """A CloudEvent; `data_base64` in place of `data` is taken as well."""
+    text = {"type": "string", "minLength": 1}
+    return object_of(
+        specversion={"const": "1.0"},
+        id=text,
+        source=text,
+        type=text,
+        data=ref(profile.struct.__name__),
+    ) | {"required": ["specversion", "id", "source", "type"]}
 
 
 def _post_batch(profile: Profile, settings: Settings) -> Json:
@@ -136,7 +152,7 @@ def _post_batch(profile: Profile, settings: Settings) -> Json:
     some = {"description": "The good ones are durable", "content": content(ref("BatchAnswer"))}
     none = {"description": "None was good", "content": content(ref("BatchAnswer"))}
     return operation(
-        "Post many: an array, one JSON object a line, or a CSV with the columns' names",
+        "Post many: an array, one JSON object a line, a CSV with the columns' names, or events",
         {"202": some, "422": none},
         400,
         413,
@@ -148,7 +164,9 @@ def _post_batch(profile: Profile, settings: Settings) -> Json:
         "requestBody": {
             "required": True,
             "content": shown(
-                content(batch) | content({"type": "string"}, "application/x-ndjson", "text/csv"),
+                content(batch)
+                | content({"type": "string"}, "application/x-ndjson", "text/csv")
+                | content({"type": "array", "items": _event(profile)}, cloud_events.MANY),
                 examples.batch(profile),
             ),
         },
