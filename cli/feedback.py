@@ -26,8 +26,8 @@ from tidegate.host.gate import stop_on_signals
 
 if TYPE_CHECKING:
     from model.history.verdicts import VerdictFile
-    from producers.client import Client
     from producers.files.verdicts import Outcome
+    from tidegate.client import Client
     from tidegate.messages.documents import Verdict
     from tidegate.settings import Settings
 

@@ -16,7 +16,7 @@ import typer
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from producers.client import Client
+    from tidegate.client import Client
     from tidegate.settings import Settings
 
 ProfileOption = Annotated[
@@ -104,7 +104,7 @@ def check_db_option(url: str) -> None:
 
 def api_client(settings: Settings, url: str) -> Client:
     """A client of the API with the settings' key. Raises ConfigError for a file without a key."""
-    from producers.client import Client
+    from tidegate.client import Client
 
     return Client(url or f"http://{settings.host}:{settings.port}", key=_key(settings))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import JsonOption, KafkaOption, print_json, settings_with
+from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
     from tidegate.broker.kafka import KafkaBroker
@@ -47,6 +48,26 @@ def check(kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
         typer.echo("\n".join(faults) or "all topics are as the list says")
     if faults:
         raise typer.Exit(1)
+
+
+@app.command()
+def schemas(
+    folder: Annotated[Path, typer.Argument(help="Folder for the files.", show_default=False)],
+    profile: ProfileOption = "",
+    breaking: Annotated[
+        bool, typer.Option("--breaking", help="Also where that breaks who goes by the old ones.")
+    ] = False,
+) -> None:
+    """Write the JSON Schema of the messages of each topic whose messages are JSON.
+
+    Example: [bold]tidegate topics schemas docs/messages[/bold]
+    """
+    from cli.schemas import write
+    from tidegate.profile import load_profile
+
+    used = load_profile(settings_with(profile=profile).profile)
+    changed = write(folder, used, breaking=breaking)
+    typer.echo("\n".join(f"wrote {name}.json" for name in changed) or "nothing has changed")
 
 
 def _both(kafka: str) -> tuple[KafkaBroker, list[Topic]]:

@@ -26,6 +26,7 @@ settings.register_profile("tidegate", deadline=None)  # other tests run on the s
 settings.load_profile("tidegate")
 pytest_plugins = [
     "tests.marks",
+    "tests.browser",
     "tests.complaints",
     "tests.databases",
     "tests.trained",

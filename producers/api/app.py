@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from threading import BoundedSemaphore
 
 from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
@@ -15,10 +16,22 @@ from db.store import Store
 from model.bundles.registry import FollowedRegistry
 from producers.api.context import Context, bind, check_door
 from producers.api.express import Express
+from producers.api.feed import MAX_READERS
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
-from producers.api.routes import canary, compat, feedback, models, ops, rows, shadow, transactions
+from producers.api.routes import (
+    canary,
+    compat,
+    feedback,
+    models,
+    ops,
+    rows,
+    shadow,
+    stream,
+    transactions,
+)
+from producers.api.told import Told
 from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
@@ -59,7 +72,7 @@ def build_app(
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     known = Known()
     publisher = Publisher(broker.producer(), ack_seconds)
-    waiters = Waiters(profile.scored_layout, profile.models.names, known)
+    waiters = Waiters(profile.scored_layout, known)
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     registry = FollowedRegistry(broker, profile.hash.decode())
     scored = Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start()
@@ -77,6 +90,8 @@ def build_app(
         Ingest(profile, publisher, known),
         known,
         waiters,
+        Told(profile.scored_layout, profile.models.names),
+        BoundedSemaphore(MAX_READERS),
         board,
         registry,
         status,
@@ -90,7 +105,7 @@ def build_app(
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]
     app.before_request(check_door)
-    for routes in (transactions, rows, feedback, models, shadow, canary, ops, compat):
+    for routes in (transactions, rows, stream, feedback, models, shadow, canary, ops, compat):
         app.register_blueprint(routes.blueprint)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _defect)

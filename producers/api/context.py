@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
+from threading import Semaphore
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -19,6 +20,7 @@ from model.bundles.registry import FollowedRegistry
 from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem, from_denied
+from producers.api.told import Told
 from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
@@ -55,6 +57,9 @@ class Context:
     ingest: Ingest
     known: Known
     waiters: Waiters
+    told: Told
+    readers: Semaphore
+    """The places of those who read the stream of decisions."""
     board: Board
     registry: FollowedRegistry
     status: Tail

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from producers.api.batches import Batch
 from producers.api.problems import Problem
 from tidegate.errors import ConfigError
 
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 NAME = "the body"
 """What problems call the file."""
-
-
-class Batch(NamedTuple):
-    """`items` one JSON object for each row, in their order; `unreadable` why some are none, by
-    their place; `notes` what was found by looking.
-    """
-
-    items: list[bytes]
-    unreadable: Mapping[int, Problem]
-    notes: list[str]
 
 
 def read(raw: bytes, charset: str, profile: Profile, most: int) -> Batch:

@@ -71,7 +71,7 @@ def _decision(
     if waiter is None:
         return None
     if waiter.done.wait(max(0.0, deadline - time.monotonic())):
-        return context.waiters.decision(waiter.frame)
+        return context.told.decision(waiter.frame)
     return _row(transaction.id)
 
 

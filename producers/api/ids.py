@@ -7,8 +7,6 @@ import time
 import uuid
 from urllib.parse import quote
 
-_NAMESPACE = uuid.UUID("7d1f3f0e-56a5-4c0b-9f0f-6f4a1c0a7e11")
-
 
 def fresh_id() -> str:
     """A new id whose text sorts by time (UUID version 7, RFC 9562)."""
@@ -16,12 +14,6 @@ def fresh_id() -> str:
     bits = bits & ~(0xF << 76) | (0x7 << 76)
     bits = bits & ~(0x3 << 62) | (0x2 << 62)
     return str(uuid.UUID(int=bits))
-
-
-def derived_id(idempotency_key: str, scope: str = "") -> str:
-    """The same id for the same Idempotency-Key in a scope, always (UUID version 5)."""
-    namespace = uuid.uuid5(_NAMESPACE, scope) if scope else _NAMESPACE
-    return str(uuid.uuid5(namespace, idempotency_key))
 
 
 def address_of(transaction_id: str, under: str = "/v1/transactions") -> str:

@@ -9,7 +9,7 @@ from typing import cast
 
 from msgspec import Struct
 
-from producers.api.ids import derived_id, fresh_id
+from producers.api.ids import fresh_id
 from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected, invalid
 from tidegate.broker.ports import Producer
@@ -17,6 +17,7 @@ from tidegate.errors import Rejected, Retry
 from tidegate.pipeline import RAW
 from tidegate.profile import Profile
 from tidegate.profile.field_types import String
+from tidegate.profile.made_ids import derived_id
 
 ACK_SECONDS = 10.0
 """How long a request waits for delivery reports: longer than message.timeout.ms, which decides."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from producers.api import cloud_events, examples
 from producers.api.openapi_compat import compat_paths
 from producers.api.openapi_models import model_paths
+from producers.api.openapi_rows import get_operation, list_operation, stream_operation
 from producers.api.problems import CONTENT_TYPE
 from producers.api.schemas import (
     REF,
@@ -16,6 +18,7 @@ from producers.api.schemas import (
     parameter,
     problem_answers,
     ref,
+    shown,
 )
 from producers.api.verdict_ways import NEWEST, STATUSES
 from tidegate.messages.documents import Verdict
@@ -39,10 +42,11 @@ def description(profile: Profile, settings: Settings) -> Json:
             "durable.",
         },
         "paths": {
-            "/v1/transactions": {"post": _post_one(transaction, settings), "get": _list()},
-            "/v1/transactions/batch": {"post": _post_batch(transaction, settings)},
-            "/v1/transactions/{id}": {"get": _get()},
-            "/v1/feedback": {"post": _feedback()},
+            "/v1/transactions": {"post": _post_one(profile, settings), "get": list_operation()},
+            "/v1/transactions/batch": {"post": _post_batch(profile, settings)},
+            "/v1/transactions/{id}": {"get": get_operation()},
+            "/v1/decisions/stream": {"get": stream_operation()},
+            "/v1/feedback": {"post": _feedback(profile)},
             "/v1/feedback/{label_id}": {"get": _way()},
             **model_paths(),
             **compat_paths(profile.name, schemas[transaction]),
@@ -60,7 +64,14 @@ def description(profile: Profile, settings: Settings) -> Json:
                 **_answers(profile),
                 "LabelledTransaction": _labelled(schemas["Verdict"], transaction),
             },
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key that `tidegate keys create` has printed; none is asked "
+                    "for on loopback.",
+                }
+            },
         },
     }
     for path, operations in document["paths"].items():
@@ -85,7 +96,8 @@ _IDEMPOTENCY = parameter(
 )
 
 
-def _post_one(transaction: str, settings: Settings) -> Json:
+def _post_one(profile: Profile, settings: Settings) -> Json:
+    event = _event(profile)
     accepted = {
         "description": "Durable in Kafka; Location says where to ask",
         "content": content(ref("Accepted")),
@@ -106,14 +118,35 @@ def _post_one(transaction: str, settings: Settings) -> Json:
             ),
             _IDEMPOTENCY,
         ],
-        "requestBody": {"required": True, "content": content(ref(transaction))},
+        "requestBody": {
+            "required": True,
+            "content": shown(
+                content(ref(profile.struct.__name__)) | content(event, cloud_events.ONE),
+                {
+                    "application/json": examples.transaction(profile),
+                    cloud_events.ONE: examples.event(profile),
+                },
+            ),
+        },
     }
 
 
-def _post_batch(transaction: str, settings: Settings) -> Json:
+def _event(profile: Profile) -> Json:
+    """A CloudEvent; `data_base64` in place of `data` is taken as well."""
+    text = {"type": "string", "minLength": 1}
+    return object_of(
+        specversion={"const": "1.0"},
+        id=text,
+        source=text,
+        type=text,
+        data=ref(profile.struct.__name__),
+    ) | {"required": ["specversion", "id", "source", "type"]}
+
+
+def _post_batch(profile: Profile, settings: Settings) -> Json:
     batch = {
         "type": "array",
-        "items": ref(transaction),
+        "items": ref(profile.struct.__name__),
         "minItems": 1,
         "maxItems": settings.max_batch,
     }
@@ -123,7 +156,7 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "content": content(ref("BatchAnswer")) | content(ref("Problem"), CONTENT_TYPE),
     }
     return operation(
-        "Post many: an array, one JSON object a line, or a CSV with the columns' names",
+        "Post many: an array, one JSON object a line, a CSV with the columns' names, or events",
         {"202": some, "422": none},
         400,
         409,
@@ -135,69 +168,22 @@ def _post_batch(transaction: str, settings: Settings) -> Json:
         "parameters": [_IDEMPOTENCY],
         "requestBody": {
             "required": True,
-            "content": {
-                **content(batch),
-                **content({"type": "string"}, "application/x-ndjson", "text/csv"),
-            },
+            "content": shown(
+                content(batch)
+                | content({"type": "string"}, "application/x-ndjson", "text/csv")
+                | content({"type": "array", "items": _event(profile)}, cloud_events.MANY),
+                examples.batch(profile),
+            ),
         },
     }
 
 
-def _get() -> Json:
-    return operation(
-        "The row of one transaction",
-        {"200": "The row", "202": "Accepted, and no row yet"},
-        403,
-        404,
-        422,
-        503,
-    ) | {
-        "parameters": [
-            parameter("id", "path", "the transaction's id", {"type": "string"}),
-            parameter(
-                "unmask",
-                "query",
-                "personal data without masks: needs the scope unmask, and is told to the audit",
-                {"type": "boolean"},
-            ),
-        ]
-    }
-
-
-def _list() -> Json:
-    return operation(
-        "Rows, newest first", {"200": "A page of rows, and the cursor of the next"}, 422, 503
-    ) | {
-        "parameters": [
-            parameter("id", "query", "by itself: this one row, as by its path", {"type": "string"}),
-            parameter("decision", "query", "only these", {"enum": list(DECISIONS)}),
-            parameter("account", "query", "only this account's", {"type": "string"}),
-            parameter(
-                "since_us",
-                "query",
-                "event time from here on, microseconds since 1970",
-                {"type": "integer"},
-            ),
-            parameter("until_us", "query", "event time before this", {"type": "integer"}),
-            parameter(
-                "min_score",
-                "query",
-                "at least this score",
-                {"type": "number", "minimum": 0, "maximum": 1},
-            ),
-            parameter(
-                "limit",
-                "query",
-                "rows on a page",
-                {"type": "integer", "minimum": 1, "maximum": 500},
-            ),
-            parameter("cursor", "query", "`next` of the page before", {"type": "string"}),
-        ]
-    }
-
-
-def _feedback() -> Json:
+def _feedback(profile: Profile) -> Json:
     either = {"oneOf": [ref("Verdict"), ref("LabelledTransaction")]}
+    told = content({"oneOf": [*either["oneOf"], {"type": "array", "items": either}]})
+    told["application/json"]["examples"] = {
+        name: {"value": value} for name, value in examples.verdicts(profile).items()
+    }
     return operation(
         "Say what a transaction was (one verdict, or an array; by id, or with the whole "
         "transaction)",
@@ -216,10 +202,7 @@ def _feedback() -> Json:
         503,
     ) | {
         "parameters": [_IDEMPOTENCY],
-        "requestBody": {
-            "required": True,
-            "content": content({"oneOf": [*either["oneOf"], {"type": "array", "items": either}]}),
-        },
+        "requestBody": {"required": True, "content": told},
     }
 
 

@@ -79,7 +79,7 @@ TRAINING = {
     "training_data": "path/to/data.csv",
     "parameters": {"contamination": 0.1, "n_estimators": 100},
 }
-VECTOR = {"data": [1.2, 3.4, 5.6, 7.8], "model_type": "isolation_forest", "threshold": 0.1}
+VECTOR: Json = {"data": [1.2, 3.4, 5.6, 7.8], "model_type": "isolation_forest", "threshold": 0.1}
 UNSUPERVISED = {
     "transaction_id": "TXN_00000001",
     "timestamp": "2023-06-15 14:30:00",
@@ -203,6 +203,8 @@ def _unsupervised(schema: Json) -> Json:
 def _vector(schema: Json) -> Json:
     threshold = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
     asked = _with(schema, model_type=_TEXT, threshold=threshold)
+    length = schema["properties"]["data"]["minItems"]
+    example = VECTOR | {"data": (VECTOR["data"] * length)[:length]}
     found = object_of(
         is_anomaly=_MAYBE_BOOL,
         score=_MAYBE_NUMBER,
@@ -216,7 +218,7 @@ def _vector(schema: Json) -> Json:
     begun: dict[str, str | Json] = {"202": "Begun; Location says where to ask how it goes"}
     health = operation("Health", {"200": "Every stage is served"}, 503)
     return {
-        "/api/v1/detect": {"post": _predicts(asked, VECTOR, found)},
+        "/api/v1/detect": {"post": _predicts(asked, example, found)},
         "/api/v1/models": {
             "get": operation("The types of models that are served", {"200": "They"}, 503)
         },

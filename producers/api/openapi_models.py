@@ -12,7 +12,7 @@ def model_paths() -> Json:
             parameter("bundle", "path", "a bundle's hash, or how it begins", {"type": "string"})
         ]
     }
-    order = body(by={"type": "string"})
+    order = body({"by": "ann"}, by={"type": "string"})
     durable: dict[str, str | Json] = {
         "202": "Loaded by all scorers, and durable; those under `switching` switch at a batch's end"
     }
@@ -83,7 +83,11 @@ def model_paths() -> Json:
         },
         "/v1/models/{bundle}/canary": {
             "post": bundle
-            | body(share={"type": "number", "minimum": 0, "maximum": 1}, by={"type": "string"})
+            | body(
+                {"share": 0.05, "by": "ann"},
+                share={"type": "number", "minimum": 0, "maximum": 1},
+                by={"type": "string"},
+            )
             | operation(
                 "Let a bundle decide for a share of the accounts",
                 {"202": "Durable"},

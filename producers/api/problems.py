@@ -33,6 +33,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "foreign": (403, "Not by this name"),
     "unsupported_media_type": (415, "This content type is not understood"),
     "too_many_requests": (429, "Too much is under way"),
+    "too_many_readers": (503, "Too many read the stream of decisions"),
     "not_durable": (503, "Kafka did not acknowledge in time"),
     "not_promotable": (409, "This bundle cannot be the champion"),
     "not_loaded": (503, "Not every scorer has loaded this bundle"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from producers.api.problems import CONTENT_TYPE, PROBLEMS
@@ -18,6 +19,14 @@ def ref(name: str) -> Json:
 def content(schema: Json, *types: str) -> Json:
     """The schema of a body, for each media type; JSON if none is named."""
     return {kind: {"schema": schema} for kind in types or ("application/json",)}
+
+
+def shown(media: Json, examples: Mapping[str, Any]) -> Json:
+    """The content, with an example for each media type that `examples` has one for."""
+    return {
+        kind: told if examples.get(kind) is None else told | {"example": examples[kind]}
+        for kind, told in media.items()
+    }
 
 
 def operation(summary: str, answers: dict[str, str | Json], *problems: int) -> Json:
@@ -56,9 +65,10 @@ def parameter(name: str, where: str, description: str, schema: Json) -> Json:
     }
 
 
-def body(**properties: Json) -> Json:
+def body(example: Json, **properties: Json) -> Json:
     """A required JSON body with these properties."""
-    return {"requestBody": {"required": True, "content": content(object_of(**properties))}}
+    told = shown(content(object_of(**properties)), {"application/json": example})
+    return {"requestBody": {"required": True, "content": told}}
 
 
 def object_of(**properties: Json) -> Json:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 
 from producers.api.known import Known
 from tidegate.broker.records import Batch
-from tidegate.messages.frames import DECISIONS, FrameLayout
+from tidegate.messages.frames import FrameLayout
 
 MAX_WAITERS = 48
 """Each waiter holds one of the server's threads; some must be left for those who only post."""
@@ -30,10 +26,8 @@ class Waiter:
 class Waiters:
     """Hands scored frames to those who wait for them, and remembers each id and body hash."""
 
-    def __init__(
-        self, layout: FrameLayout, names: list[str], known: Known, most: int = MAX_WAITERS
-    ) -> None:
-        self._layout, self._names, self._known, self._most = layout, names, known, most
+    def __init__(self, layout: FrameLayout, known: Known, most: int = MAX_WAITERS) -> None:
+        self._layout, self._known, self._most = layout, known, most
         self._size = layout.dtype.itemsize
         self._hash_at = _offset(layout, "body_hash")
         self._waiting: dict[bytes, list[Waiter]] = {}
@@ -83,22 +77,6 @@ class Waiters:
             for waiter in self._waiting.get(transaction_id, ()):
                 waiter.frame = frame
                 waiter.done.set()
-
-    def decision(self, frame: bytes) -> dict[str, Any]:
-        """What a caller is told of a scored frame."""
-        frames = self._layout.unpack([frame])
-        row = frames.rows[0]
-        scores = dict(zip(self._names, row["scores"].tolist()[:-1], strict=True))
-        return {
-            "transaction_id": frames.ids[0].decode(),
-            "status": "scored",
-            "decision": DECISIONS[int(row["decision"])],
-            "score": float(row["score"]),
-            "scores": scores,
-            "degraded": [name for name, score in scores.items() if math.isnan(score)],
-            "reasons": msgspec.Raw(frames.reasons[0] or b"[]"),
-            "bundle": row["bundle"].decode(),
-        }
 
 
 def _offset(layout: FrameLayout, name: str) -> int:

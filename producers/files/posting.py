@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from model.files.rows import Refusal
-from producers.client import Client
 from producers.files.acknowledged import Acknowledged, hashes_of
 from producers.files.outgoing import Outgoing
+from tidegate.client import Client
 from tidegate.errors import TidegateError
 
 _PATH = "/v1/transactions/batch"

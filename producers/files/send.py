@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from model.files.reader import Reader
-from producers.client import Client
 from producers.files.acknowledged import Acknowledged
 from producers.files.follow import Existing, Follow
 from producers.files.rejects import Rejects
@@ -19,6 +18,7 @@ from producers.files.sent import Sent
 from producers.files.spool import Spool
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import TopicPartition
+from tidegate.client import Client
 from tidegate.errors import ConfigError, Retry
 from tidegate.pipeline import DLQ
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from model.files.reader import Reader
 from model.files.refusals import MOST_REFUSED
 from model.files.rows import Refusal, Rows
-from producers.client import Client
 from producers.files.acknowledged import Acknowledged, hashes_of
 from producers.files.distinct import Distinct
 from producers.files.first_reading import FirstReading, sift
@@ -25,6 +24,7 @@ from producers.files.rejects import Rejects, shown
 from producers.files.sent import Rejection, Sent
 from producers.files.spool import Spool
 from producers.files.time_order import in_time_order
+from tidegate.client import Client
 from tidegate.errors import TidegateError
 from tidegate.words import count
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from producers.client import Client
 from producers.simulator.catalog import Scale, simulation_of
 from producers.simulator.history import encode_rows, to_frame
+from tidegate.client import Client
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict
 from tidegate.profile import Profile

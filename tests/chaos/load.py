@@ -13,9 +13,9 @@ from typing import Any
 
 import confluent_kafka as ck
 
-from producers.client import Client
 from tests.chaos.ledger import Ledger, digest
 from tests.chaos.traffic import Body, Traffic
+from tidegate.client import Client
 from tidegate.pipeline import RAW
 
 _TICK = 0.1

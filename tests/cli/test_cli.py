@@ -11,10 +11,11 @@ import pytest
 
 from cli.options import ranges
 from cli.running.processes import parse_scale
-from cli.running.sample import sample
 from model.training.overrides import adjusted
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
+from tidegate.profile.sample import sample
 
 COMMANDS = [
     ["up"],
@@ -169,7 +170,7 @@ def test_ranges() -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in Path("profiles").glob("*.yaml")))
 def test_the_line_to_try_fits_the_profile(name: str) -> None:
     profile = load_profile(name)
-    assert profile.faults(json.dumps(sample(profile)).encode()) == []
+    assert profile.faults(json.dumps(sample(profile, now_us())).encode()) == []
 
 
 def test_one_training_may_take_other_samples_and_epochs(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A running dashboard on a real Kafka and SQLite, and a browser."""
+"""A running dashboard on a real Kafka and SQLite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, sync_playwright
 
 from db.migrate import migrate
 from tests.web import Server, persist, produce, scored, serving, transaction
@@ -15,15 +14,6 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.pipeline import SCORED
 from tidegate.profile import Profile, load_profile
 
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 REASONS: list[dict[str, object]] = [
     {
         "feature": "user_amount_zscore",
@@ -77,31 +67,3 @@ def site(
     migrate(database)
     with serving("dashboard", kafka, home) as server:
         yield Site(server, pipeline_topics, load_profile("card"), database)
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh page, with cookies and a cache of its own; whatever it says on its console, or
-    throws, fails the test.
-    """
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-
-    def refuse(dialog: Dialog) -> None:
-        said.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    page.on("dialog", refuse)
-    yield page
-    page.close()
-    assert said == []

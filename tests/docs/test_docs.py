@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import subprocess
@@ -77,6 +78,38 @@ def test_the_tour_of_the_readme_works_as_typed_in_a_new_terminal(running: Pipeli
     bare = [folder for folder in folders if not (Path(folder) / "tidegate").exists()]
     output = in_one_shell(README, running, os.pathsep.join(bare))
     assert '"transaction_id":"t-1"' in output.replace(" ", "")
+
+
+def test_the_clients_page_runs(running: Pipeline) -> None:
+    """The last of its programs reads along while the one before sends."""
+    eventually(lambda: running.run("status").returncode == 0, 60, every=1.0)
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs/client.md").read_text(), re.DOTALL)
+    decide, send, read = [
+        program.replace("127.0.0.1:5000", f"127.0.0.1:{running.port}") for program in programs
+    ]
+    assert re.match(r"(approve|review|block) 0\.", in_python(decide, running))
+    reader = subprocess.Popen(
+        [sys.executable, "-c", read], cwd=ROOT, env=running.env, stdout=subprocess.PIPE, text=True
+    )
+    fresh = (send.replace("c-{", f"c-{turn}-{{") for turn in itertools.count())
+    while reader.poll() is None:  # it has to begin before something can be new to it
+        assert "2000 are durable" in in_python(next(fresh), running)
+    said, _ = reader.communicate(timeout=60)
+    assert re.match(r"c-\d+-\d+ (approve|review|block) \S+~", said)
+
+
+def in_python(program: str, running: Pipeline) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=running.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_the_page_on_operation_lists_every_setting() -> None:

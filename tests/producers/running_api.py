@@ -83,15 +83,17 @@ class Faulty:
 
 
 @contextmanager
-def serve(profile: Profile, home: Path, broker: MemoryBroker | None = None) -> Iterator[Api]:
-    """A running API with a migrated SQLite database in `home`."""
+def serve(
+    profile: Profile, home: Path, broker: MemoryBroker | None = None, **changed: str
+) -> Iterator[Api]:
+    """A running API with a migrated SQLite database in `home`, and settings."""
     database = f"sqlite:///{home / 'tidegate.db'}"
     migrate(database)
     broker = broker or MemoryBroker(TOPICS)
-    settings = Settings(home=home, profile=str(profile.path), db=database)
+    settings = Settings(home=home, profile=str(profile.path), db=database, **changed)
     app = build_app(settings, broker, Store(database, profile), profile)
     api = Api("", broker, database)
-    server = make_server("127.0.0.1", 0, Faulty(app, api), request_handler=Quiet)
+    server = make_server("127.0.0.1", 0, Faulty(app, api), threaded=True, request_handler=Quiet)
     api.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -247,6 +247,9 @@ def test_the_data_of_a_cloud_event_is_the_transaction(tmp_path: Path) -> None:
     assert opened(profile, ROW) == ROW  # binary mode: the event is in the headers
     assert refused(profile, event | {"data_base64": "?"}) == "bad_envelope"
     assert refused(profile, event | {"data": [ROW]}) == "not_an_object"
+    assert profile.envelope
+    with pytest.raises(Rejected, match="data: expected a text"):
+        profile.envelope.open(json.dumps(event).encode()[:-1] + b', "data": "\xff"}')
     assert refused(profile, event | {"data": ROW | {"more": 1}}) == "unknown_field"
     assert refused(profile, event) in ("empty", "bad_envelope")
 

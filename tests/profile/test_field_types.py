@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 from msgspec import Meta
 
-from cli.running.sample import sample
 from model.features.intake import take
 from model.files.reader import Reader
 from model.history.fold import fold
 from producers.api.openapi import description
 from producers.simulator.history import encode_rows, read_frame, simulate_history
 from producers.simulator.traffic import Traffic
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Field, Profile, load_profile
 from tidegate.profile.field_types import TYPES
+from tidegate.profile.sample import sample
 from tidegate.settings import Settings
 
 CARD = Path("profiles/card.yaml").read_text()
@@ -77,7 +78,7 @@ def profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
 
 
 def message(profile: Profile, parcel: object) -> bytes:
-    return json.dumps(sample(profile) | {"parcel": parcel}).encode()
+    return json.dumps(sample(profile, now_us()) | {"parcel": parcel}).encode()
 
 
 def test_the_check_knows_its_options(tmp_path: Path, profile: Profile) -> None:
@@ -138,7 +139,7 @@ def test_traffic_the_line_to_try_and_openapi_have_it(profile: Profile) -> None:
     events = Traffic(profile, 50.0, 1, NOW_US).until(NOW_US + 20_000_000)
     assert len({json.loads(event[2])["parcel"] for event in events}) > 10
     assert not any(profile.faults(event[2]) for event in events)
-    assert sample(profile)["parcel"] == "0kg"
+    assert sample(profile, now_us())["parcel"] == "0kg"
     schemas = description(profile, Settings())["components"]["schemas"]
     schema = schemas[profile.struct.__name__]
     assert schema["properties"]["parcel"] == {"type": "string", "pattern": r"^\d{1,6}kg$"}
@@ -165,7 +166,7 @@ def test_a_text_is_an_amount_only_where_the_profile_says_so(tmp_path: Path) -> N
     path = tmp_path / "texts.yaml"
     path.write_text(CARD.replace("amount: {type: money", "amount: {type: money, text: true"))
     card, texts = load_profile("card"), load_profile(path)
-    record = sample(card) | {"amount": "1234"}
+    record = sample(card, now_us()) | {"amount": "1234"}
     with pytest.raises(Rejected) as caught:
         card.decode(json.dumps(record).encode())
     assert caught.value.reason == "wrong_type"

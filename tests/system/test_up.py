@@ -9,10 +9,11 @@ import psutil
 import pytest
 
 from cli.options import command_name
-from cli.running.sample import sample
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
+from tidegate.clock import now_us
 from tidegate.profile import load_profile
+from tidegate.profile.sample import sample
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_another_profile_takes_over_when_nothing_is_under_way(pipeline: Pipeline
     assert pipeline.stop() == 0
     pipeline.env["TIDEGATE_PROFILE"] = "vector"
     pipeline.start()
-    status, answer = pipeline.post("/v1/transactions", sample(load_profile("vector")))
+    status, answer = pipeline.post("/v1/transactions", sample(load_profile("vector"), now_us()))
     assert status == 202
     eventually(lambda: pipeline.rows() == rows + 1, 20)
     assert pipeline.get(f"/v1/transactions/{answer['transaction_id']}")[0] == 200

@@ -23,6 +23,7 @@ API = {
     "transactions.post_batch": "ingest",
     "rows.get_one": "read",  # and unmask, where that is asked for
     "rows.get_many": "read",
+    "stream.stream": "read",
     "feedback.post_feedback": "review",  # and ingest, where whole transactions come along
     "feedback.get_feedback": "review",
     "models.get_many": "read",
@@ -40,6 +41,7 @@ API = {
     "ops.metrics": OPEN,
     "ops.openapi": OPEN,
     "ops.docs": OPEN,
+    "ops.static": OPEN,
     "compat.post_transaction": "ingest",
     "compat.get_transaction__id_transaction_id_": "read",
     "compat.post_predict": "ingest",

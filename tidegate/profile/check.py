@@ -93,9 +93,9 @@ def check(source: Source) -> Checked:
         if name not in document:
             raise source.error((), f"section `{name}` is missing")
     fields = _fields(source, document["fields"])
-    envelope = _envelope(source, fields)
     entities = tuple(source.read(document.get("entities", []), list[str], ("entities",)))
     roles = {section: _reference(source, fields, section, kind) for section, kind in _ROLES.items()}
+    envelope = _envelope(source, fields, roles["id"] or "")
     _check_entities(source, fields, entities)
     _check_currencies(source, fields)
     if problem := id_fault(fields[roles["id"] or ""], document.get("ids", "shared")):
@@ -127,7 +127,7 @@ def check(source: Source) -> Checked:
     )
 
 
-def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
+def _envelope(source: Source, fields: dict[str, Field], id_field: str) -> Envelope | None:
     """What is around the records of other producers, if the profile says so.
 
     The times of a connector count in units of many kinds: their fields take numbers only of a
@@ -143,7 +143,7 @@ def _envelope(source: Source, fields: dict[str, Field]) -> Envelope | None:
         for field in fields.values():
             if isinstance(field, Time) and field.unit is None:
                 field.unit = "text"
-    return Envelope(kind, updates or "conflict", fields)
+    return Envelope(kind, updates or "conflict", fields, id_field)
 
 
 def _file(source: Source) -> FileSpec:

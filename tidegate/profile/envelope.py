@@ -17,6 +17,8 @@ import msgspec
 from tidegate.errors import Rejected
 from tidegate.profile.column_values import DECIMAL, UNAVAILABLE, UNTYPED, ColumnType, plain
 from tidegate.profile.field import Field
+from tidegate.profile.field_types import String
+from tidegate.profile.made_ids import LENGTH, derived_id, event_key
 from tidegate.profile.spec import Json
 
 Kind = Literal["debezium", "connect", "cloudevents"]
@@ -28,6 +30,7 @@ _read = msgspec.json.Decoder(Document).decode
 _UNREADABLE = msgspec.DecodeError, UnicodeDecodeError, RecursionError
 _MOST_SCHEMAS = 64
 """Schemas that are remembered: there is one for each table and version of it."""
+_NOTHING = msgspec.Raw(b"null")
 _HEARTBEAT = {"ts_ms", "ts_us", "ts_ns"}
 _MARKER = {"status", "id", "event_count", "data_collections"}
 _WITHOUT_ROW = {"d": "delete", "t": "truncate", "m": "message"}
@@ -54,7 +57,9 @@ _UNKNOWN = _Column(UNTYPED, {}, default=False)
 class Envelope:
     """The envelope of one profile. `updates` says what becomes of a row's second version."""
 
-    def __init__(self, kind: Kind, updates: Updates, fields: Mapping[str, Field]) -> None:
+    def __init__(
+        self, kind: Kind, updates: Updates, fields: Mapping[str, Field], id_field: str
+    ) -> None:
         self.kind = kind
         self.updates = updates
         self._fields = [
@@ -62,6 +67,9 @@ class Envelope:
         ]
         self._names = frozenset(fields)
         self._schemas: dict[bytes, _Column] = {}
+        kept = fields.get(id_field)
+        holds = isinstance(kept, String) and kept.max_length >= LENGTH
+        self._made_id = id_field if holds else ""
 
     def open(self, value: bytes | None, headers: Headers | None = None) -> bytes | Passed:
         """The row in a record, as JSON that the profile's decoder takes. Raises Rejected."""
@@ -72,7 +80,7 @@ class Envelope:
         except _UNREADABLE:
             return Passed("tombstone") if value.strip() == b"null" else value
         if self.kind == "cloudevents":
-            return self._event(document)
+            return self._event(document, dict(headers or ()))
         column = _UNKNOWN
         if document.keys() == {"schema", "payload"} and not self._names & document.keys():
             column = self._schema(bytes(document["schema"]))
@@ -136,14 +144,23 @@ class Envelope:
             return Passed("update")
         raise Rejected("conflicting_duplicate", _UPDATED)
 
-    def _event(self, document: Document) -> bytes:
-        """The data of a structured event; the record of a binary one is its data."""
+    def _event(self, document: Document, headers: Mapping[str, bytes | str | None]) -> bytes:
+        """The data of a structured event; the record of a binary one is its data.
+
+        A transaction without an id gets one that is the same whenever the event comes.
+        """
+        source, event_id = header_text(headers, "ce_source"), header_text(headers, "ce_id")
         if "specversion" in document:
-            data = _event_data(document)
+            source, event_id = _text(document.get("source")), _text(document.get("id"))
+            data = event_data(document)
             try:
                 document = _read(data)
             except _UNREADABLE:
                 return data
+        made = self._made_id
+        if made and source and event_id and _null(document.get(made, _NOTHING)):
+            own = derived_id(event_key(source, event_id))
+            document = document | {made: msgspec.Raw(msgspec.json.encode(own))}
         others = [
             msgspec.json.encode(name) + b":" + bytes(raw)
             for name, raw in document.items()
@@ -197,15 +214,27 @@ def _column(schema: Json) -> _Column:
         raise Rejected("bad_envelope", f"schema: {type(error).__name__}: {error}") from error
 
 
-def _event_data(document: Document) -> bytes:
+def event_data(document: Document) -> bytes:
     """The data of a structured event. Raises Rejected."""
     if "data" in document:
         data = bytes(document["data"])
-        return msgspec.json.decode(data, type=str).encode() if data.startswith(b'"') else data
+        try:
+            return msgspec.json.decode(data, type=str).encode() if data.startswith(b'"') else data
+        except _UNREADABLE as error:
+            raise Rejected("bad_envelope", "data: expected a text of JSON") from error
     try:
         return b64decode(_text(document.get("data_base64")), validate=True)
     except ValueError as error:
         raise Rejected("bad_envelope", "data_base64: expected base64") from error
+
+
+def header_text(headers: Mapping[str, bytes | str | None], name: str) -> str:
+    """A header as text, "" where there is none: bytes or text, with quotes where a converter of
+    Kafka Connect has written it as JSON.
+    """
+    value = headers.get(name) or ""
+    text = value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return text.strip('"')
 
 
 def _inner(raw: msgspec.Raw | None, name: str) -> Document:

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from producers.api.batches import Batch
 from producers.api.compat import card, card_unsupervised, creditcard, wallet
 from producers.api.compat.bodies import Decision
 from producers.api.context import (
@@ -22,9 +23,8 @@ from producers.api.context import (
     require,
     signed,
 )
-from producers.api.csv_bodies import Batch
 from producers.api.decisions import accepted, publish_and_wait, wait_seconds
-from producers.api.ids import address_of, derived_id, fresh_id
+from producers.api.ids import address_of, fresh_id
 from producers.api.ingest import Admitted
 from producers.api.problems import Problem, invalid
 from producers.api.repeats import repeatable
@@ -36,6 +36,7 @@ from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
+from tidegate.profile.made_ids import derived_id
 from tidegate.words import plain
 
 blueprint = Blueprint("compat", __name__)

@@ -21,7 +21,7 @@ from producers.api.context import (
     require,
     signed,
 )
-from producers.api.ids import derived_id, fresh_id
+from producers.api.ids import fresh_id
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from producers.api.repeats import repeatable
@@ -30,6 +30,7 @@ from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
+from tidegate.profile.made_ids import derived_id
 from tidegate.words import count, plain
 
 blueprint = Blueprint("feedback", __name__)

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
-from producers.api import csv_bodies
+from producers.api import cloud_events, csv_bodies
+from producers.api.batches import Batch
 from producers.api.context import answer, body, charge, client, here, measured
-from producers.api.csv_bodies import Batch
 from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
@@ -21,21 +21,22 @@ from tidegate.metrics import ACKNOWLEDGED
 from tidegate.words import plain
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
+BATCHES = (JSON, NDJSON, CSV, cloud_events.MANY)
 blueprint = Blueprint("transactions", __name__)
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 @blueprint.post("/v1/transactions")
 @measured("post_transaction")
-@repeatable(JSON)
+@repeatable(JSON, cloud_events.ONE)
 def post_one() -> Response:
     """Make one transaction durable; with `?wait_ms=` answer its decision if that comes in time."""
     context = here()
-    raw = body(JSON)
+    raw, key = body(JSON, cloud_events.ONE), request.environ.get("HTTP_IDEMPOTENCY_KEY")
     seconds = wait_seconds(0) if request.environ.get("QUERY_STRING") else 0.0
-    transaction = context.ingest.admit(
-        raw, request.environ.get("HTTP_IDEMPOTENCY_KEY"), time.time_ns() // 1000, client()
-    )
+    if request.mimetype == cloud_events.ONE:
+        raw, key = cloud_events.unwrap(raw)
+    transaction = context.ingest.admit(raw, key, time.time_ns() // 1000, client())
     if seconds:
         [decision] = publish_and_wait([transaction], seconds, transaction_id=transaction.id)
         return answer(decision) if decision is not None else accepted(transaction.id)
@@ -46,11 +47,11 @@ def post_one() -> Response:
 
 @blueprint.post("/v1/transactions/batch")
 @measured("post_batch")
-@repeatable(JSON, NDJSON, CSV)
+@repeatable(*BATCHES)
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
     context = here()
-    batch = take(_found(body(JSON, NDJSON, CSV)))
+    batch = take(_found(body(*BATCHES)))
     charge(len(batch.items))
     admitted, rejected = admit_all(batch, request.environ.get("HTTP_IDEMPOTENCY_KEY"))
     generated = {
@@ -92,6 +93,8 @@ def _found(raw: bytes) -> Batch:
         return csv_bodies.read(raw, charset, here().profile, here().settings.max_batch)
     if request.mimetype == NDJSON:
         return Batch([line for line in raw.split(b"\n") if line.strip()], {}, [])
+    if request.mimetype == cloud_events.MANY:
+        return cloud_events.unwrap_all(_array(raw))
     return Batch(_array(raw), {}, [])
 
 
@@ -129,7 +132,8 @@ def admit_all(
     admitted: dict[int, Admitted] = {}
     rejected: list[dict[str, Any]] = []
     hashes: dict[str, bytes] = {}
-    for (index, item), key in zip(enumerate(batch.items), _keys(idempotency_key), strict=False):
+    keys = batch.keys or _keys(idempotency_key)
+    for (index, item), key in zip(enumerate(batch.items), keys, strict=False):
         try:
             if problem := batch.unreadable.get(index):
                 raise problem

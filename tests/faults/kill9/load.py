@@ -10,9 +10,9 @@ import time
 
 import msgspec
 
-from producers.client import Client
 from producers.simulator.traffic import Traffic
 from tests.faults.kill9.cluster import PROFILE
+from tidegate.client import Client
 from tidegate.messages.documents import Verdict
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from db.migrate import migrate
 from db.store import Store
 from producers.api.app import build_app, close_app
-from producers.api.ids import derived_id, fresh_id
+from producers.api.ids import fresh_id
 from producers.api.ingest import Acks
 from producers.api.known import Known
 from tests.web import transaction
@@ -27,6 +27,7 @@ from tidegate.host.embedded import free_port
 from tidegate.messages.documents import Heartbeat, encode
 from tidegate.pipeline import RAW, SCORED, STATUS
 from tidegate.profile import load_profile
+from tidegate.profile.made_ids import derived_id
 from tidegate.settings import Settings
 from tidegate.status.board import FRESH_US, Board
 

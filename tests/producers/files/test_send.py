@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 from model.files.reader import Reader
-from producers.client import Client
 from producers.files.send import send
 from producers.files.sending import Options
 from producers.files.sent import Sent
@@ -21,6 +20,7 @@ from producers.simulator.history import simulate_history
 from tests.producers.running_api import Api, serve
 from tests.support import eventually
 from tidegate.broker.records import Batch
+from tidegate.client import Client
 from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.pipeline import RAW
 from tidegate.profile import Profile, load_profile

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.files.reader import Reader
-from producers.client import Client
 from producers.files import time_order
 from producers.files.first_reading import FirstReading, sift
 from producers.files.outgoing import first_rows, outgoing
@@ -20,6 +19,7 @@ from producers.files.send import send
 from producers.files.sending import Options
 from producers.files.time_order import in_time_order
 from tests.producers.running_api import Api, serve
+from tidegate.client import Client
 from tidegate.pipeline import RAW
 from tidegate.profile import load_profile
 

@@ -11,9 +11,9 @@ import pytest
 from cli.feedback import lines
 from consumers.label import LabelStage
 from db.store import ScoredRow
-from producers.client import Client
 from producers.files.verdicts import FollowVerdicts, Outcome, post_verdicts, wait_for_verdicts
 from tests.producers.running_api import Api, serve
+from tidegate.client import Client
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict
 from tidegate.pipeline import group_of

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from producers.client import Client
 from producers.simulator.traffic import Simulator
 from tests.producers.running_api import serve
 from tests.support import eventually
+from tidegate.client import Client
 from tidegate.messages.documents import decode_verdict
 from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile import load_profile
