@@ -90,7 +90,7 @@ def build_app(
         Ingest(profile, publisher, known),
         known,
         waiters,
-        Told(profile.scored_layout, profile.models.names),
+        Told(profile.scored_layout, profile.models.names, profile.masks),
         BoundedSemaphore(MAX_READERS),
         board,
         registry,

@@ -9,22 +9,29 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidegate.messages.frames import DECISIONS, FrameLayout, Frames
+from tidegate.profile.personal import Masks
 
 
 class Told(NamedTuple):
-    """Scored frames of one layout as documents; `names` are those of its detectors."""
+    """Scored frames of one layout as documents; `names` are those of its detectors, and `masks`
+    keep personal values from who did not post them.
+    """
 
     layout: FrameLayout
     names: Sequence[str]
+    masks: Masks
 
     def decision(self, frame: bytes) -> dict[str, Any]:
         """What somebody who waits is told."""
-        [told] = self.decisions(self.layout.unpack([frame]))
+        [told] = self._all(self.layout.unpack([frame]))
         del told["account"], told["event_us"]
         return told
 
     def decisions(self, frames: Frames) -> list[dict[str, Any]]:
         """The same of many, with account and event time, which who reads along does not know."""
+        return list(map(self.masks.decision, self._all(frames)))
+
+    def _all(self, frames: Frames) -> list[dict[str, Any]]:
         rows = zip(frames.rows, frames.ids, frames.accounts, frames.reasons, strict=True)
         return [self._told(*row) for row in rows]
 

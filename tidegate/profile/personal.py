@@ -71,6 +71,15 @@ class Masks:
         shown["reasons"] = [self._reason(reason) for reason in row.get("reasons") or []]
         return shown
 
+    def decision(self, decision: Mapping[str, Any]) -> dict[str, Any]:
+        """A decision as it is shown: its account, and reasons that are JSON."""
+        shown = dict(decision)
+        if self.names:
+            reasons = msgspec.json.decode(shown["reasons"])
+            shown["account"] = self.account(shown["account"])
+            shown["reasons"] = [self._reason(reason) for reason in reasons]
+        return shown
+
     def said(self, text: str, raw: bytes | None) -> str:
         """A sentence about a record without the record's personal values."""
         if not self._personal:

@@ -55,7 +55,8 @@ def _wanted() -> Wanted:
         raise invalid("decision", f"one of {', '.join(DECISIONS)}")
     for name in parameters:
         raise invalid(name, "no such parameter")
-    return Wanted(decision, account)
+    profile = here().profile
+    return Wanted(decision, account and profile.stored(profile.account, account))
 
 
 def _cursor() -> Cursor | None:

@@ -15,6 +15,7 @@ from db.keys import create, revoke
 from producers.api.feed import MAX_READERS, PING_SECONDS, SLOW_SECONDS, Cursor, Feed, Wanted
 from producers.api.told import Told
 from tests.producers.running_api import TOPICS, Api, serve
+from tests.profile.test_tokens import NUMBER, TOKEN, account, changed, keyed
 from tests.web import produce, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
@@ -23,9 +24,13 @@ from tidegate.client.events import Event, EventReader
 from tidegate.clock import now_us
 from tidegate.pipeline import SCORED
 from tidegate.profile import load_profile
+from tidegate.profile.personal import MASK
 
 CARD = load_profile("card")
 PARTITIONS = 3
+MASKED = account("personal: true")
+KIND = "device_type: {type: category,", "device_type: {type: category, personal: true,"
+__all__ = ["keyed"]
 
 
 @pytest.fixture
@@ -99,6 +104,25 @@ def test_a_reader_is_told_what_he_asks_for(api: Api) -> None:
         assert ids(events, 1) == ["t-1"]
 
 
+@pytest.mark.usefixtures("keyed")
+@pytest.mark.parametrize(("field", "shown"), [(MASKED, MASK), (TOKEN, "tok_")])
+def test_a_reader_asks_for_an_account_and_is_not_told_it(
+    tmp_path: Path, field: tuple[str, str], shown: str
+) -> None:
+    profile = changed(tmp_path, field, KIND)
+    reason = {"feature": "device_type", "value": "pos", "contribution": 0.5}
+    with (
+        serve(profile, tmp_path, MemoryBroker(TOPICS)) as api,
+        reading(api, f"?account={NUMBER}") as events,
+    ):
+        told = transaction("t-1", user_id=NUMBER)
+        produce(api.broker, SCORED, scored(profile, told, reasons=[reason]))
+        [event] = itertools.islice(events, 1)
+    decision = json.loads(event.data)
+    assert decision["account"].startswith(shown)
+    assert decision["reasons"] == [{"feature": "device_type", "contribution": 0.5}]
+
+
 def test_who_hears_nothing_still_learns_where_he_stands(api: Api) -> None:
     feed = fed(api, step=PING_SECONDS)
     chunks = iter(feed)
@@ -163,7 +187,7 @@ def test_who_takes_too_long_is_told_to_resume(api: Api) -> None:
 def fed(api: Api, step: float) -> Feed:
     """Blocked transactions, for a reader on whose clock each look is `step` s after the last."""
     clock = itertools.count(0.0, step)
-    told = Told(CARD.scored_layout, CARD.models.names)
+    told = Told(CARD.scored_layout, CARD.models.names, CARD.masks)
     wanted = Wanted("block", None)
     return Feed(
         api.broker,
