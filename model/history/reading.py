@@ -70,11 +70,11 @@ class Reading(NamedTuple):
 
     @contextmanager
     def explaining(self) -> Iterator[None]:
-        """Say what was read along with why no use could be made of it. Raises ConfigError."""
+        """Say what was read, and last why no use could be made of it. Raises ConfigError."""
         try:
             yield
         except ConfigError as error:
-            raise ConfigError("\n".join([str(error), *self.sentences()])) from error
+            raise ConfigError("\n".join([*self.sentences(), str(error)])) from error
 
     def warning(self) -> str:
         """A doubt about the times; "" where there is none."""

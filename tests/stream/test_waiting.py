@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from consumers.label import LabelStage
 from db.decode import ScoredRow
+from model.verdicts import HoldingVerdicts
 from tests.consumers.test_label import PROFILE, row, said
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
-from tidegate.messages.documents import AcceptedLoss, decode_label
+from tidegate.messages.documents import AcceptedLoss, Label, decode_label
 from tidegate.messages.documents import encode as told
 from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES, group_of
 from tidegate.stream.runner import Runner
@@ -69,10 +70,13 @@ class System:
         return {name: row(name) for name in ids if name in self.rows}
 
     def post(self, *names: str) -> None:
-        self.broker._time = self.clock.now // 1000
         for name in names:
-            value = said(name, label_id=f"label of {name}")
-            self.broker.append(FEEDBACK, name.encode(), value, None, None)
+            self.post_verdict(name, "fraud", f"label of {name}")
+
+    def post_verdict(self, name: str, verdict: str, label_id: str) -> None:
+        self.broker._time = self.clock.now // 1000
+        value = said(name, verdict, label_id=label_id)
+        self.broker.append(FEEDBACK, name.encode(), value, None, None)
 
     def run(self, seconds: float = 1.0) -> None:
         until = self.clock.now + int(seconds * SECOND_US)
@@ -80,9 +84,12 @@ class System:
             self.clock.now += 100_000
             self.runner.run_once()
 
-    def labelled(self) -> list[str]:
+    def labels(self) -> list[Label]:
         records = self.broker.committed_records(LABELS)
-        return [decode_label(record.value or b"").transaction_id for _, _, record in records]
+        return [decode_label(record.value or b"") for _, _, record in records]
+
+    def labelled(self) -> list[str]:
+        return [label.transaction_id for label in self.labels()]
 
     def dead(self) -> list[str]:
         records = self.broker.committed_records(DLQ)
@@ -105,6 +112,26 @@ def test_a_verdict_that_waits_is_written_once_and_does_not_hold_up_others() -> N
     system.run(40)
     assert system.dead() == ["never"]
     assert system.written() == 4, "each verdict is on the topic once"
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 3.0])
+@pytest.mark.parametrize("waits_too", [False, True])
+def test_a_verdict_that_waits_is_not_overtaken_by_itself(seconds: float, waits_too: bool) -> None:
+    """Its id counts once, and its second delivery would make it the verdict given last."""
+    system = System()
+    system.post_verdict("t", "fraud", "L1")
+    system.run(6)
+    if not waits_too:
+        system.rows.add("t")
+    system.post_verdict("t", "legitimate", "L2")
+    system.run(0.1)
+    system.post_verdict("t", "fraud", "L1")
+    system.run(seconds)
+    system.rows.add("t")
+    system.run(10)
+    verdicts = HoldingVerdicts()
+    verdicts.add(system.labels())
+    assert (verdicts.frauds, len(system.labels())) == ({"t": False}, 3)
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -48,20 +48,24 @@ class Waiting:
         first = min(self._held, default=batch.offsets[0])
         return bisect_left(batch.offsets, first + SPAN)
 
-    def due(self, source: TopicPartition, now_us: int) -> Batch:
-        """The records whose time has come."""
+    def due(self, source: TopicPartition, now_us: int, keys: Iterable[bytes | None] = ()) -> Batch:
+        """The records whose time has come, and all others that have one of their keys, or one of
+        `keys`: those of one key are never looked at in another order than they came.
+        """
+        wanted = {held.record.keys[0] for held in self._held.values() if held.due_us <= now_us}
+        wanted = wanted.union(keys) - {None}
         return _join(
             source,
             [
-                self._held[offset].record
-                for offset in sorted(self._held)
-                if self._held[offset].due_us <= now_us
+                held.record
+                for _, held in sorted(self._held.items())
+                if held.due_us <= now_us or held.record.keys[0] in wanted
             ],
         )
 
     def with_due(self, batch: Batch, now_us: int) -> Batch:
-        """A batch behind those whose time has come."""
-        due = self.due(batch.source, now_us)
+        """A batch behind those whose time has come, and behind those that have one of its keys."""
+        due = self.due(batch.source, now_us, batch.keys)
         return _join(batch.source, [due, batch]) if len(due) else batch
 
     def offsets_after(self, processed: Iterable[int], waits: Iterable[int]) -> list[int]:

@@ -154,3 +154,12 @@ def test_counts_without_the_day_they_count_from_are_doubted(
     assert reading.sentences()[0].startswith(f"{tmp_path / 'history.csv'}: 30 rows read, 30 used")
     assert day_of(int(reading.history.times[0])) == day
     assert bool(reading.warning()) == doubted
+
+
+def test_why_nothing_could_be_made_of_it_is_said_last(tmp_path: Path) -> None:
+    """`up` shows the last line of a training that failed."""
+    reading = read_history(profile_in(tmp_path), write(tmp_path, rows(30)))
+    with pytest.raises(ConfigError) as raised, reading.explaining():
+        raise ConfigError("training needs 10 frauds")
+    assert str(raised.value).splitlines()[-1] == "training needs 10 frauds"
+    assert "30 rows read, 30 used" in str(raised.value)
