@@ -9,14 +9,14 @@ from model.training.retrain import RetrainingReport
 from tests.web import heartbeats
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Prepared
-from tidegate.pipeline import MODELS, STATUS
+from tidegate.pipeline import MODELS, PROMOTIONS, STATUS
 from tidegate.profile import load_profile
 
 FIRST, SECOND = "1" * 16, "2" * 16
 
 
 def test_the_champion_stays_and_the_report_says_why() -> None:
-    profile, broker = load_profile("card"), MemoryBroker({MODELS: 1, STATUS: 1})
+    profile, broker = load_profile("card"), MemoryBroker({MODELS: 1, PROMOTIONS: 1, STATUS: 1})
     name = profile.hash.decode()
     promote(broker, FIRST, name, by="test")
     report = RetrainingReport(f"card {name}", "rows", FIRST, 1, outcome="promoted")
@@ -32,7 +32,7 @@ def test_the_champion_stays_and_the_report_says_why() -> None:
 
 
 def test_it_is_promoted_when_all_scorers_have_loaded_it() -> None:
-    profile, broker = load_profile("card"), MemoryBroker({MODELS: 1, STATUS: 1})
+    profile, broker = load_profile("card"), MemoryBroker({MODELS: 1, PROMOTIONS: 1, STATUS: 1})
     name = profile.hash.decode()
     promote(broker, FIRST, name, by="test")
     report = RetrainingReport(f"card {name}", "rows", FIRST, 1, outcome="promoted")
