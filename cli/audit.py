@@ -29,7 +29,7 @@ Head = Annotated[
     ),
 ]
 Every = Annotated[
-    int,
+    int | None,
     typer.Option(
         "--every", metavar="SECONDS", min=60, help="Go on until SIGTERM, and look so often."
     ),
@@ -69,7 +69,7 @@ def verify(
 
 
 @app.command()
-def seal(every: Every = 0, kafka: KafkaOption = "", db: DbOption = "") -> None:
+def seal(every: Every = None, kafka: KafkaOption = "", db: DbOption = "") -> None:
     """Write the newest entry's number and hash to the topic `audit`, if entries were added.
 
     On a cluster only its own user of Kafka may write there. Exit code 78: what was sealed last is
@@ -85,7 +85,7 @@ def seal(every: Every = 0, kafka: KafkaOption = "", db: DbOption = "") -> None:
     broker = KafkaBroker(settings)
     broker.check()
     sealer = Sealer(broker, settings.db_url)
-    if not every:
+    if every is None:
         _say(sealer.seal())
         return
     stop = threading.Event()
