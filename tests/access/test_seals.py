@@ -118,14 +118,14 @@ def test_the_commands_seal_and_verify_on_kafka(kafka: str, tmp_path: Path) -> No
     assert typed("audit", "verify", *where) == (0, f"5 entries hold, none is sealed; head {head}\n")
     assert typed("audit", "seal", *where) == (0, f"sealed {head}\n")
     assert typed("audit", "seal", *where) == (0, "")
-    command = [sys.executable, "-m", "cli", "audit", "seal", "--every", "60", *where]
+    command = [sys.executable, "-m", "cli", "audit", "seal", "--every", "3600", *where]
     filled(url, 1)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
         assert process.stdout.readline().startswith("sealed 6:")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     code, said = typed("audit", "verify", *where)
     assert (code, said.partition(";")[0]) == (0, "6 entries hold, sealed up to 6")
 
