@@ -23,6 +23,7 @@ from cli import (
     learner,
     models,
     profiles,
+    promotions,
     quality,
     reconcile,
     redrive,
@@ -72,6 +73,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")
 shadow.register(models.app)
 canary.register(models.app)
+promotions.register(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -90,9 +90,9 @@ def _published(broker: Broker, profile: str, after: int) -> OnlineWeights | None
     do not come.
     """
     from model.bundles.promotion import current_champion, model_message
-    from model.bundles.published import read_partition
     from tidegate.messages.documents import OnlineWeights
     from tidegate.pipeline import MODELS
+    from tidegate.stream.side_topic import read_partition
 
     promoted, start = current_champion(broker, profile), 0
     deadline = time.monotonic() + _SECONDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -105,20 +105,40 @@ def tell(url: str, act: Act) -> str:
     return "" if told else "there is no audit yet: `tidegate setup` makes its table"
 
 
-def verify(url: str, known: tuple[int, bytes] | None = None) -> Verified:
-    """Compute every hash again. `known`: an entry that was the last one some time, and its hash.
+def verify(url: str, known: Iterable[tuple[int, bytes]] = ()) -> Verified:
+    """Compute every hash again. `known`: entries that were the last one some time, and their
+    hashes.
 
-    That one finds out what was cut off at the end, or made anew as a whole. Raises Retry.
+    They find out what was cut off at the end, or made anew as a whole. Raises Retry.
     """
+    sealed: dict[int, set[bytes]] = {}
+    for seq, digest in known:
+        sealed.setdefault(seq, set()).add(digest)
     entries, before = 0, START
     with closing(export(url)) as found:
         for entry in found:
-            expected = known[1] if known and known[0] == entry.seq else entry.hash
-            if entry.seq != entries + 1 or not entry.hash == expected == entry.hashed(before):
+            hashes = {entry.hash, entry.hashed(before)} | sealed.get(entry.seq, set())
+            if entry.seq != entries + 1 or len(hashes) > 1:
                 return Verified(entries, before, entries + 1)
             entries, before = entry.seq, entry.hash
-    cut = known is not None and known[0] > entries
+    cut = max(sealed, default=0) > entries
     return Verified(entries, before, entries + 1 if cut else None)
+
+
+def head(url: str) -> tuple[int, bytes] | None:
+    """The number and the hash of the newest entry; None without one. Raises Retry."""
+    newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+    with reading_table(url, audit.name) as connection:
+        row = connection.execute(newest).one_or_none() if connection else None
+    return (row.seq, bytes(row.hash)) if row else None
+
+
+def hash_of(url: str, seq: int) -> bytes | None:
+    """The hash of an entry; None when it is not there. Raises Retry."""
+    query = select(audit.c.hash).where(audit.c.seq == seq)
+    with reading_table(url, audit.name) as connection:
+        found = connection.scalar(query) if connection else None
+    return None if found is None else bytes(found)
 
 
 def export(url: str, since_us: int = 0) -> Generator[Entry, None, None]:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 WRITE, READ = "tidegate_write", "tidegate_read"
 _ROWS = ("transactions", "revisions", "profiles", "offsets")
 GRANTS: dict[str, dict[str, str]] = {
-    READ: dict.fromkeys(_ROWS, "SELECT"),
+    READ: dict.fromkeys(_ROWS, "SELECT") | {"audit": "SELECT (seq, hash)"},
     WRITE: {
         "transactions": "SELECT, INSERT, DELETE",
         "revisions": "SELECT, INSERT, UPDATE, DELETE",

@@ -20,6 +20,7 @@ from tidegate import pipeline
 from tidegate.pipeline import (
     CONSUMERS,
     CONTROL,
+    MODELS,
     STAGES,
     STATUS,
     TOPICS,
@@ -51,8 +52,9 @@ def test_every_topic_is_written_and_read_by_someone() -> None:
         topic for stage in STAGES.values() for topic in (stage.input, stage.side, *stage.follows)
     } | {CONTROL}
     by_redrive = {pipeline.DLQ, pipeline.QUARANTINE, pipeline.REDRIVEN}
-    assert written | by_redrive == set(TOPICS)
-    assert read - {""} | by_redrive | {pipeline.ALERTS} == set(TOPICS)
+    by_commands = by_redrive | {pipeline.AUDIT}  # `tidegate audit`
+    assert written | by_commands == set(TOPICS)
+    assert read - {""} | by_commands | {pipeline.ALERTS, pipeline.PROMOTIONS} == set(TOPICS)
 
 
 def test_each_stage_is_made_and_is_called_what_the_table_says() -> None:
@@ -98,6 +100,20 @@ def test_a_user_of_kafka_may_do_what_its_stage_does_and_no_more(stage: StageSpec
     group = group_of(stage.name) if stage.input else None
     transactions = f"{group}." if stage.input and not stage.into_database else None
     assert (rights.get("group"), rights.get("transactions")) == (group, transactions)
+
+
+def test_only_the_auditor_writes_to_the_topic_of_seals_and_nothing_else() -> None:
+    writers = {user for user, rights in ACCESS.items() if pipeline.AUDIT in rights["write"]}
+    assert writers == {"auditor"}
+    assert ACCESS["auditor"] == {"read": [pipeline.AUDIT], "write": [pipeline.AUDIT]}
+    assert SERVICES["auditor"]["command"][:2] == ["audit", "seal"]
+
+
+def test_each_user_that_promotes_may_write_the_history_of_that() -> None:
+    promotes = {user for user, rights in ACCESS.items() if pipeline.PROMOTIONS in rights["write"]}
+    assert promotes == {user for user, rights in ACCESS.items() if MODELS in rights["write"]} - {
+        "learn"
+    }
 
 
 def test_the_page_on_operation_lists_every_stage() -> None:

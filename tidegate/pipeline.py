@@ -19,8 +19,10 @@ FEEDBACK = "transactions.feedback"
 LABELS = "transactions.labels"
 OUTCOMES = "transactions.outcomes"
 MODELS = "models"
+PROMOTIONS = "promotions"
 STATUS = "status"
 CONTROL = "control"
+AUDIT = "audit"
 
 TOPICS = (
     RAW,
@@ -35,8 +37,10 @@ TOPICS = (
     LABELS,
     OUTCOMES,
     MODELS,
+    PROMOTIONS,
     STATUS,
     CONTROL,
+    AUDIT,
 )
 WRONG_PARTITION = "wrong_partition"
 """The reason of the dead letter of a transaction whose key is not its account, or was hashed by
@@ -83,14 +87,14 @@ STAGES = {
         StageSpec(
             "retrain",
             follows=(LABELS, MODELS, STATUS),
-            outputs=(MODELS,),
+            outputs=(MODELS, PROMOTIONS),
             single=True,
             on_request=True,
         ),
         StageSpec(
             "ingest",
             follows=(SCORED, FEEDBACK, LABELS, OUTCOMES, MODELS, STATUS),
-            outputs=(RAW, FEEDBACK, MODELS),
+            outputs=(RAW, FEEDBACK, MODELS, PROMOTIONS),
             single=True,
         ),
         StageSpec(

@@ -49,11 +49,11 @@ def binding(
 
 def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
     """All of a user. A topic that ends with a dot stands for all that begin so."""
-    on_topics = [Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS]
-    if rights.get("create"):
-        on_topics.append(Operation.ALTER_CONFIGS)
-    for topic in ("transactions.", "models", "status", "control"):
-        for operation in on_topics:
+    for topic in ("transactions.", "models", "promotions", "status", "control", "audit"):
+        on_topic = [Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS]
+        if rights.get("create") and topic != "audit":  # whose retention is the administrator's
+            on_topic.append(Operation.ALTER_CONFIGS)
+        for operation in on_topic:
             yield binding(user, Resource.TOPIC, topic, operation, prefix=topic.endswith("."))
     topics = [(topic, Operation.READ) for topic in rights.get("read", [])]
     topics += [(topic, Operation.WRITE) for topic in [*rights.get("write", []), "status"]]

@@ -24,7 +24,7 @@ from tidegate.messages.documents import (
     decode_model,
     encode,
 )
-from tidegate.pipeline import MODELS
+from tidegate.pipeline import MODELS, PROMOTIONS
 
 if TYPE_CHECKING:
     from tidegate.status.heartbeats import heartbeats
@@ -95,14 +95,8 @@ def promote(
             raise Unanswered(f"{bundle} is not promoted: another bundle was promoted meanwhile")
     previous = current.champion.bundle if current else ""
     champion = Champion(bundle, profile, time.time_ns() // 1000, by, previous)
-    write(
-        broker,
-        MODELS,
-        role_key("champion", profile),
-        encode(champion),
-        what=f"the promotion of {bundle}",
-        timeout=timeout,
-    )
+    key, what = role_key("champion", profile), f"the promotion of {bundle}"
+    _write(broker, key, champion, what, timeout)
     promoted = current_champion(broker, profile, timeout=timeout)
     if promoted is None or promoted.champion.bundle != bundle:
         raise Retry(
@@ -186,7 +180,7 @@ def set_shadow(broker: Broker, bundle: str, profile: str, *, by: str) -> None:
     """
     shadow = Shadow(bundle, profile, time.time_ns() // 1000, by)
     key, what = role_key("shadow", profile), f"the shadow {bundle or '(none)'}"
-    write(broker, MODELS, key, encode(shadow), what=what)
+    _write(broker, key, shadow, what)
 
 
 def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: str) -> None:
@@ -196,7 +190,19 @@ def set_canary(broker: Broker, bundle: str, profile: str, share: float, *, by: s
     """
     canary = Canary(bundle, profile, share, time.time_ns() // 1000, by)
     key, what = role_key("canary", profile), f"the canary {bundle or '(none)'}"
-    write(broker, MODELS, key, encode(canary), what=what)
+    _write(broker, key, canary, what)
+
+
+def _write(
+    broker: Broker,
+    key: bytes,
+    message: Champion | Shadow | Canary,
+    what: str,
+    timeout: float = 30.0,
+) -> None:
+    """To the history first: what is told there may come to nothing, but nothing is done untold."""
+    for topic in (PROMOTIONS, MODELS):
+        write(broker, topic, key, encode(message), what=what, timeout=timeout)
 
 
 def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> Promoted | None:

@@ -13,27 +13,8 @@ from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.messages.documents import Label, OnlineWeights, decode_label
 from tidegate.pipeline import LABELS, MODELS
-from tidegate.stream.side_topic import read_range
+from tidegate.stream.side_topic import read_partition
 from tidegate.stream.sink import KafkaSink
-
-_POLL = 4000
-
-
-def read_partition(
-    broker: Broker, topic: str, start: int, stop: int | None = None
-) -> Iterator[Batch]:
-    """The records of a topic of one partition with `start` <= offset < `stop` (None: its end).
-
-    Raises Retry, Stop.
-    """
-    consumer = broker.consumer(None)
-    try:
-        (source,) = consumer.partitions(topic)
-        first, end = consumer.bounds(source)
-        last = end if stop is None else stop
-        yield from read_range(consumer, source, max(first, start), last, _POLL)
-    finally:
-        consumer.close()
 
 
 def label_history(broker: Broker) -> Callable[[int, int], Iterator[Batch]]:

@@ -57,7 +57,7 @@ def test_entries_are_a_chain(url: str) -> None:
     assert [entry.seq for entry in entries] == [1, 2, 3, 4, 5]
     assert json.loads(entries[3].detail) == {"n": 3, "ä": "ß"}
     assert verify(url) == (5, entries[-1].hash, None)
-    assert verify(url, (3, entries[2].hash)).wrong is None
+    assert verify(url, [(3, entries[2].hash)]).wrong is None
     assert [entry.seq for entry in export(url, entries[2].at_us)][-3:] == [3, 4, 5]
 
 
@@ -92,10 +92,10 @@ def test_a_known_head_finds_what_was_cut_off_or_made_anew(url: str) -> None:
     entries, head, _ = verify(url)
     unguarded(url, "DELETE FROM audit WHERE seq > 3")
     assert verify(url).wrong is None, "the rest is a chain"
-    assert verify(url, (entries, head)).wrong == 4
+    assert verify(url, [(entries, head)]).wrong == 4
     filled(url, 2)
     assert verify(url).entries == 5
-    assert verify(url, (entries, head)).wrong == 5
+    assert verify(url, [(entries, head)]).wrong == 5
 
 
 def test_many_at_once_make_one_chain(url: str) -> None:

@@ -9,13 +9,13 @@ import confluent_kafka as ck
 import pytest
 from pydantic import SecretStr
 
-from model.bundles.published import read_partition
 from tests.support import eventually
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.kafka.admin import TopicState
 from tidegate.errors import ConfigError
 from tidegate.host.embedded import free_port
 from tidegate.settings import Settings
+from tidegate.stream.side_topic import read_partition
 from tidegate.topics import (
     apply_topics,
     check_compaction,

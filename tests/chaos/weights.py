@@ -7,11 +7,12 @@ stream, not for the arithmetic, which `tests/model/learning` checks.
 from __future__ import annotations
 
 from consumers.learn import LearnStage
-from model.bundles.published import label_history, read_partition
+from model.bundles.published import label_history
 from tests.chaos.evidence import Tape, decode_online
 from tests.chaos.finding import Finding
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tidegate.pipeline import LABELS
+from tidegate.stream.side_topic import read_partition
 
 
 def weights(cluster: Cluster, tape: Tape) -> Finding:

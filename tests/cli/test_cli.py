@@ -40,10 +40,10 @@ COMMANDS = [
     ["profile", "check"],
     *(
         ["models", what]
-        for what in ("list", "show", "diff", "promote", "rollback", "shadow", "compare")
+        for what in ("list", "show", "diff", "promote", "rollback", "history", "shadow", "compare")
     ),
     ["learner", "rollback"],
-    *(["audit", what] for what in ("verify", "export")),
+    *(["audit", what] for what in ("verify", "seal", "export")),
     *(["users", what] for what in ("add", "list", "password", "remove")),
     *(["keys", what] for what in ("create", "list", "revoke", "rotate")),
 ]

@@ -20,7 +20,7 @@ from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Canary, Label, encode
-from tidegate.pipeline import DLQ, LABELS, MODELS, SCORED
+from tidegate.pipeline import DLQ, LABELS, MODELS, PROMOTIONS, SCORED
 from tidegate.stream.sources import Sources
 
 ROWS = 2000
@@ -103,7 +103,7 @@ def test_what_both_decided_is_compared(
 ) -> None:
     url, profile = f"sqlite:///{tmp_path / 'rows.db'}", trained.profile
     migrate(url)
-    broker = MemoryBroker({MODELS: 1, LABELS: 1, SCORED: 1, DLQ: 1})
+    broker = MemoryBroker(dict.fromkeys((MODELS, PROMOTIONS, LABELS, SCORED, DLQ), 1))
     assert compare_canary(profile, url, broker) is None
     promote(broker, trained.bundle.hash, profile.hash.decode(), by="test")
     set_canary(broker, other.hash, profile.hash.decode(), 0.2, by="test")

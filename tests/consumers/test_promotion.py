@@ -22,7 +22,6 @@ from model.bundles.promotion import (
     set_canary,
     set_shadow,
 )
-from model.bundles.published import read_partition
 from model.bundles.shared import SharedBundles
 from tests.consumers.scoring import STATE, features_batch, scored
 from tests.model.bundles.test_fetching import Hanging
@@ -39,7 +38,8 @@ from tidegate.messages.documents import (
     decode_heartbeat,
     encode,
 )
-from tidegate.pipeline import MODELS
+from tidegate.pipeline import MODELS, PROMOTIONS
+from tidegate.stream.side_topic import read_partition
 from tidegate.stream.sources import Sources
 
 SECONDS = 0.3
@@ -57,7 +57,7 @@ def other(trained: Trained) -> Bundle:
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    return MemoryBroker({MODELS: 1})
+    return MemoryBroker({MODELS: 1, PROMOTIONS: 1})
 
 
 class Scorer:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any
 
-from tidegate.broker.ports import Consumer
+from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, Stop
 from tidegate.stream.stage import NoState, Stage
@@ -22,6 +22,23 @@ _HELD = 8 << 20
 model 10 KB and more, so a count of records would bound nothing."""
 MOST = 20_000
 """Offsets of the side topic absorbed before one batch at most: no backlog stops the loop."""
+
+
+def read_partition(
+    broker: Broker, topic: str, start: int, stop: int | None = None
+) -> Iterator[Batch]:
+    """The records of a topic of one partition with `start` <= offset < `stop` (None: its end).
+
+    Raises Retry, Stop, and ConfigError when there is no such topic.
+    """
+    consumer = broker.consumer(None)
+    try:
+        (source,) = consumer.partitions(topic)
+        first, end = consumer.bounds(source)
+        last = end if stop is None else stop
+        yield from read_range(consumer, source, max(first, start), last, _POLL)
+    finally:
+        consumer.close()
 
 
 def read_range(

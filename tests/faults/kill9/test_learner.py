@@ -13,12 +13,13 @@ import pytest
 
 from consumers.learn import LearnStage
 from model.bundles.promotion import model_message
-from model.bundles.published import label_history, read_partition
+from model.bundles.published import label_history
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tests.faults.kill9.learner import Verdicts, Watch, kill, start
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import OnlineWeights
 from tidegate.pipeline import LABELS, MODELS
+from tidegate.stream.side_topic import read_partition
 
 pytestmark = pytest.mark.serial
 

@@ -15,12 +15,12 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.broker.write import write
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Champion, OnlineWeights, encode
-from tidegate.pipeline import MODELS
+from tidegate.pipeline import MODELS, PROMOTIONS
 
 
 @pytest.fixture
 def broker() -> MemoryBroker:
-    return MemoryBroker({MODELS: 1})
+    return MemoryBroker({MODELS: 1, PROMOTIONS: 1})
 
 
 @pytest.fixture
