@@ -64,10 +64,13 @@ def _commits(settings: Settings, count: int) -> dict[str, float]:
     return commits
 
 
-def single_posts(system: System, n: int) -> float:
-    """Single posts a second with a durable answer, 64 connections."""
-    url = ingest_address(system) + "/v1/transactions"
-    requests = [render(url, value) for _, value in card_transactions(n, "single-", 13)]
+def single_posts(system: System, n: int, key: str = "") -> float:
+    """Single posts a second with a durable answer, 64 connections; keys are asked for if one is
+    given, unless the API runs already.
+    """
+    url = ingest_address(system, auth="keys" if key else "auto") + "/v1/transactions"
+    values = [value for _, value in card_transactions(n, "single-", 13)]
+    requests = [render(url, value, key=key) for value in values]
     drive(url, requests[: n // 10], connections=64)
     return _accepted_rate(drive(url, requests[n // 10 :], connections=64))
 
@@ -89,11 +92,11 @@ def _accepted_rate(result: LoadResult) -> float:
     return result.accepted / result.seconds
 
 
-def ingest_address(system: System) -> str:
-    """The address of the ingest API, started if it does not run yet."""
+def ingest_address(system: System, auth: str = "auto") -> str:
+    """The address of the ingest API, started with this TIDEGATE_AUTH if it does not run yet."""
     address = f"http://127.0.0.1:{system.port}"
     if "ingest" not in system.processes:
-        system.run("ingest", tidegate("run", "ingest"), system.settings())
+        system.run("ingest", tidegate("run", "ingest"), system.settings(auth=auth))
         eventually(lambda: _answers(address + "/healthz"), 60)
     return address
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 
-def render(url: str, body: bytes, content_type: str = "application/json") -> bytes:
-    """One HTTP/1.1 POST as bytes."""
+def render(
+    url: str, body: bytes, content_type: str = "application/json", *, key: str = ""
+) -> bytes:
+    """One HTTP/1.1 POST as bytes, which shows a key if there is one."""
     address = urlsplit(url)
+    shown = f"Authorization: Bearer {key}\r\n" if key else ""
     head = (
         f"POST {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\n"
-        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"{shown}Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 

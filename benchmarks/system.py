@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import sqlalchemy as sa
+from pydantic import SecretStr
 
 from tests.postgres import Postgres, new_server
 from tidegate.broker.kafka import KafkaBroker
@@ -152,7 +153,11 @@ def tidegate(*arguments: str) -> list[str]:
 def environment(settings: Settings) -> Mapping[str, str]:
     """The settings as variables."""
     return {
-        f"TIDEGATE_{name.upper()}": str(value)
+        f"TIDEGATE_{name.upper()}": _text(value)
         for name, value in settings.model_dump().items()
-        if value is not None and name != "kafka_password"
+        if value is not None
     }
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from producers.api.openapi_compat import CARD
 from producers.api.routes.compat import PATHS
 from producers.api.verdict_ways import STATUSES
 from tests.support import eventually
@@ -152,6 +155,11 @@ def test_every_make_target_for_other_projects_is_there_and_says_what_it_stands_f
     stand_for = re.findall(r"^([a-z-]+):.*\n\t\$\(call STANDS_FOR,", make, re.MULTILINE)
     told = re.findall(r"[`]make ([a-z-]+)|[`](docker-[a-z]+)", page)
     assert set(stand_for) == {name for pair in told for name in pair if name} - {"up"}
+
+
+def test_the_example_of_the_page_for_other_projects_is_that_of_the_api() -> None:
+    posted = next(line for line in commands(ROOT / "docs/coming-from.md") if " -d " in line)
+    assert json.loads(shlex.split(posted)[-1]) == {"transaction_id": "c-1"} | CARD
 
 
 def test_the_page_for_other_projects_lists_every_address() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +21,11 @@ from producers.api.openapi_compat import (
 )
 from producers.simulator.history import simulate_history
 from tests.support import eventually
+from tests.system.other_projects import started
 from tests.system.pipeline import Pipeline
 from tidegate.profile import load_profile
 
 pytestmark = pytest.mark.processes
-
-
-@contextmanager
-def started(folder: Path, name: str, *changes: tuple[str, str]) -> Iterator[Pipeline]:
-    """A pipeline of a shipped profile, changed in these places, on a short history."""
-    profile = folder / f"{name}.yaml"
-    text = load_profile(name).path.read_text()
-    for old, new in (("simulate: 60000", "simulate: 15000"), *changes):
-        assert old in text
-        text = text.replace(old, new)
-    profile.write_text(text)
-    data = {"TIDEGATE_TRAINING_DATA": str(folder / "home/data")}
-    pipeline = Pipeline(folder / "home", profile=str(profile), env=data)
-    try:
-        trained = pipeline.run("train", timeout=600)
-        assert trained.returncode == 0, trained.stderr
-        pipeline.start()
-        yield pipeline
-    finally:
-        pipeline.close()
 
 
 def location(pipeline: Pipeline, method: str, path: str, body: object = None) -> tuple[int, str]:
@@ -126,8 +105,7 @@ def test_card_fraud_platform(tmp_path: Path) -> None:
 
 
 def test_unsupervised_detector(tmp_path: Path) -> None:
-    epochs = ("autoencoder: {weight: 0.5,", "autoencoder: {epochs: 3, weight: 0.5,")
-    with started(tmp_path, "card_unsupervised", epochs) as pipeline:
+    with started(tmp_path, "card_unsupervised") as pipeline:
         answer = decided(pipeline, "/predict", UNSUPERVISED)
         assert answer["transaction_id"] == "TXN_00000001"
         assert (answer["is_anomaly"], answer["risk_level"] in ("low", "medium")) == (False, True)
@@ -158,7 +136,7 @@ def test_unsupervised_detector(tmp_path: Path) -> None:
 
 
 def test_stream_detector(tmp_path: Path) -> None:
-    with started(tmp_path, "vector", ("length: 8", "length: 4")) as pipeline:
+    with started(tmp_path, "vector") as pipeline:
         answer = decided(pipeline, "/api/v1/detect", VECTOR)
         assert set(answer) >= {"is_anomaly", "score", "model_type", "threshold"}
         assert (answer["model_type"], answer["threshold"]) == ("isolation_forest", 0.1)
@@ -195,7 +173,7 @@ def metrics(pipeline: Pipeline) -> str:
 
 
 def test_stream_detector_trains_on_request(tmp_path: Path) -> None:
-    with started(tmp_path, "vector", ("length: 8", "length: 4")) as pipeline:
+    with started(tmp_path, "vector") as pipeline:
         profile = load_profile(pipeline.profile)
         history = simulate_history(profile, 15_000, 2)
         folder = tmp_path / "home" / "data"
