@@ -73,3 +73,16 @@ def test_a_file_that_is_cut_off_or_has_another_byte_somewhere(
 @pytest.mark.parametrize("name", sorted(WHOLE))
 def test_whole_files_are_read(name: str) -> None:
     assert read(WHOLE[name], name).rows
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()])
+def test_a_text_in_parquet_that_is_none_costs_its_row(kind: pa.DataType) -> None:
+    """Some writers put other encodings there, and Arrow looks at none when it reads."""
+    words = pa.array([b"a", b"caf\xe9", None, b"d"], pa.binary()).view(pa.string())
+    table = pa.table({"n": [1, 2, 3, 4], "id": words.cast(kind, safe=False)})
+    out = io.BytesIO()
+    pq.write_table(table, out)
+    found = read(out.getvalue(), "rows.parquet")
+    assert list(found.rows) == [1, 3, 4]
+    [refusal] = found.refused
+    assert (refusal.number, refusal.field, refusal.reason) == (2, "id", "bad_byte")
