@@ -15,21 +15,27 @@ from tidegate.errors import ConfigError
 from tidegate.messages.compatible import breaks
 from tidegate.messages.documents import (
     AcceptedLoss,
+    Canary,
+    Champion,
     Heartbeat,
     Label,
     ModelMessage,
     Rollback,
+    Shadow,
     Skip,
     Verdict,
     VerdictOutcome,
 )
+from tidegate.messages.seal import Seal
 from tidegate.pipeline import (
     ALERTS,
+    AUDIT,
     CONTROL,
     FEEDBACK,
     LABELS,
     MODELS,
     OUTCOMES,
+    PROMOTIONS,
     RAW,
     REDRIVEN,
     STATUS,
@@ -44,6 +50,8 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     LABELS: (Label, Rollback),
     OUTCOMES: (VerdictOutcome,),
     MODELS: (ModelMessage,),
+    PROMOTIONS: (Champion, Shadow, Canary),
+    AUDIT: (Seal,),
     STATUS: (Heartbeat,),
     CONTROL: (Skip, AcceptedLoss),
 }

@@ -2,8 +2,9 @@ r"""`.env` as Docker Compose reads it too: what the two, or two versions of Comp
 differently is refused.
 
 Compose puts variables in place of `$NAME`, unless it stands in single quotes, and takes `\` in
-quotes for the beginning of something; a `#` without a space before it begins a comment in some of
-its versions. So of its syntax that part is read which means one thing.
+quotes for the beginning of something. A `#` without a space before it begins a comment in some of
+its versions, and one right behind `= ` is the value in 2.40. So of its syntax that part is read
+which means one thing.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ def _meant(rest: str) -> tuple[str, str]:
     text = raw.lstrip(" \t")
     if text.startswith(("'", '"')):
         return _quoted(text)
+    if text.startswith("#"):
+        return "", "it begins with a # without quotes"
     text = raw.partition(" #")[0].strip(" \t")
     wrong = next((char for char in text if char in "$#" or _odd(char)), "")
     return text, f"it has {wrong!r} without quotes" if wrong else ""
