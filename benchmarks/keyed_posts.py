@@ -27,7 +27,7 @@ def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--posts", type=int, default=22_000, help="a turn (default: %(default)s)")
-    parser.add_argument("--turns", type=int, default=3, help="of each (default: %(default)s)")
+    parser.add_argument("--turns", type=int, default=7, help="of each (default: %(default)s)")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tidegate-keyed-") as folder:
         system = System(Path(folder) / "system")
