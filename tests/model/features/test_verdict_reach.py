@@ -34,8 +34,11 @@ steps = st.lists(
 def folded(
     drawn: list[tuple[str, int, int, int, int, bool]], late_us: int, reach: int | None
 ) -> tuple[NDArray[np.float64], int]:
-    """The features, and how many labels were passed over."""
-    state, now, rows, skipped = KeyedState(PLAN), START_US, [], 0
+    """The features, and how many labels were passed over.
+
+    No row is forgotten by ingest time, which a late label postpones (see `verdict_reach`).
+    """
+    state, now, rows, skipped = KeyedState(PLAN, evicts=False), START_US, [], 0
     events: dict[int, int] = {}
     for number, (kind, entity, step, age, transaction, fraud) in enumerate(drawn):
         now += step
