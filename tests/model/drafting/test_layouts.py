@@ -20,6 +20,8 @@ from tests.model.drafting.layouts import LAYOUTS, minor_units
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.file_spec import FileSpec
 
+pytestmark = pytest.mark.long
+
 ALL = LAYOUTS | EXPORTS
 ROLES = {
     "ulb": {"time": ("Time",), "money": ("Amount",), "label": ("Class",)},

@@ -27,6 +27,8 @@ from tidegate.profile import Profile, load_profile
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Reject
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def profile() -> Profile:
