@@ -36,22 +36,22 @@ def test_nothing_breaks_it(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "stage", "faults", "check"),
+    ("bug", "stage", "faults", "checks"),
     [
         (
             "commit before write",
             "preprocess",
             [Fault(at, "kill", "preprocess", 0) for at in (0.5, 6.0)],
-            "rows",
+            {"rows"},
         ),
-        ("no seek after abort", "preprocess", [], "rows"),
-        ("dedupe off", "preprocess", OVERLAPPING, "features"),
-        ("watermark poisoned", "preprocess", [], "features"),
-        ("breaker that eats", "preprocess", [Fault(0.5, "burst", "preprocess", 2)], "rows"),
+        ("no seek after abort", "preprocess", [], {"rows", "progress"}),  # it may be the last batch
+        ("dedupe off", "preprocess", OVERLAPPING, {"features"}),
+        ("watermark poisoned", "preprocess", [], {"features"}),
+        ("breaker that eats", "preprocess", [Fault(0.5, "burst", "preprocess", 2)], {"rows"}),
     ],
 )
 def test_a_planted_bug_is_caught(
-    cluster: Cluster, bug: str, stage: str, faults: list[Fault], check: str
+    cluster: Cluster, bug: str, stage: str, faults: list[Fault], checks: set[str]
 ) -> None:
     run = Run(cluster, None, SEED, 7, 100, print, prefix=f"{bug.split()[0]}-", judges=False)
     cluster.environment[stage] = variables(bug)
@@ -61,6 +61,5 @@ def test_a_planted_bug_is_caught(
     finally:
         cluster.environment.pop(stage)
         cluster.kill(stage)
-    assert check in {finding.check for finding in findings if finding.bad}, report(
-        findings, SEED, faults
-    )
+    caught = {finding.check for finding in findings if finding.bad}
+    assert checks & caught, report(findings, SEED, faults)
