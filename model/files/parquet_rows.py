@@ -55,12 +55,10 @@ class ParquetFile:
         bad = {} if _is_whole(batch) else _bad_rows(batch)
         if not bad:
             return Table(self._part.name, numbers, batch, [], texts(self.columns.names, []))
-        good = np.ones(len(batch), bool)
-        good[[*bad]] = False
         return Table(
             self._part.name,
-            numbers[good],
-            _without(batch, sorted(bad)),
+            np.delete(numbers, [*bad]),
+            _without(batch, [*bad]),
             [Refusal(int(numbers[i]), name, "bad_byte", _DETAIL) for i, name in bad.items()],
             texts(self.columns.names, [[_shown(cell) for cell in _row(batch, i)] for i in bad]),
         )

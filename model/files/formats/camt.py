@@ -11,7 +11,7 @@ from model.files.formats.camt_entry import NOT_BOOKED, Frame, rows, signed
 from model.files.formats.entry import Fault, Item, Items
 from model.files.formats.money import plain
 from model.files.formats.totals import Totals
-from model.files.formats.xml import Part, account_of, parts, text
+from model.files.formats.xml import Part, account_of, read_documents, text
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -25,15 +25,7 @@ _CLOSING = "CLBD"
 
 def read(path: Path) -> Items:
     """Every booked entry; a batch as its transactions where their amounts add up to it."""
-    number = 1
-    statement = _Statement(number)
-    for part in parts(path, _STATEMENTS):
-        if part.element is None:
-            yield from statement.totals.told()
-            number += 1
-            statement = _Statement(number)
-        else:
-            yield from statement.take(part, part.element)
+    return read_documents(path, _STATEMENTS, _Statement)
 
 
 class _Statement:

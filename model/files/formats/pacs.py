@@ -11,7 +11,15 @@ from model.files.formats.entry import Entry, Fault, Ids, Item, Items, with_id
 from model.files.formats.money import as_text, plain
 from model.files.formats.times import iso_date, iso_time
 from model.files.formats.totals import Totals
-from model.files.formats.xml import account_of, amount_at, currency_of, parts, reference, text
+from model.files.formats.xml import (
+    Part,
+    account_of,
+    amount_at,
+    currency_of,
+    read_documents,
+    reference,
+    text,
+)
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -22,17 +30,7 @@ _MESSAGE = frozenset({"FIToFICstmrCdtTrf"})
 
 def read(path: Path) -> Items:
     """Every transfer as money that leaves the debtor's account, in the settlement's currency."""
-    number = 1
-    message = _Message(number)
-    for part in parts(path, _MESSAGE):
-        if part.element is None:
-            yield from message.totals.told()
-            number += 1
-            message = _Message(number)
-        elif part.name == "GrpHdr":
-            yield from message.header(part.element)
-        elif part.name == "CdtTrfTxInf":
-            yield from message.transfer(part.element, part.line)
+    return read_documents(path, _MESSAGE, _Message)
 
 
 class _Message:
@@ -41,7 +39,13 @@ class _Message:
         self._ids = Ids()
         self._created = self._settled = ""
 
-    def header(self, header: Element) -> Iterator[Item]:
+    def take(self, part: Part, element: Element) -> Iterator[Item]:
+        if part.name == "GrpHdr":
+            yield from self._header(element)
+        elif part.name == "CdtTrfTxInf":
+            yield from self._transfer(element, part.line)
+
+    def _header(self, header: Element) -> Iterator[Item]:
         number, total = text(header, "NbOfTxs"), text(header, "CtrlSum", "TtlIntrBkSttlmAmt")
         self._created, self._settled = text(header, "CreDtTm"), text(header, "IntrBkSttlmDt")
         self.totals.number = int(number) if _COUNT.fullmatch(number) else None
@@ -50,7 +54,7 @@ class _Message:
         except Fault as fault:
             yield fault.at(f"{self.totals.place}, GrpHdr")
 
-    def transfer(self, element: Element, line: int) -> Iterator[Item]:
+    def _transfer(self, element: Element, line: int) -> Iterator[Item]:
         place = f"{self.totals.place}, transfer {self.totals.begin()}, line {line}"
         try:
             amount = -amount_at(element, "IntrBkSttlmAmt")

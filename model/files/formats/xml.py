@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from model.files.formats.entry import NO_REFERENCE, Fault
+from model.files.formats.entry import NO_REFERENCE, Fault, Item, Items
 from model.files.formats.money import units
+from model.files.formats.totals import Totals
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,6 +52,28 @@ def parts(path: Path, parents: frozenset[str]) -> Iterator[Part]:
         raise ConfigError(
             f"{place}: not well-formed XML, or cut off. Ask for the file again, or mend that line"
         ) from None
+
+
+class Document(Protocol):
+    """A statement or a message, which takes its parts in their order."""
+
+    totals: Totals
+
+    def take(self, part: Part, element: Element) -> Iterator[Item]:
+        """What a part holds."""
+
+
+def read_documents(path: Path, parents: frozenset[str], begin: Callable[[int], Document]) -> Items:
+    """What all documents of a file hold; `begin` makes the one of a number, from 1 on."""
+    number = 1
+    document = begin(number)
+    for part in parts(path, parents):
+        if part.element is None:
+            yield from document.totals.told()
+            number += 1
+            document = begin(number)
+        else:
+            yield from document.take(part, part.element)
 
 
 def _walk(

@@ -13,6 +13,14 @@ from model.files.formats.convert import Converted, convert
 
 HERE = Path(__file__).parent
 LAST_DAY = date(2026, 1, 1)
+SAMPLES = {
+    "camt.053": "statement.camt053.xml",
+    "iso8583": "payments.iso8583.jsonl",
+    "mt940": "statement.mt940.sta",
+    "ofx": "statement.ofx",
+    "pacs.008": "transfers.pacs008.xml",
+}
+"""The sample in each format."""
 
 
 def rows_of(source: Path, folder: Path, name: str = "") -> tuple[list[dict[str, Any]], Converted]:

@@ -18,17 +18,10 @@ from model.files.formats.entry import Entry
 from model.files.formats.xml import MOST_BYTES
 from model.files.places import opened
 from model.files.reader import Reader
-from tests.files.formats.samples import HERE, LAST_DAY, changed, message, written
+from tests.files.formats.samples import HERE, LAST_DAY, SAMPLES, changed, message, written
 from tidegate.errors import ConfigError
 from tidegate.profile import load_profile
 
-SAMPLES = {
-    "camt.053": "statement.camt053.xml",
-    "iso8583": "payments.iso8583.jsonl",
-    "mt940": "statement.mt940.sta",
-    "ofx": "statement.ofx",
-    "pacs.008": "transfers.pacs008.xml",
-}
 PAGE = Path(__file__).parents[3] / "docs/formats.md"
 
 

@@ -10,16 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.files.formats.convert import convert
-from tests.files.formats.samples import HERE, LAST_DAY
+from tests.files.formats.samples import HERE, LAST_DAY, SAMPLES
 from tidegate.errors import ConfigError
 
-SAMPLES = {
-    "camt.053": "statement.camt053.xml",
-    "iso8583": "payments.iso8583.jsonl",
-    "mt940": "statement.mt940.sta",
-    "ofx": "statement.ofx",
-    "pacs.008": "transfers.pacs008.xml",
-}
 PIECES = [
     b"",
     b"0",
