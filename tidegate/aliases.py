@@ -43,7 +43,7 @@ class AliasSource(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         """All values that aliases give."""
-        profile = self.current_state.get("profile") or self.config.get("profile", "")
+        profile = self.current_state.get("profile", "")
         if Path(str(profile)).stem != PROFILE:
             return {}
         given = {

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from db.decided import ending, stored_rows
 from model.evaluation.cases import Span
 from model.history.fold import Log, fold
-from model.history.history import numbered
+from model.history.history import groups_of
 from model.history.reading import read_history
 from model.training.train import Data
 from tidegate.clock import day_of
@@ -55,12 +54,7 @@ def from_database(
     accounts = [account for account in period.accounts if account is not None]
     return Data(
         log,
-        _groups(accounts, len(period.ids)),
+        groups_of(pa.array(accounts, pa.string()), len(period.ids)),
         f"database, {day_of(since)} to {day_of(until)}{without}",
         len(period.ids),
     )
-
-
-def _groups(accounts: list[str], n: int) -> np.ndarray:
-    """i8[n]: equal numbers for equal accounts; each row is alone where not all rows have one."""
-    return np.arange(n) if len(accounts) < n else numbered(pa.array(accounts, pa.string()))

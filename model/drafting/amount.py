@@ -12,11 +12,8 @@ from model.drafting.choice import Answers, Choice, Columns, ranked, rivals
 from model.drafting.evidence import Column
 from model.drafting.number_form import NumberForm
 from model.drafting.words import CENTS, CREDIT, DEBIT, MONEY, NO_MONEY, says, score
-from tidegate.profile.number_types import MONEY_LIMIT
+from tidegate.profile.number_types import MONEY_LIMIT, NARROW_LIMIT
 from tidegate.profile.spec import Json
-
-_NARROW = 3_000_000_000
-"""Minor units up to which windows need one word for a sum."""
 
 
 def choose_money(columns: Columns, answers: Answers, *, json: bool = False) -> Choice:
@@ -117,7 +114,7 @@ def money_options(form: NumberForm) -> dict[str, Json]:
         decimals -= 1
     room = max(1_000_000, 10 ** len(str(int(largest * 10))))
     high = min(room, MONEY_LIMIT // 10**decimals)
-    narrow = _NARROW // 10**decimals
+    narrow = NARROW_LIMIT // 10**decimals
     if largest * 3 <= narrow < high:
         high = narrow
     return {"decimals": decimals, "min": -high if form.low < 0 else 0, "max": high}

@@ -100,6 +100,8 @@ def _look(profile: Profile, txs: Sequence[msgspec.Struct], received_us: Ints) ->
     for field in profile.looked_at:
         if field.name == profile.time_field or (_bounded(field) and not field.ignored):
             continue
+        if field.tokenised or isinstance(field, Currency):  # the decoder, and `_currency_units` did
+            continue
         column = map(attrgetter(field.name), txs)
         for value, received in zip(column, received_us.tolist(), strict=True):
             if value is not None and field.fault(value, received):

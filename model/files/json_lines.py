@@ -90,7 +90,7 @@ def read_json(
     """
     names = column_names(field)
     values = [[row.get(name) for row in objects] for name in names]
-    cells = [[_cell(raw) for raw in column] for column in values]
+    cells = [[text_of(raw) for raw in column] for column in values]
     read = read_field(field, [pa.array(column, pa.string()) for column in cells], writing, codes)
     keeps = _keeps(field)
     if keeps is None:
@@ -122,16 +122,11 @@ def _keeps(field: Field) -> Callable[[bytes], bool] | None:
     return lambda raw: raw[:1] != b'"'
 
 
-def _cell(raw: msgspec.Raw | None) -> str | None:
-    """A text, or a number as it is written; other values are no cells."""
+def text_of(raw: msgspec.Raw | None) -> str | None:
+    """A value for people: of a text the text, else its JSON."""
     if raw is None:
         return None
     content = bytes(raw)
     if content[:1] == b'"':
         return _text(content)
     return None if content == b"null" else content.decode()
-
-
-def text_of(raw: msgspec.Raw | None) -> str | None:
-    """A value for people: of a text the text, else its JSON."""
-    return _cell(raw)

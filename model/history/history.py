@@ -35,9 +35,7 @@ class History(NamedTuple):
     @property
     def groups(self) -> NDArray[np.int64]:
         """i8[n]: equal numbers for equal accounts; each row is alone where there are none."""
-        if len(self.accounts) < len(self.times):
-            return np.arange(len(self.times))
-        return numbered(self.accounts)
+        return groups_of(self.accounts, len(self.times))
 
     def only(self, index: Index) -> History:
         """Those at `index`, in that order; their arrays are their own."""
@@ -54,6 +52,11 @@ class History(NamedTuple):
             self.labels[places],
             self.source,
         )
+
+
+def groups_of(accounts: pa.Array, n: int) -> NDArray[np.int64]:
+    """i8[n]: equal numbers for equal accounts; each row is alone where not all rows have one."""
+    return np.arange(n) if len(accounts) < n else numbered(accounts)
 
 
 def numbered(texts: pa.Array) -> NDArray[np.int64]:

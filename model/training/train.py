@@ -77,7 +77,7 @@ def train(
     share done and what is done next, `on_quality` what the test found where there are verdicts.
     Raises ConfigError when the history holds too few of them.
     """
-    learnt, test = _slices(history.labels)
+    learnt, test = learnt_and_test(history.labels)
     _sufficient(profile, history.labels, learnt, test)
     progress(0.0, f"features of {len(history.times):,} transactions")
     log = Log(fold(profile, history), history.labels, history.times)
@@ -154,7 +154,7 @@ def fit_bundle(
     return bundle
 
 
-def _slices(labels: NDArray[np.int8]) -> tuple[Indices, Indices]:
+def learnt_and_test(labels: NDArray[np.int8]) -> tuple[Indices, Indices]:
     """Rows with a verdict (all rows where none is fraud): those learnt from, and the test's."""
     rows = np.flatnonzero(labels >= 0) if (labels == 1).any() else np.arange(len(labels))
     cut = int(len(rows) * _BEFORE_TEST)

@@ -20,6 +20,7 @@ from model.history.fold import fold
 from model.history.history import History
 from model.progress import Progress
 from model.training.fit import before_stack, kind_of, require_both
+from model.training.train import learnt_and_test
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 Found = dict[str, float]
-_BEFORE_TEST = 0.85
-"""Share of the verdicts that training learns from: the rest is its test, which no trial sees."""
 _TUNABLE = ("lightgbm", "xgboost")
 
 
@@ -79,6 +78,7 @@ def tune(
         )
     progress(0.0, "features for the trials")
     slices = _slices(profile, history)
+    digest = slices.digest()
     settings, before, best, made = {}, {}, {}, 0
     for place, name in enumerate(names):
 
@@ -87,9 +87,7 @@ def tune(
             progress(share, f"{name}: {done} of {trials} trials, best {found:.3f}")
 
         own = _own(profile, name)
-        key = hashlib.sha256(
-            profile.hash + slices.digest() + repr([_told(profile, name), seed]).encode()
-        )
+        key = hashlib.sha256(profile.hash + digest + repr([_told(profile, name), seed]).encode())
         study = _study(folder, f"{profile.name}-{name}-{key.hexdigest()[:16]}", seed)
         judge = _judge(profile, name, own, slices, seed)
         _run(study, judge, own, trials, 60 * minutes / len(names), report)
@@ -136,8 +134,7 @@ def with_settings(profile: Profile, found: Mapping[str, Found]) -> Profile:
 
 
 def _slices(profile: Profile, history: History) -> _Slices:
-    rows = np.flatnonzero(history.labels >= 0)
-    rows = rows[: int(len(rows) * _BEFORE_TEST)]
+    rows, _ = learnt_and_test(history.labels)
     cut = before_stack(len(rows))
     newest = rows[cut:]
     known = history.times[rows[:cut]] + profile.label_delay_us

@@ -14,7 +14,6 @@ from producers.api.ingest import Admitted
 from producers.api.problems import invalid
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
-from tidegate.metrics import ACKNOWLEDGED
 
 
 def accepted(transaction_id: str, under: str = "/v1/transactions") -> Response:
@@ -48,7 +47,6 @@ def publish_and_wait(
     waiters = context.waiters.enter(keys)
     try:
         context.ingest.publish(transactions, **retry)
-        ACKNOWLEDGED.inc(len(transactions))
         waiting: Sequence[Waiter | None] = waiters or [None] * len(transactions)
         return [
             _decision(transaction, waiter, deadline)

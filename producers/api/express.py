@@ -17,7 +17,7 @@ import msgspec
 from producers.api.context import Context
 from producers.api.ids import address_of
 from producers.api.problems import CONTENT_TYPE, Problem
-from tidegate.metrics import ACKNOWLEDGED, HTTP_REQUESTS, HTTP_SECONDS
+from tidegate.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +51,6 @@ class Express:
             answer = _encode(problem.document())
             status = _STATUS[problem.status]
         else:
-            ACKNOWLEDGED.inc()
             self._accepted()
             headers = [
                 ("Content-Type", JSON),

@@ -14,6 +14,7 @@ from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected, invalid
 from tidegate.broker.ports import Producer
 from tidegate.errors import Rejected, Retry
+from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import RAW
 from tidegate.profile import Profile
 from tidegate.profile.field_types import String
@@ -143,10 +144,10 @@ class Ingest:
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
         """Make them durable (those that are known are). Raises Problem 429 or 503."""
         new = [transaction for transaction in admitted if not transaction.known]
-        if not new:
-            return
-        self._publisher.publish(RAW, [(tx.key, tx.value) for tx in new], **retry)
-        self._known.put((tx.id.encode(), tx.account, tx.hash) for tx in new)
+        if new:
+            self._publisher.publish(RAW, [(tx.key, tx.value) for tx in new], **retry)
+            self._known.put((tx.id.encode(), tx.account, tx.hash) for tx in new)
+        ACKNOWLEDGED.inc(len(admitted))
 
 
 def conflict(transaction_id: str, detail: str) -> Problem:

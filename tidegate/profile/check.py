@@ -52,7 +52,7 @@ _SECTIONS = frozenset(
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
-_EVERY_TYPE = frozenset({"type", "optional", "ignored", "column", "personal", "store"})
+_EVERY_TYPE = frozenset(Field.__struct_fields__) - {"name"} | {"type"}
 """Options of every field."""
 _ROLES: dict[str, type[Field]] = {"id": String, "account": String, "time": Time, "money": Money}
 Settings = dict[str, float | int | str | bool | list[str]]

@@ -14,7 +14,6 @@ from tidegate.errors import TidegateError
 
 NO_REFERENCE = frozenset({"NOTPROVIDED", "NONREF", "NOREF", "EREF", "KREF", "PREF", "MREF", "MARF"})
 """What stands where a reference would: that there is none, or that it is in the text (`:86:`)."""
-"""What stands in a reference's place where there is none."""
 
 
 class Entry(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=True):

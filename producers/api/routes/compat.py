@@ -34,7 +34,6 @@ from producers.api.routes.transactions import JSON, admit_all, take
 from producers.api.verdict_ways import STATUSES
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Verdict, encode
-from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
 from tidegate.profile.made_ids import derived_id
 from tidegate.words import plain
@@ -141,7 +140,6 @@ def _update() -> Response:
     )
     ids = {"transaction_id": transaction.id, "label_id": given.label_id}
     here().ingest.publish([transaction], **ids)
-    ACKNOWLEDGED.inc()
     if client():
         note_verdicts([given])
     here().publisher.publish(FEEDBACK, [(given.transaction_id.encode(), encode(given))], **ids)
@@ -177,7 +175,6 @@ def _became(label_id: str, deadline: float) -> str:
 def _post_transaction() -> Response:
     transaction = _admit(card.transaction(body(JSON)))
     here().ingest.publish([transaction], transaction_id=transaction.id)
-    ACKNOWLEDGED.inc()
     return accepted(transaction.id, "/transaction")
 
 

@@ -28,7 +28,6 @@ from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
-from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import FEEDBACK
 from tidegate.profile.made_ids import derived_id
 from tidegate.words import count, plain
@@ -89,7 +88,6 @@ def post_feedback() -> Response:
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
         here().ingest.publish(list(admitted.values()), **ids)
-        ACKNOWLEDGED.inc(len(admitted))
     here().publisher.publish(
         FEEDBACK,
         [(verdict.transaction_id.encode(), encode(verdict)) for verdict in verdicts],

@@ -17,7 +17,6 @@ from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import Problem
 from producers.api.repeats import repeatable
-from tidegate.metrics import ACKNOWLEDGED
 from tidegate.words import plain
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
@@ -41,7 +40,6 @@ def post_one() -> Response:
         [decision] = publish_and_wait([transaction], seconds, transaction_id=transaction.id)
         return answer(decision) if decision is not None else accepted(transaction.id)
     context.ingest.publish([transaction], transaction_id=transaction.id)
-    ACKNOWLEDGED.inc()
     return accepted(transaction.id)
 
 
@@ -62,7 +60,6 @@ def post_batch() -> Response:
     context.ingest.publish(
         list(admitted.values()), **({"generated_ids": generated} if generated else {})
     )
-    ACKNOWLEDGED.inc(len(admitted))
     result: dict[str, Any] = {"accepted": len(admitted)}
     if generated:
         result["generated_ids"] = generated
