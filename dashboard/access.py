@@ -15,7 +15,7 @@ from tidegate.access.hosts import is_loopback
 from tidegate.access.scopes import ANYBODY, DASHBOARD, OPEN, Principal
 from tidegate.access.users import ROLES
 from tidegate.clock import now_us
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.metrics import DENIED
 from tidegate.settings import Settings
 
@@ -34,10 +34,10 @@ class Sessions(SecureCookieSessionInterface):
         self._secret = secret
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """None while the database is away, and was from the start on."""
+        """None while the database cannot be read, and could not from the start on."""
         try:
             app.secret_key = app.secret_key or self._secret()
-        except Retry:
+        except (Retry, ConfigError):
             return None
         return super().open_session(app, request)
 

@@ -18,7 +18,7 @@ from tidegate.access.keys import KeyRing
 from tidegate.access.recent import Recent
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
-from tidegate.errors import Retry
+from tidegate.errors import ConfigError, Retry
 from tidegate.host.paths import take_ids
 from tidegate.pipeline import MODELS, SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
@@ -76,10 +76,11 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
+    app.register_error_handler(ConfigError, _away)
     return app
 
 
-def _away(error: Retry) -> Response:
+def _away(error: Retry | ConfigError) -> Response:
     return Response(
         f"Something is away for a while: {error}",
         503,

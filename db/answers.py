@@ -12,8 +12,8 @@ from db.tables import answers
 
 KEPT_US = 86_400_000_000
 """An answer is given again for so long."""
-_EVERY = 1000
-"""So many answers are kept between two looks for those that are too old."""
+_PAUSE_US = 3_600_000_000
+"""Between two looks for answers that are too old."""
 
 
 class FirstAnswer(NamedTuple):
@@ -30,7 +30,7 @@ class Answers:
 
     def __init__(self, url: str) -> None:
         self._reader, self._writer = open_database(url, "read"), open_database(url)
-        self._kept = 0
+        self._next_us = 0
 
     def get(self, key: bytes, now_us: int) -> FirstAnswer | None:
         """The answer that was kept within the last day."""
@@ -58,10 +58,10 @@ class Answers:
         )
         with retrying(self._writer), self._writer.engine.begin() as connection:
             connection.execute(statement)
-            if self._kept % _EVERY == 0:
+            if now_us >= self._next_us:
                 old = answers.c.answered_us <= now_us - 2 * KEPT_US
                 connection.execute(delete(answers).where(old))
-        self._kept += 1
+                self._next_us = now_us + _PAUSE_US
 
     def close(self) -> None:
         self._reader.close()

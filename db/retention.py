@@ -36,7 +36,7 @@ class Retention:
         if now < self._next_us:
             return 0
         deleted = delete_older(database, now - self._days * _DAY_US)
-        if deleted < _AT_ONCE:
+        if not deleted:
             self._next_us = now + _PAUSE_US
         return deleted
 

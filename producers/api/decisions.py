@@ -64,20 +64,22 @@ def _decision(
     A repeat never passes on the topic again, so the row is asked once more at the end.
     """
     context = here()
-    if transaction.known and (row := _row(transaction.id)) is not None:
+    if transaction.known and (row := _row(transaction)) is not None:
         return row
     if waiter is None:
         return None
     if waiter.done.wait(max(0.0, deadline - time.monotonic())):
-        return context.told.decision(waiter.frame)
-    return _row(transaction.id)
+        return context.told.decision(waiter.frame, transaction.hash)
+    return _row(transaction)
 
 
-def _row(transaction_id: str) -> dict[str, Any] | None:
-    """The decision in the row; None also while the database is away."""
+def _row(transaction: Admitted) -> dict[str, Any] | None:
+    """The decision in its row; None where the row is of another body, or the database is away."""
     try:
-        row = here().store.get(transaction_id)
+        row = here().store.get(transaction.id)
     except Retry:
         return None
+    if row is None or row["body_hash"] != transaction.hash.hex():
+        return None
     names = ("transaction_id", "decision", "score", "scores", "degraded", "reasons", "bundle")
-    return None if row is None else {"status": "scored"} | {name: row[name] for name in names}
+    return {"status": "scored"} | {name: row[name] for name in names}

@@ -21,9 +21,12 @@ class Told(NamedTuple):
     names: Sequence[str]
     masks: Masks
 
-    def decision(self, frame: bytes) -> dict[str, Any]:
-        """What somebody who waits is told."""
-        [told] = self._all(self.layout.unpack([frame]))
+    def decision(self, frame: bytes, body_hash: bytes) -> dict[str, Any] | None:
+        """What somebody who waits is told; None where the frame is of another body than his."""
+        frames = self.layout.unpack([frame])
+        if frames.rows["body_hash"][0].tobytes() != body_hash:
+            return None
+        [told] = self._all(frames)
         del told["account"], told["event_us"]
         return told
 

@@ -12,7 +12,7 @@ from tests.access.web import applications, bearer, key
 from tidegate.access.door import Denied, Door, asks_keys
 from tidegate.access.hosts import Names
 from tidegate.access.keys import Key, KeyRing, digest, new_key
-from tidegate.access.recent import SECONDS
+from tidegate.access.recent import SECONDS, Recent
 from tidegate.errors import ConfigError, Retry
 from tidegate.settings import Settings
 
@@ -55,6 +55,21 @@ def test_a_ring_reads_every_few_seconds_whatever_is_asked() -> None:
     assert ring.find(known), "for some seconds"
     now[0] += SECONDS + 0.1
     assert ring.find(known) is None
+
+
+def test_what_is_read_seldom_is_tried_soon_again_until_it_is_known() -> None:
+    """As the keys of a token's issuer: every five minutes, but not only then after a failure."""
+    table, now = Table(), [0.0]
+    seldom = Recent(table.read, clock=lambda: now[0])
+    table.away = True
+    with pytest.raises(Retry):
+        seldom.get(300.0)
+    table.away = False
+    now[0] += 1
+    assert seldom.get(300.0) == []
+    table.add("shop")
+    now[0] += 200
+    assert (seldom.get(300.0), table.reads) == ([], 2)
 
 
 def test_known_keys_hold_while_the_database_is_away() -> None:

@@ -44,6 +44,18 @@ def test_old_answers_are_deleted(url: str) -> None:
     database.close()
 
 
+def test_few_answers_are_deleted_when_they_are_too_old(url: str) -> None:
+    """Not only every thousandth one looks."""
+    answers = Answers(url)
+    for day in range(10):
+        answers.keep(b"k%d" % day, FIRST, 1000 + day * KEPT_US)
+    answers.close()
+    database = open_database(url, "read")
+    with database.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM answers")).scalar_one() == 2
+    database.close()
+
+
 @contextmanager
 def per_client(home: Path) -> Iterator[Flask]:
     profile = home / "card.yaml"

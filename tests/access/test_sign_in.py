@@ -11,15 +11,21 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+import dashboard.app
 from dashboard import sign_in
 from db.keys import revoke
+from db.migrate import migrate
+from db.store import Store
 from db.users import add, all_users, remove, set_password
 from tests.access.web import applications, bearer, key, requests
+from tests.producers.running_api import TOPICS
 from tidegate.access import users as people
 from tidegate.access.scopes import DASHBOARD, OPEN
 from tidegate.access.users import ROLES, Throttle, User, hashed, is_password
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError
+from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 PASSWORD = "correct horse battery"  # noqa: S105 - what is tested
@@ -257,3 +263,20 @@ def test_an_open_live_page_ends_with_who_may_not_come_in_any_more(
     context.users._tried = context.door._ring._keys._tried = float("-inf")
     for stream in streams:
         assert list(stream) == []
+
+
+def test_a_database_that_there_is_not_is_no_fault_of_the_page(
+    tmp_path: Path, postgres: str
+) -> None:
+    profile, broker = load_profile("card"), MemoryBroker(TOPICS)
+    migrate(Settings(home=tmp_path).db_url)
+    store = Store(Settings(home=tmp_path).db_url, profile)
+    missing = Settings(home=tmp_path, auth="keys", db=f"{postgres}_missing")
+    pages = dashboard.app.build_app(missing, broker, store, profile)
+    client = pages.test_client()
+    healthy = client.get("/healthz", base_url=HTTPS)
+    away = client.get("/sign-in", base_url=HTTPS)
+    dashboard.app.close_app(pages)
+    store.close()
+    assert (healthy.status_code, away.status_code) == (200, 503)
+    assert "_missing" in away.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from db.audit import export
 from db.engine import open_database
@@ -37,6 +38,20 @@ def test_rows_go_when_they_are_too_old(writer: Writer, store: Store, url: str) -
     database.close()
     assert store.count() == 1
     assert writer.at(0) == 2_501, "positions stay"
+
+
+def test_a_younger_row_among_the_first_does_not_end_it(
+    writer: Writer, store: Store, url: str
+) -> None:
+    writer.write(*values([f"t{number}" for number in range(2_500)]))
+    database = open_database(url)
+    with database.engine.begin() as connection:
+        young = text("UPDATE transactions SET ingested_us = :at WHERE transaction_id = 't0'")
+        connection.execute(young, {"at": 90 * DAY_US})
+    retention = Retention(30, lambda: CAME_US + 60 * DAY_US)
+    assert [retention.turn(database) for _ in range(3)] == [1_999, 500, 0]
+    database.close()
+    assert store.count() == 1
 
 
 def test_the_sink_does_it_at_its_turns(url: str, store: Store) -> None:

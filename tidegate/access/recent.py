@@ -32,6 +32,8 @@ class Recent(Generic[T]):
 
         Raises Retry when nothing could be read yet.
         """
+        if self._known is None:
+            seconds = min(seconds, AGAIN)
         if self._clock() - self._tried > seconds or self._known is None:
             self._refresh(seconds)
         if self._known is None:

@@ -139,9 +139,9 @@ def _update() -> Response:
         given_us=time.time_ns() // 1000,
     )
     ids = {"transaction_id": transaction.id, "label_id": given.label_id}
-    here().ingest.publish([transaction], **ids)
     if client():
         note_verdicts([given])
+    here().ingest.publish([transaction], **ids)
     here().publisher.publish(FEEDBACK, [(given.transaction_id.encode(), encode(given))], **ids)
     place = here().waiters.enter([])
     try:

@@ -45,6 +45,22 @@ def test_the_decision_comes_in_time(api: Server, broker: KafkaBroker, card: Prof
     assert other.status == 409
 
 
+def test_nobody_is_told_the_decision_on_another_body(
+    api: Server, broker: KafkaBroker, card: Profile, database: str
+) -> None:
+    """Whoever names an id would read what was decided of it, with reasons."""
+    kept, under_way = transaction(fresh()), transaction(fresh())
+    persist(database, broker, card, [scored(card, kept, "block", 0.97, REASONS)])
+    answer = api.post("/v1/transactions?wait_ms=300", kept | {"amount": 77})
+    assert (answer.status, answer.json()["status"]) == (202, "accepted")
+    frame = scored(card, under_way, "block", 0.97, REASONS)
+    timer = threading.Timer(0.3, lambda: produce(broker, SCORED, frame))
+    timer.start()
+    answer = api.post("/v1/transactions?wait_ms=8000", under_way | {"amount": 77})
+    timer.join()
+    assert (answer.status, answer.json()["status"]) == (202, "accepted")
+
+
 def test_the_decision_does_not_come(api: Server) -> None:
     start = time.monotonic()
     answer = api.post("/v1/transactions?wait_ms=300", transaction(fresh()))
