@@ -106,10 +106,11 @@ def api_client(settings: Settings, url: str) -> Client:
     """A client of the API with the settings' key. Raises ConfigError for a file without a key."""
     from tidegate.client import Client
 
-    return Client(url or f"http://{settings.host}:{settings.port}", key=_key(settings))
+    return Client(url or f"http://{settings.host}:{settings.port}", key=key_shown(settings))
 
 
-def _key(settings: Settings) -> str:
+def key_shown(settings: Settings) -> str:
+    """The key that this command shows, "" for none. Raises ConfigError for a file without one."""
     if key := settings.key.get_secret_value():
         return key
     if settings.key_file is None or settings.auth == "off":  # Compose names its file in any case

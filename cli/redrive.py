@@ -80,6 +80,7 @@ def redrive(
     if policy not in ("stop", "reinsert", "drop"):
         raise ConfigError(f"--policy {policy}: stop, reinsert or drop is expected")
     settings = settings_with(profile=profile, kafka=kafka)
+    loaded = load_profile(settings.profile)
     broker = KafkaBroker(settings)
     broker.check()
     selection = Selection(
@@ -87,10 +88,11 @@ def redrive(
     )
     if not dry_run:
         chosen = {"reason": reason, "stage": stage, "since": since, "places": places or []}
-        note(settings, "dead letters redriven", transaction, **chosen, policy=policy, most=most)
+        about = loaded.stored_id(transaction) if transaction else ""
+        note(settings, "dead letters redriven", about, **chosen, policy=policy, most=most)
     summary = put_back(
         broker,
-        load_profile(settings.profile),
+        loaded,
         selection,
         dry_run=dry_run,
         most=most,

@@ -17,12 +17,14 @@ from cli.options import (
     ProfileOption,
     UrlOption,
     api_client,
+    key_shown,
     print_json,
     settings_with,
     share,
 )
 from cli.progress import steps
 from tidegate.clock import day_of
+from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 from tidegate.words import count
 
@@ -124,7 +126,13 @@ def send(
         show_values=show_values,
     )
     settings = settings_with(profile=profile, kafka=kafka, db=db, key_file=key_file)
-    reader = Reader(file, written.of(load_profile(settings.profile)), form=written.form)
+    loaded = load_profile(settings.profile)
+    if loaded.ids == "per_client" and key_shown(settings) and not no_wait:
+        raise ConfigError(
+            "the profile keeps ids by client, and what became of a row is looked for by the id in "
+            "the file: send it with --no-wait"
+        )
+    reader = Reader(file, written.of(loaded), form=written.form)
     client = api_client(settings, url)
     stop_on_signals(client.stop)
     waiting: dict[str, Any] = {}

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tidegate.broker.records import Batch, Headers
-from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile import Profile
-from tidegate.profile.token_records import verdict_with_tokens, with_tokens
+from tidegate.profile.token_records import TOKENISED, record_with_tokens
 from tidegate.stream.dead_letters import PREFIX
 from tidegate.stream.stage import Reject
 
@@ -30,15 +29,13 @@ def discreet(
         for reject in rejects
     ]
     topic = batch.source.topic
-    if profile.tokens is None or topic not in (RAW, FEEDBACK):
+    if profile.tokens is None or topic not in TOKENISED:
         return batch, said
     keys, values, headers = list(batch.keys), list(batch.values), list(batch.headers)
     for place, reject in enumerate(said):
         index = reject.index
-        keys[index], values[index] = (
-            with_tokens(profile, values[index], headers[index])
-            if topic == RAW
-            else verdict_with_tokens(profile, values[index])
+        keys[index], values[index] = record_with_tokens(
+            profile, topic, values[index], headers[index]
         )
         headers[index] = _own(headers[index])
         if batch.values[index] and not values[index]:

@@ -85,7 +85,9 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
         at = np.array(intake.at, np.intp)
         ids = [
             profile.id_of(tx)
-            or f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[index]}"
+            or profile.stored_id(
+                f"{batch.source.topic}-{batch.source.partition}-{batch.offsets[index]}"
+            )
             for index, tx in zip(intake.at, intake.txs, strict=True)
         ]
         collector.add(intake, ids, np.array(batch.offsets)[at], received[at])

@@ -229,7 +229,7 @@ class Reconciler:
             except Rejected:
                 return ""
         place = f"{RAW}-{batch.source.partition}-{batch.offsets[index]}"
-        return id_on_raw(self._profile, value or b"", place)
+        return id_on_raw(self._profile, value or b"", place, batch.headers[index])
 
 
 def _start(consumer: Consumer, source: TopicPartition, since_ms: int) -> int:

@@ -13,8 +13,8 @@ from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
-from tidegate.profile.envelope import row_in
-from tidegate.profile.token_records import with_tokens
+from tidegate.profile.envelope import Passed, row_in
+from tidegate.profile.token_records import TOKENISED, record_with_tokens
 from tidegate.stream.dead_letters import attempt, told
 
 
@@ -86,23 +86,38 @@ def transaction_id(profile: Profile, letter: DeadLetter) -> str:
         return _id_in_frame(profile, value, scored=topic == SCORED)
     if topic == RAW:
         place = f"{topic}-{letter.told.get('partition')}-{letter.told.get('offset')}"
-        return id_on_raw(profile, value, place)
-    document = _document(value)
-    return profile.stored_id(str((document or {}).get("transaction_id") or ""))
+        return id_on_raw(profile, value, place, letter.headers)
+    named = str((_document(value) or {}).get("transaction_id") or "")
+    return profile.stored_id(named) if named else ""
 
 
-def id_on_raw(profile: Profile, value: bytes, place: str) -> str:
+def id_on_raw(profile: Profile, value: bytes, place: str, headers: Headers | None) -> str:
     """The id of a transaction on the raw topic, "" where it cannot be read.
 
-    `place` is what the first stage calls a record without an id: `TOPIC-PARTITION-OFFSET`.
+    `place` is what the first stage calls a record without an id: `TOPIC-PARTITION-OFFSET`. Of an
+    envelope that is refused, the id is that of the row as it lies there.
     """
-    document = _document(value)
+    row = _out_of_envelope(profile, value, headers)
+    document = _document(value if row is None else row)
     if document is None:
         return ""
-    if profile.envelope:
+    if profile.envelope and row is None:
         document = row_in(document)
     given = document.get(profile.id_field)
     return profile.stored_id(place if given is None else str(given))
+
+
+def _out_of_envelope(
+    profile: Profile, value: bytes | None, headers: Headers | None
+) -> bytes | None:
+    """The row that the first stage takes; None where its envelope is refused, or holds none."""
+    if profile.envelope is None:
+        return value
+    try:
+        row = profile.envelope.open(value, headers)
+    except Rejected:
+        return None
+    return None if isinstance(row, Passed) else row
 
 
 def _document(value: bytes) -> dict[str, object] | None:
@@ -115,8 +130,9 @@ def _document(value: bytes) -> dict[str, object] | None:
 
 def record_of(profile: Profile, letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
     """Key and value to put it back with. One from before its profile kept tokens gets them."""
-    if profile.tokens and letter.told.get("topic") == RAW:
-        return with_tokens(profile, letter.value, letter.headers)
+    topic = letter.told.get("topic", "")
+    if profile.tokens and topic in TOKENISED:
+        return record_with_tokens(profile, topic, letter.value, letter.headers)
     return _key_of(profile, letter), letter.value
 
 
@@ -125,7 +141,8 @@ def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
     if letter.told.get("reason") != WRONG_PARTITION or letter.told.get("topic") != RAW:
         return letter.key
     try:
-        return profile.key_of(profile.decode(letter.value or b""))
+        row = _out_of_envelope(profile, letter.value, letter.headers)
+        return profile.key_of(profile.decode(row or b""))
     except Rejected:  # of another profile by now: it fails again, and says why
         return letter.key
 

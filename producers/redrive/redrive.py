@@ -23,6 +23,7 @@ from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
 from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
+from tidegate.profile.token_records import TOKENISED
 from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
 
 CONFLICT = "conflicting_duplicate"
@@ -245,6 +246,8 @@ class Redriver:
             )
         if topic not in INPUTS:
             return f"no stage reads its topic {topic}"
+        if self._profile.tokens and topic in TOKENISED and not record_of(self._profile, letter)[1]:
+            return "its record cannot be read, or was withheld for the personal data in it"
         told = letter.told.get("profile", "").encode()
         if topic in FRAMES and told not in (self._profile.hash, self._profile.version):
             return (

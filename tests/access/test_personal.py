@@ -22,7 +22,7 @@ from producers.redrive.redrive import Selection, redrive
 from tests.access.web import applications, bearer, key
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
-from tests.profile.test_tokens import KEY, NUMBER, TOKEN, account, changed
+from tests.profile.test_tokens import ID_TOKEN, KEY, NUMBER, TOKEN, account, changed
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
@@ -33,7 +33,6 @@ from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 
-ID = "optional: true}", "optional: true, personal: true, store: token}"
 SECOND = "5500000000000004"
 KIND = "device_type: {type: category,", "device_type: {type: category, personal: true,"
 
@@ -83,7 +82,7 @@ def on_disk(home: Path) -> bytes:
 @pytest.fixture
 def tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profile:
     monkeypatch.setenv("TIDEGATE_TOKEN_KEY", KEY)
-    return changed(tmp_path, TOKEN, ID)
+    return changed(tmp_path, TOKEN, ID_TOKEN)
 
 
 @pytest.fixture

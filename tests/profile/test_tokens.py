@@ -35,6 +35,7 @@ def account(options: str) -> tuple[str, str]:
 
 
 TOKEN = account("personal: true, store: token, max_length: 16")
+ID_TOKEN = "optional: true}", "optional: true, personal: true, store: token}"
 
 
 @pytest.fixture
@@ -141,8 +142,16 @@ def test_without_a_key_there_is_no_such_profile(
             "a personal id needs `store: token`",
         ),
         (
+            [("amount: {type: money,", "amount: {type: money, personal: true,")],
+            "amount: .*are shown beside the payload",
+        ),
+        (
+            [("timestamp: {type: time", "timestamp: {type: time, personal: true")],
+            "timestamp: .*are shown beside the payload",
+        ),
+        (
             [
-                ("optional: true}", "optional: true, personal: true, store: token}"),
+                ID_TOKEN,
                 ("\nfields:", "\nids: per_client\n\nfields:"),
             ],
             "cannot be `ids: per_client`",

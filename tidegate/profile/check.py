@@ -13,7 +13,7 @@ from tidegate.profile.file_options import fault as file_options_fault
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
 from tidegate.profile.personal import fault as personal_fault
-from tidegate.profile.personal import id_fault
+from tidegate.profile.personal import id_fault, shown_fault
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     Distinct,
@@ -100,6 +100,9 @@ def check(source: Source) -> Checked:
     _check_currencies(source, fields)
     if problem := id_fault(fields[roles["id"] or ""], document.get("ids", "shared")):
         raise source.error(("fields", roles["id"] or ""), problem)
+    for shown in filter(None, (roles["money"], roles["time"])):
+        if problem := shown_fault(fields[shown]):
+            raise source.error(("fields", shown), problem)
     inputs = _inputs(fields, document["id"])
     computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]

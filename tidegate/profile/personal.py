@@ -27,6 +27,13 @@ def fault(field: Field) -> str:
     return ""
 
 
+def shown_fault(field: Field) -> str:
+    """What is wrong with a personal amount or time; "" when nothing is."""
+    if field.personal:
+        return "the amount and the time are shown beside the payload, so they cannot be personal"
+    return ""
+
+
 def id_fault(field: Field, ids: Ids) -> str:
     """What is wrong with a personal id; "" when nothing is."""
     if field.personal and not field.tokenised:

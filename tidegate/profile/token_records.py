@@ -5,11 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from tidegate.errors import Rejected
+from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile.envelope import Headers, Passed
 from tidegate.profile.profile import Profile
 
+TOKENISED = (RAW, FEEDBACK)
+"""The topics that others write."""
 _read = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _UNREADABLE = (Rejected, msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def record_with_tokens(
+    profile: Profile, topic: str, value: bytes | None, headers: Headers | None
+) -> tuple[bytes | None, bytes | None]:
+    """Key and value of a record of one of the topics in `TOKENISED`, as below."""
+    if topic == RAW:
+        return with_tokens(profile, value, headers)
+    return verdict_with_tokens(profile, value)
 
 
 def with_tokens(

@@ -10,6 +10,11 @@ from producers.redrive.listing import entries, waiting_letters
 from producers.redrive.redrive import Selection
 from tests.producers.redrive.test_redrive import PROFILE, Letters
 from tests.profile.enveloped import enveloped
+from tests.profile.test_tokens import ID_TOKEN, changed, keyed
+from tidegate.profile.envelope import event_key
+from tidegate.profile.made_ids import derived_id
+
+__all__ = ["keyed"]
 
 
 def test_each_is_listed_once_with_id_reason_and_what_a_redrive_did() -> None:
@@ -70,3 +75,21 @@ def test_a_dead_letter_in_an_envelope_names_its_transaction(tmp_path: Path, valu
     letters.add(3, value=value, reason="conflicting_duplicate")
     found = entries(letters.broker, enveloped(tmp_path))
     assert [entry.transaction_id for entry in found] == ["t-3"]
+
+
+def test_an_event_without_an_id_goes_by_the_one_it_is_given(tmp_path: Path) -> None:
+    profile = enveloped(tmp_path, envelope="cloudevents")
+    row = b'{"user_id": "u-7", "amount": 1, "created_at": "2026-01-01T00:00:00Z"}'
+    event = b'{"specversion": "1.0", "id": "e-1", "source": "shop", "type": "t", "data": %s}' % row
+    letters = Letters()
+    letters.add(3, value=event, reason="wrong_type")
+    [entry] = entries(letters.broker, profile)
+    assert entry.transaction_id == derived_id(event_key("shop", "e-1"))
+
+
+@pytest.mark.usefixtures("keyed")
+def test_what_names_no_transaction_has_no_id_under_tokens_either(tmp_path: Path) -> None:
+    profile = changed(tmp_path, ID_TOKEN)
+    letters = Letters()
+    letters.add(1, topic="transactions.feedback", stage="label", value=b"no JSON")
+    assert [entry.transaction_id for entry in entries(letters.broker, profile)] == [""]

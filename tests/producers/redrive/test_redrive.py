@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from producers.redrive.redrive import CONFLICT, Selection, Summary, parse_place, redrive
 from tests.producers.running_api import TOPICS
+from tests.profile.enveloped import enveloped
+from tests.profile.test_tokens import ID_TOKEN, NUMBER, TOKEN, changed, keyed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
@@ -17,6 +20,7 @@ from tidegate.stream.dead_letters import ATTEMPT, RECORDED, attempt, dead_letter
 from tidegate.stream.stage import Reject
 
 PROFILE = load_profile("card")
+__all__ = ["keyed"]
 
 
 class Letters:
@@ -239,3 +243,48 @@ def test_a_misplaced_transaction_is_put_back_under_its_account(letters: Letters)
     letters.redrive()
     back = {record.key: record.value for _, _, record in letters.broker.committed_records(RAW)}
     assert back == {b"u-7": body, b"key-2": b"of another profile", b"key-3": body}
+
+
+@pytest.mark.parametrize(
+    ("envelope", "body"),
+    [
+        ("debezium", b'{"before": null, "after": %s, "op": "c", "ts_ms": 1}'),
+        ("connect", b'{"schema": null, "payload": %s}'),
+        ("cloudevents", b'{"specversion":"1.0","id":"e","source":"s","type":"t","data":%s}'),
+    ],
+)
+def test_a_misplaced_record_in_an_envelope_is_put_back_under_its_account(
+    letters: Letters, tmp_path: Path, envelope: str, body: bytes
+) -> None:
+    profile = enveloped(tmp_path, envelope=envelope)
+    row = (
+        b'{"transaction_id": "t", "user_id": "u-7", "amount": 1, '
+        b'"created_at": "2026-01-01T00:00:00Z"}'
+    )
+    letters.add(1, reason=WRONG_PARTITION, value=body % row)
+    redrive(letters.broker, profile, Selection())
+    [(_, _, record)] = letters.broker.committed_records(RAW)
+    assert (record.key, record.value) == (b"u-7", body % row)
+
+
+@pytest.mark.usefixtures("keyed")
+def test_what_was_withheld_is_not_put_back_as_nothing(letters: Letters, tmp_path: Path) -> None:
+    profile = changed(tmp_path, TOKEN)
+    letters.add(1, value=b"no JSON")
+    with pytest.raises(Stop, match="cannot be read, or was withheld"):
+        redrive(letters.broker, profile, Selection())
+    assert redrive(letters.broker, profile, Selection(), policy="drop").dropped == 1
+    assert letters.back() == []
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_verdict_from_before_tokens_is_put_back_with_one(
+    letters: Letters, tmp_path: Path
+) -> None:
+    profile = changed(tmp_path, ID_TOKEN)
+    value = b'{"transaction_id": "%s", "verdict": "fraud"}' % NUMBER.encode()
+    letters.add(1, topic=FEEDBACK, stage="label", reason="unknown_transaction", value=value)
+    redrive(letters.broker, profile, Selection())
+    [(_, _, record)] = letters.broker.committed_records(FEEDBACK)
+    assert record.key == profile.stored_id(NUMBER).encode()
+    assert NUMBER.encode() not in (record.value or b"")
