@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from consumers.learn import LearnStage
 from model.bundles.published import verdicts
-from model.detectors.online import HOURLY
 from model.learning.learned import LearnState
 from tests.consumers.scoring import champion, models
 from tests.trained import Trained
@@ -118,15 +117,12 @@ def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage)
 
 
 def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStage) -> None:
-    profile = trained.profile
-    hourly = int(profile.models.settings["online"].get("hourly", HOURLY))
     given = [
         label(trained, 0, "first", fraud=True, given_us=5),
         label(trained, 0, "again", fraud=True, given_us=6),
         label(trained, 0, "early", fraud=False, given_us=4),
         label(trained, 0, "again", fraud=True, given_us=6),
         label(trained, 1, "other", profile="00000000"),
-        *[label(trained, 2, f"more{k}", fraud=False) for k in range(hourly)],
     ]
     state = stage.new_state(0, 1)
     emits = stage.process(state, batch(*given)).emits
@@ -140,7 +136,6 @@ def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStag
     assert (ways["again"], ways["early"]) == ("repeated", "superseded")
     assert ways.keys().isdisjoint({"first", "other"})
     assert {each.bundle for each in told} == {trained.bundle.hash}
-    assert [each.outcome for each in told].count("over_quota") == 3
     again = stage.process(state, batch(label(trained, 0, "first"))).emits
     assert [emit.topic for emit in again] == [MODELS]
 

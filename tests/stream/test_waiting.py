@@ -32,6 +32,8 @@ ID = "id-of-feedback"
 class System:
     """The label stage on the broker in memory, with rows that a test sets."""
 
+    profile = PROFILE
+
     def __init__(self, wait_s: float = 30.0, wrong_us: int = 0) -> None:
         self.wrong_us = wrong_us
         self.broker = MemoryBroker({FEEDBACK: 1, LABELS: 1, OUTCOMES: 1, DLQ: 1})
@@ -45,7 +47,7 @@ class System:
     def start(self) -> None:
         self.orders = Skips("label", FEEDBACK, ID)
         stage = LabelStage(
-            PROFILE, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
+            self.profile, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
         )
         consumer = self.broker.consumer(group_of("label"))
         sink = KafkaSink(

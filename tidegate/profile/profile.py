@@ -80,6 +80,7 @@ class Profile:
         self.unknown_fields = checked.unknown_fields
         self.ids = checked.ids
         self.remember = checked.remember
+        self.sources = checked.sources
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
         self.looked_at = [field for field in self.fields.values() if field.needs_look()]
