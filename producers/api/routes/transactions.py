@@ -63,6 +63,8 @@ def post_batch() -> Response:
     result: dict[str, Any] = {"accepted": len(admitted)}
     if generated:
         result["generated_ids"] = generated
+    if scope := context.ingest.scope(client()):
+        result["id_prefix"] = scope
     if rejected:
         result["rejected"] = rejected
     if batch.notes:
