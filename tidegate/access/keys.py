@@ -85,4 +85,4 @@ class KeyRing:
                 key.id,
                 ", ".join(unknown),
             )
-        return Principal(key.name, SCOPES.keys() & frozenset(key.scopes), key.rate)
+        return Principal(key.name, frozenset(SCOPES.keys() & set(key.scopes)), key.rate)

@@ -79,7 +79,7 @@ def check(source: Source) -> Checked:
     envelope = _envelope(source, fields, roles["id"] or "")
     _check_entities(source, fields, entities)
     _check_currencies(source, fields)
-    if problem := id_fault(fields[roles["id"] or ""], document.get("ids", "shared")):
+    if problem := id_fault(fields[roles["id"] or ""]):
         raise source.error(("fields", roles["id"] or ""), problem)
     for shown in filter(None, (roles["money"], roles["time"])):
         if problem := shown_fault(fields[shown]):

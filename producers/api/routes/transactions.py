@@ -168,6 +168,6 @@ def _id_in(item: bytes) -> str | None:
         return None
     if not isinstance(document, dict):
         return None
-    profile = here().profile
-    transaction_id = document.get(profile.id_field)
-    return profile.stored_id(transaction_id)[:256] if isinstance(transaction_id, str) else None
+    profile, scope = here().profile, here().ingest.scope(client())
+    own = document.get(profile.id_field)
+    return profile.stored_id(scope + own)[:256] if isinstance(own, str) else None
