@@ -20,6 +20,7 @@ from tidegate.messages.documents import (
     Label,
     OnlineWeights,
     Rollback,
+    decode_label,
     decode_model,
     decode_outcome,
     encode,
@@ -138,6 +139,17 @@ def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStag
     assert {each.bundle for each in told} == {trained.bundle.hash}
     again = stage.process(state, batch(label(trained, 0, "first"))).emits
     assert [emit.topic for emit in again] == [MODELS]
+
+
+def test_a_label_is_learnt_by_its_weight(trained: Trained, stage: LearnStage) -> None:
+    states = [stage.new_state(0, 1) for _ in range(3)]
+    said = decode_label(label(trained, 0, fraud=True))
+    for state, said.weight in zip(states, (1.0, 0.5, 0.0), strict=True):
+        emits = stage.process(state, batch(encode(said))).emits
+        assert [emit.topic for emit in emits] == [MODELS], "what teaches nothing is not told"
+    whole, half, none = (state.learned.entries["step"][0] for state in states)
+    assert (half, none) == (whole / 2, 0.0)
+    assert states[2].params.tobytes() == stage.new_state(0, 1).params.tobytes()
 
 
 @REUSE
