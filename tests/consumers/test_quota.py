@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consumers.label import LabelStage
 from consumers.quota import SOURCES, Quota
+from db.decode import ScoredRow
+from tests.consumers.test_label import row, said
+from tests.stream.crash import Case, Record, Run, new_folder
 from tests.stream.test_waiting import System
-from tidegate.pipeline import OUTCOMES
+from tidegate.messages.documents import decode_label, decode_outcome, decode_verdict
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES
 from tidegate.profile import load_profile
 from tidegate.profile.spec import VerdictSources
 from tidegate.stream.waiting import SPAN, decode, encode, kept
@@ -123,3 +129,56 @@ def test_the_next_hour_brings_a_new_quota() -> None:
     system.post(*[f"t{number}" for number in range(5, 9)])
     system.run(1)
     assert system.labelled() == ["t0", "t1", "t2", "t5", "t6", "t7"]
+
+
+class Rows:
+    """Rows that are there, those of `late-...` from the third look on."""
+
+    def __init__(self) -> None:
+        self._looks: Counter[str] = Counter()
+
+    def __call__(self, ids: list[str]) -> Mapping[str, ScoredRow]:
+        self._looks.update(ids)
+        return {name: row(name) for name in ids if "late" not in name or self._looks[name] > 2}
+
+
+def run_to_its_end(case: Case) -> Run:
+    """Also until nothing waits any more."""
+    run = Run(case).go()
+    for _ in range(2000):
+        if len(run.read(LABELS)) + len(run.read(OUTCOMES)) >= len(case.records):
+            break
+        run._turn(0)
+    return run
+
+
+FAULTS = st.tuples(st.integers(1, 300), st.sampled_from(["crash", "crash", "rebuild", "abort"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(["there", "late"]), min_size=6, max_size=20),
+    st.lists(FAULTS, max_size=6),
+    st.integers(1, 5),
+)
+def test_whatever_crashes_the_labels_are_a_fold_of_the_log(
+    kinds: list[str], crashes: list[tuple[int, str]], batch: int
+) -> None:
+    """A quota of six, three for each of two partitions; a crash at any call, before or after."""
+    rows = Rows()
+    names = [f"{kind}-{number}" for number, kind in enumerate(kinds)]
+    sent = [Record(name.encode(), said(name, label_id=name)) for name in names]
+    topics = {FEEDBACK: 2, LABELS: 1, OUTCOMES: 1, DLQ: 1}
+    profile = load_profile("card")
+    profile.sources = VerdictSources(hourly=6)
+    run = run_to_its_end(
+        Case(lambda: LabelStage(profile, rows), sent, topics, new_folder(), batch, crashes=crashes)
+    )
+    in_order = [
+        [decode_verdict(record.value or b"").label_id for record in run.broker.logs[source]]
+        for source in run.sources()
+    ]
+    labelled = Counter(decode_label(value or b"").label_id for value in run.read(LABELS))
+    over = Counter(decode_outcome(value or b"").label_id for value in run.read(OUTCOMES))
+    assert labelled == Counter(name for names in in_order for name in names[:3])
+    assert over == Counter(name for names in in_order for name in names[3:])
