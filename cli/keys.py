@@ -21,7 +21,7 @@ Name = Annotated[
 Scopes = Annotated[
     list[str],
     typer.Option(
-        "--scope", help="What it may do: ingest, read, review, models, redrive, admin. Repeatable."
+        "--scope", help="What it may do: ingest, read, review, models, unmask, admin. Repeatable."
     ),
 ]
 Expires = Annotated[

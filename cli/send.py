@@ -144,7 +144,9 @@ def send(
             "broker": KafkaBroker(settings),
             "existing": Store(settings.db_url, reader.profile).existing,
         }
-    log = "" if no_wait and url else _log(settings)
+    log = client.url if no_wait and url else _log(settings)
+    if loaded.ids == "per_client":
+        log += _client_of(settings)
     with steps(quiet=as_json) as progress:
         sent = send_rows(
             reader, client, settings.home, options, log=log, progress=progress, **waiting
@@ -165,6 +167,17 @@ def _log(settings: Settings) -> str:
     broker = KafkaBroker(settings)
     topic, _ = broker.topic_ids([RAW]).get(RAW, ("", 0))
     return f"{broker.cluster_id()} {topic} {make_url(settings.db_url).render_as_string()}"
+
+
+def _client_of(settings: Settings) -> str:
+    """What a client is known by whose ids are its own; "" for who shows no key.
+
+    A key that was renewed has acknowledged nothing: its rows are posted again, and are the same.
+    """
+    from tidegate.access.keys import digest
+
+    key = key_shown(settings)
+    return f" {digest(key).hex()}" if key else ""
 
 
 def _report(sent: Sent, as_json: bool, *, interrupted: bool) -> None:

@@ -74,10 +74,12 @@ class KeyedVerdicts:
         return carried
 
     def _first_of(self, state: KeyedState, batch: Batch, since_ms: int) -> list[Label]:
-        """The labels recorded since then whose ids were not met before, on whatever transaction."""
+        """The labels with a weight, recorded since then, whose ids were not met before, on whatever
+        transaction.
+        """
         recorded = zip(batch.values, batch.timestamps, strict=True)
         found = [_label(value) for value, ms in recorded if ms >= since_ms]
-        labels = [label for label in found if label is not None]
+        labels = [label for label in found if label is not None and label.weight]
         if not labels:
             return []
         first = state.first_of(self._hashes([label.label_id for label in labels]))

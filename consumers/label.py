@@ -8,11 +8,14 @@ its own, learnt as a new observation.
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from consumers.quota import Quota
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import (
     Label,
@@ -22,10 +25,10 @@ from tidegate.messages.documents import (
     encode,
     label_id_of,
 )
-from tidegate.pipeline import FEEDBACK, LABELS, OTHER_PROFILE, OUTCOMES
+from tidegate.pipeline import FEEDBACK, LABELS, OTHER_PROFILE, OUTCOMES, OVER_QUOTA
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import recorded_ms
-from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
+from tidegate.stream.stage import Emit, Output, Reject, StatelessStage
 from tidegate.words import plain
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     Lookup = Callable[[list[str]], Mapping[str, ScoredRow]]
 
 _LOG = logging.getLogger(__name__)
+_PASSED = frozenset({OTHER_PROFILE, OVER_QUOTA})
 Drained = Callable[[int, int], bool]
 """Whether all transactions that were recorded by a time are rows or dead letters, and what time it
 is now, both in us by the log's clock.
@@ -46,7 +50,8 @@ class LabelStage(StatelessStage):
     A verdict without a row waits until it is `wait_s` old, and longer while transactions that were
     recorded by then are still under way, as `drained` says. A row of another version of the profile
     is as good as one of this version if `same_columns` says so of that version's hash; otherwise
-    the verdict is passed over. What becomes no label is told on topic outcomes.
+    the verdict is passed over. So is one that is over its source's quota, each partition of the
+    topic having an equal share of it. What becomes no label is told on topic outcomes.
     """
 
     name = "label"
@@ -65,22 +70,19 @@ class LabelStage(StatelessStage):
         self._wait_us = int(wait_s * 1_000_000)
         self._passed_versions: set[str] = set()
 
-    def process(self, _state: NoState, batch: Batch) -> Output:
+    def new_state(self, _partition: int, partitions: int) -> Quota:
+        return Quota(math.ceil(self._profile.sources.hourly / partitions))
+
+    def process(self, state: Quota, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""
-        verdicts: dict[int, Verdict] = {}
         output = Output()
-        for index, value in enumerate(batch.values):
-            verdict = read_verdict(value, index)
-            if isinstance(verdict, Reject):
-                output.rejects.append(verdict)
-            else:
-                verdict.transaction_id = self._profile.stored_id(verdict.transaction_id)
-                verdicts[index] = verdict
+        verdicts = self._read(batch, output)
+        over = self._over_quota(state, batch, verdicts)
         ids = sorted({verdict.transaction_id for verdict in verdicts.values()})
         late = {index for index in verdicts if self._is_late(batch, index)}
         rows = self._lookup(ids) if ids else {}  # what is late has had its last chance by now
         labels: list[Label] = []
-        told: list[VerdictOutcome] = []
+        told = [_over(verdict, batch.offsets[index]) for index, verdict in over.items()]
         for index, verdict in verdicts.items():
             row = rows.get(verdict.transaction_id)
             if row is None and index in late:
@@ -91,14 +93,45 @@ class LabelStage(StatelessStage):
                 output.waits.append(index)
             elif self._fits(row):
                 recorded = recorded_ms(batch.headers[index], batch.timestamps[index])
-                labels.append(_label(verdict, row._replace(profile=self._hash), recorded))
+                labels.append(self._label(verdict, row, recorded))
             else:
                 told.append(self._pass_over(verdict, row, batch.offsets[index]))
         _emit(output, LABELS, [(label.transaction_id, encode(label)) for label in labels])
         _emit(output, OUTCOMES, [(outcome.label_id, encode(outcome)) for outcome in told])
-        if passed := sum(outcome.outcome == "passed_over" for outcome in told):
-            output.passed = {OTHER_PROFILE: passed}
+        output.passed = Counter(outcome.reason for outcome in told if outcome.reason in _PASSED)
         return output
+
+    def _read(self, batch: Batch, output: Output) -> dict[int, Verdict]:
+        """The verdicts that can be read, by index; the others are rejects."""
+        verdicts: dict[int, Verdict] = {}
+        for index, value in enumerate(batch.values):
+            verdict = read_verdict(value, index)
+            if isinstance(verdict, Reject):
+                output.rejects.append(verdict)
+            else:
+                verdict.transaction_id = self._profile.stored_id(verdict.transaction_id)
+                verdicts[index] = verdict
+        return verdicts
+
+    @staticmethod
+    def _over_quota(state: Quota, batch: Batch, verdicts: dict[int, Verdict]) -> dict[int, Verdict]:
+        """Count all verdicts, and take out of them those that are over their source's quota."""
+        over = [
+            index
+            for index, verdict in verdicts.items()
+            if not state.admit(batch.offsets[index], verdict.source, batch.timestamps[index])
+        ]
+        return {index: verdicts.pop(index) for index in over}
+
+    def _label(self, verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
+        return Label(
+            label_id=label_id_of(verdict),
+            fraud=verdict.verdict == "fraud",
+            source=verdict.source,
+            given_us=verdict.given_us or recorded_ms * 1000,
+            weight=self._profile.sources.weights.get(verdict.source, 1.0),
+            **row._replace(profile=self._hash)._asdict(),
+        )
 
     def _fits(self, row: ScoredRow) -> bool:
         """Whether the row's values are what this version of the profile would call by their names.
@@ -142,16 +175,6 @@ class LabelStage(StatelessStage):
         )
 
 
-def _label(verdict: Verdict, row: ScoredRow, recorded_ms: int) -> Label:
-    return Label(
-        label_id=label_id_of(verdict),
-        fraud=verdict.verdict == "fraud",
-        source=verdict.source,
-        given_us=verdict.given_us or recorded_ms * 1000,
-        **row._asdict(),
-    )
-
-
 def read_verdict(value: bytes | None, index: int) -> Verdict | Reject:
     """The verdict in a record, or why there is none."""
     if not value:
@@ -167,6 +190,17 @@ def read_verdict(value: bytes | None, index: int) -> Verdict | Reject:
     if not verdict.transaction_id:
         return Reject(index, "missing_field", "transaction_id is empty")
     return verdict
+
+
+def _over(verdict: Verdict, offset: int) -> VerdictOutcome:
+    return VerdictOutcome(
+        label_id_of(verdict),
+        verdict.transaction_id,
+        OVER_QUOTA,
+        OVER_QUOTA,
+        "its source had given as many verdicts in that hour as count: give it again later",
+        offset,
+    )
 
 
 def _refused(verdict: Verdict, reject: Reject, offset: int) -> VerdictOutcome:

@@ -38,7 +38,7 @@ PUBLISH_SECONDS = 1.0
 """Weights are published at most so often: the stage rests after each batch."""
 _AT_ONCE = 10_000
 """Labels folded again between two polls, some tenths of a second."""
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Superseded(TidegateError):
@@ -80,7 +80,7 @@ class LearnStage:
         self.checkpoints: Checkpoints = no_checkpoints
         self.at_once = _AT_ONCE
         self._rewindings: dict[tuple[Range, ...], Rewinding] = {}
-        self._learner = Learner(bundle.online, profile.models.settings["online"])
+        self._learner = Learner(bundle.online)
         self._columns = [bundle.manifest.values.index(name) for name in bundle.feature_names]
         self.snapshot_tag = f"{profile.hash.decode()}-{bundle.hash}-{_FORMAT}"
 
@@ -161,10 +161,9 @@ class LearnStage:
                         offset,
                         message.label_id,
                         message.transaction_id,
-                        message.source,
                         message.fraud,
-                        batch.timestamps[index],
                         message.given_us,
+                        message.weight,
                     )
                 )
                 run.values.append(message.values)

@@ -1,8 +1,8 @@
 """Which verdict on a transaction holds. Windows, learner, retraining and quality all ask here.
 
-A label id counts once: the first label with it. Of the labels on one transaction the one given last
-holds, in whatever order they come; of those given in the same microsecond the one whose id has the
-larger hash.
+A label of weight 0 counts nowhere. A label id counts once: the first label with it. Of the labels
+on one transaction the one given last holds, in whatever order they come; of those given in the same
+microsecond the one whose id has the larger hash.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class HoldingVerdicts:
 
     def add(self, labels: Sequence[Label]) -> None:
         """Take labels in the order of their topic."""
+        labels = [label for label in labels if label.weight]
         numbers = label_numbers([label.label_id for label in labels]).tolist()
         for label, number in zip(labels, numbers, strict=True):
             if number in self._labels:

@@ -50,6 +50,8 @@ OTHER_PROFILE = "other_profile"
 """What verdicts and labels are counted as that are passed over, because their rows were scored by
 another version of the profile.
 """
+OVER_QUOTA = "over_quota"
+"""What verdicts are counted as that are passed over, because their source had given too many."""
 FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
 """The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
 

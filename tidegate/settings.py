@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     jwt_keys: str = Field(
         "", description="the issuer's public keys, a JWK set: a file, or an https address"
     )
+    jwt_rate: int = Field(
+        0,
+        ge=0,
+        description="transactions, verdicts and other requests a second that a worker takes of "
+        "each subject of these tokens; 0: any",
+    )
     oidc_issuer: str = Field(
         "",
         description="https address of an OpenID provider by which people sign in to the pages",

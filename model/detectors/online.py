@@ -27,8 +27,6 @@ from tidegate.errors import ConfigError
 
 Slots = NDArray[np.int32]
 ALPHA = 1e-6
-HOURLY = 20_000
-"""Labels of one source that are learnt in an hour, unless the setting `hourly` says otherwise."""
 _LARGEST_MOVE = 1.0
 """Log-odds by which one label may move its own row."""
 _QUANTILES = np.unique(np.r_[np.arange(1, 32) / 32, 0.001, 0.005, 0.01, 0.99, 0.995, 0.999])
@@ -79,7 +77,7 @@ def _add(row: Slots, step: float, params: Array) -> None:
 
 
 @jit
-def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float) -> float:
+def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float, weight: float) -> float:
     total = 0.0
     for k in range(row.shape[0]):
         total += params[row[k]]
@@ -87,7 +85,7 @@ def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float) -> f
         (1.0 if fraud else 0.0) - 1.0 / (1.0 + math.exp(-(params[0] + params[1] * total)))
     )
     largest = _LARGEST_MOVE / (row.shape[0] + 1)
-    step = min(max(step, -largest), largest)
+    step = weight * min(max(step, -largest), largest)
     params[1] *= 1.0 - eta * alpha
     _add(row, step, params)
     if params[1] < 1e-9:
@@ -100,7 +98,7 @@ def _step(row: Slots, fraud: bool, params: Array, eta: float, alpha: float) -> f
 @jit
 def _learn(slots: Slots, y: NDArray[np.bool_], params: Array, eta: float, alpha: float) -> None:
     for i in range(slots.shape[0]):
-        _step(slots[i], y[i], params, eta, alpha)
+        _step(slots[i], y[i], params, eta, alpha, 1.0)
 
 
 class Online:
@@ -136,7 +134,7 @@ class Online:
         settings: Settings,
         seed: int = 0,  # noqa: ARG003 - the port's argument
     ) -> Self:
-        rate = setting(cls.name, settings, {"rate": 0.01, "hourly": HOURLY})["rate"]
+        rate = setting(cls.name, settings, {"rate": 0.01})["rate"]
         inputs, names = ordered(x, features)
         edges = [cut for column in inputs.T for cut in _edges(column, y)]
         params = np.zeros(2 + sum(len(cut) + 2 for cut in edges))
@@ -174,12 +172,13 @@ class Online:
         """Learn rows in order, changing `params` in place: batches change no bit."""
         _learn(self.slots(x), y, params, self.rate, ALPHA)
 
-    def step(self, params: Array, row: Slots, fraud: bool) -> float:
+    def step(self, params: Array, row: Slots, fraud: bool, weight: float = 1.0) -> float:
         """Learn one row, given by its `slots` i4[2 * features], changing `params` in place.
 
-        Returns the step: what each of its weights and the intercept gained.
+        A `weight` of 0 to 1 is the share of the step that is taken. Returns the step: what each of
+        its weights and the intercept gained.
         """
-        return float(_step(row, fraud, params, self.rate, ALPHA))
+        return float(_step(row, fraud, params, self.rate, ALPHA, weight))
 
     def take_back(self, params: Array, row: Slots, step: float) -> None:
         """Undo a `step`: take it off the weights of a row and off the intercept."""

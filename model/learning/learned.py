@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array
-from model.learning.guards import Contest, Quota
+from model.learning.guards import Contest
 from tidegate.stream.stage import Arrays
 
 RECENT = 65_536
@@ -26,33 +26,32 @@ ENTRY = np.dtype(
 """A label that was learnt. `transaction` is 0 where it never held: then it says nothing of one."""
 NEVER = -1
 Outcome = Literal[
-    "learnt", "corrected", "repeated", "duplicate", "over_quota", "frozen", "superseded"
+    "learnt", "corrected", "repeated", "duplicate", "weightless", "frozen", "superseded"
 ]
 
 
 class LabelRecord(NamedTuple):
-    """A label on its log: ids and source as they were sent, offset and time (ms) of the record."""
+    """A label on its log: ids as they were sent, and the offset of the record."""
 
     offset: int
     label_id: str
     transaction_id: str
-    source: str
     fraud: bool
-    time_ms: int
     given_us: int
+    weight: float = 1.0
 
 
 class Learned:
     """Weights, and what decides how the next label moves them."""
 
-    def __init__(self, params: Array, hourly: int, entries: NDArray[Any] | None = None) -> None:
+    def __init__(self, params: Array, entries: NDArray[Any] | None = None) -> None:
         self.params = params.copy()
         self.learnt = self.remembered = 0
         self.frozen_at = NEVER
         """Offset of the label with which the online model lost against the frozen one; `NEVER`
         while it has not.
         """
-        self.quota, self.contest = Quota(hourly), Contest()
+        self.contest = Contest()
         self.entries = np.zeros(RECENT, ENTRY) if entries is None else entries.copy()
         self.index()
 
@@ -91,7 +90,6 @@ class _Before(NamedTuple):
     learnt: int
     remembered: int
     frozen_at: int
-    quota: Quota
     contest: Contest
 
 
@@ -124,7 +122,6 @@ class LearnState:
             now.learnt,
             now.remembered,
             now.frozen_at,
-            now.quota.copy(),
             now.contest.copy(),
         )
         self._overwritten = []
@@ -150,7 +147,6 @@ class LearnState:
         learned.learnt = before.learnt
         learned.remembered = before.remembered
         learned.frozen_at = before.frozen_at
-        learned.quota = before.quota
         learned.contest = before.contest
         for place, entry in reversed(self._overwritten):
             learned.entries[place] = entry
@@ -193,7 +189,6 @@ class LearnState:
             "entries": now.entries.copy(),
             "counts": np.array([now.learnt, now.remembered, now.frozen_at], np.int64),
             "rollbacks": np.array(self.rollbacks, np.int64).reshape(-1, 2),
-            **now.quota.arrays(),
             **now.contest.arrays(),
         }
 

@@ -3,23 +3,23 @@
 A label whose id is among the last 65,536 changes nothing, and neither does one that repeats the
 verdict on its transaction, or was given before the one that holds (`model.verdicts`). One that
 holds with the opposite verdict takes back what the label before it had added to the weights (as it
-was added, without the decay since), and is then learnt like any other.
+was added, without the decay since), and is then learnt like any other. Of a label with a weight
+below 1 that share of the step is taken; one of weight 0 changes nothing and decides nothing.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array
-from model.detectors.online import HOURLY, Online
-from model.hashing import hash64
-from model.learning.guards import Contest, Quota
+from model.detectors.online import Online
+from model.learning.guards import Contest
 from model.learning.learned import (
     ENTRY,
     NEVER,
@@ -32,19 +32,18 @@ from model.learning.learned import (
 from model.verdicts import holds, label_numbers
 from tidegate.errors import ConfigError
 
-_TOLD: frozenset[Outcome] = frozenset({"repeated", "over_quota", "frozen", "superseded"})
+_TOLD: frozenset[Outcome] = frozenset({"repeated", "frozen", "superseded"})
 
 
 class Learner:
-    """The fold for one bundle's online model and the settings that the profile gives it."""
+    """The fold for one bundle's online model."""
 
-    def __init__(self, online: Online, settings: Mapping[str, Any]) -> None:
+    def __init__(self, online: Online) -> None:
         self._online = online
-        self._hourly = int(settings.get("hourly", HOURLY))
 
     def new_state(self) -> LearnState:
         """Nothing learned yet: the weights of the training."""
-        return LearnState(Learned(self._online.params, self._hourly))
+        return LearnState(Learned(self._online.params))
 
     def load_state(self, arrays: Mapping[str, NDArray[Any]]) -> LearnState:
         """What `LearnState.arrays` gave. Raises ConfigError."""
@@ -52,12 +51,10 @@ class Learner:
         try:
             learned = Learned(
                 own["params"].reshape(self._online.params.shape).astype(np.float64),
-                self._hourly,
                 own["entries"].reshape(RECENT).astype(ENTRY),
             )
             learned.learnt, learned.remembered, learned.frozen_at = own["counts"].tolist()
             rollbacks = [(int(offset), int(to)) for offset, to in own["rollbacks"].tolist()]
-            learned.quota = Quota.load(self._hourly, own)
             learned.contest = Contest.load(own)
         except (ConfigError, KeyError, ValueError, TypeError) as error:
             raise ConfigError(
@@ -78,7 +75,6 @@ class Learner:
         hashes = zip(
             label_numbers([label.label_id for label in labels]).tolist(),
             label_numbers([label.transaction_id for label in labels]).tolist(),
-            _hashes(label.source for label in labels),
             strict=True,
         )
         outcomes: Counter[Outcome] = Counter()
@@ -93,18 +89,18 @@ class Learner:
         self,
         state: LearnState,
         label: LabelRecord,
-        hashes: tuple[int, int, int],
+        hashes: tuple[int, int],
         slots: NDArray[np.int32],
         frozen: float,
     ) -> Outcome:
         now = state.learned
-        label_hash, transaction, source = hashes
+        label_hash, transaction = hashes
+        if not label.weight:
+            return "weightless"
         if label_hash in now.labels:
             return "duplicate"
         if now.frozen_at != NEVER:
             return "frozen"
-        if not now.quota.admit(source, label.time_ms):
-            return "over_quota"
         place = now.transactions.get(transaction)
         if place is None:
             online = float(self._online.margins(now.params, slots[None])[0])
@@ -122,7 +118,7 @@ class Learner:
                 state.remember(label_hash, transaction, label.given_us, step, label.fraud)
                 return "repeated"
             self._online.take_back(now.params, slots, step)
-        step = self._online.step(now.params, slots, label.fraud)
+        step = self._online.step(now.params, slots, label.fraud, label.weight)
         state.remember(label_hash, transaction, label.given_us, step, label.fraud)
         now.learnt += 1
         return "learnt" if place is None else "corrected"
@@ -130,11 +126,6 @@ class Learner:
     def weights(self, state: LearnState) -> Array:
         """What to score with: the learned weights, or the training's once the contest is lost."""
         return state.params if state.learned.frozen_at == NEVER else self._online.params
-
-
-def _hashes(texts: Iterable[str]) -> list[int]:
-    hashes: list[int] = hash64([text.encode() for text in texts]).tolist()
-    return hashes
 
 
 def _probability(margin: float) -> float:

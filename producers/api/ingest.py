@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from msgspec import Struct
-
 from producers.api.ids import fresh_id
 from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected, invalid
@@ -96,6 +94,7 @@ class Ingest:
 
     def __init__(self, profile: Profile, publisher: Publisher, known: Known) -> None:
         self._profile, self._publisher, self._known = profile, publisher, known
+        self._most = cast(String, profile.fields[profile.id_field]).max_length
 
     def scope(self, client: str) -> str:
         """What a client's ids begin with, where they are its own; empty where all share them."""
@@ -110,17 +109,19 @@ class Ingest:
         """
         profile, scope = self._profile, self.scope(client)
         try:
-            tx = profile.decode(raw, now_us)
+            tx = profile.decode(raw, now_us, scope)
         except Rejected as rejected:
-            raise from_rejected(rejected, profile.faults(raw, now_us)) from rejected
+            faults = profile.faults(raw, now_us)
+            if scope and not faults and rejected.reason == "out_of_bounds":
+                raise self._too_long() from rejected
+            raise from_rejected(rejected, faults) from rejected
         own_id = profile.id_of(tx)
-        if own_id is not None:
-            transaction_id = scope + own_id
-        else:
+        if own_id is None:
             made = derived_id(idempotency_key, scope) if idempotency_key else fresh_id()
-            transaction_id = profile.stored_id(made)
-        if own_id is None or scope:
-            self._give_id(tx, transaction_id)
+            profile.set_id(tx, profile.stored_id(made))
+        transaction_id = str(profile.id_of(tx))
+        if len(transaction_id) > self._most and (own_id is None or scope):
+            raise self._too_long()
         value = profile.canonical(tx)
         key = profile.key_of(tx)
         body_hash = profile.body_hash(value)
@@ -131,15 +132,11 @@ class Ingest:
         known = before is not None
         return Admitted(transaction_id, key, account, value, body_hash, own_id is None, known)
 
-    def _give_id(self, tx: Struct, transaction_id: str) -> None:
-        most = cast(String, self._profile.fields[self._profile.id_field]).max_length
-        if len(transaction_id) > most:
-            raise invalid(
-                self._profile.id_field,
-                f"with the client's name, {transaction_id[:100]!r}, it has more than {most} "
-                "characters",
-            )
-        self._profile.set_id(tx, transaction_id)
+    def _too_long(self) -> Problem:
+        return invalid(
+            self._profile.id_field,
+            f"the whole id, with the client's name, has more than {self._most} characters",
+        )
 
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
         """Make them durable (those that are known are). Raises Problem 429 or 503."""

@@ -247,6 +247,7 @@ def _answers(profile: Profile) -> Json:
         "BatchAnswer": object_of(
             accepted=whole,
             generated_ids={"type": "object", "additionalProperties": text},
+            id_prefix=text,
             rejected={
                 "type": "array",
                 "items": object_of(

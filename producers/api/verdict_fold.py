@@ -77,6 +77,7 @@ class _Label(msgspec.Struct):
     label_id: str
     fraud: bool
     given_us: int
+    weight: float = 1.0
     offset: int = NONE
     number: int = 0
     """See `model.verdicts.label_numbers`."""
@@ -108,7 +109,7 @@ class Verdicts:
         self._posted: Recent[str, _Posted] = Recent(newest)
         """Verdicts of which nothing is known but that they are there."""
         self._labels: Recent[str, _Label] = Recent(newest)
-        """The first label with each id."""
+        """The first label with each id that has a weight, else the newest."""
         self._holding: Recent[str, _Label] = Recent(newest)
         """The label that holds on each transaction."""
         self._unlabelled: Recent[str, VerdictOutcome] = Recent(newest)
@@ -158,7 +159,11 @@ class Verdicts:
     def _take_label(self, _source: TopicPartition, offset: int, value: bytes) -> None:
         label = _label(value)
         self._posted.drop(label.label_id)
-        if self._labels.get(label.label_id) is not None:
+        first = self._labels.get(label.label_id)
+        if first is not None and first.weight:
+            return
+        if not label.weight:
+            self._labels.put(label.label_id, label)
             return
         label.offset = offset
         label.number = int(label_numbers([label.label_id])[0])
@@ -186,6 +191,9 @@ class Verdicts:
 
     def _of_label(self, label: _Label, told: VerdictOutcome | None) -> Status:
         found = Status(label.label_id, label.transaction_id, "joined")
+        if not label.weight:
+            found.status = "recorded"
+            return found
         holding = self._holding.get(label.transaction_id) or label
         if holding.fraud != label.fraud and holding.holds(label):
             found.status, found.superseded_by = "superseded", holding.label_id

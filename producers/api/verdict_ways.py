@@ -27,10 +27,11 @@ of a worker, and the compiled rule of which verdict holds 120 MB.
 STATUSES = {
     "waiting": "its row is not there yet",
     "joined": "it is a label, which the learner has not reached; it counts in the windows",
+    "recorded": "its source has weight 0 in the profile, so it teaches nothing",
     "learnt": "it moved the online weights",
     "repeated": "an earlier verdict on the transaction said the same",
     "superseded": "another verdict on the transaction was given later; superseded_by names it",
-    "over_quota": "its source had given too many verdicts in that hour",
+    "over_quota": "its source had given too many verdicts in that hour; it counts nowhere",
     "frozen": "the online model had lost against the trained one, which scores",
     "passed_over": "its row was scored by another version of the profile, with other columns",
     "refused": "it is a dead letter; reason and detail say why",

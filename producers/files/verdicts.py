@@ -16,11 +16,13 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.client import Client
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict, decode_outcome, encode
-from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES
+from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES, OVER_QUOTA
 
 UNKNOWN = "unknown_transaction"
 """The reason of the dead letter of a verdict whose transaction never became a row."""
 _BATCH = 1000
+_NO_LABEL = frozenset({"passed_over", OVER_QUOTA})
+"""Outcomes of verdicts that become neither labels nor dead letters."""
 
 Progress = Callable[[float, str], None]
 """Called with the share done, and what is done."""
@@ -96,7 +98,7 @@ class FollowVerdicts:
     def _pass_over(self, batch: Batch) -> None:
         for value in batch.values:
             outcome = decode_outcome(value or b"")
-            if outcome.outcome == "passed_over" and outcome.label_id in self._waiting:
+            if outcome.outcome in _NO_LABEL and outcome.label_id in self._waiting:
                 del self._waiting[outcome.label_id]
                 self._refused[outcome.reason] += 1
 

@@ -131,12 +131,14 @@ class Simulator:
             raise TidegateError(f"the API answered {status}: {document.get('detail', document)}")
         refused = {rejection["index"] for rejection in document.get("rejected", [])}
         self.done.refused += len(refused)
+        prefix = document.get("id_prefix", "")
         for index, (_, key, _, fraud) in enumerate(events):
             if index not in refused:
                 self.done.transactions += 1
                 self.done.frauds += fraud
                 if fraud or self._chance.random() < _LEGITIMATE_SHARE:
-                    heapq.heappush(self._verdicts, (now_us + self._delay_us, key, fraud))
+                    said = now_us + self._delay_us, prefix + key, fraud
+                    heapq.heappush(self._verdicts, said)
 
     def _post_verdicts(self, now_us: int) -> None:
         """Those whose delay is over."""

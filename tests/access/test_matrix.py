@@ -48,6 +48,11 @@ def test_every_endpoint_has_a_scope_and_every_scope_is_one(apps: tuple[Flask, Fl
         assert set(TABLES[app.name].values()) <= SCOPES.keys() | {OPEN}
 
 
+def test_every_scope_is_asked_for_somewhere() -> None:
+    asked = {scope for table in TABLES.values() for scope in table.values()}
+    assert asked - {OPEN} == SCOPES.keys() - {"admin"}
+
+
 def test_who_may_do_what(
     apps: tuple[Flask, Flask],
     keys: dict[str, str],

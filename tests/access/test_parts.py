@@ -72,6 +72,21 @@ def test_what_is_read_seldom_is_tried_soon_again_until_it_is_known() -> None:
     assert (seldom.get(300.0), table.reads) == ([], 2)
 
 
+def test_a_key_with_a_scope_that_is_no_more_holds_and_is_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = [0.0]
+    old = Key("k1", "ops", digest("secret"), ("read", "redrive"), 0)
+    ring = KeyRing(lambda: [old], clock=lambda: clock[0])
+    for _ in range(3):
+        found = ring.find("secret")
+        assert found is not None
+        assert found.scopes == {"read"}
+        clock[0] += 60
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == "the key ops (k1) has scopes that open nothing: redrive"
+
+
 def test_known_keys_hold_while_the_database_is_away() -> None:
     table, now = Table(), [0.0]
     ring = KeyRing(table.read, clock=lambda: now[0], wall_us=lambda: int(now[0] * 1e6))
@@ -177,7 +192,7 @@ def test_a_web_page_from_elsewhere_is_turned_away(host: str, origin: str | None)
 
 def test_a_proxy_may_have_names_of_its_own() -> None:
     door = Door(Settings(hosts="fraud.example, x"), KeyRing(list))
-    assert door.admit({"HTTP_HOST": "fraud.example"}, "read").may("redrive")
+    assert door.admit({"HTTP_HOST": "fraud.example"}, "read").may("models")
     with pytest.raises(Denied):
         door.admit({"HTTP_HOST": "other.example"}, "read")
 

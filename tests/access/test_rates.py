@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from db.keys import create
+from tests.access.issuer import token
+from tests.access.test_tokens import settings as tokens_taken
 from tests.access.web import applications, bearer
 from tests.web import transaction
 from tidegate.access.rates import Rates
@@ -41,6 +45,19 @@ def test_a_batch_passes_and_is_paid_for_afterwards() -> None:
     rates.charge(Principal("any", frozenset()), 4999)
 
 
+def test_clients_that_are_gone_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.access.rates.MANY", 100)
+    now = [0.0]
+    rates = Rates(clock=lambda: now[0])
+    owing = Principal("owing", frozenset(), 10)
+    rates.charge(owing, 10_000)
+    for number in range(1000):
+        now[0] += 0.1
+        assert rates.take(Principal(f"jwt/{number}", frozenset(), 10)) == 0
+        assert len(rates) <= 101
+    assert rates.take(owing) > 800, "what is not paid for is not forgotten"
+
+
 def slow_key(home: Path, *scopes: str) -> dict[str, str]:
     return bearer(create(Settings(home=home).db_url, "slow", scopes, now_us(), rate=5)[1])
 
@@ -67,6 +84,23 @@ def test_the_express_path_and_flask_share_the_rate(tmp_path: Path) -> None:
             statuses = posts(api, slow_key(home, "ingest"), query)
             assert statuses[:5] == [202] * 5
             assert 429 in statuses[5:]
+
+
+def test_all_tokens_of_a_subject_share_a_rate(tmp_path: Path) -> None:
+    with applications(tmp_path, **tokens_taken(tmp_path), jwt_rate=5) as (api, _):
+        client = api.test_client()
+
+        def post(number: int, subject: str) -> TestResponse:
+            shown = bearer(token(sub=subject, jti=str(number)))
+            sent = transaction(f"{subject}-{number}")
+            return client.post("/v1/transactions", json=sent, headers=shown)
+
+        answers = [post(number, "shop") for number in range(8)]
+        assert [answer.status_code for answer in answers[:5]] == [202] * 5
+        assert answers[-1].status_code == 429
+        assert answers[-1].headers["Retry-After"] == "1"
+        assert "jwt/shop may send 5" in answers[-1].get_json()["detail"]
+        assert post(0, "till").status_code == 202, "another subject has its own"
 
 
 def test_a_batch_counts_as_what_it_holds(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ def test_clients_with_ids_of_their_own_never_meet(tmp_path: Path) -> None:
                 headers=own | {"Idempotency-Key": "k"},
             )
             assert (both.status_code, derived.status_code) == (202, 202)
+            assert one["transaction_id"] == both.get_json()["id_prefix"] + "t-1"
             verdict = {"verdict": "fraud", "transaction": body}
             given = post("/v1/feedback", json=verdict, headers=own | {"Idempotency-Key": "k"})
             assert given.get_json()["transaction_ids"] == [one["transaction_id"]]

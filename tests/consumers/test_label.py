@@ -19,12 +19,12 @@ from tidegate.messages.documents import (
     encode,
 )
 from tidegate.pipeline import FEEDBACK, LABELS, OUTCOMES
-from tidegate.profile import load_profile
+from tidegate.profile import Profile, load_profile
+from tidegate.profile.spec import VerdictSources
 from tidegate.stream.dead_letters import RECORDED
-from tidegate.stream.stage import NoState, Output
+from tidegate.stream.stage import Output
 
 PROFILE = load_profile("card")
-STATE = NoState()
 SECOND_US = 1_000_000
 
 
@@ -66,7 +66,11 @@ def said(name: str, verdict: str = "fraud", **more: object) -> bytes:
 
 
 def process(given: Batch) -> Output:
-    return LabelStage(PROFILE, lookup).process(STATE, given)
+    return done(LabelStage(PROFILE, lookup), given)
+
+
+def done(stage: LabelStage, given: Batch) -> Output:
+    return stage.process(stage.new_state(0, 1), given)
 
 
 def labels(output: Output) -> list[Label]:
@@ -133,8 +137,8 @@ def test_it_waits_on_while_its_row_may_still_come() -> None:
 
     stage = LabelStage(PROFILE, lookup, drained=drained)
     value = batch(said("late"), now_us=4000 * SECOND_US)
-    assert stage.process(STATE, value).waits == [0]
-    assert [reject.index for reject in stage.process(STATE, value).rejects] == [0]
+    assert done(stage, value).waits == [0]
+    assert [reject.index for reject in done(stage, value).rejects] == [0]
     assert asked == [30 * SECOND_US + 7000] * 2
 
 
@@ -146,7 +150,7 @@ def test_a_row_that_came_meanwhile_is_found_before_the_verdict_is_given_up() -> 
         return True
 
     stage = LabelStage(PROFILE, lambda _ids: dict(rows), drained=drained)
-    output = stage.process(STATE, batch(said("late")))
+    output = done(stage, batch(said("late")))
     assert [label.transaction_id for label in labels(output)] == ["late"]
 
 
@@ -190,7 +194,7 @@ def test_a_row_of_a_version_with_the_same_columns_is_learnt_from() -> None:
         lambda ids: {name: row(name, versions[name]) for name in ids},
         same_columns=lambda version: version == "aaaaaaaa",
     )
-    output = stage.process(STATE, batch(*map(said, versions)))
+    output = done(stage, batch(*map(said, versions)))
     assert [(label.transaction_id, label.profile) for label in labels(output)] == [
         ("known1", PROFILE.hash.decode()),
         ("known3", PROFILE.hash.decode()),
@@ -206,7 +210,7 @@ def test_verdicts_that_are_passed_over_are_logged_once_a_version(
 ) -> None:
     stage = LabelStage(PROFILE, lambda ids: {name: row(name, name) for name in ids})
     for name in ("v1", "v1", "v2", "v1"):
-        assert stage.process(STATE, batch(said(name))).passed == {"other_profile": 1}
+        assert done(stage, batch(said(name))).passed == {"other_profile": 1}
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2
 
 
@@ -226,7 +230,7 @@ def test_one_look_up_a_batch_and_a_database_that_is_away() -> None:
         raise Retry("the database is away")
 
     with pytest.raises(Retry):
-        LabelStage(PROFILE, away).process(STATE, batch(said("b"), said("a"), said("b")))
+        done(LabelStage(PROFILE, away), batch(said("b"), said("a"), said("b")))
     assert asked == [["a", "b"]]
 
 
@@ -257,3 +261,34 @@ def test_a_verdict_that_was_put_back_is_as_old_as_it_was() -> None:
     for forged in (b"", b"soon", b"-5", b"9" * 40, b"900", b"\xff"):
         ahead = batch(said("known"), headers=[(RECORDED, forged)])
         assert labels(process(ahead))[0].given_us == 7000
+
+
+def with_sources(hourly: int = 20_000, **weights: float) -> Profile:
+    profile = load_profile("card")
+    profile.sources = VerdictSources(hourly, weights)
+    return profile
+
+
+def test_a_label_says_its_sources_weight() -> None:
+    stage = LabelStage(with_sources(crowd=0.25, nobody=0), lookup)
+    given = batch(*[said("known", source=source) for source in ("crowd", "nobody", "bank")])
+    assert [label.weight for label in labels(done(stage, given))] == [0.25, 0.0, 1.0]
+
+
+def test_what_is_over_the_quota_becomes_no_label_and_is_told() -> None:
+    stage = LabelStage(with_sources(hourly=2), lookup)
+    flood = [said("known", label_id=f"L{number}", source="flood") for number in range(4)]
+    output = done(stage, batch(*flood, said("known", label_id="B", source="bank")))
+    assert [label.label_id for label in labels(output)] == ["L0", "L1", "B"]
+    assert [(told.label_id, told.outcome, told.offset) for told in outcomes(output)] == [
+        ("L2", "over_quota", 2),
+        ("L3", "over_quota", 3),
+    ]
+    assert (output.rejects, output.passed) == ([], {"over_quota": 2})
+
+
+def test_partitions_share_a_quota_out() -> None:
+    stage = LabelStage(with_sources(hourly=10), lookup)
+    state = stage.new_state(0, 4)
+    output = stage.process(state, batch(*[said("known", label_id=str(n)) for n in range(5)]))
+    assert len(labels(output)) == 3

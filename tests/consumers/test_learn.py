@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from consumers.learn import LearnStage
 from model.bundles.published import verdicts
-from model.detectors.online import HOURLY
 from model.learning.learned import LearnState
 from tests.consumers.scoring import champion, models
 from tests.trained import Trained
@@ -21,6 +20,7 @@ from tidegate.messages.documents import (
     Label,
     OnlineWeights,
     Rollback,
+    decode_label,
     decode_model,
     decode_outcome,
     encode,
@@ -118,15 +118,12 @@ def test_weights_are_published_once_a_batch(trained: Trained, stage: LearnStage)
 
 
 def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStage) -> None:
-    profile = trained.profile
-    hourly = int(profile.models.settings["online"].get("hourly", HOURLY))
     given = [
         label(trained, 0, "first", fraud=True, given_us=5),
         label(trained, 0, "again", fraud=True, given_us=6),
         label(trained, 0, "early", fraud=False, given_us=4),
         label(trained, 0, "again", fraud=True, given_us=6),
         label(trained, 1, "other", profile="00000000"),
-        *[label(trained, 2, f"more{k}", fraud=False) for k in range(hourly)],
     ]
     state = stage.new_state(0, 1)
     emits = stage.process(state, batch(*given)).emits
@@ -140,9 +137,19 @@ def test_labels_that_move_no_weights_are_told(trained: Trained, stage: LearnStag
     assert (ways["again"], ways["early"]) == ("repeated", "superseded")
     assert ways.keys().isdisjoint({"first", "other"})
     assert {each.bundle for each in told} == {trained.bundle.hash}
-    assert [each.outcome for each in told].count("over_quota") == 3
     again = stage.process(state, batch(label(trained, 0, "first"))).emits
     assert [emit.topic for emit in again] == [MODELS]
+
+
+def test_a_label_is_learnt_by_its_weight(trained: Trained, stage: LearnStage) -> None:
+    states = [stage.new_state(0, 1) for _ in range(3)]
+    said = decode_label(label(trained, 0, fraud=True))
+    for state, said.weight in zip(states, (1.0, 0.5, 0.0), strict=True):
+        emits = stage.process(state, batch(encode(said))).emits
+        assert [emit.topic for emit in emits] == [MODELS], "what teaches nothing is not told"
+    whole, half, none = (state.learned.entries["step"][0] for state in states)
+    assert (half, none) == (whole / 2, 0.0)
+    assert states[2].params.tobytes() == stage.new_state(0, 1).params.tobytes()
 
 
 @REUSE

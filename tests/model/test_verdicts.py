@@ -77,10 +77,10 @@ def by_windows(said: Sequence[Said]) -> dict[str, bool]:
 
 def by_learner(said: Sequence[Said]) -> tuple[dict[str, bool], LearnState]:
     x = np.array([[0.0], [1.0]])
-    fold = Learner(Online.fit(x, np.array([True, False]), ["x"], {}), {})
+    fold = Learner(Online.fit(x, np.array([True, False]), ["x"], {}))
     state = fold.new_state()
     for number, one in enumerate(said):
-        record = LabelRecord(number, one.label_id, one.transaction, "s", one.fraud, 0, one.given_us)
+        record = LabelRecord(number, one.label_id, one.transaction, one.fraud, one.given_us)
         fold.fold(state, [record], x[:1])
     held = state.learned.entries
     places = state.learned.transactions
@@ -111,6 +111,21 @@ def test_the_verdict_given_last_holds_everywhere_in_any_order(
         assert by_topic(order) == wanted
         assert by_windows(order) == wanted
         assert by_learner(order)[0] == wanted
+
+
+def test_labels_without_a_weight_count_nowhere() -> None:
+    said = [Said("L1", "a", fraud=True, given_us=1), Said("L2", "a", fraud=False, given_us=2)]
+    weightless = document(said[1])
+    weightless.weight = 0.0
+    holding = HoldingVerdicts()
+    holding.add([document(said[0]), weightless])
+    assert holding.frauds == {"a": True}
+    chain, alone = Chain(CARD), Chain(CARD)
+    chain.absorb([document(said[0]), weightless], 0)
+    alone.absorb([document(said[0])], 0)
+    for one, other in zip(chain.states, alone.states, strict=True):
+        one.labels_next = other.labels_next
+    assert [state.digest() for state in chain.states] == [state.digest() for state in alone.states]
 
 
 def test_a_label_id_that_comes_again_counts_once() -> None:
@@ -149,7 +164,7 @@ def test_what_the_learner_holds_does_not_depend_on_a_snapshot(
     ]
     _, state = by_learner(said[:3])
     learned = state.learned
-    again = Learned(learned.params, 10, learned.entries)
+    again = Learned(learned.params, learned.entries)
     again.remembered = learned.remembered
     again.index()
     assert again.transactions == learned.transactions

@@ -101,6 +101,21 @@ def test_shipped_profiles_load(name: str) -> None:
             "entities: [merchant, user_id]",
             "entities: the first entity must be the account",
         ),
+        (
+            "label_delay: 7d",
+            "sources: {weights: {crowd: 2}}",
+            "sources.weights: expected",
+        ),
+        (
+            "label_delay: 7d",
+            "sources: {hourly: 0}",
+            "sources.hourly: expected a whole number of at least 1, got 0",
+        ),
+        (
+            "online: {rate: 0.01}",
+            "online: {rate: 0.01, hourly: 5}",
+            "models.online.hourly: the quota of a source is in a section of its own",
+        ),
         ("label_delay: 7d", "label_delay: 7", "label_delay: expected a duration such as 1h, got 7"),
         ("review: 0.5", "review: 0.95", "thresholds: expected 0 < review <= block <= 1"),
         ("thresholds:", "treshold:", "treshold: no such section; there are account,"),

@@ -43,6 +43,35 @@ def keyed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_TOKEN_KEY", KEY)
 
 
+BY_CLIENT = "\nfields:", "\nids: per_client\n\nfields:"
+
+
+@pytest.mark.usefixtures("keyed")
+@pytest.mark.parametrize("own", ["t1", f"{NUMBER}:7", ":", "shop:t1"])
+def test_the_id_of_a_client_is_its_name_and_a_token_of_its_own_id(tmp_path: Path, own: str) -> None:
+    profile = changed(tmp_path, ID_TOKEN, BY_CLIENT)
+    tx = profile.decode(RAW.replace(b'"t1"', f'"{own}"'.encode()), scope="shop:")
+    stored = str(profile.id_of(tx))
+    client, _, token = stored.partition(":")
+    assert (client, is_token(token)) == ("shop", True)
+    assert stored == profile.stored_id(f"shop:{own}") == profile.stored_id(stored)
+    assert stored != profile.stored_id(f"bank:{own}")
+    canonical = profile.canonical(tx)
+    assert profile.canonical(profile.decode(canonical)) == canonical
+    by_others = RAW.replace(b'"t1"', f'"shop:{own}"'.encode())
+    assert profile.id_of(profile.decode(by_others)) == stored
+    assert profile.id_of(profile.decode_all([by_others])[0]) == stored
+
+
+@pytest.mark.usefixtures("keyed")
+def test_an_id_that_is_too_long_with_its_token_is_refused(tmp_path: Path) -> None:
+    short = ID_TOKEN[0], ID_TOKEN[1].replace("store:", "max_length: 40, store:")
+    profile = changed(tmp_path, short, BY_CLIENT)
+    assert profile.decode(RAW, scope="abc:")
+    with pytest.raises(Rejected, match="transaction_id: expected at most 40 characters"):
+        profile.decode(RAW, scope="abcd:")
+
+
 @pytest.mark.usefixtures("keyed")
 def test_a_token_takes_the_place_of_a_value_and_stays(tmp_path: Path) -> None:
     profile = changed(tmp_path, TOKEN)
@@ -148,13 +177,6 @@ def test_without_a_key_there_is_no_such_profile(
         (
             [("timestamp: {type: time", "timestamp: {type: time, personal: true")],
             "timestamp: .*are shown beside the payload",
-        ),
-        (
-            [
-                ID_TOKEN,
-                ("\nfields:", "\nids: per_client\n\nfields:"),
-            ],
-            "cannot be `ids: per_client`",
         ),
     ],
 )

@@ -38,13 +38,14 @@ def with_other_thresholds(text: str) -> str:
     [
         CARD + "unknown_fields: keep\n",
         CARD + "remember: {time: 48h, memory: 128MB}\n",
+        CARD + "sources: {hourly: 100, weights: {crowd: 0.5}}\n",
         CARD + 'file: {separator: ";", skip: 4}\n',
         with_other_thresholds(CARD),
         changed(
             "\nfields:\n", "\nfields:\n  branch: {type: string, optional: true, ignored: true}\n"
         ),
     ],
-    ids=["unknown fields", "remember", "layout of files", "thresholds", "an ignored field"],
+    ids=["unknown fields", "remember", "sources", "files", "thresholds", "an ignored field"],
 )
 def test_what_no_state_depends_on_is_no_new_version(text: str, tmp_path: Path) -> None:
     card, new = load_profile("card"), profile(tmp_path, text)

@@ -155,7 +155,7 @@ class Run:
 
     def _remember(self) -> None:
         """Notes forget what two snapshots hold; the check does not."""
-        if group_of(self.stage.name) in self.broker.groups:
+        if self.stage.snapshot_tag and group_of(self.stage.name) in self.broker.groups:
             for source, position in self.positions().items():
                 self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
 

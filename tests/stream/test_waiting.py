@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Mapping
 
 import pytest
@@ -32,6 +34,8 @@ ID = "id-of-feedback"
 class System:
     """The label stage on the broker in memory, with rows that a test sets."""
 
+    profile = PROFILE
+
     def __init__(self, wait_s: float = 30.0, wrong_us: int = 0) -> None:
         self.wrong_us = wrong_us
         self.broker = MemoryBroker({FEEDBACK: 1, LABELS: 1, OUTCOMES: 1, DLQ: 1})
@@ -45,7 +49,7 @@ class System:
     def start(self) -> None:
         self.orders = Skips("label", FEEDBACK, ID)
         stage = LabelStage(
-            PROFILE, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
+            self.profile, self.lookup, self.wait_s, lambda _time_us, _now_us: self.drained
         )
         consumer = self.broker.consumer(group_of("label"))
         sink = KafkaSink(
@@ -220,6 +224,23 @@ def test_more_than_a_span_waits_its_turn(monkeypatch: pytest.MonkeyPatch) -> Non
 @given(st.sets(st.integers(0, SPAN - 1), max_size=300), st.integers(0, 1 << 50))
 def test_a_note_holds_any_offsets_of_a_span(places: set[int], first: int) -> None:
     offsets = sorted(first + place for place in places)
+    assert decode(encode(offsets)) == offsets
+
+
+@given(st.sets(st.integers(0, SPAN - 1), max_size=20), st.binary(max_size=800))
+def test_the_version_before_passes_over_what_stands_behind_the_offsets(
+    places: set[int], kept: bytes
+) -> None:
+    note = encode(sorted(places), kept)
+    if note:
+        first, _, packed = note.removeprefix("waiting:").partition(":")
+        bits = int.from_bytes(zlib.decompress(base64.b64decode(packed)), "little")
+        found = [int(first) + k for k in range(bits.bit_length()) if bits >> k & 1]
+        assert found == sorted(places)
+
+
+def test_a_longer_span_of_the_version_before_is_kept() -> None:
+    offsets = [7, 7 + 19_999]
     assert decode(encode(offsets)) == offsets
 
 

@@ -85,7 +85,7 @@ class Door:
         if principal.rate and (seconds := self._rates.take(principal)):
             raise Denied(
                 "too_many_requests",
-                f"the key {principal.name} may send {principal.rate:,} transactions, verdicts or "
+                f"{principal.name} may send {principal.rate:,} transactions, verdicts or "
                 "other requests a second",
                 seconds=seconds,
             )

@@ -36,7 +36,12 @@ def tokens_of(settings: Settings) -> Tokens | None:
     where = settings.jwt_keys
     if "://" in where:
         check_secure(_SETTING, where)
-    return Tokens(settings.jwt_issuer, settings.jwt_audience, lambda: read_keys(_SETTING, where))
+    return Tokens(
+        settings.jwt_issuer,
+        settings.jwt_audience,
+        lambda: read_keys(_SETTING, where),
+        rate=settings.jwt_rate,
+    )
 
 
 def read_keys(setting: str, where: str) -> Keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -10,9 +11,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidegate.access.recent import AGAIN, Recent
-from tidegate.access.scopes import Principal
+from tidegate.access.scopes import SCOPES, Principal
 from tidegate.clock import now_us
 
+_LOG = logging.getLogger(__name__)
 _PREFIX = "tidegate_"
 """Lets people and scanners of secrets see what a leaked key is of."""
 
@@ -53,8 +55,10 @@ class KeyRing:
         clock: Callable[[], float] = time.monotonic,
         wall_us: Callable[[], int] = now_us,
     ) -> None:
-        self._keys = Recent(lambda: _by_hash(read()), clock)
+        self._keys = Recent(lambda: self._by_hash(read()), clock)
         self._wall_us = wall_us
+        self._told: set[str] = set()
+        """Ids of keys of which it was said that they have unknown scopes."""
 
     def find(self, key: str) -> Principal | None:
         """Whose key this is, None when it does not hold.
@@ -67,6 +71,18 @@ class KeyRing:
             return None
         return found[1]
 
+    def _by_hash(self, keys: Sequence[Key]) -> dict[bytes, tuple[Key, Principal]]:
+        return {key.hash: (key, self._principal(key)) for key in keys}
 
-def _by_hash(keys: Sequence[Key]) -> dict[bytes, tuple[Key, Principal]]:
-    return {key.hash: (key, Principal(key.name, frozenset(key.scopes), key.rate)) for key in keys}
+    def _principal(self, key: Key) -> Principal:
+        """Whose key it is, with those of its scopes that there are."""
+        unknown = sorted(set(key.scopes) - SCOPES.keys())
+        if unknown and key.id not in self._told:
+            self._told.add(key.id)
+            _LOG.warning(
+                "the key %s (%s) has scopes that open nothing: %s",
+                key.name,
+                key.id,
+                ", ".join(unknown),
+            )
+        return Principal(key.name, frozenset(SCOPES.keys() & set(key.scopes)), key.rate)

@@ -9,7 +9,6 @@ SCOPES = {
     "read": "read rows and models, and see the results pages",
     "review": "give verdicts, and ask what became of them",
     "models": "promote and roll back models, name a shadow or a canary",
-    "redrive": "put dead letters back",
     "unmask": "see personal data where it is masked; each look is in the audit",
     "admin": "everything",
 }

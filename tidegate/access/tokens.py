@@ -42,7 +42,7 @@ _WHY: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
 class Tokens:
     """Says whose a token is. Thread-safe.
 
-    `read` gives the issuer's keys; it may raise Retry, ConfigError.
+    `read` gives the issuer's keys; it may raise Retry, ConfigError. `rate` is that of each subject.
     """
 
     def __init__(
@@ -51,9 +51,10 @@ class Tokens:
         audience: str,
         read: Callable[[], Keys],
         clock: Callable[[], float] = time.monotonic,
+        rate: int = 0,
     ) -> None:
         self._issuer, self._audience = issuer, audience
-        self._keys = Recent(read, clock)
+        self._keys, self._rate = Recent(read, clock), rate
 
     def find(self, token: str) -> Principal:
         """Who the issuer says it is, with those of its scopes that are ours.
@@ -61,7 +62,7 @@ class Tokens:
         Raises BadToken, and Retry when no keys could be read yet.
         """
         claims = self.claims(token)
-        return Principal(_name(claims), _scopes(claims))
+        return Principal(_name(claims), _scopes(claims), self._rate)
 
     def claims(self, token: str) -> Mapping[str, Any]:
         """What the issuer says. Raises BadToken, Retry."""

@@ -41,15 +41,15 @@ class VerdictOutcome(msgspec.Struct, omit_defaults=True):
     id).
 
     The label stage says so of those of which it made no label, the learner of labels that moved no
-    weights.
+    online weights.
     """
 
     label_id: str
     transaction_id: str
     outcome: str
-    """refused or passed_over; repeated, over_quota, frozen or superseded."""
+    """refused, passed_over or over_quota; repeated, frozen or superseded."""
     reason: str = ""
-    """Of a verdict that was refused or passed over."""
+    """Of a verdict of which no label was made."""
     detail: str = ""
     offset: int = NONE
     """Where such a verdict stands in its partition of the feedback topic."""
@@ -57,7 +57,7 @@ class VerdictOutcome(msgspec.Struct, omit_defaults=True):
     """Whose learner says so; each bundle's learner makes up its own mind."""
 
 
-class Label(msgspec.Struct, forbid_unknown_fields=True):
+class Label(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A verdict joined with its row (topic transactions.labels): a fold needs no look-up.
 
     `profile` is the version whose columns `values` are: that of the row, or the one that ran when
@@ -77,6 +77,8 @@ class Label(msgspec.Struct, forbid_unknown_fields=True):
     score: float
     decision: Decision
     entities: list[str | None]
+    weight: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    """What the profile gave the source when the label was written. With 0 it counts nowhere."""
 
 
 class Rollback(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from tidegate.profile.personal import fault as personal_fault
 from tidegate.profile.personal import id_fault, shown_fault
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
+    SECTIONS,
     Distinct,
     Duration,
     Feature,
@@ -25,32 +26,11 @@ from tidegate.profile.spec import (
     ModelsSpec,
     Remember,
     UnknownFields,
+    VerdictSources,
 )
 from tidegate.profile.thresholds import Thresholds
 from tidegate.profile.thresholds import fault as threshold_fault
 
-_SECTIONS = frozenset(
-    {
-        "id",
-        "account",
-        "time",
-        "money",
-        "entities",
-        "label_delay",
-        "fields",
-        "features",
-        "models",
-        "exclude",
-        "thresholds",
-        "history",
-        "file",
-        "envelope",
-        "updates",
-        "unknown_fields",
-        "ids",
-        "remember",
-    }
-)
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
 _EVERY_TYPE = frozenset(Field.__struct_fields__) - {"name"} | {"type"}
 """Options of every field."""
@@ -79,15 +59,16 @@ class Checked:
     unknown_fields: UnknownFields
     ids: Ids
     remember: Remember
+    sources: VerdictSources
 
 
 def check(source: Source) -> Checked:
     """Raises ConfigError at the first thing that is wrong."""
     document = source.document
     for name in document:
-        if name not in _SECTIONS:
+        if name not in SECTIONS:
             raise source.error(
-                (str(name),), f"no such section; there are {', '.join(sorted(_SECTIONS))}"
+                (str(name),), f"no such section; there are {', '.join(sorted(SECTIONS))}"
             )
     for name in _REQUIRED:
         if name not in document:
@@ -98,7 +79,7 @@ def check(source: Source) -> Checked:
     envelope = _envelope(source, fields, roles["id"] or "")
     _check_entities(source, fields, entities)
     _check_currencies(source, fields)
-    if problem := id_fault(fields[roles["id"] or ""], document.get("ids", "shared")):
+    if problem := id_fault(fields[roles["id"] or ""]):
         raise source.error(("fields", roles["id"] or ""), problem)
     for shown in filter(None, (roles["money"], roles["time"])):
         if problem := shown_fault(fields[shown]):
@@ -127,6 +108,7 @@ def check(source: Source) -> Checked:
         ),
         ids=source.read(document.get("ids", "shared"), Ids, ("ids",)),
         remember=source.read(document.get("remember", {}), Remember, ("remember",)),
+        sources=source.read(document.get("sources", {}), VerdictSources, ("sources",)),
     )
 
 
@@ -265,6 +247,11 @@ def _models(source: Source, fields: dict[str, Field], columns: set[str]) -> Mode
         if name not in columns:
             raise source.error(("exclude",), f"{name!r} is no column")
     _check_columns(source, settings, columns.difference(exclude))
+    if "hourly" in settings.get("online", {}):
+        raise source.error(
+            ("models", "online", "hourly"),
+            "the quota of a source is in a section of its own: `sources: {hourly: 20000}`",
+        )
     thresholds: Thresholds = source.read(document["thresholds"], Thresholds, ("thresholds",))
     problem = threshold_fault(
         thresholds,

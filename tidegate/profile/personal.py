@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from tidegate.profile.field import Field
-from tidegate.profile.spec import Ids, Json
+from tidegate.profile.spec import Json
 
 MASK = "\u2022\u2022\u2022"
 """Stands where a value is not shown."""
@@ -34,12 +34,10 @@ def shown_fault(field: Field) -> str:
     return ""
 
 
-def id_fault(field: Field, ids: Ids) -> str:
+def id_fault(field: Field) -> str:
     """What is wrong with a personal id; "" when nothing is."""
     if field.personal and not field.tokenised:
         return "a personal id needs `store: token`: pages and lists go by it"
-    if field.tokenised and ids == "per_client":
-        return "an id that is kept as a token cannot be `ids: per_client`"
     return ""
 
 

@@ -80,6 +80,7 @@ class Profile:
         self.unknown_fields = checked.unknown_fields
         self.ids = checked.ids
         self.remember = checked.remember
+        self.sources = checked.sources
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
         self.looked_at = [field for field in self.fields.values() if field.needs_look()]
@@ -91,13 +92,16 @@ class Profile:
             field for field in self.fields.values() if field.is_text or field.needs_look()
         ]
 
-    def decode(self, raw: bytes, received_us: int = 0) -> msgspec.Struct:
+    def decode(self, raw: bytes, received_us: int = 0, scope: str = "") -> msgspec.Struct:
         """The transaction in `raw`, with tokens where the profile keeps them. Raises Rejected.
 
-        `received_us` (0: unknown) bounds times in the future.
+        `received_us` (0: unknown) bounds times in the future. `scope` is put before its own id,
+        whose length is looked at no more unless it is a token.
         """
         try:
             tx = self._decoded(raw, received_us)
+            if scope and (own := self.id_of(tx)) is not None:
+                self.set_id(tx, scope + own)
             if self.tokens:
                 self.tokens.put_in(tx)
         except Rejected as error:
@@ -264,7 +268,8 @@ def load_profile(name_or_path: str | Path) -> Profile:
     source = Source(path)
     checked = check(source)
     kept = [field for field in checked.fields.values() if field.tokenised]
-    tokens = Tokens(Settings().token_secret(), kept) if kept else None
+    by_client = checked.id_field if checked.ids == "per_client" else ""
+    tokens = Tokens(Settings().token_secret(), kept, by_client) if kept else None
     return Profile(path, checked, source.document, tokens)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -15,6 +15,32 @@ _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86_400 * SECON
 DAY = _UNITS["d"]
 Json = Any
 """What YAML or JSON held: nothing is known of it before it is converted."""
+
+
+SECTIONS = frozenset(
+    {
+        "id",
+        "account",
+        "time",
+        "money",
+        "entities",
+        "label_delay",
+        "fields",
+        "features",
+        "models",
+        "exclude",
+        "thresholds",
+        "history",
+        "file",
+        "envelope",
+        "updates",
+        "unknown_fields",
+        "ids",
+        "remember",
+        "sources",
+    }
+)
+"""What a profile is made of."""
 
 
 class Duration(int):
@@ -224,6 +250,14 @@ class Remember(_Strict):
 
     time: Duration = Duration(DAY)
     memory: Size = Size(64 << 20)
+
+
+class VerdictSources(_Strict):
+    """How many verdicts of one source count in an hour, and the weight of each that has not 1."""
+
+    hourly: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] = 20_000
+    weights: dict[str, Annotated[float, msgspec.Meta(ge=0, le=1)]] = {}
+    """With 0 a source's verdicts are recorded and teach nothing."""
 
 
 UnknownFields = Literal["refuse", "keep", "drop"]

@@ -15,7 +15,7 @@ from tidegate.stream import input_order, waiting
 from tidegate.stream.dead_letters import attempt
 from tidegate.stream.input_order import Pair
 from tidegate.stream.sources import Sources
-from tidegate.stream.stage import Output, State
+from tidegate.stream.stage import InNote, Output, State
 from tidegate.stream.waiting import Waiting
 
 WINDOW, LIMIT = 1000, 100
@@ -149,9 +149,10 @@ class ProcessedBatch:
         """What to store with the outputs."""
         state = self.partition.state
         note = state.note() if isinstance(state, Sources) else input_order.encode(self.pairs)
-        if len(self.partition.waiting) or self.waits:
+        kept = state.to_note() if isinstance(state, InNote) else b""
+        if len(self.partition.waiting) or self.waits or kept:
             after = self.partition.waiting.offsets_after(self.batch.offsets, self.waits)
-            note = waiting.encode(after)
+            note = waiting.encode(after, kept)
         return Position(self.next_offset, note)
 
     @property

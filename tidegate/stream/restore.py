@@ -11,14 +11,14 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.frames import of_others
-from tidegate.stream import input_order, poison
+from tidegate.stream import input_order, poison, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
 from tidegate.stream.rejected import Rejected
 from tidegate.stream.side_topic import MOST, SideLog, poll_range
 from tidegate.stream.snapshot import DamagedSnapshotError, Snapshots
 from tidegate.stream.sources import Sources
-from tidegate.stream.stage import Replays, Stage, State
+from tidegate.stream.stage import InNote, Replays, Stage, State
 
 _LOG = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ class Restorer:
                 partition.state.restore(position.note)
             else:
                 partition.waiting.restore(self._reader, partition.source, position.note)
+                if isinstance(partition.state, InNote):
+                    partition.state.from_note(waiting.kept(position.note), position.offset)
             partition.offset = position.offset
             return
         pairs = input_order.decode(position.note)

@@ -48,8 +48,8 @@ class Output:
     `rows` is what a database sink writes; its type is the sink's and the stage's matter. `pause`
     asks the runner to wait that many seconds before the next poll. `waits` are the indices of
     records to be looked at again later (see `tidegate.stream.waiting`); only for stages without
-    state. `on_commit` counts in metrics what was made, once it is durable: a batch that is rewound
-    comes again. `passed` counts records of which nothing comes, by what they are.
+    snapshots. `on_commit` counts in metrics what was made, once it is durable: a batch that is
+    rewound comes again. `passed` counts records of which nothing comes, by what they are.
     """
 
     emits: list[Emit] = field(default_factory=list)
@@ -161,6 +161,22 @@ class Replays(Protocol[S_contra]):
         Called between `begin` and `commit` of the state. Rolled back where it raises a defect,
         never where it succeeded. What it returns is empty.
         """
+        ...
+
+
+@runtime_checkable
+class InNote(Protocol):
+    """A state of some hundred bytes that stands in the note beside the committed position.
+
+    So it needs no snapshot, and its stage may put records off.
+    """
+
+    def to_note(self) -> bytes:
+        """All of it, at most 800 bytes."""
+        ...
+
+    def from_note(self, kept: bytes, offset: int, /) -> None:
+        """Become what `to_note` gave at the position `offset`; b"": nothing yet."""
         ...
 
 

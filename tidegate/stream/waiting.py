@@ -1,4 +1,4 @@
-"""Records that a stage without state puts off: they stay where they are on the log.
+"""Records that a stage without snapshots puts off: they stay where they are on the log.
 
 The position goes on past them, and the note beside it says which ones wait. So none is written
 again, and after a restart they are read from the log.
@@ -18,9 +18,10 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.stream.side_topic import read_range
 
 _LOG = logging.getLogger(__name__)
-SPAN = 20_000
+SPAN = 16_000
 """Offsets from the oldest record that waits to the newest one read: what lies behind is not read
-yet. One bit each, so that a note has 3,400 characters at most (Kafka takes 4,096).
+yet. One bit each, so that a note has 3,800 characters at most (Kafka takes 4,096), with the 800
+bytes of a state that may stand in it (`tidegate.stream.stage.InNote`).
 """
 _FIRST_US, _LONGEST_US = 250_000, 4_000_000
 _MARK = "waiting:"
@@ -98,25 +99,42 @@ class Waiting:
             _LOG.error("%d records of %s/%d that waited are not in the log", lost, *source)
 
 
-def encode(offsets: list[int]) -> str:
-    """The note of these offsets, which rise and lie within a span; "" without any."""
-    if not offsets:
+def encode(offsets: list[int], kept: bytes = b"") -> str:
+    """The note of these offsets, which rise and lie within a span, and of what a state is.
+
+    It is "" without any. What is `kept` stands behind the compressed offsets, where the version of
+    Tidegate before passes over it.
+    """
+    if not offsets and not kept:
         return ""
+    first = offsets[0] if offsets else 0
     bits = 0
     for offset in offsets:
-        bits |= 1 << (offset - offsets[0])
-    packed = zlib.compress(bits.to_bytes(SPAN // 8 + 1, "little"), 9)
-    return f"{_MARK}{offsets[0]}:{base64.b64encode(packed).decode()}"
+        bits |= 1 << (offset - first)
+    packed = zlib.compress(bits.to_bytes(bits.bit_length() // 8 + 1, "little"), 9) + kept
+    return f"{_MARK}{first}:{base64.b64encode(packed).decode()}"
 
 
 def decode(note: str) -> list[int]:
-    """The reverse of `encode`; nothing for other notes."""
+    """The offsets that `encode` was given; nothing for other notes."""
     if not note.startswith(_MARK):
         return []
-    first, _, packed = note.removeprefix(_MARK).partition(":")
-    content = zlib.decompress(base64.b64decode(packed))
+    first, content, _ = _unpacked(note)
     bits = int.from_bytes(content, "little")
-    return [int(first) + k for k in range(bits.bit_length()) if bits >> k & 1]
+    return [first + k for k in range(bits.bit_length()) if bits >> k & 1]
+
+
+def kept(note: str) -> bytes:
+    """What stands beside the offsets in a note of `encode`; nothing for other notes."""
+    return _unpacked(note)[2] if note.startswith(_MARK) else b""
+
+
+def _unpacked(note: str) -> tuple[int, bytes, bytes]:
+    """The first offset, the bits of all, and what stands behind them."""
+    first, _, packed = note.removeprefix(_MARK).partition(":")
+    stream = zlib.decompressobj()
+    content = stream.decompress(base64.b64decode(packed))
+    return int(first), content, stream.unused_data
 
 
 def gone(note: str, first: int) -> list[int]:
@@ -128,7 +146,7 @@ def without(note: str, first: int) -> str:
     """The note without those; other notes, and those of which none is gone, as they are."""
     if not gone(note, first):
         return note
-    return encode([offset for offset in decode(note) if offset >= first])
+    return encode([offset for offset in decode(note) if offset >= first], kept(note))
 
 
 def _join(source: TopicPartition, parts: list[Batch]) -> Batch:

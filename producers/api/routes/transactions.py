@@ -63,6 +63,8 @@ def post_batch() -> Response:
     result: dict[str, Any] = {"accepted": len(admitted)}
     if generated:
         result["generated_ids"] = generated
+    if scope := context.ingest.scope(client()):
+        result["id_prefix"] = scope
     if rejected:
         result["rejected"] = rejected
     if batch.notes:
@@ -166,6 +168,6 @@ def _id_in(item: bytes) -> str | None:
         return None
     if not isinstance(document, dict):
         return None
-    profile = here().profile
-    transaction_id = document.get(profile.id_field)
-    return profile.stored_id(transaction_id)[:256] if isinstance(transaction_id, str) else None
+    profile, scope = here().profile, here().ingest.scope(client())
+    own = document.get(profile.id_field)
+    return profile.stored_id(scope + own)[:256] if isinstance(own, str) else None

@@ -38,13 +38,13 @@ _CONTEXT.set_forkserver_preload([__name__])
 def _compile() -> None:
     """Load what numba compiles, for all forks."""
     x = np.zeros((2, 1))
-    learner = Learner(Online.fit(x, np.array([True, False]), ["x"], {}), {})
+    learner = Learner(Online.fit(x, np.array([True, False]), ["x"], {}))
     learner.load_state(learner.new_state().arrays())
     learner.fold(
         learner.new_state(),
         [
-            LabelRecord(0, "l", "t", "test", True, 0, 1),
-            LabelRecord(1, "m", "t", "test", False, 0, 2),
+            LabelRecord(0, "l", "t", True, 1),
+            LabelRecord(1, "m", "t", False, 2),
         ],
         x,
     )

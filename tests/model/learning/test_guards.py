@@ -1,5 +1,5 @@
-"""The fold of labels by itself: corrections, clipped steps, quotas, and the contest with the frozen
-model.
+"""The fold of labels by itself: corrections, clipped steps, weights of sources, and the contest
+with the frozen model.
 """
 
 from __future__ import annotations
@@ -14,15 +14,13 @@ from hypothesis import strategies as st
 from model.detectors.base import Array
 from model.detectors.online import Online
 from model.learning.adwin import Adwin
-from model.learning.guards import Contest, Quota
+from model.learning.guards import Contest
 from model.learning.learned import LabelRecord, LearnState
 from model.learning.learner import Learner
 from tests.model.detectors.test_detectors import NAMES, columns, data
 from tidegate.errors import ConfigError
 
 pytestmark = pytest.mark.training
-
-HOUR_MS = 3_600_000
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +37,16 @@ def label_at(
     number: int,
     fraud: bool,
     label: str = "",
-    source: str = "api",
-    time_ms: int = 0,
     given_us: int = 0,
+    weight: float = 1.0,
 ) -> LabelRecord:
-    return LabelRecord(
-        number, label or f"l{number}{fraud}", f"t{number}", source, fraud, time_ms, given_us
-    )
+    return LabelRecord(number, label or f"l{number}{fraud}", f"t{number}", fraud, given_us, weight)
 
 
 def folded(
-    online: Online, rows: Array, labels: list[LabelRecord], **options: int
+    online: Online, rows: Array, labels: list[LabelRecord]
 ) -> tuple[LearnState, Counter[str]]:
-    learner = Learner(online, options)
+    learner = Learner(online)
     state = learner.new_state()
     numbers = [int(label.transaction_id[1:]) for label in labels]
     return state, Counter(learner.fold(state, labels, np.ascontiguousarray(rows[numbers])))
@@ -90,7 +85,7 @@ def test_saying_the_same_again_changes_no_weight(online: Online, rows: Array) ->
     state, outcomes = folded(
         online,
         rows,
-        [label_at(1, True), label_at(1, True), label_at(1, True, "again", "other source", 0, 1)],
+        [label_at(1, True), label_at(1, True), label_at(1, True, "again", 1)],
     )
     assert outcomes == {"learnt": 1, "duplicate": 1, "repeated": 1}
     assert state.params.tobytes() == folded(online, rows, [label_at(1, True)])[0].params.tobytes()
@@ -112,42 +107,22 @@ def test_no_label_moves_its_own_row_by_more_than_one(rows: Array, rate: float) -
         assert (wild.margins(params, slots) > before).all() == fraud
 
 
-@given(
-    st.lists(st.tuples(st.integers(1, 5), st.integers(0, 4 * HOUR_MS)), max_size=80),
-    st.integers(1, 6),
-)
-def test_a_source_has_its_quota_each_hour(labels: list[tuple[int, int]], hourly: int) -> None:
-    quota, latest = Quota(hourly), 0
-    counts: Counter[tuple[int, int]] = Counter()
-    for source, time_ms in labels:
-        hour = time_ms // HOUR_MS
-        if not latest - 1 <= hour <= latest:
-            latest, counts = hour, Counter()
-        quota = Quota.load(hourly, quota.arrays())
-        admitted = quota.admit(source, time_ms)
-        assert admitted == (counts[source, latest] < hourly)
-        counts[source, latest] += admitted
+def test_a_source_of_less_weight_takes_that_share_of_the_step(online: Online, rows: Array) -> None:
+    slots = online.slots(rows[:1])[0]
+    whole, half = online.params.copy(), online.params.copy()
+    step = online.step(whole, slots, fraud=True)
+    assert online.step(half, slots, fraud=True, weight=0.5) == step / 2
+    state, outcomes = folded(online, rows, [label_at(0, True, weight=0.5)])
+    assert (outcomes, state.params.tobytes()) == ({"learnt": 1}, half.tobytes())
 
 
-def test_a_clock_that_ran_ahead_holds_no_quota() -> None:
-    quota = Quota(2)
-    assert [quota.admit(1, at * HOUR_MS) for at in (5, 900, 900, 900)] == [True, True, True, False]
-    assert [quota.admit(1, at * HOUR_MS) for at in (6, 6, 6, 5)] == [True, True, False, False]
-
-
-def test_new_names_buy_no_new_quota() -> None:
-    quota = Quota(10)
-    assert sum(quota.admit(source, 0) for source in range(1, 2000)) == 63 + 10
-
-
-def test_labels_over_the_quota_are_passed_over(online: Online, rows: Array) -> None:
-    flood = [label_at(number, True, source="flood", time_ms=number) for number in range(50)]
-    state, outcomes = folded(online, rows, [*flood, label_at(60, False, source="bank")], hourly=20)
-    assert outcomes == {"learnt": 21, "over_quota": 30}
-    assert (
-        state.params.tobytes()
-        == folded(online, rows, [*flood[:20], label_at(60, False)])[0].params.tobytes()
-    )
+def test_a_source_without_a_weight_neither_teaches_nor_decides(online: Online, rows: Array) -> None:
+    trusted = [label_at(number, number % 2 == 0) for number in range(20)]
+    against = [label_at(number, number % 2 == 1, given_us=1, weight=0.0) for number in range(20)]
+    state, outcomes = folded(online, rows, [*trusted, *against])
+    alone, _ = folded(online, rows, trusted)
+    assert outcomes == {"learnt": 20, "weightless": 20}
+    assert state.digest() == alone.digest()
 
 
 def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
@@ -155,8 +130,8 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
     wild.rate = 5.0  # it runs after every label
     x, y = data(3000, 8)
     inputs = columns(x, wild)
-    labels = [LabelRecord(100 + i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0, 0) for i in range(3000)]
-    learner = Learner(wild, {})
+    labels = [LabelRecord(100 + i, f"l{i}", f"t{i}", bool(y[i]), 0) for i in range(3000)]
+    learner = Learner(wild)
     state = learner.new_state()
     outcomes = learner.fold(state, labels[:2000], inputs[:2000])
     lost_at = state.learned.frozen_at
@@ -172,8 +147,8 @@ def test_a_model_that_loses_is_frozen_and_the_training_scores() -> None:
 
 def test_a_model_that_learns_is_not_frozen(online: Online) -> None:
     x, y = data(3000, 9)
-    labels = [LabelRecord(i, f"l{i}", f"t{i}", "bank", bool(y[i]), 0, 0) for i in range(3000)]
-    learner = Learner(online, {})
+    labels = [LabelRecord(i, f"l{i}", f"t{i}", bool(y[i]), 0) for i in range(3000)]
+    learner = Learner(online)
     state = learner.new_state()
     assert learner.fold(state, labels, columns(x, online)) == {"learnt": 3000}
 
@@ -223,5 +198,3 @@ def test_adwin_forgets_what_came_before_a_change() -> None:
 def test_a_window_of_another_size_is_refused() -> None:
     with pytest.raises(ConfigError):
         Adwin.load({"adwin_sums": np.zeros(3), "adwin_counts": np.zeros(41)})
-    with pytest.raises(ConfigError):
-        Quota(5, np.zeros(3, np.uint64), np.zeros(3, np.int64))

@@ -114,7 +114,7 @@ def test_an_unknown_transaction_is_refused_until_its_verdict_is_put_back(bench: 
 
 def test_what_the_learner_left_out_is_known_by_its_outcome() -> None:
     broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
-    for outcome in ("over_quota", "frozen", "superseded", "repeated"):
+    for outcome in ("frozen", "superseded", "repeated"):
         said = VerdictOutcome(f"label-{outcome}", "t", outcome)
         broker.append(OUTCOMES, b"", encode(said), None, None)
     for poison in (b"", b"nonsense", b'{"label_id": 3}', None):
@@ -122,7 +122,7 @@ def test_what_the_learner_left_out_is_known_by_its_outcome() -> None:
             broker.append(topic, b"", poison, None, None)
     ways = VerdictWays(broker, HASH)
     try:
-        for outcome in ("over_quota", "frozen", "superseded", "repeated"):
+        for outcome in ("frozen", "superseded", "repeated"):
             assert status(ways, f"label-{outcome}") == outcome
             assert outcome in STATUSES
     finally:
@@ -130,9 +130,15 @@ def test_what_the_learner_left_out_is_known_by_its_outcome() -> None:
 
 
 def labelled(
-    broker: MemoryBroker, label_id: str, *, fraud: bool = True, given_us: int = 1, name: str = "t"
+    broker: MemoryBroker,
+    label_id: str,
+    *,
+    fraud: bool = True,
+    given_us: int = 1,
+    name: str = "t",
+    weight: float = 1.0,
 ) -> None:
-    said = Label(name, label_id, fraud, "", HASH, 1, 1, given_us, [], [], 0.0, "pass", [])
+    said = Label(name, label_id, fraud, "", HASH, 1, 1, given_us, [], [], 0.0, "pass", [], weight)
     broker.append(LABELS, b"", encode(said), None, None)
 
 
@@ -141,6 +147,21 @@ def learnt(broker: MemoryBroker, bundle: str) -> None:
     end = len(broker.logs[TopicPartition(LABELS, 0)])
     broker.append(MODELS, b"", encode(Champion(bundle, HASH, 1)), None, None)
     broker.append(MODELS, b"", encode(OnlineWeights(bundle, end, b"", end, 1)), None, None)
+
+
+def test_a_verdict_without_a_weight_is_recorded_and_supersedes_none() -> None:
+    broker = MemoryBroker(dict.fromkeys((FEEDBACK, LABELS, OUTCOMES, MODELS), 1), time_ms=NOW_MS)
+    labelled(broker, "trusted", fraud=True, given_us=1)
+    labelled(broker, "crowd", fraud=False, given_us=2, weight=0.0)
+    labelled(broker, "twice", name="t2", weight=0.0)
+    labelled(broker, "twice", name="t2", weight=0.5)
+    learnt(broker, "champion")
+    ways = VerdictWays(broker, HASH)
+    try:
+        assert status(ways, "crowd") == "recorded"
+        assert status(ways, "trusted") == status(ways, "twice") == "learnt"
+    finally:
+        ways.close()
 
 
 def test_only_the_learner_of_the_champion_is_believed() -> None:
@@ -154,9 +175,9 @@ def test_only_the_learner_of_the_champion_is_believed() -> None:
         assert status(ways, "L") == "frozen"
         learnt(broker, "next")
         assert becomes(ways, "L", "learnt")
-        said = VerdictOutcome("L", "t", "over_quota", bundle="next")
+        said = VerdictOutcome("L", "t", "repeated", bundle="next")
         broker.append(OUTCOMES, b"", encode(said), None, None)
-        assert becomes(ways, "L", "over_quota")
+        assert becomes(ways, "L", "repeated")
         learnt(broker, "lost")
         assert becomes(ways, "L", "frozen")
     finally:

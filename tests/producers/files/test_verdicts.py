@@ -15,8 +15,8 @@ from producers.files.verdicts import FollowVerdicts, Outcome, post_verdicts, wai
 from tests.producers.running_api import Api, serve
 from tidegate.client import Client
 from tidegate.errors import Retry
-from tidegate.messages.documents import Verdict
-from tidegate.pipeline import group_of
+from tidegate.messages.documents import Verdict, VerdictOutcome, encode
+from tidegate.pipeline import OUTCOMES, OVER_QUOTA, group_of
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
@@ -77,6 +77,15 @@ def test_each_verdict_is_joined_or_known_to_be_unknown(api: Api) -> None:
         )
         follow.close()
         assert outcome == Outcome(2, ["t-4"], {"other_profile": 1})
+
+
+def test_verdicts_over_the_quota_are_counted_as_such(api: Api) -> None:
+    follow = FollowVerdicts(api.broker, verdicts("t-1"))
+    told = VerdictOutcome("file-t-1", "t-1", OVER_QUOTA, OVER_QUOTA, "", 0)
+    api.broker.append(OUTCOMES, b"file-t-1", encode(told), None, None)
+    assert follow.poll(5)
+    assert follow.outcome == Outcome(0, [], {"over_quota": 1})
+    follow.close()
 
 
 def test_without_a_label_stage_it_does_not_wait_for_ever(api: Api) -> None:
