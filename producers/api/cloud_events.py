@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from producers.api.batches import Batch
-from producers.api.problems import Problem, invalid
+from producers.api.problems import UNREADABLE, Problem, invalid, unreadable
 from tidegate.errors import Rejected
 from tidegate.profile.envelope import event_data
 from tidegate.profile.made_ids import event_key
@@ -31,14 +31,10 @@ def unwrap(raw: bytes) -> Unwrapped:
     try:
         raw.decode()
         event = _read(raw)
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
-    except UnicodeDecodeError as error:
-        raise Problem("invalid_utf8", str(error)) from error
     except msgspec.ValidationError as error:
         raise Problem("invalid", "an event is a JSON object", errors=[]) from error
-    except msgspec.DecodeError as error:
-        raise Problem("invalid_json", str(error)) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     texts = {name: _text(name, event.get(name)) for name in _REQUIRED}
     if texts["specversion"] != _VERSION:
         raise invalid("specversion", f"this is {texts['specversion'][:20]!r}, 1.0 is taken")

@@ -23,14 +23,14 @@ from producers.api.context import (
 )
 from producers.api.ids import fresh_id
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem
+from producers.api.problems import UNREADABLE, Problem, unreadable
 from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.pipeline import FEEDBACK
 from tidegate.profile.made_ids import derived_id
-from tidegate.words import count, plain
+from tidegate.words import count
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
@@ -129,15 +129,8 @@ def note_verdicts(verdicts: list[Verdict]) -> None:
 def _read(raw: bytes) -> list[Feedback]:
     try:
         items = _many(raw) if raw.lstrip()[:1] == b"[" else [_one(raw)]
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        fault = _located(str(error))
-        raise Problem("invalid", plain(str(error)), errors=[fault]) from error
-    except UnicodeDecodeError as error:
-        raise Problem("invalid_utf8", str(error)) from error
-    except msgspec.DecodeError as error:
-        raise Problem("invalid_json", str(error)) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     most = here().settings.max_batch
     if len(items) > most:
         raise Problem(
@@ -175,12 +168,6 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
             raise Problem(problem.kind, problem.detail, **problem.members, index=index) from problem
         admitted[index] = transaction
     return admitted
-
-
-def _located(message: str) -> dict[str, Any]:
-    """What msgspec complains of: the field, and what is wrong with it."""
-    complaint, _, path = message.partition(" - at `$")
-    return {"field": path.strip(".`"), "detail": plain(complaint)}
 
 
 def _faults(index: int, item: Feedback, now_us: int) -> list[dict[str, Any]]:

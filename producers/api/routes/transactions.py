@@ -15,7 +15,7 @@ from producers.api.batches import Batch
 from producers.api.context import answer, body, charge, client, here, measured
 from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem
+from producers.api.problems import UNREADABLE, Problem, unreadable
 from producers.api.repeats import repeatable
 from tidegate.words import plain
 
@@ -98,13 +98,13 @@ def _found(raw: bytes) -> Batch:
 def _array(raw: bytes) -> list[bytes]:
     try:
         return [bytes(item) for item in _split(raw)]
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
         complaint = f"send an array of transactions: {plain(str(error))}"
         raise Problem("invalid", complaint, errors=[]) from error
     except msgspec.DecodeError as error:
         return _lenient(raw, error)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
@@ -114,10 +114,10 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
     """
     try:
         items = json.loads(raw)
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     except ValueError:
-        raise Problem("invalid_json", str(why)) from why
+        raise unreadable(why) from why
     return [json.dumps(item).encode() for item in items]
 
 
