@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -14,11 +14,15 @@ from db.engine import open_database, reading_table, retrying, writing
 from db.tables import audit
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
+from tidegate.messages.documents import Verdict
+from tidegate.words import count
 
 START = bytes(32)
 """What the first entry is hashed with."""
 _LOCK = 0x6175_6469  # "audi"
 _ROWS = 10_000
+_NAMED = 20
+"""So many verdicts of a request are named."""
 
 
 class Act(NamedTuple):
@@ -28,6 +32,22 @@ class Act(NamedTuple):
     what: str
     about: str
     detail: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+
+
+def verdicts_given(who: str, verdicts: Sequence[Verdict]) -> Act:
+    """One act a request: it names each of a few verdicts, of more their number; and a hash."""
+    one = len(verdicts) == 1
+    named = [[verdict.label_id, verdict.verdict] for verdict in verdicts]
+    lines = msgspec.json.Encoder().encode_lines(verdicts)
+    return Act(
+        who,
+        "verdict given" if one else "verdicts given",
+        verdicts[0].transaction_id if one else count(len(verdicts), "transaction"),
+        {
+            "verdicts": named if len(verdicts) <= _NAMED else None,
+            "sha256": hashlib.sha256(lines).hexdigest(),
+        },
+    )
 
 
 class Entry(NamedTuple):

@@ -156,6 +156,7 @@ def test_what_is_done_by_http_is_told(tmp_path: Path) -> None:
     ]
     details = [json.loads(entry.detail) for entry in export(url)][3:]
     assert [detail["verdicts"] and len(detail["verdicts"]) for detail in details] == [1, 2, None, 1]
+    assert [len(detail["sha256"]) for detail in details] == [64] * 4
     assert verify(url).wrong is None
 
 

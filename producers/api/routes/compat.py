@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from db.audit import verdicts_given
 from producers.api.batches import Batch
 from producers.api.compat import card, card_unsupervised, creditcard, wallet
 from producers.api.compat.bodies import Decision
@@ -20,6 +21,7 @@ from producers.api.context import (
     client,
     here,
     measured,
+    note,
     require,
     signed,
 )
@@ -36,7 +38,6 @@ from producers.api.ingest import Admitted
 from producers.api.problems import Problem, decoded, invalid
 from producers.api.repeats import repeatable
 from producers.api.routes import ops, rows, stream_detector
-from producers.api.routes.feedback import note_verdicts
 from producers.api.routes.transactions import JSON, admit_all, take
 from producers.api.verdict_ways import STATUSES
 from tidegate.errors import ConfigError, Retry
@@ -120,7 +121,7 @@ def _update() -> Response:
     )
     ids = {"transaction_id": transaction.id, "label_id": given.label_id}
     if client():
-        note_verdicts([given])
+        note(verdicts_given(client(), [given]))
     here().ingest.publish([transaction], **ids)
     here().publisher.publish(FEEDBACK, [(given.transaction_id.encode(), encode(given))], **ids)
     place = here().waiters.enter([])

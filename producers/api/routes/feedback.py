@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import asdict
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
+from db.audit import verdicts_given
 from producers.api.context import (
     answer,
     body,
@@ -34,8 +34,6 @@ from tidegate.words import count
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
-_NAMED = 20
-"""So many verdicts of a request are named in the audit."""
 _AHEAD_US = 300_000_000
 """How far ahead of this clock a verdict may be given."""
 
@@ -83,7 +81,7 @@ def post_feedback() -> Response:
         for index, item in enumerate(items)
     ]
     if client():
-        note_verdicts(verdicts)
+        note(verdicts_given(client(), verdicts))
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
@@ -111,19 +109,6 @@ def get_feedback(label_id: str) -> Response:
             "these",
         )
     return answer({name: value for name, value in asdict(status).items() if value})
-
-
-def note_verdicts(verdicts: list[Verdict]) -> None:
-    """One entry of the audit a request: each verdict of a few; of more how many, and a hash."""
-    lines = msgspec.json.Encoder().encode_lines(verdicts)
-    given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
-    note(
-        client(),
-        "verdicts given" if len(verdicts) > 1 else "verdict given",
-        verdicts[0].transaction_id if len(verdicts) == 1 else count(len(verdicts), "transaction"),
-        verdicts=given if len(verdicts) <= _NAMED else None,
-        sha256=hashlib.sha256(lines).hexdigest(),
-    )
 
 
 def _read(raw: bytes) -> list[Feedback]:

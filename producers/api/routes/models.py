@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from flask import Blueprint, Response
 
+from db.audit import Act
 from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
 from model.bundles.shared import known_bundles
@@ -86,7 +87,7 @@ def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(bundle_folder(bundle), bundle, here().profile)
         _know_scorers()
-        note(signed(order.by), "model promoted", bundle)
+        note(Act(signed(order.by), "model promoted", bundle))
         promoted = promotion.promote(
             here().broker,
             bundle,

@@ -17,6 +17,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from db.audit import Act
 from model.bundles import catalog
 from model.bundles.manifest import read_manifest
 from producers.api.compat import vector
@@ -135,7 +136,7 @@ def train() -> Response:
             "code (whole numbers)",
         ) from error
     file = _training_file(order.training_data)
-    note(signed("api"), "train", order.model_type, training_data=order.training_data)
+    note(Act(signed("api"), "train", order.model_type, {"training_data": order.training_data}))
     job = here().trainings.start(order.model_type, ["--history", str(file), *options])
     if job is None:
         raise Problem("too_many_requests", "another training is running")
