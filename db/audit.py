@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row, select, text
 
-from db.engine import open_database, reading_table, retrying, writing
+from db.engine import make_durable, open_database, reading_table, retrying, writing
 from db.tables import audit
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
@@ -93,15 +93,16 @@ class AuditLog:
 
 
 def append(connection: Connection, act: Act) -> None:
-    """Add an entry in the open transaction of a writer, in which the act itself may be done."""
+    """Add an entry in the open transaction of a writer, in which the act itself may be done.
+
+    No crash of the server takes either back.
+    """
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-    newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
-    last = connection.execute(newest).one_or_none()
-    seq, before = (last.seq + 1, bytes(last.hash)) if last else (1, START)
+    make_durable(connection)
+    seq, before = _newest(connection) or (0, START)
     detail = msgspec.json.encode(act.detail, order="sorted").decode()
-    entry = Entry(seq, now_us(), act.who, act.what, act.about, detail, b"")
+    entry = Entry(seq + 1, now_us(), act.who, act.what, act.about, detail, b"")
     values = entry._replace(hash=entry.hashed(before))._asdict()
     connection.execute(audit.insert().values(values))
 
@@ -147,9 +148,13 @@ def verify(url: str, known: Iterable[tuple[int, bytes]] = ()) -> Verified:
 
 def head(url: str) -> tuple[int, bytes] | None:
     """The number and the hash of the newest entry; None without one. Raises Retry."""
-    newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
     with reading_table(url, audit.name) as connection:
-        row = connection.execute(newest).one_or_none() if connection else None
+        return _newest(connection) if connection else None
+
+
+def _newest(connection: Connection) -> tuple[int, bytes] | None:
+    query = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
     return (row.seq, bytes(row.hash)) if row else None
 
 
