@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from model.files.contents import HEAD, Kind, Packing, fault, kind_of, packing_of
 from model.files.formats import detect as statements
-from model.files.streams import STDIN, STDIN_NAME, as_files, is_stream
+from model.files.streams import STDIN, as_files, is_stream, name_of
 from tidegate.errors import ConfigError
 from tidegate.words import count
 
@@ -128,7 +128,7 @@ def opened(place: str, form: str = "") -> Place:
         known = ", ".join((*FORMATS, *statements.FORMATS))
         raise ConfigError(f"--format {form}: expected one of {known}")
     if place == STDIN:
-        return spooled(sys.stdin.buffer, STDIN_NAME, form)
+        return spooled(sys.stdin.buffer, name_of(place), form)
     if is_stream(place):
         with readable(place), Path(place).open("rb") as pipe:
             return spooled(pipe, place, form)
@@ -159,8 +159,8 @@ def _statements(name: str, form: str) -> Place:
         files, paths, told = _statement_files(name, form)
     if "file" not in files.protocol:
         raise ConfigError(f"{name}: {form} is read from local files: copy it first")
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
-    place = Place(name, [Part(name, "jsonl", None, files, str(folder / "rows.jsonl"))], told)
+    folder, shown = Path(tempfile.mkdtemp(prefix="tidegate-")), name_of(name)
+    place = Place(shown, [Part(shown, "jsonl", None, files, str(folder / "rows.jsonl"))], told)
     weakref.finalize(place, shutil.rmtree, folder, ignore_errors=True)
     with as_files([Path(path) for path in paths]) as sources:
         told += as_rows(sources, folder / "rows.jsonl", form)

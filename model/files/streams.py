@@ -13,8 +13,12 @@ from tidegate.errors import ConfigError
 
 STDIN = "-"
 """How standard input is named on a command line."""
-STDIN_NAME = "standard input"
-"""What to call it."""
+_STDIN_NAME = "standard input"
+
+
+def name_of(place: str) -> str:
+    """What to call a place in sentences."""
+    return _STDIN_NAME if place == STDIN else place
 
 
 def is_stream(place: str) -> bool:
@@ -43,13 +47,13 @@ def as_files(sources: Sequence[Path]) -> Iterator[list[Path]]:
 def _as_file(source: Path, folder: Path, copies: dict[Path, str]) -> Path:
     if not is_stream(str(source)):
         return source
-    name = STDIN_NAME if str(source) == STDIN else str(source)
+    name = name_of(str(source))
     copy = folder / str(len(copies)) / Path(name).name
     copies[copy] = name
     copy.parent.mkdir()
     try:
         with copy.open("wb") as file:
-            if name == STDIN_NAME:
+            if str(source) == STDIN:
                 shutil.copyfileobj(sys.stdin.buffer, file)
             else:
                 with source.open("rb") as pipe:

@@ -105,7 +105,9 @@ def test_the_reader_takes_statements_from_standard_input_and_pipes(
     (piped,) = Reader(str(pipe), profile, form="camt.053").rows()
     writer.join()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
-    (typed,) = Reader("-", profile, form="camt.053").rows()
+    place = opened("-", "camt.053")
+    assert place.name == place.parts[0].name == "standard input"
+    (typed,) = Reader("-", profile, source=place).rows()
     (named,) = Reader(str(HERE / "statement.camt053.xml"), profile, form="camt.053").rows()
     assert typed.lines == piped.lines == named.lines
 
