@@ -100,7 +100,7 @@ def test_the_reader_takes_statements_from_standard_input_and_pipes(
     content = (HERE / "statement.camt053.xml").read_bytes()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer = threading.Thread(target=pipe.write_bytes, args=[content], daemon=True)
     writer.start()
     (piped,) = Reader(str(pipe), profile, form="camt.053").rows()
     writer.join()
