@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Files = Annotated[
     list[Path],
-    typer.Argument(metavar="FILE...", help="camt.05x, MT940, OFX, ISO 8583 as JSON or pacs.008."),
+    typer.Argument(
+        metavar="FILE...",
+        help="camt.05x, MT940, OFX, ISO 8583 as JSON or pacs.008; - for standard input.",
+    ),
 ]
 Out = Annotated[Path, typer.Option("--out", help="The rows, as .csv or .jsonl.")]
 Format = Annotated[
@@ -53,8 +56,10 @@ def convert(
     Example: [bold]tidegate convert statement.xml --out rows.csv[/bold]
     """
     from model.files.formats.convert import convert as write
+    from model.files.streams import as_files
 
-    done = write(files, out, name, day("--last-day", last_day), rejects)
+    with as_files(files) as sources:
+        done = write(sources, out, name, day("--last-day", last_day), rejects)
     if as_json:
         import msgspec
 

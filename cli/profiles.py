@@ -19,6 +19,9 @@ File = Annotated[
     str, typer.Argument(metavar="FILE", help="A profile file, or a name in profiles/.")
 ]
 
+_TRIED = 1000
+"""So many simulated transactions are made to see whether the profile takes them."""
+
 
 @app.callback()
 def _group() -> None:
@@ -30,7 +33,7 @@ def check(file: File, as_json: JsonOption = False) -> None:
     """Say what a profile amounts to, or where it is wrong (exit code 78): file, line, field,
     expectation.
 
-    A file with its history is read as well.
+    A file with its history is read as well, or the simulator tried.
 
     Example: [bold]tidegate profile check profiles/wallet.yaml[/bold]
     """
@@ -56,9 +59,12 @@ def check(file: File, as_json: JsonOption = False) -> None:
 
 
 def _history(profile: Profile) -> str:
-    """What there is to train on. Raises ConfigError when the file is not as the profile says."""
+    """What there is to train on.
+
+    Raises ConfigError when the file is not as the profile says, or no simulator makes its fields.
+    """
     if not profile.history.file:
-        return f"{profile.history.simulate:,} simulated transactions"
+        return _simulated(profile)
     from model.files.places import check as check_place
     from model.history.reading import read_history
 
@@ -69,3 +75,14 @@ def _history(profile: Profile) -> str:
         return f"{error}: a first training needs it, or --history FILE"
     reading = read_history(profile, place)
     return "\n           ".join(filter(None, [*reading.sentences(), reading.warning()]))
+
+
+def _simulated(profile: Profile) -> str:
+    """A few are made, so that a training does not find out first that the profile refuses them."""
+    from producers.simulator.history import simulated
+
+    many = profile.history.simulate
+    if not many:
+        return "none is named: a first training needs --history FILE"
+    simulated(profile, min(many, _TRIED))
+    return f"{many:,} simulated transactions"

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.audited import note, typist
+from cli.bad_records import BadRecord, judge_of, refused
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
-from tidegate.pipeline import (
-    CONSUMERS,
-    FEEDBACK,
-    LABELS,
-    RAW,
-    SCORED,
-    STAGES,
-)
+from tidegate.pipeline import CONSUMERS, STAGES
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
-    from tidegate.broker.records import Batch, Position, TopicPartition
-    from tidegate.profile import Profile
+    from tidegate.broker.records import Position, TopicPartition
     from tidegate.settings import Settings
 
-    Fault = tuple[str, str]
-    Judge = Callable[[bytes | None, int], Fault | None]
-
 StageName = Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(CONSUMERS)}.")]
-Partition = Annotated[int, typer.Option("--partition", min=0, help="The partition of its input.")]
+Partition = Annotated[
+    int | None, typer.Option("--partition", min=0, help="The partition of its input.")
+]
+AllPartitions = Annotated[
+    bool,
+    typer.Option("--all-partitions", help="With --accept-loss: each that has lost records."),
+]
 Until = Annotated[int, typer.Option("--until", min=0, help="The first offset not to skip.")]
 AcceptLoss = Annotated[
     bool,
@@ -42,28 +37,14 @@ ShowValues = Annotated[
     bool, typer.Option("--show-values", help="Show the values too: they may be personal data.")
 ]
 _SHOWN = 20
-_WIDTH = 300
-
-
-class BadRecord(NamedTuple):
-    """A record that the stage would refuse.
-
-    `value`, and the detail that may quote it, are left out unless they were asked for.
-    """
-
-    offset: int
-    key: str
-    reason: str
-    detail: str
-    bytes: int
-    value: str | None
 
 
 def skip(
     stage: StageName,
-    partition: Partition,
+    partition: Partition = None,
     until: Until = 0,
     accept_loss: AcceptLoss = False,
+    all_partitions: AllPartitions = False,
     dry_run: DryRun = False,
     show_values: ShowValues = False,
     profile: ProfileOption = "",
@@ -75,7 +56,8 @@ def skip(
 
     The good records among them are processed, so nothing is lost, and `tidegate redrive` puts the
     others back. The order is a record on topic control; the stage may be stopped meanwhile. With
-    --accept-loss instead of --until it goes on although its topic no longer has the next records.
+    --accept-loss instead of --until it goes on although its topic no longer has the next records,
+    in one partition or in --all-partitions.
 
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
@@ -85,22 +67,14 @@ def skip(
 
     if stage not in CONSUMERS:
         raise ConfigError(f"there is no stage {stage!r}: one of {', '.join(CONSUMERS)}")
+    _check_options(partition, until, accept_loss=accept_loss, all_partitions=all_partitions)
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     broker = KafkaBroker(settings)
     broker.check()
-    source = TopicPartition(STAGES[stage].input, partition)
-    if accept_loss == bool(until):
-        raise ConfigError("give either --until OFFSET or --accept-loss")
-    if accept_loss:
-        from cli.loss import lost, show_loss
-        from tidegate.stream.skips import give
-
-        loss = lost(broker, place(broker, settings, stage, source), stage, source, by=typist())
-        if not dry_run:
-            note(settings, "loss accepted", stage, place=str(source))
-            give(broker, loss)
-        show_loss(loss, dry_run=dry_run, as_json=as_json)
+    if partition is None or accept_loss:
+        _accept(broker, settings, stage, partition, dry_run=dry_run, as_json=as_json)
         return
+    source = TopicPartition(STAGES[stage].input, partition)
     start = _start(broker, settings, stage, source, until)
     bad = list(
         refused(broker, source, start, until, judge_of(load_profile(settings.profile), stage))
@@ -123,6 +97,55 @@ def skip(
         )
     else:
         _show(bad, stage, start, until, dry_run=dry_run)
+
+
+def _check_options(
+    partition: int | None, until: int, *, accept_loss: bool, all_partitions: bool
+) -> None:
+    """Raises ConfigError for options that leave open what to skip, or contradict each other."""
+    if accept_loss == bool(until):
+        raise ConfigError("give either --until OFFSET or --accept-loss")
+    if until and all_partitions:
+        raise ConfigError(
+            "--all-partitions goes with --accept-loss: an offset is one of a partition, which "
+            "--partition NUMBER names"
+        )
+    if all_partitions == (partition is not None):
+        raise ConfigError("give either --partition NUMBER or, with --accept-loss, --all-partitions")
+
+
+def _accept(
+    broker: Broker,
+    settings: Settings,
+    stage: str,
+    partition: int | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Go on without what a partition has lost, or all of them where none is named."""
+    from cli.loss import losses, show_losses
+    from tidegate.broker.records import TopicPartition
+    from tidegate.stream.skips import give
+
+    topic = STAGES[stage].input
+    sources = partitions(broker, topic) if partition is None else [TopicPartition(topic, partition)]
+    places = {source: place(broker, settings, stage, source) for source in sources}
+    found = losses(broker, places, stage, by=typist())
+    for loss in () if dry_run else found:
+        source = TopicPartition(topic, loss.partition)
+        note(settings, "loss accepted", stage, place=str(source))
+        give(broker, loss)
+    show_losses(found, dry_run=dry_run, as_json=as_json, is_list=partition is None)
+
+
+def partitions(broker: Broker, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic, in order."""
+    consumer = broker.consumer(None)
+    try:
+        return sorted(consumer.partitions(topic))
+    finally:
+        consumer.close()
 
 
 def _start(
@@ -156,78 +179,6 @@ def place(
         return position, *consumer.bounds(source)
     finally:
         consumer.close()
-
-
-def judge_of(profile: Profile, stage: str) -> Judge:
-    """Why the stage would refuse a record, as far as that follows from the record alone."""
-    topic = STAGES[stage].input
-    if topic == RAW:
-        return lambda value, us: _fault(lambda: profile.decode(value or b"", us))
-    if topic == FEEDBACK:
-        return lambda value, _: _fault_of_verdict(value)
-    if topic == LABELS:
-        return lambda value, _: _fault_of_label(value)
-    layout = profile.scored_layout if topic == SCORED else profile.features_layout
-    return lambda value, _: (
-        (fault.reason, fault.detail) if (fault := layout.check(value)) is not None else None
-    )
-
-
-def _fault(decode: Callable[[], object]) -> Fault | None:
-    from tidegate.errors import Rejected
-
-    try:
-        decode()
-    except Rejected as error:
-        return error.reason, error.detail
-    return None
-
-
-def _fault_of_verdict(value: bytes | None) -> Fault | None:
-    from consumers.label import read_verdict
-    from tidegate.stream.stage import Reject
-
-    verdict = read_verdict(value, 0)
-    return (verdict.reason, verdict.detail) if isinstance(verdict, Reject) else None
-
-
-def _fault_of_label(value: bytes | None) -> Fault | None:
-    import msgspec
-
-    from consumers.learn import decode
-
-    try:
-        decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return "invalid_json", str(error)
-    return None
-
-
-def refused(
-    broker: Broker, source: TopicPartition, start: int, until: int, judge: Judge
-) -> Iterator[BadRecord]:
-    """The bad records with `start` <= offset < `until`."""
-    from tidegate.stream.side_topic import read_range
-
-    consumer = broker.consumer(None)
-    try:
-        for batch in read_range(consumer, source, start, until, 2000):
-            yield from _of(batch, judge)
-    finally:
-        consumer.close()
-
-
-def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
-    for i, value in enumerate(batch.values):
-        fault = judge(value, batch.timestamps[i] * 1000)
-        if fault is not None:
-            yield BadRecord(
-                batch.offsets[i],
-                (batch.keys[i] or b"").decode("utf-8", "replace"),
-                *fault,
-                len(value or b""),
-                (value or b"")[:_WIDTH].decode("utf-8", "replace"),
-            )
 
 
 def order(

@@ -126,10 +126,9 @@ def train(
     from model.bundles.shared import shared_bundles
     from model.detectors.catalog import check_installed
     from model.training.mlflow import Tracking, training
-    from model.training.overrides import adjusted
+    from model.training.overrides import adjusted, with_settings
     from model.training.train import train as train_bundle
     from model.training.tuning import tune as tune_models
-    from model.training.tuning import with_settings
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka, mlflow=mlflow)

@@ -121,12 +121,10 @@ def _seat() -> Seat:
 
 def still_in() -> Callable[[], bool]:
     """Whether who asks now may still come in, for an answer that goes on for long."""
-    context, header, seat = here(), request.headers.get("Authorization", ""), _seat()
+    context, seat = here(), _seat()
     if signed_in() is not None:
         return lambda: seat.principal(context) is not None
-    if not is_bearer(header):
-        return lambda: True
-    return lambda: context.door.knows(header)
+    return context.door.still_in(request.headers.get("Authorization", ""))
 
 
 def _refusal(denied: Denied) -> Response:

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, abort, g, redirect, render_template, requ
 
 from dashboard.context import Context, health, here
 from dashboard.format import amount, bars, duration, limits, line, moment, number, passing, timeline
-from db.audit import Act
+from db.audit import Act, verdicts_given
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.messages.frames import DECISIONS
@@ -135,8 +135,7 @@ def verdict(transaction_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
         given_us=time.time_ns() // 1000,
     )
     if name := g.principal.name:
-        detail = {"verdicts": [[given.label_id, given.verdict]]}
-        here().audit.add(Act(name, "verdict given", transaction_id, detail))
+        here().audit.add(verdicts_given(name, [given]))
     said = choice if _publish(here(), given) else "failed"
     return redirect(url_for(".transaction", transaction_id=transaction_id, said=said), 303)
 

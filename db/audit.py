@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Row, select, text
 
-from db.engine import open_database, reading_table, retrying, writing
+from db.engine import make_durable, open_database, reading_table, retrying, writing
 from db.tables import audit
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
+from tidegate.messages.documents import Verdict
+from tidegate.words import count
 
 START = bytes(32)
 """What the first entry is hashed with."""
 _LOCK = 0x6175_6469  # "audi"
 _ROWS = 10_000
+_NAMED = 20
+"""So many verdicts of a request are named."""
 
 
 class Act(NamedTuple):
@@ -28,6 +32,22 @@ class Act(NamedTuple):
     what: str
     about: str
     detail: dict[str, Any] = {}  # noqa: RUF012 - nobody changes it
+
+
+def verdicts_given(who: str, verdicts: Sequence[Verdict]) -> Act:
+    """One act a request: it names each of a few verdicts, of more their number; and a hash."""
+    one = len(verdicts) == 1
+    named = [[verdict.label_id, verdict.verdict] for verdict in verdicts]
+    lines = msgspec.json.Encoder().encode_lines(verdicts)
+    return Act(
+        who,
+        "verdict given" if one else "verdicts given",
+        verdicts[0].transaction_id if one else count(len(verdicts), "transaction"),
+        {
+            "verdicts": named if len(verdicts) <= _NAMED else None,
+            "sha256": hashlib.sha256(lines).hexdigest(),
+        },
+    )
 
 
 class Entry(NamedTuple):
@@ -73,15 +93,16 @@ class AuditLog:
 
 
 def append(connection: Connection, act: Act) -> None:
-    """Add an entry in the open transaction of a writer, in which the act itself may be done."""
+    """Add an entry in the open transaction of a writer, in which the act itself may be done.
+
+    No crash of the server takes either back.
+    """
     if connection.dialect.name == "postgresql":  # SQLite has one writer anyway
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-    newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
-    last = connection.execute(newest).one_or_none()
-    seq, before = (last.seq + 1, bytes(last.hash)) if last else (1, START)
+    make_durable(connection)
+    seq, before = _newest(connection) or (0, START)
     detail = msgspec.json.encode(act.detail, order="sorted").decode()
-    entry = Entry(seq, now_us(), act.who, act.what, act.about, detail, b"")
+    entry = Entry(seq + 1, now_us(), act.who, act.what, act.about, detail, b"")
     values = entry._replace(hash=entry.hashed(before))._asdict()
     connection.execute(audit.insert().values(values))
 
@@ -127,9 +148,13 @@ def verify(url: str, known: Iterable[tuple[int, bytes]] = ()) -> Verified:
 
 def head(url: str) -> tuple[int, bytes] | None:
     """The number and the hash of the newest entry; None without one. Raises Retry."""
-    newest = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
     with reading_table(url, audit.name) as connection:
-        row = connection.execute(newest).one_or_none() if connection else None
+        return _newest(connection) if connection else None
+
+
+def _newest(connection: Connection) -> tuple[int, bytes] | None:
+    query = select(audit.c.seq, audit.c.hash).order_by(audit.c.seq.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
     return (row.seq, bytes(row.hash)) if row else None
 
 

@@ -216,15 +216,19 @@ def reading_table(url: str, table: str) -> Iterator[Connection | None]:
 
 @contextmanager
 def writing(url: str) -> Iterator[Connection]:
-    """One transaction that a crash of the server does not take back, unlike rows. Raises Retry."""
+    """One transaction, in a database that is closed afterwards. Raises Retry."""
     database = open_database(url)
     try:
         with retrying(database), database.engine.begin() as connection:
-            if database.file is None:
-                connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
             yield connection
     finally:
         database.close()
+
+
+def make_durable(connection: Connection) -> None:
+    """Let no crash of the server take back the open transaction, as it may take rows."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
 
 
 def is_wrong(error: BaseException | None, *, reached: bool) -> bool:

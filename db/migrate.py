@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
-from db.engine import Database, open_database, retrying
+from db.engine import Database, make_durable, open_database, retrying
 from db.grants import grant
 from db.lock import beside
 from tidegate.errors import Stop
@@ -44,9 +44,7 @@ def _alone(database: Database) -> Iterator[Connection]:
     if database.file is None:
         with database.engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-            # A server's crash takes rows and offsets back together (db.engine); tables must not go
-            # with them.
-            connection.execute(text("SET LOCAL synchronous_commit = on"))
+            make_durable(connection)  # a crash takes rows and offsets back together, not tables
             yield connection
             grant(connection)
         return

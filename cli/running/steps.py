@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
-
+_LOG = logging.getLogger(__name__)
 _METADATA_SECONDS = 10.0
 
 
@@ -88,6 +89,7 @@ def promote_first(settings: Settings, profile: Profile) -> str:
         raise ConfigError(
             f"no bundle of profile {profile.name} in {settings.bundles_dir}: run `tidegate train`"
         )
-    tell(settings.db_url, Act("tidegate up", "model promoted", bundle))
+    if remark := tell(settings.db_url, Act("tidegate up", "model promoted", bundle)):
+        _LOG.warning("%s", remark)
     promote(broker, bundle, profile.hash.decode(), by="tidegate up")
     return warning_of(settings.bundles_dir, bundle)

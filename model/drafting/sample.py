@@ -9,6 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from model.files.cells_texts import plain, texts
 from tidegate.profile.spec import Json
 
 
@@ -30,18 +31,8 @@ class Sample(NamedTuple):
 
 def texts_of(column: pa.Array) -> tuple[pa.Array, str]:
     """A column of any Arrow type as texts, and what its type says (see `Sample.typed`)."""
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    kind = _kind(column.type)
-    if kind == "time" and pa.types.is_timestamp(column.type):
-        zone = "Z" if column.type.tz else ""
-        utc = column.cast(pa.timestamp("us", zone and "UTC"), safe=False)
-        column = pc.strftime(utc, format=f"%Y-%m-%dT%H:%M:%S{zone}")
-    try:
-        text = column.cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        cells = (None if cell is None else str(cell) for cell in column.to_pylist())
-        text = pa.array(cells, pa.string())
+    column = plain(column)
+    kind, text = _kind(column.type), texts(column)
     if kind in ("number", ""):
         text = pc.if_else(pc.is_in(text, pa.array(["", "nan"])), pa.scalar(None, pa.string()), text)
     return text, kind

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from model.files.contents import HEAD, Kind, Packing, fault, kind_of, packing_of
 from model.files.formats import detect as statements
+from model.files.streams import STDIN, as_files, is_stream, name_of
 from tidegate.errors import ConfigError
 from tidegate.words import count
 
@@ -36,7 +37,6 @@ FORMATS = tuple(dict.fromkeys(KINDS.values()))
 """What `--format` may say."""
 _PACKINGS: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
 _KNOWN = f"{', '.join(KINDS)}, and .csv, .tsv, .jsonl and .ndjson also with .gz or .zst behind"
-_STDIN = "-"
 _LAKES = {
     "/_delta_log/": "a Delta table",
     ".metadata.json": "an Iceberg table",
@@ -127,9 +127,9 @@ def opened(place: str, form: str = "") -> Place:
     if form and form not in FORMATS:
         known = ", ".join((*FORMATS, *statements.FORMATS))
         raise ConfigError(f"--format {form}: expected one of {known}")
-    if place == _STDIN:
-        return spooled(sys.stdin.buffer, "standard input", form)
-    if _is_pipe(place):
+    if place == STDIN:
+        return spooled(sys.stdin.buffer, name_of(place), form)
+    if is_stream(place):
         with readable(place), Path(place).open("rb") as pipe:
             return spooled(pipe, place, form)
     with readable(place):
@@ -146,7 +146,7 @@ def check(place: str, form: str = "") -> None:
     """Raises ConfigError where there is no file at a place. Of what can be read once nothing is
     read.
     """
-    if place != _STDIN and not _is_pipe(place):
+    if not is_stream(place):
         with readable(place):
             _found(place, form)
 
@@ -156,14 +156,27 @@ def _statements(name: str, form: str) -> Place:
     from model.files.formats.as_rows import as_rows
 
     with readable(name):
-        files, _, paths, told = _found(name, form)
+        files, paths, told = _statement_files(name, form)
     if "file" not in files.protocol:
         raise ConfigError(f"{name}: {form} is read from local files: copy it first")
-    folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
-    place = Place(name, [Part(name, "jsonl", None, files, str(folder / "rows.jsonl"))], told)
+    folder, shown = Path(tempfile.mkdtemp(prefix="tidegate-")), name_of(name)
+    place = Place(shown, [Part(shown, "jsonl", None, files, str(folder / "rows.jsonl"))], told)
     weakref.finalize(place, shutil.rmtree, folder, ignore_errors=True)
-    told += as_rows([Path(path) for path in paths], folder / "rows.jsonl", form)
+    with as_files([Path(path) for path in paths]) as sources:
+        told += as_rows(sources, folder / "rows.jsonl", form)
     return place
+
+
+def _statement_files(
+    name: str, form: str
+) -> tuple[fsspec.AbstractFileSystem, list[str], list[str]]:
+    """The file system, the files there, and what there is to tell of them."""
+    import fsspec
+
+    if is_stream(name):
+        return fsspec.filesystem("file"), [name], []
+    files, _, paths, told = _found(name, form)
+    return files, paths, told
 
 
 @contextmanager
@@ -255,12 +268,6 @@ def _part(files: fsspec.AbstractFileSystem, name: str, path: str, form: str) -> 
 
 def _format(form: str) -> Kind:
     return next(kind for kind in FORMATS if kind == form)
-
-
-def _is_pipe(place: str) -> bool:
-    """Whether it is no file that can be read twice, such as the output of another program."""
-    path = Path(place)
-    return path.is_fifo() or path.is_char_device()
 
 
 def spooled(source: IO[bytes], name: str, form: str) -> Place:

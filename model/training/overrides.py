@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from model.detectors.base import Settings
 from model.detectors.catalog import trained_by
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
@@ -50,8 +51,7 @@ def adjusted(
                 f"--epochs: {profile.path} names no neural model; there are "
                 f"{', '.join(sorted(trained))}"
             )
-        settings = {name: {**models.settings[name], "epochs": epochs} for name in neural}
-        models = msgspec.structs.replace(models, settings={**models.settings, **settings})
+        models = _merged(models, {name: {"epochs": epochs} for name in neural})
     for change in changes:
         models = _changed(profile, models, change)
     if contamination:
@@ -60,6 +60,13 @@ def adjusted(
     changed = copy.copy(profile)
     changed.models = models
     changed.history = history
+    return changed
+
+
+def with_settings(profile: Profile, changes: Mapping[str, Settings]) -> Profile:
+    """The profile with these settings of its models over those that they have."""
+    changed = copy.copy(profile)
+    changed.models = _merged(profile.models, changes)
     return changed
 
 
@@ -75,5 +82,10 @@ def _changed(profile: Profile, models: ModelsSpec, change: str) -> ModelsSpec:
         number = float(text) if "." in text else int(text)
     except ValueError:
         raise ConfigError(f"--set {change}: {text} is no number") from None
-    settings = {**models.settings, name: {**models.settings[name], setting: number}}
-    return msgspec.structs.replace(models, settings=settings)
+    return _merged(models, {name: {setting: number}})
+
+
+def _merged(models: ModelsSpec, changes: Mapping[str, Settings]) -> ModelsSpec:
+    """The models with these settings over those that they have."""
+    merged = {name: {**models.settings[name], **settings} for name, settings in changes.items()}
+    return msgspec.structs.replace(models, settings={**models.settings, **merged})

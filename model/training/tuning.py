@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,15 +120,6 @@ def _judge(
         return average_precision(detector.score(slices.newest_x), slices.newest_y)
 
     return judge
-
-
-def with_settings(profile: Profile, found: Mapping[str, Found]) -> Profile:
-    """The profile with these settings of its models; serving depends on none of them."""
-    models = profile.models
-    settings = {name: {**models.settings[name], **told} for name, told in found.items()}
-    changed = copy.copy(profile)
-    changed.models = msgspec.structs.replace(models, settings={**models.settings, **settings})
-    return changed
 
 
 def _slices(profile: Profile, history: History) -> _Slices:

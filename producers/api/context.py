@@ -105,10 +105,10 @@ def client() -> str:
     return principal.name
 
 
-def note(who: str, what: str, about: str, **detail: object) -> None:
+def note(act: Act) -> None:
     """Tell the audit before it is done. Raises Problem 503 while it cannot be told."""
     try:
-        here().audit.add(Act(who, what, about, detail))
+        here().audit.add(act)
     except (Retry, ConfigError) as error:
         raise Problem("database_away", str(error)) from error
 

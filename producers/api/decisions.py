@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response, request
 
-from producers.api.context import answer, here
+from producers.api.compat.bodies import Decision
+from producers.api.context import answer, client, here
 from producers.api.ids import address_of
 from producers.api.ingest import Admitted
 from producers.api.problems import invalid
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
+
+WAIT_MS = 2000
+"""How long callers of another project's endpoint wait for a decision without `?wait_ms=`."""
+
+
+def admit(raw: bytes) -> Admitted:
+    """The one transaction of this request, checked. Raises Problem 400, 409, 413 or 422."""
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    return here().ingest.admit(raw, key, time.time_ns() // 1000, client())
+
+
+def predicted(raw: bytes, prediction: Callable[[Decision], dict[str, Any]]) -> Response:
+    """What another project answers on the decision on this transaction, or 202 and where to ask.
+
+    Raises Problem.
+    """
+    transaction = admit(raw)
+    [decision] = publish_and_wait(
+        [transaction], wait_seconds(WAIT_MS), transaction_id=transaction.id
+    )
+    if decision is None:
+        return accepted(transaction.id)
+    return answer(prediction(decision), location=address_of(transaction.id))
 
 
 def accepted(transaction_id: str, under: str = "/v1/transactions") -> Response:

@@ -1,9 +1,9 @@
 """The one request that comes thousands of times a second, without Flask around it.
 
 Routing, contexts and response objects cost 100 of the 150 us of a plain `POST /v1/transactions`. So
-that request alone (no query, no Idempotency-Key, content type exactly application/json) is answered
-here, by the same `Ingest` and with the same answers; a test compares the two. Everything else goes
-through Flask.
+that request alone (no query, no Idempotency-Key, no event, content type exactly application/json)
+is answered here, by the same `Ingest` and with the same answers; a test compares the two.
+Everything else goes through Flask.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from producers.api.cloud_events import BINARY
 from producers.api.context import Context
 from producers.api.ids import address_of
 from producers.api.problems import CONTENT_TYPE, Problem
@@ -70,6 +71,7 @@ class Express:
             and environ.get("CONTENT_TYPE") == JSON
             and not environ.get("QUERY_STRING")
             and "HTTP_IDEMPOTENCY_KEY" not in environ
+            and BINARY not in environ
             and int(length) < self._most
         )
 

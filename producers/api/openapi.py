@@ -109,6 +109,8 @@ def _post_one(profile: Profile, settings: Settings) -> Json:
     return operation(
         "Post one transaction", {"200": scored, "202": accepted}, 400, 409, 413, 415, 422, 429, 503
     ) | {
+        "description": "With the headers ce-specversion, ce-id, ce-source and ce-type a body in "
+        "application/json is the data of a CloudEvent in the binary mode.",
         "parameters": [
             parameter(
                 "wait_ms",

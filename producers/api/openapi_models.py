@@ -37,7 +37,7 @@ def model_paths() -> Json:
         "/v1/models/{bundle}/promote": {
             "post": bundle
             | order
-            | operation("Make a bundle the champion", durable, 400, 404, 409, 415, 422, 503)
+            | operation("Make a bundle the champion", durable, 400, 404, 409, 413, 415, 422, 503)
         },
         "/v1/models/{bundle}/shadow": {
             "post": bundle
@@ -48,6 +48,7 @@ def model_paths() -> Json:
                 400,
                 404,
                 409,
+                413,
                 415,
                 422,
                 503,
@@ -76,6 +77,7 @@ def model_paths() -> Json:
                 "Let none score beside the champion any more",
                 {"202": "Durable"},
                 400,
+                413,
                 415,
                 422,
                 503,
@@ -94,6 +96,7 @@ def model_paths() -> Json:
                 400,
                 404,
                 409,
+                413,
                 415,
                 422,
                 503,
@@ -111,6 +114,7 @@ def model_paths() -> Json:
                 "Let the champion decide for all accounts again",
                 {"202": "Durable"},
                 400,
+                413,
                 415,
                 422,
                 503,
@@ -123,6 +127,7 @@ def model_paths() -> Json:
                 durable,
                 400,
                 409,
+                413,
                 415,
                 422,
                 503,

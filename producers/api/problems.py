@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from flask import Response
 
 from tidegate.access.door import Denied
 from tidegate.errors import Rejected, TidegateError
+from tidegate.words import plain
+
+T = TypeVar("T")
 
 CONTENT_TYPE = "application/problem+json"
 SAFE_TO_RETRY = "nothing is lost: it is safe to retry with the same id"
@@ -95,6 +98,31 @@ def from_rejected(rejected: Rejected, faults: list[tuple[str, str]]) -> Problem:
         reason=rejected.reason,
         errors=errors or [{"field": "", "detail": rejected.detail}],
     )
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a body raises that is no JSON, or JSON of another form than is asked for."""
+
+
+def unreadable(error: Exception) -> Problem:
+    """What a body is answered that raised one of `UNREADABLE`."""
+    if isinstance(error, RecursionError):
+        return Problem("too_deep", "the JSON is nested too deeply")
+    if isinstance(error, UnicodeDecodeError):
+        return Problem("invalid_utf8", str(error))
+    if not isinstance(error, msgspec.ValidationError):
+        return Problem("invalid_json", str(error))
+    complaint, _, path = str(error).partition(" - at `$")
+    fault = {"field": path.strip(".`"), "detail": plain(complaint)}
+    return Problem("invalid", plain(str(error)), errors=[fault])
+
+
+def decoded(raw: bytes, kind: type[T]) -> T:
+    """The JSON in a body. Raises Problem 400, 413 or 422."""
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def invalid(field: str, detail: str) -> Problem:

@@ -11,6 +11,7 @@ from functools import wraps
 from flask import Response, request
 
 from db.answers import FirstAnswer
+from producers.api.cloud_events import BINARY, headers_of
 from producers.api.context import Answer, body, client, here
 from producers.api.problems import CONTENT_TYPE, Problem
 from tidegate.clock import now_us
@@ -39,7 +40,8 @@ def repeatable(*types: str) -> Callable[[View], View]:
                 raise Problem("invalid", f"Idempotency-Key has more than {_LONGEST} characters")
             raw = body(*types)
             request.environ["wsgi.input"] = io.BytesIO(raw)
-            asked = _digest(request.path, request.query_string, raw)
+            event = headers_of(request.environ).values() if BINARY in request.environ else ()
+            asked = _digest(request.path, request.query_string, raw, *event)
             key = _digest(request.path, client().encode(), name.encode("utf-8", "replace"))
             return _first(key, asked) or _answered(view, key, asked)
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import numpy as np
-
 from model.files.rows import Refusal
 from producers.files.acknowledged import Acknowledged, hashes_of
 from producers.files.outgoing import Outgoing
@@ -34,12 +32,7 @@ class Poster:
         """
         if len(rows.lines) > 1 and sum(map(len, rows.lines)) > _MOST_BYTES:
             (first, some), (second, others) = map(self.post, rows.halves())
-            both = Outgoing(
-                np.concatenate([first.numbers, second.numbers]),
-                first.ids + second.ids,
-                first.lines + second.lines,
-            )
-            return both, some + others
+            return first.followed_by(second), some + others
         accepted, refused = self._post(rows)
         self._journal.add(hashes_of(accepted.lines))
         self.posted += len(rows.lines)

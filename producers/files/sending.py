@@ -149,7 +149,7 @@ class Sending:
         sifted = sift(self._reader.profile, rows)
         self._look.add(rows, sifted)
         self._refuse(rows, sifted.refused)
-        good = outgoing(rows, sifted.at)
+        good = outgoing(rows, sifted)
         if self._options.restart:
             return good, np.zeros(len(good.ids), bool)
         known = self._journal.known(hashes_of(good.lines))
@@ -175,8 +175,7 @@ class Sending:
         begin, sorts = time.monotonic(), self._look.older > 0 and not self._options.as_is
         rows = self._unknown(follow)
         if sorts:
-            profile, folder = self._reader.profile, self._journal.folder
-            rows = in_time_order(profile, rows, folder, self._batch)
+            rows = in_time_order(rows, self._journal.folder, self._batch)
         for some in rows:
             if self._stop.is_set():
                 break

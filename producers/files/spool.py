@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from producers.files.outgoing import Outgoing
 
-_SCHEMA = pa.schema([("number", pa.int64()), ("id", pa.string()), ("line", pa.binary())])
+_SCHEMA = pa.schema(
+    [("number", pa.int64()), ("time", pa.int64()), ("id", pa.string()), ("line", pa.binary())]
+)
 
 
 class Spool:
@@ -29,7 +31,8 @@ class Spool:
     def add(self, rows: Outgoing, known: NDArray[np.bool_]) -> None:
         """Keep rows, of which these are `known` b[n]."""
         lines = pa.array(rows.lines, pa.binary(), mask=known)
-        columns = [pa.array(rows.numbers), pa.array(rows.ids, pa.string()), lines]
+        numbers, times = pa.array(rows.numbers), pa.array(rows.times)
+        columns = [numbers, times, pa.array(rows.ids, pa.string()), lines]
         self._writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
 
     def rows(self) -> Iterator[tuple[Outgoing, NDArray[np.bool_]]]:
@@ -37,9 +40,12 @@ class Spool:
         self._writer.close()
         self._file.seek(0)
         for batch in pa.ipc.open_stream(pa.PythonFile(self._file, "r")):
-            numbers, ids, lines = batch.columns
+            numbers, times, ids, lines = batch.columns
             known = lines.is_null().to_numpy(zero_copy_only=False)
-            yield Outgoing(numbers.to_numpy(), ids.to_pylist(), lines.to_pylist()), known
+            rows = Outgoing(
+                numbers.to_numpy(), times.to_numpy(), ids.to_pylist(), lines.to_pylist()
+            )
+            yield rows, known
 
     def __enter__(self) -> Spool:
         return self

@@ -9,17 +9,14 @@ from __future__ import annotations
 import heapq
 import tempfile
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
 from producers.files.outgoing import Outgoing
-from tidegate.profile import Profile
-from tidegate.profile.field_types import Time
 
 T = TypeVar("T")
 
@@ -41,42 +38,25 @@ class Row(NamedTuple):
     line: bytes
 
 
-class Times:
-    """The event times of lines that the profile takes, in us."""
-
-    def __init__(self, profile: Profile) -> None:
-        field = profile.fields[profile.time_field or ""]
-        if not isinstance(field, Time):
-            raise TypeError(field)
-        self._field = field
-        decoded = msgspec.defstruct("Times", [(field.name, field.annotation())])
-        self._decode = msgspec.json.Decoder(decoded).decode
-
-    def of(self, line: bytes) -> int:
-        """The time of a line."""
-        return self._field.us(getattr(self._decode(line), self._field.name))
-
-
-def in_time_order(
-    profile: Profile, rows: Iterable[Outgoing], folder: Path, size: int
-) -> Iterator[Outgoing]:
+def in_time_order(rows: Iterable[Outgoing], folder: Path, size: int) -> Iterator[Outgoing]:
     """The rows by event time, those of one time as they stand in the file.
 
     At most `size` at a time; temporary files lie in `folder` until the end.
     """
     with tempfile.TemporaryDirectory(prefix="sort-", dir=folder) as runs:
-        for some in _batched(_sorted(_rows(rows, Times(profile)), Path(runs)), size):
+        for some in _batched(_sorted(_rows(rows), Path(runs)), size):
             yield Outgoing(
                 np.array([row.number for row in some], np.int64),
+                np.array([row.time for row in some], np.int64),
                 [row.id for row in some],
                 [row.line for row in some],
             )
 
 
-def _rows(rows: Iterable[Outgoing], times: Times) -> Iterator[Row]:
+def _rows(rows: Iterable[Outgoing]) -> Iterator[Row]:
     for some in rows:
-        for number, name, line in zip(some.numbers.tolist(), some.ids, some.lines, strict=True):
-            yield Row(times.of(line), number, name, line)
+        times, numbers = some.times.tolist(), some.numbers.tolist()
+        yield from starmap(Row, zip(times, numbers, some.ids, some.lines, strict=True))
 
 
 def _sorted(rows: Iterable[Row], folder: Path) -> Iterator[Row]:

@@ -55,19 +55,30 @@ class Simulation:
     accounts: Callable[[int], int] = lambda n: max(60, n // 80)
     merchants: Callable[[int], int] = lambda n: max(40, n // 400)
 
-    def suits(self, profile: Profile) -> bool:
-        """Whether the profile has the fields."""
-        return all(isinstance(profile.fields.get(name), kind) for name, kind in self.needs.items())
+    def missing(self, profile: Profile) -> list[str]:
+        """The names of the needed fields that the profile has not, or has of another type."""
+        return [
+            name
+            for name, kind in self.needs.items()
+            if not isinstance(profile.fields.get(name), kind)
+        ]
 
 
 def simulation_of(profile: Profile) -> Simulation:
-    """The simulation that suits a profile. Raises ConfigError if none does."""
-    for simulation in SIMULATIONS.values():
-        if simulation.suits(profile):
-            return simulation
+    """The simulation that suits a profile.
+
+    Raises ConfigError if none does, naming the fields that the nearest one lacks.
+    """
+    missing = {name: kind.missing(profile) for name, kind in SIMULATIONS.items()}
+    nearest = min(missing, key=lambda name: len(missing[name]) / len(SIMULATIONS[name].needs))
+    if not missing[nearest]:
+        return SIMULATIONS[nearest]
+    needs = SIMULATIONS[nearest].needs
+    fields = " and ".join(f"{name} ({needs[name].type})" for name in missing[nearest])
     raise ConfigError(
-        f"{profile.path}: there is no simulator for these fields, only for profiles with those of "
-        f"{', '.join(SIMULATIONS)}; name a file under history instead"
+        f"{profile.path}: there is no simulator for these fields. That of {nearest}, the nearest, "
+        f"needs {fields}: name them so, or name a file under history (history: {{file: "
+        f"payments.csv}}); the profiles that can be simulated are {', '.join(SIMULATIONS)}"
     )
 
 

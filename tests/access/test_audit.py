@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from db.audit import START, Act, AuditLog, export, record, verify
-from db.engine import open_database
+from db.audit import START, Act, AuditLog, append, export, record, verify
+from db.engine import open_database, writing
 from db.keys import create, revoke, rotate
+from db.migrate import migrate
 from db.users import add, remove, set_password
 from tests.access.web import applications, bearer, key
 from tidegate.access.users import User
@@ -126,6 +127,13 @@ def test_keys_and_users_are_told_in_the_transaction_that_makes_them(url: str) ->
     assert "hash2" not in str(list(export(url)))
 
 
+def test_a_crash_of_the_server_takes_no_entry_back(postgres_url: str) -> None:
+    migrate(postgres_url)
+    with writing(postgres_url) as connection:
+        append(connection, Act("ann", "x", "y"))
+        assert connection.scalar(text("SHOW synchronous_commit")) == "on"
+
+
 def test_without_a_table_there_is_nothing_to_tell(empty: str) -> None:
     assert not record(empty, Act("ann", "x", "y"))
     assert verify(empty) == (0, START, None)
@@ -156,6 +164,7 @@ def test_what_is_done_by_http_is_told(tmp_path: Path) -> None:
     ]
     details = [json.loads(entry.detail) for entry in export(url)][3:]
     assert [detail["verdicts"] and len(detail["verdicts"]) for detail in details] == [1, 2, None, 1]
+    assert [len(detail["sha256"]) for detail in details] == [64] * 4
     assert verify(url).wrong is None
 
 

@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from tests.chaos.faults import draw
 from tests.chaos.harness import Run, report
+from tests.chaos.schedule import draw
 from tests.faults.kill9.cluster import Cluster
 from tests.postgres import new_server
 from tests.shared import FOLDER

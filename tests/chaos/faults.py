@@ -1,9 +1,8 @@
-"""The faults: a schedule drawn by a seed, and what each of them does to a running cluster."""
+"""What each fault of a schedule does to a running cluster."""
 
 from __future__ import annotations
 
 import heapq
-import random
 import resource
 import shutil
 import signal
@@ -15,7 +14,6 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
 
 import confluent_kafka as ck
 
@@ -23,7 +21,8 @@ from tests.chaos.evidence import committed, held
 from tests.chaos.load import Burst, Load
 from tests.chaos.retention import STAGE as RETAINED
 from tests.chaos.retention import Retention
-from tests.faults.kill9.cluster import ROOT, STAGES, Cluster
+from tests.chaos.schedule import Fault
+from tests.faults.kill9.cluster import ROOT, Cluster
 from tests.postgres import Postgres
 from tidegate.pipeline import RAW
 
@@ -34,60 +33,6 @@ _LOOK_AGAIN, _PATIENCE = 3.0, 240.0
 """Seconds between two looks at what is held, and after the load's time until nobody looks."""
 _CLEAN, _START = 60.0, 180.0
 """Seconds for the broker to end or to begin, several runs side by side."""
-_STATEFUL = ("preprocess", "preprocess-2", "learn")
-
-
-class Fault(NamedTuple):
-    """`at` s after the start, for `seconds`; `target` is a process, or how it is done."""
-
-    at: float
-    kind: str
-    target: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.at:6.1f} s  {self.kind} {self.target} {self.seconds:.1f} s"
-
-
-class Kind(NamedTuple):
-    """What a fault may hit, and for how long at most, as a share of the longest."""
-
-    targets: Sequence[str]
-    longest: float = 1.0
-
-
-KINDS = {
-    "kill": Kind(STAGES, 0),
-    "pause": Kind(STAGES),
-    "broker": Kind(("kill", "stop"), 0.3),
-    "database": Kind(("away",), 0.5),
-    "snapshots lost": Kind(("all",), 0),
-    "disk full": Kind(_STATEFUL),
-    "clock": Kind([f"{stage} {shift}" for stage in STAGES for shift in ("+3600", "-3600", "-90")]),
-    "rebalance": Kind(("score", "preprocess", "preprocess-2", "label"), 0.6),
-    "burst": Kind(("preprocess",), 0.3),
-    "retention": Kind((RETAINED,), 0.4),
-}
-
-
-def draw(
-    seed: int, seconds: float, kinds: Sequence[str] = tuple(KINDS), *, gap: float, longest: float
-) -> list[Fault]:
-    """Each kind comes once before any comes again. `gap`: mean seconds between two."""
-    chance = random.Random(f"faults {seed}")
-    schedule: list[Fault] = []
-    deck: list[str] = []
-    at = chance.uniform(0, gap)
-    while at < seconds:
-        if not deck:
-            deck = list(kinds)
-            chance.shuffle(deck)
-        kind = deck.pop()
-        most = KINDS[kind].longest * longest
-        target = chance.choice(KINDS[kind].targets)
-        schedule.append(Fault(round(at, 1), kind, target, round(chance.uniform(0.3, 1) * most, 1)))
-        at += chance.uniform(0.3, 1.7) * gap
-    return schedule
 
 
 class Faults:

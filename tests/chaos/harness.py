@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from tests.chaos import evidence
 from tests.chaos.checker import check
 from tests.chaos.evidence import Database, Evidence, Tape, committed, decode_online
-from tests.chaos.faults import Fault, Faults
+from tests.chaos.faults import Faults
 from tests.chaos.finding import Finding
 from tests.chaos.ledger import Ledger, Sent
 from tests.chaos.load import Load
 from tests.chaos.retention import Retention
+from tests.chaos.schedule import Fault
 from tests.chaos.weights import weights
 from tests.faults.kill9.cluster import Cluster
 from tests.postgres import Postgres

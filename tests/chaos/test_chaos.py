@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos.faults import Fault, draw
 from tests.chaos.harness import Run, report
 from tests.chaos.planted import variables
+from tests.chaos.schedule import Fault, draw
 from tests.faults.kill9.cluster import Cluster
 
 pytestmark = pytest.mark.serial

@@ -10,10 +10,10 @@ import pytest
 
 from tests.chaos.checker import check
 from tests.chaos.evidence import RAW, Evidence, Loss, Record, Row, transaction_of
-from tests.chaos.faults import KINDS, draw
 from tests.chaos.features import HOUR, MINUTE, WINDOWS
 from tests.chaos.ledger import Sent, digest
 from tests.chaos.retention import gone_on_since
+from tests.chaos.schedule import KINDS, draw
 
 NOW_US = 1_800_000_000_000_000
 

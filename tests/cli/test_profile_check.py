@@ -74,3 +74,35 @@ def test_a_history_that_is_not_there_is_told(folder: Path) -> None:
 
 def test_a_simulated_history_is_told() -> None:
     assert "history    60,000 simulated transactions" in check("card").output
+
+
+def test_a_profile_without_a_history_says_what_a_training_needs(tmp_path: Path) -> None:
+    found = check(changed(tmp_path, "card", "history: {simulate: 60000}", "history: {}")).output
+    assert "history    none is named: a first training needs --history FILE" in found
+
+
+def changed(folder: Path, profile: str, old: str, new: str) -> str:
+    """A profile of this test's own."""
+    text = load_profile(profile).path.read_text()
+    assert old in text
+    path = folder / "changed.yaml"
+    path.write_text(text.replace(old, new))
+    return str(path)
+
+
+def test_a_history_that_nothing_simulates_is_told_with_the_field(tmp_path: Path) -> None:
+    error = check(changed(tmp_path, "wallet", "balance_after", "left_over")).exception
+    assert isinstance(error, ConfigError)
+    assert "no simulator for these fields. That of wallet, the nearest, needs balance_after" in str(
+        error
+    )
+    assert "name a file under history" in str(error)
+
+
+def test_simulated_transactions_that_the_profile_refuses_are_told_with_the_field(
+    tmp_path: Path,
+) -> None:
+    error = check(changed(tmp_path, "card", "max: 1000000}", "max: 5}")).exception
+    assert isinstance(error, ConfigError)
+    assert "field 'amount'" in str(error)
+    assert "widen the field's `min` and `max`" in str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,11 +11,13 @@ from typer.testing import CliRunner
 
 from cli import app
 from cli.models import _behind
+from cli.running.steps import promote_first
 from model.bundles.promotion import Promoted, promote, set_canary, set_shadow
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Champion, Heartbeat
 from tidegate.profile import load_profile
+from tidegate.settings import Settings
 
 PROMOTED = Promoted(Champion("newer", "profile", 1), 7)
 USES = Heartbeat("score-1", "score", 1, "h", [0], True, 0, 0, 0, 0, "newer", 8, 9000, 5)
@@ -57,3 +60,13 @@ def test_the_history_has_every_promotion_in_order(pipeline_topics: KafkaBroker, 
     assert [row["bundle"] for row in rows] == [first, second, first, second, second, ""]
     assert (rows[1]["previous"], rows[4]["share"]) == (first, 0.2)
     assert [row["at"] for row in rows] == [line.split("  ", 1)[0] for line in lines]
+
+
+def test_the_first_promotion_logs_that_the_audit_does_not_know_of_it(
+    pipeline_topics: KafkaBroker, kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    profile, bundle = load_profile("sffsd"), "3" * 16
+    promote(pipeline_topics, bundle, profile.version.decode(), by="the version before")
+    without_tables = f"sqlite:///{tmp_path}/none.db"
+    promote_first(Settings(home=tmp_path, kafka=kafka, db=without_tables), profile)
+    assert "there is no audit yet: `tidegate setup` makes its table" in caplog.text

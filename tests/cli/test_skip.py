@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
-from cli.loss import lost, show_loss
+from cli import app
+from cli.bad_records import judge_of, refused
+from cli.loss import losses, show_losses
 from cli.running.handover import under_way
-from cli.skip import judge_of, order, place, refused
+from cli.skip import order, partitions, place
 from tests.faults.injected.bench import NOW_MS
 from tests.faults.poison.corpus import CORPUS, tx
 from tidegate.broker.memory.broker import MemoryBroker
@@ -65,13 +68,14 @@ def test_it_orders_to_go_on_without_what_is_lost(
 ) -> None:
     broker, source = MemoryBroker({SCORED: 1, CONTROL: 1}), TopicPartition(SCORED, 0)
     position, first, end = place
-    give(broker, lost(broker, (Position(position), first, end), "persist", source, by="me"))
+    found = losses(broker, {source: (Position(position), first, end)}, "persist", by="me")
+    give(broker, found[0])
     [(_, _, record)] = broker.committed_records(CONTROL)
     assert record.key == b"loss/persist/0"
     message = msgspec.json.decode(record.value or b"", type=AcceptedLoss)
     assert (message.offset, message.until, message.lost) == expected
     assert message.topic_id == broker.topic_ids([SCORED])[SCORED][0]
-    show_loss(message, dry_run=True, as_json=False)
+    show_losses([message], dry_run=True, as_json=False)
     begin, last = (20, 220) if position == 20 else (300, 500)
     assert f"lost between offset {begin} and {last}" in capsys.readouterr().out
 
@@ -79,9 +83,9 @@ def test_it_orders_to_go_on_without_what_is_lost(
 def test_it_orders_to_go_on_without_what_waited_and_is_lost() -> None:
     broker = MemoryBroker({SCORED: 1})
     source, note = TopicPartition(SCORED, 0), encode([10, 50, 70])
-    found = lost(broker, (Position(80, note), 60, 90), "label", source, by="me")
+    [found] = losses(broker, {source: (Position(80, note), 60, 90)}, "label", by="me")
     assert (found.offset, found.until, found.lost) == (10, 60, 2)
-    found = lost(broker, (Position(80, note), 100, 120), "label", source, by="me")
+    [found] = losses(broker, {source: (Position(80, note), 100, 120)}, "label", by="me")
     assert (found.offset, found.until, found.lost) == (80, 100, 23)
 
 
@@ -90,7 +94,44 @@ def test_nothing_is_accepted_where_nothing_is_lost(position: int | None) -> None
     broker, source = MemoryBroker({SCORED: 1}), TopicPartition(SCORED, 0)
     stored = None if position is None else Position(position)
     with pytest.raises(ConfigError, match="nothing is lost"):
-        lost(broker, (stored, 220, 230), "persist", source, by="me")
+        losses(broker, {source: (stored, 220, 230)}, "persist", by="me")
+
+
+def test_of_all_partitions_those_that_have_lost_something_go_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    broker = MemoryBroker({SCORED: 3, CONTROL: 1})
+    places = dict.fromkeys(partitions(broker, SCORED), (Position(20), 220, 230))
+    places[TopicPartition(SCORED, 1)] = (Position(225), 220, 230)
+    found = losses(broker, places, "persist", by="me")
+    assert [(loss.partition, loss.offset, loss.lost) for loss in found] == [
+        (0, 20, 200),
+        (2, 20, 200),
+    ]
+    show_losses(found, dry_run=True, as_json=True, is_list=True)
+    told = msgspec.json.decode(capsys.readouterr().out)
+    assert [(one["partition"], one["goes_on"], one["ordered"]) for one in told] == [
+        (0, 220, False),
+        (2, 220, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "either --until OFFSET or --accept-loss"),
+        (["--partition", "0"], "either --until OFFSET or --accept-loss"),
+        (["--partition", "0", "--until", "1", "--accept-loss"], "either --until OFFSET"),
+        (["--until", "1"], "either --partition NUMBER or"),
+        (["--accept-loss"], "either --partition NUMBER or"),
+        (["--accept-loss", "--partition", "0", "--all-partitions"], "either --partition NUMBER or"),
+        (["--until", "1", "--all-partitions"], "an offset is one of a partition"),
+    ],
+)
+def test_what_to_skip_has_to_be_said(options: list[str], words: str) -> None:
+    error = CliRunner().invoke(app, ["skip", "persist", *options]).exception
+    assert isinstance(error, ConfigError)
+    assert words in str(error)
 
 
 def test_it_is_told_where_a_busy_group_is() -> None:

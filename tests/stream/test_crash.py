@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.stream.crash import Case, Record, Run, new_folder
+from tests.stream.crash import Case, Record, Run
+from tests.stream.hooked_snapshots import new_folder
 from tests.stream.toy import KEYS, CountStage
 from tidegate.pipeline import DLQ
 from tidegate.stream import restoration

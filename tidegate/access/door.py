@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tidegate.access.hosts import Names, is_loopback
@@ -100,8 +101,13 @@ class Door:
             raise _unauthorized("this key is not known, has expired or was revoked")
         return principal
 
-    def knows(self, header: str) -> bool:
-        """Whether the key or the token of an Authorization header still holds."""
+    def still_in(self, header: str) -> Callable[[], bool]:
+        """Whether who shows this Authorization header may still come in, asked while he reads: his
+        key or his token may have ended. Who shows none goes on.
+        """
+        return (lambda: self._knows(header)) if is_bearer(header) else (lambda: True)
+
+    def _knows(self, header: str) -> bool:
         try:
             self._find(_key_in(header))
         except Denied:

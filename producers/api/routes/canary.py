@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from flask import Blueprint, Response
 
+from db.audit import Act
 from db.comparison import compare_canary
 from model.bundles import promotion
 from producers.api.context import answer, here, measured, note, signed
@@ -62,7 +63,7 @@ def compare() -> Response:
 
 
 def _set(bundle: str, order: Start) -> Response:
-    note(signed(order.by), "canary set", bundle, share=order.share)
+    note(Act(signed(order.by), "canary set", bundle, {"share": order.share}))
     try:
         promotion.set_canary(
             here().broker, bundle, profile_hash(), order.share, by=signed(order.by)

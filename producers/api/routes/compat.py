@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from db.audit import verdicts_given
 from producers.api.batches import Batch
 from producers.api.compat import card, card_unsupervised, creditcard, wallet
 from producers.api.compat.bodies import Decision
@@ -20,27 +21,31 @@ from producers.api.context import (
     client,
     here,
     measured,
+    note,
     require,
     signed,
 )
-from producers.api.decisions import accepted, publish_and_wait, wait_seconds
+from producers.api.decisions import (
+    WAIT_MS,
+    accepted,
+    admit,
+    predicted,
+    publish_and_wait,
+    wait_seconds,
+)
 from producers.api.ids import address_of, fresh_id
 from producers.api.ingest import Admitted
-from producers.api.problems import Problem, invalid
+from producers.api.problems import Problem, decoded, invalid
 from producers.api.repeats import repeatable
 from producers.api.routes import ops, rows, stream_detector
-from producers.api.routes.feedback import note_verdicts
 from producers.api.routes.transactions import JSON, admit_all, take
 from producers.api.verdict_ways import STATUSES
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.pipeline import FEEDBACK
 from tidegate.profile.made_ids import derived_id
-from tidegate.words import plain
 
 blueprint = Blueprint("compat", __name__)
-WAIT_MS = 2000
-"""How long a caller waits for the decision without `?wait_ms=`."""
 _PAUSE = 0.02
 _ON_THE_WAY = ("waiting", "joined")
 Answer = Callable[[Decision], dict[str, Any]]
@@ -52,43 +57,18 @@ class Transactions(msgspec.Struct):
     transactions: list[msgspec.Raw]
 
 
-def _admit(raw: bytes) -> Admitted:
-    return here().ingest.admit(raw, _idempotency_key(), time.time_ns() // 1000, client())
-
-
-def _idempotency_key() -> str | None:
-    return request.environ.get("HTTP_IDEMPOTENCY_KEY")
-
-
 def _predict(translate: Callable[[bytes], bytes], prediction: Answer) -> View:
     """A view that answers the decision, or 202 and where to ask for it."""
-
-    def view() -> Response:
-        transaction = _admit(translate(body(JSON)))
-        [decision] = publish_and_wait(
-            [transaction], wait_seconds(WAIT_MS), transaction_id=transaction.id
-        )
-        if decision is None:
-            return accepted(transaction.id)
-        return answer(prediction(decision), location=address_of(transaction.id))
-
-    return view
+    return lambda: predicted(translate(body(JSON)), prediction)
 
 
 @repeatable(JSON)
 def _predict_batch() -> Response:
     """Predictions in the order of the transactions; a bad one's problem stands in its place."""
-    try:
-        items = msgspec.json.decode(body(JSON), type=Transactions).transactions
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        raise invalid("transactions", plain(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem("invalid_json", str(error)) from error
+    items = decoded(body(JSON), Transactions).transactions
     batch = take(Batch([card_unsupervised.transaction(bytes(item)) for item in items], {}, []))
     charge(len(batch.items))
-    admitted, rejected = admit_all(batch, _idempotency_key())
+    admitted, rejected = admit_all(batch, request.environ.get("HTTP_IDEMPOTENCY_KEY"))
     decisions = publish_and_wait(
         list(admitted.values()),
         wait_seconds(WAIT_MS),
@@ -130,7 +110,8 @@ def _update() -> Response:
     if verdict is None:
         raise invalid("is_anomaly", "1 for an anomaly, 0 for none")
     deadline = time.monotonic() + wait_seconds(WAIT_MS)
-    transaction, key = _admit(wallet.transaction(raw)), _idempotency_key()
+    transaction = admit(wallet.transaction(raw))
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     given = Verdict(
         transaction.id,
         verdict,
@@ -140,7 +121,7 @@ def _update() -> Response:
     )
     ids = {"transaction_id": transaction.id, "label_id": given.label_id}
     if client():
-        note_verdicts([given])
+        note(verdicts_given(client(), [given]))
     here().ingest.publish([transaction], **ids)
     here().publisher.publish(FEEDBACK, [(given.transaction_id.encode(), encode(given))], **ids)
     place = here().waiters.enter([])
@@ -173,7 +154,7 @@ def _became(label_id: str, deadline: float) -> str:
 
 
 def _post_transaction() -> Response:
-    transaction = _admit(card.transaction(body(JSON)))
+    transaction = admit(card.transaction(body(JSON)))
     here().ingest.publish([transaction], transaction_id=transaction.id)
     return accepted(transaction.id, "/transaction")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import asdict
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 from flask import Blueprint, Response, request
 
+from db.audit import verdicts_given
 from producers.api.context import (
     answer,
     body,
@@ -23,19 +23,17 @@ from producers.api.context import (
 )
 from producers.api.ids import fresh_id
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem
+from producers.api.problems import UNREADABLE, Problem, unreadable
 from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.pipeline import FEEDBACK
 from tidegate.profile.made_ids import derived_id
-from tidegate.words import count, plain
+from tidegate.words import count
 
 blueprint = Blueprint("feedback", __name__)
 _LONGEST = {"transaction_id": 256, "label_id": 256, "source": 64, "note": 2000}
-_NAMED = 20
-"""So many verdicts of a request are named in the audit."""
 _AHEAD_US = 300_000_000
 """How far ahead of this clock a verdict may be given."""
 
@@ -83,7 +81,7 @@ def post_feedback() -> Response:
         for index, item in enumerate(items)
     ]
     if client():
-        note_verdicts(verdicts)
+        note(verdicts_given(client(), verdicts))
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
     if admitted:
         ids["transaction_ids"] = [verdict.transaction_id for verdict in verdicts]
@@ -113,31 +111,11 @@ def get_feedback(label_id: str) -> Response:
     return answer({name: value for name, value in asdict(status).items() if value})
 
 
-def note_verdicts(verdicts: list[Verdict]) -> None:
-    """One entry of the audit a request: each verdict of a few; of more how many, and a hash."""
-    lines = msgspec.json.Encoder().encode_lines(verdicts)
-    given = [[verdict.label_id, verdict.verdict] for verdict in verdicts[:_NAMED]]
-    note(
-        client(),
-        "verdicts given" if len(verdicts) > 1 else "verdict given",
-        verdicts[0].transaction_id if len(verdicts) == 1 else count(len(verdicts), "transaction"),
-        verdicts=given if len(verdicts) <= _NAMED else None,
-        sha256=hashlib.sha256(lines).hexdigest(),
-    )
-
-
 def _read(raw: bytes) -> list[Feedback]:
     try:
         items = _many(raw) if raw.lstrip()[:1] == b"[" else [_one(raw)]
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
-    except msgspec.ValidationError as error:
-        fault = _located(str(error))
-        raise Problem("invalid", plain(str(error)), errors=[fault]) from error
-    except UnicodeDecodeError as error:
-        raise Problem("invalid_utf8", str(error)) from error
-    except msgspec.DecodeError as error:
-        raise Problem("invalid_json", str(error)) from error
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     most = here().settings.max_batch
     if len(items) > most:
         raise Problem(
@@ -175,12 +153,6 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
             raise Problem(problem.kind, problem.detail, **problem.members, index=index) from problem
         admitted[index] = transaction
     return admitted
-
-
-def _located(message: str) -> dict[str, Any]:
-    """What msgspec complains of: the field, and what is wrong with it."""
-    complaint, _, path = message.partition(" - at `$")
-    return {"field": path.strip(".`"), "detail": plain(complaint)}
 
 
 def _faults(index: int, item: Feedback, now_us: int) -> list[dict[str, Any]]:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from flask import Blueprint, Response
 
+from db.audit import Act
 from model.bundles import catalog, promotion
 from model.bundles.manifest import read_manifest
 from model.bundles.shared import known_bundles
 from producers.api.context import answer, body, here, measured, note, signed
-from producers.api.problems import Problem, invalid
+from producers.api.problems import Problem, decoded
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Heartbeat
 from tidegate.status.heartbeats import BEAT
-from tidegate.words import count, plain
+from tidegate.words import count
 
 if TYPE_CHECKING:
     from model.bundles.promotion import Promoted
@@ -86,7 +87,7 @@ def _switch(bundle: str, order: Order) -> Response:
     try:
         catalog.usable(bundle_folder(bundle), bundle, here().profile)
         _know_scorers()
-        note(signed(order.by), "model promoted", bundle)
+        note(Act(signed(order.by), "model promoted", bundle))
         promoted = promotion.promote(
             here().broker,
             bundle,
@@ -123,14 +124,9 @@ def order_of(kind: type[Kind]) -> Kind:
     """A JSON body is asked for even where nothing has to be said: a foreign web page cannot send
     one unasked.
 
-    Raises Problem 400, 415 or 422.
+    Raises Problem 400, 413, 415 or 422.
     """
-    try:
-        return msgspec.json.decode(body("application/json") or b"{}", type=kind)
-    except msgspec.ValidationError as error:
-        raise invalid("body", plain(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem("invalid_json", str(error)) from error
+    return decoded(body("application/json") or b"{}", kind)
 
 
 def bundle_path(prefix: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 from flask import Blueprint, Response, request
 
+from db.audit import Act
 from producers.api.context import answer, client, here, measured, note, require
 from producers.api.problems import Problem, invalid
 from tidegate.errors import ConfigError, Retry
@@ -64,7 +65,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     wanted = request.args.get("unmask", "false")
     if wanted == "true":
         require("unmask")
-        note(client(), "unmasked", row["transaction_id"])
+        note(Act(client(), "unmasked", row["transaction_id"]))
         return row
     if wanted != "false":
         raise invalid("unmask", "true or false")

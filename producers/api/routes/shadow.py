@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
+from db.audit import Act
 from db.comparison import compare_shadow
 from model.bundles import promotion
 from producers.api.context import answer, here, measured, note, signed
@@ -65,7 +66,7 @@ def compare() -> Response:
 
 
 def _set(bundle: str, by: str) -> Response:
-    note(signed(by), "shadow set", bundle)
+    note(Act(signed(by), "shadow set", bundle))
     try:
         promotion.set_shadow(here().broker, bundle, profile_hash(), by=signed(by))
     except Retry as error:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flask import Blueprint, Response, request
 
 from producers.api.context import here, measured
 from producers.api.feed import Cursor, Feed, OtherLog, Wanted
 from producers.api.problems import Problem, invalid
-from tidegate.access.door import is_bearer
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.frames import DECISIONS
 from tidegate.pipeline import SCORED
@@ -31,7 +28,7 @@ def stream() -> Response:
             context.told,
             wanted,
             cursor,
-            still_in=_still_in(),
+            still_in=context.door.still_in(request.headers.get("Authorization", "")),
             leave=context.readers.release,
         )
     except OtherLog as error:
@@ -66,9 +63,3 @@ def _cursor() -> Cursor | None:
     if text and cursor is None:
         raise invalid("Last-Event-ID", "the id of an event of this stream")
     return cursor
-
-
-def _still_in() -> Callable[[], bool]:
-    """Whether who asks now may still come in: his key may be revoked while he reads."""
-    door, header = here().door, request.headers.get("Authorization", "")
-    return (lambda: door.knows(header)) if is_bearer(header) else (lambda: True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -16,18 +17,17 @@ from prometheus_client import (
     generate_latest,
 )
 
+from db.audit import Act
 from model.bundles import catalog
 from model.bundles.manifest import read_manifest
 from producers.api.compat import vector
-from producers.api.context import answer, body, client, here, note, signed
-from producers.api.decisions import accepted, publish_and_wait, wait_seconds
-from producers.api.ids import address_of
-from producers.api.problems import Problem, invalid
+from producers.api.compat.bodies import Decision
+from producers.api.context import answer, body, here, note, signed
+from producers.api.decisions import predicted
+from producers.api.problems import Problem, decoded, invalid, unreadable
 from producers.api.routes.models import bundle_folder, champion, profile_hash
 from tidegate.errors import ConfigError
-from tidegate.words import plain
 
-WAIT_MS = 2000
 JSON = "application/json"
 _METRICS = CollectorRegistry()
 """By the names that its dashboards have: of the detections that this worker has answered."""
@@ -57,35 +57,30 @@ _ACCURACY = Gauge(
 
 def detect() -> Response:
     """Score one vector; by a threshold of the caller's, if there is one."""
-    raw, context, start = body(JSON), here(), time.perf_counter()
+    raw, settings, start = body(JSON), here().settings, time.perf_counter()
     try:
         asked = vector.question(raw)
     except msgspec.ValidationError as error:
-        complaint, _, path = str(error).partition(" - at `$.")
-        raise invalid(path.strip("`") or "body", plain(complaint)) from error
-    if not asked.model_type:
-        asked.model_type = context.settings.detect_model
+        raise unreadable(error) from error
+    asked.model_type = asked.model_type or settings.detect_model
     if asked.threshold is None:
-        asked.threshold = context.settings.detect_threshold
+        asked.threshold = settings.detect_threshold
     model = model_of(asked.model_type)
-    transaction = context.ingest.admit(
-        vector.transaction(raw),
-        request.environ.get("HTTP_IDEMPOTENCY_KEY"),
-        time.time_ns() // 1000,
-        client(),
-    )
-    [decision] = publish_and_wait(
-        [transaction], wait_seconds(WAIT_MS), transaction_id=transaction.id
-    )
-    if decision is None:
-        return accepted(transaction.id)
-    found = vector.prediction(decision, asked, model)
+
+    def prediction(decision: Decision) -> dict[str, Any]:
+        found = vector.prediction(decision, asked, model)
+        _count(found, time.perf_counter() - start)
+        return found
+
+    return predicted(vector.transaction(raw), prediction)
+
+
+def _count(found: dict[str, Any], seconds: float) -> None:
     _EVENTS.inc()
     _ANOMALIES.inc(bool(found["is_anomaly"]))
-    _SECONDS.observe(time.perf_counter() - start)
+    _SECONDS.observe(seconds)
     if found["score"] is not None:
-        _CONFIDENCE.labels(asked.model_type).observe(found["score"])
-    return answer(found, location=address_of(transaction.id))
+        _CONFIDENCE.labels(found["model_type"]).observe(found["score"])
 
 
 def model_of(kind: str) -> str:
@@ -129,12 +124,7 @@ def metrics() -> Response:
 
 def train() -> Response:
     """Train on a file below the allowed folder; 202 and where to ask how it goes."""
-    try:
-        order = msgspec.json.decode(body(JSON), type=vector.Order)
-    except msgspec.ValidationError as error:
-        raise invalid("body", plain(str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem("invalid_json", str(error)) from error
+    order = decoded(body(JSON), vector.Order)
     model = model_of(order.model_type)
     try:
         options = vector.options(model, order.parameters)
@@ -146,7 +136,7 @@ def train() -> Response:
             "code (whole numbers)",
         ) from error
     file = _training_file(order.training_data)
-    note(signed("api"), "train", order.model_type, training_data=order.training_data)
+    note(Act(signed("api"), "train", order.model_type, {"training_data": order.training_data}))
     job = here().trainings.start(order.model_type, ["--history", str(file), *options])
     if job is None:
         raise Problem("too_many_requests", "another training is running")

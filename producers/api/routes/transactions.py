@@ -15,7 +15,7 @@ from producers.api.batches import Batch
 from producers.api.context import answer, body, charge, client, here, measured
 from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
-from producers.api.problems import Problem
+from producers.api.problems import UNREADABLE, Problem, invalid, unreadable
 from producers.api.repeats import repeatable
 from tidegate.words import plain
 
@@ -35,6 +35,8 @@ def post_one() -> Response:
     seconds = wait_seconds(0) if request.environ.get("QUERY_STRING") else 0.0
     if request.mimetype == cloud_events.ONE:
         raw, key = cloud_events.unwrap(raw)
+    elif cloud_events.BINARY in request.environ:
+        raw, key = cloud_events.unwrap_binary(raw, request.environ)
     transaction = context.ingest.admit(raw, key, time.time_ns() // 1000, client())
     if seconds:
         [decision] = publish_and_wait([transaction], seconds, transaction_id=transaction.id)
@@ -48,8 +50,14 @@ def post_one() -> Response:
 @repeatable(*BATCHES)
 def post_batch() -> Response:
     """Make many transactions durable; each bad one is answered with its index and its problem."""
-    context = here()
-    batch = take(_found(body(*BATCHES)))
+    context, raw = here(), body(*BATCHES)
+    if cloud_events.BINARY in request.environ:
+        raise invalid(
+            "ce-specversion",
+            "an event in the binary mode is one transaction: post it to /v1/transactions, or a "
+            f"batch as {cloud_events.MANY}",
+        )
+    batch = take(_found(raw))
     charge(len(batch.items))
     admitted, rejected = admit_all(batch, request.environ.get("HTTP_IDEMPOTENCY_KEY"))
     generated = {
@@ -100,13 +108,13 @@ def _found(raw: bytes) -> Batch:
 def _array(raw: bytes) -> list[bytes]:
     try:
         return [bytes(item) for item in _split(raw)]
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
     except msgspec.ValidationError as error:
         complaint = f"send an array of transactions: {plain(str(error))}"
         raise Problem("invalid", complaint, errors=[]) from error
     except msgspec.DecodeError as error:
         return _lenient(raw, error)
+    except UNREADABLE as error:
+        raise unreadable(error) from error
 
 
 def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
@@ -116,10 +124,10 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
     """
     try:
         items = json.loads(raw)
-    except RecursionError:
-        raise Problem("too_deep", "the JSON is nested too deeply") from None
+    except UNREADABLE as error:
+        raise unreadable(error) from error
     except ValueError:
-        raise Problem("invalid_json", str(why)) from why
+        raise unreadable(why) from why
     return [json.dumps(item).encode() for item in items]
 
 

@@ -31,7 +31,8 @@ from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
 from tests.faults.bundle import card_bundle
 from tests.shared import made_once
-from tests.stream.crash import Clock, Crash, HookedSnapshots, Inline, new_folder
+from tests.stream.crash import Clock, Crash, Inline
+from tests.stream.hooked_snapshots import HookedSnapshots, new_folder
 from tidegate import pipeline
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition

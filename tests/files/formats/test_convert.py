@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import os
 import re
 import shutil
+import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -85,6 +90,46 @@ def test_the_reader_takes_statements_themselves(tmp_path: Path) -> None:
     shutil.copy(HERE / "statement.mt940.sta", folder)
     (some,) = Reader(str(folder), profile, form="mt940").rows()
     assert len(some.ids) == 6
+
+
+def test_the_reader_takes_statements_from_standard_input_and_pipes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    profile = load_profile(str(written(tmp_path, "statements.yaml", block)))
+    content = (HERE / "statement.camt053.xml").read_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[content], daemon=True)
+    writer.start()
+    (piped,) = Reader(str(pipe), profile, form="camt.053").rows()
+    writer.join()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    place = opened("-", "camt.053")
+    assert place.name == place.parts[0].name == "standard input"
+    (typed,) = Reader("-", profile, source=place).rows()
+    (named,) = Reader(str(HERE / "statement.camt053.xml"), profile, form="camt.053").rows()
+    assert typed.lines == piped.lines == named.lines
+
+
+def test_a_fault_names_standard_input_and_no_copy_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for content in (b"<a>", b""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        with pytest.raises(ConfigError, match=r"^standard input") as error:
+            opened("-", "camt.053")
+        assert tempfile.gettempdir() not in str(error.value)
+
+
+def test_the_command_reads_standard_input(tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    result = CliRunner().invoke(
+        app,
+        ["convert", "-", str(HERE / "statement.ofx"), "--out", str(out)],
+        input=(HERE / "statement.camt053.xml").read_bytes(),
+    )
+    assert result.exit_code == 0
+    assert f"camt.053, ofx: 7 rows written to {out}" in result.output
+    assert "standard input: statement 1" in result.output
 
 
 def test_the_reader_takes_only_whole_statements(tmp_path: Path) -> None:

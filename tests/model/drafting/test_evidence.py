@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pyarrow as pa
 import pytest
 import yaml
@@ -13,7 +15,7 @@ from model.drafting.evidence import column_of
 from model.drafting.label import choose_label
 from model.drafting.moment import choose_time
 from model.drafting.number_form import number_form
-from model.drafting.sample import Sample
+from model.drafting.sample import Sample, texts_of
 from model.drafting.time_form import time_form
 from model.drafting.writing import flow, written
 
@@ -152,3 +154,16 @@ def test_a_feature_never_takes_the_name_of_a_field() -> None:
     document = yaml.safe_load(written(draft(sample), "f.csv"))
     assert not set(document["fields"]) & set(document["features"])
     assert document["features"]["user_count_1d_here"]["op"] == "count"
+
+
+def test_a_draft_looks_at_the_texts_that_the_reader_reads() -> None:
+    moments = [datetime(2026, 1, 2, 3, 4, 5), datetime(2026, 1, 2, 3, 4, 5, 250)]
+    columns = {
+        "text": (pa.array([b"shop", b"\xff\x01"]), ["shop", "ff01"]),
+        "time": (pa.array(moments), ["2026-01-02T03:04:05", "2026-01-02T03:04:05.000250"]),
+        "number": (pa.array([1.5, float("nan")]), ["1.5", None]),
+    }
+    for kind, (cells, expected) in columns.items():
+        text, typed = texts_of(cells)
+        assert text.to_pylist() == expected
+        assert typed == ("" if kind == "text" else kind)

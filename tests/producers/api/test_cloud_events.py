@@ -13,7 +13,7 @@ from flask import Flask
 
 from producers.api.cloud_events import MANY, ONE
 from tests.access.web import applications
-from tests.web import transaction
+from tests.web import JSON, transaction
 from tidegate.profile import Profile, load_profile
 
 
@@ -96,6 +96,64 @@ def test_what_is_no_event_is_told_why(
     assert told == status, problem
     if field is not None:
         assert problem["errors"][0]["field"] == field, problem
+
+
+HEADERS = {
+    "ce-specversion": "1.0",
+    "ce-id": "e-1",
+    "ce-source": "/bank",
+    "ce-type": "payment.made",
+}
+
+
+def test_a_body_with_the_headers_of_an_event_is_its_data(api: Flask) -> None:
+    """And so the same transaction as in the structured mode, where it has no id of its own."""
+    data, first = event()["data"], post(api, event())[1]["transaction_id"]
+    assert post(api, data, JSON, **HEADERS)[1]["transaction_id"] == first
+    assert post(api, data, f"{JSON}; charset=utf-8", **HEADERS)[1]["transaction_id"] == first
+    other = HEADERS | {"ce-id": "e-2"}
+    assert post(api, data, JSON, **other)[1]["transaction_id"] != first
+    assert post(api, transaction("t-1"), JSON, **HEADERS)[1]["transaction_id"] == "t-1"
+    assert post(api, event(), ONE, **other)[1]["transaction_id"] == first
+
+
+def test_the_encoding_of_headers_is_taken_off(api: Flask) -> None:
+    told = post(api, event(source="/bänk 100%", id='a"b'))[1]["transaction_id"]
+    for source, event_id in (
+        ("/b%C3%A4nk%20100%25", "a%22b"),
+        ('"/b%C3%A4nk 100%25"', '"a\\"b"'),
+    ):
+        headers = HEADERS | {"ce-source": source, "ce-id": event_id}
+        assert post(api, event()["data"], JSON, **headers)[1]["transaction_id"] == told
+
+
+def test_two_events_of_one_idempotency_key_are_not_taken_for_one(api: Flask) -> None:
+    data, key = event()["data"], {"idempotency-key": "k-1"}
+    first = post(api, data, JSON, **HEADERS, **key)
+    assert post(api, data, JSON, **HEADERS, **key) == first
+    status, problem = post(api, data, JSON, **HEADERS | {"ce-id": "e-2"}, **key)
+    assert (status, problem["type"]) == (409, "/docs#conflicting_key")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ce-specversion", "0.3"),
+        ("ce-id", ""),
+        ("ce-source", "%FF"),
+        ("ce-type", ""),
+    ],
+)
+def test_headers_that_are_wrong_are_named(api: Flask, name: str, value: str) -> None:
+    status, problem = post(api, event()["data"], JSON, **HEADERS | {name: value})
+    assert (status, problem["errors"][0]["field"]) == (422, name)
+
+
+def test_an_event_in_the_binary_mode_is_no_batch(api: Flask) -> None:
+    answer = api.test_client().post(
+        "/v1/transactions/batch", json=[event()["data"]], headers=HEADERS
+    )
+    assert (answer.status_code, answer.get_json()["errors"][0]["field"]) == (422, "ce-specversion")
 
 
 @pytest.fixture

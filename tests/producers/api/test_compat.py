@@ -13,6 +13,7 @@ import pytest
 from producers.api.compat import card, card_unsupervised, creditcard, vector, wallet
 from producers.api.openapi import description
 from producers.api.openapi_compat import CARD, CREDITCARD, LABELLED, UNSUPERVISED, VECTOR, WALLET
+from producers.api.problems import PROBLEMS
 from producers.api.routes.compat import PATHS
 from tests.producers.running_api import serve
 from tidegate.profile import load_profile
@@ -207,9 +208,8 @@ def test_the_description_has_the_paths_of_its_profile(name: str) -> None:
 
 def ask(url: str, method: str, path: str, body: object = None) -> tuple[int, Any, Any]:
     link = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
-    link.request(
-        method, path, encoded(body) if body else None, {"Content-Type": "application/json"}
-    )
+    sent = body if isinstance(body, bytes) else encoded(body) if body else None
+    link.request(method, path, sent, {"Content-Type": "application/json"})
     answer = link.getresponse()
     raw = answer.read()
     link.close()
@@ -238,6 +238,32 @@ def test_no_decision_in_time_is_a_202_with_the_address(tmp_path: Path) -> None:
         bare = {name: value for name, value in LABELLED.items() if name != "is_anomaly"}
         status, _, problem = ask(api.url, "POST", "/update", bare)
         assert (status, problem["errors"][0]["field"]) == (422, "is_anomaly")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "raw", "kind"),
+    [
+        ("vector", "/api/v1/models/train", b"{]", "invalid_json"),
+        ("vector", "/api/v1/models/train", b'{"model_type":"\xff"}', "invalid_utf8"),
+        ("vector", "/api/v1/models/train", b'{"x":' + b"[" * 9_000, "too_deep"),
+        ("card_unsupervised", "/predict/batch", b"{]", "invalid_json"),
+        ("card_unsupervised", "/predict/batch", b'{"transactions":' + b"[" * 9_000, "too_deep"),
+        ("card", "/v1/models/rollback", b"{]", "invalid_json"),
+        ("card", "/v1/models/rollback", b'{"by":"\xff"}', "invalid_utf8"),
+        ("card", "/v1/feedback", b"{]", "invalid_json"),
+        ("card", "/v1/feedback", b'{"note":"\xff"}', "invalid_utf8"),
+        ("card", "/v1/feedback", b'{"transaction":' + b"[" * 9_000, "too_deep"),
+        ("card", "/v1/transactions/batch", b"[}", "invalid_json"),
+        ("card", "/v1/transactions/batch", b"\xff", "invalid_utf8"),
+        ("card", "/v1/transactions/batch", b"[" * 9_000, "too_deep"),
+    ],
+)
+def test_what_cannot_be_read_is_told_alike_everywhere(
+    tmp_path: Path, name: str, path: str, raw: bytes, kind: str
+) -> None:
+    with serve(load_profile(name), tmp_path) as api:
+        status, _, problem = ask(api.url, "POST", path, raw)
+    assert (status, problem["type"]) == (PROBLEMS[kind][0], f"/docs#{kind}")
 
 
 def test_health_is_503_while_stages_are_missing(tmp_path: Path) -> None:

@@ -132,6 +132,18 @@ def test_the_board_names_what_is_missing() -> None:
     assert [one.stage for one in board.processes()] == ["score"] * 3
 
 
+def test_what_is_held_counts_as_served_so_that_ingest_stays_behind_its_load_balancer() -> None:
+    now = 10 * FRESH_US
+    board = Board(MemoryBroker({"scored": 2}), {"persist": "scored"}, clock=lambda: now)
+    held = [
+        {"partition": number, "offset": 20, "until": 220, "reasons": [], "lost": 200}
+        for number in (0, 1)
+    ]
+    board.absorb(status(beat("persist", [0, 1], now, held=held)))
+    assert [stage for stage, _ in board.held()] == ["persist", "persist"]
+    assert board.missing() == []
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 def test_a_process_that_is_heard_lives_whatever_its_clock_says(hours: int) -> None:
     """Of a process with a right clock, and of one whose clock is wrong by an hour."""

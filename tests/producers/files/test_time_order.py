@@ -70,11 +70,11 @@ def test_any_order_becomes_that_of_time(
 ) -> None:
     """Whatever fits into memory: here two rows, and three runs that are open at once."""
     path = write(tmp_path, minutes)
-    rows = [outgoing(some, sift(CARD, some).at) for some in first_rows(read(path), 9, limit)]
+    rows = [outgoing(some, sift(CARD, some)) for some in first_rows(read(path), 9, limit)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time_order, "RUN_BYTES", 400)
         patch.setattr(time_order, "_MOST_RUNS", 3)
-        chunks = list(in_time_order(CARD, rows, tmp_path, 7))
+        chunks = list(in_time_order(rows, tmp_path, 7))
     known = [
         (minute, row) for row, minute in enumerate(minutes[: limit or None]) if minute is not None
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,25 +11,14 @@ from cli.feedback import lines
 from consumers.label import LabelStage
 from db.store import ScoredRow
 from producers.files.verdicts import FollowVerdicts, Outcome, post_verdicts, wait_for_verdicts
-from tests.producers.running_api import Api, serve
+from tests.producers.running_api import Api
 from tidegate.client import Client
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, VerdictOutcome, encode
 from tidegate.pipeline import OUTCOMES, OVER_QUOTA, group_of
-from tidegate.profile import Profile, load_profile
+from tidegate.profile import Profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
-
-
-@pytest.fixture
-def profile() -> Profile:
-    return load_profile("card")
-
-
-@pytest.fixture
-def api(profile: Profile, tmp_path: Path) -> Iterator[Api]:
-    with serve(profile, tmp_path) as api:
-        yield api
 
 
 def rows(profile: Profile, *names: str) -> dict[str, ScoredRow]:

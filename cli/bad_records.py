@@ -1,0 +1,104 @@
+"""Which records a stage would refuse, as far as that follows from them alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from tidegate.pipeline import FEEDBACK, LABELS, RAW, SCORED, STAGES
+
+if TYPE_CHECKING:
+    from tidegate.broker.ports import Broker
+    from tidegate.broker.records import Batch, TopicPartition
+    from tidegate.profile import Profile
+
+    Fault = tuple[str, str]
+    Judge = Callable[[bytes | None, int], Fault | None]
+
+_WIDTH = 300
+
+
+class BadRecord(NamedTuple):
+    """A record that the stage would refuse.
+
+    `value`, and the detail that may quote it, are left out unless they were asked for.
+    """
+
+    offset: int
+    key: str
+    reason: str
+    detail: str
+    bytes: int
+    value: str | None
+
+
+def judge_of(profile: Profile, stage: str) -> Judge:
+    """Why the stage would refuse a record, as far as that follows from the record alone."""
+    topic = STAGES[stage].input
+    if topic == RAW:
+        return lambda value, us: _fault(lambda: profile.decode(value or b"", us))
+    if topic == FEEDBACK:
+        return lambda value, _: _fault_of_verdict(value)
+    if topic == LABELS:
+        return lambda value, _: _fault_of_label(value)
+    layout = profile.scored_layout if topic == SCORED else profile.features_layout
+    return lambda value, _: (
+        (fault.reason, fault.detail) if (fault := layout.check(value)) is not None else None
+    )
+
+
+def _fault(decode: Callable[[], object]) -> Fault | None:
+    from tidegate.errors import Rejected
+
+    try:
+        decode()
+    except Rejected as error:
+        return error.reason, error.detail
+    return None
+
+
+def _fault_of_verdict(value: bytes | None) -> Fault | None:
+    from consumers.label import read_verdict
+    from tidegate.stream.stage import Reject
+
+    verdict = read_verdict(value, 0)
+    return (verdict.reason, verdict.detail) if isinstance(verdict, Reject) else None
+
+
+def _fault_of_label(value: bytes | None) -> Fault | None:
+    import msgspec
+
+    from consumers.learn import decode
+
+    try:
+        decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return "invalid_json", str(error)
+    return None
+
+
+def refused(
+    broker: Broker, source: TopicPartition, start: int, until: int, judge: Judge
+) -> Iterator[BadRecord]:
+    """The bad records with `start` <= offset < `until`."""
+    from tidegate.stream.side_topic import read_range
+
+    consumer = broker.consumer(None)
+    try:
+        for batch in read_range(consumer, source, start, until, 2000):
+            yield from _of(batch, judge)
+    finally:
+        consumer.close()
+
+
+def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
+    for i, value in enumerate(batch.values):
+        fault = judge(value, batch.timestamps[i] * 1000)
+        if fault is not None:
+            yield BadRecord(
+                batch.offsets[i],
+                (batch.keys[i] or b"").decode("utf-8", "replace"),
+                *fault,
+                len(value or b""),
+                (value or b"")[:_WIDTH].decode("utf-8", "replace"),
+            )
