@@ -12,8 +12,8 @@ from tidegate.profile.field_types import TYPES, Currency, String, Time
 from tidegate.profile.file_options import fault as file_options_fault
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
+from tidegate.profile.personal import erasable_fault, id_fault, shown_fault
 from tidegate.profile.personal import fault as personal_fault
-from tidegate.profile.personal import id_fault, shown_fault
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     Distinct,
@@ -49,6 +49,7 @@ _SECTIONS = frozenset(
         "unknown_fields",
         "ids",
         "remember",
+        "erasable",
     }
 )
 _REQUIRED = ("id", "fields", "models", "thresholds", "history")
@@ -79,6 +80,7 @@ class Checked:
     unknown_fields: UnknownFields
     ids: Ids
     remember: Remember
+    erasable: bool
 
 
 def check(source: Source) -> Checked:
@@ -103,6 +105,9 @@ def check(source: Source) -> Checked:
     for shown in filter(None, (roles["money"], roles["time"])):
         if problem := shown_fault(fields[shown]):
             raise source.error(("fields", shown), problem)
+    erasable = source.read(document.get("erasable", False), bool, ("erasable",))
+    if erasable and (problem := erasable_fault([fields[name] for name in entities])):
+        raise source.error(("erasable",), problem)
     inputs = _inputs(fields, document["id"])
     computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
@@ -127,6 +132,7 @@ def check(source: Source) -> Checked:
         ),
         ids=source.read(document.get("ids", "shared"), Ids, ("ids",)),
         remember=source.read(document.get("remember", {}), Remember, ("remember",)),
+        erasable=erasable,
     )
 
 
