@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -24,6 +25,7 @@ from tidegate.pipeline import (
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
     from tidegate.broker.records import Batch, Position, TopicPartition
+    from tidegate.messages.vault import Vault
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 
@@ -79,6 +81,7 @@ def skip(
 
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
+    from db.account_keys import vault_of
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.broker.records import TopicPartition
     from tidegate.profile import load_profile
@@ -102,9 +105,9 @@ def skip(
         show_loss(loss, dry_run=dry_run, as_json=as_json)
         return
     start = _start(broker, settings, stage, source, until)
-    bad = list(
-        refused(broker, source, start, until, judge_of(load_profile(settings.profile), stage))
-    )
+    loaded = load_profile(settings.profile)
+    vault = vault_of(loaded, settings.db_url) if source.topic == RAW else None
+    bad = list(refused(broker, source, start, until, judge_of(loaded, stage), vault))
     if not show_values:
         bad = [record._replace(value=None, detail="") for record in bad]
     if not dry_run:
@@ -204,22 +207,32 @@ def _fault_of_label(value: bytes | None) -> Fault | None:
 
 
 def refused(
-    broker: Broker, source: TopicPartition, start: int, until: int, judge: Judge
+    broker: Broker,
+    source: TopicPartition,
+    start: int,
+    until: int,
+    judge: Judge,
+    vault: Vault | None = None,
 ) -> Iterator[BadRecord]:
-    """The bad records with `start` <= offset < `until`."""
+    """The bad records with `start` <= offset < `until`; `vault` decrypts, and what was erased is
+    not bad.
+    """
     from tidegate.stream.side_topic import read_range
 
     consumer = broker.consumer(None)
     try:
         for batch in read_range(consumer, source, start, until, 2000):
-            yield from _of(batch, judge)
+            plain = replace(batch, values=vault.decrypt(batch.values)) if vault else batch
+            yield from _of(plain, judge)
     finally:
         consumer.close()
 
 
 def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
+    from tidegate.messages.ciphertext import ERASED
+
     for i, value in enumerate(batch.values):
-        fault = judge(value, batch.timestamps[i] * 1000)
+        fault = None if value == ERASED else judge(value, batch.timestamps[i] * 1000)
         if fault is not None:
             yield BadRecord(
                 batch.offsets[i],

@@ -51,6 +51,15 @@ class ErasablePreprocess(PreprocessStage):
         return frames
 
 
+def keyed_step(
+    profile: Profile, step: int, key: SipKey, vault: Vault | None = None
+) -> PreprocessStage:
+    """Keyed step `step` (0-based) of any profile; only the first of an erasable one decrypts."""
+    if vault is None or step > 0:
+        return PreprocessStage(profile, step, key)
+    return ErasablePreprocess(profile, vault, key)
+
+
 class ErasablePersist(Persist):
     """The persist stage. `process` may raise Retry or Stop for a key."""
 

@@ -64,8 +64,10 @@ def ids_secret(profile: Profile) -> bytes:
 
 def erased_at(url: str, secret: bytes, ids: Sequence[str]) -> dict[str, int]:
     """Those of these transactions that were erased, and when, in us. Raises Retry."""
-    names = {_hash(secret, name): name for name in ids} if secret else {}
     found: dict[str, int] = {}
+    if not secret:
+        return found
+    names = {_hash(secret, name): name for name in ids}
     with reading_table(url, erased.name) as connection:
         if connection is None:
             return found

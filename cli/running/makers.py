@@ -20,15 +20,12 @@ if TYPE_CHECKING:
 
 
 def _preprocess(step: int, profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.preprocess import PreprocessStage
+    from consumers.erasable import keyed_step
     from model.sip import sip_key
 
-    key = sip_key(broker.cluster_id())
-    if step == 0 and (vault := _vault(profile, settings)):
-        from consumers.erasable import ErasablePreprocess
-
-        return ErasablePreprocess(profile, vault, key)
-    return PreprocessStage(profile, step, key)
+    topic = RAW if step == 0 else BY_ENTITY_2
+    vault = vault_for(topic, profile, settings)
+    return keyed_step(profile, step, sip_key(broker.cluster_id()), vault)
 
 
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
@@ -44,16 +41,16 @@ def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any
     from model.bundles.shared import shared_bundles
 
     shared = shared_bundles(settings)
-    if vault := _vault(profile, settings):
+    if vault := vault_for(SCORED, profile, settings):
         from consumers.erasable import ErasablePersist
 
         return ErasablePersist(profile, settings.bundles_dir, shared, vault)
     return Persist(profile, settings.bundles_dir, shared)
 
 
-def _vault(profile: Profile, settings: Settings) -> Vault | None:
-    """What encrypts the payloads of an erasable profile; a stage of another needs no database."""
-    if not profile.erasable:
+def vault_for(topic: str, profile: Profile, settings: Settings) -> Vault | None:
+    """What the stage that reads this topic needs for payloads; None where it looks into none."""
+    if topic not in (RAW, SCORED) or not profile.erasable:
         return None
     from db.account_keys import vault_of
 
