@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 from flask import Flask
 
+from cli.skip import judge_of, refused
 from consumers.discreet import discreet
 from consumers.erasable import ErasablePersist, keyed_step
 from consumers.preprocess import PreprocessStage
@@ -150,7 +153,7 @@ def test_a_planted_remark_is_on_no_topic_and_in_its_row(
     posts = [body("a"), body("b", user_id=OTHER), body("c")]
     assert client.post("/v1/transactions", json=posts[0]).status_code == 202
     assert client.post("/v1/transactions/batch", json=posts[1:]).status_code == 202
-    assert client.post("/v1/transactions", json=body("a")).status_code == 202, "a duplicate"
+    assert client.post("/v1/transactions", json=posts[0]).status_code == 202, "a duplicate"
     assert client.post("/v1/transactions", json=body("a", amount=3.5)).status_code == 409
     plain = json.dumps(body("d"), separators=(",", ":")).encode()
     broker.append(RAW, profile.stored("user_id", NUMBER).encode(), plain, None, None)
@@ -344,6 +347,38 @@ def test_a_repeat_and_a_record_that_was_changed(
     [(_, _, letter)] = broker.committed_records(DLQ)
     assert letter.value == changed_one
     assert dict(letter.headers or [])["tidegate-reason"] == b"invalid_utf8"
+
+
+def test_a_post_without_its_key_is_503_and_loses_nothing(
+    apps: tuple[Flask, Flask], tmp_path: Path
+) -> None:
+    client, broker = apps[0].test_client(), apps[0].extensions["tidegate"].broker
+    with closing(sqlite3.connect(tmp_path / "tidegate.db")) as database:
+        database.execute("ALTER TABLE account_keys RENAME TO elsewhere")
+        answer = client.post("/v1/transactions", json=body("a"))
+        assert (answer.status_code, answer.get_json()["type"]) == (503, "/docs#database_away")
+        assert "safe to retry with the same id" in answer.get_json()["detail"]
+        assert broker.committed_records(RAW) == []
+        database.execute("ALTER TABLE elsewhere RENAME TO account_keys")
+    assert client.post("/v1/transactions", json=body("a")).status_code == 202
+    assert len(broker.committed_records(RAW)) == 1
+
+
+def test_skipping_takes_only_bad_records_for_bad(profile: Profile, tmp_path: Path) -> None:
+    with applications(tmp_path, profile=str(profile.path)):
+        pass  # makes the tables
+    broker, vault = set_clock(MemoryBroker(TOPICS | {RAW: 1})), at_hand(profile, tmp_path)
+    tokens = [profile.stored("user_id", user).encode() for user in (NUMBER, OTHER)]
+    payloads = [
+        profile.canonical(profile.decode(json.dumps(body("t", user_id=user)).encode()))
+        for user in (NUMBER, OTHER)
+    ]
+    for value in (*vault.encrypt(tokens, payloads), b"{}"):
+        broker.append(RAW, b"key", value, None, None)
+    erase(Settings(home=tmp_path).db_url, tokens[1].decode(), "ann", ids_secret(profile))
+    judge, later = judge_of(profile, "preprocess"), at_hand(profile, tmp_path)
+    found = refused(broker, TopicPartition(RAW, 0), 0, 3, judge, later)
+    assert [(record.offset, record.reason) for record in found] == [(2, "missing_field")]
 
 
 def test_another_profile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
