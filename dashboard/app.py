@@ -46,7 +46,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import models, oidc, sign_in, stream, views
 
-    live = Live(profile, vault_of(profile, settings.db_url))
+    vault = vault_of(profile, settings.db_url)
+    live = Live(profile, vault)
     registry = Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [
@@ -71,7 +72,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Recent(people.read),
         provider_of(settings),
         audit,
-        [keys, people, audit],
+        [keys, people, audit, *([vault] if vault else [])],
     )
     guard(app, settings, people.secret)
     for routes in (views, stream, models, sign_in, oidc):

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Row, Select, event, inspect, select, text, up
 from db.engine import Database, open_database, retrying
 from db.tables import account_keys
 from tidegate.clock import now_us
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.ciphertext import ID, AccountKey
 from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
@@ -60,6 +60,8 @@ class AccountKeys:
         if missing := tokens.keys() - found.keys():
             self._make(missing)
             found |= self._held(missing)
+        if len(found) < len(tokens):
+            raise Retry("an account was erased while its key was made")
         return {tokens[account]: key for account, key in found.items()}
 
     def by_id(self, ids: Collection[bytes]) -> Mapping[bytes, AccountKey | None]:

@@ -15,6 +15,7 @@ from model.history.fold import Log, fold
 from model.history.history import History
 from model.history.reading import read_history
 from tidegate.errors import Retry
+from tidegate.messages.ciphertext import ERASED_KIND
 from tidegate.pipeline import RAW
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def from_topic(
     """
     from model.bundles.published import labels_of, verdicts
 
-    collector, read, rejected = Collector(profile), 0, 0
+    collector, read, rejected, erased = Collector(profile), 0, 0, 0
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
         values = vault.decrypt(batch.values) if vault else batch.values
@@ -98,12 +99,16 @@ def from_topic(
         collector.add(intake, ids, np.array(batch.offsets)[at], received[at])
         read += len(batch.values)
         rejected += len(intake.rejects)
+        erased += intake.passed.get(ERASED_KIND, 0)
         progress(_READ * share, f"reading, {read:,} so far")
     history = collector.history(f"topic {RAW}")
     labels = labels_of(history.ids.to_pylist(), verdicts(broker))
     cases = _cases(profile, history._replace(labels=labels), span, progress)
     return cases._replace(
-        read=read, rejected=rejected, duplicates=collector.count - len(history.times)
+        read=read,
+        rejected=rejected,
+        duplicates=collector.count - len(history.times),
+        told=[f"{erased:,} were erased with their accounts"] if erased else [],
     )
 
 

@@ -153,6 +153,7 @@ def close_app(app: Flask) -> None:
     context.registry.close()
     context.trainings.close()
     context.publisher.close()
+    context.ingest.close()
     context.verdict_ways.close()
     context.keys.close()
     context.answers.close()

@@ -159,6 +159,11 @@ class Ingest:
             self._known.put((tx.id.encode(), tx.account, tx.hash) for tx in new)
         ACKNOWLEDGED.inc(len(admitted))
 
+    def close(self) -> None:
+        """End what its keys are read by."""
+        if self._vault is not None:
+            self._vault.close()
+
     def _records(
         self, new: Sequence[Admitted], retry: dict[str, object]
     ) -> list[tuple[bytes, bytes]]:

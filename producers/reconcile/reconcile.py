@@ -93,6 +93,8 @@ class Reconciler:
     def close(self) -> None:
         """Close the connections to the database."""
         self._store.close()
+        if self._vault is not None:
+            self._vault.close()
 
     def _mark_under_way(self, ledger: Ledger, topic: str) -> None:
         stage = next(spec.name for spec in STAGES.values() if spec.input == topic)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from db.account_keys import AccountKeys
 from db.engine import open_database
@@ -64,6 +64,20 @@ def test_what_was_encrypted_is_closed_seconds_after_the_account_is_erased(url: s
     assert erased_at(url, SECRET[::-1], ["a1", "a2"]) == {}
     assert erase(url, "tok_a", "ann", SECRET) == Erasure(0, key=True)
     assert erase(url, "tok_a", "ann", SECRET) == Erasure(0, key=False)
+    store.close()
+
+
+def test_a_new_key_is_durable_before_it_is_used(url: str) -> None:
+    store, said = AccountKeys(url, SECRET), list[str]()
+    engine = store._writer.engine
+    event.listen(engine, "before_cursor_execute", lambda *told: said.append(told[2]))
+    store.of_accounts([b"tok_a"])
+    inserted = next(place for place, each in enumerate(said) if each.startswith("INSERT"))
+    if store._writer.file is None:
+        assert "SET LOCAL synchronous_commit = on" in said[:inserted]
+    else:
+        with engine.connect() as connection:
+            assert connection.scalar(text("PRAGMA synchronous")) == 2, "FULL"
     store.close()
 
 

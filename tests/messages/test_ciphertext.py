@@ -67,6 +67,9 @@ class Source:
         self.asked += 1
         return {name: self.keys.setdefault(name, key(name.ljust(8))) for name in accounts}
 
+    def close(self) -> None:
+        """There is nothing to close."""
+
     def by_id(self, ids: Collection[bytes]) -> Mapping[bytes, AccountKey | None]:
         self.asked += 1
         known = {made.id: made for made in self.keys.values()}

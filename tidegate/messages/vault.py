@@ -34,6 +34,8 @@ class KeySource(Protocol):
         """The keys with these ids, None for a destroyed one; one that is not known is left out."""
         ...
 
+    def close(self) -> None: ...
+
 
 class Vault:
     """The keys of one deployment. Thread-safe. `clock` gives s."""
@@ -62,6 +64,10 @@ class Vault:
             value if value is None or id_ is None else self._open(value, id_, keys)
             for value, id_ in zip(values, ids, strict=True)
         ]
+
+    def close(self) -> None:
+        """Close what the keys are read from."""
+        self._source.close()
 
     def _open(self, value: bytes, id_: bytes, keys: Mapping[bytes, AccountKey | None]) -> bytes:
         if id_ not in keys:
