@@ -322,15 +322,30 @@ def test_an_account_that_comes_again_has_a_new_key(
     assert apps[0].test_client().get("/v1/transactions/a1").get_json()["payload"]["note"] == PLANTED
 
 
-def test_a_repeat_and_a_record_that_was_changed(
+def test_a_letter_from_before_is_put_back_encrypted(profile: Profile, tmp_path: Path) -> None:
+    with applications(tmp_path, profile=str(profile.path)):
+        pass  # makes the tables
+    broker, vault = MemoryBroker(TOPICS), at_hand(profile, tmp_path)
+    headers = [("tidegate-key", b"k"), ("tidegate-topic", RAW.encode())]
+    broker.append(DLQ, NUMBER.encode(), json.dumps(body("old")).encode(), headers, None)
+    done = redrive(broker, profile, Selection(transaction="old"), vault=vault)
+    assert done.redriven == {RAW: 1}
+    [(_, _, record)] = broker.committed_records(RAW)
+    assert record.key == profile.stored("user_id", NUMBER).encode()
+    [plain] = vault.decrypt([record.value])
+    assert plain != record.value
+    assert json.loads(plain or b"")["note"] == PLANTED
+
+
+def test_a_repeat_a_conflict_and_a_record_that_was_changed(
     apps: tuple[Flask, Flask], profile: Profile, tmp_path: Path
 ) -> None:
     broker: MemoryBroker = apps[0].extensions["tidegate"].broker
     token, vault = profile.stored("user_id", NUMBER).encode(), at_hand(profile, tmp_path)
     value = profile.canonical(profile.decode(json.dumps(body("a")).encode()))
-    twice = vault.encrypt([token, token], [value, value])
-    changed_one = twice[0][:-1] + bytes([twice[0][-1] ^ 1])
-    for each in (*twice, changed_one):
+    sent = vault.encrypt([token] * 3, [value, value, value.replace(b"12.5", b"13.5")])
+    changed_one = sent[0][:-1] + bytes([sent[0][-1] ^ 1])
+    for each in (*sent, changed_one):
         broker.append(RAW, token, each, None, None)
     stage = keyed_step(profile, 0, NO_SECRET, vault)
     found: list[dict[str, int]] = []
@@ -344,9 +359,11 @@ def test_a_repeat_and_a_record_that_was_changed(
     stage.process = watched  # type: ignore[method-assign]
     preprocessed(broker, profile, vault, stage)
     assert found == [{REPEAT: 1}]
-    [(_, _, letter)] = broker.committed_records(DLQ)
-    assert letter.value == changed_one
-    assert dict(letter.headers or [])["tidegate-reason"] == b"invalid_utf8"
+    letters = [record for _, _, record in broker.committed_records(DLQ)]
+    found_there = {
+        dict(letter.headers or [])["tidegate-reason"]: letter.value for letter in letters
+    }
+    assert found_there == {b"conflicting_duplicate": sent[2], b"invalid_utf8": changed_one}
 
 
 def test_a_post_without_its_key_is_503_and_loses_nothing(
