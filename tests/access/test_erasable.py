@@ -52,6 +52,7 @@ from tidegate.stream.sink import KafkaSink
 PLANTED = "a planted remark"
 ERASABLE = "account: user_id", "account: user_id\nerasable: true\nunknown_fields: keep"
 OTHER = "5500000000000004"
+OPENED: list[Vault] = []
 
 
 def body(identity: str, **changes: object) -> dict[str, Any]:
@@ -75,7 +76,15 @@ def at_hand(profile: Profile, home: Path) -> Vault:
     """A new process's: it has no key at hand yet."""
     vault = vault_of(profile, Settings(home=home).db_url)
     assert vault is not None
+    OPENED.append(vault)
     return vault
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    while OPENED:
+        OPENED.pop().close()
 
 
 def preprocessed(

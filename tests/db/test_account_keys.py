@@ -13,7 +13,7 @@ from db.engine import open_database
 from db.erasing import Erasure, erase, erased_at
 from db.migrate import migrate
 from tests.db.scored import Writer, values
-from tidegate.errors import ConfigError, Stop
+from tidegate.errors import ConfigError, Retry, Stop
 from tidegate.messages.ciphertext import ERASED, key_id
 from tidegate.messages.vault import SECONDS, Vault
 
@@ -118,6 +118,14 @@ def test_a_key_that_this_database_never_had_stops_and_says_why(url: str) -> None
     database.close()
     with pytest.raises(Stop, match=r"which the database .* never had: let TIDEGATE_DB name"):
         Vault(store).decrypt([foreign])
+    store.close()
+
+
+def test_a_database_that_is_away_is_waited_for() -> None:
+    store = AccountKeys("postgresql://me:secret@127.0.0.1:1/none", SECRET)
+    with pytest.raises(Retry, match="is away") as caught:
+        Vault(store).encrypt([b"tok_a"], [PLAIN])
+    assert "secret" not in str(caught.value)
     store.close()
 
 
