@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.erasing.steps import ERASABLE, OTHER, PLANTED
 from tests.profile.test_tokens import KEY, NUMBER, TOKEN, changed
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
@@ -25,10 +26,7 @@ from tidegate.settings import Settings
 from tidegate.stream.side_topic import read_range
 
 pytestmark = pytest.mark.processes
-PLANTED = "a planted remark"
-ERASABLE = "account: user_id", "account: user_id\nerasable: true\nunknown_fields: keep"
 QUICK = "{simulate: 60000}", "{simulate: 20000}"
-OTHER = "5500000000000004"
 
 
 @pytest.fixture(scope="module")
