@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.pipeline import FEEDBACK, LABELS, RAW, SCORED, STAGES
@@ -10,6 +11,7 @@ from tidegate.pipeline import FEEDBACK, LABELS, RAW, SCORED, STAGES
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
     from tidegate.broker.records import Batch, TopicPartition
+    from tidegate.messages.vault import Vault
     from tidegate.profile import Profile
 
     Fault = tuple[str, str]
@@ -78,22 +80,32 @@ def _fault_of_label(value: bytes | None) -> Fault | None:
 
 
 def refused(
-    broker: Broker, source: TopicPartition, start: int, until: int, judge: Judge
+    broker: Broker,
+    source: TopicPartition,
+    start: int,
+    until: int,
+    judge: Judge,
+    vault: Vault | None = None,
 ) -> Iterator[BadRecord]:
-    """The bad records with `start` <= offset < `until`."""
+    """The bad records with `start` <= offset < `until`; `vault` decrypts, and what was erased is
+    not bad.
+    """
     from tidegate.stream.side_topic import read_range
 
     consumer = broker.consumer(None)
     try:
         for batch in read_range(consumer, source, start, until, 2000):
-            yield from _of(batch, judge)
+            plain = replace(batch, values=vault.decrypt(batch.values)) if vault else batch
+            yield from _of(plain, judge)
     finally:
         consumer.close()
 
 
 def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
+    from tidegate.messages.ciphertext import ERASED
+
     for i, value in enumerate(batch.values):
-        fault = judge(value, batch.timestamps[i] * 1000)
+        fault = None if value == ERASED else judge(value, batch.timestamps[i] * 1000)
         if fault is not None:
             yield BadRecord(
                 batch.offsets[i],

@@ -192,7 +192,10 @@ def _read(
             asked.written.form,
         )
     if asked.topic:
-        return from_topic(profile, _broker(settings), span, progress)
+        from db.account_keys import vault_of
+
+        vault = vault_of(profile, settings.db_url)
+        return from_topic(profile, _broker(settings), span, progress, vault)
     return _rows(settings, profile, span, progress)[0]
 
 

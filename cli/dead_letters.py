@@ -42,6 +42,7 @@ def dead_letters(
     """
     import msgspec
 
+    from db.account_keys import vault_of
     from producers.redrive.listing import entries
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
@@ -49,9 +50,9 @@ def dead_letters(
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
-    listed = entries(
-        broker, load_profile(settings.profile), reason=reason, waiting=waiting, limit=limit
-    )
+    loaded = load_profile(settings.profile)
+    vault = vault_of(loaded, settings.db_url)
+    listed = entries(broker, loaded, reason=reason, waiting=waiting, limit=limit, vault=vault)
     if as_json:
         print_json(msgspec.to_builtins(listed))
     else:

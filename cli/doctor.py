@@ -163,6 +163,7 @@ def _topics(settings: Settings) -> str:
 def _producers(settings: Settings) -> str:
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.host.supervisor import holder
+    from tidegate.messages.ciphertext import key_id
     from tidegate.profile import load_profile
 
     profile = load_profile(settings.profile)
@@ -170,7 +171,8 @@ def _producers(settings: Settings) -> str:
         return "no envelope: producers send the profile's own fields"
     if not settings.kafka and not holder(settings.home):
         return f"envelope {profile.envelope.kind}; nothing to look at before `tidegate up`"
-    records = newest(KafkaBroker(settings), RAW)
+    found = newest(KafkaBroker(settings), RAW)
+    records = [value for value in found if key_id(value) is None]  # the API's are encrypted
     return about_records(profile.envelope, records)
 
 

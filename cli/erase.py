@@ -12,6 +12,7 @@ from cli.options import DbOption, JsonOption, ProfileOption, print_json, setting
 from tidegate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from db.erasing import Erasure
     from tidegate.profile import Profile
 
 Account = Annotated[
@@ -32,25 +33,39 @@ def erase(
 ) -> None:
     """Delete an account's rows from the database, and tell the audit that it was done.
 
-    What Kafka's topics hold of it stays until their retention removes it.
+    What Kafka's topics hold of it cannot be read any more where the profile is `erasable`;
+    otherwise it stays until their retention removes it.
 
     Example: [bold]tidegate erase u-17[/bold]
     """
+    from db.erasing import erase as erase_account
+    from db.erasing import ids_secret
     from db.migrate import migrate
-    from db.retention import erase as erase_rows
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, db=db)
-    wanted = _account(load_profile(settings.profile), account)
+    loaded = load_profile(settings.profile)
+    wanted = _account(loaded, account)
     migrate(settings.db_migrate_url)
-    rows = erase_rows(settings.db_url, wanted, typist())
+    done = erase_account(settings.db_url, wanted, typist(), ids_secret(loaded))
     if as_json:
-        print_json({"rows": rows})
+        print_json({"rows": done.rows} | ({"key_destroyed": done.key} if loaded.erasable else {}))
     else:
-        typer.echo(
-            f"{rows:,} rows of the account are deleted. What is still under way becomes a row: "
-            "run it again in a minute. Kafka's topics keep what they hold: see docs/privacy.md"
+        typer.echo(_told(loaded, done))
+
+
+def _told(profile: Profile, done: Erasure) -> str:
+    rows = f"{done.rows:,} rows of the account are deleted"
+    if not profile.erasable:
+        return (
+            f"{rows}. What is still under way becomes a row: run it again in a minute. "
+            "Kafka's topics keep what they hold: see docs/privacy.md"
         )
+    key = "its key is destroyed" if done.key else "it has no key (any more)"
+    return (
+        f"{rows}, and {key}. What was sent in these seconds may have got a new one: run it again "
+        "in a minute. See docs/privacy.md"
+    )
 
 
 def _account(profile: Profile, account: str) -> str:

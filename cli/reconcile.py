@@ -42,6 +42,7 @@ _HEADINGS = {
     "under_way": "under way",
     "repeat": "repeats",
     "passed": "passed by",
+    "erased": "erased",
     "missing": "missing",
 }
 

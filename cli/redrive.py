@@ -71,6 +71,7 @@ def redrive(
     """
     import msgspec
 
+    from db.account_keys import vault_of
     from producers.redrive.redrive import Policy as Policies
     from producers.redrive.redrive import Selection, parse_place
     from producers.redrive.redrive import redrive as put_back
@@ -98,6 +99,7 @@ def redrive(
         most=most,
         policy=cast(Policies, policy),
         attempts=attempts,
+        vault=vault_of(loaded, settings.db_url),
     )
     if as_json:
         print_json(msgspec.to_builtins(summary))

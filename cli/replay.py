@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+
+if TYPE_CHECKING:
+    from tidegate.profile import Profile
+    from tidegate.settings import Settings
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The transaction's id.")]
 
@@ -30,6 +34,7 @@ def replay(
     Example: [bold]tidegate replay t-1[/bold]
     """
     from consumers.replay.replay import Replay
+    from db.account_keys import vault_of
     from db.store import Store
     from model.bundles.shared import local_bundles
     from tidegate.broker.kafka import KafkaBroker
@@ -42,9 +47,10 @@ def replay(
     broker.check()
     row = Store(settings.db_url, loaded).get(loaded.stored_id(transaction_id))
     if row is None:
-        raise ConfigError(f"there is no row of transaction {transaction_id!r}")
+        raise ConfigError(_why_not(loaded, settings, transaction_id))
+    vault = vault_of(loaded, settings.db_url)
     differences = Replay(
-        loaded, broker, Snapshots(settings.snapshots_url), local_bundles(settings)
+        loaded, broker, Snapshots(settings.snapshots_url), local_bundles(settings), vault
     ).differences(row)
     if as_json:
         print_json(
@@ -61,3 +67,18 @@ def replay(
         )
     if differences:
         raise typer.Exit(1)
+
+
+def _why_not(profile: Profile, settings: Settings, transaction_id: str) -> str:
+    """Why there is no row."""
+    from db.erasing import erased_at, ids_secret
+    from tidegate.clock import day_of
+
+    stored = profile.stored_id(transaction_id)
+    erased = erased_at(settings.db_url, ids_secret(profile), [stored])
+    if stored in erased:
+        return (
+            f"transaction {transaction_id!r} was erased with its account on "
+            f"{day_of(erased[stored])} (UTC): nothing is left to replay"
+        )
+    return f"there is no row of transaction {transaction_id!r}"

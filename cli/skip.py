@@ -12,7 +12,7 @@ from cli.audited import note, typist
 from cli.bad_records import BadRecord, judge_of, refused
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
-from tidegate.pipeline import CONSUMERS, STAGES
+from tidegate.pipeline import CONSUMERS, RAW, STAGES
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
@@ -61,6 +61,7 @@ def skip(
 
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
+    from db.account_keys import vault_of
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.broker.records import TopicPartition
     from tidegate.profile import load_profile
@@ -76,9 +77,9 @@ def skip(
         return
     source = TopicPartition(STAGES[stage].input, partition)
     start = _start(broker, settings, stage, source, until)
-    bad = list(
-        refused(broker, source, start, until, judge_of(load_profile(settings.profile), stage))
-    )
+    loaded = load_profile(settings.profile)
+    vault = vault_of(loaded, settings.db_url) if source.topic == RAW else None
+    bad = list(refused(broker, source, start, until, judge_of(loaded, stage), vault))
     if not show_values:
         bad = [record._replace(value=None, detail="") for record in bad]
     if not dry_run:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tidegate.broker.records import Batch, Headers
+from tidegate.messages.ciphertext import key_id
+from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED, record_with_tokens
 from tidegate.stream.dead_letters import PREFIX
@@ -17,16 +19,19 @@ _OPERATION = "__op"
 
 
 def discreet(
-    profile: Profile, batch: Batch, rejects: Sequence[Reject]
+    profile: Profile, batch: Batch, rejects: Sequence[Reject], *, vault: Vault | None = None
 ) -> tuple[Batch, list[Reject]]:
     """The rejects of a batch, and the batch as their dead letters may show it.
 
     Sentences lose personal values. Where the profile keeps tokens, transactions and verdicts have
-    them too, so that a redrive puts back what may lie there; what cannot be read is withheld.
+    them too, so that a redrive puts back what may lie there; what cannot be read is withheld. With
+    a `vault` transactions are encrypted, and those that are stay as they are. Raises Retry.
     """
+    read = [batch.values[reject.index] for reject in rejects]
+    plain = vault.decrypt(read) if vault else read
     said = [
-        replace(reject, detail=profile.masks.said(reject.detail, batch.values[reject.index]))
-        for reject in rejects
+        replace(reject, detail=profile.masks.said(reject.detail, value))
+        for reject, value in zip(rejects, plain, strict=True)
     ]
     topic = batch.source.topic
     if profile.tokens is None or topic not in TOKENISED:
@@ -34,13 +39,30 @@ def discreet(
     keys, values, headers = list(batch.keys), list(batch.values), list(batch.headers)
     for place, reject in enumerate(said):
         index = reject.index
-        keys[index], values[index] = record_with_tokens(
-            profile, topic, values[index], headers[index]
-        )
-        headers[index] = _own(headers[index])
+        headers[index], came_with = _own(headers[index]), headers[index]
+        if vault and key_id(values[index]):
+            continue
+        keys[index], values[index] = record_with_tokens(profile, topic, values[index], came_with)
         if batch.values[index] and not values[index]:
             said[place] = replace(reject, detail=reject.detail[:900] + WITHHELD)
+    if vault:
+        _encrypt(vault, keys, values, [reject.index for reject in rejects])
     return replace(batch, keys=keys, values=values, headers=headers), said
+
+
+def _encrypt(
+    vault: Vault, keys: list[bytes | None], values: list[bytes | None], indices: list[int]
+) -> None:
+    """Encrypt the transactions at these indices that are plain; their keys are the accounts."""
+    found = {
+        index: (account, value)
+        for index in indices
+        if (account := keys[index]) and (value := values[index]) and not key_id(value)
+    }
+    accounts, plain = [pair[0] for pair in found.values()], [pair[1] for pair in found.values()]
+    encrypted = vault.encrypt(accounts, plain)
+    for index, value in zip(found, encrypted, strict=True):
+        values[index] = value
 
 
 def _own(headers: Headers | None) -> Headers | None:

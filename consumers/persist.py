@@ -74,15 +74,18 @@ class Persist:
         """
         good, faults = self._layout.good(batch.values)
         rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-        frames = self._layout.unpack(
-            [value for i in good if (value := batch.values[i]) is not None]
-        )
+        good, frames, passed = self._read(batch, good)
         if good and not _storable(frames):
             good, frames = _without_faults(good, frames, rejects)
         if not good:
-            return Output(rejects=rejects)
+            return Output(rejects=rejects, passed=passed)
         self._watch.fold(state, np.array(batch.offsets, np.int64)[good], frames.rows)
-        return Output(rejects=rejects, rows=ScoredRows(frames, good))
+        return Output(rejects=rejects, rows=ScoredRows(frames, good), passed=passed)
+
+    def _read(self, batch: Batch, good: list[int]) -> tuple[list[int], Frames, Mapping[str, int]]:
+        """The frames at these indices; the indices again, and what was passed over."""
+        values = [value for i in good if (value := batch.values[i]) is not None]
+        return good, self._layout.unpack(values), {}
 
 
 def _storable(frames: Frames) -> bool:

@@ -41,7 +41,7 @@ class PartitionState(KeyedState):
         self.partitions = partitions
 
 
-class _Raw(NamedTuple):
+class Raw(NamedTuple):
     """A batch of the raw topic: what is taken of it, and what is `known` of each id.
 
     `lines` are the canonical transactions, a line each, `ingested` the ingest times in us.
@@ -134,7 +134,7 @@ class PreprocessStage:
 
     def _read_raw(
         self, state: PartitionState, batch: Batch, only: Collection[int] | None = None
-    ) -> _Raw:
+    ) -> Raw:
         """Decode (`only` these columns); look up the ids, and note new ones."""
         received_us = _received(state, batch)
         place = state.partition, state.partitions
@@ -143,7 +143,7 @@ class PreprocessStage:
         lines = self.profile.canonical_lines(intake.txs)
         ingested = received_us[intake.at]
         known = look_up(state, self._key, ids, split(lines), ingested)
-        return _Raw(intake, rejects, ids, lines, ingested, known)
+        return Raw(intake, rejects, ids, lines, ingested, known)
 
     def _read_frames(self, state: PartitionState, batch: Batch) -> _Handed:
         """Leave out frames that were made again; look up the ids of the others, and note new ones.
@@ -179,7 +179,7 @@ class PreprocessStage:
             output.emits.append(Emit(topic, keys, self._layout.pack(frames)))
         return output
 
-    def _next_keys(self, raw: _Raw) -> list[bytes]:
+    def _next_keys(self, raw: Raw) -> list[bytes]:
         """By what the frames go on: the next entity. Where a transaction has none, its id spreads
         such frames evenly, and still brings those of one id to one partition.
         """
@@ -188,7 +188,7 @@ class PreprocessStage:
         texts = raw.intake.columns.texts[self._next]
         return [text or own for text, own in zip(texts, raw.ids, strict=True)]
 
-    def _frames(self, raw: _Raw) -> Frames:
+    def _frames(self, raw: Raw) -> Frames:
         columns, accounts = raw.intake.columns, [b""] * len(raw.ids)
         rows = self._layout.empty(len(raw.ids))
         payloads = raw.lines.split(b"\n")[:-1]

@@ -8,6 +8,7 @@ from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
 from dashboard.provider import provider_of
+from db.account_keys import vault_of
 from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
@@ -45,7 +46,9 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import models, oidc, sign_in, stream, views
 
-    live, registry = Live(profile), Registry(profile.hash.decode())
+    vault = vault_of(profile, settings.db_url)
+    live = Live(profile, vault)
+    registry = Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
     tails = [
         Tail(broker, SCORED, live.absorb).start(),
@@ -69,7 +72,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Recent(people.read),
         provider_of(settings),
         audit,
-        [keys, people, audit],
+        [keys, people, audit, *([vault] if vault else [])],
     )
     guard(app, settings, people.secret)
     for routes in (views, stream, models, sign_in, oidc):

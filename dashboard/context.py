@@ -20,6 +20,7 @@ from tidegate.access.users import User
 from tidegate.broker.ports import Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
+from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
@@ -45,7 +46,7 @@ class Context:
     provider: Provider | None
     """Of identities, where there is one."""
     audit: AuditLog
-    databases: list[KeyStore | UserStore | AuditLog]
+    databases: list[KeyStore | UserStore | AuditLog | Vault]
 
 
 def here() -> Context:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch
 from tidegate.clock import now_us
+from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.frames import DECISIONS
+from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
 
 KEPT = 60
@@ -29,11 +31,17 @@ _SAMPLE = 500
 class Live:
     """Counts everything that passes, keeps the newest few rows of each decision. Thread-safe.
 
-    `clock` gives s, for rates.
+    `vault` decrypts the payloads of an erasable profile; `clock` gives s, for rates.
     """
 
-    def __init__(self, profile: Profile, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        vault: Vault | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._profile, self._layout, self._clock = profile, profile.scored_layout, clock
+        self._vault = vault
         self._lock = threading.Lock()
         self._rows: list[deque[tuple[int, dict[str, Any]]]] = [
             deque(maxlen=KEPT) for _ in DECISIONS
@@ -45,7 +53,10 @@ class Live:
         self.since_us = now_us()
 
     def absorb(self, batch: Batch) -> None:
-        """Take records of the scored topic; frames of another profile are left out."""
+        """Take records of the scored topic; frames of another profile are left out.
+
+        Raises Retry and Stop for keys.
+        """
         values = [value for value in batch.values if value is not None and self._layout.ours(value)]
         if not values:
             return
@@ -71,9 +82,13 @@ class Live:
             return []
         places = index.tolist()
         frames = self._layout.unpack([values[place] for place in places])
-        columns = (frames.rows, frames.ids, frames.accounts, frames.payloads, frames.reasons)
-        rows = [self._row(*parts) for parts in zip(*columns, strict=True)]
-        return list(zip(places, rows, strict=True))
+        payloads = self._vault.decrypt(frames.payloads) if self._vault else frames.payloads
+        columns = (frames.rows, frames.ids, frames.accounts, payloads, frames.reasons)
+        return [
+            (place, self._row(*parts))
+            for place, *parts in zip(places, *columns, strict=True)
+            if parts[3] != ERASED
+        ]
 
     def _row(
         self,

@@ -21,6 +21,8 @@ GRANTS: dict[str, dict[str, str]] = {
         "users": "SELECT, INSERT, UPDATE, DELETE",
         "answers": "SELECT, INSERT, UPDATE, DELETE",
         "secrets": "SELECT",
+        "account_keys": "SELECT, INSERT, UPDATE",
+        "erased": "SELECT, INSERT",
         "audit": "SELECT, INSERT",
         "alembic_version": "SELECT",
     },

@@ -1,4 +1,4 @@
-"""Rows that go: after so many days, or all of one account."""
+"""Rows that go after so many days."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from itertools import islice
 
 from sqlalchemy import Connection, delete, select
 
-from db.audit import Act, append
-from db.engine import Database, open_database, retrying
+from db.engine import Database, retrying
 from db.tables import revisions, transactions
 
 _DAY_US = 86_400_000_000
@@ -51,31 +50,11 @@ def delete_older(database: Database, before_us: int) -> int:
     query = first.order_by(transactions.c.seq).limit(_AT_ONCE)
     with retrying(database), database.engine.begin() as connection:
         rows = connection.execute(query).all()
-        return _delete(connection, [row[0] for row in rows if row[1] < before_us])
+        return delete_rows(connection, [row[0] for row in rows if row[1] < before_us])
 
 
-def erase(url: str, account: str, by: str) -> int:
-    """Delete all rows of an account, and tell the audit how many, but not whose. Raises Retry.
-
-    SQLite also overwrites them in its file.
-    """
-    database = open_database(url)
-    try:
-        with retrying(database):
-            if database.file is not None:
-                _overwriting(database)
-            with database.engine.begin() as connection:
-                ids = select(transactions.c.transaction_id).where(transactions.c.account == account)
-                erased = _delete(connection, connection.scalars(ids).all())
-                append(connection, Act(by, "account erased", "an account", {"rows": erased}))
-            if database.file is not None:
-                _emptied_log(database)
-    finally:
-        database.close()
-    return erased
-
-
-def _delete(connection: Connection, ids: Iterable[str]) -> int:
+def delete_rows(connection: Connection, ids: Iterable[str]) -> int:
+    """Delete these rows and their revisions, in the open transaction; how many rows."""
     remaining, deleted = iter(ids), 0
     while some := list(islice(remaining, _IDS)):
         connection.execute(delete(revisions).where(revisions.c.transaction_id.in_(some)))
@@ -84,22 +63,3 @@ def _delete(connection: Connection, ids: Iterable[str]) -> int:
         )
         deleted += gone.rowcount
     return deleted
-
-
-def _overwriting(database: Database) -> None:
-    """Let this database's one connection fill what it deletes with zeros."""
-    _pragma(database, "secure_delete=ON")
-
-
-def _emptied_log(database: Database) -> None:
-    """Copy the write-ahead log into the file and empty it, as far as no reader needs it."""
-    _pragma(database, "wal_checkpoint(TRUNCATE)")
-
-
-def _pragma(database: Database, pragma: str) -> None:
-    """Outside of a transaction, in which SQLite would ignore it; the pool keeps the connection."""
-    raw = database.engine.raw_connection()
-    try:
-        raw.cursor().execute(f"PRAGMA {pragma}").fetchall()
-    finally:
-        raw.close()

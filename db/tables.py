@@ -175,6 +175,27 @@ secrets = Table(
 )
 """Random bytes that all processes share: the migration makes them."""
 
+account_keys = Table(
+    "account_keys",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),  # 8 bytes by chance
+    Column("account", LargeBinary, nullable=True, unique=True),  # SHA-256 of its token
+    Column("wrapped", LargeBinary, nullable=True),  # nonce, AES-256-GCM of the key, tag
+    Column("created_us", BigInteger, nullable=False),
+    Column("destroyed_us", BigInteger, nullable=True),
+)
+"""By what accounts' payloads are encrypted: see `db.account_keys`. Of a destroyed key only its id
+and the times are left.
+"""
+
+erased = Table(
+    "erased",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),  # a keyed hash of the transaction's id
+    Column("erased_us", BigInteger, nullable=False),
+)
+"""Which transactions had rows that were erased with their account: see `db.erasing`."""
+
 audit = Table(
     "audit",
     metadata,

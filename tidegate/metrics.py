@@ -67,7 +67,8 @@ REJECTED = Counter(
 )
 PASSED = Counter(
     "tidegate_records_passed_total",
-    "Records of which nothing comes and that are no mistake: tombstones, deletes, updates, repeats",
+    "Records of which nothing comes and that are no mistake: tombstones, deletes, updates, "
+    "repeats, erased ones",
     ["stage", "kind"],
 )
 ID_MEMORY = Gauge(
@@ -186,7 +187,7 @@ ACKNOWLEDGED = Counter("tidegate_transactions_acknowledged_total", "Transactions
 RECONCILED = Gauge(
     "tidegate_reconciled_records",
     "Records of the raw topic by what `tidegate reconcile` found: row, dead_letter, under_way, "
-    "repeat, passed, missing",
+    "repeat, passed, erased, missing",
     ["outcome"],
 )
 PROCESS_RESTARTS = Gauge(

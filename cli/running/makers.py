@@ -11,6 +11,7 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, RAW, SCORED, stage_inputs
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
+    from tidegate.messages.vault import Vault
     from tidegate.profile import Profile
     from tidegate.settings import Settings
     from tidegate.stream.stage import Stage
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     Make = Callable[[Profile, Settings, Broker], Stage[Any]]
 
 
-def _preprocess(step: int, profile: Profile, _settings: Settings, broker: Broker) -> Stage[Any]:
-    from consumers.preprocess import PreprocessStage
+def _preprocess(step: int, profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
+    from consumers.erasable import keyed_step
     from model.sip import sip_key
 
-    return PreprocessStage(profile, step, sip_key(broker.cluster_id()))
+    topic = RAW if step == 0 else BY_ENTITY_2
+    vault = vault_for(topic, profile, settings)
+    return keyed_step(profile, step, sip_key(broker.cluster_id()), vault)
 
 
 def _score(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
@@ -37,7 +40,21 @@ def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any
     from consumers.persist import Persist
     from model.bundles.shared import shared_bundles
 
-    return Persist(profile, settings.bundles_dir, shared_bundles(settings))
+    shared = shared_bundles(settings)
+    if vault := vault_for(SCORED, profile, settings):
+        from consumers.erasable import ErasablePersist
+
+        return ErasablePersist(profile, settings.bundles_dir, shared, vault)
+    return Persist(profile, settings.bundles_dir, shared)
+
+
+def vault_for(topic: str, profile: Profile, settings: Settings) -> Vault | None:
+    """What the stage that reads this topic needs for payloads; None where it looks into none."""
+    if topic not in (RAW, SCORED) or not profile.erasable:
+        return None
+    from db.account_keys import vault_of
+
+    return vault_of(profile, settings.db_url)
 
 
 def _label(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:

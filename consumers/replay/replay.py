@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from consumers.erasable import keyed_step
 from consumers.preprocess import PreprocessStage
 from consumers.replay.logs import Logs, PastWeights
 from model.bundles.bundle import Bundle
@@ -17,6 +18,7 @@ from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.frames import DECISIONS
+from tidegate.messages.vault import Vault
 from tidegate.pipeline import group_of
 from tidegate.profile import Profile
 from tidegate.stream.side_topic import SideLog, read_range
@@ -35,12 +37,20 @@ class Difference(NamedTuple):
 
 
 class Replay:
-    """Computes decisions again beside the running system: it joins no group and writes nothing."""
+    """Computes decisions again beside the running system: it joins no group and writes nothing.
+
+    `vault` reads the payloads of an erasable profile.
+    """
 
     def __init__(
-        self, profile: Profile, broker: Broker, snapshots: Snapshots, bundles: Path
+        self,
+        profile: Profile,
+        broker: Broker,
+        snapshots: Snapshots,
+        bundles: Path,
+        vault: Vault | None = None,
     ) -> None:
-        self._profile, self._broker = profile, broker
+        self._profile, self._broker, self._vault = profile, broker, vault
         self._snapshots, self._bundles = snapshots, bundles
 
     def differences(self, row: Mapping[str, Any]) -> list[Difference]:
@@ -84,7 +94,9 @@ class Replay:
         values = np.zeros(0)
         traces = row["steps"]
         for number, trace in enumerate(traces):
-            stage = PreprocessStage(self._profile, number, sip_key(self._broker.cluster_id()))
+            stage = keyed_step(
+                self._profile, number, sip_key(self._broker.cluster_id()), self._vault
+            )
             side = (
                 SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
             )

@@ -15,6 +15,7 @@ from model.history.fold import Log, fold
 from model.history.history import History
 from model.history.reading import read_history
 from tidegate.errors import Retry
+from tidegate.messages.ciphertext import ERASED_KIND
 from tidegate.pipeline import RAW
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from model.progress import Progress
     from tidegate.broker.ports import Broker, Consumer
     from tidegate.broker.records import Batch, TopicPartition
+    from tidegate.messages.vault import Vault
     from tidegate.profile import Profile
 
 _ROWS = 10_000
@@ -71,17 +73,21 @@ def from_file(
     )
 
 
-def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress) -> Cases:
+def from_topic(
+    profile: Profile, broker: Broker, span: Span, progress: Progress, vault: Vault | None = None
+) -> Cases:
     """What the raw topic still holds, in the records' order of time, with the newest verdicts.
 
-    Joins no group. Raises Retry when it cannot be read.
+    `vault` reads the payloads of an erasable profile; what was erased is left out. Joins no group.
+    Raises Retry when it cannot be read.
     """
     from model.bundles.published import labels_of, verdicts
 
-    collector, read, rejected = Collector(profile), 0, 0
+    collector, read, rejected, erased = Collector(profile), 0, 0, 0
     for batch, share in _records(broker):
         received = np.array(batch.timestamps, np.int64) * 1000
-        intake = take(profile, [value or b"" for value in batch.values], received, batch.headers)
+        values = vault.decrypt(batch.values) if vault else batch.values
+        intake = take(profile, [value or b"" for value in values], received, batch.headers)
         at = np.array(intake.at, np.intp)
         ids = [
             profile.id_of(tx)
@@ -93,12 +99,16 @@ def from_topic(profile: Profile, broker: Broker, span: Span, progress: Progress)
         collector.add(intake, ids, np.array(batch.offsets)[at], received[at])
         read += len(batch.values)
         rejected += len(intake.rejects)
+        erased += intake.passed.get(ERASED_KIND, 0)
         progress(_READ * share, f"reading, {read:,} so far")
     history = collector.history(f"topic {RAW}")
     labels = labels_of(history.ids.to_pylist(), verdicts(broker))
     cases = _cases(profile, history._replace(labels=labels), span, progress)
     return cases._replace(
-        read=read, rejected=rejected, duplicates=collector.count - len(history.times)
+        read=read,
+        rejected=rejected,
+        duplicates=collector.count - len(history.times),
+        told=[f"{erased:,} were erased with their accounts"] if erased else [],
     )
 
 

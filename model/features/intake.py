@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
+from tidegate.messages.ciphertext import ERASED, ERASED_KIND
 from tidegate.profile import Profile
 from tidegate.profile.decoding import MAX_BYTES, may_hold_nul
 from tidegate.profile.envelope import Headers, Passed
@@ -53,8 +54,10 @@ def take(
     """Decode all messages, out of the profile's envelope if it has one.
 
     `received_us` i8[n] bounds their times (0: unknown). With `only`, other columns are left empty;
-    what is taken and what refused is the same.
+    what is taken and what refused is the same. What is `ERASED` is passed over.
     """
+    if profile.erasable and ERASED in values:
+        return _without_erased(profile, values, received_us, headers, only)
     if profile.envelope is None:
         return take_rows(profile, values, received_us, only)
     rows: list[bytes] = []
@@ -78,6 +81,29 @@ def take(
     intake = take_rows(profile, rows, received_us[at], only)
     rejects += [(at[i], error) for i, error in intake.rejects]
     return intake._replace(at=[at[i] for i in intake.at], rejects=rejects, passed=passed)
+
+
+def _without_erased(
+    profile: Profile,
+    values: Sequence[bytes],
+    received_us: NDArray[np.int64],
+    headers: Sequence[Headers | None] | None,
+    only: Collection[int] | None,
+) -> Intake:
+    """`take` of what is left; the others are only counted."""
+    left = [i for i, value in enumerate(values) if value != ERASED]
+    intake = take(
+        profile,
+        [values[i] for i in left],
+        received_us[left],
+        [headers[i] for i in left] if headers else None,
+        only,
+    )
+    return intake._replace(
+        at=[left[i] for i in intake.at],
+        rejects=[(left[i], error) for i, error in intake.rejects],
+        passed=Counter(intake.passed) + Counter({ERASED_KIND: len(values) - len(left)}),
+    )
 
 
 def take_rows(

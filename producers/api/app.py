@@ -9,6 +9,7 @@ from flask import Flask, Request, Response
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
 
+from db.account_keys import vault_of
 from db.answers import Answers
 from db.audit import AuditLog
 from db.keys import KeyStore
@@ -87,7 +88,7 @@ def build_app(
         store,
         publisher,
         VerdictWays(broker, profile.hash.decode()),
-        Ingest(profile, publisher, known),
+        Ingest(profile, publisher, known, vault_of(profile, settings.db_url)),
         known,
         waiters,
         Told(profile.scored_layout, profile.models.names, profile.masks),
@@ -152,6 +153,7 @@ def close_app(app: Flask) -> None:
     context.registry.close()
     context.trainings.close()
     context.publisher.close()
+    context.ingest.close()
     context.verdict_ways.close()
     context.keys.close()
     context.answers.close()

@@ -11,7 +11,8 @@ from producers.api.ids import fresh_id
 from producers.api.known import Known
 from producers.api.problems import SAFE_TO_RETRY, Problem, from_rejected, invalid
 from tidegate.broker.ports import Producer
-from tidegate.errors import Rejected, Retry
+from tidegate.errors import ConfigError, Rejected, Retry
+from tidegate.messages.vault import Vault
 from tidegate.metrics import ACKNOWLEDGED
 from tidegate.pipeline import RAW
 from tidegate.profile import Profile
@@ -90,11 +91,17 @@ class Publisher:
 
 
 class Ingest:
-    """Checks transactions of one profile and publishes them on the raw topic."""
+    """Checks transactions of one profile and publishes them on the raw topic.
 
-    def __init__(self, profile: Profile, publisher: Publisher, known: Known) -> None:
+    `vault` encrypts those of an erasable profile.
+    """
+
+    def __init__(
+        self, profile: Profile, publisher: Publisher, known: Known, vault: Vault | None = None
+    ) -> None:
         self._profile, self._publisher, self._known = profile, publisher, known
         self._most = cast(String, profile.fields[profile.id_field]).max_length
+        self._vault = vault
 
     def scope(self, client: str) -> str:
         """What a client's ids begin with, where they are its own; empty where all share them."""
@@ -139,12 +146,33 @@ class Ingest:
         )
 
     def publish(self, admitted: Sequence[Admitted], **retry: object) -> None:
-        """Make them durable (those that are known are). Raises Problem 429 or 503."""
+        """Make them durable (those that are known are).
+
+        Raises Problem 429 or 503; `retry` (the generated ids) is in it.
+        """
         new = [transaction for transaction in admitted if not transaction.known]
         if new:
-            self._publisher.publish(RAW, [(tx.key, tx.value) for tx in new], **retry)
+            self._publisher.publish(RAW, self._records(new, retry), **retry)
             self._known.put((tx.id.encode(), tx.account, tx.hash) for tx in new)
         ACKNOWLEDGED.inc(len(admitted))
+
+    def close(self) -> None:
+        """End what its keys are read by."""
+        if self._vault is not None:
+            self._vault.close()
+
+    def _records(
+        self, new: Sequence[Admitted], retry: dict[str, object]
+    ) -> list[tuple[bytes, bytes]]:
+        """Keys and values as the raw topic holds them."""
+        if self._vault is None:
+            return [(tx.key, tx.value) for tx in new]
+        keys = [tx.key for tx in new]
+        try:
+            values = self._vault.encrypt(keys, [tx.value for tx in new])
+        except (Retry, ConfigError) as error:
+            raise Problem("database_away", f"{error}; {SAFE_TO_RETRY}", **retry) from error
+        return list(zip(keys, values, strict=True))
 
 
 def conflict(transaction_id: str, detail: str) -> Problem:

@@ -15,13 +15,14 @@ from tidegate.clock import day_of
 ROW, DEAD, UNDER_WAY, READ = 1, 2, 4, 8
 """Bits of a byte. A record may be several at once: a dead letter that was put back is a row too."""
 
-Outcome = Literal["row", "dead_letter", "under_way", "repeat", "passed", "missing"]
+Outcome = Literal["row", "dead_letter", "under_way", "repeat", "passed", "erased", "missing"]
 OUTCOMES: tuple[Outcome, ...] = (
     "row",
     "dead_letter",
     "under_way",
     "repeat",
     "passed",
+    "erased",
     "missing",
 )
 _MS_A_DAY = 86_400_000

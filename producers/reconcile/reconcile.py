@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
+from db.account_keys import vault_of
 from db.engine import reading
+from db.erasing import erased_at, ids_secret
 from db.positions import Origin, load
 from db.store import Store
 from producers.reconcile.ledger import (
@@ -32,6 +35,7 @@ from producers.redrive.letters import dead_letters, id_on_raw
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Rejected, Retry
+from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.origin import origin
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, STAGES, group_of
 from tidegate.profile import Profile
@@ -43,7 +47,9 @@ _SIZE = 5000
 _PATIENCE_SECONDS = 30.0
 _SLACK_MS = 3_600_000
 """A row may have been ingested so long before the first record that is kept: clocks are set."""
-_REPEAT, _PASSED, _MISSING = (OUTCOMES.index(name) for name in ("repeat", "passed", "missing"))
+_REPEAT, _PASSED, _ERASED, _MISSING = (
+    OUTCOMES.index(name) for name in ("repeat", "passed", "erased", "missing")
+)
 Places = NDArray[np.int64]
 
 
@@ -57,6 +63,7 @@ class Reconciler:
     def __init__(self, broker: Broker, profile: Profile, database: str) -> None:
         self._broker, self._profile, self._url = broker, profile, database
         self._store = Store(database, profile)
+        self._vault, self._ids_secret = vault_of(profile, database), ids_secret(profile)
         self._elsewhere: list[NDArray[np.uint64]] = []
         """Hashes of ids that are frames under way or dead letters: repeats of them bring no row."""
 
@@ -86,6 +93,8 @@ class Reconciler:
     def close(self) -> None:
         """Close the connections to the database."""
         self._store.close()
+        if self._vault is not None:
+            self._vault.close()
 
     def _mark_under_way(self, ledger: Ledger, topic: str) -> None:
         stage = next(spec.name for spec in STAGES.values() if spec.input == topic)
@@ -207,14 +216,19 @@ class Reconciler:
         self, batch: Batch, elsewhere: NDArray[np.uint64]
     ) -> tuple[list[str], NDArray[np.int8]]:
         """The ids and outcomes of records that are neither rows nor dead letters nor under way."""
+        if self._vault is not None:
+            batch = replace(batch, values=self._vault.decrypt(batch.values))
         ids = [self._id(batch, index) for index in range(len(batch))]
         named = [name for name in ids if name]
         rows = self._store.existing(sorted(set(named)))
+        erased = erased_at(self._url, self._ids_secret, named)
         known = np.isin(_hashes([(name or "").encode() for name in ids]), elsewhere).tolist()
         outcomes = np.full(len(ids), _MISSING, np.int8)
         for index, name in enumerate(ids):
             if name is None:
                 outcomes[index] = _PASSED
+            elif batch.values[index] == ERASED or name in erased:
+                outcomes[index] = _ERASED
             elif name and (known[index] or name in rows):
                 outcomes[index] = _REPEAT
         return [name or "" for name in ids], outcomes
@@ -222,7 +236,7 @@ class Reconciler:
     def _id(self, batch: Batch, index: int) -> str | None:
         """The id of a record, "" where it cannot be read; None if it brings no transaction."""
         envelope, value = self._profile.envelope, batch.values[index]
-        if envelope is not None:
+        if envelope is not None and value != ERASED:
             try:
                 if isinstance(envelope.open(value, batch.headers[index]), Passed):
                     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -11,6 +11,8 @@ import numpy as np
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
+from tidegate.messages.ciphertext import key_id
+from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.profile.envelope import Passed, row_in
@@ -21,7 +23,7 @@ from tidegate.stream.dead_letters import attempt, told
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One record of the dead-letter topic. `place` is partition and offset on that topic,
-    `identity` tidegate-key.
+    `identity` tidegate-key, `plain` the value, decrypted where it was encrypted as a whole.
     """
 
     place: tuple[int, int]
@@ -30,6 +32,7 @@ class DeadLetter:
     value: bytes | None
     headers: Headers
     told: dict[str, str]
+    plain: bytes | None
 
     @property
     def identity(self) -> str:
@@ -42,9 +45,9 @@ class DeadLetter:
         return attempt(self.headers)
 
 
-def dead_letters(batch: Batch) -> list[DeadLetter]:
-    """The records of a batch of the dead-letter topic."""
-    letters = []
+def dead_letters(batch: Batch, vault: Vault | None = None) -> list[DeadLetter]:
+    """The records of a batch of the dead-letter topic. With a `vault` raises Retry, Stop."""
+    letters, plain = [], vault.decrypt(batch.values) if vault else batch.values
     for i, headers in enumerate(batch.headers):
         letters.append(
             DeadLetter(
@@ -54,6 +57,7 @@ def dead_letters(batch: Batch) -> list[DeadLetter]:
                 batch.values[i],
                 headers or [],
                 told(headers),
+                plain[i],
             )
         )
     return letters
@@ -64,7 +68,9 @@ def identity_of(letter: DeadLetter) -> str:
     return letter.identity or f"{DLQ}/{letter.place[0]}/{letter.place[1]}"
 
 
-def read_all(consumer: Consumer, topic: str, newest: int = 0) -> Iterator[DeadLetter]:
+def read_all(
+    consumer: Consumer, topic: str, newest: int = 0, vault: Vault | None = None
+) -> Iterator[DeadLetter]:
     """Every record of a topic up to its end as it is now, in order within each partition.
 
     `newest` leaves out what lies more than so many offsets before the end (0: nothing).
@@ -76,12 +82,14 @@ def read_all(consumer: Consumer, topic: str, newest: int = 0) -> Iterator[DeadLe
         consumer.assign({partition: first})
         while (consumer.position(partition) or first) < end:
             for batch in consumer.poll(2000, 1.0):
-                yield from (letter for letter in dead_letters(batch) if letter.place[1] < end)
+                yield from (
+                    letter for letter in dead_letters(batch, vault) if letter.place[1] < end
+                )
 
 
 def transaction_id(profile: Profile, letter: DeadLetter) -> str:
     """The id of the transaction (or of the one a verdict is about), "" where it cannot be read."""
-    topic, value = letter.told.get("topic", ""), letter.value or b""
+    topic, value = letter.told.get("topic", ""), letter.plain or b""
     if topic in FRAMES:
         return _id_in_frame(profile, value, scored=topic == SCORED)
     if topic == RAW:
@@ -129,11 +137,37 @@ def _document(value: bytes) -> dict[str, object] | None:
 
 
 def record_of(profile: Profile, letter: DeadLetter) -> tuple[bytes | None, bytes | None]:
-    """Key and value to put it back with. One from before its profile kept tokens gets them."""
+    """Key and value to put it back with. One from before its profile kept tokens gets them; what
+    is encrypted stays so.
+    """
     topic = letter.told.get("topic", "")
+    if key_id(letter.value):
+        return letter.key, letter.value
     if profile.tokens and topic in TOKENISED:
         return record_with_tokens(profile, topic, letter.value, letter.headers)
     return _key_of(profile, letter), letter.value
+
+
+def records_of(
+    profile: Profile, letters: Sequence[DeadLetter], vault: Vault | None
+) -> list[tuple[bytes | None, bytes | None]]:
+    """Keys and values to put them back with; with a `vault` plain transactions are encrypted.
+
+    Raises Retry.
+    """
+    records = [record_of(profile, letter) for letter in letters]
+    if vault is None:
+        return records
+    plain = {
+        place: (key, value)
+        for place, (key, value) in enumerate(records)
+        if key and value and not key_id(value) and letters[place].told.get("topic") == RAW
+    }
+    accounts = [account for account, _ in plain.values()]
+    encrypted = vault.encrypt(accounts, [value for _, value in plain.values()])
+    for place, account, value in zip(plain, accounts, encrypted, strict=True):
+        records[place] = account, value
+    return records
 
 
 def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:

@@ -12,6 +12,7 @@ import msgspec
 from producers.redrive.letters import DeadLetter, identity_of, read_all, transaction_id
 from producers.redrive.redrive import Mark
 from tidegate.broker.ports import Broker, Consumer
+from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, REDRIVEN
 from tidegate.profile import Profile
 
@@ -48,7 +49,13 @@ class Waiting:
 
 
 def entries(
-    broker: Broker, profile: Profile, *, reason: str = "", waiting: bool = False, limit: int = 0
+    broker: Broker,
+    profile: Profile,
+    *,
+    reason: str = "",
+    waiting: bool = False,
+    limit: int = 0,
+    vault: Vault | None = None,
 ) -> list[Entry]:
     """The newest `limit` dead letters (0: all), newest first, copies of one letter counted once.
 
@@ -57,7 +64,8 @@ def entries(
     consumer = broker.consumer(None)
     try:
         actions = _actions(consumer)
-        letters = sorted(_distinct(read_all(consumer, DLQ)), key=lambda letter: letter.timestamp_ms)
+        found = _distinct(read_all(consumer, DLQ, vault=vault))
+        letters = sorted(found, key=lambda letter: letter.timestamp_ms)
     finally:
         consumer.close()
     selected = (
@@ -113,7 +121,7 @@ def _entry(profile: Profile, letter: DeadLetter, actions: dict[str, str]) -> Ent
         transaction_id=transaction_id(profile, letter),
         stage=letter.told.get("stage", ""),
         reason=letter.told.get("reason", ""),
-        detail=profile.masks.said(letter.told.get("detail", ""), letter.value),
+        detail=profile.masks.said(letter.told.get("detail", ""), letter.plain),
         attempt=letter.attempt,
         action=actions.get(identity_of(letter), ""),
     )

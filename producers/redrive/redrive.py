@@ -17,10 +17,19 @@ from typing import Literal
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, identity_of, read_all, record_of, transaction_id
+from producers.redrive.letters import (
+    DeadLetter,
+    identity_of,
+    read_all,
+    record_of,
+    records_of,
+    transaction_id,
+)
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.errors import ConfigError, Stop
+from tidegate.messages.ciphertext import ERASED
+from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED
@@ -137,12 +146,13 @@ def redrive(
     most: int = 0,
     policy: Policy = "stop",
     attempts: int = 5,
+    vault: Vault | None = None,
 ) -> Summary:
     """Put the selected dead letters back, at most `most` (0: all there are now).
 
     One that has failed `attempts` times goes to the quarantine topic instead. `dry_run` writes
-    nothing. Raises Stop for one that cannot be put back under policy `stop` (those before it are
-    done), Aborted or Fenced as the broker does.
+    nothing. `vault` is an erasable profile's. Raises Stop for one that cannot be put back under
+    policy `stop` (those before it are done), Aborted or Fenced as the broker does, Retry.
     """
     producer = (
         None if dry_run else broker.transactional_producer(TRANSACTIONAL_ID)
@@ -150,7 +160,7 @@ def redrive(
     consumer = broker.consumer(None)
     try:
         redriver = Redriver(
-            consumer, producer, profile, selection, policy, attempts, dry_run=dry_run
+            consumer, producer, profile, selection, policy, attempts, dry_run=dry_run, vault=vault
         )
         return redriver.run(most)
     finally:
@@ -172,7 +182,9 @@ class Redriver:
         attempts: int,
         *,
         dry_run: bool,
+        vault: Vault | None = None,
     ) -> None:
+        self._vault = vault
         self._consumer, self._producer, self._profile = consumer, producer, profile
         self._selection, self._policy, self._attempts = selection, policy, attempts
         self._done: set[str] = set()
@@ -207,7 +219,7 @@ class Redriver:
 
     def _selected(self) -> Iterator[DeadLetter]:
         """The ones meant that no redrive has dealt with, one of each identity."""
-        for letter in read_all(self._consumer, DLQ):
+        for letter in read_all(self._consumer, DLQ, vault=self._vault):
             if identity_of(letter) in self._done:
                 self.summary.before += 1
             elif not self._selection.takes(self._profile, letter):
@@ -246,6 +258,8 @@ class Redriver:
             )
         if topic not in INPUTS:
             return f"no stage reads its topic {topic}"
+        if letter.plain == ERASED:
+            return "its account was erased"
         if self._profile.tokens and topic in TOKENISED and not record_of(self._profile, letter)[1]:
             return "its record cannot be read, or was withheld for the personal data in it"
         told = letter.told.get("profile", "").encode()
@@ -260,15 +274,19 @@ class Redriver:
         """One transaction: the records, and a mark for each."""
         marked = [plan for plan in plans if plan.action != "left"]
         if self._producer is not None and marked:
+            topics = sorted({plan.topic for plan in marked if plan.topic})
+            sent = {topic: [plan for plan in marked if plan.topic == topic] for topic in topics}
+            records = {
+                topic: records_of(self._profile, [plan.letter for plan in sent[topic]], self._vault)
+                for topic in topics
+            }
             self._producer.begin()
-            for topic in sorted({plan.topic for plan in marked if plan.topic}):
-                sent = [plan for plan in marked if plan.topic == topic]
-                records = [record_of(self._profile, plan.letter) for plan in sent]
+            for topic in topics:
                 self._producer.produce(
                     topic,
-                    [key for key, _ in records],
-                    [value for _, value in records],
-                    [plan.headers for plan in sent],
+                    [key for key, _ in records[topic]],
+                    [value for _, value in records[topic]],
+                    [plan.headers for plan in sent[topic]],
                 )
             self._producer.produce(
                 REDRIVEN, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]

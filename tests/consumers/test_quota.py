@@ -12,7 +12,8 @@ from consumers.label import LabelStage
 from consumers.quota import SOURCES, Quota
 from db.decode import ScoredRow
 from tests.consumers.test_label import row, said
-from tests.stream.crash import Case, Record, Run, new_folder
+from tests.stream.crash import Case, Record, Run
+from tests.stream.hooked_snapshots import new_folder
 from tests.stream.test_waiting import System
 from tidegate.messages.documents import decode_label, decode_outcome, decode_verdict
 from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES

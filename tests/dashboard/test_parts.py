@@ -29,7 +29,7 @@ def batch(values: list[bytes | None]) -> Batch:
 
 def test_counters_and_the_newest_rows() -> None:
     card, now = load_profile("card"), [1000.0]
-    live = Live(card, lambda: now[0])
+    live = Live(card, clock=lambda: now[0])
     frames: list[bytes | None] = [
         scored(card, transaction(f"t{i}"), "block" if i == 3 else "approve")
         for i in range(KEPT + 20)

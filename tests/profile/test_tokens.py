@@ -9,6 +9,7 @@ import pytest
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.field import TOKEN_LENGTH, is_token
+from tidegate.profile.tokens import Tokens
 
 CARD = Path("profiles/card.yaml").read_text()
 KEY = "a key of thirty-two characters or so"
@@ -193,3 +194,26 @@ def test_sentences_lose_personal_values_however_deep(tmp_path: Path) -> None:
     nested = b'{"payload": {"after": {"user_id": ["4111111111111111"]}, "op": "c"}}'
     assert NUMBER not in said(f"no such value: {NUMBER}", nested)
     assert said("not valid JSON", b"{") == "not valid JSON"
+
+
+@pytest.mark.usefixtures("keyed")
+def test_only_what_names_nobody_is_erasable(tmp_path: Path) -> None:
+    erasable = "account: user_id", "account: user_id\nerasable: true"
+    assert changed(tmp_path, TOKEN, erasable).erasable
+    assert not changed(tmp_path, TOKEN).erasable
+    assert changed(tmp_path, TOKEN, erasable).hash != changed(tmp_path, TOKEN).hash
+    with pytest.raises(ConfigError, match=r"erasable: payloads are encrypted by a key of their"):
+        changed(tmp_path, account("personal: true"), erasable)
+    merchant = "merchant: {type: string}", "merchant: {type: string, personal: true}"
+    with pytest.raises(ConfigError, match="field merchant is a key on a topic and personal"):
+        changed(tmp_path, TOKEN, erasable, merchant)
+    with pytest.raises(ConfigError, match="erasable: expected true or false"):
+        changed(tmp_path, TOKEN, (erasable[0], f"{erasable[0]}\nerasable: maybe"))
+
+
+def test_secrets_for_other_purposes_tell_nothing_of_each_other() -> None:
+    tokens = Tokens(KEY.encode(), [])
+    found = {tokens.secret("one"), tokens.secret("two"), Tokens(b"another", []).secret("one")}
+    assert len(found) == 3
+    assert all(len(secret) == 32 for secret in found)
+    assert tokens.secret("one") == Tokens(KEY.encode(), []).secret("one")

@@ -26,7 +26,8 @@ two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount
                         2 words                          and two windows
      132  tail          t-1u7{"id":"t-1","user_id":...   ends at byte 132 + 3 + 2 + 41 = 178
 
-The score step puts its fields between values and tail, and its reasons at the end of the tail.
+The score step puts its fields between values and tail, and its reasons at the end of the tail. The
+payload of an erasable profile is encrypted (`tidegate.messages.ciphertext`).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from tidegate.profile.field_types import TYPES, Currency, String, Time
 from tidegate.profile.file_options import fault as file_options_fault
 from tidegate.profile.file_spec import FileSpec
 from tidegate.profile.number_types import Money
+from tidegate.profile.personal import erasable_fault, id_fault, shown_fault
 from tidegate.profile.personal import fault as personal_fault
-from tidegate.profile.personal import id_fault, shown_fault
 from tidegate.profile.source import Source, mapping
 from tidegate.profile.spec import (
     SECTIONS,
@@ -60,6 +60,7 @@ class Checked:
     ids: Ids
     remember: Remember
     sources: VerdictSources
+    erasable: bool
 
 
 def check(source: Source) -> Checked:
@@ -84,6 +85,9 @@ def check(source: Source) -> Checked:
     for shown in filter(None, (roles["money"], roles["time"])):
         if problem := shown_fault(fields[shown]):
             raise source.error(("fields", shown), problem)
+    erasable = source.read(document.get("erasable", False), bool, ("erasable",))
+    if erasable and (problem := erasable_fault([fields[name] for name in entities])):
+        raise source.error(("erasable",), problem)
     inputs = _inputs(fields, document["id"])
     computed = FeatureReader(source, fields, entities, inputs).read(document.get("features", {}))
     distinct = [spec.of for spec in computed.values() if isinstance(spec, Distinct)]
@@ -109,6 +113,7 @@ def check(source: Source) -> Checked:
         ids=source.read(document.get("ids", "shared"), Ids, ("ids",)),
         remember=source.read(document.get("remember", {}), Remember, ("remember",)),
         sources=source.read(document.get("sources", {}), VerdictSources, ("sources",)),
+        erasable=erasable,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +31,20 @@ def shown_fault(field: Field) -> str:
     """What is wrong with a personal amount or time; "" when nothing is."""
     if field.personal:
         return "the amount and the time are shown beside the payload, so they cannot be personal"
+    return ""
+
+
+def erasable_fault(entities: Sequence[Field]) -> str:
+    """What would stay of people in an `erasable` profile, whose first entity is the account; ""
+    when nothing would.
+    """
+    if not entities or not entities[0].tokenised:
+        return (
+            "payloads are encrypted by a key of their account, whose own name must not stay: name "
+            "a field as `account`, and let it be `personal: true, store: token`"
+        )
+    if plain := [field.name for field in entities if field.personal and not field.tokenised]:
+        return f"field {plain[0]} is a key on a topic and personal: let it be `store: token`"
     return ""
 
 

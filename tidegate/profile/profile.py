@@ -81,6 +81,9 @@ class Profile:
         self.ids = checked.ids
         self.remember = checked.remember
         self.sources = checked.sources
+        self.erasable = checked.erasable
+        """Whether payloads on the topics are encrypted by a key of their account."""
+        self._body_key = tokens.secret("body hashes") if tokens and self.erasable else b""
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)
         self.looked_at = [field for field in self.fields.values() if field.needs_look()]
@@ -186,8 +189,8 @@ class Profile:
         return self.canonical_lines(txs).split(b"\n")[:-1]
 
     def body_hash(self, canonical: bytes) -> bytes:
-        """16 bytes of BLAKE2b."""
-        return hashlib.blake2b(canonical, digest_size=16).digest()
+        """16 bytes of BLAKE2b; of an erasable profile keyed, so that nobody else can try bodies."""
+        return hashlib.blake2b(canonical, digest_size=16, key=self._body_key).digest()
 
     def stored(self, name: str | None, value: str) -> str:
         """What is kept of a value of field `name`: the value, or its token."""

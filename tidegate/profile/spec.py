@@ -38,6 +38,7 @@ SECTIONS = frozenset(
         "ids",
         "remember",
         "sources",
+        "erasable",
     }
 )
 """What a profile is made of."""

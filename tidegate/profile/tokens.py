@@ -15,6 +15,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable
 
 import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from tidegate.errors import Rejected
 from tidegate.profile.field import Field, is_token
@@ -37,6 +39,10 @@ class Tokens:
     def fingerprint(self) -> str:
         """8 hexadecimal digits that differ by key. They lead to no value and to no token."""
         return hmac.digest(self._key, b"fingerprint", "sha256").hex()[:8]
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that follow from the key for one purpose, and tell nothing about others."""
+        return HKDF(SHA256(), 32, salt=None, info=f"tidegate {purpose}".encode()).derive(self._key)
 
     def of(self, name: str, value: str | int) -> str:
         """The token of a value of field `name`; the value itself where the field has no tokens."""

@@ -135,14 +135,12 @@ class KafkaSink:
         positions: dict[TopicPartition, Position],
     ) -> None:
         producer = self._ready()
+        emits = [emit for _, output in results for emit in output.emits]
+        emits += [self._dead_letters(batch, out.rejects) for batch, out in results if out.rejects]
         try:
             producer.begin()
-            for batch, output in results:
-                for emit in output.emits:
-                    producer.produce(emit.topic, emit.keys, emit.values, emit.headers)
-                if output.rejects:
-                    dead = self._dead_letters(batch, output.rejects)
-                    producer.produce(dead.topic, dead.keys, dead.values, dead.headers)
+            for emit in emits:
+                producer.produce(emit.topic, emit.keys, emit.values, emit.headers)
             producer.send_offsets(self._consumer, positions)
             producer.commit()
         except Aborted as error:

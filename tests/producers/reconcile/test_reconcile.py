@@ -44,7 +44,7 @@ def reconciled(bench: Bench, profile: Profile = PROFILE, **options: int) -> Tota
 
 def outcomes(totals: Totals) -> dict[str, int]:
     found = document(totals)
-    names = ("row", "dead_letter", "under_way", "repeat", "passed", "missing")
+    names = ("row", "dead_letter", "under_way", "repeat", "passed", "erased", "missing")
     return {name: found[name] for name in names if found[name]}  # type: ignore[misc]
 
 

@@ -1,0 +1,110 @@
+"""Encrypts and decrypts the payloads of a batch, with the keys of accounts at hand."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from tidegate.errors import Stop
+from tidegate.messages.ciphertext import ERASED, AccountKey, key_id
+
+SECONDS = 5.0
+"""How long after it was read a key is used. So a destroyed one is used for that long at most."""
+_MOST = 50_000
+"""Keys that are at hand at once, some 400 bytes each."""
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class KeySource(Protocol):
+    """Where the keys are kept. All methods may raise Retry."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, for messages."""
+        ...
+
+    def of_accounts(self, accounts: Collection[bytes]) -> Mapping[bytes, AccountKey]:
+        """The key of each account, made where there is none."""
+        ...
+
+    def by_id(self, ids: Collection[bytes]) -> Mapping[bytes, AccountKey | None]:
+        """The keys with these ids, None for a destroyed one; one that is not known is left out."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Vault:
+    """The keys of one deployment. Thread-safe. `clock` gives s."""
+
+    def __init__(self, source: KeySource, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source = source
+        self._of_accounts = _AtHand(source.of_accounts, clock)
+        self._by_id = _AtHand(source.by_id, clock)
+
+    def encrypt(self, accounts: Sequence[bytes], payloads: Sequence[bytes]) -> list[bytes]:
+        """Each payload, encrypted by the key of its account. Raises Retry."""
+        keys = self._of_accounts.get(set(accounts))
+        return [
+            keys[account].encrypt(payload)
+            for account, payload in zip(accounts, payloads, strict=True)
+        ]
+
+    def decrypt(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+        """The values, with payloads in place of what is encrypted; `ERASED` for a destroyed key.
+
+        What no key encrypted stays as it is. Raises Retry, and Stop for a key that is not known.
+        """
+        ids = list(map(key_id, values))
+        keys = self._by_id.get({id_ for id_ in ids if id_ is not None})
+        return [
+            value if value is None or id_ is None else self._open(value, id_, keys)
+            for value, id_ in zip(values, ids, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close what the keys are read from."""
+        self._source.close()
+
+    def _open(self, value: bytes, id_: bytes, keys: Mapping[bytes, AccountKey | None]) -> bytes:
+        if id_ not in keys:
+            raise Stop(
+                f"a payload is encrypted by key {id_.hex()}, which the database "
+                f"{self._source.name} never had: let TIDEGATE_DB name the database that this log "
+                "was written with. If that was put back from a copy, take one that is not older "
+                "than the log. Nothing is lost meanwhile"
+            )
+        key = keys[id_]
+        if key is None:
+            return ERASED
+        payload = key.decrypt(value)
+        return value if payload is None else payload
+
+
+class _AtHand(Generic[K, V]):
+    """What `read` gave in the last seconds, and what it gives now of the others."""
+
+    def __init__(
+        self, read: Callable[[Collection[K]], Mapping[K, V]], clock: Callable[[], float]
+    ) -> None:
+        self._read, self._clock = read, clock
+        self._known: dict[K, tuple[V, float]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, wanted: set[K]) -> dict[K, V]:
+        """Of those that there are. Raises Retry."""
+        now = self._clock()  # before the look-up: what is read is not younger than that
+        with self._lock:
+            found = {key: self._known[key] for key in wanted if key in self._known}
+        fresh = {key: value for key, (value, at) in found.items() if now - at < SECONDS}
+        if missing := wanted - fresh.keys():
+            read = self._read(missing)
+            fresh.update(read)
+            with self._lock:
+                if len(self._known) + len(read) > _MOST:
+                    self._known.clear()
+                self._known.update({key: (value, now) for key, value in read.items()})
+        return fresh
