@@ -41,7 +41,7 @@ def test_verdicts_name_the_ids_of_a_client_that_has_its_own(tmp_path: Path) -> N
     profile = load_profile(path)
     with serve(profile, tmp_path, auth="keys") as api:
         _, key = create(api.database, "shop", ["ingest", "review"], now_us())
-        Simulator(profile, Client(api.url, key=key), rate=400, label_delay=0.2).run(count=400)
+        Simulator(profile, Client(api.url, key=key), rate=400, label_delay=0.0).run(count=400)
         sent = {
             profile.id_of(profile.decode(record.value or b""))
             for _, _, record in api.broker.committed_records(RAW)
