@@ -8,14 +8,13 @@ its own, learnt as a new observation.
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from consumers.quota import Quota
+from consumers.quota import Quota, share
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import (
     Label,
@@ -51,7 +50,7 @@ class LabelStage(StatelessStage):
     recorded by then are still under way, as `drained` says. A row of another version of the profile
     is as good as one of this version if `same_columns` says so of that version's hash; otherwise
     the verdict is passed over. So is one that is over its source's quota, each partition of the
-    topic having an equal share of it. What becomes no label is told on topic outcomes.
+    topic having a share of it. What becomes no label is told on topic outcomes.
     """
 
     name = "label"
@@ -71,7 +70,7 @@ class LabelStage(StatelessStage):
         self._passed_versions: set[str] = set()
 
     def new_state(self, _partition: int, partitions: int) -> Quota:
-        return Quota(math.ceil(self._profile.sources.hourly / partitions))
+        return Quota(share(self._profile.sources.hourly, partitions))
 
     def process(self, state: Quota, batch: Batch) -> Output:
         """Labels for verdicts whose rows are there; the look-up may raise Retry."""

@@ -8,6 +8,7 @@ labels.
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 
 import numpy as np
@@ -20,6 +21,17 @@ _HOUR_MS = 3_600_000
 _HOUR = struct.Struct("<q")
 _COUNT = struct.Struct("<8sI")
 _OTHERS = bytes(8)
+
+
+def share(hourly: int, partitions: int) -> int:
+    """How many of a source's verdicts an hour one partition admits.
+
+    Ids spread by their hashes never fall evenly. A share with four standard deviations to spare is
+    what a source that keeps to `hourly` does not meet; all together admit 4 sqrt(hourly *
+    partitions) more.
+    """
+    even = hourly / partitions
+    return min(hourly, math.ceil(even + 4 * math.sqrt(even)))
 
 
 class Quota:

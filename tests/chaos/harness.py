@@ -21,6 +21,7 @@ from tests.faults.kill9.cluster import Cluster
 from tests.postgres import Postgres
 from tests.support import ask, eventually
 from tidegate.pipeline import CONSUMERS, STAGES, group_of
+from tidegate.stream import waiting
 
 _STUCK = 330.0
 """Seconds without any progress after which nothing is waited for any more: longer than Kafka waits
@@ -161,7 +162,7 @@ class Run:
         if stage == "learn":
             return {sources[0]: max((one.labels for one in decode_online(tape)), default=0)}
         found = committed(self.cluster.kafka.address, group_of(stage), sources)
-        return {s: offset - note.startswith("waiting:") for s, (offset, note) in found.items()}
+        return {s: offset - bool(waiting.decode(note)) for s, (offset, note) in found.items()}
 
     def _judge(
         self, sent: Sent, tape: Tape, starts: dict[int, int], retention: Retention

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consumers.label import LabelStage
-from consumers.quota import SOURCES, Quota
+from consumers.quota import SOURCES, Quota, share
 from db.decode import ScoredRow
+from model.hashing import partitions_of
 from tests.consumers.test_label import row, said
 from tests.stream.crash import Case, Record, Run
 from tests.stream.hooked_snapshots import new_folder
@@ -165,13 +167,13 @@ FAULTS = st.tuples(st.integers(1, 300), st.sampled_from(["crash", "crash", "rebu
 def test_whatever_crashes_the_labels_are_a_fold_of_the_log(
     kinds: list[str], crashes: list[tuple[int, str]], batch: int
 ) -> None:
-    """A quota of six, three for each of two partitions; a crash at any call, before or after."""
+    """A quota of three in each of two partitions; a crash at any call, before or after."""
     rows = Rows()
     names = [f"{kind}-{number}" for number, kind in enumerate(kinds)]
     sent = [Record(name.encode(), said(name, label_id=name)) for name in names]
     topics = {FEEDBACK: 2, LABELS: 1, OUTCOMES: 1, DLQ: 1}
     profile = load_profile("card")
-    profile.sources = VerdictSources(hourly=6)
+    profile.sources = VerdictSources(hourly=3)
     run = run_to_its_end(
         Case(lambda: LabelStage(profile, rows), sent, topics, new_folder(), batch, crashes=crashes)
     )
@@ -183,3 +185,15 @@ def test_whatever_crashes_the_labels_are_a_fold_of_the_log(
     over = Counter(decode_outcome(value or b"").label_id for value in run.read(OUTCOMES))
     assert labelled == Counter(name for names in in_order for name in names[:3])
     assert over == Counter(name for names in in_order for name in names[3:])
+
+
+def test_a_source_that_keeps_to_its_quota_does_not_meet_it() -> None:
+    """However its ids fall: 20,000 of them on four partitions, as on a broker."""
+    ids = [f"card-{number:07}".encode() for number in range(20_000)]
+    fullest = int(np.bincount(partitions_of(ids, 4)).max())
+    assert 5_000 < fullest <= share(20_000, 4) == 5_283
+    assert [share(hourly, partitions) for hourly, partitions in ((3, 1), (3, 2), (400, 4))] == [
+        3,
+        3,
+        140,
+    ]
