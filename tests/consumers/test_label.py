@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.label import LabelStage
+from consumers.quota import share
 from db.decode import ScoredRow
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
@@ -288,7 +289,7 @@ def test_what_is_over_the_quota_becomes_no_label_and_is_told() -> None:
 
 
 def test_partitions_share_a_quota_out() -> None:
-    stage = LabelStage(with_sources(hourly=10), lookup)
+    stage = LabelStage(with_sources(hourly=400), lookup)
     state = stage.new_state(0, 4)
-    output = stage.process(state, batch(*[said("known", label_id=str(n)) for n in range(5)]))
-    assert len(labels(output)) == 3
+    output = stage.process(state, batch(*[said("known", label_id=str(n)) for n in range(200)]))
+    assert len(labels(output)) == share(400, 4) == 140
