@@ -38,7 +38,7 @@ def judge_of(profile: Profile, stage: str) -> Judge:
     """Why the stage would refuse a record, as far as that follows from the record alone."""
     topic = STAGES[stage].input
     if topic == RAW:
-        return lambda value, us: _fault(lambda: profile.decode(value or b"", us))
+        return lambda value, us: _fault(lambda: _decode(profile, value or b"", us))
     if topic == FEEDBACK:
         return lambda value, _: _fault_of_verdict(value)
     if topic == LABELS:
@@ -47,6 +47,15 @@ def judge_of(profile: Profile, stage: str) -> Judge:
     return lambda value, _: (
         (fault.reason, fault.detail) if (fault := layout.check(value)) is not None else None
     )
+
+
+def _decode(profile: Profile, value: bytes, received_us: int) -> None:
+    """Raises Rejected."""
+    from tidegate.messages.ciphertext import is_closed, not_opened
+
+    if is_closed(value):
+        raise not_opened(value)
+    profile.decode(value, received_us)
 
 
 def _fault(decode: Callable[[], object]) -> Fault | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tidegate.broker.records import Batch, Headers
-from tidegate.messages.ciphertext import key_id
+from tidegate.messages.ciphertext import is_closed
 from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED, record_with_tokens
@@ -40,7 +40,7 @@ def discreet(
     for place, reject in enumerate(said):
         index = reject.index
         headers[index], came_with = _own(headers[index]), headers[index]
-        if vault and key_id(values[index]):
+        if vault and is_closed(values[index]):
             continue
         keys[index], values[index] = record_with_tokens(profile, topic, values[index], came_with)
         if batch.values[index] and not values[index]:
@@ -57,7 +57,7 @@ def _encrypt(
     found = {
         index: (account, value)
         for index in indices
-        if (account := keys[index]) and (value := values[index]) and not key_id(value)
+        if (account := keys[index]) and (value := values[index]) and not is_closed(value)
     }
     accounts, plain = [pair[0] for pair in found.values()], [pair[1] for pair in found.values()]
     encrypted = vault.encrypt(accounts, plain)

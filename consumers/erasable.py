@@ -28,20 +28,22 @@ from tidegate.stream.stage import Output
 
 
 class ErasablePreprocess(PreprocessStage):
-    """The first keyed step. `process` and `replay` may raise Retry or Stop for a key."""
+    """The first keyed step. `process` and `replay` may raise Retry for a key.
+
+    Anybody may write to the raw topic, so a record that no key opens is a reject like any other.
+    What is folded anew was good once: there, an unknown key says that the database is another one.
+    """
 
     def __init__(self, profile: Profile, vault: Vault, key: SipKey = NO_SECRET) -> None:
         super().__init__(profile, 0, key)
         self._vault = vault
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
-        return super().process(state, self._decrypted(batch))
+        return super().process(state, replace(batch, values=self._vault.decrypt(batch.values)))
 
     def replay(self, state: PartitionState, batch: Batch) -> Output:
-        return super().replay(state, self._decrypted(batch))
-
-    def _decrypted(self, batch: Batch) -> Batch:
-        return replace(batch, values=self._vault.decrypt(batch.values))
+        opened = self._vault.decrypt_known(batch.values)
+        return super().replay(state, replace(batch, values=opened))
 
     def _frames(self, raw: Raw) -> Frames:
         frames = super()._frames(raw)
@@ -61,7 +63,10 @@ def keyed_step(
 
 
 class ErasablePersist(Persist):
-    """The persist stage. `process` may raise Retry or Stop for a key."""
+    """The persist stage. `process` may raise Retry for a key.
+
+    Only our own steps write frames, so one with an unknown key waits for the database that has it.
+    """
 
     def __init__(
         self, profile: Profile, bundles: Path, shared: SharedBundles | None, vault: Vault
@@ -71,7 +76,7 @@ class ErasablePersist(Persist):
 
     def _read(self, batch: Batch, good: list[int]) -> tuple[list[int], Frames, Mapping[str, int]]:
         good, frames, _ = super()._read(batch, good)
-        payloads = cast("list[bytes]", self._vault.decrypt(frames.payloads))
+        payloads = cast("list[bytes]", self._vault.decrypt_known(frames.payloads))
         kept = [place for place, payload in enumerate(payloads) if payload != ERASED]
         frames.payloads = payloads
         frames.rows["payload_len"] = np.fromiter(map(len, payloads), np.int64, len(payloads))

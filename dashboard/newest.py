@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch
 from tidegate.clock import now_us
-from tidegate.messages.ciphertext import ERASED
+from tidegate.messages.ciphertext import ERASED, is_closed
 from tidegate.messages.frames import DECISIONS
 from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
@@ -87,7 +87,7 @@ class Live:
         return [
             (place, self._row(*parts))
             for place, *parts in zip(places, *columns, strict=True)
-            if parts[3] != ERASED
+            if parts[3] != ERASED and not is_closed(parts[3])
         ]
 
     def _row(

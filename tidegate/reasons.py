@@ -16,6 +16,7 @@ REASONS = {
     "empty": Reason(True, "the record has no value"),
     "too_large": Reason(True, "more bytes than a transaction may have"),
     "too_deep": Reason(True, "lists and objects nested deeper than a transaction may be"),
+    "not_opened": Reason(True, "encrypted by a key that this database never had, or cut or forged"),
     "invalid_utf8": Reason(True, "the bytes are not UTF-8"),
     "invalid_json": Reason(True, "not exactly one JSON document"),
     "not_an_object": Reason(True, "JSON, but no object"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from model.features.columns import Columns, Unfit, columns_of
 from tidegate.errors import Rejected
-from tidegate.messages.ciphertext import ERASED, ERASED_KIND
+from tidegate.messages.ciphertext import ERASED, ERASED_KIND, is_closed, not_opened
 from tidegate.profile import Profile
 from tidegate.profile.decoding import MAX_BYTES, may_hold_nul
 from tidegate.profile.envelope import Headers, Passed
@@ -68,7 +68,7 @@ def take(
         try:
             opened = profile.envelope.open(value, headers[i] if headers else None)
         except Rejected as error:
-            rejects.append((i, error))
+            rejects.append((i, not_opened(value) if is_closed(value) else error))
             continue
         if isinstance(opened, Passed):
             passed[opened.kind] += 1
@@ -149,5 +149,5 @@ def _one_by_one(
             txs.append(profile.decode(value, int(received_us[i])))
             at.append(i)
         except Rejected as error:
-            rejects.append((i, error))
+            rejects.append((i, not_opened(value) if is_closed(value) else error))
     return txs, at, rejects

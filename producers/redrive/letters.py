@@ -11,7 +11,7 @@ import numpy as np
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
-from tidegate.messages.ciphertext import key_id
+from tidegate.messages.ciphertext import is_closed
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
@@ -46,7 +46,7 @@ class DeadLetter:
 
 
 def dead_letters(batch: Batch, vault: Vault | None = None) -> list[DeadLetter]:
-    """The records of a batch of the dead-letter topic. With a `vault` raises Retry, Stop."""
+    """The records of a batch of the dead-letter topic. With a `vault` raises Retry."""
     letters, plain = [], vault.decrypt(batch.values) if vault else batch.values
     for i, headers in enumerate(batch.headers):
         letters.append(
@@ -141,7 +141,7 @@ def record_of(profile: Profile, letter: DeadLetter) -> tuple[bytes | None, bytes
     is encrypted stays so.
     """
     topic = letter.told.get("topic", "")
-    if key_id(letter.value):
+    if is_closed(letter.value):
         return letter.key, letter.value
     if profile.tokens and topic in TOKENISED:
         return record_with_tokens(profile, topic, letter.value, letter.headers)
@@ -161,7 +161,7 @@ def records_of(
     plain = {
         place: (key, value)
         for place, (key, value) in enumerate(records)
-        if key and value and not key_id(value) and letters[place].told.get("topic") == RAW
+        if key and value and not is_closed(value) and letters[place].told.get("topic") == RAW
     }
     accounts = [account for account, _ in plain.values()]
     encrypted = vault.encrypt(accounts, [value for _, value in plain.values()])

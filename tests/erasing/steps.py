@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,15 +85,14 @@ def persisted(url: str, broker: MemoryBroker, profile: Profile, vault: Vault) ->
     """Rows of all scored frames; what was passed over."""
     frames = scored_frames(broker, profile)
     stage = ErasablePersist(profile, Path("nowhere"), None, vault)
-    sink = SqlSink(url, broker, names_of(profile), clock=now_us)
-    source, count = TopicPartition(SCORED, 0), len(frames)
-    start = sink.positions([source]).get(source, Position(0)).offset
-    offsets = list(range(start, start + count))
-    blank: list[Any] = [None] * count
-    batch = Batch(source, offsets, blank, list(frames), [0] * count, blank)
-    output = stage.process(stage.new_state(0, 1), batch)
-    sink.write([(batch, output)], {source: Position(start + count)})
-    sink.close()
+    with closing(SqlSink(url, broker, names_of(profile), clock=now_us)) as sink:
+        source, count = TopicPartition(SCORED, 0), len(frames)
+        start = sink.positions([source]).get(source, Position(0)).offset
+        offsets = list(range(start, start + count))
+        blank: list[Any] = [None] * count
+        batch = Batch(source, offsets, blank, list(frames), [0] * count, blank)
+        output = stage.process(stage.new_state(0, 1), batch)
+        sink.write([(batch, output)], {source: Position(start + count)})
     return dict(output.passed)
 
 

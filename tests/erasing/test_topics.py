@@ -116,7 +116,7 @@ def test_a_repeat_a_conflict_and_a_record_that_was_changed(
     found_there = {
         dict(letter.headers or [])["tidegate-reason"]: letter.value for letter in letters
     }
-    assert found_there == {b"conflicting_duplicate": sent[2], b"invalid_utf8": changed_one}
+    assert found_there == {b"conflicting_duplicate": sent[2], b"not_opened": changed_one}
 
 
 def test_a_post_without_its_key_is_503_and_loses_nothing(

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tidegate.errors import Rejected
+
 MAGIC = b"\xffTDE1"
 ID = 8
 """Bytes of a key's id."""
@@ -54,3 +56,23 @@ def key_id(value: bytes | None) -> bytes | None:
     if value is None or not value.startswith(MAGIC) or len(value) < _BODY + _TAG:
         return None
     return value[len(MAGIC) : _HEAD]
+
+
+def is_closed(value: bytes | None) -> bool:
+    """Whether this begins like an encrypted payload, also if it is cut.
+
+    Once its key was tried, what still does so was opened by none.
+    """
+    return value is not None and value.startswith(MAGIC)
+
+
+def not_opened(value: bytes) -> Rejected:
+    """Why a closed value is no transaction."""
+    id_ = key_id(value)
+    if id_ is None:
+        return Rejected("not_opened", "it begins like an encrypted payload, and is cut short")
+    return Rejected(
+        "not_opened",
+        f"it is encrypted by key {id_.hex()}, and no key in TIDEGATE_DB opens it: the log was "
+        "written with another database or a newer copy of this one, or the record was forged",
+    )

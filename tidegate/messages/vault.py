@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from tidegate.errors import Stop
+from tidegate.errors import Retry
 from tidegate.messages.ciphertext import ERASED, AccountKey, key_id
 
 SECONDS = 5.0
@@ -56,32 +56,44 @@ class Vault:
     def decrypt(self, values: Sequence[bytes | None]) -> list[bytes | None]:
         """The values, with payloads in place of what is encrypted; `ERASED` for a destroyed key.
 
-        What no key encrypted stays as it is. Raises Retry, and Stop for a key that is not known.
+        What no key opens stays as it is, and is then `is_closed`. Raises Retry.
         """
-        ids = list(map(key_id, values))
-        keys = self._by_id.get({id_ for id_ in ids if id_ is not None})
-        return [
-            value if value is None or id_ is None else self._open(value, id_, keys)
-            for value, id_ in zip(values, ids, strict=True)
-        ]
+        opened, _ = self._opened(values)
+        return opened
+
+    def decrypt_known(self, values: Sequence[bytes | None]) -> list[bytes | None]:
+        """The same of what nobody outside can have written: raises Retry for an unknown key too."""
+        opened, unknown = self._opened(values)
+        if unknown:
+            raise Retry(
+                f"a payload is encrypted by key {min(unknown).hex()}, which the database "
+                f"{self._source.name} never had: let TIDEGATE_DB name the database that this log "
+                "was written with. If that was put back from a copy, take one that is not older "
+                "than the log. Nothing is lost meanwhile"
+            )
+        return opened
 
     def close(self) -> None:
         """Close what the keys are read from."""
         self._source.close()
 
-    def _open(self, value: bytes, id_: bytes, keys: Mapping[bytes, AccountKey | None]) -> bytes:
-        if id_ not in keys:
-            raise Stop(
-                f"a payload is encrypted by key {id_.hex()}, which the database "
-                f"{self._source.name} never had: let TIDEGATE_DB name the database that this log "
-                "was written with. If that was put back from a copy, take one that is not older "
-                "than the log. Nothing is lost meanwhile"
-            )
-        key = keys[id_]
-        if key is None:
-            return ERASED
-        payload = key.decrypt(value)
-        return value if payload is None else payload
+    def _opened(self, values: Sequence[bytes | None]) -> tuple[list[bytes | None], set[bytes]]:
+        """The values as `decrypt` gives them, and the ids of the keys that are not known."""
+        ids = list(map(key_id, values))
+        wanted = {id_ for id_ in ids if id_ is not None}
+        keys = self._by_id.get(wanted)
+        opened = [
+            value if value is None or id_ not in keys else _open(value, keys[id_])
+            for value, id_ in zip(values, ids, strict=True)
+        ]
+        return opened, wanted - keys.keys()
+
+
+def _open(value: bytes, key: AccountKey | None) -> bytes:
+    if key is None:
+        return ERASED
+    payload = key.decrypt(value)
+    return value if payload is None else payload
 
 
 class _AtHand(Generic[K, V]):
