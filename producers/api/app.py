@@ -78,7 +78,7 @@ def build_app(
     registry = FollowedRegistry(broker, profile.hash.decode())
     scored = Tail(broker, SCORED, waiters.absorb, poll_seconds=0.05).start()
     status = Tail(broker, STATUS, board.absorb, from_start=True).start()
-    keys = KeyStore(settings.db_url)
+    keys, vault = KeyStore(settings.db_url), vault_of(profile, settings.db_url)
     app = Flask("producers", static_folder=None)
     take_ids(app.url_map)
     context = Context(
@@ -88,7 +88,7 @@ def build_app(
         store,
         publisher,
         VerdictWays(broker, profile.hash.decode()),
-        Ingest(profile, publisher, known, vault_of(profile, settings.db_url)),
+        Ingest(profile, publisher, known, vault),
         known,
         waiters,
         Told(profile.scored_layout, profile.models.names, profile.masks),
@@ -102,6 +102,7 @@ def build_app(
         Door(settings, KeyRing(keys.read)),
         Answers(settings.db_url),
         AuditLog(settings.db_url),
+        vault,
     )
     bind(app, context)
     app.wsgi_app = Express(app.wsgi_app, context)  # type: ignore[method-assign]

@@ -30,6 +30,7 @@ from tidegate.access.scopes import API, Principal
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import ConfigError, Retry
+from tidegate.messages.vault import Vault
 from tidegate.metrics import DENIED, HTTP_REQUESTS, HTTP_SECONDS
 from tidegate.profile import Profile
 from tidegate.settings import Settings
@@ -70,6 +71,8 @@ class Context:
     door: Door
     answers: Answers
     audit: AuditLog
+    vault: Vault | None
+    """Of an erasable profile; `ingest` closes it."""
 
     def admit(self, environ: WSGIEnvironment, scope: str) -> Principal:
         """Who asks, if he may do what needs `scope`. Raises Problem 401, 403 or 503."""

@@ -20,6 +20,7 @@ from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.messages.vault import Vault
 
 MAX_READERS = 16
 """Each reader holds one of the server's threads and a consumer."""
@@ -86,14 +87,15 @@ class Feed:
         *,
         still_in: Callable[[], bool],
         leave: Callable[[], None],
+        vault: Vault | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begins behind `cursor`, or at the log's end.
+        """Begins behind `cursor`, or at the log's end. `vault` is an erasable profile's.
 
         Raises OtherLog, Retry while Kafka is away, ConfigError while there is no such topic.
         """
         self._told, self._wanted, self._still_in, self._leave = told, wanted, still_in, leave
-        self._clock = clock
+        self._vault, self._clock = vault, clock
         self._pause, self._open = threading.Event(), True
         self._missed = 0
         self._consumer = broker.follower()
@@ -156,7 +158,10 @@ class Feed:
             self._pause.wait(_BREATH)  # the broker in memory does not wait for records
 
     def _told_of(self, batch: Batch) -> list[tuple[int, dict[str, Any]]]:
-        """The wanted decisions of a batch, with their offsets; other profiles' are passed over."""
+        """The wanted decisions of a batch, with their offsets.
+
+        Other profiles', and those of accounts that were erased, are passed over. Raises Retry.
+        """
         layout = self._told.layout
         ours = [
             (offset, value)
@@ -166,9 +171,16 @@ class Feed:
         if not ours:
             return []
         frames = layout.unpack([value for _, value in ours])
-        places = self._wanted.among(frames)
+        places = self._kept(frames, self._wanted.among(frames))
         told = self._told.decisions(frames.take(np.array(places, np.intp)))
         return [(ours[place][0], one) for place, one in zip(places, told, strict=True)]
+
+    def _kept(self, frames: Frames, places: list[int]) -> list[int]:
+        """Those of the places whose accounts were not erased."""
+        if self._vault is None:
+            return places
+        erased = self._vault.erased([frames.payloads[place] for place in places])
+        return [place for place, gone in zip(places, erased, strict=True) if not gone]
 
     def _past_markers(self) -> None:
         positions = [self._consumer.position(source) for source in self._sources]

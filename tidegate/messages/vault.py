@@ -73,6 +73,12 @@ class Vault:
             )
         return opened
 
+    def erased(self, values: Sequence[bytes]) -> list[bool]:
+        """Which of these are encrypted by a destroyed key; nothing is decrypted. Raises Retry."""
+        ids = list(map(key_id, values))
+        keys = self._by_id.get({id_ for id_ in ids if id_ is not None})
+        return [id_ in keys and keys[id_] is None for id_ in ids]
+
     def close(self) -> None:
         """Close what the keys are read from."""
         self._source.close()

@@ -30,6 +30,7 @@ def stream() -> Response:
             cursor,
             still_in=context.door.still_in(request.headers.get("Authorization", "")),
             leave=context.readers.release,
+            vault=context.vault,
         )
     except OtherLog as error:
         context.readers.release()
