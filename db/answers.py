@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
-from sqlalchemy import delete, select
+import msgspec
+from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.engine import open_database, retrying
+from db.engine import Database, open_database, retrying
 from db.tables import answers
 
 KEPT_US = 86_400_000_000
 """An answer is given again for so long."""
 _PAUSE_US = 3_600_000_000
 """Between two looks for answers that are too old."""
+_AT_ONCE = 2_000
+"""Answers that are read at once."""
+_IDS = 500
+"""Keys in one IN list."""
 
 
 class FirstAnswer(NamedTuple):
@@ -66,3 +73,48 @@ class Answers:
     def close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+def naming(database: Database, ids: Collection[str]) -> list[bytes]:
+    """The keys of all answers that name one of these transactions, by their address or in them.
+
+    Reads the whole table, so do it outside of a transaction that others wait for.
+    """
+    wanted, found = frozenset(ids), list[bytes]()
+    query = select(answers.c.key, answers.c.location, answers.c.body).order_by(answers.c.key)
+    last = b""
+    while wanted:
+        with database.engine.connect() as connection:
+            rows = connection.execute(query.where(answers.c.key > last).limit(_AT_ONCE)).all()
+        if not rows:
+            break
+        last = bytes(rows[-1].key)
+        found += [
+            bytes(row.key)
+            for row in rows
+            if not wanted.isdisjoint(_named(row.location, bytes(row.body)))
+        ]
+    return found
+
+
+def forget(connection: Connection, keys: Sequence[bytes]) -> None:
+    """Delete these answers, in the open transaction."""
+    for start in range(0, len(keys), _IDS):
+        connection.execute(delete(answers).where(answers.c.key.in_(keys[start : start + _IDS])))
+
+
+def _named(location: str, body: bytes) -> Iterator[str]:
+    """All that may be an id: the end of the address, and every text of the body."""
+    yield unquote(location.rpartition("/")[2].removeprefix("transactions?id="))
+    yield from _texts(msgspec.json.decode(body or b"null"))
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

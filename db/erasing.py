@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Select, select, text
 
 from db.account_keys import destroy
+from db.answers import forget, naming
 from db.audit import Act, append
 from db.engine import Database, open_database, reading_table, retrying
 from db.retention import delete_rows
@@ -29,7 +30,8 @@ class Erasure(NamedTuple):
 
 
 def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
-    """Delete all rows of an account and destroy its key; the audit is told how many, but not whose.
+    """Delete all rows of an account, and the first answers about them, and destroy its key; the
+    audit is told how many rows, but not whose.
 
     `secret` (`ids_secret`) keys the hashes of their ids; without it none are kept. SQLite also
     overwrites what goes in its file. Raises Retry.
@@ -39,14 +41,15 @@ def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
         with retrying(database):
             if database.file is not None:
                 _overwriting(database)
+            answered = naming(database, _ids(database, account))
             with database.engine.begin() as connection:
                 if database.file is None:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
-                query = select(transactions.c.transaction_id)
-                ids = connection.scalars(query.where(transactions.c.account == account)).all()
+                ids = connection.scalars(_ids_of(account)).all()
                 done = Erasure(
                     delete_rows(connection, ids), bool(destroy(connection, account, now))
                 )
+                forget(connection, answered)
                 if secret:
                     _note(connection, [_hash(secret, name) for name in ids], now)
                 append(connection, Act(by, "account erased", "an account", {"rows": done.rows}))
@@ -76,6 +79,15 @@ def erased_at(url: str, secret: bytes, ids: Sequence[str]) -> dict[str, int]:
             query = select(erased).where(erased.c.id.in_(hashes[start : start + _AT_ONCE]))
             found |= {names[bytes(row.id)]: row.erased_us for row in connection.execute(query)}
     return found
+
+
+def _ids_of(account: str) -> Select[tuple[str]]:
+    return select(transactions.c.transaction_id).where(transactions.c.account == account)
+
+
+def _ids(database: Database, account: str) -> Sequence[str]:
+    with database.engine.connect() as connection:
+        return connection.scalars(_ids_of(account)).all()
 
 
 def _hash(secret: bytes, transaction_id: str) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from db.answers import KEPT_US, Answers, FirstAnswer
+from db.answers import KEPT_US, Answers, FirstAnswer, forget, naming
 from db.engine import open_database
+from db.erasing import erase
 from tests.access.web import applications, bearer, key
-from tests.web import transaction
+from tests.web import persist, scored, transaction
 from tidegate.profile import load_profile
 
 FIRST = FirstAnswer(b"r", 202, b"{}", "/v1/transactions/x")
@@ -139,3 +140,52 @@ def test_whose_ids_are_whose_changes_no_state(tmp_path: Path) -> None:
     card = load_profile("card")
     (tmp_path / "card.yaml").write_text(card.path.read_text() + "\nids: per_client\n")
     assert load_profile(str(tmp_path / "card.yaml")).hash == card.hash
+
+
+def test_what_is_erased_is_no_first_answer_any_more(tmp_path: Path) -> None:
+    bodies: list[object] = [
+        transaction("gone/1", user_id="u-1"),
+        transaction("kept", user_id="u-2"),
+        [transaction(None, user_id="u-1"), transaction("kept-2", user_id="u-2")],
+    ]
+    with applications(tmp_path) as (api, _):
+        for number, body in enumerate(bodies):
+            path = "/v1/transactions" + ("/batch" if isinstance(body, list) else "")
+            answer = api.test_client().post(
+                path, json=body, headers={"Idempotency-Key": f"k-{number}"}
+            )
+            assert answer.status_code == 202
+        [made] = answer.get_json()["generated_ids"].values()
+        settings = api.extensions["tidegate"].settings
+        card = load_profile("card")
+        frames = [
+            scored(card, transaction(name, user_id=user))
+            for name, user in (("gone/1", "u-1"), (made, "u-1"), ("kept", "u-2"))
+        ]
+        persist(settings.db_url, api.extensions["tidegate"].broker, card, frames)
+        assert erase(settings.db_url, "u-1", "ann").rows == 2
+    database = open_database(settings.db_url, "read")
+    with database.engine.connect() as connection:
+        left = connection.execute(text("SELECT location, body FROM answers")).all()
+    database.close()
+    assert [row.location for row in left] == ["/v1/transactions/kept"]
+
+
+def test_every_form_of_an_answer_names_its_transactions(url: str) -> None:
+    answers = Answers(url)
+    told = {
+        b"address": FirstAnswer(b"r", 200, b'{"is_anomaly":true}', "/v1/transactions/a%2Fb"),
+        b"query": FirstAnswer(b"r", 202, b"{}", "/v1/transactions?id=."),
+        b"inside": FirstAnswer(b"r", 200, b'{"predictions":[{"transaction_id":"c"}]}', ""),
+        b"without": FirstAnswer(b"r", 200, b"", ""),
+    }
+    for key_, answer in told.items():
+        answers.keep(key_, answer, 1000)
+    answers.close()
+    database = open_database(url)
+    found = [naming(database, ids) for ids in (["a/b"], ["."], ["c", "x"], ["d"], [])]
+    with database.engine.begin() as connection:
+        forget(connection, [b"address", b"query"])
+        assert connection.execute(text("SELECT count(*) FROM answers")).scalar_one() == 2
+    database.close()
+    assert found == [[b"address"], [b"query"], [b"inside"], [], []]
