@@ -19,7 +19,7 @@ _LINE = "line"
 
 
 class Rejects:
-    """Writes refused rows into `path`, which is there only if there are any.
+    """Writes refused rows into `path`, which is there only if there are any, and for its owner only.
 
     A table's rows become CSV, with `REFUSAL_COLUMNS` before the columns of the file; JSON lines
     become JSON lines with these fields before theirs. What one reader writes, the reader of files
@@ -85,6 +85,7 @@ class Rejects:
 
     def _open(self) -> pa.NativeFile:
         if self._file is None:
+            self.path.touch(0o600)  # rows are plain, whatever the profile keeps as tokens
             self._file = pa.OSFile(str(self.path), "wb")
         return self._file
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,23 @@ def test_refused_rows_are_named_and_the_others_go_on(
     times = history["timestamp"].drop([0, 421]).astype("datetime64[us, UTC]").astype("int64")
     assert (sent.from_us, sent.to_us) == (times.min(), times.max())
     assert post(api, profile, path, tmp_path).rejected == 2, "a second run still tells of them"
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_only_its_owner_reads_refused_rows(
+    api: Api, profile: Profile, tmp_path: Path, kind: str
+) -> None:
+    path = few(tmp_path / "bad.jsonl", [{"transaction_id": "t", "amount": -5}])
+    if kind == "csv":
+        path = tmp_path / "bad.csv"
+        pd.read_json(tmp_path / "bad.jsonl", lines=True).to_csv(path, index=False)
+    elsewhere = tmp_path / f"refused.{kind}"
+    elsewhere.write_text("refused_row\n")
+    elsewhere.chmod(0o644)
+    for rejects in (None, elsewhere):
+        sent = post(api, profile, path, tmp_path, **({"rejects": rejects} if rejects else {}))
+        assert sent.rejected == 1
+        assert stat.S_IMODE(Path(sent.rejections_file).stat().st_mode) == 0o600
 
 
 def test_a_mended_row_or_profile_posts_what_was_refused(
