@@ -21,6 +21,11 @@ Account = Annotated[
         metavar="ACCOUNT", help="The account; -: read it from standard input, where nobody sees it."
     ),
 ]
+_LEFT = (
+    "SQLite's write-ahead log may still hold what was deleted: somebody who reads kept it "
+    "from being emptied. Run the same command again until it ends with exit code 0, and stop the "
+    "pipeline for that if need be"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -49,9 +54,21 @@ def erase(
     migrate(settings.db_migrate_url)
     done = erase_account(settings.db_url, wanted, typist(), ids_secret(loaded))
     if as_json:
-        print_json({"rows": done.rows} | ({"key_destroyed": done.key} if loaded.erasable else {}))
+        print_json(_as_json(loaded, done))
     else:
         typer.echo(_told(loaded, done))
+    if done.log_emptied is False:
+        typer.echo(_LEFT, err=True)
+        raise typer.Exit(1)
+
+
+def _as_json(profile: Profile, done: Erasure) -> dict[str, int]:
+    told: dict[str, int] = {"rows": done.rows}
+    if profile.erasable:
+        told["key_destroyed"] = done.key
+    if done.log_emptied is not None:
+        told["log_emptied"] = done.log_emptied
+    return told
 
 
 def _told(profile: Profile, done: Erasure) -> str:

@@ -23,10 +23,15 @@ _INSERT = text("INSERT INTO erased (id, erased_us) VALUES (:id, :at) ON CONFLICT
 
 
 class Erasure(NamedTuple):
-    """How many rows went, and whether a key was destroyed: then no topic can be read any more."""
+    """How many rows went, and whether a key was destroyed: then no topic can be read any more.
+
+    `log_emptied` is False where a reader kept SQLite's write-ahead log from being emptied, which
+    may still hold what was deleted; None on PostgreSQL.
+    """
 
     rows: int
     key: bool
+    log_emptied: bool | None = None
 
 
 def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
@@ -54,7 +59,7 @@ def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
                     _note(connection, [_hash(secret, name) for name in ids], now)
                 append(connection, Act(by, "account erased", "an account", {"rows": done.rows}))
             if database.file is not None:
-                _emptied_log(database)
+                done = done._replace(log_emptied=_emptied_log(database))
     finally:
         database.close()
     return done
@@ -104,15 +109,16 @@ def _overwriting(database: Database) -> None:
     _pragma(database, "secure_delete=ON")
 
 
-def _emptied_log(database: Database) -> None:
-    """Copy the write-ahead log into the file and empty it, as far as no reader needs it."""
-    _pragma(database, "wal_checkpoint(TRUNCATE)")
+def _emptied_log(database: Database) -> bool:
+    """Copy the write-ahead log into the file and empty it; False where somebody still uses it."""
+    [(busy, *_)] = _pragma(database, "wal_checkpoint(TRUNCATE)")
+    return not busy
 
 
-def _pragma(database: Database, pragma: str) -> None:
+def _pragma(database: Database, pragma: str) -> list[tuple[int, ...]]:
     """Outside of a transaction, in which SQLite would ignore it; the pool keeps the connection."""
     raw = database.engine.raw_connection()
     try:
-        raw.cursor().execute(f"PRAGMA {pragma}").fetchall()
+        return list(raw.cursor().execute(f"PRAGMA {pragma}").fetchall())
     finally:
         raw.close()

@@ -19,7 +19,7 @@ _LINE = "line"
 
 
 class Rejects:
-    """Writes refused rows into `path`, which is there only if there are any, and for its owner only.
+    """Writes refused rows into `path`, there only if there are any, for its owner only.
 
     A table's rows become CSV, with `REFUSAL_COLUMNS` before the columns of the file; JSON lines
     become JSON lines with these fields before theirs. What one reader writes, the reader of files

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -51,12 +53,26 @@ def test_an_account_is_erased_by_its_value_and_told(
     profile = changed(tmp_path, TOKEN)
     rows_of(url, profile.stored("user_id", NUMBER), "another")
     command = ("erase", "-", "--db", url, "--profile", str(profile.path), "--json")
-    assert tidegate(*command, said=f"{NUMBER}\n").stdout == '{"rows": 1}\n'
+    assert tidegate(*command, said=f"{NUMBER}\n").stdout == '{"rows": 1, "log_emptied": true}\n'
     store = Store(url, NAMES)
     assert store.count() == 1
     store.close()
     assert [entry.what for entry in export(url)] == ["account erased"]
     assert "rows of the account are deleted" in tidegate("erase", "another", "--db", url).stdout
+
+
+def test_a_reader_who_keeps_the_log_is_told_of(url: str, tmp_path: Path) -> None:
+    rows_of(url, "gone")
+    with closing(sqlite3.connect(tmp_path / "tidegate.db", isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM transactions").fetchone() == (1,)
+        told = tidegate("erase", "gone", "--db", url, "--json")
+        assert (told.returncode, told.stdout) == (1, '{"rows": 1, "log_emptied": false}\n')
+        # Not in this process: to close a file that it has open ends the reader's locks.
+        assert subprocess.run(["grep", "-r", "gone", tmp_path], check=False).returncode == 0
+    assert "Run the same command again until it ends with exit code 0" in told.stderr
+    assert tidegate("erase", "gone", "--db", url).returncode == 0
+    assert b"gone" not in b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
 
 def test_what_cannot_be_erased(url: str) -> None:
