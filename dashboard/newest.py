@@ -53,9 +53,8 @@ class Live:
         self.since_us = now_us()
 
     def absorb(self, batch: Batch) -> None:
-        """Take records of the scored topic; frames of another profile are left out.
-
-        Raises Retry and Stop for keys.
+        """Take records of the scored topic. Frames of another profile are left out, and so is what
+        no key opens. Raises Retry for keys.
         """
         values = [value for value in batch.values if value is not None and self._layout.ours(value)]
         if not values:

@@ -86,7 +86,7 @@ def erased_at(url: str, secret: bytes, ids: Sequence[str]) -> dict[str, int]:
     return found
 
 
-def _ids_of(account: str) -> Select[tuple[str]]:
+def _ids_of(account: str) -> Select[str]:
     return select(transactions.c.transaction_id).where(transactions.c.account == account)
 
 

@@ -88,6 +88,12 @@ def test_the_results_page_shows_what_it_reads_from_the_topic(
     live.absorb(Batch(TopicPartition(SCORED, 0), [0, 1], blank, list(frames), [0, 0], blank))
     [row] = live.newer(0, None, 10)[1]
     assert msgspec.json.decode(row["payload"])["note"] == PLANTED
+    layout = profile.scored_layout
+    forged = layout.unpack(frames)
+    forged.payloads = [payload[:-1] + bytes([payload[-1] ^ 1]) for payload in forged.payloads]
+    values: list[bytes | None] = [*layout.pack(forged)]
+    live.absorb(Batch(TopicPartition(SCORED, 0), [2, 3], blank, values, [0, 0], blank))
+    assert len(live.newer(0, None, 10)[1]) == 1
 
 
 def test_a_repeat_a_conflict_and_a_record_that_was_changed(

@@ -92,7 +92,11 @@ def test_an_account_is_erased_for_real(pipeline: Pipeline, tmp_path: Path) -> No
     assert [topic for topic, held in seen.items() if PLANTED.encode() in held] == []
     assert [topic for topic, held in seen.items() if NUMBER.encode() in held] == []
 
-    assert answer(pipeline, "erase", NUMBER) == {"rows": 3, "key_destroyed": True}
+    assert answer(pipeline, "erase", NUMBER) == {
+        "rows": 3,
+        "key_destroyed": True,
+        "log_emptied": True,
+    }
     erased_at = time.monotonic()
     assert pipeline.get("/v1/transactions/gone-0")[0] != 200
     replayed = pipeline.run("replay", "gone-1")

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from tests.faults.injected.bench import NOW_MS, PROFILE
+from tidegate.messages.ciphertext import MAGIC
 from tidegate.messages.frames import Frames
 from tidegate.pipeline import BY_ENTITY_2, FEATURES, FEEDBACK, RAW, SCORED
 
@@ -83,6 +84,8 @@ def scored_frame(
 
 
 POISON_RAW = [
+    raw("encrypted by a key that there never was", "not_opened", MAGIC + b"no key's" + b"x" * 40),
+    raw("encrypted and cut", "not_opened", MAGIC + b"cut"),
     raw("null value", "empty", None),
     raw("empty value", "empty", b""),
     raw("no JSON", "invalid_json", b"amount=12"),
