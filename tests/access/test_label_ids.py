@@ -8,7 +8,7 @@ import pytest
 
 from producers.api.label_ids import own_label_ids
 from tests.access.test_repeats import per_client
-from tests.access.web import bearer, key
+from tests.access.web import applications, bearer, key
 
 pytestmark = pytest.mark.training
 
@@ -56,3 +56,19 @@ def test_a_label_id_that_is_too_long_with_the_clients_name(
 
 def test_where_ids_are_shared_they_mean_what_they_say() -> None:
     assert own_label_ids("", "shop:cb-77") == ["shop:cb-77"]
+
+
+def test_one_label_id_on_two_transactions_of_a_request_is_refused(tmp_path: Path) -> None:
+    def post(*about: tuple[str, str]) -> tuple[int, list[dict[str, object]]]:
+        given = [
+            {"transaction_id": name, "verdict": "fraud", "label_id": label} for name, label in about
+        ]
+        answer = client.post("/v1/feedback", json=given)
+        return answer.status_code, answer.get_json().get("errors")
+
+    with applications(tmp_path) as (api, _):
+        client = api.test_client()
+        assert post(("t-1", "a"), ("t-2", "b"), ("t-1", "a"))[0] == 202
+        status, [error] = post(("t-1", "c"), ("t-2", "c"))
+        assert (status, error["index"], error["field"]) == (422, 1, "label_id")
+        assert client.get("/v1/feedback/c").status_code == 404

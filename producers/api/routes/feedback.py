@@ -78,6 +78,7 @@ def post_feedback() -> Response:
         )
         for index, item in enumerate(items)
     ]
+    _check_label_ids(verdicts)
     if client():
         note(verdicts_given(client(), verdicts))
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
@@ -157,6 +158,20 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
             raise Problem(problem.kind, problem.detail, **problem.members, index=index) from problem
         admitted[index] = transaction
     return admitted
+
+
+def _check_label_ids(verdicts: list[Verdict]) -> None:
+    """Raises Problem 422 where one label id stands for verdicts on two transactions."""
+    places: dict[str, int] = {}
+    for index, verdict in enumerate(verdicts):
+        first = places.setdefault(verdict.label_id, index)
+        if verdicts[first].transaction_id != verdict.transaction_id:
+            detail = (
+                f"the verdict at index {first}, on another transaction, has the same label_id; "
+                "each counts once, so give this one its own"
+            )
+            fault = {"index": index, "field": "label_id", "detail": detail}
+            raise Problem("invalid", f"index {index}: {detail}", errors=[fault])
 
 
 def _faults(index: int, item: Feedback, now_us: int) -> list[dict[str, Any]]:
