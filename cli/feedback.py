@@ -117,9 +117,9 @@ def _post(
             return None
         broker = KafkaBroker(settings)
         broker.check()
-        follow = FollowVerdicts(broker, verdicts)
+        follow = FollowVerdicts(broker)
         try:
-            post_verdicts(client, verdicts, progress)
+            follow.expect(post_verdicts(client, verdicts, progress))
             return wait_for_verdicts(follow, client.stop, progress)
         finally:
             follow.close()

@@ -31,6 +31,13 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {plural or noun + 's'}"
 
 
+def encodable(text: str) -> str:
+    """The same text, with an escape in place of half a surrogate pair: JSON may escape one, and
+    UTF-8 has none.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def plain(message: str) -> str:
     """A message of msgspec's validation, without the names that Python gives to types.
 

@@ -12,7 +12,7 @@ from producers.api.compat.bodies import Decision
 from producers.api.context import answer, client, here
 from producers.api.ids import address_of
 from producers.api.ingest import Admitted
-from producers.api.problems import invalid
+from producers.api.problems import whole
 from producers.api.waiters import Waiter
 from tidegate.errors import Retry
 
@@ -53,9 +53,7 @@ def wait_seconds(otherwise_ms: int) -> float:
     """How long a caller waits: `?wait_ms=`, or so many milliseconds. Raises Problem 422."""
     most = here().settings.max_wait_ms
     text = request.args.get("wait_ms", str(min(otherwise_ms, most)))
-    if not (text.isascii() and text.isdigit() and int(text) <= most):
-        raise invalid("wait_ms", f"a whole number of milliseconds from 0 to {most}")
-    return int(text) / 1000
+    return whole("wait_ms", text, 0, most) / 1000
 
 
 def publish_and_wait(

@@ -130,6 +130,13 @@ def invalid(field: str, detail: str) -> Problem:
     return Problem("invalid", f"{field}: {detail}", errors=[{"field": field, "detail": detail}])
 
 
+def whole(name: str, value: str, low: int, high: int) -> int:
+    """A query parameter as a whole number. Raises Problem 422."""
+    if not (value.isascii() and value.isdigit() and len(value) < 20 and low <= int(value) <= high):
+        raise invalid(name, f"a whole number from {low} to {high}")
+    return int(value)
+
+
 def from_denied(denied: Denied) -> Problem:
     """What somebody is answered who may not come in."""
     problem = Problem(denied.kind, denied.detail)

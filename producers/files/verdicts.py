@@ -51,17 +51,23 @@ class Outcome:
 class FollowVerdicts:
     """Watches labels, outcomes and dead letters for verdicts that are posted after it is made.
 
-    Every verdict needs a label id of its own.
+    `expect` says which, before the first look: by the ids that the API answered. Every verdict
+    needs a label id of its own.
     """
 
-    def __init__(self, broker: Broker, verdicts: Sequence[Verdict]) -> None:
-        self._waiting = {verdict.label_id: verdict.transaction_id for verdict in verdicts}
-        self.total = len(self._waiting)
+    def __init__(self, broker: Broker) -> None:
+        self._waiting: dict[str, str] = {}
+        self.total = 0
         self._joined = 0
         self._unknown: list[str] = []
         self._refused: Counter[str] = Counter()
         self._consumer = broker.consumer(None)
         self._consumer.assign(self._ends())
+
+    def expect(self, transactions: Mapping[str, str]) -> None:
+        """Wait for verdicts: the transaction id of each label id."""
+        self._waiting = dict(transactions)
+        self.total = len(self._waiting)
 
     def _ends(self) -> Mapping[TopicPartition, int]:
         return {
@@ -126,10 +132,14 @@ def _label_id(value: bytes | None) -> str:
         return ""
 
 
-def post_verdicts(client: Client, verdicts: Sequence[Verdict], progress: Progress) -> None:
-    """Post them in order. The label ids make it safe to do it again. Raises Retry when the API
-    stays away.
+def post_verdicts(
+    client: Client, verdicts: Sequence[Verdict], progress: Progress
+) -> dict[str, str]:
+    """Post them in order: the transaction id of each label id, as the API calls it.
+
+    The label ids make it safe to do it again. Raises Retry when the API stays away.
     """
+    posted: dict[str, str] = {}
     for start in range(0, len(verdicts), _BATCH):
         batch = verdicts[start : start + _BATCH]
         status, document = client.post("/v1/feedback", encode(batch))
@@ -139,7 +149,10 @@ def post_verdicts(client: Client, verdicts: Sequence[Verdict], progress: Progres
                 f"the API answered {status} for the verdicts {start + 1} to {end}: "
                 f"{document.get('detail', document)}"
             )
+        names = [verdict.transaction_id for verdict in batch]
+        posted.update(zip(document["label_ids"], names, strict=True))
         progress(end / len(verdicts), f"posted {end:,} of {len(verdicts):,}")
+    return posted
 
 
 def wait_for_verdicts(

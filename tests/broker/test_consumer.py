@@ -47,6 +47,12 @@ def test_a_fatal_error_is_no_reason_to_try_again(fatal: KafkaError) -> None:
     assert isinstance(consumer_error(KafkaError(KafkaError.FENCED_INSTANCE_ID), "poll"), Fenced)
 
 
+@pytest.mark.parametrize("code", [KafkaError._TRANSPORT, KafkaError._TIMED_OUT])
+def test_where_kafka_does_not_answer_it_says_what_to_do(code: int) -> None:
+    with pytest.raises(Retry, match=r"^bounds: .*: try again in a moment; `tidegate doctor`"):
+        raise consumer_error(KafkaError(code), "bounds")
+
+
 class Hanging(ck.Consumer):
     """One that waits for a group that it is no member of."""
 

@@ -11,6 +11,7 @@ import msgspec
 from tidegate.profile.field import Field
 from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Json, UnknownFields
+from tidegate.words import encodable
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 16
@@ -104,7 +105,7 @@ def diagnose(
     if not isinstance(document, dict):
         return [Fault("not_an_object", "", "expected a JSON object")]
     faults = [
-        Fault("unknown_field", name, "no such field in this profile")
+        Fault("unknown_field", encodable(name), "no such field in this profile")
         for name in document
         if name not in fields and unknown == "refuse"
     ]

@@ -33,8 +33,9 @@ from producers.api.decisions import (
     publish_and_wait,
     wait_seconds,
 )
-from producers.api.ids import address_of, fresh_id
+from producers.api.ids import address_of
 from producers.api.ingest import Admitted
+from producers.api.label_ids import label_id
 from producers.api.problems import Problem, decoded, invalid
 from producers.api.repeats import repeatable
 from producers.api.routes import ops, rows, stream_detector
@@ -43,7 +44,6 @@ from producers.api.verdict_ways import STATUSES
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import Verdict, encode
 from tidegate.pipeline import FEEDBACK
-from tidegate.profile.made_ids import derived_id
 
 blueprint = Blueprint("compat", __name__)
 _PAUSE = 0.02
@@ -115,7 +115,7 @@ def _update() -> Response:
     given = Verdict(
         transaction.id,
         verdict,
-        derived_id(f"{key}/label", here().ingest.scope(client())) if key else fresh_id(),
+        label_id(here().ingest.scope(client()), "", f"{key}/label" if key else None),
         signed("api"),
         given_us=time.time_ns() // 1000,
     )
@@ -129,7 +129,7 @@ def _update() -> Response:
         status = _became(given.label_id, deadline if place is not None else 0.0)
     finally:
         here().waiters.leave([], place)
-    where = f"/v1/feedback/{given.label_id}"
+    where = address_of(given.label_id, "/v1/feedback")
     if status in _ON_THE_WAY:
         return answer({"message": f"accepted: {STATUSES[status]}"} | ids, 202, where)
     if status == "learnt":
@@ -139,12 +139,12 @@ def _update() -> Response:
     return answer({"message": f"The online model stays as it is: {STATUSES[status]}"}, 200, where)
 
 
-def _became(label_id: str, deadline: float) -> str:
-    """What a verdict has become by then; `waiting` also while nobody knows."""
+def _became(given: str, deadline: float) -> str:
+    """What the verdict with this label id has become by then; `waiting` also while nobody knows."""
     status = "waiting"
     while True:
         try:
-            found = here().verdict_ways.get(label_id)
+            found = here().verdict_ways.get(given)
         except (Retry, ConfigError):
             found = None
         status = found.status if found is not None else "waiting"

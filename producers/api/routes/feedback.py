@@ -21,15 +21,14 @@ from producers.api.context import (
     require,
     signed,
 )
-from producers.api.ids import fresh_id
 from producers.api.ingest import Admitted, conflict
+from producers.api.label_ids import label_id, own_label_ids
 from producers.api.problems import UNREADABLE, Problem, unreadable
 from producers.api.repeats import repeatable
 from producers.api.verdict_ways import NEWEST
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import GivenUs, Verdict, encode
 from tidegate.pipeline import FEEDBACK
-from tidegate.profile.made_ids import derived_id
 from tidegate.words import count
 
 blueprint = Blueprint("feedback", __name__)
@@ -72,14 +71,14 @@ def post_feedback() -> Response:
             if index in admitted
             else here().profile.stored_id(item.transaction_id),
             item.verdict,
-            item.label_id
-            or (derived_id(f"{key}/{index}", here().ingest.scope(client())) if key else fresh_id()),
+            label_id(_scope(), item.label_id, f"{key}/{index}" if key else None),
             signed(item.source),
             item.note,
             item.given_us or now_us + index,  # in an array the later one holds
         )
         for index, item in enumerate(items)
     ]
+    _check_label_ids(verdicts)
     if client():
         note(verdicts_given(client(), verdicts))
     ids: dict[str, Any] = {"label_ids": [verdict.label_id for verdict in verdicts]}
@@ -94,21 +93,27 @@ def post_feedback() -> Response:
     return answer({"accepted": len(verdicts), **ids}, 202)
 
 
-@blueprint.get("/v1/feedback/<id:label_id>")
+@blueprint.get("/v1/feedback/<id:asked>")
 @measured("get_feedback")
-def get_feedback(label_id: str) -> Response:
-    """What became of a verdict: see `producers.api.verdict_ways`."""
+def get_feedback(asked: str) -> Response:
+    """What became of a verdict of this client: see `producers.api.verdict_ways`."""
     try:
-        status = here().verdict_ways.get(label_id)
+        found = map(here().verdict_ways.get, own_label_ids(_scope(), asked))
+        status = next((status for status in found if status is not None), None)
     except (Retry, ConfigError) as error:
         raise Problem("not_ready", str(error)) from error
     if status is None:
         raise Problem(
             "not_found",
-            f"no verdict {label_id} among the newest {NEWEST:,}: it was never posted, or before "
-            "these",
+            f"no verdict {asked} among the newest {NEWEST:,}: it was never posted"
+            f"{', or by another client' if _scope() else ''}, or before these",
         )
     return answer({name: value for name, value in asdict(status).items() if value})
+
+
+def _scope() -> str:
+    """What the ids of the client that asks begin with."""
+    return here().ingest.scope(client())
 
 
 def _read(raw: bytes) -> list[Feedback]:
@@ -155,12 +160,32 @@ def _admit(items: list[Feedback], idempotency_key: str | None, now_us: int) -> d
     return admitted
 
 
+def _check_label_ids(verdicts: list[Verdict]) -> None:
+    """Raises Problem 422 where one label id stands for verdicts on two transactions."""
+    places: dict[str, int] = {}
+    for index, verdict in enumerate(verdicts):
+        first = places.setdefault(verdict.label_id, index)
+        if verdicts[first].transaction_id != verdict.transaction_id:
+            detail = (
+                f"the verdict at index {first}, on another transaction, has the same label_id; "
+                "each counts once, so give this one its own"
+            )
+            fault = {"index": index, "field": "label_id", "detail": detail}
+            raise Problem("invalid", f"index {index}: {detail}", errors=[fault])
+
+
 def _faults(index: int, item: Feedback, now_us: int) -> list[dict[str, Any]]:
     faults = [
         {"index": index, "field": name, "detail": f"{name} has more than {most} characters"}
         for name, most in _LONGEST.items()
         if len(getattr(item, name)) > most
     ]
+    if len(item.label_id) <= _LONGEST["label_id"] < len(_scope() + item.label_id):
+        detail = (
+            f"label_id, with the client's name before it, has more than {_LONGEST['label_id']} "
+            "characters"
+        )
+        faults.append({"index": index, "field": "label_id", "detail": detail})
     if bool(item.transaction_id) == bool(item.transaction):
         faults.append(
             {

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 
 from db.audit import Act
 from producers.api.context import answer, client, here, measured, note, require
-from producers.api.problems import Problem, invalid
+from producers.api.problems import Problem, invalid, whole
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.frames import DECISIONS
 
@@ -99,13 +99,6 @@ def _filter(name: str, value: str) -> str | int | float:
         case "min_score":
             return _share(name, value)
     raise invalid(name, "no such parameter")
-
-
-def whole(name: str, value: str, low: int, high: int) -> int:
-    """A query parameter as a whole number. Raises Problem 422."""
-    if not (value.isascii() and value.isdigit() and len(value) < 20 and low <= int(value) <= high):
-        raise invalid(name, f"a whole number from {low} to {high}")
-    return int(value)
 
 
 def _share(name: str, value: str) -> float:

@@ -8,9 +8,8 @@ from db.audit import Act
 from db.comparison import compare_shadow
 from model.bundles import promotion
 from producers.api.context import answer, here, measured, note, signed
-from producers.api.problems import Problem
+from producers.api.problems import Problem, whole
 from producers.api.routes.models import bundle_folder, profile_hash, read_order, usable
-from producers.api.routes.rows import whole
 from tidegate.errors import ConfigError, Retry
 
 blueprint = Blueprint("shadow", __name__)

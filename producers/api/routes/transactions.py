@@ -17,7 +17,7 @@ from producers.api.decisions import accepted, publish_and_wait, wait_seconds
 from producers.api.ingest import Admitted, conflict
 from producers.api.problems import UNREADABLE, Problem, invalid, unreadable
 from producers.api.repeats import repeatable
-from tidegate.words import plain
+from tidegate.words import encodable, plain
 
 JSON, NDJSON, CSV = "application/json", "application/x-ndjson", "text/csv"
 BATCHES = (JSON, NDJSON, CSV, cloud_events.MANY)
@@ -128,6 +128,8 @@ def _lenient(raw: bytes, why: msgspec.DecodeError) -> list[bytes]:
         raise unreadable(error) from error
     except ValueError:
         raise unreadable(why) from why
+    if not isinstance(items, list):
+        raise unreadable(why)
     return [json.dumps(item).encode() for item in items]
 
 
@@ -178,4 +180,6 @@ def _id_in(item: bytes) -> str | None:
         return None
     profile, scope = here().profile, here().ingest.scope(client())
     own = document.get(profile.id_field)
-    return profile.stored_id(scope + own)[:256] if isinstance(own, str) else None
+    if not isinstance(own, str) or encodable(own) != own:
+        return None
+    return profile.stored_id(scope + own)[:256]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cli.feedback import lines
 from consumers.label import LabelStage
+from db.keys import create
 from db.store import ScoredRow
 from producers.files.verdicts import FollowVerdicts, Outcome, post_verdicts, wait_for_verdicts
-from tests.producers.running_api import Api
+from tests.producers.running_api import Api, serve
 from tidegate.client import Client
+from tidegate.clock import now_us
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, VerdictOutcome, encode
 from tidegate.pipeline import OUTCOMES, OVER_QUOTA, group_of
-from tidegate.profile import Profile
+from tidegate.profile import Profile, load_profile
 from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 
@@ -58,8 +61,8 @@ def labelling(api: Api, profile: Profile) -> Iterator[None]:
 def test_each_verdict_is_joined_or_known_to_be_unknown(api: Api) -> None:
     posted = verdicts("t-1", "t-2", "t-3", "t-4")
     for _again in range(2):
-        follow = FollowVerdicts(api.broker, posted)
-        post_verdicts(Client(api.url), posted, lambda _share, _what: None)
+        follow = FollowVerdicts(api.broker)
+        follow.expect(post_verdicts(Client(api.url), posted, lambda _share, _what: None))
         outcome = wait_for_verdicts(
             follow, threading.Event(), lambda _share, _what: None, patience=20
         )
@@ -67,8 +70,28 @@ def test_each_verdict_is_joined_or_known_to_be_unknown(api: Api) -> None:
         assert outcome == Outcome(2, ["t-4"], {"other_profile": 1})
 
 
+def test_they_are_followed_by_the_ids_that_the_api_answers(
+    profile: Profile, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(profile.path.read_text() + "\nids: per_client\n")
+    with serve(load_profile(str(own)), tmp_path, auth="keys") as api:
+        shown = create(api.database, "shop", ["review"], now_us(), None)[1]
+        follow = FollowVerdicts(api.broker)
+        posted = post_verdicts(
+            Client(api.url, key=shown), verdicts("t-1"), lambda _share, _what: None
+        )
+        assert posted == {"shop:file-t-1": "t-1"}
+        follow.expect(posted)
+        told = VerdictOutcome("shop:file-t-1", "t-1", OVER_QUOTA, OVER_QUOTA, "", 0)
+        api.broker.append(OUTCOMES, b"", encode(told), None, None)
+        assert follow.poll(5)
+        follow.close()
+
+
 def test_verdicts_over_the_quota_are_counted_as_such(api: Api) -> None:
-    follow = FollowVerdicts(api.broker, verdicts("t-1"))
+    follow = FollowVerdicts(api.broker)
+    follow.expect({"file-t-1": "t-1"})
     told = VerdictOutcome("file-t-1", "t-1", OVER_QUOTA, OVER_QUOTA, "", 0)
     api.broker.append(OUTCOMES, b"file-t-1", encode(told), None, None)
     assert follow.poll(5)
@@ -78,8 +101,8 @@ def test_verdicts_over_the_quota_are_counted_as_such(api: Api) -> None:
 
 def test_without_a_label_stage_it_does_not_wait_for_ever(api: Api) -> None:
     posted = verdicts("t-1")
-    follow = FollowVerdicts(api.broker, posted)
-    post_verdicts(Client(api.url), posted, lambda _share, _what: None)
+    follow = FollowVerdicts(api.broker)
+    follow.expect(post_verdicts(Client(api.url), posted, lambda _share, _what: None))
     with pytest.raises(Retry, match="1 of 1 verdicts are posted, but neither joined"):
         wait_for_verdicts(follow, threading.Event(), lambda _share, _what: None, patience=0.2)
 

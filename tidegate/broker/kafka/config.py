@@ -20,6 +20,7 @@ FENCED = frozenset(
         KafkaError.FENCED_INSTANCE_ID,
     }
 )
+_SILENT = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN})
 DENIED = frozenset(
     {
         KafkaError._AUTHENTICATION,
@@ -184,6 +185,11 @@ def consumer_error(error: KafkaError, call: str) -> TidegateError:
         return Retry(
             f"{call}: {error.str()}: the broker is starting, or the topic is gone (`tidegate "
             "topics check`)"
+        )
+    if error.code() in _SILENT:
+        return Retry(
+            f"{call}: {error.str()}: Kafka is away, or too busy to answer: try again in a moment; "
+            "`tidegate doctor` says whether it answers"
         )
     return Retry(f"{call}: {error.str()}")
 
