@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Collection, Iterable, Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, Row, Select, event, inspect, select, text, update
 
-from db.engine import Database, open_database, retrying
+from db.engine import Database, make_durable, open_database, parts, retrying
 from db.tables import account_keys
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
@@ -27,8 +26,6 @@ from tidegate.profile import Profile
 
 _NONCE = 12
 _BITS = 256
-_AT_ONCE = 500
-"""Values in one IN list."""
 _INSERT = text(
     "INSERT INTO account_keys (id, account, wrapped, created_us) "
     "VALUES (:id, :account, :wrapped, :created_us) ON CONFLICT (account) DO NOTHING"
@@ -68,7 +65,7 @@ class AccountKeys:
         """The keys with these ids, None for those that are destroyed."""
         return {
             bytes(row.id): None if row.wrapped is None else self._unwrapped(row)
-            for some in _parts(ids)
+            for some in parts(ids)
             for row in self._read(select(account_keys).where(account_keys.c.id.in_(some)))
         }
 
@@ -79,7 +76,7 @@ class AccountKeys:
     def _held(self, accounts: Collection[bytes]) -> dict[bytes, AccountKey]:
         return {
             bytes(row.account): self._unwrapped(row)
-            for some in _parts(accounts)
+            for some in parts(accounts)
             for row in self._read(select(account_keys).where(account_keys.c.account.in_(some)))
         }
 
@@ -87,8 +84,7 @@ class AccountKeys:
         """A key for each that has none; another process may be first."""
         made = [self._wrapped(account) for account in sorted(accounts)]
         with retrying(self._writer), self._writer.engine.begin() as connection:
-            if self._writer.file is None:
-                connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
+            make_durable(connection)
             connection.execute(_INSERT, made)
 
     def _wrapped(self, account: bytes) -> dict[str, object]:
@@ -141,12 +137,6 @@ def destroy(connection: Connection, account: str, at_us: int) -> int:
 def hashed(account: bytes) -> bytes:
     """What stands for an account's token."""
     return hashlib.sha256(account).digest()
-
-
-def _parts(values: Collection[bytes]) -> Iterator[list[bytes]]:
-    remaining = iter(values)
-    while some := list(islice(remaining, _AT_ONCE)):
-        yield some
 
 
 def _durable(database: Database) -> None:

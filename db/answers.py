@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.engine import Database, open_database, retrying
+from db.engine import Database, open_database, parts, retrying
 from db.tables import answers
 
 KEPT_US = 86_400_000_000
@@ -19,8 +19,6 @@ _PAUSE_US = 3_600_000_000
 """Between two looks for answers that are too old."""
 _AT_ONCE = 2_000
 """Answers that are read at once."""
-_IDS = 500
-"""Keys in one IN list."""
 
 
 class FirstAnswer(NamedTuple):
@@ -99,8 +97,8 @@ def naming(database: Database, ids: Collection[str]) -> list[bytes]:
 
 def forget(connection: Connection, keys: Sequence[bytes]) -> None:
     """Delete these answers, in the open transaction."""
-    for start in range(0, len(keys), _IDS):
-        connection.execute(delete(answers).where(answers.c.key.in_(keys[start : start + _IDS])))
+    for some in parts(keys):
+        connection.execute(delete(answers).where(answers.c.key.in_(some)))
 
 
 def _named(location: str, body: bytes) -> Iterator[str]:

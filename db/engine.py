@@ -17,11 +17,12 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import psycopg
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
@@ -29,6 +30,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from tidegate.errors import ConfigError, Retry
 
+T = TypeVar("T")
 _BUSY_MS = 10_000
 _SQLITE_AWAY = {
     sqlite3.SQLITE_BUSY,
@@ -223,6 +225,13 @@ def writing(url: str) -> Iterator[Connection]:
             yield connection
     finally:
         database.close()
+
+
+def parts(values: Iterable[T], most: int = 500) -> Iterator[list[T]]:
+    """The values in lists of at most so many, each for one IN list."""
+    remaining = iter(values)
+    while some := list(islice(remaining, most)):
+        yield some
 
 
 def make_durable(connection: Connection) -> None:

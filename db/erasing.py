@@ -11,14 +11,12 @@ from sqlalchemy import Connection, Select, select, text
 from db.account_keys import destroy
 from db.answers import forget, naming
 from db.audit import Act, append
-from db.engine import Database, open_database, reading_table, retrying
+from db.engine import Database, open_database, parts, reading_table, retrying
 from db.retention import delete_rows
 from db.tables import erased, transactions
 from tidegate.clock import now_us
 from tidegate.profile import Profile
 
-_AT_ONCE = 500
-"""Values in one IN list."""
 _INSERT = text("INSERT INTO erased (id, erased_us) VALUES (:id, :at) ON CONFLICT (id) DO NOTHING")
 
 
@@ -48,8 +46,6 @@ def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
                 _overwriting(database)
             answered = naming(database, _ids(database, account))
             with database.engine.begin() as connection:
-                if database.file is None:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = on")
                 ids = connection.scalars(_ids_of(account)).all()
                 done = Erasure(
                     delete_rows(connection, ids), bool(destroy(connection, account, now))
@@ -79,9 +75,8 @@ def erased_at(url: str, secret: bytes, ids: Sequence[str]) -> dict[str, int]:
     with reading_table(url, erased.name) as connection:
         if connection is None:
             return found
-        hashes = list(names)
-        for start in range(0, len(hashes), _AT_ONCE):
-            query = select(erased).where(erased.c.id.in_(hashes[start : start + _AT_ONCE]))
+        for hashes in parts(names):
+            query = select(erased).where(erased.c.id.in_(hashes))
             found |= {names[bytes(row.id)]: row.erased_us for row in connection.execute(query)}
     return found
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from sqlalchemy import Connection, delete, select
 
-from db.engine import Database, retrying
+from db.engine import Database, parts, retrying
 from db.tables import revisions, transactions
 
 _DAY_US = 86_400_000_000
@@ -15,8 +14,6 @@ _PAUSE_US = 3_600_000_000
 """Between the last row that was old enough and the next look."""
 _AT_ONCE = 2_000
 """Rows that are deleted in one transaction, so that nobody waits for long."""
-_IDS = 500
-"""Ids in one IN list."""
 
 
 class Retention:
@@ -55,8 +52,8 @@ def delete_older(database: Database, before_us: int) -> int:
 
 def delete_rows(connection: Connection, ids: Iterable[str]) -> int:
     """Delete these rows and their revisions, in the open transaction; how many rows."""
-    remaining, deleted = iter(ids), 0
-    while some := list(islice(remaining, _IDS)):
+    deleted = 0
+    for some in parts(ids):
         connection.execute(delete(revisions).where(revisions.c.transaction_id.in_(some)))
         gone = connection.execute(
             delete(transactions).where(transactions.c.transaction_id.in_(some))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from db import names, positions
-from db.engine import open_database, retrying
+from db.engine import open_database, parts, retrying
 from db.names import Names
 from db.positions import Origin
 from db.postgres import PostgresWriter
@@ -209,9 +209,9 @@ def _conflicts(connection: Connection, frames: Frames, suspects: NDArray[np.intp
     """Those of `suspects`, which all have a row by now, whose row has another body."""
     wanted = sorted({frames.ids[frame].decode() for frame in suspects.tolist()})
     stored: dict[bytes, bytes] = {}
-    for start in range(0, len(wanted), _LOOKUP):
+    for some in parts(wanted, _LOOKUP):
         query = select(transactions.c.transaction_id, transactions.c.body_hash).where(
-            transactions.c.transaction_id.in_(wanted[start : start + _LOOKUP])
+            transactions.c.transaction_id.in_(some)
         )
         stored.update((row[0].encode(), row[1]) for row in connection.execute(query))
     return [

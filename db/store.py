@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from db import names
 from db.decode import DECIDED, ScoredRow, full, in_brief, revision, scored_row
-from db.engine import open_database, retrying
+from db.engine import open_database, parts, retrying
 from db.names import Names, names_of
 from db.tables import offsets, revisions, transactions
 from tidegate.broker.records import TopicPartition
@@ -123,10 +123,8 @@ class Store:
         """The rows of these transactions by id; those without a row are left out."""
         scored: dict[str, ScoredRow] = {}
         wanted = list(dict.fromkeys(ids))
-        for start in range(0, len(wanted), _LOOKUP):
-            query = select(transactions).where(
-                transactions.c.transaction_id.in_(wanted[start : start + _LOOKUP])
-            )
+        for some in parts(wanted, _LOOKUP):
+            query = select(transactions).where(transactions.c.transaction_id.in_(some))
             for row in self._rows(query):
                 scored[row.transaction_id] = scored_row(row._mapping, self._names_of(row.profile))
         return scored
@@ -134,9 +132,9 @@ class Store:
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of these transactions that are rows."""
         existing: set[str] = set()
-        for start in range(0, len(ids), _LOOKUP):
+        for some in parts(ids, _LOOKUP):
             query = select(transactions.c.transaction_id).where(
-                transactions.c.transaction_id.in_(ids[start : start + _LOOKUP])
+                transactions.c.transaction_id.in_(some)
             )
             existing.update(row[0] for row in self._rows(query))
         return existing
