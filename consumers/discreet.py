@@ -46,23 +46,11 @@ def discreet(
         if batch.values[index] and not values[index]:
             said[place] = replace(reject, detail=reject.detail[:900] + WITHHELD)
     if vault:
-        _encrypt(vault, keys, values, [reject.index for reject in rejects])
+        indices = [reject.index for reject in rejects]
+        encrypted = vault.encrypt_plain([(keys[index], values[index]) for index in indices])
+        for index, value in zip(indices, encrypted, strict=True):
+            values[index] = value
     return replace(batch, keys=keys, values=values, headers=headers), said
-
-
-def _encrypt(
-    vault: Vault, keys: list[bytes | None], values: list[bytes | None], indices: list[int]
-) -> None:
-    """Encrypt the transactions at these indices that are plain; their keys are the accounts."""
-    found = {
-        index: (account, value)
-        for index in indices
-        if (account := keys[index]) and (value := values[index]) and not is_closed(value)
-    }
-    accounts, plain = [pair[0] for pair in found.values()], [pair[1] for pair in found.values()]
-    encrypted = vault.encrypt(accounts, plain)
-    for index, value in zip(found, encrypted, strict=True):
-        values[index] = value
 
 
 def _own(headers: Headers | None) -> Headers | None:

@@ -36,20 +36,19 @@ class ErasablePreprocess(PreprocessStage):
 
     def __init__(self, profile: Profile, vault: Vault, key: SipKey = NO_SECRET) -> None:
         super().__init__(profile, 0, key)
-        self._vault = vault
+        self.vault = vault
+        """Its dead letters are encrypted by it, too."""
 
     def process(self, state: PartitionState, batch: Batch) -> Output:
-        return super().process(state, replace(batch, values=self._vault.decrypt(batch.values)))
+        return super().process(state, replace(batch, values=self.vault.decrypt(batch.values)))
 
     def replay(self, state: PartitionState, batch: Batch) -> Output:
-        opened = self._vault.decrypt_known(batch.values)
+        opened = self.vault.decrypt_known(batch.values)
         return super().replay(state, replace(batch, values=opened))
 
     def _frames(self, raw: Raw) -> Frames:
         frames = super()._frames(raw)
-        hashes = b"".join(map(self.profile.body_hash, frames.payloads))
-        frames.rows["body_hash"] = np.frombuffer(hashes, "V16")
-        frames.payloads = self._vault.encrypt(frames.accounts, frames.payloads)
+        frames.payloads = self.vault.encrypt(frames.accounts, frames.payloads)
         return frames
 
 

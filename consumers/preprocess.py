@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -192,8 +191,7 @@ class PreprocessStage:
         columns, accounts = raw.intake.columns, [b""] * len(raw.ids)
         rows = self._layout.empty(len(raw.ids))
         payloads = raw.lines.split(b"\n")[:-1]
-        bodies = b"".join([blake2b(payload, digest_size=16).digest() for payload in payloads])
-        rows["body_hash"] = np.frombuffer(bodies, "V16")
+        rows["body_hash"] = np.frombuffer(self.profile.body_hashes(payloads), "V16")
         rows["event_us"], rows["amount_minor"] = columns.times, columns.amounts
         rows["ingest_us"] = raw.ingested
         rows["keys"], rows["values"] = columns.hashes, columns.values

@@ -23,8 +23,7 @@ def _preprocess(step: int, profile: Profile, settings: Settings, broker: Broker)
     from consumers.erasable import keyed_step
     from model.sip import sip_key
 
-    topic = RAW if step == 0 else BY_ENTITY_2
-    vault = vault_for(topic, profile, settings)
+    vault = _vault(profile, settings) if step == 0 else None
     return keyed_step(profile, step, sip_key(broker.cluster_id()), vault)
 
 
@@ -41,16 +40,16 @@ def _persist(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any
     from model.bundles.shared import shared_bundles
 
     shared = shared_bundles(settings)
-    if vault := vault_for(SCORED, profile, settings):
+    if vault := _vault(profile, settings):
         from consumers.erasable import ErasablePersist
 
         return ErasablePersist(profile, settings.bundles_dir, shared, vault)
     return Persist(profile, settings.bundles_dir, shared)
 
 
-def vault_for(topic: str, profile: Profile, settings: Settings) -> Vault | None:
-    """What the stage that reads this topic needs for payloads; None where it looks into none."""
-    if topic not in (RAW, SCORED) or not profile.erasable:
+def _vault(profile: Profile, settings: Settings) -> Vault | None:
+    """What a stage that looks into payloads needs; None where they are not encrypted."""
+    if not profile.erasable:
         return None
     from db.account_keys import vault_of
 

@@ -226,7 +226,6 @@ def _sink(
             profile=profile.hash,
             clock=now_us,
         )
-    from cli.running.makers import vault_for
     from consumers.discreet import discreet
     from tidegate.stream.sink import KafkaSink
 
@@ -237,5 +236,5 @@ def _sink(
         instance=process,
         profile=profile.hash,
         clock=now_us,
-        letters=partial(discreet, profile, vault=vault_for(stage.input, profile, settings)),
+        letters=partial(discreet, profile, vault=getattr(stage, "vault", None)),
     )

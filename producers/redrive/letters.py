@@ -158,15 +158,10 @@ def records_of(
     records = [record_of(profile, letter) for letter in letters]
     if vault is None:
         return records
-    plain = {
-        place: (key, value)
-        for place, (key, value) in enumerate(records)
-        if key and value and not is_closed(value) and letters[place].told.get("topic") == RAW
-    }
-    accounts = [account for account, _ in plain.values()]
-    encrypted = vault.encrypt(accounts, [value for _, value in plain.values()])
-    for place, account, value in zip(plain, accounts, encrypted, strict=True):
-        records[place] = account, value
+    raw = [place for place, letter in enumerate(letters) if letter.told.get("topic") == RAW]
+    encrypted = vault.encrypt_plain([records[place] for place in raw])
+    for place, value in zip(raw, encrypted, strict=True):
+        records[place] = records[place][0], value
     return records
 
 

@@ -13,10 +13,12 @@ import pytest
 from flask import Flask
 
 from consumers.discreet import WITHHELD, discreet
+from consumers.erasable import keyed_step
 from consumers.label import LabelStage
 from consumers.preprocess import PreprocessStage
 from db.audit import verify
 from db.decode import ScoredRow
+from model.sip import NO_SECRET
 from producers.redrive.listing import entries
 from producers.redrive.redrive import Selection, redrive
 from tests.access.web import applications, bearer, key
@@ -26,6 +28,7 @@ from tests.profile.test_tokens import ID_TOKEN, KEY, NUMBER, TOKEN, account, cha
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
+from tidegate.messages.vault import Vault
 from tidegate.pipeline import BY_ENTITY_2, DLQ, FEEDBACK, RAW, group_of
 from tidegate.profile import Profile
 from tidegate.settings import Settings
@@ -41,9 +44,14 @@ def body(identity: str, **changes: object) -> dict[str, Any]:
     return transaction(identity, **({"user_id": NUMBER} | changes))
 
 
-def preprocessed(broker: MemoryBroker, profile: Profile) -> None:
+def preprocessed(
+    broker: MemoryBroker,
+    profile: Profile,
+    vault: Vault | None = None,
+    stage: PreprocessStage | None = None,
+) -> None:
     """All that is on the raw topic, by the first keyed step."""
-    stage = PreprocessStage(profile)
+    stage = stage or keyed_step(profile, 0, NO_SECRET, vault)
     consumer = broker.consumer(group_of(stage.name))
     sink = KafkaSink(
         broker,
@@ -52,10 +60,10 @@ def preprocessed(broker: MemoryBroker, profile: Profile) -> None:
         instance="0",
         profile=profile.hash,
         clock=now_us,
-        letters=partial(discreet, profile),
+        letters=partial(discreet, profile, vault=vault),
     )
     run = Runner(stage, broker, consumer, sink, snapshots=None)
-    for _ in range(12):
+    for _ in range(15):
         run.run_once()
     run.close()
 

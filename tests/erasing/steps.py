@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from consumers.discreet import discreet
-from consumers.erasable import ErasablePersist, keyed_step
-from consumers.preprocess import PreprocessStage
+from consumers.erasable import ErasablePersist
 from db.account_keys import vault_of
 from db.names import names_of
 from db.sink import SqlSink
-from model.sip import NO_SECRET
 from tests.profile.test_tokens import NUMBER
 from tests.web import transaction
 from tidegate.broker.memory.broker import MemoryBroker
@@ -25,7 +21,6 @@ from tidegate.messages.vault import Vault
 from tidegate.pipeline import BY_ENTITY_2, SCORED, group_of
 from tidegate.profile import Profile
 from tidegate.settings import Settings
-from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 
 PLANTED = "a planted remark"
@@ -44,28 +39,6 @@ def at_hand(profile: Profile, home: Path) -> Vault:
     assert vault is not None
     OPENED.append(vault)
     return vault
-
-
-def preprocessed(
-    broker: MemoryBroker, profile: Profile, vault: Vault, stage: PreprocessStage | None = None
-) -> None:
-    """All that is on the raw topic, by the first keyed step."""
-    stage = stage or keyed_step(profile, 0, NO_SECRET, vault)
-    consumer = broker.consumer(group_of(stage.name))
-    letters = partial(discreet, profile, vault=vault)
-    sink = KafkaSink(
-        broker,
-        consumer,
-        stage.name,
-        instance="0",
-        profile=profile.hash,
-        clock=now_us,
-        letters=letters,
-    )
-    run = Runner(stage, broker, consumer, sink, snapshots=None)
-    for _ in range(15):
-        run.run_once()
-    run.close()
 
 
 def scored_frames(broker: MemoryBroker, profile: Profile) -> list[bytes]:

@@ -17,7 +17,7 @@ from model.sip import NO_SECRET
 from producers.reconcile.reconcile import Reconciler
 from producers.redrive.listing import entries
 from producers.redrive.redrive import Selection, redrive
-from tests.access.test_personal import everything, set_clock
+from tests.access.test_personal import everything, preprocessed, set_clock
 from tests.erasing.steps import (
     OTHER,
     PLANTED,
@@ -25,7 +25,6 @@ from tests.erasing.steps import (
     body,
     handed_on,
     persisted,
-    preprocessed,
     scored_frames,
 )
 from tests.model.features.chain import batch

@@ -17,8 +17,8 @@ from model.sip import NO_SECRET
 from producers.reconcile.reconcile import Reconciler
 from producers.redrive.listing import entries
 from producers.redrive.redrive import Selection, redrive
-from tests.access.test_personal import set_clock
-from tests.erasing.steps import at_hand, body, handed_on, persisted, preprocessed
+from tests.access.test_personal import preprocessed, set_clock
+from tests.erasing.steps import at_hand, body, handed_on, persisted
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import NUMBER

@@ -21,7 +21,7 @@ from db.erasing import erase
 from db.store import Store
 from model.sip import NO_SECRET
 from producers.redrive.redrive import Selection, redrive
-from tests.access.test_personal import everything, on_disk
+from tests.access.test_personal import everything, on_disk, preprocessed
 from tests.erasing.steps import (
     ERASABLE,
     OTHER,
@@ -29,7 +29,6 @@ from tests.erasing.steps import (
     at_hand,
     body,
     persisted,
-    preprocessed,
     scored_frames,
 )
 from tests.producers.running_api import TOPICS

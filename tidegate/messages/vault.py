@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from tidegate.errors import Retry
-from tidegate.messages.ciphertext import ERASED, AccountKey, key_id
+from tidegate.messages.ciphertext import ERASED, AccountKey, is_closed, key_id
 
 SECONDS = 5.0
 """How long after it was read a key is used. So a destroyed one is used for that long at most."""
@@ -52,6 +52,24 @@ class Vault:
             keys[account].encrypt(payload)
             for account, payload in zip(accounts, payloads, strict=True)
         ]
+
+    def encrypt_plain(
+        self, records: Sequence[tuple[bytes | None, bytes | None]]
+    ) -> list[bytes | None]:
+        """The values of records, whose keys are accounts, each encrypted by the key of its account.
+
+        What is encrypted already stays, and so does what has no account or no value. Raises Retry.
+        """
+        values = [value for _, value in records]
+        plain = {
+            place: (account, value)
+            for place, (account, value) in enumerate(records)
+            if account and value and not is_closed(value)
+        }
+        accounts, payloads = [[pair[k] for pair in plain.values()] for k in (0, 1)]
+        for place, value in zip(plain, self.encrypt(accounts, payloads), strict=True):
+            values[place] = value
+        return values
 
     def decrypt(self, values: Sequence[bytes | None]) -> list[bytes | None]:
         """The values, with payloads in place of what is encrypted; `ERASED` for a destroyed key.
