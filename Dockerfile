@@ -1,5 +1,5 @@
 # One image for all processes. Targets: `slim` for the stages, which never train; `full` (the default) also trains, reads
-# Parquet and simulates. Both hold the same code in /app, so replicas share the compiled loops in the state volume.
+# Parquet and simulates. Both hold the same code in /app.
 
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 def _preprocess(step: int, profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     from consumers.erasable import keyed_step
+    from consumers.warm_up import warm_up
     from model.sip import sip_key
 
+    warm_up(profile, step)
     vault = _vault(profile, settings) if step == 0 else None
     return keyed_step(profile, step, sip_key(broker.cluster_id()), vault)
 

@@ -13,6 +13,7 @@ import numpy as np
 from model.bundles.bundle import Bundle
 from model.bundles.fetching import Fetching, Loading
 from model.bundles.promotion import model_message
+from model.bundles.reasons import reasons
 from model.bundles.shared import SharedBundles
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
@@ -241,6 +242,11 @@ class Serving:
                 f"bundle {bundle.path}: trained for other columns or models than "
                 f"{self._profile.path} has; train one with `tidegate train`"
             )
-        # Compiles the loops, so that no batch has to wait for it.
-        bundle.score(np.full((1, len(self._profile.values)), np.nan))
+        self._warm_up(bundle)
         return bundle
+
+    def _warm_up(self, bundle: Bundle) -> None:
+        """Score and explain a row without values once: no batch has to wait for a compilation."""
+        values = np.full((1, len(self._profile.values)), np.nan)
+        scores = bundle.score(values).detectors
+        reasons(bundle, self._profile, values, np.zeros(1, np.int64), scores)

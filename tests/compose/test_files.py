@@ -83,3 +83,17 @@ def test_the_slim_lock_is_a_part_of_the_lock() -> None:
         for name in ("slim", "base")
     )
     assert slim < full
+
+
+def test_no_two_services_share_compiled_loops() -> None:
+    """Who writes the loops decides what the others run; those that name no volume compile none."""
+    compiling = {
+        name: [volume for volume in service["volumes"] if volume.endswith("/tidegate/numba")]
+        for name, service in yaml.safe_load(COMPOSE)["services"].items()
+        if "state:/var/lib/tidegate" in service.get("volumes", [])
+    }
+    without = {name for name, volumes in compiling.items() if not volumes}
+    assert without == {"persist", "dashboard", "auditor"}
+    assert {name: volumes for name, volumes in compiling.items() if volumes} == {
+        name: [f"loops-{name}:/var/lib/tidegate/numba"] for name in compiling.keys() - without
+    }
