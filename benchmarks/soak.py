@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 import sqlalchemy as sa
 
-from benchmarks.latency import ingest_address
 from benchmarks.load import drive, render
 from benchmarks.pipeline import card_transactions, preload, prepare, wait_rows
+from benchmarks.posting import ingest_address
 from benchmarks.system import System
 from tidegate.pipeline import RAW
 from tidegate.settings import Settings
