@@ -42,15 +42,18 @@ class Latency:
     broker: float
 
 
-def latency(system: System, settings: Settings, seconds: int, rate: int = RATE) -> Latency:
+def latency(
+    system: System, settings: Settings, seconds: int, rate: int = RATE, prefix: str = "lat-"
+) -> Latency:
     """At `rate` single posts a second, to PostgreSQL's own commit timestamp of each row.
 
     Open loop: the clock of a post starts when it was due, whether or not a connection was free.
     Call it after a run at full rate: a step that does not find back from that falls behind here.
+    `prefix` is what ids begin with, which no earlier call had.
     """
     url = ingest_address(system) + "/v1/transactions"
-    _post(url, [value for _, value in card_transactions(3 * rate, "warmer-", 11)], rate)
-    values = [value for _, value in card_transactions(seconds * rate, "lat-", 12)]
+    _post(url, [value for _, value in card_transactions(3 * rate, f"warmer-{prefix}", 11)], rate)
+    values = [value for _, value in card_transactions(seconds * rate, prefix, 12)]
     before = system.usage()
     answered = _post(url, values, rate)
     used = cores(before, system.usage(), answered.seconds)
