@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 STAGES = ("preprocess", "score")
-_QUIET = 2.0
+_QUIET = 4.0
 """Seconds without a result after which all of a run have come."""
 _MERCHANT = re.compile(r"^  merchant_\w+: \{op.*\n", re.MULTILINE)
 _HARDER = re.compile(
@@ -79,8 +80,9 @@ def step_and_score(
     system.end(*STAGES)
     used = sum(after[name].cpu - before[name].cpu for name in STAGES)
     peak = sum(after[name].peak for name in STAGES)
+    ended_us = results.arrived_us[-1]
     n = len(traffic.fast)
-    scores = _scores(system, settings, len(traffic.warm) + n, ids)
+    scores = _scores(system, settings, traffic, ids, (released_us, ended_us))
     return Round(n / seconds, used / n * 1e6, peak / 1e6, None, None, scores)
 
 
@@ -92,24 +94,45 @@ def _until_quiet(results: Results) -> None:
         pass
 
 
-def _scores(system: System, settings: Settings, rows: int, ids: Sequence[str]) -> dict[str, float]:
-    """The raw score of LightGBM in the rows of these ids, once `rows` more are written.
+def _scores(
+    system: System,
+    settings: Settings,
+    traffic: Traffic,
+    ids: Sequence[str],
+    between_us: tuple[int, int],
+) -> dict[str, float]:
+    """The log-odds of LightGBM by the rows of these ids; rows hold the probability.
 
-    Raises TimeoutError when rows are lost.
+    Raises TimeoutError when rows are lost, and RuntimeError when not all of the clock's
+    transactions, or others too, were scored between these two times.
     """
     engine = sa.create_engine(settings.db_url)
-    with engine.connect() as connection:
-        earlier = int(connection.execute(sa.text("SELECT count(*) FROM transactions")).scalar_one())
+    earlier = _count(engine, 0, between_us[0])
     system.run_stages(settings, ("persist",))
-    wait_rows(engine, earlier + rows)
+    wait_rows(engine, earlier + len(traffic.warm) + len(traffic.fast))
+    if _count(engine, *between_us) != len(traffic.fast):
+        raise RuntimeError("the steps stood still for seconds: measure on a quieter machine")
     query = sa.text(
-        "SELECT transaction_id, scores FROM transactions WHERE transaction_id = ANY(:x)"
+        "SELECT transaction_id, scores "
+        "FROM transactions JOIN unnest(CAST(:ids AS text[])) AS asked(id) ON transaction_id = id"
     )
     with engine.connect() as connection:
         found = {
-            name: float(np.frombuffer(scores, "<f8")[0])
-            for name, scores in connection.execute(query, {"x": list(ids)})
+            name: _log_odds(float(np.frombuffer(scores, "<f8")[0]))
+            for name, scores in connection.execute(query, {"ids": list(ids)})
         }
     engine.dispose()
     system.end("persist")
     return found
+
+
+def _count(engine: sa.Engine, after_us: int, until_us: int) -> int:
+    """Rows that were scored between two times."""
+    query = sa.text("SELECT count(*) FROM transactions WHERE scored_us BETWEEN :after AND :until")
+    with engine.connect() as connection:
+        found = connection.execute(query, {"after": after_us, "until": until_us})
+        return int(found.scalar_one())
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability) - math.log1p(-probability)
