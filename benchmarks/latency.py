@@ -92,7 +92,7 @@ def row_times(settings: Settings, ids: Sequence[str]) -> NDArray[np.float64]:
     engine = sa.create_engine(settings.db_url)
     query = sa.text(
         "SELECT transaction_id, ingested_us, trace, scored_us, "
-        "extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1e6 "
+        "extract(epoch FROM pg_xact_commit_timestamp(transactions.xmin)) * 1e6 "
         "FROM transactions JOIN unnest(CAST(:ids AS text[])) AS asked(id) ON transaction_id = id"
     )
 
