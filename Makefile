@@ -58,7 +58,7 @@ bench-against: $(VENV)/.installed-dev ## the same beside another commit, three t
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.against $(or $(REV),$(error REV=COMMIT is missing)) $(if $(QUICK),--quick)
 
-bench-peers: $(VENV)/.installed-dev ## beside Kafka Streams, Quix Streams and a tutorial's loop; QUICK=1; needs a JDK
+bench-peers: $(VENV)/.installed-dev ## beside Kafka Streams, Quix Streams, PyFlink, a tutorial's loop; QUICK=1; needs a JDK
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.peers $(if $(QUICK),--quick)
 

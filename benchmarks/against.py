@@ -46,13 +46,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="each run is that of QUICK=1")
     asked = parser.parse_args()
     warm()
-    with checked_out(asked.revision) as other:
+    with checked_out(asked.revision) as other, scratch_folder() as scratch:
         here = Side("here", ROOT, Path(sys.executable))
         runs: dict[str, list[Figures]] = {here.name: [], other.name: []}
         for turn in range(RUNS):
             for side in (here, other) if turn % 2 == 0 else (other, here):
                 sys.stderr.write(f"run {turn + 1} of {RUNS}: {side.name}\n")
-                runs[side.name].append(bench(side, quick=asked.quick))
+                runs[side.name].append(bench(side, scratch, quick=asked.quick))
     rows = compared(runs[here.name], runs[other.name])
     print(f"{'median of ' + str(RUNS):44} {'here':>12} {other.name[:12]:>12} {'ratio':>8}")
     for name, (ours, theirs, ratio) in rows.items():
@@ -96,13 +96,21 @@ def _locks(folder: Path) -> list[bytes]:
     return [(folder / "requirements" / f"{name}.lock").read_bytes() for name in ("base", "dev")]
 
 
-def bench(side: Side, *, quick: bool) -> Figures:
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Where the runs write, so that nothing stays of one that is interrupted."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-against-") as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL's user must get through
+        yield Path(folder)
+
+
+def bench(side: Side, scratch: Path, *, quick: bool) -> Figures:
     """Every figure of one run. Raises RuntimeError with what was said by one that fails."""
     command = [str(side.python), "-m", "benchmarks.bench", *(["--quick"] if quick else [])]
     done = subprocess.run(
         guarded(command),
         cwd=side.folder,
-        env=os.environ | {"PYTHONPATH": str(side.folder)},
+        env=os.environ | {"PYTHONPATH": str(side.folder), "TMPDIR": str(scratch)},
         timeout=LONGEST_QUICK_S if quick else LONGEST_S,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""`make bench-peers`: Tidegate, Kafka Streams, Quix Streams and a tutorial's loop in one run.
+"""`make bench-peers`: Tidegate, Kafka Streams, Quix Streams, PyFlink and a tutorial's loop.
 
 All get the same transactions on the same broker, keep the same windows and score by the same
 LightGBM file; what they say of 2,000 transactions is compared. Prints a table and a line of JSON.

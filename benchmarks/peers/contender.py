@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -13,12 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.latency import RATE
 from benchmarks.peers.topics import Results, paced
 from benchmarks.pipeline import Message, create_topics, preload
 from benchmarks.system import ROOT, usage_of
 from tidegate.host.spawn import guarded
+
+_STARTS = 300.0
+"""Seconds until the first result: a Flink on a busy machine takes long to start."""
+_LEAVES = 15.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def measured(
     results = Results(address, target)
     running = _started(peer, [address, source, target, str(settings)], folder)
     try:
-        results.wait(len(warm))
+        results.wait(len(warm), _STARTS)
         results.forget()
         release = preload(address, source, list(fast))
         before = _cpu(running)
@@ -106,10 +113,7 @@ def measured(
         raise RuntimeError(f"{peer.name}: {error}; its log: {_log(folder)}") from error
     finally:
         results.close()
-        for process in running:
-            process.terminate()
-        for process in running:
-            _end(process)
+        _end(running)
     shutil.rmtree(folder)
     return Round(len(fast) / seconds, used / len(fast) * 1e6, peak / 1e6, p50, p99, scores)
 
@@ -134,7 +138,12 @@ def _latency(
 
 
 def _started(peer: Peer, arguments: list[str], folder: Path) -> list[subprocess.Popen[bytes]]:
-    env = os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
+    env = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_WAIT_POLICY": "passive",
+        "TMPDIR": str(folder),
+        "FLINK_LOG_DIR": str(folder),
+    }
     processes = []
     for number in range(peer.copies):
         own = folder / str(number)
@@ -155,9 +164,17 @@ def _log(folder: Path) -> str:
     return "\n".join(log.read_text()[-2000:] for log in sorted(folder.glob("*.log")))
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """SIGTERM, and SIGKILL for those that stay, and for what they started."""
+    families = [psutil.Process(process.pid).children(recursive=True) for process in processes]
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(_LEAVES)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for child in itertools.chain.from_iterable(families):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()

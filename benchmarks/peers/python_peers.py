@@ -1,4 +1,4 @@
-"""The peers in Python: Quix Streams in an environment of its own, and the tutorial's loop."""
+"""The peers in Python, each in a virtual environment of its own, and the tutorial's loop."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jgo
+
 from benchmarks.peers.contender import Peer
 from tidegate.host.jars import cache_folder
 
-_LOCK = Path(__file__).with_name("quix.lock")
+_FOLDER = Path(__file__).parent
+_CONNECTOR = ("org.apache.flink", "flink-sql-connector-kafka", "5.0.0-2.2")
 
 
 def peers(leaves_out: str) -> list[Peer]:
-    """Both. The tutorial's loop gets an eightieth of the transactions: it is that much slower."""
+    """All of them. The slow ones get a share of the transactions, so that a round ends."""
     return [
         Peer(
             "Quix Streams",
-            [str(_quix_python()), "-m", "benchmarks.peers.quix_streams"],
+            [_python("quix"), "-m", "benchmarks.peers.quix_streams"],
             leaves_out,
             copies=2,
             share=0.25,
+        ),
+        Peer(
+            "PyFlink",
+            [_python("flink"), "-m", "benchmarks.peers.pyflink_job"],
+            leaves_out,
+            [str(_connector())],
+            share=0.1,
         ),
         Peer(
             "tutorial loop",
@@ -32,17 +42,25 @@ def peers(leaves_out: str) -> list[Peer]:
     ]
 
 
-def _quix_python() -> Path:
-    """The interpreter of a virtual environment with what the lock names, made once for each lock
+def _python(name: str) -> str:
+    """The interpreter of a virtual environment with what NAME.lock names, made once for each lock
     in the user's cache.
     """
-    digest = hashlib.sha256(_LOCK.read_bytes()).hexdigest()[:8]
-    folder = cache_folder() / f"quix-{digest}-python-{sys.version_info.major}{sys.version_info[1]}"
-    python = folder / "bin" / "python"
-    done = folder / "installed"
+    lock = _FOLDER / f"{name}.lock"
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:8]
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache_folder() / f"{name}-{digest}-python-{version}"
+    python, done = folder / "bin" / "python", folder / "installed"
     if not done.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(_LOCK)]
+        install = ["-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(lock)]
         subprocess.run([str(python), *install], check=True)
         done.touch()
-    return python
+    return str(python)
+
+
+def _connector() -> Path:
+    """Flink's connector for Kafka, a jar that holds all that it needs."""
+    group, name, version = _CONNECTOR
+    context = jgo.maven.MavenContext(repo_cache=jgo.config.GlobalSettings.load().repo_cache)
+    return Path(context.project(group, name).at_version(version).artifact().resolve())
