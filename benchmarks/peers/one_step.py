@@ -15,14 +15,14 @@ import sqlalchemy as sa
 from benchmarks.peers.contender import Round, Traffic
 from benchmarks.peers.topics import Results
 from benchmarks.pipeline import preload, wait_rows
-from benchmarks.system import System
+from benchmarks.system import System, Usage
 from tidegate.pipeline import RAW, SCORED
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 
 STAGES = ("preprocess", "score")
-_QUIET = 4.0
-"""Seconds without a result after which all of a run have come."""
+_MOMENT, _QUIET = 0.25, 4.0
+"""Seconds without a result after which it is worth looking, and after which all have come."""
 _MERCHANT = re.compile(r"^  merchant_\w+: \{op.*\n", re.MULTILINE)
 _HARDER = re.compile(
     r"^  (user_deviation_7d|user_merchants_1d|user_amount_ratio|user_amount_zscore|user_decayed_6h"
@@ -68,13 +68,12 @@ def step_and_score(
     address = system.kafka.address
     results = Results(address, SCORED)
     preload(address, RAW, list(traffic.warm))()
-    _until_quiet(results)
+    _until_quiet(system, results)
     release = preload(address, RAW, list(traffic.fast))
     before = system.usage()
     released_us = time.time_ns() // 1000
     release()
-    _until_quiet(results)
-    after = system.usage()
+    after = _until_quiet(system, results)
     seconds = (results.arrived_us[-1] - released_us) / 1e6
     results.close()
     system.end(*STAGES)
@@ -86,12 +85,18 @@ def step_and_score(
     return Round(n / seconds, used / n * 1e6, peak / 1e6, None, None, scores)
 
 
-def _until_quiet(results: Results) -> None:
-    """Read what comes, until nothing has come for a while after the first."""
+def _until_quiet(system: System, results: Results) -> dict[str, Usage]:
+    """Read what comes, until nothing has come for a while after the first; what was used until then
+    (and for a moment more: looking at each message would cost more than that).
+    """
     results.forget()
     results.wait(1)
-    while results.read(_QUIET):
-        pass
+    while True:
+        while results.read(_MOMENT):
+            pass
+        used = system.usage()
+        if not results.read(_QUIET):
+            return used
 
 
 def _scores(
