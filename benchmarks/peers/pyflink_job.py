@@ -40,7 +40,7 @@ _ADDRESSES = (
 )
 
 
-class Score(KeyedProcessFunction):  # type: ignore[misc] # PyFlink is not installed where this is checked
+class Score(KeyedProcessFunction):
     """Adds a transaction to its account's windows, and scores it."""
 
     def __init__(self, settings: str) -> None:
