@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # three workers on two cores: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 3
 
-.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-detection bench-imbalance bench-features chaos soak clean \
+.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-against bench-peers bench-detection bench-imbalance bench-features chaos soak clean \
   generate-data train run-api run-app docker-build docker-up docker-down download-models logs
 .DELETE_ON_ERROR:
 
@@ -54,6 +54,14 @@ bench: $(VENV)/.installed-dev ## throughput and latency beside other ways to do 
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(ARGS)
 
+bench-against: $(VENV)/.installed-dev ## the same beside another commit, three times each in turns; REV=COMMIT, QUICK=1
+	scripts/test-services
+	@exec $(BIN)/python -m benchmarks.against $(or $(REV),$(error REV=COMMIT is missing)) $(if $(QUICK),--quick)
+
+bench-peers: $(VENV)/.installed-dev ## beside Kafka Streams, Quix Streams, PyFlink, a tutorial's loop; QUICK=1; needs a JDK
+	scripts/test-services
+	@exec $(BIN)/python -m benchmarks.peers $(if $(QUICK),--quick)
+
 bench-detection: $(VENV)/.installed-dev ## how much fraud the models find; DATA=FOLDER, REFEREE=FOLDER
 	@exec $(BIN)/python -m benchmarks.detection $(if $(DATA),--data $(DATA)) $(if $(REFEREE),--referee $(REFEREE)) $(ARGS)
 
@@ -67,7 +75,7 @@ chaos: $(VENV)/.installed-dev ## try to break it: load and random faults, then t
 	scripts/test-services
 	@exec $(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-soak: $(VENV)/.installed-dev ## hours of traffic under faults
+soak: $(VENV)/.installed-dev ## 10 minutes of traffic: whether memory stays flat and rows keep up
 	scripts/test-services
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.detectors import detector_us_per_tx, with_every_detector
-from benchmarks.latency import batch_posts, latency, single_posts
+from benchmarks.idle import idle_cores
+from benchmarks.latency import Latency, latency
 from benchmarks.pipeline import Rate, byte_copy, measure, prepare, tutorial_loop
+from benchmarks.posting import batch_posts, single_posts
 from benchmarks.restore import restore_seconds
 from benchmarks.system import System
 from tidegate.pipeline import CONSUMERS
@@ -86,9 +88,10 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, f
     settings = system.settings()
     _say("topics, tables, training", lambda: prepare(settings))
     rate = _say("pipeline into PostgreSQL", lambda: measure(system, settings, n))
-    p50, p99 = _say(
+    late = _say(
         "latency at 1,000 tx/s", lambda: latency(system, settings, seconds=5 if quick else 30)
     )
+    idle = _say("idle", lambda: idle_cores(system, seconds=5 if quick else 20))
     system.end(*CONSUMERS)
     single = _say("single posts", lambda: single_posts(system, 10_000 if quick else 60_000))
     batch = _say("batch posts", lambda: batch_posts(system, 50_000 if quick else 400_000))
@@ -97,9 +100,8 @@ def _with_postgresql(system: System, n: int, *, quick: bool) -> tuple[Figures, f
     tutorial = _say(
         "tutorial loop", lambda: tutorial_loop(system, settings, 500 if quick else 5000)
     )
-    return _rates(rate, copied, tutorial) | {
-        "latency_p50_ms": round(p50, 1),
-        "latency_p99_ms": round(p99, 1),
+    return _rates(rate, copied, tutorial) | _waits(late) | {
+        "idle_cores": round(idle, 3),
         "single_post_s": round(single),
         "batch_post_tx_s": round(batch),
     }, rate.tx_s
@@ -119,7 +121,20 @@ def _rates(rate: Rate, copied: float, tutorial: float) -> Figures:
         "cpu_us_per_tx_step_and_score": round(
             rate.cpu_us_per_tx["preprocess"] + rate.cpu_us_per_tx["score"], 2
         ),
+        "broker_cpu_us_per_tx": round(rate.broker_us_per_tx, 2),
         "peak_mb": {name: round(mb) for name, mb in rate.peak_mb.items()},
+    }
+
+
+def _waits(late: Latency) -> Figures:
+    return {
+        "latency_p50_ms": round(late.p50, 1),
+        "latency_p99_ms": round(late.p99, 1),
+        "latency_first_second_p50_ms": round(late.first_p50, 1),
+        "latency_last_second_p50_ms": round(late.last_p50, 1),
+        "latency_hop_p50_ms": {name: round(ms, 1) for name, ms in late.hops_p50.items()},
+        "cores_at_1000_tx_s": round(late.ours, 3),
+        "broker_cores_at_1000_tx_s": round(late.broker, 3),
     }
 
 

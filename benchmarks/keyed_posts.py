@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.latency import single_posts
+from benchmarks.posting import single_posts
 from benchmarks.system import System
 from cli.running.steps import make_topics, migrate
 from db.keys import create

@@ -1,44 +1,81 @@
-"""From when a post was due to its row's commit, and how many posts a second are answered."""
+"""From when a post was due to its row's commit, step by step."""
 
 from __future__ import annotations
 
 import json
-import urllib.error
-import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from benchmarks.load import LoadResult, drive, render
 from benchmarks.pipeline import card_transactions
-from benchmarks.system import System, tidegate
+from benchmarks.posting import ingest_address
+from benchmarks.system import BROKER, System, cores
 from tests.support import eventually
+from tidegate.messages.frames import STEP
 from tidegate.settings import Settings
 
 RATE = 1000
-BATCH = 500
+HOPS = ("ingest", "preprocess", "preprocess-2", "score", "persist")
+"""What a transaction passes, as the card profile's keyed steps are: each ends with a time that the
+row holds, the last one with the commit."""
 
 
-def latency(system: System, settings: Settings, seconds: int) -> tuple[float, float]:
-    """p50 and p99 in ms at 1,000 posts/s, to PostgreSQL's own commit timestamp of the row.
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds from when posts were due to the commit of their rows, and what that took.
+
+    `first_p50` and `last_p50` are of the posts of the first and of the last second: a step that
+    falls behind shows in their ratio, and in its own median in `hops_p50`. `ours` and `broker` are
+    cores of CPU while the posts were sent; the database is in neither.
+    """
+
+    p50: float
+    p99: float
+    first_p50: float
+    last_p50: float
+    hops_p50: dict[str, float]
+    ours: float
+    broker: float
+
+
+def latency(
+    system: System, settings: Settings, seconds: int, rate: int = RATE, prefix: str = "lat-"
+) -> Latency:
+    """At `rate` single posts a second, to PostgreSQL's own commit timestamp of each row.
 
     Open loop: the clock of a post starts when it was due, whether or not a connection was free.
+    Call it after a run at full rate: a step that does not find back from that falls behind here.
+    `prefix` is what ids begin with, which no earlier call had.
     """
     url = ingest_address(system) + "/v1/transactions"
-    _post(url, [value for _, value in card_transactions(3 * RATE, "warmer-", 11)])
-    values = [value for _, value in card_transactions(seconds * RATE, "lat-", 12)]
-    answered = _post(url, values)
-    commits = _commits(settings, len(values))
-    late = [
-        commits[json.loads(value)["transaction_id"]] - answered.began_us - i * 1e6 / RATE
-        for i, value in enumerate(values)
-    ]
-    p50, p99 = np.percentile(late, [50, 99]) / 1000
-    return float(p50), float(p99)
+    _post(url, [value for _, value in card_transactions(3 * rate, f"warmer-{prefix}", 11)], rate)
+    values = [value for _, value in card_transactions(seconds * rate, prefix, 12)]
+    before = system.usage()
+    answered = _post(url, values, rate)
+    used = cores(before, system.usage(), answered.seconds)
+    due = answered.began_us + np.arange(len(values)) * 1e6 / rate
+    times = row_times(settings, [json.loads(value)["transaction_id"] for value in values])
+    hops = np.diff(np.column_stack([due, times]), axis=1) / 1000
+    late = hops.sum(axis=1)
+    p50, p99 = np.percentile(late, [50, 99])
+    broker = used.pop(BROKER)
+    return Latency(
+        float(p50),
+        float(p99),
+        float(np.median(late[:rate])),
+        float(np.median(late[-rate:])),
+        dict(zip(HOPS, np.median(hops, axis=0).tolist(), strict=True)),
+        sum(used.values()),
+        broker,
+    )
 
 
-def _post(url: str, values: list[bytes]) -> LoadResult:
-    result = drive(url, [render(url, value) for value in values], connections=32, rate=RATE)
+def _post(url: str, values: list[bytes], rate: int) -> LoadResult:
+    result = drive(url, [render(url, value) for value in values], connections=32, rate=rate)
     if result.accepted != len(values):
         raise RuntimeError(
             f"only {result.accepted} of {len(values)} posts were accepted: {result.statuses}"
@@ -46,65 +83,26 @@ def _post(url: str, values: list[bytes]) -> LoadResult:
     return result
 
 
-def _commits(settings: Settings, count: int) -> dict[str, float]:
-    """Commit time in us since 1970 of each row of the latency run, once all are there."""
+def row_times(settings: Settings, ids: Sequence[str]) -> NDArray[np.float64]:
+    """When each step had done its part, in us since 1970, once all rows are there.
+
+    f8[n, 3 + keyed steps], in the order of `ids`: taken in, each keyed step, scored, committed.
+    Raises AssertionError when a row is not there within a minute.
+    """
     engine = sa.create_engine(settings.db_url)
     query = sa.text(
-        "SELECT transaction_id, extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1e6 "
-        "FROM transactions WHERE transaction_id LIKE 'lat-%'"
+        "SELECT transaction_id, ingested_us, trace, scored_us, "
+        "extract(epoch FROM pg_xact_commit_timestamp(transactions.xmin)) * 1e6 "
+        "FROM transactions JOIN unnest(CAST(:ids AS text[])) AS asked(id) ON transaction_id = id"
     )
 
-    def all_rows() -> dict[str, float]:
+    def all_rows() -> list[sa.Row[tuple[str, int, bytes, int, float]]]:
         with engine.connect() as connection:
-            rows = {str(name): float(moment) for name, moment in connection.execute(query)}
-        return rows if len(rows) == count else {}
+            rows = list(connection.execute(query, {"ids": list(ids)}))
+        return rows if len(rows) == len(ids) else []
 
-    commits = eventually(all_rows, 60, every=1.0)
+    rows = {row[0]: row[1:] for row in eventually(all_rows, 60, every=1.0)}
     engine.dispose()
-    return commits
-
-
-def single_posts(system: System, n: int, key: str = "") -> float:
-    """Single posts a second with a durable answer, 64 connections; keys are asked for if one is
-    given, unless the API runs already.
-    """
-    url = ingest_address(system, auth="keys" if key else "auto") + "/v1/transactions"
-    values = [value for _, value in card_transactions(n, "single-", 13)]
-    requests = [render(url, value, key=key) for value in values]
-    drive(url, requests[: n // 10], connections=64)
-    return _accepted_rate(drive(url, requests[n // 10 :], connections=64))
-
-
-def batch_posts(system: System, n: int) -> float:
-    """Transactions a second in posts of 500 (NDJSON) with a durable answer, 4 connections."""
-    url = ingest_address(system) + "/v1/transactions/batch"
-    values = [value for _, value in card_transactions(n, "batch-", 14)]
-    requests = [
-        render(url, b"\n".join(values[start : start + BATCH]), "application/x-ndjson")
-        for start in range(0, n, BATCH)
-    ]
-    return _accepted_rate(drive(url, requests, connections=4)) * BATCH
-
-
-def _accepted_rate(result: LoadResult) -> float:
-    if set(result.statuses) != {202}:
-        raise RuntimeError(f"not all posts were accepted: {result.statuses}")
-    return result.accepted / result.seconds
-
-
-def ingest_address(system: System, auth: str = "auto") -> str:
-    """The address of the ingest API, started with this TIDEGATE_AUTH if it does not run yet."""
-    address = f"http://127.0.0.1:{system.port}"
-    if "ingest" not in system.processes:
-        system.run("ingest", tidegate("run", "ingest"), system.settings(auth=auth))
-        eventually(lambda: _answers(address + "/healthz"), 60)
-    return address
-
-
-def _answers(url: str) -> bool:
-    """Whether it answers by now."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - our own address on loopback
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, TimeoutError):
-        return False
+    ingested, traces, scored, committed = zip(*(rows[name] for name in ids), strict=True)
+    steps = np.frombuffer(b"".join(map(bytes, traces)), STEP)["time_us"].reshape(len(ids), -1)
+    return np.column_stack([ingested, steps, scored, np.array(committed, float)]).astype(float)

@@ -71,19 +71,18 @@ def drive(
     timeout: float = 120.0,
 ) -> LoadResult:
     """Send all requests over `connections` sockets; `rate` a second (open loop) or as fast as
-    answers come.
+    answers come. A connection that the server closes because it is idle is opened again.
 
-    Raises TimeoutError when the answers do not come in `timeout` s.
+    Raises TimeoutError when the answers do not come in `timeout` s, ConnectionError when the server
+    closes a connection instead of answering.
     """
     address = urlsplit(url)
     selector = selectors.DefaultSelector()
     pool = []
     result = LoadResult()
+    server = address.hostname or "127.0.0.1", address.port or 80
     for _ in range(connections):
-        connection = _Connection(
-            socket.create_connection((address.hostname or "127.0.0.1", address.port or 80))
-        )
-        connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = _Connection(_opened(server))
         selector.register(connection.socket, selectors.EVENT_READ, connection)
         pool.append(connection)
     result.began_us = time.time_ns() // 1000
@@ -97,6 +96,12 @@ def drive(
                 f"{len(requests) - answered} of {len(requests)} requests have no answer"
             )
         for key, _ in selector.select(0.001 if rate else 1.0):
+            if not key.data.busy:  # nothing was asked, so the server takes its leave
+                selector.unregister(key.data.socket)
+                key.data.socket.close()
+                key.data.socket = _opened(server)
+                selector.register(key.data.socket, selectors.EVENT_READ, key.data)
+                continue
             answered += _receive(key.data, result)
         sent = _fill(pool, queue, sent, _due(rate, started, len(requests)))
     result.seconds = time.perf_counter() - started
@@ -104,6 +109,13 @@ def drive(
         connection.socket.close()
     selector.close()
     return result
+
+
+def _opened(server: tuple[str, int]) -> socket.socket:
+    """A connection that sends at once."""
+    link = socket.create_connection(server)
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return link
 
 
 def _due(rate: float | None, started: float, total: int) -> int:

@@ -19,7 +19,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from benchmarks.system import System, Usage, environment, tidegate
+from benchmarks.system import BROKER, System, Usage, environment, tidegate
 from cli.running.steps import make_topics, migrate, promote_first
 from producers.simulator.history import simulate_history
 from tests.support import partitions
@@ -42,12 +42,13 @@ class Rate:
     transactions: int
     tx_s: float
     cpu_us_per_tx: dict[str, float]
+    broker_us_per_tx: float
     peak_mb: dict[str, float]
 
 
-def card_transactions(n: int, prefix: str, seed: int) -> list[Message]:
+def card_transactions(n: int, prefix: str, seed: int, accounts_prefix: str = "") -> list[Message]:
     """N card transactions (key, value) of 20,000 accounts and 2,000 merchants, as the ingest API
-    would publish them.
+    would publish them, in the order of their times.
     """
     profile = load_profile("card")
     frame = simulate_history(profile, n, seed, accounts=ACCOUNTS, merchants=MERCHANTS).drop(
@@ -55,6 +56,7 @@ def card_transactions(n: int, prefix: str, seed: int) -> list[Message]:
     )
     frame["timestamp"] = frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     frame[profile.id_field] = prefix + frame[profile.id_field]
+    frame[profile.account] = accounts_prefix + frame[profile.account]
     names = list(frame.columns)
     rows = zip(*(frame[name].tolist() for name in names), strict=True)
     decoded = (
@@ -107,13 +109,15 @@ def measure(system: System, settings: Settings, n: int) -> Rate:
     return Rate(
         n,
         n / (last_us - released_us) * 1e6,
-        _cpu(before, after, n),
+        {name: cpu_us(before, after, name, n) for name in CONSUMERS},
+        cpu_us(before, after, BROKER, n),
         {name: after[name].peak / 1e6 for name in CONSUMERS},
     )
 
 
-def _cpu(before: dict[str, Usage], after: dict[str, Usage], n: int) -> dict[str, float]:
-    return {name: (after[name].cpu - before[name].cpu) / n * 1e6 for name in CONSUMERS}
+def cpu_us(before: dict[str, Usage], after: dict[str, Usage], name: str, n: int) -> float:
+    """CPU us a transaction of one process, between two looks with `n` transactions."""
+    return (after[name].cpu - before[name].cpu) / n * 1e6
 
 
 def wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:
@@ -136,7 +140,7 @@ def wait_rows(engine: sa.Engine, count: int, timeout: float = 300.0) -> None:
 def byte_copy(system: System, n: int) -> float:
     """Transactions a second that three processes copy through four topics, nothing decoded."""
     address = system.kafka.address
-    _make_topics(address, COPIED)
+    create_topics(address, COPIED)
     hops = list(itertools.pairwise(COPIED))
     for source, target in hops:
         system.run(
@@ -157,7 +161,8 @@ def byte_copy(system: System, n: int) -> float:
     return n / seconds
 
 
-def _make_topics(address: str, names: Sequence[str]) -> None:
+def create_topics(address: str, names: Sequence[str]) -> None:
+    """Topics with as many partitions as the raw one."""
     admin = AdminClient({"bootstrap.servers": address})
     for future in admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in names]).values():
         future.result(30)
@@ -198,7 +203,7 @@ def tutorial_loop(system: System, settings: Settings, count: int) -> float:
     row.
     """
     (model,) = list(settings.bundles_dir.glob("*/lightgbm*.txt"))[:1]
-    _make_topics(system.kafka.address, ["tutorial.scored"])
+    create_topics(system.kafka.address, ["tutorial.scored"])
     done = subprocess.run(
         [
             sys.executable,

@@ -23,6 +23,10 @@ from tidegate.pipeline import CONSUMERS, STATUS, stage_inputs
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
+ROOT = Path(__file__).resolve().parent.parent
+BROKER = "broker"
+"""Kafka's name among the processes of `System.usage`."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -107,12 +111,15 @@ class System:
         tail.close()
 
     def usage(self) -> dict[str, Usage]:
-        """CPU and memory so far of every process that was started here and still runs."""
-        return {
-            name: _usage(process.pid)
-            for name, process in self.processes.items()
-            if process.poll() is None
+        """CPU and memory so far of the broker, and of every process that was started here and still
+        runs. The database's processes come and go, so it is not among them.
+        """
+        running = {
+            name: process.pid for name, process in self.processes.items() if process.poll() is None
         }
+        if self.kafka.pid is not None:
+            running[BROKER] = self.kafka.pid
+        return {name: usage_of(pid) for name, pid in running.items()}
 
     def end(self, *names: str) -> None:
         """SIGTERM the named processes (all, without names) and wait for them."""
@@ -129,13 +136,20 @@ class System:
         self.kafka.stop()
 
 
-def _usage(pid: int) -> Usage:
-    """The process and its children (Granian's worker)."""
+def usage_of(pid: int) -> Usage:
+    """Of a process and its children (Granian's worker)."""
     family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     times = [process.cpu_times() for process in family]
     cpu = sum(time_of.user + time_of.system for time_of in times)
     peak = sum(_peak_bytes(process.pid) for process in family)
     return Usage(cpu, peak)
+
+
+def cores(
+    before: Mapping[str, Usage], after: Mapping[str, Usage], seconds: float
+) -> dict[str, float]:
+    """Cores that each process used between two looks that are so far apart."""
+    return {name: (after[name].cpu - before[name].cpu) / seconds for name in before}
 
 
 def _peak_bytes(pid: int) -> int:
