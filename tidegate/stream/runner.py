@@ -20,6 +20,7 @@ from tidegate.stream.assignment import Assignment
 from tidegate.stream.garbage import collecting_between_batches
 from tidegate.stream.input_order import Pair
 from tidegate.stream.log_time import LogTime
+from tidegate.stream.pace import rest_seconds
 from tidegate.stream.partition import Partition, ProcessedBatch
 from tidegate.stream.positions import Positions
 from tidegate.stream.progress import Monitor, Progress
@@ -142,8 +143,10 @@ class Runner:
         with collecting_between_batches() as collect:
             try:
                 while not stop.is_set():
-                    self.run_once()
+                    began = self._monotonic()
+                    records = self.run_once()
                     collect()
+                    stop.wait(rest_seconds(records, self._monotonic() - began))
                 if self._snapshotter:
                     self._snapshotter.finish(self._assignment.partitions)
             finally:
