@@ -25,7 +25,7 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 6
+_FORMAT = 7
 _BODY = 16
 """Bytes of a body's hash in a frame."""
 T = TypeVar("T")

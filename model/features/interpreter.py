@@ -48,16 +48,17 @@ def _windowed(
 ) -> None:
     """Windows over values: note one, or total a window."""
     op, base, n, words, source = code[i, 0], code[i, 2], code[i, 3], code[i, 5], code[i, 6]
-    pane = time // code[i, 4]
+    pane, oldest = time // code[i, 4], windows.oldest_of(row, n, code[i, 4], time)
+    before = max(pane - source, oldest - 1)
     if op == opcodes.WINDOW:
         value = regs[source] if source >= 0 else 0.0
-        windows.window_note(row, base, n, words, pane, value, x, scratch)
+        windows.window_note(row, base, n, words, pane, oldest, value, x, scratch)
     elif op == opcodes.TOTAL:
-        windows.window_total(row, base, n, words, pane, source, scratch)
+        windows.window_total(row, base, n, words, pane, before, scratch)
     elif op == opcodes.WIDE_WINDOW:
-        wide_windows.note(row, base, n, words, pane, regs[source], x, scratch)
+        wide_windows.note(row, base, n, words, pane, oldest, regs[source], x, scratch)
     else:
-        wide_windows.total(row, base, n, words, pane, source, scratch)
+        wide_windows.total(row, base, n, words, pane, before, scratch)
 
 
 @inlined
