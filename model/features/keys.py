@@ -8,8 +8,9 @@ arena is as it was, so that undoing a batch is to forget its rows. The arena is 
 size, and taken before the arena's end moves on; where too much is free, rows move together.
 
 Of all keys those seen least recently can be made to leave. A generation ends when so many keys were
-seen in it; a row that none of the newest `GENERATIONS` saw is as good as new. That is a function of
-the log alone: where its memory is used again only later, nobody can tell.
+seen in it for the first time; each key belongs to the newest that saw it. Where more keys are alive
+than `LIMIT`, those of the oldest generation are as good as new from then on. That is a function of
+the log alone: when their memory is given back changes nothing else. (So idle keys count as well.)
 """
 
 from __future__ import annotations
@@ -38,21 +39,33 @@ Slots = NDArray[np.int32]
     BLOCKS_N,
     FREE_N,
     POSITION,
+    LIMIT,
+    ALIVE_N,
     NOW,
     SEEN_N,
-    MOST_SEEN,
+    OLDEST,
+    DEAD,
     EVICTED,
-) = range(pending.META, pending.META + 12)
+) = range(pending.META, pending.META + 15)
 """Places in `meta`, after those of `model.features.pending`. Verdicts ripen by `WATERMARK`, the
 newest of min(event time, ingest time); `CLOCK` is the newest ingest time, and a row that it is
 `IDLE` ahead of leaves. `ROWS_N` rows are wide, of `KEYS_N` keys; the arena ends with block
-`BLOCKS_N`, and `FREE_N` of these are free. `NOW` is the number of the generation, which has seen
-`SEEN_N` keys of `MOST_SEEN` (0: it does not end); `EVICTED` keys left because of that."""
+`BLOCKS_N`, and `FREE_N` of these are free. Where `LIMIT` is not 0, `ALIVE_N` keys are alive; `NOW`
+is the generation, which has seen `SEEN_N` keys, `OLDEST` the oldest that is counted by itself, `DEAD`
+the newest whose keys have left; `EVICTED` of them were given back or came again."""
 META = EVICTED + 1
 BLOCK = 4
-GENERATIONS = 8
+_SHARE = 64
+"""A generation is such a part of the limit."""
+COUNTED = 1 << 16
+"""So many generations are counted by themselves; older ones leave together."""
 _FETCHED = 64
 """Words of a packed row that are asked for ahead: most are no longer."""
+
+
+def alive_of(limit: int) -> int:
+    """How many keys may be alive for at most `limit` to be held: what leaves is given back late."""
+    return limit - limit // 8
 
 
 class Table(NamedTuple):
@@ -60,13 +73,15 @@ class Table(NamedTuple):
 
     `rows` i8[n, plan.width] are those a batch works on; `origins` i8[n, 2] the slot of each, and
     what stood there before. `slots` i4[a power of 2], the hash index: 0 for a free slot, block + 1
-    of a packed row, or -(number + 1) of a wide one. `arena` i8[blocks * BLOCK].
+    of a packed row, or -(number + 1) of a wide one. `arena` i8[blocks * BLOCK]. `counts` i8[COUNTED
+    or 0] are the keys alive of each generation, by its number modulo that.
     """
 
     rows: Ints
     origins: Ints
     slots: Slots
     arena: Ints
+    counts: Ints
 
 
 @jit
@@ -133,6 +148,7 @@ def touch(
     origins: Ints,
     slots: Slots,
     arena: Ints,
+    counts: Ints,
     sections: Ints,
     meta: Ints,
     key: int,
@@ -156,25 +172,41 @@ def touch(
         row[GENERATION] = -1
     row[NEWEST], row[TOUCHED] = max(row[NEWEST], time), meta[CLOCK]
     row[FLOOR] = row[NEWEST] - LATE_US
-    if row[GENERATION] != meta[NOW]:
-        row[GENERATION] = meta[NOW]
-        _see(meta)
+    if meta[LIMIT] == 0:
+        row[GENERATION] = 0
+    elif row[GENERATION] != meta[NOW]:
+        _see(row, counts, meta)
     return number
 
 
 @jit
-def _see(meta: Ints) -> None:
+def _see(row: Ints, counts: Ints, meta: Ints) -> None:
     """A key comes for the first time in this generation."""
+    if row[GENERATION] >= 0:
+        counts[max(row[GENERATION], meta[OLDEST]) % COUNTED] -= 1
+    else:
+        meta[ALIVE_N] += 1
+    row[GENERATION] = meta[NOW]
+    counts[meta[NOW] % COUNTED] += 1
     meta[SEEN_N] += 1
-    if meta[SEEN_N] == meta[MOST_SEEN]:
+    if meta[SEEN_N] >= max(1, meta[LIMIT] // _SHARE):
         meta[NOW] += 1
         meta[SEEN_N] = 0
+        if meta[NOW] - meta[OLDEST] == COUNTED:
+            counts[(meta[OLDEST] + 1) % COUNTED] += counts[meta[OLDEST] % COUNTED]
+            counts[meta[OLDEST] % COUNTED] = 0
+            meta[OLDEST] += 1
+    while meta[ALIVE_N] > meta[LIMIT]:
+        meta[ALIVE_N] -= counts[meta[OLDEST] % COUNTED]
+        counts[meta[OLDEST] % COUNTED] = 0
+        meta[DEAD] = meta[OLDEST]
+        meta[OLDEST] += 1
 
 
 @jit
 def _evicted(generation: int, meta: Ints) -> bool:
-    """Whether a row was last seen too long ago; -1 is one that is new."""
-    return generation >= 0 and generation <= meta[NOW] - GENERATIONS
+    """Whether a row has left because others were seen; -1 is one that is new."""
+    return 0 <= generation <= meta[DEAD]
 
 
 @jit
@@ -184,7 +216,7 @@ def settle(table: Table, sections: Ints, meta: Ints, free: Ints, used: Ints, pac
     `free` i8[blocks of the largest row + 1] are the first free blocks of each size, plus 1;
     `used` and `packed` are as `packing.pack` takes them.
     """
-    rows, origins, slots, arena = table
+    rows, origins, slots, arena, _ = table
     while meta[POSITION] < meta[ROWS_N]:
         number = meta[POSITION]
         size = pack(rows[number], sections, used, packed)
@@ -235,7 +267,7 @@ def _give_back(arena: Ints, meta: Ints, free: Ints, entry: int) -> None:
 @jit
 def move_together(table: Table, meta: Ints, free: Ints) -> None:
     """Leave nothing free between the rows; none is wide."""
-    rows, _, slots, arena = table
+    rows, _, slots, arena, _ = table
     to, block = 0, 0
     while block < meta[BLOCKS_N]:
         at = block * BLOCK
@@ -266,7 +298,7 @@ def forget(slots: Slots, origins: Ints, n: int) -> None:
 @jit
 def reindex(table: Table, old: Slots) -> None:
     """Fill the empty `table.slots` from an index of the same rows."""
-    rows, origins, slots, arena = table
+    rows, origins, slots, arena, _ = table
     for entry in old:
         if entry != 0:
             slot = _find(slots, rows, arena, _key_at(entry, rows, arena))
@@ -277,8 +309,21 @@ def reindex(table: Table, old: Slots) -> None:
 
 @jit
 def _alive(newest: int, touched: int, generation: int, meta: Ints) -> bool:
-    idle = meta[CLOCK] - max(newest, touched) > meta[IDLE]
-    return not idle and not _evicted(generation, meta)
+    if meta[LIMIT] > 0:
+        return not _evicted(generation, meta)
+    return meta[CLOCK] - max(newest, touched) <= meta[IDLE]
+
+
+@jit
+def recount(table: Table, meta: Ints) -> None:
+    """Fill `table.counts` from the rows; none is wide."""
+    counts, arena = table.counts, table.arena
+    for k in range(len(counts)):
+        counts[k] = 0
+    for entry in table.slots:
+        generation = arena[(entry - 1) * BLOCK + SIZE] >> 32
+        if entry > 0 and not _evicted(generation, meta):
+            counts[max(generation, meta[OLDEST]) % COUNTED] += 1
 
 
 @jit
@@ -306,7 +351,7 @@ def sweep(table: Table, meta: Ints, free: Ints) -> int:
 @jit
 def living(table: Table, meta: Ints, places: Ints, keys: Ints) -> int:
     """Write the slots of all rows that are not as good as new, and their keys; how many."""
-    rows, _, slots, arena = table
+    rows, _, slots, arena, _ = table
     n = 0
     for slot in range(len(slots)):
         entry = slots[slot]
@@ -326,7 +371,7 @@ def living(table: Table, meta: Ints, places: Ints, keys: Ints) -> int:
 @jit
 def slots_of(table: Table, keys: Ints, places: Ints) -> int:
     """Write the slots of those `keys` that there are; how many."""
-    rows, _, slots, arena = table
+    rows, _, slots, arena, _ = table
     n = 0
     for key in keys:
         slot = _find(slots, rows, arena, key)
@@ -342,7 +387,7 @@ def collect(table: Table, sections: Ints, places: Ints, used: Ints, packed: Ints
 
     Only counts them where `out` is empty.
     """
-    rows, _, slots, arena = table
+    rows, _, slots, arena, _ = table
     words = 0
     for place in places:
         entry = slots[place]
@@ -371,7 +416,7 @@ def count(packed: Ints) -> int:
 @jit
 def insert(table: Table, meta: Ints, free: Ints, packed: Ints) -> None:
     """Take over packed rows; those of known keys are replaced. There is room for all of them."""
-    rows, _, slots, arena = table
+    rows, _, slots, arena, _ = table
     at = 0
     while at < len(packed):
         size = size_of(packed, at)

@@ -92,7 +92,7 @@ def fold(
     """
     # taken out of their tuples here: handed on to inner functions they cost 3% to 9% of the loop
     code, consts, verdicts, sections, horizon, registers = program
-    rows, origins, slots, arena = table
+    rows, origins, slots, arena, counts = table
     heap, queue, journal = waiting
     keys, hashes, times, ingested, values = transactions
     rowsf, columns, keyed = rows.view(np.float64), values.shape[1], rows.shape[1] > HEAD
@@ -110,7 +110,9 @@ def fold(
                 fetch(slots, rows, arena, queue[meta[pending.FIRST] + _AHEAD, KEY])
             verdict = pop(heap, queue, journal, meta)
             key, matures = verdict[KEY], verdict[MATURES]
-            row = touch(rows, rowsf, origins, slots, arena, sections, meta, key, matures, _NEVER)
+            row = touch(
+                rows, rowsf, origins, slots, arena, counts, sections, meta, key, matures, _NEVER
+            )
             _verdict(verdicts, rows[row], rowsf[row], verdict)
             status = _short(rows, slots, journal, meta)
         if status != DONE:
@@ -123,7 +125,17 @@ def fold(
             row = 0
             if keyed:
                 row = touch(
-                    rows, rowsf, origins, slots, arena, sections, meta, keys[i], time, horizon
+                    rows,
+                    rowsf,
+                    origins,
+                    slots,
+                    arena,
+                    counts,
+                    sections,
+                    meta,
+                    keys[i],
+                    time,
+                    horizon,
                 )
             execute(code, consts, rows[row], rowsf[row], hashes[i], regs, time, scratch)
         for k in range(columns):
@@ -139,7 +151,7 @@ def absorb(program: Program, table: Table, waiting: Waiting, meta: Ints, labels:
     Returns DONE, or what there is too little room for.
     """
     verdicts, sections = program.verdicts, program.sections
-    rows, origins, slots, arena = table
+    rows, origins, slots, arena, counts = table
     heap, queue, journal = waiting
     rowsf = rows.view(np.float64)
     while meta[POSITION] < len(labels):
@@ -151,7 +163,9 @@ def absorb(program: Program, table: Table, waiting: Waiting, meta: Ints, labels:
             push(heap, queue, journal, meta, labels, meta[POSITION])
         else:
             key, matures = label[KEY], label[MATURES]
-            row = touch(rows, rowsf, origins, slots, arena, sections, meta, key, matures, _NEVER)
+            row = touch(
+                rows, rowsf, origins, slots, arena, counts, sections, meta, key, matures, _NEVER
+            )
             _verdict(verdicts, rows[row], rowsf[row], label)
         meta[POSITION] += 1
     return DONE

@@ -10,7 +10,21 @@ from numpy.typing import NDArray
 
 from model.features import operator, pending
 from model.features.id_tables import NEW, OTHER, SAME
-from model.features.keys import CLOCK, IDLE, META, NOW, POSITION, SEEN_N, WATERMARK
+from model.features.keys import (
+    ALIVE_N,
+    CLOCK,
+    DEAD,
+    EVICTED,
+    IDLE,
+    LIMIT,
+    META,
+    NOW,
+    OLDEST,
+    POSITION,
+    SEEN_N,
+    WATERMARK,
+    alive_of,
+)
 from model.features.operator import NEED_JOURNAL, NEED_ROWS, Transactions
 from model.features.pending import (
     CARRIED,
@@ -36,14 +50,16 @@ Floats = NDArray[np.float64]
 
 _JOURNAL, _WAITING = 1024, 256
 _NEVER = 2**62
-_COPIED = ("clocks", "generation", "labels_next", "waiting")
+_GENERATIONS = [ALIVE_N, NOW, SEEN_N, OLDEST, DEAD]
+_COPIED = ("clocks", "generations", "labels_next", "waiting")
 
 
 class KeyedState:
     """Implements `tidegate.stream.stage.State`.
 
     `labels_next` is the next offset of the labels topic to apply. With `evicts` rows leave that
-    were idle by ingest time for longer than the plan's horizon.
+    were idle by ingest time for longer than the plan's horizon, and those seen least recently where
+    the profile keeps only so many.
     """
 
     def __init__(self, plan: Plan, *, evicts: bool = True) -> None:
@@ -53,7 +69,11 @@ class KeyedState:
         self.meta[IDLE] = plan.program.horizon_us if evicts else _NEVER
         self.seen = Seen(plan.profile.remember)
         self.labels_next = 0
-        self.rows = Rows(plan, self.meta)
+        limit = plan.profile.remember.keys if evicts else None
+        self.meta[LIMIT], self.meta[DEAD] = alive_of(limit) if limit else 0, -1
+        self.rows = Rows(plan, self.meta, limit)
+        self._whole = self._since = 0
+        self._saved_ids: object = None
         words = CARRIED + len(plan.carried)
         self.waiting = Waiting(
             heap=np.zeros((_WAITING, words), np.int64),
@@ -84,12 +104,18 @@ class KeyedState:
         self.seen.rollback()
         self.rows.rollback()
         self.meta[:], self.labels_next, self._before = meta, labels_next, None
+        self.rows.recount()
         self._wait(waiting)
         self._forget()
 
     def _forget(self) -> None:
         self.meta[JOURNAL_N] = 0
         self.seen.begin()
+
+    def take_evicted(self) -> int:
+        """How many keys have left because others were seen since, after the call before."""
+        evicted, self.meta[EVICTED] = int(self.meta[EVICTED]), 0
+        return evicted
 
     @property
     def clock_us(self) -> int:
@@ -185,11 +211,29 @@ class KeyedState:
     def arrays(self) -> Arrays:
         return {"rows": self.rows.packed()} | self._others()
 
+    def changes(self) -> Arrays | None:
+        """None where these and those before them are more than all of it. What of the ids does not
+        change for a while is left out if it is as it was.
+        """
+        rows = self.rows.changed()
+        if rows is None or self._since + len(rows) > self._whole:
+            return None
+        arrays = {"rows": rows} | self._others()
+        if arrays["ids_words"] is self._saved_ids:
+            del arrays["ids_words"], arrays["ids_starts"]
+        return arrays
+
+    def mark(self, saved: Arrays, *, whole: bool) -> None:
+        words = len(saved["rows"])
+        self._whole, self._since = (words, 0) if whole else (self._whole, self._since + words)
+        self._saved_ids = self.seen.ids.closed_words
+        self.rows.mark()
+
     def _others(self) -> Arrays:
         """What a snapshot holds but rows."""
         return {
             "clocks": self.meta[[WATERMARK, CLOCK]],
-            "generation": self.meta[[NOW, SEEN_N]],
+            "generations": self.meta[_GENERATIONS],
             "width": np.array([self.plan.width]),
             "labels_next": np.array([self.labels_next]),
             "waiting": self._waiting(),
@@ -197,11 +241,20 @@ class KeyedState:
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError for the rows of another profile."""
+        self._take_over(arrays)
+        self.mark({"rows": np.asarray(arrays["rows"])}, whole=True)
+
+    def apply(self, changes: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what `changes` gave. Raises ConfigError as `load` does."""
+        self._take_over(self._others() | dict(changes))
+        self.mark({"rows": np.asarray(changes["rows"])}, whole=False)
+
+    def _take_over(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         if int(np.asarray(arrays["width"])[0]) != self.plan.width:
             raise ConfigError("the snapshot belongs to another profile")
         copies = {name: np.array(arrays[name]) for name in _COPIED}
         self.meta[[WATERMARK, CLOCK]] = copies["clocks"]
-        self.meta[[NOW, SEEN_N]] = copies["generation"]
+        self.meta[_GENERATIONS] = copies["generations"]
         self.rows.insert(np.asarray(arrays["rows"], np.int64))
         self.labels_next = int(copies["labels_next"][0])
         self._wait(copies["waiting"])
@@ -212,7 +265,7 @@ class KeyedState:
             self.rows.packed(in_order=True),
             self._waiting(),
             *self.seen.arrays().values(),
-            self.meta[[WATERMARK, CLOCK, NOW, SEEN_N]],
+            self.meta[[WATERMARK, CLOCK, *_GENERATIONS]],
             np.array([self.labels_next]),
         ]
         digest = hashlib.sha256()
