@@ -51,8 +51,8 @@ Slots = NDArray[np.int32]
 newest of min(event time, ingest time); `CLOCK` is the newest ingest time, and a row that it is
 `IDLE` ahead of leaves. `ROWS_N` rows are wide, of `KEYS_N` keys; the arena ends with block
 `BLOCKS_N`, and `FREE_N` of these are free. Where `LIMIT` is not 0, `ALIVE_N` keys are alive; `NOW`
-is the generation, which has seen `SEEN_N` keys, `OLDEST` the oldest that is counted by itself, `DEAD`
-the newest whose keys have left; `EVICTED` of them were given back or came again."""
+is the generation, which has seen `SEEN_N` keys, `OLDEST` the oldest that is counted by itself,
+`DEAD` the newest whose keys have left; `EVICTED` of them were given back or came again."""
 META = EVICTED + 1
 BLOCK = 4
 _SHARE = 64
