@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import opcodes, times, verdict_run, wide_windows, windows
+from model.features import levels, opcodes, times, verdict_run, wide_windows, windows
 from model.features.arithmetic import apply, true
 from model.jit import inlined, jit
 
@@ -84,7 +84,7 @@ def _keyed(
     elif op == opcodes.RUN:
         verdict_run.run(row, rowf, base, n, width, time, scratch)
     elif op == opcodes.LEVEL:
-        windows.level(row, rowf, base, n, regs[width], scratch)
+        levels.level(row, rowf, base, n, regs[width], scratch)
     elif op == opcodes.DISTINCT:
         regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
     elif op == opcodes.SINCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import keys
+from model.features import arena, holdings
 from model.features.keys import BLOCK, BLOCKS_N, COUNTED, FREE_N, KEYS_N, POSITION, ROWS_N, Table
 from model.features.packing import most_words
 from model.features.plan import Plan
@@ -23,7 +23,7 @@ block to other addresses (`mremap` on Linux): the memory it takes has no peak.""
 
 
 class Rows:
-    """Rows of all keys, or of at most `limit`; `meta` i8[keys.META] is the state's own, with the
+    """Rows of all keys, or of at most `limit`; `meta` i8[META] is the state's own, with the
     numbers of what is here.
 
     Packed ones stay as they are between `begin` and `commit`.
@@ -61,14 +61,14 @@ class Rows:
         that their next event would empty.
         """
         if len(self) >= self._sweep_from:
-            kept = keys.sweep(self.table, self._meta, self._free)
+            kept = holdings.sweep(self.table, self._meta, self._free)
             if kept < len(self):
                 self._meta[KEYS_N] = kept
                 self._reindex(len(self.table.slots))
             room = max(len(self.table.slots) * 3 // 8, kept + kept // 4)
             self._sweep_from = min(room, self._most)
         if int(self._meta[FREE_N]) * BLOCK > max(self.words // 4, _WORDS):
-            keys.move_together(self.table, self._meta, self._free)
+            arena.move_together(self.table, self._meta, self._free)
         self._slots = len(self.table.slots)
 
     def commit(self) -> None:
@@ -76,7 +76,7 @@ class Rows:
         self._note_changed()
         self._meta[POSITION] = 0
         sections, used, packed = self._sections, self._used, self._packed
-        while not keys.settle(self.table, sections, self._meta, self._free, used, packed):
+        while not arena.settle(self.table, sections, self._meta, self._free, used, packed):
             self._make_room(len(self._packed))
 
     def _note_changed(self) -> None:
@@ -97,13 +97,13 @@ class Rows:
             return None
         hashes = np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
         places = np.empty(len(hashes), np.int64)
-        return self._collected(places[: keys.slots_of(self.table, hashes, places)])
+        return self._collected(places[: holdings.slots_of(self.table, hashes, places)])
 
     def rollback(self) -> None:
         """Forget the rows that the batch has touched; then `meta` is put back by its owner, and
         `recount` called.
         """
-        keys.forget(self.table.slots, self.table.origins, int(self._meta[ROWS_N]))
+        holdings.forget(self.table.slots, self.table.origins, int(self._meta[ROWS_N]))
         self._meta[ROWS_N] = 0
         if len(self.table.slots) != self._slots:
             # made anew, so that the newest rows are not at the ends of their ways
@@ -112,7 +112,7 @@ class Rows:
     def recount(self) -> None:
         """Count the keys of each generation again."""
         if len(self.table.counts):
-            keys.recount(self.table, self._meta)
+            holdings.recount(self.table, self._meta)
 
     def widen(self) -> None:
         """Room for twice as many wide rows."""
@@ -126,15 +126,15 @@ class Rows:
     def _reindex(self, slots: int) -> None:
         old = self.table.slots
         self.table = self.table._replace(slots=np.zeros(slots, np.int32))
-        keys.reindex(self.table, old)
+        holdings.reindex(self.table, old)
 
     def _make_room(self, words: int) -> None:
         """For so many words in the arena, and a part more."""
-        arena = self.table.arena
+        words_held = self.table.arena
         needed = self.words + words
-        if needed > len(arena):
-            grown = max(needed, len(arena) + max(len(arena) // _GROWTH, _WORDS))
-            arena.resize(-(-grown // BLOCK) * BLOCK, refcheck=False)
+        if needed > len(words_held):
+            grown = max(needed, len(words_held) + max(len(words_held) // _GROWTH, _WORDS))
+            words_held.resize(-(-grown // BLOCK) * BLOCK, refcheck=False)
 
     def packed(self, *, in_order: bool = False) -> Ints:
         """All rows that are not as good as new, packed one behind the other i8[words].
@@ -142,24 +142,24 @@ class Rows:
         Which comes first depends on the index, unless they are wanted in the order of their keys.
         """
         places, hashes = np.empty((2, len(self)), np.int64)
-        n = keys.living(self.table, self._meta, places, hashes)
+        n = holdings.living(self.table, self._meta, places, hashes)
         places = places[:n]
         return self._collected(places[np.argsort(hashes[:n])] if in_order else places)
 
     def _collected(self, places: Ints) -> Ints:
         sections, used, room = self._sections, self._used, self._packed
-        words = keys.collect(self.table, sections, places, used, room, np.empty(0, np.int64))
+        words = holdings.collect(self.table, sections, places, used, room, np.empty(0, np.int64))
         out = np.empty(words, np.int64)
-        keys.collect(self.table, sections, places, used, room, out)
+        holdings.collect(self.table, sections, places, used, room, out)
         return out
 
     def insert(self, packed: Ints) -> None:
         """Take over what `packed` gave; rows that are here already are replaced."""
-        n = keys.count(packed)
+        n = holdings.count(packed)
         while 2 * (len(self) + n) >= len(self.table.slots):
             self.index()
         self._make_room(len(packed) + (BLOCK - 1) * n)
-        keys.insert(self.table, self._meta, self._free, packed)
+        arena.insert(self.table, self._meta, self._free, packed)
         self.recount()
 
 

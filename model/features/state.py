@@ -49,6 +49,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _JOURNAL, _WAITING = 1024, 256
+_MOST_COPIES = 32
+"""So many copies of changes follow a whole one at most: each is a file to read."""
 _NEVER = 2**62
 _GENERATIONS = [ALIVE_N, NOW, SEEN_N, OLDEST, DEAD]
 _COPIED = ("clocks", "generations", "labels_next", "waiting")
@@ -72,7 +74,7 @@ class KeyedState:
         limit = plan.profile.remember.keys if evicts else None
         self.meta[LIMIT], self.meta[DEAD] = alive_of(limit) if limit else 0, -1
         self.rows = Rows(plan, self.meta, limit)
-        self._whole = self._since = 0
+        self._whole = self._since = self._copies = 0
         self._saved_ids: object = None
         words = CARRIED + len(plan.carried)
         self.waiting = Waiting(
@@ -212,11 +214,11 @@ class KeyedState:
         return {"rows": self.rows.packed()} | self._others()
 
     def changes(self) -> Arrays | None:
-        """None where these and those before them are more than all of it. What of the ids does not
-        change for a while is left out if it is as it was.
+        """None where these and those before them are more than all of it, or too many copies. What
+        of the ids does not change for a while is left out if it is as it was.
         """
         rows = self.rows.changed()
-        if rows is None or self._since + len(rows) > self._whole:
+        if rows is None or self._since + len(rows) > self._whole or self._copies == _MOST_COPIES:
             return None
         arrays = {"rows": rows} | self._others()
         if arrays["ids_words"] is self._saved_ids:
@@ -225,7 +227,10 @@ class KeyedState:
 
     def mark(self, saved: Arrays, *, whole: bool) -> None:
         words = len(saved["rows"])
-        self._whole, self._since = (words, 0) if whole else (self._whole, self._since + words)
+        if whole:
+            self._whole, self._since, self._copies = words, 0, 0
+        else:
+            self._since, self._copies = self._since + words, self._copies + 1
         self._saved_ids = self.seen.ids.closed_words
         self.rows.mark()
 

@@ -153,6 +153,16 @@ def test_a_long_note_becomes_shorter_by_whole_ones(tmp_path: Path) -> None:
     assert names(tmp_path) == [name(10), name(20)]
 
 
+def test_a_whole_one_takes_the_place_of_one_at_its_offset(tmp_path: Path) -> None:
+    served = Served(tmp_path)
+    served.go_on(10)
+    served.go_on(20)
+    served.partition.pairs = [Pair(at * 1000, at * 1000) for at in range(1, 600)]
+    digest = served.go_on(20)
+    assert names(tmp_path) == [name(10), name(20)]
+    assert served.restored(20).state.digest() == digest
+
+
 def test_what_comes_after_one_that_is_not_there_is_refused() -> None:
     snapshots = Snapshots(f"memory://{uuid.uuid4().hex}")
     arrays = {"which": np.arange(0), "changed": np.zeros((0, 2), np.int64)}

@@ -2,8 +2,8 @@
 
 A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON
 (`offset`, `side`, `after`, and name, dtype, shape and place of each array), and the arrays' bytes,
-each at a multiple of 64. It is whole (`after` is null), or what has changed `after` the offset of
-another one: then that one has to be read before it.
+each at a multiple of 64. It is whole, or what has changed `after` the offset of another one: then
+that one has to be read before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import hashlib
 import logging
 import mmap
 import os
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
@@ -23,13 +22,13 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from numpy.lib import format as npy
 
+from tidegate.stream.snapshot_names import Found, chain_of, found_in, name_of, reaches_whole
 from tidegate.stream.stage import Arrays
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"TGSNAP1\n"
 _START = len(_MAGIC) + 32 + 4
 _ALIGN = 64
-_NAME = re.compile(r"(\d{20})(?:-(\d{20}))?\.snap")
 KEEP = 2
 _KEEP_TAGS = timedelta(days=7)
 """How long snapshots of an earlier profile are kept, for whoever goes back to it."""
@@ -74,8 +73,8 @@ class Snapshots:
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
         if snapshot.after is not None:
-            _chain(self._found(folder), snapshot.after)
-        name = f"{folder}/{_name(snapshot.offset, snapshot.after)}"
+            chain_of(self._found(folder), snapshot.after)
+        name = f"{folder}/{name_of(snapshot.offset, snapshot.after)}"
         with self._files.open(name + ".part", "wb") as file:
             for piece in encode(snapshot):
                 file.write(piece)
@@ -85,19 +84,28 @@ class Snapshots:
         self._files.mv(name + ".part", name)
         if self._local:
             _sync_folder(folder)
+        self._remove_others(folder, snapshot)
         self._thin(folder)
         if (stage, tag) not in self._pruned:
             self._pruned.add((stage, tag))
             self._prune(stage, tag)
+
+    def _remove_others(self, folder: str, saved: Snapshot) -> None:
+        """Those of its offset that come after another one: that may have been set aside."""
+        for name in self._names(folder):
+            if saved.offset in found_in([name]) and name != name_of(saved.offset, saved.after):
+                self._files.rm(f"{folder}/{name}")
 
     def _thin(self, folder: str) -> None:
         found, kept = self._found(folder), set[int]()
         ends = found.keys() - set(found.values())
         offsets = [offset for offset in self._whole_chains(folder) if offset in ends]
         for offset in thinned(offsets, self._spacing):
-            kept.update(_chain(found, offset))
-        for old in found.keys() - kept:
-            self._files.rm(f"{folder}/{_name(old, found[old])}")
+            kept.update(chain_of(found, offset))
+        names = {name_of(offset, found[offset]) for offset in kept}
+        for old in self._names(folder):
+            if found_in([old]) and old not in names:
+                self._files.rm(f"{folder}/{old}")
 
     @property
     def _local(self) -> bool:
@@ -129,7 +137,7 @@ class Snapshots:
 
         Raises FileNotFoundError if one of them is not there.
         """
-        return _chain(self._found(self._folder(stage, tag, partition)), offset)[::-1]
+        return chain_of(self._found(self._folder(stage, tag, partition)), offset)[::-1]
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
         """Read the file of one; its arrays are writable views of one buffer.
@@ -153,7 +161,7 @@ class Snapshots:
 
     def _file(self, stage: str, tag: str, partition: int, offset: int) -> str:
         folder = self._folder(stage, tag, partition)
-        return f"{folder}/{_name(offset, self._found(folder).get(offset))}"
+        return f"{folder}/{name_of(offset, self._found(folder).get(offset))}"
 
     def _folder(self, stage: str, tag: str, partition: int) -> str:
         return f"{self._root}/{stage}/{tag}/{partition}"
@@ -161,42 +169,17 @@ class Snapshots:
     def _whole_chains(self, folder: str) -> list[int]:
         """The offsets that can be read, newest first."""
         found = self._found(folder)
-        return sorted((offset for offset in found if _reaches_whole(found, offset)), reverse=True)
+        return sorted((offset for offset in found if reaches_whole(found, offset)), reverse=True)
 
-    def _found(self, folder: str) -> dict[int, int | None]:
+    def _found(self, folder: str) -> Found:
         """The snapshots by their offsets, and what each comes after; a whole one goes first."""
+        return found_in(self._names(folder))
+
+    def _names(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
         if not self._files.exists(folder):
-            return {}
-        names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
-        found: dict[int, int | None] = {}
-        for match in map(_NAME.fullmatch, sorted(names, reverse=True)):
-            if match:
-                found[int(match[1])] = int(match[2]) if match[2] else None
-        return found
-
-
-def _name(offset: int, after: int | None) -> str:
-    return f"{offset:020d}.snap" if after is None else f"{offset:020d}-{after:020d}.snap"
-
-
-def _chain(found: dict[int, int | None], offset: int) -> list[int]:
-    """One and all that it comes after, the whole one last. Raises FileNotFoundError."""
-    chain: list[int] = []
-    at: int | None = offset
-    while at is not None:
-        if at not in found:
-            raise FileNotFoundError(f"snapshot {at}, which {offset} comes after, is not there")
-        chain.append(at)
-        at = found[at]
-    return chain
-
-
-def _reaches_whole(found: dict[int, int | None], offset: int) -> bool:
-    at: int | None = offset
-    while at is not None and at in found:
-        at = found[at]
-    return at is None
+            return []
+        return [str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False)]
 
 
 def thinned(offsets: list[int], spacing: int) -> set[int]:
@@ -245,14 +228,10 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
         )
         bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
         place += body.nbytes + -body.nbytes % _ALIGN
-    header = msgspec.json.encode(
-        {
-            "offset": snapshot.offset,
-            "side": snapshot.side,
-            "after": snapshot.after,
-            "arrays": entries,
-        }
-    )
+    described: dict[str, Any] = {"offset": snapshot.offset, "side": snapshot.side}
+    if snapshot.after is not None:
+        described["after"] = snapshot.after
+    header = msgspec.json.encode(described | {"arrays": entries})
     header += b" " * (-(_START + len(header)) % _ALIGN)
     pieces: list[bytes | memoryview] = [len(header).to_bytes(4, "little"), header, *bodies]
     digest = hashlib.sha256()

@@ -120,6 +120,17 @@ def test_a_whole_copy_and_the_changes_since_are_the_state(
         assert restored.digest() == state.digest()
 
 
+def test_copies_of_changes_come_to_an_end() -> None:
+    log, state = Log(CARD, 3, 3_000, keys=2_000), KeyedState(Plan(CARD, 0))
+    fold_batches(state, log, [])
+    state.mark(state.arrays(), whole=True)
+    copies = 0
+    while (changes := state.changes()) is not None:
+        state.mark(changes, whole=False)
+        copies += 1
+    assert copies == 32
+
+
 def test_keys_that_did_not_change_are_not_in_the_changes() -> None:
     log, plan = Log(CARD, 3, 3_000, keys=2_000), Plan(CARD, 0)
     state = KeyedState(plan)

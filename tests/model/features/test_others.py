@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.features.keys import count as keys_of
+from model.features.holdings import count as keys_of
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.history.fold import fold_columns
