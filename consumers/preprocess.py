@@ -25,7 +25,7 @@ from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.stream.stage import Emit, Output, Reject
 
-_FORMAT = 6
+_FORMAT = 7
 _BODY = 16
 """Bytes of a body's hash in a frame."""
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class PreprocessStage:
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
         limits = f"{profile.remember.time}us-{profile.remember.memory}b"
+        limits += f"-{profile.remember.keys}k" if profile.remember.keys else ""
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}-{limits}"
         self.also = profile.version
         self._key = key

@@ -52,7 +52,13 @@ def conflict(index: int) -> Reject:
 
 
 def measured(state: KeyedState, output: Output, stage: str, partition: int) -> Output:
-    """Tell with the commit how far back ids are known."""
+    """Tell with the commit how far back ids are known, and how many keys there are."""
     gauge = metrics.ID_MEMORY.labels(stage, str(partition))
     output.on_commit.append(partial(gauge.set, state.seen.ids.reach_us / 1e6))
+    output.on_commit.append(partial(_tell_keys, state, stage, str(partition)))
     return output
+
+
+def _tell_keys(state: KeyedState, *labels: str) -> None:
+    metrics.STATE_KEYS.labels(*labels).set(len(state.rows))
+    metrics.EVICTED_KEYS.labels(*labels).inc(state.take_evicted())

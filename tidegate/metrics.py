@@ -77,6 +77,16 @@ ID_MEMORY = Gauge(
     "when `remember.memory` is too small for it",
     ["stage", "partition"],
 )
+STATE_KEYS = Gauge(
+    "tidegate_state_keys",
+    "Entities whose windows a keyed step holds for a partition",
+    ["stage", "partition"],
+)
+EVICTED_KEYS = Counter(
+    "tidegate_evicted_keys_total",
+    "Entities that a keyed step forgot before they were idle, by the profile's `remember.keys`",
+    ["stage", "partition"],
+)
 LATE_DUPLICATES = Counter(
     "tidegate_late_duplicates_total",
     "Transactions that reached persist although their row was there, with an equal body",

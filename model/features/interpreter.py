@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import opcodes, times, verdict_run, wide_windows, windows
+from model.features import levels, opcodes, times, verdict_run, wide_windows, windows
 from model.features.arithmetic import apply, true
 from model.jit import inlined, jit
 
@@ -48,16 +48,17 @@ def _windowed(
 ) -> None:
     """Windows over values: note one, or total a window."""
     op, base, n, words, source = code[i, 0], code[i, 2], code[i, 3], code[i, 5], code[i, 6]
-    pane = time // code[i, 4]
+    pane, oldest = time // code[i, 4], windows.oldest_of(row, n, code[i, 4], time)
+    before = max(pane - source, oldest - 1)
     if op == opcodes.WINDOW:
         value = regs[source] if source >= 0 else 0.0
-        windows.window_note(row, base, n, words, pane, value, x, scratch)
+        windows.window_note(row, base, n, words, pane, oldest, value, x, scratch)
     elif op == opcodes.TOTAL:
-        windows.window_total(row, base, n, words, pane, source, scratch)
+        windows.window_total(row, base, n, words, pane, before, scratch)
     elif op == opcodes.WIDE_WINDOW:
-        wide_windows.note(row, base, n, words, pane, regs[source], x, scratch)
+        wide_windows.note(row, base, n, words, pane, oldest, regs[source], x, scratch)
     else:
-        wide_windows.total(row, base, n, words, pane, source, scratch)
+        wide_windows.total(row, base, n, words, pane, before, scratch)
 
 
 @inlined
@@ -83,7 +84,7 @@ def _keyed(
     elif op == opcodes.RUN:
         verdict_run.run(row, rowf, base, n, width, time, scratch)
     elif op == opcodes.LEVEL:
-        windows.level(row, rowf, base, n, regs[width], scratch)
+        levels.level(row, rowf, base, n, regs[width], scratch)
     elif op == opcodes.DISTINCT:
         regs[dst] = windows.distinct(row, base, n, width, time, hashes[code[i, 5]])
     elif op == opcodes.SINCE:

@@ -84,6 +84,11 @@ class IdMemory:
         self._undo.clear()
 
     @property
+    def closed_words(self) -> Words:
+        """The same array until ids are merged again."""
+        return self._closed.words
+
+    @property
     def reach_us(self) -> int:
         """How far back from the newest one all ids are known; less than asked for when the memory
         was too small for it.

@@ -10,8 +10,8 @@ order, then temporaries. A profile with the column `amount` and these features
 
 has the registers 0 amount, 1 count_1h, 2 sum_1h, 3 share, 4 a temporary, and the program
 
-    WINDOW  0  base 3, 14 slots, pane 300 s, 2 words, register 0; x 100   add amount to its pane
-    TOTAL   0  base 3, 14 slots, pane 300 s, 2 words, 13 panes            total the last hour
+    WINDOW  0  base 5, 14 slots, pane 300 s, 2 words, register 0; x 100   add amount to its pane
+    TOTAL   0  base 5, 14 slots, pane 300 s, 2 words, 13 panes            total the last hour
     COUNT   1  x 100                                                      its count
     SUM     2  x 100                                                      its sum, in units again
     DIV     4  0, 2                                                       amount / sum_1h
@@ -35,6 +35,7 @@ from model.features.outputs import (
     WIDE_WORDS,
     WORDS,
 )
+from model.features.packing import LEVEL, PAIRS, PLAIN, RING, VERDICTS, WIDE
 from model.features.program import HEAD, Program
 from model.features.replaying import replaying
 from model.features.steps import feature_steps, readable, scale_of, wide_columns
@@ -85,6 +86,7 @@ class Plan:
         self._code: list[list[int]] = []
         self._consts: list[tuple[float, float]] = []
         self._verdicts: list[tuple[int, int, int]] = []
+        self._sections: list[tuple[int, int, int, int, int]] = []
         steps = feature_steps(profile)
         self._specs = {name: spec for name, spec in profile.computed.items() if steps[name] == step}
         self.carried = self._carried()
@@ -97,6 +99,7 @@ class Plan:
             np.array(self._code, np.int64).reshape(-1, 8),
             np.array(self._consts, np.float64).reshape(-1, 2),
             np.array(self._verdicts, np.int64).reshape(-1, 3),
+            np.array(self._sections, np.int64).reshape(-1, 5),
             self._horizon_us,
             self._registers,
         )
@@ -120,9 +123,11 @@ class Plan:
         self._code.append([op, dst, *args, *([0] * (6 - len(args)))])
         self._consts.append((x, y))
 
-    def _reserve(self, words: int) -> int:
-        """Words of the row; returns where they begin."""
+    def _reserve(self, words: int, kind: int = PLAIN, n: int = 0, pane: int = 0) -> int:
+        """Words of the row, for `n` entries of a kind; returns where they begin."""
         base, self.width = self.width, self.width + words
+        n = n or words
+        self._sections.append((kind, base, n, words // n, pane))
         return base
 
     def _compile(self, name: str, spec: Feature) -> None:
@@ -141,7 +146,7 @@ class Plan:
                 self._emit(opcodes.RECENT, dst, base, spec.last, source)
                 self._compiled |= {column for column, other in self._specs.items() if other is spec}
             case Distinct():
-                base = self._reserve(2 * spec.keep)
+                base = self._reserve(2 * spec.keep, PAIRS, spec.keep, spec.window)
                 self._keep_for(spec.window)
                 hashed = self.profile.hashed.index(spec.of)
                 self._emit(opcodes.DISTINCT, dst, base, spec.keep, spec.window, hashed)
@@ -181,7 +186,7 @@ class Plan:
         words = max((WIDE_WORDS if wide else WORDS)[type(other)] for other in group.values())
         slots = self._slots(max(other.window for other in group.values()), pane)
         scale = scale_of(self.profile, of) if of else 1.0
-        base = self._reserve(slots * words)
+        base = self._reserve(slots * words, WIDE if wide else RING, slots, pane)
         self._keep_for(slots * pane)
         source = self._register[of] if of else -1
         note, total = (
@@ -228,7 +233,7 @@ class Plan:
             if isinstance(other, Verdicted) and pane_us(other.window) == pane
         }
         slots = self._slots(max(other.window for other in group.values()), pane)
-        base = self._reserve(slots * 3)
+        base = self._reserve(slots * 3, VERDICTS, slots, pane)
         self._keep_for(slots * pane)
         self._verdicts.append((base, slots, pane))
         for window, half_life in sorted(
@@ -271,7 +276,8 @@ class Plan:
             if isinstance(other, Level) and (other.of, other.last) == (spec.of, spec.last)
         }
         source = self._register[spec.of]
-        self._emit(opcodes.LEVEL, 0, self._reserve(1 + 2 * spec.last), spec.last, source)
+        base = self._reserve(1 + 2 * spec.last, LEVEL, spec.last)
+        self._emit(opcodes.LEVEL, 0, base, spec.last, source)
         for name, other in group.items():
             self._emit(LEVEL_OUTPUTS[other.give], self._register[name], source)
         self._compiled |= set(group)

@@ -23,8 +23,8 @@ _WRITE, _KEEP, _DATA = 1, 3, 1
 
 
 @intrinsic
-def _start_loading(_typing: Untyped, rows: Untyped, row: Untyped, word: Untyped) -> Untyped:
-    del row, word
+def _start_loading(_typing: Untyped, words: Untyped, word: Untyped) -> Untyped:
+    del word
 
     def generate(context: Untyped, builder: Untyped, signature: Untyped, args: Untyped) -> Untyped:
         array = make_array(signature.args[0])(context, builder, args[0])
@@ -39,7 +39,7 @@ def _start_loading(_typing: Untyped, rows: Untyped, row: Untyped, word: Untyped)
         )
         return context.get_dummy_value()
 
-    return types.void(rows, types.intp, types.intp), generate
+    return types.void(words, types.intp), generate
 
 
 _line = cast(Any, _start_loading)
@@ -48,5 +48,13 @@ _line = cast(Any, _start_loading)
 @jit
 def prefetch(rows: NDArray[np.int64], row: int) -> None:
     """Start loading all of a row, to be written; nothing waits for it."""
-    for word in range(0, rows.shape[1], _LINE):
-        _line(rows, row, word)
+    words = rows[row]
+    for word in range(0, len(words), _LINE):
+        _line(words, word)
+
+
+@jit
+def prefetch_words(arena: NDArray[np.int64], start: int, n: int) -> None:
+    """Start loading up to `n` words from `start` on, to be written; nothing waits for it."""
+    for word in range(start, min(start + n, len(arena)), _LINE):
+        _line(arena, word)

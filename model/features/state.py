@@ -8,21 +8,24 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import operator, pending, sparse
+from model.features import operator, pending
 from model.features.id_tables import NEW, OTHER, SAME
-from model.features.operator import (
+from model.features.keys import (
+    ALIVE_N,
     CLOCK,
-    EPOCH,
+    DEAD,
+    EVICTED,
     IDLE,
+    LIMIT,
     META,
-    NEED_ROWS,
+    NOW,
+    OLDEST,
     POSITION,
-    ROWS_N,
-    UNDO_N,
+    SEEN_N,
     WATERMARK,
-    Table,
-    Transactions,
+    alive_of,
 )
+from model.features.operator import NEED_JOURNAL, NEED_ROWS, Transactions
 from model.features.pending import (
     CARRIED,
     END,
@@ -37,6 +40,7 @@ from model.features.pending import (
 )
 from model.features.plan import Plan
 from model.features.program import Program
+from model.features.rows import Rows
 from model.features.seen import Seen
 from tidegate.errors import ConfigError, Stop
 from tidegate.stream.stage import Arrays
@@ -44,47 +48,46 @@ from tidegate.stream.stage import Arrays
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_ROWS, _UNDO, _WAITING = 256, 1024, 256
+_JOURNAL, _WAITING = 1024, 256
+_MOST_COPIES = 32
+"""So many copies of changes follow a whole one at most: each is a file to read."""
 _NEVER = 2**62
-_UNSAVED = 0
-"""The epoch of rows that no batch has touched: a row that has it already is not saved again."""
-_COPIED = ("clocks", "labels_next", "counts", "places", "words", "waiting")
+_GENERATIONS = [ALIVE_N, NOW, SEEN_N, OLDEST, DEAD]
+_COPIED = ("clocks", "generations", "labels_next", "waiting")
 
 
 class KeyedState:
     """Implements `tidegate.stream.stage.State`.
 
     `labels_next` is the next offset of the labels topic to apply. With `evicts` rows leave that
-    were idle by ingest time for longer than the plan's horizon.
+    were idle by ingest time for longer than the plan's horizon, and those seen least recently where
+    the profile keeps only so many.
     """
 
     def __init__(self, plan: Plan, *, evicts: bool = True) -> None:
         self.plan = plan
         self.meta = np.zeros(META, np.int64)
-        self.meta[WATERMARK], self.meta[EPOCH] = -1, 1
+        self.meta[WATERMARK] = -1
         self.meta[IDLE] = plan.program.horizon_us if evicts else _NEVER
         self.seen = Seen(plan.profile.remember)
         self.labels_next = 0
-        rows = _ROWS if plan.keeps_windows else 1
-        self.table = Table(
-            rows=np.zeros((rows, plan.width), np.int64),
-            stamps=np.zeros(rows, np.int64),
-            slots=np.zeros(4 * rows, np.int32),
-            undo=np.empty((_UNDO if plan.keeps_windows else 1, plan.width), np.int64),
-            undo_rows=np.empty(_UNDO, np.int64),
-        )
+        limit = plan.profile.remember.keys if evicts else None
+        self.meta[LIMIT], self.meta[DEAD] = alive_of(limit) if limit else 0, -1
+        self.rows = Rows(plan, self.meta, limit)
+        self._whole = self._since = self._copies = 0
+        self._saved_ids: object = None
         words = CARRIED + len(plan.carried)
         self.waiting = Waiting(
             heap=np.zeros((_WAITING, words), np.int64),
             queue=np.zeros((_WAITING, words), np.int64),
-            journal=np.empty((_UNDO, 1 + words), np.int64),
+            journal=np.empty((_JOURNAL, 1 + words), np.int64),
         )
         self._before: tuple[Ints, int] | None = None
 
     def begin(self) -> None:
         if self._before is not None:
             raise RuntimeError("begin: the batch before was neither committed nor rolled back")
-        self._make_room_by_dropping()
+        self.rows.begin()
         self._forget()
         self._before = self.meta.copy(), self.labels_next
 
@@ -92,28 +95,29 @@ class KeyedState:
         if self._before is None:
             raise RuntimeError("commit without begin")
         self._before = None
+        self.rows.commit()
         self._forget()
 
     def rollback(self) -> None:
         if self._before is None:
             raise RuntimeError("rollback without begin")
         meta, labels_next = self._before
-        n = int(self.meta[UNDO_N])
-        self.table.rows[self.table.undo_rows[:n]] = self.table.undo[:n]
-        self.table.rows[meta[ROWS_N] : self.meta[ROWS_N]] = 0
         waiting = pending.before(self._waiting(), self.waiting.journal[: self.meta[JOURNAL_N]])
         self.seen.rollback()
-        epoch = self.meta[EPOCH]
+        self.rows.rollback()
         self.meta[:], self.labels_next, self._before = meta, labels_next, None
-        self.meta[EPOCH] = epoch
+        self.rows.recount()
         self._wait(waiting)
-        self._reindex()
         self._forget()
 
     def _forget(self) -> None:
-        self.meta[UNDO_N] = self.meta[JOURNAL_N] = 0
-        self.meta[EPOCH] += 1
+        self.meta[JOURNAL_N] = 0
         self.seen.begin()
+
+    def take_evicted(self) -> int:
+        """How many keys have left because others were seen since, after the call before."""
+        evicted, self.meta[EVICTED] = int(self.meta[EVICTED]), 0
+        return evicted
 
     @property
     def clock_us(self) -> int:
@@ -130,21 +134,18 @@ class KeyedState:
     def refold(self, keys: Ints, hashes: Ints, times: Ints, ingested: Ints, values: Floats) -> None:
         """Fold transactions again that were committed before: rows change as in `fold`.
 
-        `values` are the plan's `replayed` columns alone, and nothing is filled in. What changes a
-        row is not kept for a rollback: there is no batch to undo. Raises Stop in place of whatever
-        goes wrong in between.
+        `values` are the plan's `replayed` columns alone, and nothing is filled in. Raises Stop in
+        place of whatever goes wrong in between.
         """
-        epoch, self.meta[EPOCH] = int(self.meta[EPOCH]), _UNSAVED
         try:
             self._fold(self.plan.replaying, Transactions(keys, hashes, times, ingested, values))
         except Exception as error:
             raise Stop(f"a state cannot be restored: {error!r}") from error
-        self.meta[EPOCH] = epoch
 
     def _fold(self, program: Program, transactions: Transactions) -> None:
         self.meta[POSITION] = 0
         while True:
-            status = operator.fold(program, self.table, self.waiting, self.meta, transactions)
+            status = operator.fold(program, self.rows.table, self.waiting, self.meta, transactions)
             if status == operator.DONE:
                 return
             self._grow(status)
@@ -171,34 +172,19 @@ class KeyedState:
         self._waiting_room(len(labels))
         self.meta[POSITION] = 0
         while True:
-            status = operator.absorb(self.plan.program, self.table, self.waiting, self.meta, labels)
+            program, table = self.plan.program, self.rows.table
+            status = operator.absorb(program, table, self.waiting, self.meta, labels)
             if status == operator.DONE:
                 return
             self._grow(status)
 
     def _grow(self, status: int) -> None:
-        if status == NEED_ROWS:
-            self._resize(2 * len(self.table.rows))
-            return
-        table, journal = self.table, _doubled(self.waiting.journal)
-        self.waiting = self.waiting._replace(journal=journal)
-        if self.meta[UNDO_N] >= len(table.undo):
-            self.table = table._replace(
-                undo=_doubled(table.undo), undo_rows=_doubled(table.undo_rows)
-            )
-
-    def _resize(self, capacity: int) -> None:
-        rows, n = np.zeros((capacity, self.plan.width), np.int64), int(self.meta[ROWS_N])
-        rows[:n] = self.table.rows[:n]
-        stamps = np.zeros(capacity, np.int64)
-        stamps[:n] = self.table.stamps[:n]
-        self.table = self.table._replace(rows=rows, stamps=stamps)
-        self._reindex()
-
-    def _reindex(self) -> None:
-        slots = np.zeros(4 * len(self.table.rows), np.int32)
-        operator.reindex(slots, self.table.rows, int(self.meta[ROWS_N]))
-        self.table = self.table._replace(slots=slots)
+        if status == NEED_JOURNAL:
+            self.waiting = self.waiting._replace(journal=_doubled(self.waiting.journal))
+        elif status == NEED_ROWS:
+            self.rows.widen()
+        else:
+            self.rows.index()
 
     def _waiting_room(self, n: int) -> None:
         while self.meta[HEAP_N] + n > len(self.waiting.heap):
@@ -224,69 +210,73 @@ class KeyedState:
         self.waiting.queue[: len(entries)] = entries
         self.meta[END] = len(entries)
 
-    def _alive(self) -> NDArray[np.bool_]:
-        n = int(self.meta[ROWS_N])
-        touched = self.table.rows[:n, 1:3].max(axis=1)
-        alive: NDArray[np.bool_] = self.meta[CLOCK] - touched <= self.meta[IDLE]
-        return alive
-
-    def _make_room_by_dropping(self) -> None:
-        """Before the table has to grow: drop the rows that their next event would empty anyway."""
-        if self.meta[ROWS_N] < len(self.table.rows) * 9 // 10 or len(self.table.rows) == 1:
-            return
-        alive = self._alive()
-        kept = int(alive.sum())
-        if kept > len(self.table.rows) // 2:
-            return
-        self.table.rows[:kept] = self.table.rows[: len(alive)][alive]
-        self.table.rows[kept:] = 0
-        self.meta[ROWS_N] = kept
-        self._reindex()
-
     def arrays(self) -> Arrays:
-        counts, places, words = sparse.pack(self.table.rows, np.flatnonzero(self._alive()))
+        return {"rows": self.rows.packed()} | self._others()
+
+    def changes(self) -> Arrays | None:
+        """None where these and those before them are more than all of it, or too many copies. What
+        of the ids does not change for a while is left out if it is as it was.
+        """
+        rows = self.rows.changed()
+        if rows is None or self._since + len(rows) > self._whole or self._copies == _MOST_COPIES:
+            return None
+        arrays = {"rows": rows} | self._others()
+        if arrays["ids_words"] is self._saved_ids:
+            del arrays["ids_words"], arrays["ids_starts"]
+        return arrays
+
+    def mark(self, saved: Arrays, *, whole: bool) -> None:
+        words = len(saved["rows"])
+        if whole:
+            self._whole, self._since, self._copies = words, 0, 0
+        else:
+            self._since, self._copies = self._since + words, self._copies + 1
+        self._saved_ids = self.seen.ids.closed_words
+        self.rows.mark()
+
+    def _others(self) -> Arrays:
+        """What a snapshot holds but rows."""
         return {
             "clocks": self.meta[[WATERMARK, CLOCK]],
+            "generations": self.meta[_GENERATIONS],
             "width": np.array([self.plan.width]),
             "labels_next": np.array([self.labels_next]),
-            "counts": counts,
-            "places": places,
-            "words": words,
             "waiting": self._waiting(),
         } | self.seen.arrays()
 
     def load(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError for the rows of another profile."""
+        self._take_over(arrays)
+        self.mark({"rows": np.asarray(arrays["rows"])}, whole=True)
+
+    def apply(self, changes: Mapping[str, NDArray[np.generic]]) -> None:
+        """Take over what `changes` gave. Raises ConfigError as `load` does."""
+        self._take_over(self._others() | dict(changes))
+        self.mark({"rows": np.asarray(changes["rows"])}, whole=False)
+
+    def _take_over(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         if int(np.asarray(arrays["width"])[0]) != self.plan.width:
             raise ConfigError("the snapshot belongs to another profile")
         copies = {name: np.array(arrays[name]) for name in _COPIED}
-        n = len(copies["counts"])
-        capacity = len(self.table.rows)
-        while capacity < 2 * n:
-            capacity *= 2
-        self.meta[ROWS_N] = 0
-        self._resize(capacity)
-        sparse.unpack(copies["counts"], copies["places"], copies["words"], self.table.rows)
-        self.meta[ROWS_N] = n
         self.meta[[WATERMARK, CLOCK]] = copies["clocks"]
-        self._reindex()
+        self.meta[_GENERATIONS] = copies["generations"]
+        self.rows.insert(np.asarray(arrays["rows"], np.int64))
         self.labels_next = int(copies["labels_next"][0])
         self._wait(copies["waiting"])
         self.seen.load(arrays)
 
     def digest(self) -> str:
-        n = int(self.meta[ROWS_N])
-        rows = self.table.rows[:n][self._alive()]
         content = [
-            rows[np.argsort(rows[:, 0])],
+            self.rows.packed(in_order=True),
             self._waiting(),
             *self.seen.arrays().values(),
-            np.array([self.meta[WATERMARK], self.meta[CLOCK], self.labels_next]),
+            self.meta[[WATERMARK, CLOCK, *_GENERATIONS]],
+            np.array([self.labels_next]),
         ]
         digest = hashlib.sha256()
         for array in content:
             digest.update(np.array(array.shape).tobytes())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
 

@@ -47,6 +47,7 @@ def note(
     slots: int,
     words: int,
     pane: int,
+    oldest: int,
     value: float,
     scale: float,
     scratch: Floats,
@@ -57,7 +58,7 @@ def note(
     if math.isnan(value):
         return
     fixed = exact.whole(min(max(value * scale, -_LIMIT), _LIMIT))
-    place = slot_of(row, base, slots, words, pane)
+    place = slot_of(row, base, slots, words, pane, oldest)
     if place >= 0:
         _add(row, place, slots, words, fixed)
     else:
@@ -66,19 +67,19 @@ def note(
 
 @jit
 def total(
-    row: Row, base: int, slots: int, words: int, pane: int, reach: int, scratch: Floats
+    row: Row, base: int, slots: int, words: int, pane: int, before: int, scratch: Floats
 ) -> None:
     """As `windows.window_total`, after `note`."""
     own = len(scratch) - OWN
-    n = exact.whole(scratch[own]) + (total_of(row, base, slots, 0, pane, reach) & MASK)
+    n = exact.whole(scratch[own]) + (total_of(row, base, slots, 0, pane, before) & MASK)
     late = exact.whole(scratch[own + 1])
-    upper = total_of(row, base, slots, 1, pane, reach)
-    high, low = exact.joined(upper, total_of(row, base, slots, 2, pane, reach))
+    upper = total_of(row, base, slots, 1, pane, before)
+    high, low = exact.joined(upper, total_of(row, base, slots, 2, pane, before))
     high, low = exact.add(high, low, late >> 63, late)
     scratch[0], scratch[1] = float(n), exact.to_float(high, low)
     if words == SQUARE_WORDS and n > 0:
-        top = total_of(row, base, slots, 3, pane, reach)
-        upper = total_of(row, base, slots, 4, pane, reach)
-        squares = exact.joined(upper, total_of(row, base, slots, 5, pane, reach))
+        top = total_of(row, base, slots, 3, pane, before)
+        upper = total_of(row, base, slots, 4, pane, before)
+        squares = exact.joined(upper, total_of(row, base, slots, 5, pane, before))
         squares = exact.add(*squares, *exact.product(late, late))
         scratch[2] = exact.spread(n, high, low, squares[0] + top, squares[1])

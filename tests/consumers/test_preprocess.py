@@ -255,7 +255,7 @@ def test_a_transaction_without_the_second_entity_passes_its_step_and_touches_no_
     assert spread.min() > 0.7 * 400 / PARTITIONS
     untouched = chain.states[1].arrays()
     (passed,) = chain.step(1, batch(emit.values, 0, emit.topic, emit.keys)).emits
-    assert chain.states[1].arrays()["words"].tobytes() == untouched["words"].tobytes()
+    assert chain.states[1].arrays()["rows"].tobytes() == untouched["rows"].tobytes()
     frames = profile.features_layout.unpack([value or b"" for value in passed.values])
     assert frames.ids == [f"t{number}".encode() for number in range(400)]
     named = dict(zip(profile.values, frames.rows["values"].T, strict=True))

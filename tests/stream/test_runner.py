@@ -536,7 +536,7 @@ def test_damaged_snapshots_are_skipped_with_a_warning(
     expected = run.digests()
     run.close()
     files = sorted(folder.rglob("*.snap"))
-    assert len(files) == 2
+    assert ["-" in file.name for file in files] == [False, True, True]
     for damaged in reversed(files):
         content = bytearray(damaged.read_bytes())
         content[-1] ^= 1
@@ -546,7 +546,7 @@ def test_damaged_snapshots_are_skipped_with_a_warning(
             until_idle(again)
         assert "is not used: its SHA-256" in caplog.text
         again.close()
-        if damaged == files[1]:
+        if damaged == files[2]:
             assert again.progress.restored
             older = runner(broker, CountStage(), f"file://{folder}")
             until_idle(older)

@@ -23,6 +23,8 @@ class Counters:
     def __init__(self, counts: np.ndarray | None = None) -> None:
         self.counts = np.zeros((KEYS + 1, 2), np.int64) if counts is None else counts.copy()
         self._undo: np.ndarray | None = None
+        self._marked: np.ndarray | None = None
+        self._increments = 0
 
     def begin(self) -> None:
         assert self._undo is None, "begin on top of an open one"
@@ -39,6 +41,22 @@ class Counters:
     def arrays(self) -> Arrays:
         assert self._undo is None, "a snapshot of what is not committed"
         return {"counts": self.counts.copy()}
+
+    def changes(self) -> Arrays | None:
+        """Two times after each whole copy."""
+        assert self._undo is None, "a snapshot of what is not committed"
+        if self._marked is None or self._increments == 2:
+            return None
+        which = np.flatnonzero((self.counts != self._marked).any(axis=1))
+        return {"which": which, "changed": self.counts[which]}
+
+    def mark(self, saved: Arrays, *, whole: bool) -> None:
+        self._marked = self.counts.copy()
+        self._increments = 0 if whole else self._increments + 1
+
+    def apply(self, changes: Mapping[str, np.ndarray]) -> None:
+        self.counts[changes["which"]] = changes["changed"]
+        self.mark({}, whole=False)
 
     def digest(self) -> str:
         return hashlib.sha256(self.counts.tobytes()).hexdigest()
@@ -66,7 +84,9 @@ class CountStage:
     def load_state(
         self, partition: int, partitions: int, arrays: Mapping[str, np.ndarray]
     ) -> Counters:
-        return Counters(arrays["counts"])
+        state = Counters(arrays["counts"])
+        state.mark({}, whole=True)
+        return state
 
     def absorb(self, state: Counters, batch: Batch) -> None:
         for value in batch.values:

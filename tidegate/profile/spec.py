@@ -251,6 +251,8 @@ class Remember(_Strict):
 
     time: Duration = Duration(DAY)
     memory: Size = Size(64 << 20)
+    keys: Annotated[int, msgspec.Meta(ge=1000, le=1_000_000_000)] | None = None
+    """How many entities each partition of a keyed step keeps windows of, at most; None: of all."""
 
 
 class VerdictSources(_Strict):

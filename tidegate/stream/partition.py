@@ -97,8 +97,9 @@ class Partition:
     """One assigned partition and its state.
 
     `offset` and `side` are the next to process, `pairs` what the note must hold, `snapshots` the
-    newest two that are durable, `hold` why it does not go on at present, `unfolded` how many
-    records the state lacks, which the log no longer had.
+    newest two that are durable and share no file, `copied` the offset of the snapshot that changes
+    are counted from (which may not be durable), `hold` why it does not go on at present, `unfolded`
+    how many records the state lacks, which the log no longer had.
     """
 
     source: TopicPartition
@@ -107,6 +108,7 @@ class Partition:
     side: int = 0
     pairs: list[Pair] = field(default_factory=list)
     snapshots: list[SnapshotOffsets] = field(default_factory=list)
+    copied: int | None = None
     breaker: Breaker = field(default_factory=Breaker)
     hold: Hold | None = None
     waiting: Waiting = field(default_factory=Waiting)
@@ -121,12 +123,17 @@ class Partition:
             self.side,
             self.pairs,
             self.snapshots,
+            self.copied,
             unfolded=self.unfolded,
         )
 
-    def saved(self, snapshot: SnapshotOffsets) -> None:
-        """A snapshot is durable: the note need not reach behind the older of the two kept."""
-        self.snapshots = [*self.snapshots, snapshot][-2:]
+    def saved(self, snapshot: SnapshotOffsets, *, whole: bool = True) -> None:
+        """A snapshot is durable: the note need not reach behind the older of the two kept.
+
+        One that is not `whole` goes with the newest.
+        """
+        others = self.snapshots if whole else self.snapshots[:-1]
+        self.snapshots = [*others, snapshot][-2:]
         if len(self.snapshots) == 2:
             self.pairs = input_order.after(self.pairs, self.snapshots[0].side)
 

@@ -103,17 +103,22 @@ class Restorer:
     def _from_snapshot(self, source: TopicPartition, offset: int) -> Partition | None:
         """None, and a line in the log, when the snapshot cannot be used."""
         assert self._snapshots  # noqa: S101 - only called with them
-        place = self._stage.name, self._tag, source.partition, offset
+        folder, at = (self._stage.name, self._tag, source.partition), offset
         try:
-            snapshot = self._snapshots.load(*place)
+            at, *later = self._snapshots.chain(*folder, offset)
+            snapshot = self._snapshots.load(*folder, at)
             state = self._stage.load_state(source.partition, self._partitions, snapshot.arrays)
+            for at in later:
+                snapshot = self._snapshots.load(*folder, at)
+                state.apply(snapshot.arrays)
+                self._beat()
         except (OSError, DamagedSnapshotError, ConfigError) as error:
-            _LOG.warning("snapshot %s of %s/%d is not used: %s", offset, *source, error)
+            _LOG.warning("snapshot %s of %s/%d is not used: %s", at, *source, error)
             if isinstance(error, DamagedSnapshotError):
-                self._snapshots.set_aside(*place)
+                self._snapshots.set_aside(*folder, at)
             return None
         offsets = SnapshotOffsets(snapshot.offset, snapshot.side)
-        return Partition(source, state, *offsets, snapshots=[offsets])
+        return Partition(source, state, *offsets, snapshots=[offsets], copied=offset)
 
     def catch_up(self, partition: Partition, position: Position) -> Iterator[None]:
         """Apply the input up to the committed position without emitting, a batch at each step.

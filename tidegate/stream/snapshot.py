@@ -1,16 +1,17 @@
 """Snapshots: a partition's state at an offset of its log, as a file without any code.
 
 A file is the magic, the SHA-256 of all that follows it, the header's length (u32), a header of JSON
-(`offset`, `side`, and name, dtype, shape and place of each array), and the arrays' bytes, each at a
-multiple of 64.
+(`offset`, `side`, `after`, and name, dtype, shape and place of each array), and the arrays' bytes,
+each at a multiple of 64. It is whole, or what has changed `after` the offset of another one: then
+that one has to be read before it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import mmap
 import os
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, cast
@@ -21,13 +22,13 @@ import numpy as np
 from fsspec.implementations.local import LocalFileSystem
 from numpy.lib import format as npy
 
+from tidegate.stream.snapshot_names import Found, chain_of, found_in, name_of, reaches_whole
 from tidegate.stream.stage import Arrays
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = b"TGSNAP1\n"
 _START = len(_MAGIC) + 32 + 4
 _ALIGN = 64
-_NAME = re.compile(r"(\d{20})\.snap")
 KEEP = 2
 _KEEP_TAGS = timedelta(days=7)
 """How long snapshots of an earlier profile are kept, for whoever goes back to it."""
@@ -38,18 +39,23 @@ class DamagedSnapshotError(Exception):
 
 
 class Snapshot(NamedTuple):
-    """A state after all input before `offset` and all side records before `side`."""
+    """A state after all input before `offset` and all side records before `side`.
+
+    Or, not None, what has changed in it since that `after` an offset.
+    """
 
     offset: int
     side: int
     arrays: Arrays
+    after: int | None = None
 
 
 class Snapshots:
     """Snapshots under an fsspec URL that replicas may share.
 
-    Each is a file URL/stage/tag/partition/offset.snap. A tag is a version of the state. The newest
-    two are kept, and with a `spacing` (offsets) older ones, as `thinned` says.
+    Each is a file URL/stage/tag/partition/offset.snap, or offset-after.snap. A tag is a version of
+    the state. The newest two that share no file are kept, and with a `spacing` (offsets) older
+    ones, as `thinned` says; and with each all that it comes after.
     """
 
     def __init__(self, url: str, spacing: int = 0) -> None:
@@ -60,12 +66,15 @@ class Snapshots:
     def save(self, stage: str, tag: str, partition: int, snapshot: Snapshot) -> None:
         """Write one and remove those that are not kept.
 
-        Raises OSError; a file is there in whole or not at all, also after a loss of power. With a
-        process's first one, snapshots of tags that nobody has used for a week are removed.
+        Raises OSError, also where what it comes after is gone; a file is there in whole or not at
+        all, also after a loss of power. With a process's first one, snapshots of tags that nobody
+        has used for a week are removed.
         """
         folder = self._folder(stage, tag, partition)
         self._files.makedirs(folder, exist_ok=True)
-        name = f"{folder}/{snapshot.offset:020d}.snap"
+        if snapshot.after is not None:
+            chain_of(self._found(folder), snapshot.after)
+        name = f"{folder}/{name_of(snapshot.offset, snapshot.after)}"
         with self._files.open(name + ".part", "wb") as file:
             for piece in encode(snapshot):
                 file.write(piece)
@@ -75,12 +84,28 @@ class Snapshots:
         self._files.mv(name + ".part", name)
         if self._local:
             _sync_folder(folder)
-        offsets = self._offsets(folder)
-        for old in set(offsets) - thinned(offsets, self._spacing):
-            self._files.rm(f"{folder}/{old:020d}.snap")
+        self._remove_others(folder, snapshot)
+        self._thin(folder)
         if (stage, tag) not in self._pruned:
             self._pruned.add((stage, tag))
             self._prune(stage, tag)
+
+    def _remove_others(self, folder: str, saved: Snapshot) -> None:
+        """Those of its offset that come after another one: that may have been set aside."""
+        for name in self._names(folder):
+            if saved.offset in found_in([name]) and name != name_of(saved.offset, saved.after):
+                self._files.rm(f"{folder}/{name}")
+
+    def _thin(self, folder: str) -> None:
+        found, kept = self._found(folder), set[int]()
+        ends = found.keys() - set(found.values())
+        offsets = [offset for offset in self._whole_chains(folder) if offset in ends]
+        for offset in thinned(offsets, self._spacing):
+            kept.update(chain_of(found, offset))
+        names = {name_of(offset, found[offset]) for offset in kept}
+        for old in self._names(folder):
+            if found_in([old]) and old not in names:
+                self._files.rm(f"{folder}/{old}")
 
     @property
     def _local(self) -> bool:
@@ -104,36 +129,57 @@ class Snapshots:
         return newest is not None and newest < datetime.now(UTC) - _KEEP_TAGS
 
     def offsets(self, stage: str, tag: str, partition: int) -> list[int]:
-        """The offsets of the snapshots there are, newest first."""
-        return self._offsets(self._folder(stage, tag, partition))
+        """The offsets of the snapshots there are with all that they come after, newest first."""
+        return self._whole_chains(self._folder(stage, tag, partition))
+
+    def chain(self, stage: str, tag: str, partition: int, offset: int) -> list[int]:
+        """The offsets of the snapshots to read for one: a whole one, and those that come after it.
+
+        Raises FileNotFoundError if one of them is not there.
+        """
+        return chain_of(self._found(self._folder(stage, tag, partition)), offset)[::-1]
 
     def load(self, stage: str, tag: str, partition: int, offset: int) -> Snapshot:
-        """Read one; its arrays are writable views of one buffer.
+        """Read the file of one; its arrays are writable views of one buffer.
 
-        Raises OSError, DamagedSnapshotError.
+        A local file is mapped, so that its bytes are not in memory twice while a state takes them
+        over. Raises OSError, DamagedSnapshotError.
         """
-        name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
-        buffer = bytearray(self._files.size(name))
+        name = self._file(stage, tag, partition, offset)
+        size = self._files.size(name)
         with self._files.open(name, "rb") as file:
+            if self._local and size:
+                return decode(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY))
+            buffer = bytearray(size)
             _fill(file, buffer)
         return decode(buffer)
 
     def set_aside(self, stage: str, tag: str, partition: int, offset: int) -> None:
         """Rename a damaged one, so that it counts no more but can be looked at."""
-        name = f"{self._folder(stage, tag, partition)}/{offset:020d}.snap"
+        name = self._file(stage, tag, partition, offset)
         self._files.mv(name, name + ".damaged")
+
+    def _file(self, stage: str, tag: str, partition: int, offset: int) -> str:
+        folder = self._folder(stage, tag, partition)
+        return f"{folder}/{name_of(offset, self._found(folder).get(offset))}"
 
     def _folder(self, stage: str, tag: str, partition: int) -> str:
         return f"{self._root}/{stage}/{tag}/{partition}"
 
-    def _offsets(self, folder: str) -> list[int]:
+    def _whole_chains(self, folder: str) -> list[int]:
+        """The offsets that can be read, newest first."""
+        found = self._found(folder)
+        return sorted((offset for offset in found if reaches_whole(found, offset)), reverse=True)
+
+    def _found(self, folder: str) -> Found:
+        """The snapshots by their offsets, and what each comes after; a whole one goes first."""
+        return found_in(self._names(folder))
+
+    def _names(self, folder: str) -> list[str]:
         self._files.invalidate_cache()
         if not self._files.exists(folder):
             return []
-        names = (str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False))
-        return sorted(
-            (int(match[1]) for name in names if (match := _NAME.fullmatch(name))), reverse=True
-        )
+        return [str(path).rpartition("/")[2] for path in self._files.ls(folder, detail=False)]
 
 
 def thinned(offsets: list[int], spacing: int) -> set[int]:
@@ -182,9 +228,10 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
         )
         bodies += [_bytes_of(body), bytes(-body.nbytes % _ALIGN)]
         place += body.nbytes + -body.nbytes % _ALIGN
-    header = msgspec.json.encode(
-        {"offset": snapshot.offset, "side": snapshot.side, "arrays": entries}
-    )
+    described: dict[str, Any] = {"offset": snapshot.offset, "side": snapshot.side}
+    if snapshot.after is not None:
+        described["after"] = snapshot.after
+    header = msgspec.json.encode(described | {"arrays": entries})
     header += b" " * (-(_START + len(header)) % _ALIGN)
     pieces: list[bytes | memoryview] = [len(header).to_bytes(4, "little"), header, *bodies]
     digest = hashlib.sha256()
@@ -194,7 +241,7 @@ def encode(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
     yield from pieces
 
 
-def decode(buffer: bytearray) -> Snapshot:
+def decode(buffer: bytearray | mmap.mmap) -> Snapshot:
     """The reverse of `encode`. Raises DamagedSnapshotError."""
     view = memoryview(buffer)
     if len(view) < _START or view[: len(_MAGIC)] != _MAGIC:
@@ -210,7 +257,7 @@ def decode(buffer: bytearray) -> Snapshot:
         arrays[entry["name"]] = np.frombuffer(buffer, dtype, count, end + entry["at"]).reshape(
             shape
         )
-    return Snapshot(header["offset"], header["side"], arrays)
+    return Snapshot(header["offset"], header["side"], arrays, header.get("after"))
 
 
 def _bytes_of(array: np.ndarray) -> memoryview:

@@ -81,6 +81,23 @@ class State(Protocol):
         ...
 
 
+@runtime_checkable
+class Incremental(Protocol):
+    """A state that can say what of it has changed, so that a snapshot need not hold the rest."""
+
+    def changes(self) -> Arrays | None:
+        """A copy of what has changed since `mark`; None where all of it is as well saved."""
+        ...
+
+    def mark(self, saved: Arrays, *, whole: bool) -> None:
+        """`saved` is a copy of all (`whole`) or of the changes: those from here on are next."""
+        ...
+
+    def apply(self, changes: Mapping[str, np.ndarray], /) -> None:
+        """Become what the state was that gave these changes after the one that is loaded."""
+        ...
+
+
 S = TypeVar("S")
 S_contra = TypeVar("S_contra", contravariant=True)
 

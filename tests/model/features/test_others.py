@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from model.features.holdings import count as keys_of
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.history.fold import fold_columns
@@ -146,7 +147,27 @@ def test_rows_idle_by_ingest_time_leave_whatever_their_event_times_say() -> None
         state.begin()
         state.fold(keys[rows], hashes[rows], np.full(100, START_US), ingested[rows], values[rows])
         state.commit()
-    assert len(state.table.rows) <= 8192
-    assert len(state.arrays()["counts"]) == np.count_nonzero(
+    assert len(state.rows) <= 8192
+    assert keys_of(state.arrays()["rows"]) == np.count_nonzero(
         ingested >= ingested[-1] - plan.program.horizon_us
     )
+
+
+def test_keys_with_few_events_take_little_room() -> None:
+    """A key that pays a few times a month takes a third of its wide row at most."""
+    plan, n = Plan(CARD, 0), 5_000
+    state = KeyedState(plan)
+    keys = np.arange(1, n + 1, dtype=np.int64) * 0x9E3779B97F4A7C1
+    chance = np.random.default_rng(5)
+    values, hashes = chance.random((n, len(CARD.values))) * 90, np.ones((n, len(CARD.hashed)), int)
+    for day in range(5):
+        times = START_US + 6 * day * DAY_US + chance.integers(0, DAY_US, n)
+        hashes[:] = chance.integers(1, 9, hashes.shape)
+        ingested = np.sort(times)
+        for start in range(0, n, 100):
+            rows = slice(start, start + 100)
+            state.begin()
+            state.fold(keys[rows], hashes[rows], times[rows], ingested[rows], values[rows])
+            state.commit()
+    assert len(state.rows) == n
+    assert 3 * state.rows.words < n * plan.width

@@ -7,6 +7,7 @@ import pytest
 
 from model.features import opcodes
 from model.features.plan import Plan
+from model.features.program import HEAD, LATE_US
 from model.features.state import KeyedState
 from tidegate.profile import load_profile
 
@@ -45,15 +46,15 @@ def plan(tmp_path: Path) -> Plan:
 def test_the_program_drawn_in_plan_is_the_one_that_is_compiled(plan: Plan) -> None:
     assert plan.profile.values == ("amount", "count_1h", "sum_1h", "share")
     assert plan.program.code.tolist() == [
-        [opcodes.WINDOW, 0, 3, 14, PANE, 2, 0, 0],
-        [opcodes.TOTAL, 0, 3, 14, PANE, 2, 13, 0],
+        [opcodes.WINDOW, 0, 5, 14, PANE, 2, 0, 0],
+        [opcodes.TOTAL, 0, 5, 14, PANE, 2, 13, 0],
         [opcodes.COUNT, 1, 0, 0, 0, 0, 0, 0],
         [opcodes.SUM, 2, 0, 0, 0, 0, 0, 0],
         [opcodes.DIV, 4, 0, 2, 0, 0, 0, 0],
         [opcodes.COPY, 3, 4, 0, 0, 0, 0, 0],
     ]
     assert plan.program.consts[:, 0].tolist() == [100, 0, 100, 100, 0, 0]
-    assert (plan.width, plan.program.registers) == (31, 5)
+    assert (plan.width, plan.program.registers) == (33, 5)
 
 
 def test_the_row_drawn_in_windows_is_the_one_that_is_kept(plan: Plan) -> None:
@@ -62,9 +63,8 @@ def test_the_row_drawn_in_windows_is_the_one_that_is_kept(plan: Plan) -> None:
     values = np.array([[12.5, 0, 0, 0], [8.0, 0, 0, 0], [30.0, 0, 0, 0]])
     state.begin()
     state.fold(np.full(3, 77), np.full((3, 1), 77), times, times, values)
-    state.commit()
     assert values[:, 1:3].tolist() == [[1, 12.5], [2, 20.5], [3, 50.5]]
-    row = state.table.rows[0].tolist()
-    assert row[:3] == [77, times[2], times[2]]
-    drawn = {3 + 12: 5_680_344 << 32 | 2, 3 + 13: 5_680_345 << 32 | 1, 17 + 12: 2050, 17 + 13: 3000}
-    assert {place: word for place, word in enumerate(row[3:], 3) if word} == drawn
+    row = state.rows.table.rows[0].tolist()
+    assert row[:HEAD] == [77, times[2], times[2], times[2] - LATE_US, 0]
+    drawn = {5 + 12: 5_680_344 << 32 | 2, 5 + 13: 5_680_345 << 32 | 1, 19 + 12: 2050, 19 + 13: 3000}
+    assert {place: word for place, word in enumerate(row[HEAD:], HEAD) if word} == drawn

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.features import windows
+from model.features import levels
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from tests.model.features.support import CARD, HANDBOOK, HOUR_US, SEQUENCES, Log, fold_batches
@@ -158,7 +158,7 @@ def test_a_level_is_that_of_the_last_values_whatever_came_before(
     row, out = np.zeros(2 + 2 * keep, np.int64), np.zeros(3)
     known: list[float] = []
     for value in values:
-        windows.level(row, row.view(np.float64), 1, keep, value, out)
+        levels.level(row, row.view(np.float64), 1, keep, value, out)
         last = known[-keep:]
         if len(last) >= 3 and np.isfinite(last).all():
             middle = np.median(last)
