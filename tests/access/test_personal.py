@@ -20,7 +20,8 @@ from db.audit import verify
 from db.decode import ScoredRow
 from model.sip import NO_SECRET
 from producers.redrive.listing import entries
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.web import applications, bearer, key
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS

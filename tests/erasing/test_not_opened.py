@@ -16,7 +16,8 @@ from db.migrate import migrate
 from model.sip import NO_SECRET
 from producers.reconcile.reconcile import Reconciler
 from producers.redrive.listing import entries
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.test_personal import preprocessed, set_clock
 from tests.erasing.steps import at_hand, body, handed_on, persisted
 from tests.model.features.chain import batch

@@ -20,7 +20,8 @@ from db.account_keys import vault_of
 from db.erasing import erase
 from db.store import Store
 from model.sip import NO_SECRET
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.test_personal import everything, on_disk, preprocessed
 from tests.erasing.steps import (
     ERASABLE,

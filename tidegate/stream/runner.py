@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -14,10 +13,11 @@ from typing import Any
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import monotonic_us, now_us
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
 from tidegate.stream.garbage import collecting_between_batches
+from tidegate.stream.identity import identify
 from tidegate.stream.input_order import Pair
 from tidegate.stream.log_time import LogTime
 from tidegate.stream.partition import Partition, ProcessedBatch
@@ -26,7 +26,8 @@ from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.pulse import Pulse
 from tidegate.stream.restoration import Restoration
 from tidegate.stream.restore import Restorer
-from tidegate.stream.side_topic import SideFeed, SideLog
+from tidegate.stream.side_input import side_input
+from tidegate.stream.side_topic import SideLog
 from tidegate.stream.sink import Sink
 from tidegate.stream.skips import Skips
 from tidegate.stream.snapshot import Snapshots
@@ -80,7 +81,8 @@ class Runner:
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
         self._readers = [broker.consumer(None)]
-        self._side = self._side_input(broker)
+        self._side, side_reader = side_input(stage, broker)
+        self._readers += [side_reader] if side_reader else []
         self._restorer = Restorer(
             stage,
             self._readers[0],
@@ -108,26 +110,6 @@ class Runner:
             hold_seconds=hold_seconds,
         )
         self._assignment.join()
-
-    def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
-        """How the stage reads its side topic.
-
-        Raises ConfigError when it has partitions whose order is not defined.
-        """
-        if self._stage.side is None:
-            return None
-        feeds = not self._stage.snapshot_tag
-        reader = broker.follower() if feeds else broker.consumer(None)
-        self._readers.append(reader)
-        sources = reader.partitions(self._stage.side)
-        if feeds:
-            return SideFeed(reader, sources, self._stage)
-        if len(sources) != 1:
-            raise ConfigError(
-                f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the order "
-                "of labels is part of the state"
-            )
-        return SideLog(reader, sources[0])
 
     @property
     def progress(self) -> Progress:
@@ -318,13 +300,3 @@ class Runner:
         since_ms = self._stage.side_from(partition.state)
         stop = self._side.due(partition.side, since_ms)
         return stop, [*partition.pairs, Pair(offset, stop)]
-
-
-def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
-    """The input's number of partitions, and a word that changes when topics are made anew."""
-    topics = [stage.input, *([stage.side] if stage.side else [])]
-    ids = broker.topic_ids(topics)
-    if missing := [topic for topic in topics if topic not in ids]:
-        raise ConfigError(f"there is no topic {missing[0]!r}: run `tidegate topics apply`")
-    words = f"{broker.cluster_id()} {sorted(ids.items())}"
-    return ids[stage.input][1], hashlib.sha256(words.encode()).hexdigest()[:12]

@@ -37,8 +37,7 @@ class Snapshotter:
 
     def _due(self, partition: Partition) -> bool:
         """Whether many records, or many side records, have come since the newest snapshot."""
-        newest = partition.snapshots[-1].offset if partition.snapshots else 0
-        if partition.offset - newest >= self._every:
+        if partition.unsaved >= self._every:
             return True
         return (
             len(partition.pairs) > _FEW_PAIRS
@@ -69,6 +68,7 @@ class Snapshotter:
             partition.saved(offsets)
 
     def _begin(self, partition: Partition) -> None:
+        partition.unsaved = 0
         offsets = SnapshotOffsets(partition.offset, partition.side)
         snapshot = Snapshot(*offsets, partition.state.arrays())
         future = self._executor.submit(
