@@ -133,7 +133,7 @@ def fold(
     most: int = ROWS,
 ) -> None:
     """Count rows; of those of a bundle without a grid only their place."""
-    newest = ScoredColumns(*(column[-most:] for column in rows))
+    newest = ScoredColumns(rows.messages[-most:], rows.bundles[-most:], rows.x[-most:])
     bins = np.full(newest.x.shape, _UNKNOWN, np.uint8)
     for start, stop in _runs(newest.bundles):
         if (grid := grid_of(bytes(newest.bundles[start]))) is not None:

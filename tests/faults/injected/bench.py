@@ -113,6 +113,8 @@ class Bench:
     snapshot_every: int = 4
     topics: Mapping[str, int] = field(default_factory=lambda: TOPICS)
     workers: Mapping[str, int] = field(default_factory=dict)
+    batches: Mapping[str, int] = field(default_factory=dict)
+    """Of stages whose batches have another size."""
 
     def __post_init__(self) -> None:
         self.broker = MemoryBroker(self.topics)
@@ -194,7 +196,7 @@ class Bench:
                 snapshots=snapshots,
                 clock=self.clock,
                 monotonic=Clock(1_000_000) if name == "learn" else self.clock,
-                batch=self.batch,
+                batch=self.batches.get(name, self.batch),
                 snapshot_every=self.snapshot_every,
                 side_every=0.0,
                 executor=Inline(),
