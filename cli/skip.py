@@ -11,7 +11,6 @@ import typer
 from cli.audited import note, typist
 from cli.bad_records import BadRecord, judge_of, refused
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
-from tidegate.broker.addresses import address_of, offset_of, shown
 from tidegate.errors import ConfigError
 from tidegate.pipeline import CONSUMERS, RAW, STAGES
 
@@ -63,6 +62,7 @@ def skip(
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
     from db.account_keys import vault_of
+    from tidegate.broker.addresses import address_of, offset_of, shown
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.broker.records import TopicPartition
     from tidegate.profile import load_profile
@@ -155,6 +155,8 @@ def _start(
     broker: Broker, settings: Settings, stage: str, source: TopicPartition, until: int
 ) -> int:
     """Where the stage goes on. Raises ConfigError when `until` is not between there and the end."""
+    from tidegate.broker.addresses import shown
+
     position, first, end = place(broker, settings, stage, source)
     start = max(first, position.offset if position else 0)
     if not start < until <= end:
