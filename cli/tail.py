@@ -40,10 +40,11 @@ def tail(
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)
     broker.check()
-    _print(broker, topic, newest, Lines(load_profile(settings.profile)))
+    print_topic(broker, topic, newest, Lines(load_profile(settings.profile)))
 
 
-def _print(broker: Broker, topic: str, newest: int, lines: Lines) -> None:
+def print_topic(broker: Broker, topic: str, newest: int, lines: Lines) -> None:
+    """Print the newest messages of each partition, or all (0). Raises Retry, ConfigError."""
     from tidegate.broker.addresses import address_of
     from tidegate.stream.side_topic import read_range
 

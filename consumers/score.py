@@ -27,7 +27,7 @@ from tidegate.broker.records import Batch
 from tidegate.errors import Retry
 from tidegate.messages.documents import Prepared, encode
 from tidegate.messages.frame_column import FrameColumn
-from tidegate.messages.frames import SCORED_MAGIC
+from tidegate.messages.frame_marks import SCORED_MAGIC
 from tidegate.messages.texts import Texts
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile

@@ -13,7 +13,7 @@ from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
 from tidegate.messages.ciphertext import is_closed
 from tidegate.messages.frame_column import FrameColumn
-from tidegate.messages.frames import is_new_frame
+from tidegate.messages.frame_marks import is_new_frame
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile

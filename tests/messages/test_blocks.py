@@ -16,7 +16,7 @@ from tidegate.messages.frame_column import (
     is_block,
     read_block,
 )
-from tidegate.messages.frames import frame_profile, of_others
+from tidegate.messages.frame_marks import frame_profile, of_others
 from tidegate.messages.texts import Texts
 
 NAMES = st.lists(st.text("abc\N{SNOWMAN}", max_size=5), min_size=1, max_size=40)

@@ -16,14 +16,12 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.messages.frame_column import INDEX_BITS, MOST_FRAMES
 from tidegate.pipeline import FRAMES
 
 Address = TypeVar("Address", int, NDArray[np.int64])
 
-INDEX_BITS = 12
-PER_MESSAGE = 1 << INDEX_BITS
-"""The most transactions of a block."""
-_MASK = PER_MESSAGE - 1
+_MASK = MOST_FRAMES - 1
 
 
 def has_blocks(topic: str) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
-from tidegate.broker import addresses, committed
+from tidegate.broker import committed
 from tidegate.broker.addresses import address_of, has_blocks, offset_of
 from tidegate.broker.ports import Assigned, Consumer, Revoked
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
-from tidegate.messages.frame_column import FrameColumn, read_block
+from tidegate.messages.frame_column import MOST_FRAMES, FrameColumn, read_block
 
 T = TypeVar("T")
 _STEP = 16
@@ -87,7 +87,7 @@ class BlockConsumer:
         ready = self._ready()
         # Polled also while there is enough, so that the group hears of this member; but what is
         # pending does not grow for ever.
-        if ready < max_records + addresses.PER_MESSAGE:
+        if ready < max_records + MOST_FRAMES:
             ready += self._add(self.inner.poll(1, 0.0 if ready else timeout))
             while ready < max_records and (more := self.inner.poll(_STEP, 0.0)):
                 ready += self._add(more)

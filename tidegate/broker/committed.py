@@ -6,6 +6,7 @@ import re
 
 from tidegate.broker import addresses
 from tidegate.broker.records import Position
+from tidegate.messages.frame_column import INDEX_BITS
 
 _NOTE = re.compile(r"block:(\d{1,4});", re.ASCII)
 _PAIRS = re.compile(r"\d+:\d+(?:\+\d+:\d+)*", re.ASCII)
@@ -16,7 +17,7 @@ def stored(topic: str, position: Position) -> Position:
     if not addresses.has_blocks(topic):
         return position
     offset, index = (
-        position.offset >> addresses.INDEX_BITS,
+        position.offset >> INDEX_BITS,
         addresses.index_of(topic, position.offset),
     )
     return Position(offset, f"block:{index};{position.note}")
@@ -30,11 +31,11 @@ def restored(topic: str, position: Position) -> Position:
     """
     if not addresses.has_blocks(topic):
         return position
-    first = position.offset << addresses.INDEX_BITS
+    first = position.offset << INDEX_BITS
     if match := _NOTE.match(position.note):
         return Position(first | int(match[1]), position.note[match.end() :])
     note = position.note
     if _PAIRS.fullmatch(note):
         pairs = [pair.split(":") for pair in note.split("+")]
-        note = "+".join(f"{int(offset) << addresses.INDEX_BITS}:{side}" for offset, side in pairs)
+        note = "+".join(f"{int(offset) << INDEX_BITS}:{side}" for offset, side in pairs)
     return Position(first, note)

@@ -30,7 +30,9 @@ from tidegate.messages.texts import Texts
 BLOCK_MAGIC = b"TGF1blocks.1"
 _FAMILY = b"TGF1blocks."
 _HEAD = struct.Struct("<12sII")
-MOST_FRAMES = 4096
+INDEX_BITS = 12
+"""Of an index within a block: see `tidegate.broker.addresses`."""
+MOST_FRAMES = 1 << INDEX_BITS
 MOST_BYTES = 900_000
 """Bytes of a block, less than any broker's default limit; a single frame may be larger."""
 LENGTH_NAMES = ("id_len", "account_len", "payload_len", "reasons_len")

@@ -28,14 +28,14 @@ two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount
 
 The score step puts its fields between values and tail, and its reasons at the end of the tail. The
 payload of an erasable profile is encrypted (`tidegate.messages.ciphertext`). On topics frames lie
-in blocks (`tidegate.messages.frame_column`), and an offset on such a topic is an address
-(`tidegate.broker.addresses`). In frames of the version before, a message each that begins with
-"TGF1" or "TGS2", it is the message's; they are read like the others.
+in blocks (`tidegate.messages.frame_column`), and an offset there is an address (see
+`tidegate.broker.addresses`). Frames of the version before begin with "TGF1" or "TGS2", are a
+message each, and have the message's offset; they are read like the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -44,22 +44,16 @@ from numpy.typing import NDArray
 
 from tidegate.errors import Rejected, Stop
 from tidegate.messages.frame_column import (
+    INDEX_BITS,
     LENGTH_NAMES,
     LENGTHS,
     FrameColumn,
     is_block,
     refuse_other_version,
 )
+from tidegate.messages.frame_marks import BEFORE, MAGIC, SCORED_MAGIC, frame_profile
 from tidegate.messages.texts import Texts
 
-MAGIC, SCORED_MAGIC = 0x3246_4754, 0x3353_4754  # "TGF2", "TGS3"
-_BEFORE = {MAGIC: 0x3146_4754, SCORED_MAGIC: 0x3253_4754}
-"""What frames of the version before begin with: "TGF1", "TGS2"."""
-_INDEX_BITS = 12
-"""Of the offsets in those, which count messages, addresses are made (`tidegate.broker`)."""
-_MARKS = tuple(magic.to_bytes(4, "little") for pair in _BEFORE.items() for magic in pair)
-"""How a frame begins."""
-_NEW = tuple(magic.to_bytes(4, "little") for magic in _BEFORE)
 NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
@@ -108,35 +102,6 @@ class Frames:
         )
 
 
-def frame_profile(value: bytes | None) -> bytes | None:
-    """The profile's hash (8 characters) that a frame carries; None for anything else."""
-    if value is None or len(value) < 12 or not value.startswith(_MARKS):
-        return None
-    return value[4:12]
-
-
-def is_new_frame(value: bytes) -> bool:
-    """Whether this begins like a frame of this version: not of the one before, and no block."""
-    return value.startswith(_NEW) and len(value) >= LENGTHS.itemsize
-
-
-def of_others(values: Sequence[bytes | None], profiles: Iterable[bytes]) -> list[int]:
-    """Indices of the frames that carry another profile than these hashes; no loop of Python's
-    looks into a message that is no frame, or into a block.
-    """
-    known = list(profiles)
-    if isinstance(values, FrameColumn):
-        own = np.isin(np.ascontiguousarray(values.rows[:, 4:12]).view("S8").ravel(), known)
-        return np.flatnonzero(~own).tolist()
-    begins = tuple(mark + profile for mark in _MARKS for profile in known)
-    return [
-        index
-        for index, value in enumerate(values)
-        if value is not None and value.startswith(_MARKS) and not value.startswith(begins)
-        if not is_block(value) and frame_profile(value) is not None
-    ]
-
-
 class FrameLayout:
     """The row of one profile.
 
@@ -159,7 +124,7 @@ class FrameLayout:
     ) -> None:
         self.profile = profile
         self._magic = SCORED_MAGIC if scores else MAGIC
-        self._before = _BEFORE[self._magic]
+        self._before = BEFORE[self._magic]
         self._marks = tuple(m.to_bytes(4, "little") for m in (self._magic, self._before))
         self._profiles = {profile.ljust(8, b"\0"), (also or profile).ljust(8, b"\0")}
         prefixes = [mark + own for mark in self._marks for own in sorted(self._profiles)]
@@ -217,13 +182,13 @@ class FrameLayout:
     def _count_addresses(self, rows: NDArray[Any], old: NDArray[np.intp]) -> None:
         """The first step's input is the raw topic, where an address is an offset."""
         later = rows["steps"]["offset"][old, 1:]
-        rows["steps"]["offset"][old, 1:] = np.where(later == NONE, NONE, later << _INDEX_BITS)
+        rows["steps"]["offset"][old, 1:] = np.where(later == NONE, NONE, later << INDEX_BITS)
         if self._magic == SCORED_MAGIC:
-            rows["features_offset"][old] <<= _INDEX_BITS
+            rows["features_offset"][old] <<= INDEX_BITS
 
     def column(self, values: Sequence[bytes]) -> FrameColumn:
-        """Frames that `check` has passed, by column."""
-        if isinstance(values, FrameColumn) and not self._has_old(values):
+        """Frames that `check` has passed, by column; blocks hold none of the version before."""
+        if isinstance(values, FrameColumn):
             return values
         rows, size = self.rows(values), self.dtype.itemsize
         tails, starts = [], np.full(len(rows), size)
@@ -233,11 +198,6 @@ class FrameLayout:
             tails.append(Texts.of([value[start:end] for value, start, end in places]))
             starts = ends
         return FrameColumn.of_rows(rows, tails)
-
-    def _has_old(self, values: FrameColumn) -> bool:
-        """Whether some are of the version before, which no block holds that we wrote."""
-        mark = self._before.to_bytes(4, "little")
-        return bool((np.ascontiguousarray(values.rows[:, :4]).view("S4") == mark).any())
 
     def unpack(self, values: Sequence[bytes]) -> Frames:
         """Decode frames that `check` has passed."""
@@ -254,15 +214,13 @@ class FrameLayout:
             return Rejected("truncated_frame", f"a block of {len(value)} bytes that is not whole")
         size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
-            return Rejected(
-                "not_a_frame",
-                "the message is not a Tidegate frame; only Tidegate's own steps write here",
-            )
+            detail = "the message is not a Tidegate frame; only Tidegate's own steps write here"
+            return Rejected("not_a_frame", detail)
         if profile not in self._profiles:
             raise Stop(
                 f"this topic holds frames of profile {profile!r}, this process runs "
-                f"{self.profile!r}: "
-                "let the processes of the old profile drain it first, then start this one"
+                f"{self.profile!r}: let the processes of the old profile drain it first, then "
+                "start this one"
             )
         if not value.startswith(self._marks):
             return self._of_another_kind(value)
@@ -285,8 +243,7 @@ class FrameLayout:
             ):
                 raise Stop(
                     "this topic holds frames of another version of Tidegate: let the processes of "
-                    "that version "
-                    "drain it first, then start this one"
+                    "that version drain it first, then start this one"
                 )
         return Rejected(
             "not_a_frame", "the frame is one of another topic; only Tidegate's own steps write here"
@@ -328,7 +285,7 @@ class FrameLayout:
 
     def ours(self, value: bytes) -> bool:
         """Whether this is a whole frame of this layout, for readers that pass over all others."""
-        known = value.startswith(self._marks) and value[4:12] in self._profiles
+        known = value[4:12] in self._profiles and value.startswith(self._marks)
         return known and self.check(value) is None
 
     def own(self, values: Sequence[bytes | None]) -> tuple[FrameColumn, list[int]]:

@@ -11,7 +11,7 @@ from tidegate.broker.addresses import messages, shown
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.frames import of_others
+from tidegate.messages.frame_marks import of_others
 from tidegate.stream import input_order, poison, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets

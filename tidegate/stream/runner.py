@@ -72,17 +72,15 @@ class Runner:
         pulse: Pulse | None = None,
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
-        self._batch, self._poll_seconds = batch, poll_seconds
-        self._skips = skips
+        self._batch, self._poll_seconds, self._skips = batch, poll_seconds, skips
         self._monotonic, self._log_time = monotonic, LogTime(monotonic)
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         self._pulse = pulse or Pulse()
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
-        self._readers = [broker.consumer(None)]
-        self._side, side_reader = side_input(stage, broker)
-        self._readers += [side_reader] if side_reader else []
+        self._side, side_readers = side_input(stage, broker)
+        self._readers = [broker.consumer(None), *side_readers]
         self._restorer = Restorer(
             stage,
             self._readers[0],
