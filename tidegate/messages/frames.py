@@ -253,9 +253,8 @@ class FrameLayout:
         """Indices of the frames that can be unpacked, and what is wrong with the others."""
         if self._all_good(values):
             return list(range(len(values))), []
-        faults = [
-            (i, fault) for i, value in enumerate(values) if (fault := self.check(value)) is not None
-        ]
+        checked = ((i, self.check(value)) for i, value in enumerate(values))
+        faults = [(i, fault) for i, fault in checked if fault is not None]
         bad = {i for i, _ in faults}
         return [i for i in range(len(values)) if i not in bad], faults
 
