@@ -83,8 +83,10 @@ class PreprocessStage:
         self.input = RAW if step == 0 else BY_ENTITY_2
         self.side = LABELS if self.plan.keeps_verdicts else None
         limits = f"{profile.remember.time}us-{profile.remember.memory}b"
-        form = _FORMAT + (step > 0)
+        form = _FORMAT + (step > 0)  # of addresses; before, those of later steps counted messages
         self.snapshot_tag = f"{profile.hash.decode()}-{step + 1}-{form}-{limits}"
+        if step:
+            self.tag_of_messages = f"{profile.hash.decode()}-{step + 1}-{_FORMAT}-{limits}"
         self.also = profile.version
         self._key = key
         self._verdicts = KeyedVerdicts(profile, self.plan, step, key)

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tidegate.broker.addresses import messages, shown
+from tidegate.broker.addresses import address_of, messages, offset_of, shown
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
@@ -45,6 +45,8 @@ class Restorer:
     ) -> None:
         self._stage, self._reader, self._side, self._snapshots = stage, reader, side, snapshots
         self._partitions, self._tag, self._batch = partitions, tag, batch
+        before = getattr(stage, "tag_of_messages", "")
+        self._tag_before = tag.replace(stage.snapshot_tag, before, 1) if before else ""
         self._beat = beat
         self._rejected = Rejected(stage.name, reader)
 
@@ -85,7 +87,7 @@ class Restorer:
         """Set aside the snapshots after an offset: they are of a log that is no more."""
         for later in self._snapshot_offsets(source):
             if later > offset and self._snapshots is not None:
-                self._snapshots.set_aside(self._stage.name, self._tag, source.partition, later)
+                self._snapshots.set_aside(*self._place(source, later))
 
     def _begin(self, position: Position) -> int:
         """The first offset that the state at a position is made of."""
@@ -96,15 +98,28 @@ class Restorer:
         return Partition(source, state, offset)
 
     def _snapshot_offsets(self, source: TopicPartition) -> list[int]:
-        """Those of the partition's snapshots, newest first."""
+        """Those of the partition's snapshots, newest first; those before counted messages."""
         if self._snapshots is None:
             return []
-        return self._snapshots.offsets(self._stage.name, self._tag, source.partition)
+        name, partition = self._stage.name, source.partition
+        offsets = self._snapshots.offsets(name, self._tag, partition)
+        if self._tag_before:
+            before = self._snapshots.offsets(name, self._tag_before, partition)
+            offsets = [*offsets, *(address_of(source.topic, offset) for offset in before)]
+        return sorted(set(offsets), reverse=True)
+
+    def _place(self, source: TopicPartition, offset: int) -> tuple[str, str, int, int]:
+        """Where the snapshot of an address lies."""
+        assert self._snapshots  # noqa: S101 - only called with them
+        name, partition = self._stage.name, source.partition
+        if not self._tag_before or offset in self._snapshots.offsets(name, self._tag, partition):
+            return name, self._tag, partition, offset
+        return name, self._tag_before, partition, offset_of(source.topic, offset)
 
     def _from_snapshot(self, source: TopicPartition, offset: int) -> Partition | None:
         """None, and a line in the log, when the snapshot cannot be used."""
         assert self._snapshots  # noqa: S101 - only called with them
-        place = self._stage.name, self._tag, source.partition, offset
+        place = self._place(source, offset)
         try:
             snapshot = self._snapshots.load(*place)
             state = self._stage.load_state(source.partition, self._partitions, snapshot.arrays)
@@ -113,7 +128,7 @@ class Restorer:
             if isinstance(error, DamagedSnapshotError):
                 self._snapshots.set_aside(*place)
             return None
-        offsets = SnapshotOffsets(snapshot.offset, snapshot.side)
+        offsets = SnapshotOffsets(offset, snapshot.side)
         return Partition(source, state, *offsets, snapshots=[offsets])
 
     def catch_up(self, partition: Partition, position: Position) -> Iterator[None]:
