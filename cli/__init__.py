@@ -37,6 +37,7 @@ from cli import (
     simulate,
     skip,
     status,
+    tail,
     topics,
     train,
     up,
@@ -67,7 +68,7 @@ for data_command in (
     skip.skip,
 ):
     app.command()(data_command)
-for command in (dead_letters, doctor, erase, reconcile, replay, rescore, quality):
+for command in (dead_letters, doctor, erase, reconcile, replay, rescore, quality, tail):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

@@ -27,11 +27,18 @@ class BadRecord(NamedTuple):
     """
 
     offset: int
+    within: int
+    """The index in the message, where that is a block; else 0."""
     key: str
     reason: str
     detail: str
     bytes: int
     value: str | None
+
+    @property
+    def place(self) -> str:
+        """Offset and, where it is not the first of a block, index."""
+        return f"{self.offset}" + (f"/{self.within}" if self.within else "")
 
 
 def judge_of(profile: Profile, stage: str) -> Judge:
@@ -111,13 +118,15 @@ def refused(
 
 
 def _of(batch: Batch, judge: Judge) -> Iterator[BadRecord]:
+    from tidegate.broker.addresses import index_of, offset_of
     from tidegate.messages.ciphertext import ERASED
 
     for i, value in enumerate(batch.values):
         fault = None if value == ERASED else judge(value, batch.timestamps[i] * 1000)
         if fault is not None:
             yield BadRecord(
-                batch.offsets[i],
+                offset_of(batch.source.topic, batch.offsets[i]),
+                index_of(batch.source.topic, batch.offsets[i]),
                 (batch.keys[i] or b"").decode("utf-8", "replace"),
                 *fault,
                 len(value or b""),

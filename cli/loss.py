@@ -34,10 +34,10 @@ def losses(
 
     found = []
     for source, (position, first, end) in places.items():
-        hold = lost_between(position, first, end) if position else None
+        hold = lost_between(source.topic, position, first, end) if position else None
         if hold is not None:
             identity, given_us = topic_id(broker, source.topic), time.time_ns() // 1000
-            lost = (hold.offset, hold.until, hold.lost)
+            lost = (*hold.in_messages(source.topic), hold.lost)
             found.append(AcceptedLoss(stage, source.partition, identity, *lost, by, given_us))
     if not found:
         where = "; ".join(_goes_on(source, place) for source, place in places.items())
@@ -46,10 +46,16 @@ def losses(
 
 
 def _goes_on(source: TopicPartition, place: tuple[Position | None, int, int]) -> str:
-    position, first, end = place
+    from tidegate.broker.addresses import shown
+
+    position, *bounds = place
+    next_, first, end = (
+        shown(source.topic, address)
+        for address in (position.offset if position else bounds[0], *bounds)
+    )
     return (
-        f"at offset {position.offset if position else first} of "
-        f"{source.topic}/{source.partition}, which has offsets {first} to {end}"
+        f"at offset {next_} of {source.topic}/{source.partition}, which has offsets {first} to "
+        f"{end}"
     )
 
 

@@ -73,8 +73,8 @@ def redrive(
 
     from db.account_keys import vault_of
     from producers.redrive.redrive import Policy as Policies
-    from producers.redrive.redrive import Selection, parse_place
     from producers.redrive.redrive import redrive as put_back
+    from producers.redrive.selection import Selection, parse_place
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 

@@ -62,6 +62,7 @@ def skip(
     Example: [bold]tidegate skip preprocess --partition 2 --until 5120 --dry-run[/bold]
     """
     from db.account_keys import vault_of
+    from tidegate.broker.addresses import address_of, offset_of, shown
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.broker.records import TopicPartition
     from tidegate.profile import load_profile
@@ -76,10 +77,11 @@ def skip(
         _accept(broker, settings, stage, partition, dry_run=dry_run, as_json=as_json)
         return
     source = TopicPartition(STAGES[stage].input, partition)
-    start = _start(broker, settings, stage, source, until)
+    start = _start(broker, settings, stage, source, address_of(source.topic, until))
     loaded = load_profile(settings.profile)
     vault = vault_of(loaded, settings.db_url) if source.topic == RAW else None
-    bad = list(refused(broker, source, start, until, judge_of(loaded, stage), vault))
+    to = address_of(source.topic, until)
+    bad = list(refused(broker, source, start, to, judge_of(loaded, stage), vault))
     if not show_values:
         bad = [record._replace(value=None, detail="") for record in bad]
     if not dry_run:
@@ -90,14 +92,14 @@ def skip(
             {
                 "stage": stage,
                 "partition": partition,
-                "from": start,
+                "from": offset_of(source.topic, start),
                 "until": until,
                 "ordered": not dry_run,
                 "records": [record._asdict() for record in bad],
             }
         )
     else:
-        _show(bad, stage, start, until, dry_run=dry_run)
+        _show(bad, stage, shown(source.topic, start), until, dry_run=dry_run)
 
 
 def _check_options(
@@ -153,12 +155,15 @@ def _start(
     broker: Broker, settings: Settings, stage: str, source: TopicPartition, until: int
 ) -> int:
     """Where the stage goes on. Raises ConfigError when `until` is not between there and the end."""
+    from tidegate.broker.addresses import shown
+
     position, first, end = place(broker, settings, stage, source)
     start = max(first, position.offset if position else 0)
     if not start < until <= end:
         raise ConfigError(
-            f"--until {until}: {stage} goes on at offset {start} of "
-            f"{source.topic}/{source.partition}, which ends at {end}"
+            f"--until {shown(source.topic, until)}: {stage} goes on at offset "
+            f"{shown(source.topic, start)} of {source.topic}/{source.partition}, which ends at "
+            f"{shown(source.topic, end)}"
         )
     return start
 
@@ -194,11 +199,11 @@ def order(
     give(broker, Skip(stage, source.partition, identity, until, rejects, by, given_us))
 
 
-def _show(bad: list[BadRecord], stage: str, start: int, until: int, *, dry_run: bool) -> None:
+def _show(bad: list[BadRecord], stage: str, start: str, until: int, *, dry_run: bool) -> None:
     for record in bad[:_SHOWN]:
         value = f"  {record.value!r}" if record.value is not None else ""
         typer.echo(
-            f"{record.offset:>10}  key {record.key or '(none)'}  {record.bytes} bytes  "
+            f"{record.place:>10}  key {record.key or '(none)'}  {record.bytes} bytes  "
             f"{record.reason}" + (f": {record.detail}{value}" if record.value is not None else "")
         )
     if len(bad) > _SHOWN:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.bundles.reasons import Reason
 from tidegate.messages.documents import encode
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import DECISIONS, Decision
 from tidegate.pipeline import ALERTS, RAW
 from tidegate.profile import Profile
@@ -41,7 +42,7 @@ class Alert(msgspec.Struct):
 def alerts(
     profile: Profile,
     rows: NDArray[Any],
-    frames: Sequence[bytes],
+    frames: FrameColumn,
     flagged: NDArray[np.intp],
     reasons: Sequence[list[Reason]],
 ) -> Emit:
@@ -49,7 +50,7 @@ def alerts(
 
     Its header `tidegate-key` is equal for all alerts about one record of the raw topic.
     """
-    unpacked = profile.features_layout.unpack([frames[i] for i in flagged.tolist()])
+    told = frames.take(flagged)
     messages = [
         Alert(
             name.decode(),
@@ -64,12 +65,12 @@ def alerts(
             int(row["scored_us"]),
         )
         for name, account, row, row_reasons in zip(
-            unpacked.ids, unpacked.accounts, rows[flagged], reasons, strict=True
+            told.ids, told.accounts, rows[flagged], reasons, strict=True
         )
     ]
     return Emit(
         ALERTS,
-        [account or name for account, name in zip(unpacked.accounts, unpacked.ids, strict=True)],
+        [account or name for account, name in zip(told.accounts, told.ids, strict=True)],
         [encode(message) for message in messages],
         [[(KEY, _place(row["steps"][0]))] for row in rows[flagged]],
     )

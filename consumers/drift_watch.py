@@ -16,10 +16,12 @@ from model.bundles.fetching import Fetching
 from model.bundles.manifest import read_reference
 from model.bundles.shared import SharedBundles
 from model.drift.reference import Grid
-from model.drift.window import WINDOW, ScoredColumns, WindowState, fold, reached, rows_of
+from model.drift.window import REACH, ROWS, ScoredColumns, WindowState, fold, rows_of
+from tidegate.broker.addresses import address_of, offset_of
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
+from tidegate.pipeline import SCORED
 from tidegate.profile import Profile
 from tidegate.profile.look_back import look_back
 
@@ -46,7 +48,7 @@ class DriftWatch:
     while there are too few rows.
     """
 
-    reach = 2 * WINDOW
+    reach = address_of(SCORED, REACH)
 
     def __init__(
         self, profile: Profile, bundles: Path, shared: SharedBundles | None = None
@@ -60,6 +62,7 @@ class DriftWatch:
         self._fetching = Fetching(shared) if shared else None
         self._grids = dict[bytes, Grid | None]()
         self._gauges: dict[tuple[str, str], tuple[Gauge, Gauge]] = {}
+        self._unreported = 0
         self.newest: Drift | None = None
 
     @cached_property
@@ -70,18 +73,19 @@ class DriftWatch:
         """No rows yet."""
         return WindowState(len(self._names))
 
-    def fold(self, state: WindowState, offsets: NDArray[np.int64], rows: NDArray[Any]) -> None:
+    def fold(self, state: WindowState, addresses: NDArray[np.int64], rows: NDArray[Any]) -> None:
         """Count scored rows (of the profile's scored layout), and report when enough have come.
 
         Raises Retry while a bundle cannot be fetched: without its rows the state were no fold.
         """
-        before = _report_number(state)
-        first = reached(offsets)
-        offsets, rows = offsets[first:], rows[first:]
-        x = np.empty((len(rows), len(self._names)))
-        x[:, :-1], x[:, -1] = rows["values"], rows["score"]
-        fold(state, ScoredColumns(offsets, rows["bundle"], x), self._grid)
-        if _report_number(state) != before:
+        newest = rows[-ROWS:]
+        x = np.empty((len(newest), len(self._names)))
+        x[:, :-1], x[:, -1] = newest["values"], newest["score"]
+        messages = offset_of(SCORED, addresses[-ROWS:])
+        fold(state, ScoredColumns(messages, newest["bundle"], x), self._grid)
+        self._unreported += len(rows)
+        if self._unreported >= _STEP:
+            self._unreported = 0
             self._report(state)
 
     def _grid(self, bundle: bytes) -> Grid | None:
@@ -113,7 +117,7 @@ class DriftWatch:
 
     def _report(self, state: WindowState) -> None:
         bundle = state.bundle
-        counts = state.counts[bundle].sum(axis=0) if bundle else None
+        counts = state.counts(bundle) if bundle else None
         grid = self._grid(bundle) if bundle else None
         if counts is None or grid is None or rows_of(counts) < FEWEST:
             self._withdraw()
@@ -163,8 +167,3 @@ class DriftWatch:
         psi, ks = self._gauges[labels]
         psi.set(column.psi)
         ks.set(column.ks)
-
-
-def _report_number(state: WindowState) -> tuple[int, int]:
-    """Changes when it is time for a report."""
-    return state.block, sum(rows_of(counts[1]) for counts in state.counts.values()) // _STEP

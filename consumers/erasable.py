@@ -21,6 +21,7 @@ from model.bundles.shared import SharedBundles
 from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
 from tidegate.messages.ciphertext import ERASED, ERASED_KIND
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import Frames
 from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
@@ -73,8 +74,10 @@ class ErasablePersist(Persist):
         super().__init__(profile, bundles, shared)
         self._vault = vault
 
-    def _read(self, batch: Batch, good: list[int]) -> tuple[list[int], Frames, Mapping[str, int]]:
-        good, frames, _ = super()._read(batch, good)
+    def _read(
+        self, column: FrameColumn, good: list[int]
+    ) -> tuple[list[int], Frames, Mapping[str, int]]:
+        good, frames, _ = super()._read(column, good)
         payloads = cast("list[bytes]", self._vault.decrypt_known(frames.payloads))
         kept = [place for place, payload in enumerate(payloads) if payload != ERASED]
         frames.payloads = payloads

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import FrameLayout
 from tidegate.stream.sources import Sources
 from tidegate.stream.stage import Reject
 
 
-def take_frames(
-    layout: FrameLayout, batch: Batch
-) -> tuple[NDArray[Any], list[bytes], list[int], list[Reject]]:
-    """The frames' rows, the frames, their indices in the batch, and what is no frame."""
-    rows = layout.whole_rows(batch.values)
-    if rows is not None:
-        return rows, cast("list[bytes]", batch.values), list(range(len(batch))), []
-    good, faults = layout.good(batch.values)
-    values = [batch.values[i] or b"" for i in good]
-    rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-    return layout.rows(values), values, good, rejects
+def take_frames(layout: FrameLayout, batch: Batch) -> tuple[FrameColumn, list[int], list[Reject]]:
+    """The frames, their indices in the batch, and what is no frame."""
+    frames, good, faults = layout.take(batch.values)
+    return frames, good, [Reject(i, fault.reason, fault.detail) for i, fault in faults]
 
 
 def made_again(

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from consumers.drift_watch import DriftWatch
+from consumers.handed_frames import take_frames
 from db.rows import ScoredRows
 from model.bundles.shared import SharedBundles
 from model.drift.window import WindowState
 from tidegate.broker.records import Batch
 from tidegate.messages.documents import Drift
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import DECISIONS, Frames
 from tidegate.pipeline import SCORED
 from tidegate.profile import Profile
@@ -22,7 +24,7 @@ _LONGEST_KEY = 2000
 """Bytes of an id or account: PostgreSQL's index entries end at 2,704."""
 
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Persist:
@@ -72,9 +74,8 @@ class Persist:
 
         Raises Stop for frames of another profile.
         """
-        good, faults = self._layout.good(batch.values)
-        rejects = [Reject(i, fault.reason, fault.detail) for i, fault in faults]
-        good, frames, passed = self._read(batch, good)
+        column, good, rejects = take_frames(self._layout, batch)
+        good, frames, passed = self._read(column, good)
         if good and not _storable(frames):
             good, frames = _without_faults(good, frames, rejects)
         if not good:
@@ -82,10 +83,11 @@ class Persist:
         self._watch.fold(state, np.array(batch.offsets, np.int64)[good], frames.rows)
         return Output(rejects=rejects, rows=ScoredRows(frames, good), passed=passed)
 
-    def _read(self, batch: Batch, good: list[int]) -> tuple[list[int], Frames, Mapping[str, int]]:
-        """The frames at these indices; the indices again, and what was passed over."""
-        values = [value for i in good if (value := batch.values[i]) is not None]
-        return good, self._layout.unpack(values), {}
+    def _read(
+        self, column: FrameColumn, good: list[int]
+    ) -> tuple[list[int], Frames, Mapping[str, int]]:
+        """The frames, which lie at these indices; the indices again, and what was passed over."""
+        return good, self._layout.unpack(column), {}
 
 
 def _storable(frames: Frames) -> bool:

@@ -17,9 +17,10 @@ from model.features.id_tables import NEW, OTHER, SAME
 from model.features.intake import Intake
 from model.features.plan import Plan
 from model.features.state import KeyedState
-from model.hashing import split
+from model.hashing import key_hashes, split
 from model.sip import NO_SECRET, SipKey
 from tidegate.broker.records import Batch
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import NONE, Frames
 from tidegate.pipeline import BY_ENTITY_2, FEATURES, LABELS, RAW
 from tidegate.profile import Profile
@@ -58,9 +59,8 @@ class _Handed(NamedTuple):
     """A batch of frames: those that were not made `again`, whose indices are `at`."""
 
     rows: NDArray[Any]
-    values: list[bytes]
+    frames: FrameColumn
     at: list[int]
-    ids: list[bytes]
     ingested: NDArray[np.int64]
     known: NDArray[np.int8]
     rejects: list[Reject]
@@ -150,17 +150,18 @@ class PreprocessStage:
 
         Dead letters that were put back are out of the order of the step before, and come once.
         """
-        rows, values, good, rejects = take_frames(self._layout, batch)
+        frames, good, rejects = take_frames(self._layout, batch)
+        rows = frames.rows_as(self._layout.dtype)
         put_back = redriven(batch.headers, good)
         again = made_again(state.seen.sources, rows, self.step - 1, put_back)
         if again.any():
             first = np.flatnonzero(~again)
-            good, values, rows = _at(good, first), _at(values, first), rows[first]
-        ids, ingested = self._layout.ids(rows, values), _received(state, batch)[good]
+            good, frames, rows = _at(good, first), frames.take(first), rows[first]
+        ingested = _received(state, batch)[good]
         bodies = np.frombuffer(rows["body_hash"].tobytes(), np.uint8)
         ends = _BODY * np.arange(1, len(rows) + 1)
-        known = look_up(state, self._key, ids, (bodies, ends), ingested)
-        return _Handed(rows, values, good, ids, ingested, known, rejects, int(again.sum()))
+        known = look_up(state, self._key, frames.ids, (bodies, ends), ingested)
+        return _Handed(rows, frames, good, ingested, known, rejects, int(again.sum()))
 
     def _first(self, state: PartitionState, batch: Batch) -> Output:
         """Decode, drop duplicates, fold."""
@@ -176,7 +177,8 @@ class PreprocessStage:
         if len(frames.rows):
             self._fold(state, frames.rows, ingested, batch, indices)
             topic = BY_ENTITY_2 if self._next else FEATURES
-            output.emits.append(Emit(topic, keys, self._layout.pack(frames)))
+            packed = self._layout.pack(frames)
+            output.emits.append(Emit(topic, keys, packed, hashes=key_hashes(keys)))
         return output
 
     def _next_keys(self, raw: Raw) -> list[bytes]:
@@ -208,14 +210,15 @@ class PreprocessStage:
         passed = Counter({READ_AGAIN: handed.again})
         output = Output(rejects=handed.rejects, passed=passed)
         self._without_repeats(handed.known, handed.at, output)
-        rows, values, indices, ids, ingested = handed[:5]
+        rows, frames, indices, ingested = handed[:4]
         if not (handed.known == NEW).all():
             new = np.flatnonzero(handed.known == NEW)
             rows, ingested = rows[new], ingested[new]
-            values, indices, ids = _at(values, new), _at(indices, new), _at(ids, new)
+            frames, indices = frames.take(new), _at(indices, new)
         if len(rows):
             self._fold(state, rows, ingested, batch, indices)
-            output.emits.append(Emit(FEATURES, ids, self._layout.with_rows(rows, values)))
+            ids, folded = frames.ids, FrameColumn.of_rows(rows, frames.tails)
+            output.emits.append(Emit(FEATURES, ids, folded, hashes=key_hashes(ids)))
         return output
 
     def _without_repeats(self, known: NDArray[np.int8], indices: list[int], output: Output) -> None:

@@ -10,7 +10,7 @@ from model.learning.learned import LearnState
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.stream.runner import identify
+from tidegate.stream.identity import identify
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Arrays, Stage
 

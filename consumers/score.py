@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from consumers.alerts import alerts
 from consumers.deadline import Deadline, Late
+from consumers.handed_frames import take_frames
 from consumers.repeats import redriven
 from consumers.score_counts import count_decisions, count_degraded
 from model.bundles.bundle import Bundle, Scores
@@ -20,16 +21,18 @@ from model.bundles.reasons import Reason, reasons
 from model.bundles.serving import Model, Serving
 from model.bundles.shared import SharedBundles
 from model.detectors.base import Array, Detector
-from model.hashing import hash64
+from model.hashing import hash64, key_hashes
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
 from tidegate.messages.documents import Prepared, encode
-from tidegate.messages.frames import SCORED_MAGIC
+from tidegate.messages.frame_column import FrameColumn
+from tidegate.messages.frame_marks import SCORED_MAGIC
+from tidegate.messages.texts import Texts
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.sources import Sources
-from tidegate.stream.stage import Emit, NoState, Output, Reject, StatelessStage
+from tidegate.stream.stage import Emit, NoState, Output, StatelessStage
 
 _LOG = logging.getLogger(__name__)
 
@@ -106,21 +109,20 @@ class ScoreStage(StatelessStage):
             raise Retry(
                 "no champion yet on the topic models: `tidegate train` makes and promotes one"
             )
-        good, faults = self._input_layout.good(batch.values)
-        output = Output(rejects=[Reject(i, fault.reason, fault.detail) for i, fault in faults])
+        frames, good, rejects = take_frames(self._input_layout, batch)
+        output = Output(rejects=rejects)
         if not good:
             return output
-        whole = batch.take(good) if faults else batch
-        frames = [value for value in whole.values if value is not None]
+        whole = batch.take(good) if rejects else batch
         rows = self._rows(frames)
         rows["features_partition"] = batch.source.partition
         rows["features_offset"] = whole.offsets
         rows["scored_us"], rows["models_offset"] = batch.received_us, self.models_offset
         again = self._made_again(state, rows, whole)
         if self.serving.canary is None:
-            self._score(champion, rows, frames, whole.keys, again, output)
+            self._score(champion, rows, frames, again, output)
         else:
-            self._share(champion, self.serving.canary, rows, frames, whole.keys, again, output)
+            self._share(champion, self.serving.canary, rows, frames, again, output)
         return output
 
     @staticmethod
@@ -138,8 +140,7 @@ class ScoreStage(StatelessStage):
         champion: Model,
         canary: Model,
         rows: NDArray[Any],
-        frames: list[bytes],
-        keys: list[bytes | None],
+        frames: FrameColumn,
         again: NDArray[np.bool_],
         output: Output,
     ) -> None:
@@ -151,12 +152,7 @@ class ScoreStage(StatelessStage):
         ):
             if not len(chosen):
                 continue
-            share = (
-                rows[chosen],
-                [frames[i] for i in chosen.tolist()],
-                [keys[i] for i in chosen.tolist()],
-                again[chosen],
-            )
+            share = rows[chosen], frames.take(chosen), again[chosen]
             try:
                 self._score(model, *share, output)
             except Late:
@@ -164,21 +160,16 @@ class ScoreStage(StatelessStage):
                     raise
                 self._score(champion, *share, output)
 
-    def _to_canary(self, rows: NDArray[Any], frames: list[bytes]) -> NDArray[np.bool_]:
+    def _to_canary(self, rows: NDArray[Any], frames: FrameColumn) -> NDArray[np.bool_]:
         """Rows of the canary's accounts; a profile without accounts shares its transactions out."""
-        hashes = (
-            rows["keys"][:, self._account]
-            if self._account >= 0
-            else hash64(self._input_layout.ids(rows, frames))
-        )
+        hashes = rows["keys"][:, self._account] if self._account >= 0 else hash64(frames.ids)
         return np.asarray((hashes >> np.uint64(11)) * 2.0**-53 < self.serving.share)
 
     def _score(
         self,
         model: Model,
         rows: NDArray[Any],
-        frames: list[bytes],
-        keys: list[bytes | None],
+        frames: FrameColumn,
         again: NDArray[np.bool_],
         output: Output,
     ) -> None:
@@ -192,7 +183,8 @@ class ScoreStage(StatelessStage):
         rows["scores"][:, -1] = self._shadow_scores(rows, decisions, output)
         flagged = np.flatnonzero(decisions)
         why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        output.emits.append(Emit(SCORED, keys, self._pack(rows, frames, flagged, why)))
+        scored = self._pack(rows, frames, flagged, why)
+        output.emits.append(Emit(SCORED, frames.ids, scored, hashes=key_hashes(frames.ids)))
         new = np.flatnonzero(~again[flagged])
         if len(new):
             texts = [why[i] for i in new.tolist()]
@@ -259,29 +251,27 @@ class ScoreStage(StatelessStage):
             np.ascontiguousarray(flagged["scores"][:, :-1]),
         )
 
-    def _rows(self, frames: list[bytes]) -> NDArray[Any]:
+    def _rows(self, frames: FrameColumn) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
-        size = self._input_layout.dtype.itemsize
+        size = frames.row_size
         rows = np.empty(len(frames), self._output_layout.dtype)
         wide = rows.view(np.uint8).reshape(len(frames), self._output_layout.dtype.itemsize)
-        narrow = b"".join([frame[:size] for frame in frames])
-        wide[:, :size] = np.frombuffer(narrow, np.uint8).reshape(-1, size)
+        wide[:, :size] = frames.rows
         wide[:, size:] = 0
         rows["magic"] = SCORED_MAGIC
         return rows
 
+    @staticmethod
     def _pack(
-        self,
         rows: NDArray[Any],
-        frames: list[bytes],
+        frames: FrameColumn,
         flagged: NDArray[np.intp],
         why: Sequence[list[Reason]],
-    ) -> list[bytes]:
+    ) -> FrameColumn:
         """Scored frames: the new row, the old tail, and the reasons of those that are flagged."""
         texts = [encode(each) for each in why]
-        if len(flagged):
-            rows["reasons_len"][flagged] = [len(text) for text in texts]
-        packed = self._input_layout.with_rows(rows, frames)
-        for i, text in zip(flagged.tolist(), texts, strict=True):
-            packed[i] += text
-        return packed
+        lengths = np.zeros(len(rows), np.int64)
+        lengths[flagged] = [len(text) for text in texts]
+        rows["reasons_len"] = lengths
+        reasons = Texts.cut(b"".join(texts), lengths)
+        return FrameColumn.of_rows(rows, (*frames.tails[:3], reasons))

@@ -6,7 +6,7 @@ import heapq
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tidegate.broker.records import Batch
 from tidegate.clock import now_us
 from tidegate.messages.ciphertext import ERASED, is_closed
+from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import DECISIONS
 from tidegate.messages.vault import Vault
 from tidegate.profile import Profile
@@ -56,14 +57,13 @@ class Live:
         """Take records of the scored topic. Frames of another profile are left out, and so is what
         no key opens. Raises Retry for keys.
         """
-        values = [value for value in batch.values if value is not None and self._layout.ours(value)]
-        if not values:
+        frames, _ = self._layout.own(batch.values)
+        if not len(frames):
             return
-        size = self._layout.dtype.itemsize
-        fixed = np.frombuffer(b"".join([value[:size] for value in values]), self._layout.dtype)
+        fixed = frames.rows_as(self._layout.dtype)
         decisions = np.minimum(fixed["decision"], len(DECISIONS) - 1)
         newest = [
-            self._newest(values, np.flatnonzero(decisions == code)[-KEPT:])
+            self._newest(frames, np.flatnonzero(decisions == code)[-KEPT:])
             for code in range(len(DECISIONS))
         ]
         delays = (fixed["scored_us"] - fixed["ingest_us"])[-_SAMPLE:] / 1000
@@ -71,16 +71,16 @@ class Live:
             self._count(np.bincount(decisions, minlength=len(DECISIONS)), delays.tolist())
             for place, row in heapq.merge(*newest, key=itemgetter(0)):
                 self._rows[DECISIONS.index(row["decision"])].append((self._seen + place + 1, row))
-            self._seen += len(values)
+            self._seen += len(frames)
 
     def _newest(
-        self, values: Sequence[bytes], index: NDArray[np.intp]
+        self, column: FrameColumn, index: NDArray[np.intp]
     ) -> list[tuple[int, dict[str, Any]]]:
-        """The rows at `index`, each with its place among the values."""
+        """The rows at `index`, each with its place among the frames."""
         if not len(index):
             return []
         places = index.tolist()
-        frames = self._layout.unpack([values[place] for place in places])
+        frames = self._layout.unpack(column.take(index))
         payloads = self._vault.decrypt(frames.payloads) if self._vault else frames.payloads
         columns = (frames.rows, frames.ids, frames.accounts, payloads, frames.reasons)
         return [

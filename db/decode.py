@@ -10,7 +10,9 @@ import numpy as np
 from sqlalchemy import RowMapping
 
 from db.names import Names
-from tidegate.messages.frames import STEP, Decision
+from db.rows import STEP
+from tidegate.messages import frames
+from tidegate.messages.frames import Decision
 
 SHADOW = "shadow"
 """The name of a shadow's score among a row's scores."""
@@ -34,6 +36,7 @@ _PLAIN = (
     "raw_offset",
     "features_partition",
     "features_offset",
+    "features_index",
     "ingested_us",
     "preprocessed_us",
     "scored_us",
@@ -59,19 +62,29 @@ class ScoredRow(NamedTuple):
 def full(row: RowMapping, names: Names | None) -> dict[str, Any]:
     """A row as `Store.get` gives it: the plain columns (payload is JSON text), and decoded: reasons
     (list), features and scores (by name; a NaN is None), degraded (the detectors left out), steps
-    (partition, offset, labels, time_us of each keyed step), body_hash (hex), profile_name.
+    (partition, offset, labels, time_us, index of each keyed step), body_hash (hex), profile_name.
     """
     scores = _scores(names.detectors if names else (), _floats(row["scores"]))
-    steps = np.frombuffer(row["trace"], STEP).tolist()
     return {name: row[name] for name in _PLAIN} | {
         "profile_name": names.name if names else None,
         "reasons": _reasons(row["reasons"]),
         "features": _named(names.values if names else (), _floats(row["features"])),
         "scores": scores,
         "degraded": [name for name, score in scores.items() if score is None],
-        "steps": [dict(zip(STEP.names or (), step, strict=True)) for step in steps],
+        "steps": _steps(row["trace"]),
         "body_hash": row["body_hash"].hex(),
     }
+
+
+def _steps(trace: bytes) -> list[dict[str, int]]:
+    """Of rows of the version before as well, whose steps have no index: it is 0."""
+    if len(trace) % frames.STEP.itemsize:
+        kept = np.frombuffer(trace, STEP)
+    else:
+        kept = np.zeros(len(trace) // frames.STEP.itemsize, STEP)
+        for name in frames.STEP.names or ():
+            kept[name] = np.frombuffer(trace, frames.STEP)[name]
+    return [dict(zip(STEP.names or (), step, strict=True)) for step in kept.tolist()]
 
 
 def in_brief(row: RowMapping) -> dict[str, Any]:

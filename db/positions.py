@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.tables import offsets
+from tidegate.broker.addresses import address_of, index_of, offset_of, shown
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Fenced, Stop
 
@@ -33,8 +35,13 @@ def load(
     rows = connection.execute(select(offsets).where(offsets.c.topic == origin.topic)).all()
     for row in rows:
         _check(origin, Origin(row.topic, row.cluster_id, row.topic_id, row.partitions))
-    stored = {TopicPartition(row.topic, row.partition): Position(row.next_offset) for row in rows}
+    stored = {TopicPartition(row.topic, row.partition): Position(address_in(row)) for row in rows}
     return {source: stored[source] for source in sources if source in stored}
+
+
+def address_in(row: Row[Any]) -> int:
+    """Where the partition of a row of the table goes on, as an address."""
+    return address_of(row.topic, row.next_offset, row.next_index)
 
 
 def _check(now: Origin, stored: Origin) -> None:
@@ -61,7 +68,7 @@ def advance(
     before: Mapping[TopicPartition, int],
     after: Mapping[TopicPartition, Position],
 ) -> None:
-    """Move every partition of `after` from its offset in `before` (none: the first write).
+    """Move every partition of `after` from its address in `before` (none: the first write).
 
     Raises Fenced.
     """
@@ -71,21 +78,22 @@ def advance(
         moved += _first(connection, origin, source, after[source].offset)
     if moved != len(after):
         partitions = ", ".join(f"{source.topic}-{source.partition}" for source in sorted(after))
-        expected = ", ".join(str(before.get(source, 0)) for source in sorted(after))
+        expected = ", ".join(shown(each.topic, before.get(each, 0)) for each in sorted(after))
         raise Fenced(
             f"{partitions}: not all are at the offsets {expected} in the database: another persist "
             "process writes them now"
         )
 
 
-def _first(connection: Connection, origin: Origin, source: TopicPartition, offset: int) -> int:
+def _first(connection: Connection, origin: Origin, source: TopicPartition, address: int) -> int:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     return connection.execute(
         insert(offsets)
         .values(
             topic=source.topic,
             partition=source.partition,
-            next_offset=offset,
+            next_offset=offset_of(source.topic, address),
+            next_index=index_of(source.topic, address),
             cluster_id=origin.cluster_id,
             topic_id=origin.topic_id,
             partitions=origin.partitions,
@@ -105,8 +113,10 @@ def _move(connection: Connection, moves: Sequence[tuple[TopicPartition, int, int
             {
                 "in_topic": source.topic,
                 "in_partition": source.partition,
-                "before": before,
-                "after": after,
+                "before": offset_of(source.topic, before),
+                "before_index": index_of(source.topic, before),
+                "after": offset_of(source.topic, after),
+                "after_index": index_of(source.topic, after),
             }
             for source, before, after in moves
         ],
@@ -119,6 +129,7 @@ _MOVE = (
         offsets.c.topic == bindparam("in_topic"),
         offsets.c.partition == bindparam("in_partition"),
         offsets.c.next_offset == bindparam("before"),
+        offsets.c.next_index == bindparam("before_index"),
     )
-    .values(next_offset=bindparam("after"))
+    .values(next_offset=bindparam("after"), next_index=bindparam("after_index"))
 )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection, select
 
-from db.rows import fixed_columns
+from db.rows import STEP, fixed_columns
 from db.tables import blocks
 from tidegate.messages.frames import DECISIONS, Frames
 
@@ -50,13 +50,14 @@ def _fixed(row: np.dtype[Any]) -> list[tuple[str, Any]]:
         ("score", _DOUBLE),
         ("raw_partition", _INT),
         ("features_partition", _INT),
+        ("features_index", _INT),
         ("seq", _LONG),
         ("profile", "S8"),
         ("body_hash", "V16"),
         ("features", row["values"]),
         ("scores", row["scores"]),
         ("keys", row["keys"]),
-        ("trace", row["steps"]),
+        ("trace", (STEP, row["steps"].shape)),
     ]
 
 

@@ -10,7 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tidegate.broker.addresses import index_of, offset_of
 from tidegate.messages.frames import Frames
+from tidegate.pipeline import BY_ENTITY_2, FEATURES
+
+STEP = np.dtype(
+    [
+        ("partition", "<i4"),
+        ("offset", "<i8"),
+        ("labels", "<i8"),
+        ("time_us", "<i8"),
+        ("index", "<i2"),
+    ]
+)
+"""What a row keeps of each keyed step: its input's partition and offset, the next labels offset,
+the time in us, and the index in the input's block. Rows of the version before have no index.
+"""
 
 
 @dataclass(slots=True)
@@ -57,7 +72,6 @@ def fixed_columns(rows: NDArray[Any], persisted_us: int) -> dict[str, Any]:
         "score",
         "models_offset",
         "online_labels",
-        "features_offset",
         "features_partition",
         "scored_us",
         "body_hash",
@@ -65,11 +79,32 @@ def fixed_columns(rows: NDArray[Any], persisted_us: int) -> dict[str, Any]:
         "keys",
     )
     return {name: rows[name] for name in same} | {
+        "features_offset": _offsets(FEATURES, rows["features_offset"]),
+        "features_index": _indices(FEATURES, rows["features_offset"]),
         "raw_offset": first["offset"],
         "raw_partition": first["partition"],
         "ingested_us": rows["ingest_us"],
         "preprocessed_us": last["time_us"],
         "persisted_us": persisted_us,
         "features": rows["values"],
-        "trace": rows["steps"],
+        "trace": trace(rows["steps"]),
     }
+
+
+def trace(steps: NDArray[Any]) -> NDArray[Any]:
+    """What rows keep of the steps [n, k] of n frames: `STEP`[n, k]."""
+    kept = np.zeros(steps.shape, STEP)
+    for name in ("partition", "labels", "time_us"):
+        kept[name] = steps[name]
+    kept["offset"][:, :1] = steps["offset"][:, :1]
+    kept["offset"][:, 1:] = _offsets(BY_ENTITY_2, steps["offset"][:, 1:])
+    kept["index"][:, 1:] = _indices(BY_ENTITY_2, steps["offset"][:, 1:])
+    return kept
+
+
+def _offsets(topic: str, addresses: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(addresses < 0, addresses, offset_of(topic, addresses))
+
+
+def _indices(topic: str, addresses: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(addresses < 0, 0, index_of(topic, addresses))

@@ -35,6 +35,7 @@ _NUMBERS = (
     "scored_us",
     "raw_partition",
     "features_partition",
+    "features_index",
 )
 _BYTES = ("body_hash", "features", "scores", "keys", "trace")
 _COLUMNS = (

@@ -13,6 +13,7 @@ from db import names
 from db.decode import DECIDED, ScoredRow, full, in_brief, revision, scored_row
 from db.engine import open_database, parts, retrying
 from db.names import Names, names_of
+from db.positions import address_in
 from db.tables import offsets, revisions, transactions
 from tidegate.broker.records import TopicPartition
 from tidegate.profile import Profile
@@ -166,11 +167,10 @@ class Store:
                 yield np.array([tuple(row) for row in rows], np.int64)
 
     def positions(self) -> dict[TopicPartition, int]:
-        """The next offset of each partition whose records become rows."""
-        query = select(offsets.c.topic, offsets.c.partition, offsets.c.next_offset)
+        """The next address of each partition whose records become rows."""
         return {
-            TopicPartition(row.topic, row.partition): int(row.next_offset)
-            for row in self._rows(query)
+            TopicPartition(row.topic, row.partition): address_in(row)
+            for row in self._rows(select(offsets))
         }
 
     def list(self, filters: Mapping[str, Any], cursor: str | None, limit: int) -> Page:

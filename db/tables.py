@@ -64,6 +64,7 @@ transactions = Table(
     Column("persisted_us", BigInteger, nullable=False),
     Column("raw_partition", Integer, nullable=False),
     Column("features_partition", Integer, nullable=False),
+    Column("features_index", Integer, nullable=False, server_default="0"),  # within its block
     Column("transaction_id", _Key, nullable=False, unique=True),
     Column("account", _Key, nullable=True),
     Column("profile", Text, nullable=False),
@@ -80,7 +81,7 @@ transactions = Table(
     Column(
         "keys", LargeBinary, nullable=False
     ),  # packed <u8 in the order of the profile's hashed fields
-    Column("trace", LargeBinary, nullable=False),  # the frame's `steps` sub-records
+    Column("trace", LargeBinary, nullable=False),  # `db.rows.STEP` for each keyed step
     Column("reasons", Text, nullable=True),  # JSON
     Index("ix_transactions_account", "account"),
     Index(
@@ -98,6 +99,7 @@ offsets = Table(
     Column("topic", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("next_offset", BigInteger, nullable=False),
+    Column("next_index", Integer, nullable=False, server_default="0"),  # within that block
     Column("cluster_id", Text, nullable=False),
     Column("topic_id", Text, nullable=False),
     Column("partitions", Integer, nullable=False),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.jit import jit
+from tidegate.messages.texts import Texts
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -23,6 +24,8 @@ KEY_SEED = 0x7469_6465
 
 def join(texts: Sequence[bytes]) -> tuple[Bytes, Ints]:
     """All bytes in one array, and where each text ends."""
+    if isinstance(texts, Texts):
+        return np.frombuffer(texts.buffer, np.uint8), np.cumsum(texts.lengths)
     ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
     return np.frombuffer(b"".join(texts), np.uint8), ends
 
@@ -114,3 +117,8 @@ def partitions_of(keys: Sequence[bytes], partitions: int) -> Ints:
     out = np.empty(len(keys), np.int64)
     _murmur2_all(*join(keys), partitions, out)
     return out
+
+
+def key_hashes(keys: Sequence[bytes]) -> Ints:
+    """The hash of each key, whose rest by the number of partitions is the key's partition."""
+    return partitions_of(keys, 1 << 31)

@@ -115,6 +115,7 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, Position]:
     from sqlalchemy import select
 
     from db.engine import open_database, retrying
+    from db.positions import address_in
     from db.tables import offsets
 
     database = open_database(settings.db_url, "read")
@@ -123,7 +124,7 @@ def _stored(settings: Settings, topic: str) -> dict[TopicPartition, Position]:
             rows = connection.execute(select(offsets).where(offsets.c.topic == topic)).all()
     finally:
         database.close()
-    return {TopicPartition(row.topic, row.partition): Position(row.next_offset) for row in rows}
+    return {TopicPartition(row.topic, row.partition): Position(address_in(row)) for row in rows}
 
 
 def _any_record(

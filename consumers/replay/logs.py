@@ -17,9 +17,9 @@ from tidegate.broker.ports import Broker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.messages.frames import NONE
 from tidegate.profile import Profile
+from tidegate.stream.identity import identify
 from tidegate.stream.partition import Partition
 from tidegate.stream.restore import Restorer
-from tidegate.stream.runner import identify
 from tidegate.stream.side_topic import SideLog
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.stage import Stage

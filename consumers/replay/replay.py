@@ -14,6 +14,7 @@ from consumers.preprocess import PreprocessStage
 from consumers.replay.logs import Logs, PastWeights
 from model.bundles.bundle import Bundle
 from model.sip import sip_key
+from tidegate.broker.addresses import address_of, shown
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError
@@ -112,7 +113,7 @@ class Replay:
     def _handed_on(self, reader: Consumer, trace: Mapping[str, int]) -> dict[str, float | None]:
         """The values that a step found in its input."""
         source = TopicPartition(PreprocessStage(self._profile, 1).input, trace["partition"])
-        values = self._unpacked(_record(reader, source, trace["offset"]).values)
+        values = self._unpacked(_record(reader, source, _address(source, trace)).values)
         return {
             name: _plain(value) for name, value in zip(self._profile.values, values, strict=True)
         }
@@ -126,8 +127,9 @@ class Replay:
     ) -> Floats:
         """The values after a keyed step, on its state as it was at the record."""
         source = TopicPartition(stage.input, trace["partition"])
-        record = _record(logs.reader, source, trace["offset"])
-        position = Position(trace["offset"], self._note(stage, source))
+        address = _address(source, trace)
+        record = _record(logs.reader, source, address)
+        position = Position(address, self._note(stage, source))
         restorer = logs.restorer(stage, side)
         partition = restorer.load(source, position)
         restorer.catch_up_whole(partition, position)
@@ -136,7 +138,8 @@ class Replay:
         emits = [emit for _, output in processed.results for emit in output.emits]
         if not emits:
             raise ConfigError(
-                f"{source.topic}/{source.partition} offset {trace['offset']} is rejected now"
+                f"{source.topic}/{source.partition} offset {shown(source.topic, address)} is "
+                "rejected now"
             )
         return self._unpacked(emits[0].values)
 
@@ -150,6 +153,11 @@ class Replay:
         return committed[source].note if source in committed else ""
 
 
+def _address(source: TopicPartition, trace: Mapping[str, int]) -> int:
+    """Where a step found its input."""
+    return address_of(source.topic, trace["offset"], trace["index"])
+
+
 def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:
     """The one record at an offset. Raises ConfigError when the log no longer has it."""
     first, end = reader.bounds(source)
@@ -158,8 +166,8 @@ def _record(reader: Consumer, source: TopicPartition, offset: int) -> Batch:
     )
     if not batches:
         raise ConfigError(
-            f"{source.topic}/{source.partition} holds offsets {first} to {end}, not {offset} any "
-            "more: "
+            f"{source.topic}/{source.partition} holds offsets {shown(source.topic, first)} to "
+            f"{shown(source.topic, end)}, not {shown(source.topic, offset)} any more: "
             "the topic's retention has removed it, or the topic was made anew"
         )
     return batches[0]

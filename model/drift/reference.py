@@ -69,18 +69,20 @@ class Grid:
                 self._then[column, : len(bins.edges) + 1] = bins.shares[:-1]
                 self._then[column, _MISSING] = bins.shares[-1]
 
-    def count(self, x: Array) -> Counts:
-        """How many of x f8[n, columns] are in each bin: i8[columns, BINS]."""
-        first_bins = np.arange(x.shape[1]) * BINS
-        total = np.zeros(x.shape[1] * BINS, np.int64)
+    def bins(self, x: Array) -> NDArray[np.uint8]:
+        """The bin of each of x f8[n, columns]."""
+        bins = np.empty(x.shape, np.uint8)
         for start in range(0, len(x), _CACHED):
             rows = x[start : start + _CACHED]
             above = rows >= self._edges  # no value is at or above an edge that is NaN
-            bins = above.view(np.uint8).sum(axis=0, dtype=np.uint8)
-            bins[np.isnan(rows)] = _MISSING
-            places = np.add(bins, first_bins, dtype=np.intp).ravel()
-            total += np.bincount(places, minlength=len(total))
-        return total.reshape(-1, BINS)
+            own = above.view(np.uint8).sum(axis=0, dtype=np.uint8)
+            own[np.isnan(rows)] = _MISSING
+            bins[start : start + _CACHED] = own
+        return bins
+
+    def count(self, x: Array) -> Counts:
+        """How many of x f8[n, columns] are in each bin: i8[columns, BINS]."""
+        return counted(self.bins(x))
 
     def psi(self, counts: Counts) -> Array:
         """The PSI f8[columns] of what was counted."""
@@ -96,6 +98,13 @@ class Grid:
         then = _cumulative(self._then)
         now = _cumulative(counts)
         return np.asarray(np.abs(now - then).max(axis=1))
+
+
+def counted(bins: NDArray[np.uint8]) -> Counts:
+    """How many of bins u1[n, columns] are each: i8[columns, BINS]."""
+    first_bins = np.arange(bins.shape[1]) * BINS
+    places = np.add(bins, first_bins, dtype=np.intp).ravel()
+    return np.bincount(places, minlength=bins.shape[1] * BINS).reshape(-1, BINS)
 
 
 def reference_of(features: Sequence[str], x: Array, scores: Array) -> Reference:

@@ -1,9 +1,8 @@
-"""The newest rows of a stream, counted in the bins of the bundle that scored them.
+"""The newest rows of a stream, each kept as the bins that its columns lie in.
 
-A partition's offsets are cut into blocks of `WINDOW`. A state holds the counts of the block that is
-being filled and of the one before, so the figures rest on between one and two blocks. The state
-depends on no row before those two, and not on how the log is cut into batches. Where several
-bundles score, in a promotion or beside a canary, each has counts of its own.
+A state holds the last `ROWS` rows of a partition, as far as they lie in the last `REACH` messages:
+so it depends on no message before those, and not on how the log is cut into blocks or batches.
+Where several bundles score, in a promotion or beside a canary, each is counted for itself.
 """
 
 from __future__ import annotations
@@ -17,69 +16,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detectors.base import Array
-from model.drift.reference import BINS, Counts, Grid
+from model.drift.reference import BINS, Counts, Grid, counted
 from tidegate.errors import ConfigError
 from tidegate.stream.stage import Arrays
 
-WINDOW = 1024
-"""Offsets of a block. The PSI of n rows that have not moved is about 9 / n in ten bins."""
+ROWS = 2048
+"""The PSI of n rows that have not moved is about 9 / n in ten bins."""
+REACH = 4096
+"""Messages: as many rows when each comes alone, with the marker of its transaction behind it."""
+_UNKNOWN = BINS
+"""The bin of rows whose bundle has no grid: they take a place, and are not counted."""
 
 
 class ScoredColumns(NamedTuple):
-    """Scored rows of one partition: offsets i8[n], bundles S16[n], columns f8[n, columns]."""
+    """Scored rows of one partition: messages i8[n] (their offsets), bundles S16[n], columns
+    f8[n, columns].
+    """
 
-    offsets: NDArray[np.int64]
+    messages: NDArray[np.int64]
     bundles: NDArray[np.bytes_]
     x: Array
 
 
 class WindowState:
-    """A `State` of the stream: each bundle's counts i8[2, columns, BINS] of the last two blocks."""
+    """A `State` of the stream: messages i8[n], bundles S16[n] and bins u1[n, columns] of the newest
+    rows.
+    """
 
     def __init__(self, columns: int) -> None:
-        self._shape = 2, columns, BINS
-        self.block = -1
-        self.counts: dict[bytes, Counts] = {}
-        self._before: tuple[int, dict[bytes, Counts]] | None = None
+        self._columns = columns
+        self._rows = _Rows(
+            np.empty(0, np.int64), np.empty(0, "S16"), np.empty((0, columns), np.uint8)
+        )
+        self._before: _Rows | None = None
 
     @property
     def bundle(self) -> bytes:
         """The bundle that scored most of these rows, whose drift is told; empty without rows."""
-        return max(self.counts, key=lambda name: (rows_of(self.counts[name]), name), default=b"")
+        known = self._rows.bundles[self._rows.bins[:, 0] != _UNKNOWN]
+        names, rows = np.unique(known, return_counts=True)
+        return max(zip(rows.tolist(), names.tolist(), strict=True), default=(0, b""))[1]
+
+    def counts(self, bundle: bytes) -> Counts:
+        """How many of the rows that a bundle scored are in each bin, i8[columns, BINS]."""
+        own = self._rows.bundles == bundle
+        return counted(self._rows.bins[own & (self._rows.bins[:, 0] != _UNKNOWN)])
 
     def begin(self) -> None:
         if self._before is not None:
             raise RuntimeError("begin on top of an open begin")
-        self._before = self.block, {name: counts.copy() for name, counts in self.counts.items()}
+        self._before = self._rows
 
     def rollback(self) -> None:
         if self._before is None:
             raise RuntimeError("rollback without begin")
-        self.block, self.counts = self._before
-        self._before = None
+        self._rows, self._before = self._before, None
 
     def commit(self) -> None:
         self._before = None
 
     def arrays(self) -> Arrays:
-        names = sorted(self.counts)
-        counts = np.array([self.counts[name] for name in names], np.int64).reshape(-1, *self._shape)
-        return {
-            "bundles": np.array(names, "S16"),
-            "counts": counts,
-            "block": np.array([self.block], np.int64),
-        }
+        return dict(self._rows._asdict())
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over what `arrays` gave. Raises ConfigError."""
         try:
-            counts = arrays["counts"].astype(np.int64).reshape(-1, *self._shape)
-            self.counts = dict(zip(arrays["bundles"].astype("S16").tolist(), counts, strict=True))
-            (self.block,) = arrays["block"].tolist()
+            messages = arrays["messages"].astype(np.int64)
+            bins = arrays["bins"].astype(np.uint8).reshape(len(messages), self._columns)
+            bundles = arrays["bundles"].astype("S16").reshape(len(messages))
         except (KeyError, ValueError, TypeError) as error:
             raise ConfigError(
                 f"the drift's snapshot does not fit ({error}): delete it, it is rebuilt"
             ) from error
+        self._rows = _Rows(messages, bundles, bins)
 
     def digest(self) -> str:
         content = b"".join(
@@ -88,19 +97,28 @@ class WindowState:
         )
         return hashlib.sha256(content).hexdigest()
 
-    def advance(self, block: int) -> None:
-        """Fill this block from now on, the one that is being filled or a later one."""
-        if block != self.block:
-            self.counts = {
-                name: np.stack([old[1], np.zeros_like(old[1])])
-                for name, old in self.counts.items()
-                if block == self.block + 1 and old[1].any()
-            }
-            self.block = block
+    def add(
+        self,
+        messages: NDArray[np.int64],
+        bundles: NDArray[np.bytes_],
+        bins: NDArray[np.uint8],
+        most: int = ROWS,
+    ) -> None:
+        """Take newer rows, and forget those that are too old now."""
+        messages = np.concatenate([self._rows.messages, messages])
+        first = np.searchsorted(messages, messages[-1] - REACH, side="right")
+        keep = slice(max(int(first), len(messages) - most), None)
+        self._rows = _Rows(
+            messages[keep],
+            np.concatenate([self._rows.bundles, bundles])[keep],
+            np.concatenate([self._rows.bins, bins])[keep],
+        )
 
-    def add(self, bundle: bytes, counts: Counts) -> None:
-        """Count rows of this block."""
-        self.counts.setdefault(bundle, np.zeros(self._shape, np.int64))[1] += counts
+
+class _Rows(NamedTuple):
+    messages: NDArray[np.int64]
+    bundles: NDArray[np.bytes_]
+    bins: NDArray[np.uint8]
 
 
 def rows_of(counts: Counts) -> int:
@@ -108,27 +126,22 @@ def rows_of(counts: Counts) -> int:
     return int(counts[..., 0, :].sum())
 
 
-def reached(offsets: NDArray[np.int64], window: int = WINDOW) -> int:
-    """The index of the first of these ascending offsets that the state after them depends on."""
-    return int(np.searchsorted(offsets, (offsets[-1] // window - 1) * window))
-
-
 def fold(
     state: WindowState,
     rows: ScoredColumns,
     grid_of: Callable[[bytes], Grid | None],
-    window: int = WINDOW,
+    most: int = ROWS,
 ) -> None:
-    """Count rows. Those of a bundle without a grid are passed over."""
-    blocks = rows.offsets // window
-    for start, stop in _runs(blocks, rows.bundles):
-        state.advance(int(blocks[start]))
-        bundle = bytes(rows.bundles[start])
-        if (grid := grid_of(bundle)) is not None:
-            state.add(bundle, grid.count(rows.x[start:stop]))
+    """Count rows; of those of a bundle without a grid only their place."""
+    newest = ScoredColumns(rows.messages[-most:], rows.bundles[-most:], rows.x[-most:])
+    bins = np.full(newest.x.shape, _UNKNOWN, np.uint8)
+    for start, stop in _runs(newest.bundles):
+        if (grid := grid_of(bytes(newest.bundles[start]))) is not None:
+            bins[start:stop] = grid.bins(newest.x[start:stop])
+    state.add(newest.messages, newest.bundles, bins, most)
 
 
-def _runs(*columns: NDArray[Any]) -> Iterator[tuple[int, int]]:
-    """Where runs of rows that are equal in all columns start and stop."""
-    changes = np.logical_or.reduce([column[1:] != column[:-1] for column in columns])
-    return pairwise([0, *(np.flatnonzero(changes) + 1).tolist(), len(columns[0])])
+def _runs(column: NDArray[Any]) -> Iterator[tuple[int, int]]:
+    """Where runs of equal values start and stop."""
+    changes = np.flatnonzero(column[1:] != column[:-1]) + 1
+    return pairwise([0, *changes.tolist(), len(column)])

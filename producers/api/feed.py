@@ -16,11 +16,13 @@ import msgspec
 import numpy as np
 
 from producers.api.told import Told
+from tidegate.broker.addresses import address_of, messages, shown
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.messages.frames import DECISIONS, Frames
 from tidegate.messages.vault import Vault
+from tidegate.pipeline import SCORED
 
 MAX_READERS = 16
 """Each reader holds one of the server's threads and a consumer."""
@@ -31,24 +33,34 @@ SLOW_SECONDS = 20.0
 _RECORDS = 500
 _POLL_SECONDS = 0.5
 _BREATH = 0.02
-_CURSOR = re.compile(r"([\w.+/=-]{1,64})~(\d{1,19}(?:\.\d{1,19}){0,9999})", re.ASCII)
+_PLACE = r"\d{1,19}(?:-\d{1,4})?"
+_CURSOR = re.compile(rf"([\w.+/=-]{{1,64}})~({_PLACE}(?:\.{_PLACE}){{0,9999}})", re.ASCII)
 _encode = msgspec.json.Encoder().encode
 
 
 class Cursor(NamedTuple):
-    """The next offset of each partition of the scored topic that has this id."""
+    """The next address of each partition of the scored topic that has this id.
+
+    Its text has a message's offset for each, and the index within it where that is not 0.
+    """
 
     topic_id: str
     offsets: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"{self.topic_id}~{'.'.join(map(str, self.offsets))}"
+        places = ".".join(shown(SCORED, address).replace("/", "-") for address in self.offsets)
+        return f"{self.topic_id}~{places}"
 
     @staticmethod
     def read(text: str) -> Cursor | None:
         """The cursor that an event's id was; None for any other text."""
         match = _CURSOR.fullmatch(text)
-        return Cursor(match[1], tuple(map(int, match[2].split(".")))) if match else None
+        return Cursor(match[1], tuple(map(_address, match[2].split(".")))) if match else None
+
+
+def _address(place: str) -> int:
+    offset, _, index = place.partition("-")
+    return address_of(SCORED, int(offset), int(index or 0))
 
 
 class OtherLog(TidegateError):
@@ -119,7 +131,7 @@ class Feed:
             raise OtherLog("this place is one of another log: begin without Last-Event-ID")
         wanted = [*cursor.offsets, *[0] * (len(bounds) - len(cursor.offsets))]
         pairs = list(zip(wanted, bounds, strict=True))
-        self._missed = sum(max(0, first - offset) for offset, (first, _) in pairs)
+        self._missed = sum(messages(SCORED, max(0, first - at)) for at, (first, _) in pairs)
         return [max(first, offset) for offset, (first, _) in pairs]
 
     def __iter__(self) -> Iterator[bytes]:
@@ -149,8 +161,8 @@ class Feed:
         batches = self._consumer.poll(_RECORDS, _POLL_SECONDS)
         for batch in batches:
             place = self._sources.index(batch.source)
-            for offset, decision in self._told_of(batch):
-                self._offsets[place] = offset + 1
+            for behind, decision in self._told_of(batch):
+                self._offsets[place] = behind
                 yield self._event("decision", decision)
             self._offsets[place] = batch.next_offset
         if not batches:
@@ -158,22 +170,17 @@ class Feed:
             self._pause.wait(_BREATH)  # the broker in memory does not wait for records
 
     def _told_of(self, batch: Batch) -> list[tuple[int, dict[str, Any]]]:
-        """The wanted decisions of a batch, with their offsets.
+        """The wanted decisions of a batch, each with the address behind it.
 
         Other profiles', and those of accounts that were erased, are passed over. Raises Retry.
         """
-        layout = self._told.layout
-        ours = [
-            (offset, value)
-            for offset, value in zip(batch.offsets, batch.values, strict=True)
-            if value is not None and layout.ours(value)
-        ]
+        column, ours = self._told.layout.own(batch.values)
         if not ours:
             return []
-        frames = layout.unpack([value for _, value in ours])
+        frames = self._told.layout.unpack(column)
         places = self._kept(frames, self._wanted.among(frames))
         told = self._told.decisions(frames.take(np.array(places, np.intp)))
-        return [(ours[place][0], one) for place, one in zip(places, told, strict=True)]
+        return [(batch.behind(ours[place]), one) for place, one in zip(places, told, strict=True)]
 
     def _kept(self, frames: Frames, places: list[int]) -> list[int]:
         """Those of the places whose accounts were not erased."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
+import numpy as np
+
 from producers.api.known import Known
 from tidegate.broker.records import Batch
 from tidegate.messages.frames import FrameLayout
@@ -28,7 +30,6 @@ class Waiters:
 
     def __init__(self, layout: FrameLayout, known: Known, most: int = MAX_WAITERS) -> None:
         self._layout, self._known, self._most = layout, known, most
-        self._size = layout.dtype.itemsize
         self._hash_at = _offset(layout, "body_hash")
         self._waiting: dict[bytes, list[Waiter]] = {}
         self._lock = threading.Lock()
@@ -59,18 +60,16 @@ class Waiters:
 
     def absorb(self, batch: Batch) -> None:
         """Take records of the scored topic; frames of another profile are left out."""
-        size, hash_at = self._size, self._hash_at
-        seen: list[tuple[bytes, bytes, bytes]] = []
-        for value in batch.values:
-            if value is None or not self._layout.ours(value):
-                continue
-            end = size + int.from_bytes(value[12:14], "little")
-            transaction_id = value[size:end]
-            account = value[end : end + int.from_bytes(value[14:16], "little")]
-            seen.append((transaction_id, account, value[hash_at : hash_at + 16]))
-            if transaction_id in self._waiting:
-                self._hand_over(transaction_id, value)
-        self._known.put(seen)
+        frames, _ = self._layout.own(batch.values)
+        if not len(frames):
+            return
+        hashes = frames.rows[:, self._hash_at : self._hash_at + 16]
+        bodies = np.ascontiguousarray(hashes).view("V16").ravel().tolist()
+        waiting = self._waiting
+        for place, transaction_id in enumerate(frames.ids) if waiting else ():
+            if transaction_id in waiting:
+                self._hand_over(transaction_id, frames[place])
+        self._known.put(list(zip(frames.ids, frames.accounts, bodies, strict=True)))
 
     def _hand_over(self, transaction_id: bytes, frame: bytes) -> None:
         with self._lock:

@@ -8,7 +8,7 @@ the dead letters, then the rows: what has left one place by then is found in a l
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 
@@ -151,7 +151,7 @@ class Reconciler:
         finally:
             consumer.close()
 
-    def _mark_frames(self, ledger: Ledger, bit: int, values: list[bytes | None]) -> None:
+    def _mark_frames(self, ledger: Ledger, bit: int, values: Sequence[bytes | None]) -> None:
         origins = [found for value in values if (found := origin(value)) is not None]
         if origins:
             ledger.mark(bit, places([(each.partition, each.offset) for each in origins]))

@@ -12,6 +12,8 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Headers
 from tidegate.errors import Rejected, Stop
 from tidegate.messages.ciphertext import is_closed
+from tidegate.messages.frame_column import FrameColumn
+from tidegate.messages.frame_marks import is_new_frame
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
@@ -163,6 +165,13 @@ def records_of(
     for place, value in zip(raw, encrypted, strict=True):
         records[place] = records[place][0], value
     return records
+
+
+def message_of(topic: str, value: bytes | None) -> bytes | None:
+    """What to put back for a value: a frame of this version goes as a block of one."""
+    if topic in FRAMES and value is not None and is_new_frame(value):
+        return FrameColumn.of_frame(value).block()
+    return value
 
 
 def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:

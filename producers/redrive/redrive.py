@@ -8,7 +8,6 @@ same rows. The dead letters themselves stay where they are.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,14 +19,15 @@ import msgspec
 from producers.redrive.letters import (
     DeadLetter,
     identity_of,
+    message_of,
     read_all,
     record_of,
     records_of,
-    transaction_id,
 )
+from producers.redrive.selection import CONFLICT, Selection
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
-from tidegate.errors import ConfigError, Stop
+from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
@@ -35,8 +35,6 @@ from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED
 from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
 
-CONFLICT = "conflicting_duplicate"
-"""The reason of a dead letter that would fail again: the first row with its id stays."""
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
 
@@ -44,39 +42,6 @@ Policy = Literal["stop", "reinsert", "drop"]
 """What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive,
 or give it up.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which dead letters; every condition that is set must hold. `since_us`: failed at that time or
-    later.
-    """
-
-    reason: str = ""
-    stage: str = ""
-    since_us: int = 0
-    transaction: str = ""
-    places: frozenset[tuple[int, int]] = frozenset()
-    """Partition and offset on the dead-letter topic."""
-
-    @property
-    def takes_conflicts(self) -> bool:
-        """Whether conflicting duplicates are asked for, by their reason or their place."""
-        return self.reason == CONFLICT or bool(self.places)
-
-    def takes(self, profile: Profile, letter: DeadLetter) -> bool:
-        """Whether this one is meant."""
-        told = letter.told
-        return (
-            (not self.reason or told.get("reason") == self.reason)
-            and (not self.stage or told.get("stage") == self.stage)
-            and (not self.since_us or letter.timestamp_ms * 1000 >= self.since_us)
-            and (not self.places or letter.place in self.places)
-            and (
-                not self.transaction
-                or transaction_id(profile, letter) == profile.stored_id(self.transaction)
-            )
-        )
 
 
 class Mark(msgspec.Struct):
@@ -127,14 +92,6 @@ class Plan:
         return msgspec.json.encode(
             Mark(identity_of(self.letter), self.action, told, self.letter.attempt)
         )
-
-
-def parse_place(text: str) -> tuple[int, int]:
-    """`PARTITION:OFFSET`. Raises ConfigError."""
-    found = re.fullmatch(r"(\d{1,6}):(\d{1,18})", text)
-    if found is None:
-        raise ConfigError(f"--offset {text}: expected PARTITION:OFFSET of {DLQ}, like 2:1045")
-    return int(found[1]), int(found[2])
 
 
 def redrive(
@@ -285,14 +242,22 @@ class Redriver:
                 self._producer.produce(
                     topic,
                     [key for key, _ in records[topic]],
-                    [value for _, value in records[topic]],
+                    [message_of(topic, value) for _, value in records[topic]],
                     [plan.headers for plan in sent[topic]],
+                    self._homes(topic, sent[topic]),
                 )
             self._producer.produce(
                 REDRIVEN, [identity_of(p.letter).encode() for p in marked], [p.mark for p in marked]
             )
             self._producer.commit()
         self._count(plans)
+
+    def _homes(self, topic: str, plans: list[Plan]) -> list[int] | None:
+        """The partitions that frames came from, whose keys blocks do not carry; else by key."""
+        if topic not in FRAMES:
+            return None
+        count = len(self._consumer.partitions(topic))
+        return [int(plan.letter.told.get("partition") or 0) % count for plan in plans]
 
     def _count(self, plans: list[Plan]) -> None:
         summary = self.summary

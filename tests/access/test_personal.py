@@ -20,8 +20,10 @@ from db.audit import verify
 from db.decode import ScoredRow
 from model.sip import NO_SECRET
 from producers.redrive.listing import entries
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.web import applications, bearer, key
+from tests.blocks import frames_on
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import ID_TOKEN, KEY, NUMBER, TOKEN, account, changed
@@ -152,7 +154,7 @@ def test_with_tokens_the_number_is_nowhere(
     assert {answer.status_code for answer in answers[len(posts) :]} == {409, 422}
 
     preprocessed(broker, tokens)
-    assert len(broker.committed_records(BY_ENTITY_2)) == 7
+    assert len(frames_on(broker, BY_ENTITY_2)) == 7
     frames = [scored(tokens, body(f"{NUMBER}-1"), "block", 0.9), scored(tokens, body("many"))]
     persist(Settings(home=tmp_path).db_url, broker, tokens, frames)
     found = [
@@ -191,14 +193,14 @@ def test_records_of_other_producers_get_tokens_or_become_letters_with_tokens(
     broker.append(RAW, NUMBER.encode(), json.dumps(body("bad", amount=-1)).encode(), None, None)
     preprocessed(broker, tokens)
     letters = broker.committed_records(DLQ)
-    done = len(broker.committed_records(BY_ENTITY_2))
+    done = len(frames_on(broker, BY_ENTITY_2))
     assert len(letters) + done == 10
     assert len(letters) > 2, "some tokens belong to other partitions than their values"
     told = b"".join(repr(record.headers).encode() for _, _, record in letters)
     assert WITHHELD.encode() in told
     redrive(broker, tokens, Selection(reason="wrong_partition"))
     preprocessed(broker, tokens)
-    assert len(broker.committed_records(BY_ENTITY_2)) == 8, "each is where its token belongs"
+    assert len(frames_on(broker, BY_ENTITY_2)) == 8, "each is where its token belongs"
     others = [topic for topic in TOPICS if topic != RAW]
     assert NUMBER[:-1].encode() not in everything(broker, *others)
     assert NUMBER[:-1] not in repr(entries(broker, tokens))

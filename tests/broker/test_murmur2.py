@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.hashing import partitions_of
-from tidegate.broker.memory.murmur2 import partition_of
+from tidegate.broker.murmur2 import partition_of
 
 
 @settings(deadline=None)

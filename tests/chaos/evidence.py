@@ -286,7 +286,8 @@ def _row(
     payload: str, trace: bytes, decision: str, score: float, features: bytes, names: list[str]
 ) -> Row:
     values = struct.unpack(f"<{len(names)}d", features)
-    places = tuple((p, o) for p, o, _, _ in struct.iter_unpack("<iqqq", trace))
+    (partition, offset, *_), *later = struct.iter_unpack("<iqqqh", trace)
+    places = ((partition, offset), *((p, o << 12 | index) for p, o, _, _, index in later))
     return Row(
         transaction_of(payload), places, decision, score, dict(zip(names, values, strict=True))
     )

@@ -13,11 +13,12 @@ from cli.running.handover import under_way
 from cli.skip import order, partitions, place
 from tests.faults.injected.bench import NOW_MS
 from tests.faults.poison.corpus import CORPUS, tx
+from tidegate.broker.addresses import address_of
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import AcceptedLoss, Skip
-from tidegate.pipeline import CONSUMERS, CONTROL, RAW, SCORED, STAGES, group_of
+from tidegate.pipeline import CONSUMERS, CONTROL, FEEDBACK, RAW, SCORED, STAGES, group_of
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 from tidegate.stream.skips import give
@@ -67,7 +68,7 @@ def test_it_orders_to_go_on_without_what_is_lost(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broker, source = MemoryBroker({SCORED: 1, CONTROL: 1}), TopicPartition(SCORED, 0)
-    position, first, end = place
+    position, first, end = (address_of(SCORED, offset) for offset in place)
     found = losses(broker, {source: (Position(position), first, end)}, "persist", by="me")
     give(broker, found[0])
     [(_, _, record)] = broker.committed_records(CONTROL)
@@ -76,13 +77,13 @@ def test_it_orders_to_go_on_without_what_is_lost(
     assert (message.offset, message.until, message.lost) == expected
     assert message.topic_id == broker.topic_ids([SCORED])[SCORED][0]
     show_losses([message], dry_run=True, as_json=False)
-    begin, last = (20, 220) if position == 20 else (300, 500)
+    begin, last = (20, 220) if place[0] == 20 else (300, 500)
     assert f"lost between offset {begin} and {last}" in capsys.readouterr().out
 
 
 def test_it_orders_to_go_on_without_what_waited_and_is_lost() -> None:
-    broker = MemoryBroker({SCORED: 1})
-    source, note = TopicPartition(SCORED, 0), encode([10, 50, 70])
+    broker = MemoryBroker({FEEDBACK: 1})
+    source, note = TopicPartition(FEEDBACK, 0), encode([10, 50, 70])
     [found] = losses(broker, {source: (Position(80, note), 60, 90)}, "label", by="me")
     assert (found.offset, found.until, found.lost) == (10, 60, 2)
     [found] = losses(broker, {source: (Position(80, note), 100, 120)}, "label", by="me")
@@ -101,7 +102,7 @@ def test_of_all_partitions_those_that_have_lost_something_go_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     broker = MemoryBroker({SCORED: 3, CONTROL: 1})
-    places = dict.fromkeys(partitions(broker, SCORED), (Position(20), 220, 230))
+    places = dict.fromkeys(partitions(broker, SCORED), (Position(20 << 12), 220 << 12, 230 << 12))
     places[TopicPartition(SCORED, 1)] = (Position(225), 220, 230)
     found = losses(broker, places, "persist", by="me")
     assert [(loss.partition, loss.offset, loss.lost) for loss in found] == [

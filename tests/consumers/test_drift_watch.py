@@ -16,7 +16,8 @@ from consumers.persist import Persist
 from model.bundles.manifest import MANIFEST, Manifest, Training
 from model.bundles.shared import SharedBundles
 from model.drift.reference import REFERENCE_FILE, reference_of
-from model.drift.window import WINDOW, WindowState, rows_of
+from model.drift.window import ROWS, WindowState
+from tidegate.broker.addresses import address_of
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
@@ -78,17 +79,15 @@ def persist(stage: Persist, state: WindowState, values: np.ndarray, bundle: str 
     rows = layout.empty(len(values))
     rows["values"], rows["score"] = values, score_of(values)
     rows["bundle"] = bundle.encode()
-    start, count = (
-        max(0, state.block) * WINDOW + sum(rows_of(part[1]) for part in state.counts.values()),
-        len(values),
-    )
+    messages, count = state.arrays()["messages"], len(values)
+    start = int(messages[-1]) + 1 if len(messages) else 0
     names = [f"t{start + at}".encode() for at in range(count)]
     packed = layout.pack(Frames(rows, names, [b"u"] * count, [b"{}"] * count, [b""] * count))
     batch = Batch(
         TopicPartition(SCORED, 0),
-        list(range(start, start + count)),
+        [address_of(SCORED, start, at) for at in range(count)],
         [None] * count,
-        [*packed],
+        packed,
         [0] * count,
         [None] * count,
     )
@@ -137,12 +136,12 @@ def test_windows_that_are_filling_do_not_crowd_out_full_ones(bundles: Path) -> N
 def test_a_promotion_begins_a_window_of_its_own(bundles: Path) -> None:
     stage = Persist(PROFILE, bundles)
     state = stage.new_state(0, 1)
-    persist(stage, state, traffic(1024))
-    persist(stage, state, traffic(600), OTHER)
+    persist(stage, state, traffic(ROWS))
+    persist(stage, state, traffic(1000), OTHER)
     assert stage.drift is not None
     assert stage.drift.bundle == BUNDLE, "of which there are more rows"
-    persist(stage, state, traffic(430), OTHER)
-    assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1030)
+    persist(stage, state, traffic(500), OTHER)
+    assert (stage.drift.bundle, stage.drift.rows) == (OTHER, 1500)
 
 
 def test_of_a_bundle_that_is_not_there_nothing_is_reported(
@@ -153,7 +152,7 @@ def test_of_a_bundle_that_is_not_there_nothing_is_reported(
     with caplog.at_level(logging.WARNING):
         persist(stage, state, traffic(1000), "ffffffffffffffff")
     assert "no drift is reported: bundle" in caplog.text
-    assert (stage.drift, state.counts) == (None, {})
+    assert (stage.drift, state.bundle) == (None, b"")
 
 
 def test_a_blip_of_the_bundles_url_changes_no_state(

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from consumers.preprocess import PreprocessStage
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
+from tests.blocks import frames_on
 from tests.consumers.test_preprocess import card
 from tests.model.features.chain import encode
 from tests.producers.running_api import TOPICS
@@ -61,13 +63,12 @@ def test_what_was_a_dead_letter_gets_its_row_and_counts_once(
     broker._time += days * DAY // 1000
     wider = taking(tmp_path, LEAST, rest)
     drained(broker, wider)
-    assert len(broker.committed_records(BY_ENTITY_2)) == 2
+    assert len(frames_on(broker, BY_ENTITY_2)) == 2
     assert redrive(broker, wider, Selection()).redriven == {RAW: 3}
     drained(broker, wider)
     post(broker, card(5, user_id="u"))
     drained(broker, wider)
-    frames = [record.value or b"" for _, _, record in broker.committed_records(BY_ENTITY_2)]
-    rows = wider.features_layout.rows(frames)
+    rows = wider.features_layout.rows(frames_on(broker, BY_ENTITY_2))
     assert np.sort(rows["amount_minor"]).tolist() == [1000, 1500, 2000, 3000, 4000, 5000]
     count = wider.values.index("user_count_1h")
     assert rows["values"][-1, count] == 6, "five before it, each counted once"

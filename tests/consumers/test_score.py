@@ -27,8 +27,9 @@ from tests.consumers.scoring import (
 from tests.trained import Trained
 from tidegate.errors import Retry, Stop
 from tidegate.messages.documents import OnlineWeights
+from tidegate.messages.frame_marks import MAGIC
 from tidegate.messages.frames import DECISIONS as DECISION_NAMES
-from tidegate.messages.frames import MAGIC, NONE
+from tidegate.messages.frames import NONE
 from tidegate.metrics import CHAMPION_REFUSED, DECISIONS
 from tidegate.pipeline import ALERTS, SCORED
 from tidegate.stream.sources import Sources

@@ -11,12 +11,13 @@ import numpy as np
 from consumers.persist import Persist
 from db.names import Names
 from db.sink import SqlSink
+from tidegate.broker.addresses import address_of
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.memory.log import Record
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import TidegateError
 from tidegate.messages.frames import FrameLayout, Frames
-from tidegate.pipeline import DLQ, SCORED
+from tidegate.pipeline import BY_ENTITY_2, DLQ, FEATURES, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output
 
@@ -39,6 +40,9 @@ LAYOUT = ToyProfile.scored_layout
 STAGE = Persist(cast(Profile, ToyProfile()), Path("nowhere"))
 
 
+STEP_2 = address_of(BY_ENTITY_2, 22, 5)
+
+
 def frames(
     ids: list[str],
     *,
@@ -56,7 +60,8 @@ def frames(
     rows["scores"], rows["score"], rows["decision"] = [0.25, 0.5, np.nan], score, decision
     rows["bundle"], rows["models_offset"], rows["online_labels"] = b"0123456789abcdef", -1, 3
     rows["event_us"], rows["ingest_us"], rows["amount_minor"] = event_us, 2_000, 1_250
-    rows["steps"]["time_us"], rows["steps"]["offset"] = [3_000, 4_000], [11, 22]
+    rows["steps"]["time_us"], rows["steps"]["offset"] = [3_000, 4_000], [11, STEP_2]
+    rows["features_offset"] = address_of(FEATURES, 33, 6)
     rows["scored_us"] = 5_000
     rows["body_hash"] = np.frombuffer(body.to_bytes(16, "little"), "V16")
     payload = b'{"user_id":"%s","merchant":7,"body":%d}' % (account.encode(), body)

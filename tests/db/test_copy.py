@@ -8,9 +8,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Row, select
 
 from db.engine import open_database
+from db.rows import trace
 from db.tables import transactions
 from tests.db.scored import LAYOUT, Writer
+from tidegate.broker.addresses import address_of
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.pipeline import FEATURES
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 LONG = st.integers(-(2**63), 2**63 - 1)
@@ -67,7 +70,6 @@ def _compare(batch: Frames, i: int, row: Row[tuple[object, ...]]) -> None:
     same = (
         "event_us",
         "amount_minor",
-        "features_offset",
         "scored_us",
         "models_offset",
         "online_labels",
@@ -82,7 +84,13 @@ def _compare(batch: Frames, i: int, row: Row[tuple[object, ...]]) -> None:
     assert (row.features, row.scores, row.keys) == tuple(
         frame[n].tobytes() for n in ("values", "scores", "keys")
     )
-    assert (row.trace, row.body_hash) == (frame["steps"].tobytes(), frame["body_hash"].tobytes())
+    assert row.body_hash == frame["body_hash"].tobytes()
+    assert row.trace == trace(batch.rows["steps"][i : i + 1]).tobytes()
+    if frame["features_offset"] >= 0:
+        again = address_of(FEATURES, row.features_offset, row.features_index)
+        assert again == frame["features_offset"]
+    else:
+        assert (row.features_offset, row.features_index) == (frame["features_offset"], 0)
     assert (row.raw_offset, row.raw_partition) == (
         frame["steps"]["offset"][0],
         frame["steps"]["partition"][0],

@@ -97,7 +97,7 @@ def test_conflicting_duplicates_are_dead_letters_with_a_stable_identity(
     assert writer.reasons() == ["conflicting_duplicate"]
     letter = writer.dead()[0]
     assert letter.value == conflicting[0]
-    assert dict(letter.headers or [])["tidegate-key"] == f"persist/{SCORED}/0/2".encode()
+    assert dict(letter.headers or [])["tidegate-key"] == f"persist/{SCORED}/0/0/2".encode()
     assert store.count() == 2
 
 

@@ -39,11 +39,13 @@ def test_a_row_is_decoded_by_name(writer: Writer, store: Store) -> None:
         "scored_us": 5_000,
         "persisted_us": 9_000,
         "raw_offset": 11,
+        "features_offset": 33,
+        "features_index": 6,
         "body_hash": "00" * 16,
         "reasons": [{"feature": "count_1h", "contribution": 1.5, "value": 9.0}],
         "steps": [
-            {"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000},
-            {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000},
+            {"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000, "index": 0},
+            {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000, "index": 5},
         ],
     }
     assert store.get("b") is None

@@ -12,6 +12,7 @@ from consumers.erasable import ErasablePersist
 from db.account_keys import vault_of
 from db.names import names_of
 from db.sink import SqlSink
+from tests.blocks import frames_on
 from tests.profile.test_tokens import NUMBER
 from tests.web import transaction
 from tidegate.broker.memory.broker import MemoryBroker
@@ -43,7 +44,7 @@ def at_hand(profile: Profile, home: Path) -> Vault:
 
 def scored_frames(broker: MemoryBroker, profile: Profile) -> list[bytes]:
     """What the scorer would make of all frames of the first step: their tails as they are."""
-    frames = [record.value or b"" for _, _, record in broker.committed_records(BY_ENTITY_2)]
+    frames = frames_on(broker, BY_ENTITY_2)
     layout, wider = profile.features_layout, profile.scored_layout
     rows = layout.rows(frames)
     made = wider.empty(len(rows))

@@ -16,8 +16,10 @@ from model.evaluation.cases import Span, from_topic
 from model.sip import NO_SECRET
 from producers.reconcile.reconcile import Reconciler
 from producers.redrive.listing import entries
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.test_personal import everything, preprocessed, set_clock
+from tests.blocks import frames_on
 from tests.erasing.steps import (
     OTHER,
     PLANTED,
@@ -67,7 +69,7 @@ def test_after_an_account_is_erased_nothing_of_ours_reads_it(
     for _, _, record in broker.committed_records(RAW):
         again.append(RAW, record.key, record.value, record.headers, None)
     preprocessed(again, profile, later)
-    assert len(again.committed_records(BY_ENTITY_2)) == 2, "folded anew, it is passed over"
+    assert len(frames_on(again, BY_ENTITY_2)) == 2, "folded anew, it is passed over"
     assert again.committed_records(DLQ) == []
     assert PLANTED.encode() not in everything(broker)
     store = Store(url, profile)
@@ -147,7 +149,7 @@ def test_dead_letters_are_encrypted_and_put_back_unless_they_are_erased(
     on_raw = [key_id(record.value) for _, _, record in broker.committed_records(RAW)]
     assert (len(on_raw), on_raw.count(None)) == (9 + len(letters) - 2, 9), "all but two"
     preprocessed(broker, profile, later)
-    assert len(broker.committed_records(BY_ENTITY_2)) == 7
+    assert len(frames_on(broker, BY_ENTITY_2)) == 7
     others = [topic for topic in TOPICS if topic != RAW]
     assert PLANTED.encode() not in everything(broker, *others)
 

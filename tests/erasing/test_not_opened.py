@@ -16,8 +16,10 @@ from db.migrate import migrate
 from model.sip import NO_SECRET
 from producers.reconcile.reconcile import Reconciler
 from producers.redrive.listing import entries
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.test_personal import preprocessed, set_clock
+from tests.blocks import frames_on
 from tests.erasing.steps import at_hand, body, handed_on, persisted
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
@@ -68,7 +70,7 @@ def test_what_no_key_opens_is_a_dead_letter_as_it_is(
     put(broker, profile, UNKNOWN, forged, CUT, good)
     preprocessed(broker, profile, at_hand(profile, tmp_path))
     assert dead(broker) == [(value, b"not_opened") for value in (UNKNOWN, forged, CUT)]
-    assert len(broker.committed_records(BY_ENTITY_2)) == 1
+    assert len(frames_on(broker, BY_ENTITY_2)) == 1
 
 
 def test_every_command_goes_on_and_names_them(
@@ -107,7 +109,7 @@ def test_another_database_holds_the_partition_and_loses_nothing(
     preprocessed(broker, profile, at_hand(profile, homes[1]))
     assert dead(broker) == []
     preprocessed(broker, profile, at_hand(profile, homes[0]))
-    assert (dead(broker), len(broker.committed_records(BY_ENTITY_2))) == ([], 120)
+    assert (dead(broker), len(frames_on(broker, BY_ENTITY_2))) == ([], 120)
 
 
 def test_what_is_folded_anew_or_scored_waits_for_the_database_that_has_its_key(

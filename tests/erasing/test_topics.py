@@ -20,8 +20,10 @@ from db.account_keys import vault_of
 from db.erasing import erase
 from db.store import Store
 from model.sip import NO_SECRET
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.access.test_personal import everything, on_disk, preprocessed
+from tests.blocks import frames_on
 from tests.erasing.steps import (
     ERASABLE,
     OTHER,
@@ -57,7 +59,7 @@ def test_a_planted_remark_is_on_no_topic_and_in_its_row(
     broker.append(RAW, profile.stored("user_id", NUMBER).encode(), plain, None, None)
     vault = at_hand(profile, tmp_path)
     preprocessed(broker, profile, vault)
-    assert len(broker.committed_records(BY_ENTITY_2)) == 4
+    assert len(frames_on(broker, BY_ENTITY_2)) == 4
     raw = [record.value for _, _, record in broker.committed_records(RAW)]
     assert [value for value in raw if key_id(value) is None] == [plain], "another producer's"
     others = everything(broker, *(topic for topic in TOPICS if topic != RAW))

@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from tidegate.errors import Retry
 from tidegate.messages.ciphertext import ERASED, MAGIC, AccountKey, key_id
-from tidegate.messages.frames import frame_profile
+from tidegate.messages.frame_marks import frame_profile
 from tidegate.messages.vault import SECONDS, Vault
 
 PLAIN = b'{"user_id":"4111111111111111"}'

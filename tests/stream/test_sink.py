@@ -51,6 +51,6 @@ def test_what_hangs_in_the_group_is_ended_after_a_while() -> None:
     assert asked_at(140) == ["committed"]
     assert asked_at(146) == ["committed", "begin", "touch", "send_offsets", "abort"]
     for source in [TopicPartition(SCORED, 0), TopicPartition(SCORED, 1), TopicPartition(ALERTS, 0)]:
-        assert broker.consumer(None).bounds(source) == (0, 2), "a record and its marker"
+        assert len(broker.logs[source]) == 2, "a record and its marker"
     hangs[0] = False
     assert sink.positions([SOURCE]) == {}

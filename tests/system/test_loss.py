@@ -16,7 +16,7 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from tests.support import eventually
+from tests.support import eventually, partitions
 from tests.system.pipeline import Pipeline, trained_card
 from tidegate.pipeline import SCORED
 
@@ -85,7 +85,7 @@ def test_records_that_expire_unread_are_told_and_accepted(pipeline: Pipeline) ->
         expire(pipeline)
     finally:
         os.kill(persist, signal.SIGCONT)
-    eventually(lambda: sum(each["lost"] for each in held(pipeline)) >= 200, 120)
+    eventually(lambda: len(held(pipeline)) == partitions(SCORED), 120)
     found = held(pipeline)
     one = found[0]
     told = pipeline.run("status")

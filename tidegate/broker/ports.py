@@ -89,7 +89,10 @@ class TransactionalProducer(Protocol):
         keys: Sequence[bytes | None],
         values: Sequence[bytes | None],
         headers: Sequence[Headers | None] | None = None,
-    ) -> None: ...
+        partitions: Sequence[int] | None = None,
+    ) -> None:
+        """Send records, each to its partition, or where none are given to that of its key."""
+        ...
 
     def touch(self, partitions: Sequence[TopicPartition]) -> None:
         """Write an empty record to each, for a transaction that is to be aborted.

@@ -8,7 +8,7 @@ One frame on `transactions.features`: transaction t-1 of account u7, in a profil
 two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount":12.5}.
 
     byte  field         bytes                            means
-       0  magic         54 47 46 31                      "TGF1", features; "TGS2" once it is scored
+       0  magic         54 47 46 32                      "TGF2", features; "TGS3" once it is scored
        4  profile       33 66 61 39 63 30 64 65          the profile's hash, "3fa9c0de"
       12  id_len        03 00                            the tail begins with 3 bytes of id,
       14  account_len   02 00                            then 2 bytes of account,
@@ -27,28 +27,33 @@ two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount
      132  tail          t-1u7{"id":"t-1","user_id":...   ends at byte 132 + 3 + 2 + 41 = 178
 
 The score step puts its fields between values and tail, and its reasons at the end of the tail. The
-payload of an erasable profile is encrypted (`tidegate.messages.ciphertext`).
+payload of an erasable profile is encrypted (`tidegate.messages.ciphertext`). On topics frames lie
+in blocks (`tidegate.messages.frame_column`), and an offset there is an address (see
+`tidegate.broker.addresses`). Frames of the version before begin with "TGF1" or "TGS2", are a
+message each, and have the message's offset; they are read like the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tidegate.errors import Rejected, Stop
+from tidegate.messages.frame_column import (
+    INDEX_BITS,
+    LENGTH_NAMES,
+    LENGTHS,
+    FrameColumn,
+    is_block,
+    refuse_other_version,
+)
+from tidegate.messages.frame_marks import BEFORE, MAGIC, SCORED_MAGIC, frame_profile
+from tidegate.messages.texts import Texts
 
-MAGIC = 0x3146_4754  # "TGF1"
-SCORED_MAGIC = 0x3253_4754
-"""Scored frames: "TGS2". Those of the first version began as the others do, and had no place for a
-shadow's score.
-"""
-_MARKS = tuple(magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC))
-"""How a frame begins."""
 NONE = -1
 """The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
@@ -70,9 +75,6 @@ HEAD: list[Any] = [
     ("amount_minor", "<i8"),
 ]
 """The fields that the rows of all profiles begin with."""
-_LENGTH_NAMES = ("id_len", "account_len", "payload_len", "reasons_len")
-LENGTHS = np.dtype([("prefix", "V12"), *HEAD[2:6]])
-"""How a frame of any profile begins: up to the lengths of its tail."""
 
 
 @dataclass(slots=True)
@@ -100,32 +102,6 @@ class Frames:
         )
 
 
-def _row_bytes(rows: NDArray[Any]) -> list[bytes]:
-    """Each row's bytes."""
-    texts: list[bytes] = np.ascontiguousarray(rows).view(f"V{rows.dtype.itemsize}").tolist()
-    return texts
-
-
-def frame_profile(value: bytes | None) -> bytes | None:
-    """The profile's hash (8 characters) that a frame carries; None for anything else."""
-    if value is None or len(value) < 12 or not value.startswith(_MARKS):
-        return None
-    return value[4:12]
-
-
-def of_others(values: Sequence[bytes | None], profiles: Iterable[bytes]) -> list[int]:
-    """Indices of the frames that carry another profile than these hashes; no loop of Python's
-    looks into a message that is no frame.
-    """
-    own = tuple(mark + profile for mark in _MARKS for profile in profiles)
-    return [
-        index
-        for index, value in enumerate(values)
-        if value is not None and value.startswith(_MARKS) and not value.startswith(own)
-        if frame_profile(value) is not None
-    ]
-
-
 class FrameLayout:
     """The row of one profile.
 
@@ -148,8 +124,11 @@ class FrameLayout:
     ) -> None:
         self.profile = profile
         self._magic = SCORED_MAGIC if scores else MAGIC
-        self._prefix = self._magic.to_bytes(4, "little") + profile.ljust(8, b"\0")
-        self._prefixes = {self._prefix, self._prefix[:4] + (also or profile).ljust(8, b"\0")}
+        self._before = BEFORE[self._magic]
+        self._marks = tuple(m.to_bytes(4, "little") for m in (self._magic, self._before))
+        self._profiles = {profile.ljust(8, b"\0"), (also or profile).ljust(8, b"\0")}
+        prefixes = [mark + own for mark in self._marks for own in sorted(self._profiles)]
+        self._prefixes = np.array(prefixes, "S12")
         fields = [
             *HEAD,
             ("steps", STEP, (steps,)),
@@ -176,77 +155,79 @@ class FrameLayout:
         rows["magic"], rows["profile"] = self._magic, self.profile
         return rows
 
-    def pack(self, frames: Frames) -> list[bytes]:
-        """One message for each frame. Sets the length fields of `frames.rows`."""
-        tails = frames.ids, frames.accounts, frames.payloads, frames.reasons
-        for name, column in zip(_LENGTH_NAMES, tails, strict=True):
-            frames.rows[name] = np.fromiter(map(len, column), np.int64, len(column))
-        return list(map(b"".join, zip(_row_bytes(frames.rows), *tails, strict=True)))
-
-    def whole_rows(self, values: Sequence[bytes | None]) -> NDArray[Any] | None:
-        """The rows of frames, as a writable copy, if all are good; in one pass."""
-        whole = [value for value in values if value is not None]
-        sizes = np.fromiter(map(len, whole), np.int64, len(whole))
-        if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
-            return None
-        rows = self.rows(whole)
-        tails = sum(rows[name].astype(np.int64) for name in _LENGTH_NAMES)
-        same = (rows["magic"] == self._magic) & (rows["profile"] == self.profile)
-        return rows if same.all() and (sizes == self.dtype.itemsize + tails).all() else None
+    def pack(self, frames: Frames) -> FrameColumn:
+        """The frames as they go on. Sets the length fields of `frames.rows`."""
+        texts = frames.ids, frames.accounts, frames.payloads, frames.reasons
+        tails = [Texts.of(column) for column in texts]
+        for name, tail in zip(LENGTH_NAMES, tails, strict=True):
+            frames.rows[name] = tail.lengths
+        return FrameColumn.of_rows(frames.rows, tails)
 
     def rows(self, values: Sequence[bytes]) -> NDArray[Any]:
-        """The rows alone of frames that `check` has passed, as a writable copy."""
-        size = self.dtype.itemsize
-        return np.frombuffer(bytearray().join([value[:size] for value in values]), self.dtype)
+        """The rows alone of frames that `check` has passed, as a writable copy.
 
-    def ids(self, rows: NDArray[Any], values: Sequence[bytes]) -> list[bytes]:
-        """The ids of frames whose rows are `rows`."""
-        size = self.dtype.itemsize
-        ends = (size + rows["id_len"].astype(np.int64)).tolist()
-        return [value[size:end] for value, end in zip(values, ends, strict=True)]
+        Messages' offsets in frames of the version before become addresses.
+        """
+        if isinstance(values, FrameColumn):
+            rows = values.rows_as(self.dtype)
+        else:
+            size = self.dtype.itemsize
+            rows = np.frombuffer(bytearray().join([v[:size] for v in values]), self.dtype)
+        old = np.flatnonzero(rows["magic"] == self._before)
+        if len(old):
+            rows["magic"][old] = self._magic
+            self._count_addresses(rows, old)
+        return rows
 
-    def with_rows(self, rows: NDArray[Any], values: Sequence[bytes]) -> list[bytes]:
-        """The frames again, with other rows (of this or a wider layout) before the same tails."""
-        size = self.dtype.itemsize
-        return [row + value[size:] for row, value in zip(_row_bytes(rows), values, strict=True)]
+    def _count_addresses(self, rows: NDArray[Any], old: NDArray[np.intp]) -> None:
+        """The first step's input is the raw topic, where an address is an offset."""
+        later = rows["steps"]["offset"][old, 1:]
+        rows["steps"]["offset"][old, 1:] = np.where(later == NONE, NONE, later << INDEX_BITS)
+        if self._magic == SCORED_MAGIC:
+            rows["features_offset"][old] <<= INDEX_BITS
+
+    def column(self, values: Sequence[bytes]) -> FrameColumn:
+        """Frames that `check` has passed, by column; blocks hold none of the version before."""
+        if isinstance(values, FrameColumn):
+            return values
+        rows, size = self.rows(values), self.dtype.itemsize
+        tails, starts = [], np.full(len(rows), size)
+        for name in LENGTH_NAMES:
+            ends = starts + rows[name]
+            places = zip(values, starts.tolist(), ends.tolist(), strict=True)
+            tails.append(Texts.of([value[start:end] for value, start, end in places]))
+            starts = ends
+        return FrameColumn.of_rows(rows, tails)
 
     def unpack(self, values: Sequence[bytes]) -> Frames:
         """Decode frames that `check` has passed."""
-        size, rows = self.dtype.itemsize, self.rows(values)
-        lengths = np.stack([rows[name].astype(np.int64) for name in _LENGTH_NAMES])
-        ends = (size + np.cumsum(lengths, axis=0)).tolist()
-        return Frames(
-            rows,
-            [value[size:end] for value, end in zip(values, ends[0], strict=True)],
-            *(
-                [value[start:end] for value, start, end in zip(values, starts, stops, strict=True)]
-                for starts, stops in pairwise(ends)
-            ),
-        )
+        column = self.column(values)
+        return Frames(column.rows_as(self.dtype), *(tail.texts for tail in column.tails))
 
     def check(self, value: bytes | None) -> Rejected | None:
         """Why this message is not a frame of this layout, or None.
 
-        Raises Stop for a frame of another profile.
+        Raises Stop for a frame of another profile, and for a block of another layout.
         """
+        if value is not None and is_block(value):
+            refuse_other_version(value)
+            return Rejected("truncated_frame", f"a block of {len(value)} bytes that is not whole")
         size, profile = self.dtype.itemsize, frame_profile(value)
         if value is None or profile is None:
-            return Rejected(
-                "not_a_frame",
-                "the message is not a Tidegate frame; only Tidegate's own steps write here",
-            )
-        if self._prefix[:4] + profile not in self._prefixes:
+            detail = "the message is not a Tidegate frame; only Tidegate's own steps write here"
+            return Rejected("not_a_frame", detail)
+        if profile not in self._profiles:
             raise Stop(
                 f"this topic holds frames of profile {profile!r}, this process runs "
-                f"{self.profile!r}: "
-                "let the processes of the old profile drain it first, then start this one"
+                f"{self.profile!r}: let the processes of the old profile drain it first, then "
+                "start this one"
             )
-        if value[:4] != self._prefix[:4]:
+        if not value.startswith(self._marks):
             return self._of_another_kind(value)
         if len(value) < size:
             return Rejected("truncated_frame", f"{len(value)} bytes, a frame has at least {size}")
         row = np.frombuffer(value[:size], self.dtype)[0]
-        expected = size + sum(int(row[name]) for name in _LENGTH_NAMES)
+        expected = size + sum(int(row[name]) for name in LENGTH_NAMES)
         if len(value) != expected:
             return Rejected(
                 "truncated_frame", f"{len(value)} bytes where the frame's lengths say {expected}"
@@ -258,12 +239,11 @@ class FrameLayout:
         if self._magic == SCORED_MAGIC and len(value) >= LENGTHS.itemsize:
             head = np.frombuffer(value[: LENGTHS.itemsize], LENGTHS)[0]
             if len(value) == self.dtype.itemsize - 8 + sum(
-                int(head[name]) for name in _LENGTH_NAMES
+                int(head[name]) for name in LENGTH_NAMES
             ):
                 raise Stop(
                     "this topic holds frames of another version of Tidegate: let the processes of "
-                    "that version "
-                    "drain it first, then start this one"
+                    "that version drain it first, then start this one"
                 )
         return Rejected(
             "not_a_frame", "the frame is one of another topic; only Tidegate's own steps write here"
@@ -273,26 +253,48 @@ class FrameLayout:
         """Indices of the frames that can be unpacked, and what is wrong with the others."""
         if self._all_good(values):
             return list(range(len(values))), []
-        faults = [
-            (i, fault) for i, value in enumerate(values) if (fault := self.check(value)) is not None
-        ]
+        checked = ((i, self.check(value)) for i, value in enumerate(values))
+        faults = [(i, fault) for i, fault in checked if fault is not None]
         bad = {i for i, _ in faults}
         return [i for i in range(len(values)) if i not in bad], faults
 
+    def take(
+        self, values: Sequence[bytes | None]
+    ) -> tuple[FrameColumn, list[int], list[tuple[int, Rejected]]]:
+        """The good frames by column, their indices, and what is wrong with the others."""
+        good, faults = self.good(values)
+        if not faults:
+            return self.column(cast("Sequence[bytes]", values)), good, faults
+        return self.column([values[i] or b"" for i in good]), good, faults
+
     def _all_good(self, values: Sequence[bytes | None]) -> bool:
         """Whether all are, at a tenth of the price; False says only that one of them is not."""
+        if isinstance(values, FrameColumn):  # blocks are whole
+            known = values.row_size == self.dtype.itemsize
+            return known and bool(np.isin(_prefixes(values.rows), self._prefixes).all())
         whole = [value for value in values if value is not None]
         sizes = np.fromiter(map(len, whole), np.int64, len(whole))
         if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
             return False
         heads = np.frombuffer(b"".join([value[: LENGTHS.itemsize] for value in whole]), LENGTHS)
-        tails = sum(heads[name].astype(np.int64) for name in _LENGTH_NAMES)
-        same = heads["prefix"] == np.frombuffer(self._prefix, "V12")
-        if not same.all():
-            for also in self._prefixes - {self._prefix}:
-                same |= heads["prefix"] == np.frombuffer(also, "V12")
+        tails = sum(heads[name].astype(np.int64) for name in LENGTH_NAMES)
+        begins = heads.view(np.uint8).reshape(len(whole), LENGTHS.itemsize)
+        same = np.isin(_prefixes(begins), self._prefixes)
         return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
 
     def ours(self, value: bytes) -> bool:
         """Whether this is a whole frame of this layout, for readers that pass over all others."""
-        return value[:12] in self._prefixes and self.check(value) is None
+        known = value[4:12] in self._profiles and value.startswith(self._marks)
+        return known and self.check(value) is None
+
+    def own(self, values: Sequence[bytes | None]) -> tuple[FrameColumn, list[int]]:
+        """The frames of this layout and their indices, for readers that pass over all others."""
+        if self._all_good(values):
+            return self.column(cast("Sequence[bytes]", values)), list(range(len(values)))
+        places = [i for i, value in enumerate(values) if value is not None and self.ours(value)]
+        return self.column([values[i] or b"" for i in places]), places
+
+
+def _prefixes(rows: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    """The first 12 bytes of rows u1[n, size]: magic and profile."""
+    return np.ascontiguousarray(rows[:, :12]).view("S12").ravel()

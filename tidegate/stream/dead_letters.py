@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
+from tidegate.broker.addresses import address_of, has_blocks, index_of, offset_of
 from tidegate.broker.ports import Producer
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.errors import Retry
+from tidegate.messages.origin import origin
 from tidegate.pipeline import DLQ
 from tidegate.stream.stage import Emit, Reject
 
@@ -15,7 +17,9 @@ PREFIX = "tidegate-"
 ATTEMPT = "tidegate-attempt"
 RECORDED = "tidegate-recorded"
 KEY = "tidegate-key"
-"""Stage, topic, partition and offset in one: equal for two copies of one dead letter."""
+"""Stage, topic, partition and offset in one, and of a block the index: equal for two copies of one
+dead letter.
+"""
 
 
 def dead_letters(
@@ -28,15 +32,26 @@ def dead_letters(
     """
     return Emit(
         DLQ,
-        [batch.keys[reject.index] for reject in rejects],
+        [_key(batch, reject.index) for reject in rejects],
         [batch.values[reject.index] for reject in rejects],
         [_headers(stage, profile_hash, batch, reject, now_us) for reject in rejects],
     )
 
 
+def _key(batch: Batch, index: int) -> bytes | None:
+    """The record's own; of a frame in a block, which has none, the transaction's id."""
+    key = batch.keys[index]
+    if key is None and has_blocks(batch.source.topic):
+        found = origin(batch.values[index])
+        return found.id if found else None
+    return key
+
+
 def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_us: int) -> Headers:
     topic, partition = batch.source
-    offset = batch.offsets[reject.index]
+    address = batch.offsets[reject.index]
+    offset, index = offset_of(topic, address), index_of(topic, address)
+    in_block = has_blocks(topic)
     headers = batch.headers[reject.index] or []
     written = {
         "stage": stage,
@@ -46,11 +61,12 @@ def _headers(stage: str, profile_hash: bytes, batch: Batch, reject: Reject, now_
         "topic": topic,
         "partition": str(partition),
         "offset": str(offset),
+        **({"index": str(index)} if in_block else {}),
         "time": str(now_us),
         "recorded": str(recorded_ms(headers, batch.timestamps[reject.index])),
         "attempt": str(attempt(headers) + 1),
         "profile": profile_hash.decode("ascii"),
-        "key": f"{stage}/{topic}/{partition}/{offset}",
+        "key": f"{stage}/{topic}/{partition}/{offset}" + (f"/{index}" if in_block else ""),
     }
     kept = [(name, value) for name, value in headers if not name.startswith(PREFIX)]
     return kept + [
@@ -68,11 +84,13 @@ def told(headers: Headers | None) -> dict[str, str]:
 
 
 def place(told: Mapping[str, str]) -> tuple[TopicPartition, int] | None:
-    """The partition and offset of the record that failed; None where the headers do not say."""
+    """The partition and address of the record that failed; None where the headers do not say."""
     topic, partition, offset = (told.get(name, "") for name in ("topic", "partition", "offset"))
     if not (topic and partition.isdecimal() and offset.isdecimal()):
         return None
-    return TopicPartition(topic, int(partition)), int(offset)
+    index = told.get("index", "")
+    address = address_of(topic, int(offset), int(index) if index.isdecimal() else 0)
+    return TopicPartition(topic, int(partition)), address
 
 
 def attempt(headers: Headers | None) -> int:

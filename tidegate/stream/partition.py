@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tidegate.broker.addresses import offset_after, offset_of, shown
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.messages.documents import lost_range
 from tidegate.reasons import breaks
@@ -36,16 +37,21 @@ class Hold(NamedTuple):
     def why(self, source: TopicPartition) -> str:
         """A sentence for people."""
         if self.lost:
-            first, last = lost_range(self.offset, self.until, self.lost)
+            first, last = lost_range(*self.in_messages(source.topic), self.lost)
             return (
                 f"{self.lost} records of {source.topic}/{source.partition} are lost between offset "
                 f"{first} and {last}: the log "
-                + (f"begins at {last}" if last == self.until else f"ends at {first}")
+                + (f"begins at {last}" if self.offset < self.until else f"ends at {first}")
             )
         return (
             f"{LIMIT} of {WINDOW} records of {source.topic}/{source.partition} are rejects "
-            f"({', '.join(self.reasons)}): nothing from offset {self.offset} on is committed"
+            f"({', '.join(self.reasons)}): nothing from offset "
+            f"{shown(source.topic, self.offset)} on is committed"
         )
+
+    def in_messages(self, topic: str) -> tuple[int, int]:
+        """`offset` and `until` as offsets of messages of the topic."""
+        return offset_of(topic, self.offset), offset_after(topic, self.until)
 
 
 class Breaker:
@@ -99,7 +105,8 @@ class Partition:
     `offset` and `side` are the next to process, `pairs` what the note must hold, `snapshots` the
     newest two that are durable and share no file, `copied` the offset of the snapshot that changes
     are counted from (which may not be durable), `hold` why it does not go on at present, `unfolded`
-    how many records the state lacks, which the log no longer had.
+    how many records the state lacks, which the log no longer had, `unsaved` how many the state took
+    since its newest durable snapshot.
     """
 
     source: TopicPartition
@@ -113,6 +120,7 @@ class Partition:
     hold: Hold | None = None
     waiting: Waiting = field(default_factory=Waiting)
     unfolded: int = 0
+    unsaved: int = 0
 
     def parked(self) -> Partition:
         """What is kept while another may serve it: the fold; rejects are counted anew."""
@@ -125,6 +133,7 @@ class Partition:
             self.snapshots,
             self.copied,
             unfolded=self.unfolded,
+            unsaved=self.unsaved,
         )
 
     def saved(self, snapshot: SnapshotOffsets, *, whole: bool = True) -> None:
@@ -207,6 +216,7 @@ class ProcessedBatch:
         if len(partition.waiting) or self.waits:
             partition.waiting.settle(self.batch, self.waits, now_us)
         partition.offset = self.next_offset
+        partition.unsaved += len(self.batch)
         partition.side = self.side
         partition.pairs = self.pairs
         partition.hold = None

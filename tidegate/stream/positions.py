@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tidegate.broker.addresses import messages, shown
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Retry, Stop
 from tidegate.stream import waiting
@@ -74,11 +75,11 @@ class Positions:
         first, end = self._restorer.bounds(source)
         if position is None:
             return Position(first)
-        hold = lost_between(position, first, end)
+        hold = lost_between(source.topic, position, first, end)
         if hold is None:
             return position
         order = self._skips.accepted_loss(source) if self._skips else None
-        if order is None or (order.offset, order.until) != (hold.offset, hold.until):
+        if order is None or (order.offset, order.until) != hold.in_messages(source.topic):
             return hold
         _LOG.warning("stage %s: %s; accepted by %s", self._stage, hold.why(source), order.by)
         if position.offset <= end:
@@ -92,20 +93,20 @@ def _made_anew(partition: Partition) -> str:
     """A group's position goes with its topic, and with nothing else while the group lives."""
     topic, number = partition.source
     return (
-        f"{topic}/{number} has no position any more, it was {partition.offset}: was the topic made "
-        "anew? What it held before, and was not processed, is lost; started again, this stage "
-        "begins where the new topic does"
+        f"{topic}/{number} has no position any more, it was {shown(topic, partition.offset)}: was "
+        "the topic made anew? What it held before, and was not processed, is lost; started again, "
+        "this stage begins where the new topic does"
     )
 
 
-def lost_between(position: Position, first: int, end: int) -> Hold | None:
-    """The hold of a position outside of a log that begins at `first` and ends at `end`.
+def lost_between(topic: str, position: Position, first: int, end: int) -> Hold | None:
+    """The hold of a position outside of a topic's log that begins at `first` and ends at `end`.
 
     Also of one whose note says that records wait which the log no longer has.
     """
     offset, gone = position.offset, waiting.gone(position.note, first)
     if offset > end:
-        return Hold(offset, first, (), offset - end)
+        return Hold(offset, first, (), messages(topic, offset - end))
     if offset < first:
-        return Hold(offset, first, (), first - offset + len(gone))
+        return Hold(offset, first, (), messages(topic, first - offset) + len(gone))
     return Hold(gone[0], first, (), len(gone)) if gone else None

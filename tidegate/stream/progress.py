@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tidegate import metrics
+from tidegate.broker.addresses import has_blocks, messages
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.documents import Held, Restoring
@@ -55,6 +56,7 @@ class Monitor:
         self._measured: set[int] = set()
         self._shown_held: set[int] = set()
         self._shown_restoring: set[int] = set()
+        self._density: dict[TopicPartition, float] = {}
         self.progress = Progress([], pulse=pulse)
 
     def count(self, batches: Sequence[ProcessedBatch], seconds: float) -> int:
@@ -65,12 +67,21 @@ class Monitor:
         metrics.STAGE_SECONDS.labels(self._stage).observe(seconds)
         self.progress.processed += records
         for processed in batches:
+            self._note_density(processed)
             for reason in processed.reject_reasons:
                 metrics.REJECTED.labels(self._stage, reason).inc()
                 self.progress.rejected += 1
             for kind, passed in processed.passed:
                 metrics.PASSED.labels(self._stage, kind).inc(passed)
         return records
+
+    def _note_density(self, processed: ProcessedBatch) -> None:
+        """Records to a message, of messages of late; transactions' markers count as messages."""
+        batch, source = processed.batch, processed.batch.source
+        if has_blocks(source.topic):
+            span = messages(source.topic, batch.next_offset - batch.offsets[0])
+            now = len(batch) / max(1, span)
+            self._density[source] = 0.8 * self._density.get(source, now) + 0.2 * now
 
     def measure(
         self,
@@ -127,7 +138,7 @@ class Monitor:
             metrics.LOST.labels(self._stage, str(number)).set(lost.get(number, 0))
         self._shown_held = numbers
         self.progress.held = [
-            Held(source.partition, hold.offset, hold.until, list(hold.reasons), hold.lost)
+            Held(source.partition, *hold.in_messages(source.topic), list(hold.reasons), hold.lost)
             for source, hold in sorted(holds.items())
         ]
 
@@ -143,11 +154,16 @@ class Monitor:
         self._shown_restoring = now
 
     def _lag(self, partition: Partition, *, held: bool) -> int:
-        """How many offsets the stage is behind the end of the log."""
+        """How many records the stage is behind the end of the log.
+
+        What lies in messages that were not read yet is estimated by those that were read last.
+        """
         end = self._consumer.end(partition.source) or 0
         position = self._consumer.position(partition.source) or 0
         if held:  # what was read and not committed is still to be done
             position = 0
-        lag = max(0, end - max(position, partition.offset))
+        behind = max(0, end - max(position, partition.offset))
+        density = self._density.get(partition.source, 1.0)
+        lag = round(messages(partition.source.topic, behind) * density)
         metrics.LAG.labels(self._stage, str(partition.source.partition)).set(lag)
         return lag

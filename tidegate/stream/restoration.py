@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from tidegate import metrics
+from tidegate.broker.addresses import messages
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Retry, Unfinished
 from tidegate.messages.documents import Restoring
@@ -66,10 +67,11 @@ class CatchUp:
 
     @property
     def left(self) -> int:
-        """How many offsets are still to be applied; -1 while that is not known."""
+        """How many messages are still to be applied; -1 while that is not known."""
         if self.partition is None:
             return _UNKNOWN
-        return max(0, self.position.offset - self.partition.offset)
+        left = max(0, self.position.offset - self.partition.offset)
+        return messages(self.source.topic, left)
 
     @property
     def seconds(self) -> float:
@@ -82,7 +84,8 @@ class CatchUp:
         number = self.source.partition
         if self.partition is None:
             return Restoring(number, 0.0, _UNKNOWN, _UNKNOWN)
-        done, left = self.partition.offset - self._from, self.left
+        done = messages(self.source.topic, self.partition.offset - self._from)
+        left = self.left
         share = done / (done + left) if done + left else 1.0
         seconds = left * self.seconds / done if done else float(_UNKNOWN)
         return Restoring(number, round(share, 4), left, round(seconds, 1))

@@ -7,10 +7,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tidegate.broker.addresses import messages, shown
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.frames import of_others
+from tidegate.messages.frame_marks import of_others
 from tidegate.stream import input_order, poison, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.partition import Partition, ProcessedBatch, SnapshotOffsets
@@ -151,6 +152,7 @@ class Restorer:
                 own = self._own(batch, rejected)
                 yield from self._replay(partition, own, pairs, batch.offsets[-1])
                 partition.offset = batch.next_offset
+                partition.unsaved += len(batch)
             yield
         partition.pairs = pairs
         partition.offset = position.offset
@@ -176,17 +178,18 @@ class Restorer:
 
     def _tell_missing(self, partition: Partition, first: int) -> None:
         topic, number = partition.source
+        missing = messages(topic, first - partition.offset)
         _LOG.warning(
-            "stage %s: %d records of %s/%d are not in its state: it is restored from offset %d, "
-            "and the log begins at %d",
+            "stage %s: %d records of %s/%d are not in its state: it is restored from offset %s, "
+            "and the log begins at %s",
             self._stage.name,
-            first - partition.offset,
+            missing,
             topic,
             number,
-            partition.offset,
-            first,
+            shown(topic, partition.offset),
+            shown(topic, first),
         )
-        partition.unfolded += first - partition.offset
+        partition.unfolded += missing
 
     def _own(self, batch: Batch, rejected: set[int]) -> Batch:
         """Without what is a dead letter, and without frames of other profile versions, whose own

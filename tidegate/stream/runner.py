@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
@@ -14,10 +13,11 @@ from typing import Any
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import monotonic_us, now_us
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import Retry
 from tidegate.stream import input_order
 from tidegate.stream.assignment import Assignment
 from tidegate.stream.garbage import collecting_between_batches
+from tidegate.stream.identity import identify
 from tidegate.stream.input_order import Pair
 from tidegate.stream.log_time import LogTime
 from tidegate.stream.pace import rest_seconds
@@ -27,7 +27,8 @@ from tidegate.stream.progress import Monitor, Progress
 from tidegate.stream.pulse import Pulse
 from tidegate.stream.restoration import Restoration
 from tidegate.stream.restore import Restorer
-from tidegate.stream.side_topic import SideFeed, SideLog
+from tidegate.stream.side_input import side_input
+from tidegate.stream.side_topic import SideLog
 from tidegate.stream.sink import Sink
 from tidegate.stream.skips import Skips
 from tidegate.stream.snapshot import Snapshots
@@ -36,6 +37,7 @@ from tidegate.stream.stage import Stage
 
 _LOG = logging.getLogger(__name__)
 _SECOND = 1_000_000
+_POLL_SECONDS = 0.1
 _SPAN_PAUSE_US = 250_000
 """How long a partition rests whose oldest record that waits is too far behind."""
 
@@ -45,11 +47,10 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records (each costs a few characters of the note). `clock` is the wall clock in us, for
-    what is written; `monotonic` (us) times all waits, so that a clock that is set stops nothing.
-    `hold_seconds`: how long a partition is held before its batch is tried again. `skips`: the
-    orders to pass over bad records. `pulse` beats whenever the loop turns. Raises ConfigError when
-    a topic is missing, Retry when the broker does not answer.
+    side records. `clock` is the wall clock in us, for what is written; `monotonic` (us) times all
+    waits. `hold_seconds`: how long a partition is held before its batch is tried again. `skips`:
+    the orders to pass over bad records. Raises ConfigError when a topic is missing, Retry when the
+    broker does not answer.
     """
 
     def __init__(
@@ -65,23 +66,21 @@ class Runner:
         batch: int = 4000,
         snapshot_every: int = 200_000,
         side_every: float = 1.0,
-        poll_seconds: float = 0.1,
         hold_seconds: float = 60.0,
         skips: Skips | None = None,
         executor: Executor | None = None,
         pulse: Pulse | None = None,
     ) -> None:
         self._stage, self._consumer, self._sink, self._clock = stage, consumer, sink, clock
-        self._batch, self._poll_seconds = batch, poll_seconds
-        self._skips = skips
+        self._batch, self._skips = batch, skips
         self._monotonic, self._log_time = monotonic, LogTime(monotonic)
         self._side_us = int(side_every * _SECOND)
         self._absorbed_us: dict[TopicPartition, int] = {}
         self._pulse = pulse or Pulse()
         partitions, origin = identify(stage, broker)
         tag = f"{stage.snapshot_tag}-{origin}"
-        self._readers = [broker.consumer(None)]
-        self._side = self._side_input(broker)
+        self._side, side_readers = side_input(stage, broker)
+        self._readers = [broker.consumer(None), *side_readers]
         self._restorer = Restorer(
             stage,
             self._readers[0],
@@ -109,26 +108,6 @@ class Runner:
             hold_seconds=hold_seconds,
         )
         self._assignment.join()
-
-    def _side_input(self, broker: Broker) -> SideLog | SideFeed | None:
-        """How the stage reads its side topic.
-
-        Raises ConfigError when it has partitions whose order is not defined.
-        """
-        if self._stage.side is None:
-            return None
-        feeds = not self._stage.snapshot_tag
-        reader = broker.follower() if feeds else broker.consumer(None)
-        self._readers.append(reader)
-        sources = reader.partitions(self._stage.side)
-        if feeds:
-            return SideFeed(reader, sources, self._stage)
-        if len(sources) != 1:
-            raise ConfigError(
-                f"topic {self._stage.side} must have 1 partition, it has {len(sources)}: the order "
-                "of labels is part of the state"
-            )
-        return SideLog(reader, sources[0])
 
     @property
     def progress(self) -> Progress:
@@ -161,9 +140,8 @@ class Runner:
         if self._skips is not None:
             self._assignment.try_at_once(self._skips.news())
         self._assignment.turn()
-        polled = self._consumer.poll(
-            self._batch, 0.0 if self._assignment.restoring else self._poll_seconds
-        )
+        patience = 0.0 if self._assignment.restoring else _POLL_SECONDS
+        polled = self._consumer.poll(self._batch, patience)
         self._assignment.look_again(self._consumer.out_of_range())
         served = [
             (partition, batch)
@@ -225,10 +203,7 @@ class Runner:
         }
 
     def _commit(self, served: list[tuple[Partition, Batch]]) -> int:
-        """Process the batches and write all that comes of them, or nothing.
-
-        Returns the number of records committed.
-        """
+        """Process the batches, and write all that comes of them or nothing; how many records."""
         started = time.monotonic()
         done: list[ProcessedBatch] = []
         held: set[TopicPartition] = set()
@@ -321,13 +296,3 @@ class Runner:
         since_ms = self._stage.side_from(partition.state)
         stop = self._side.due(partition.side, since_ms)
         return stop, [*partition.pairs, Pair(offset, stop)]
-
-
-def identify(stage: Stage[Any], broker: Broker) -> tuple[int, str]:
-    """The input's number of partitions, and a word that changes when topics are made anew."""
-    topics = [stage.input, *([stage.side] if stage.side else [])]
-    ids = broker.topic_ids(topics)
-    if missing := [topic for topic in topics if topic not in ids]:
-        raise ConfigError(f"there is no topic {missing[0]!r}: run `tidegate topics apply`")
-    words = f"{broker.cluster_id()} {sorted(ids.items())}"
-    return ids[stage.input][1], hashlib.sha256(words.encode()).hexdigest()[:12]

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from typing import Any
 
+from tidegate.broker.addresses import shown
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry, Stop
@@ -80,13 +81,13 @@ def _explain(consumer: Consumer, source: TopicPartition, stop: int) -> None:
     end = consumer.bounds(source)[1]
     if end < stop:
         raise Stop(
-            f"{source.topic}/{source.partition} ends at {end}, before the committed offset "
-            f"{stop}: was the "
+            f"{source.topic}/{source.partition} ends at {shown(source.topic, end)}, before the "
+            f"committed offset {shown(source.topic, stop)}: was the "
             "topic made anew? Reset the group's offsets (or the database's) if that was meant"
         )
     raise Retry(
-        f"{source.topic}/{source.partition}: no records before offset {stop} within "
-        f"{_PATIENCE / 10:g} s"
+        f"{source.topic}/{source.partition}: no records before offset {shown(source.topic, stop)} "
+        f"within {_PATIENCE / 10:g} s"
     )
 
 

@@ -12,6 +12,7 @@ from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
 from tidegate.pipeline import STAGES
+from tidegate.stream.block_writer import BlockWriter
 from tidegate.stream.dead_letters import dead_letters
 from tidegate.stream.stage import Emit, Output, Reject
 
@@ -79,6 +80,7 @@ class KafkaSink:
         self._clock, self._monotonic = clock, monotonic
         self._id = f"tidegate.{stage}.{instance}"
         self._producer: TransactionalProducer | None = None
+        self._blocks = BlockWriter(broker)
         self._in_vain_since = self._in_vain_last = -math.inf
 
     def settle(self) -> None:
@@ -139,8 +141,7 @@ class KafkaSink:
         emits += [self._dead_letters(batch, out.rejects) for batch, out in results if out.rejects]
         try:
             producer.begin()
-            for emit in emits:
-                producer.produce(emit.topic, emit.keys, emit.values, emit.headers)
+            self._blocks.write(producer, emits)
             producer.send_offsets(self._consumer, positions)
             producer.commit()
         except Aborted as error:

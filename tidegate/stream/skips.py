@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from tidegate.broker.addresses import address_of
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.broker.write import write
@@ -58,9 +59,9 @@ class Skips:
         return self._losses.get(source)
 
     def until(self, source: TopicPartition) -> int:
-        """Rejects before this offset do not count."""
+        """Rejects before this address do not count."""
         order = self._orders.get(source)
-        return order.until if order else 0
+        return address_of(source.topic, order.until) if order else 0
 
     def news(self) -> set[TopicPartition]:
         """The partitions with an order that came since the last call."""

@@ -26,7 +26,7 @@ class Snapshotter:
     ) -> None:
         self._snapshots, self._stage, self._tag = snapshots, stage, tag
         self._executor, self._every = executor, every
-        self._running: tuple[Future[None], Partition, Snapshot] | None = None
+        self._running: tuple[Future[None], Partition, Snapshot, int] | None = None
 
     def consider(self, partition: Partition) -> bool:
         """Begin one if it is due and none is under way. The partition's state must be committed."""
@@ -38,8 +38,7 @@ class Snapshotter:
 
     def _due(self, partition: Partition) -> bool:
         """Whether many records, or many side records, have come since the newest snapshot."""
-        newest = partition.snapshots[-1].offset if partition.snapshots else 0
-        return partition.offset - newest >= self._every or _note_is_long(partition)
+        return partition.unsaved >= self._every or _note_is_long(partition)
 
     def finish(self, partitions: list[Partition]) -> None:
         """Write a last snapshot of each partition that has moved since its newest."""
@@ -53,7 +52,7 @@ class Snapshotter:
         """Take note of a write that has ended."""
         if not self._running or not (wait or self._running[0].done()):
             return
-        future, partition, snapshot = self._running
+        future, partition, snapshot, taken_in = self._running
         self._running = None
         try:
             future.result()
@@ -64,13 +63,14 @@ class Snapshotter:
         else:
             offsets = SnapshotOffsets(snapshot.offset, snapshot.side)
             partition.saved(offsets, whole=snapshot.after is None)
+            partition.unsaved -= taken_in
 
     def _begin(self, partition: Partition) -> None:
         snapshot = _copy(partition)
         future = self._executor.submit(
             self._snapshots.save, self._stage, self._tag, partition.source.partition, snapshot
         )
-        self._running = future, partition, snapshot
+        self._running = future, partition, snapshot, partition.unsaved
 
 
 def _copy(partition: Partition) -> Snapshot:

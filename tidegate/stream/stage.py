@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch, Headers
 
@@ -33,12 +34,17 @@ class Reject:
 
 @dataclass(slots=True)
 class Emit:
-    """Records for one topic, by column; `headers` only where a topic needs them."""
+    """Records for one topic, by column; `headers` only where a topic needs them.
+
+    Values that are a `FrameColumn` go out in blocks, one for each partition of the topic. `hashes`
+    i8[n] are the keys' murmur2 hashes; without them, each key is hashed for itself.
+    """
 
     topic: str
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     headers: Sequence[Headers | None] | None = None
+    hashes: NDArray[np.int64] | None = None
 
 
 @dataclass(slots=True)

@@ -150,11 +150,12 @@ def without(note: str, first: int) -> str:
 
 
 def _join(source: TopicPartition, parts: list[Batch]) -> Batch:
-    whole = Batch(source, [], [], [], [], [])
+    whole, values = Batch(source, [], [], [], [], []), list[bytes | None]()
     for part in parts:
         whole.offsets += part.offsets
         whole.keys += part.keys
-        whole.values += part.values
+        values += part.values
         whole.timestamps += part.timestamps
         whole.headers += part.headers
+    whole.values = values
     return whole

@@ -29,11 +29,13 @@ from db.store import Store
 from db.tables import transactions
 from model.bundles.published import WeightsSink, label_history
 from producers.redrive.letters import DeadLetter, dead_letters
+from tests.blocks import records_of
 from tests.faults.bundle import card_bundle
 from tests.shared import made_once
 from tests.stream.crash import Clock, Crash, Inline
 from tests.stream.hooked_snapshots import HookedSnapshots, new_folder
 from tidegate import pipeline
+from tidegate.broker import committed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.errors import Aborted, Retry
@@ -111,6 +113,8 @@ class Bench:
     snapshot_every: int = 4
     topics: Mapping[str, int] = field(default_factory=lambda: TOPICS)
     workers: Mapping[str, int] = field(default_factory=dict)
+    batches: Mapping[str, int] = field(default_factory=dict)
+    """Of stages whose batches have another size."""
 
     def __post_init__(self) -> None:
         self.broker = MemoryBroker(self.topics)
@@ -192,7 +196,7 @@ class Bench:
                 snapshots=snapshots,
                 clock=self.clock,
                 monotonic=Clock(1_000_000) if name == "learn" else self.clock,
-                batch=self.batch,
+                batch=self.batches.get(name, self.batch),
                 snapshot_every=self.snapshot_every,
                 side_every=0.0,
                 executor=Inline(),
@@ -308,42 +312,15 @@ class Bench:
         stage, _ = self.stage(name)
         pairs = sorted(self._pairs.get(source, ()))
         state, side = stage.new_state(source.partition, self.topics[source.topic]), 0
-        for offset, record in enumerate(self.broker.logs[source]):
-            for pair in [pair for pair in pairs if pair.offset == offset]:
-                self._apply(
-                    stage.absorb, state, TopicPartition(stage.side or "", 0), range(side, pair.side)
-                )
+        for record in records_of(self.broker, source):
+            for pair in [pair for pair in pairs if pair.offset == record.offsets[0]]:
+                labels = TopicPartition(stage.side or "", 0)
+                for label in records_of(self.broker, labels):
+                    if side <= label.offsets[0] < pair.side:
+                        _apply(stage.absorb, state, label)
                 side = pair.side
-            if record.readable:
-                self._apply(stage.process, state, source, range(offset, offset + 1))
+            _apply(stage.process, state, record)
         return str(state.digest())
-
-    def _apply(
-        self,
-        step: Callable[[Any, Batch], object],
-        state: State,
-        source: TopicPartition,
-        span: range,
-    ) -> None:
-        records = [
-            (at, self.broker.logs[source][at])
-            for at in span
-            if self.broker.logs[source][at].readable
-        ]
-        if records:
-            state.begin()
-            step(
-                state,
-                Batch(
-                    source,
-                    [at for at, _ in records],
-                    [r.key for _, r in records],
-                    [r.value for _, r in records],
-                    [r.timestamp for _, r in records],
-                    [r.headers for _, r in records],
-                ),
-            )
-            state.commit()
 
     def close(self) -> None:
         for worker in self._running.values():
@@ -354,8 +331,9 @@ class Bench:
         """Notes forget what two snapshots hold; the fold needs all."""
         for name in STATEFUL:
             if group := self.broker.groups.get(group_of(name)):
-                for source, position in group.positions.items():
-                    self._pairs.setdefault(source, set()).update(input_order.decode(position.note))
+                for source, stored in group.positions.items():
+                    note = committed.restored(source.topic, stored).note
+                    self._pairs.setdefault(source, set()).update(input_order.decode(note))
 
     def _hook(self, name: str, done: bool) -> None:
         self.calls += 1
@@ -373,6 +351,12 @@ class Bench:
             raise Aborted(f"{name} asks for an abort")
         if kind == "away" and name.startswith("sql."):
             raise Retry("the database is away")
+
+
+def _apply(step: Callable[[Any, Batch], object], state: State, record: Batch) -> None:
+    state.begin()
+    step(state, record)
+    state.commit()
 
 
 @cache

@@ -21,8 +21,7 @@ from consumers.preprocess import PreprocessStage
 from db.engine import open_database
 from db.store import Store
 from db.tables import transactions
-from producers.redrive.letters import transaction_id
-from producers.redrive.redrive import read_all
+from producers.redrive.letters import read_all, transaction_id
 from tests import support
 from tests.faults.kill9.cluster import PROFILE, Cluster, Killer
 from tests.faults.kill9.load import Load

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from db.store import Store
-from producers.redrive.letters import DeadLetter
-from producers.redrive.redrive import Selection, read_all, redrive
+from producers.redrive.letters import DeadLetter, read_all
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tests.faults.poison.corpus import CORPUS, tx
 from tests.support import eventually

@@ -17,6 +17,7 @@ from producers.api.told import Told
 from tests.producers.running_api import TOPICS, Api, serve
 from tests.profile.test_tokens import NUMBER, TOKEN, account, changed, keyed
 from tests.web import produce, scored, transaction
+from tidegate.broker.addresses import offset_of
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.client.connection import Connection
@@ -143,7 +144,8 @@ def test_what_the_log_no_longer_has_is_said(api: Api) -> None:
     for name in ("lost-1", "lost-2", "kept"):
         decide(api, name)
     place = next(at for at, offset in enumerate(cursor.offsets) if offset)
-    api.broker.expire(TopicPartition(SCORED, place), cursor.offsets[place] + 2)
+    begins = offset_of(SCORED, cursor.offsets[place]) + 2
+    api.broker.expire(TopicPartition(SCORED, place), begins)
     with reading(api, after=event.id) as events:
         gap = next(events)
         assert (gap.kind, json.loads(gap.data)) == ("gap", {"missed": 2})

@@ -11,7 +11,8 @@ import pytest
 from model.verdicts import label_numbers
 from producers.api.verdict_fold import Recent, Status
 from producers.api.verdict_ways import STATUSES, VerdictWays
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tests.support import eventually

@@ -12,12 +12,14 @@ import pytest
 from cli.reconcile import document, lines, write_metric
 from producers.reconcile.ledger import READ, ROW, Ledger, Totals, places
 from producers.reconcile.reconcile import Reconciler
-from producers.redrive.redrive import Selection, redrive
+from producers.redrive.redrive import redrive
+from producers.redrive.selection import Selection
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Stop
+from tidegate.messages.frame_column import FrameColumn, read_block
 from tidegate.pipeline import CONSUMERS, RAW, SCORED
 from tidegate.profile import Profile
 
@@ -107,6 +109,12 @@ def test_a_row_that_is_gone_is_missing_by_place_and_id(bench: Bench, tmp_path: P
     assert 'tidegate_reconciled_records{outcome="row"} 28.0' in written
 
 
+_INSERT = (
+    "INSERT INTO offsets (topic, partition, next_offset, cluster_id, topic_id, partitions) "
+    "VALUES (?, ?, ?, 'memory', ?, ?)"
+)
+
+
 def test_what_a_stage_never_read_is_missing(bench: Bench) -> None:
     """Persist goes on behind frames that it has not read, as after an expired topic."""
     post(bench, [Step(k) for k in range(12)])
@@ -116,7 +124,7 @@ def test_what_a_stage_never_read_is_missing(bench: Bench) -> None:
         for source, log in bench.broker.logs.items():
             if source.topic == SCORED:
                 place = (SCORED, source.partition, len(log), f"id-of-{SCORED}", 2)
-                database.execute("INSERT INTO offsets VALUES (?, ?, ?, 'memory', ?, ?)", place)
+                database.execute(_INSERT, place)
     bench.run()
     assert outcomes(reconciled(bench)) == {"missing": 12}
 
@@ -125,8 +133,13 @@ def test_a_dead_letter_of_a_later_step_stands_for_its_record(bench: Bench) -> No
     post(bench, [Step(k) for k in range(4)])
     for _ in range(5):
         bench.turn(CONSUMERS[:3])
-    [_, (source, offset, record), *_] = bench.broker.committed_records(SCORED)
-    bench.broker.logs[source][offset].value = (record.value or b"") + b"x"
+    [(source, offset, record), *_] = bench.broker.committed_records(SCORED)
+    column = read_block(record.value)
+    assert column is not None
+    rows = column.rows_as(PROFILE.scored_layout.dtype)
+    rows["decision"][-1] = 9
+    damaged = FrameColumn.of_rows(rows, column.tails)
+    bench.broker.logs[source][offset].value = damaged.block()
     bench.run()
     assert [letter.told["stage"] for letter in bench.dead()] == ["persist"]
     assert outcomes(reconciled(bench)) == {"row": 3, "dead_letter": 1}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from producers.redrive.listing import entries, waiting_letters
-from producers.redrive.redrive import Selection
+from producers.redrive.selection import Selection
 from tests.producers.redrive.test_redrive import PROFILE, Letters
 from tests.profile.enveloped import enveloped
 from tests.profile.test_tokens import ID_TOKEN, changed, keyed

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.redrive.redrive import CONFLICT, Selection, Summary, parse_place, redrive
+from producers.redrive.redrive import Summary, redrive
+from producers.redrive.selection import CONFLICT, Selection, parse_place
 from tests.producers.running_api import TOPICS
 from tests.profile.enveloped import enveloped
 from tests.profile.test_tokens import ID_TOKEN, NUMBER, TOKEN, changed, keyed

@@ -9,6 +9,7 @@ from functools import cached_property
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tidegate.broker.blocks import BlockConsumer
 from tidegate.broker.kafka import config
 from tidegate.broker.kafka.admin import Admin
 from tidegate.broker.kafka.consumer import KafkaConsumer
@@ -41,17 +42,16 @@ class KafkaBroker:
                 admin.poll(0)  # tells error_cb what went wrong on the way
             raise ConfigError(self._why(errors, exception)) from exception
 
-    def consumer(self, group: str | None, *, instance: str | None = None) -> KafkaConsumer:
+    def consumer(self, group: str | None, *, instance: str | None = None) -> BlockConsumer:
         reset = "error" if group else "earliest"
-        return KafkaConsumer(
-            config.consumer(self._settings, group or _reader(), instance, reset=reset)
-        )
+        settings = config.consumer(self._settings, group or _reader(), instance, reset=reset)
+        return BlockConsumer(KafkaConsumer(settings))
 
-    def watcher(self, group: str) -> KafkaConsumer:
-        return KafkaConsumer(config.watcher(self._settings, group))
+    def watcher(self, group: str) -> BlockConsumer:
+        return BlockConsumer(KafkaConsumer(config.watcher(self._settings, group)))
 
-    def follower(self) -> KafkaConsumer:
-        return KafkaConsumer(config.follower(self._settings, _reader()))
+    def follower(self) -> BlockConsumer:
+        return BlockConsumer(KafkaConsumer(config.follower(self._settings, _reader())))
 
     def transactional_producer(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(config.transactional(self._settings, transactional_id))

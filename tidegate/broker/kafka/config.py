@@ -137,6 +137,7 @@ def transactional(settings: Settings, transactional_id: str) -> dict[str, Any]:
         "transaction.timeout.ms": TRANSACTION_MS,
         "linger.ms": 100,
         "delivery.report.only.error": True,
+        "compression.type": "lz4",
     }
 
 

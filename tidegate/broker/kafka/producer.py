@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
+from tidegate.broker.blocks import inner_of
 from tidegate.broker.kafka.config import FENCED, error_of, is_fatal, transaction_error
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import Headers, Position, TopicPartition
@@ -61,10 +62,15 @@ class KafkaTransactions:
         keys: Sequence[bytes | None],
         values: Sequence[bytes | None],
         headers: Sequence[Headers | None] | None = None,
+        partitions: Sequence[int] | None = None,
     ) -> None:
         send = self._client.produce
         with _translated("produce"):
-            if headers is None:
+            if partitions is not None:
+                extras = headers or [None] * len(values)
+                for key, value, extra, at in zip(keys, values, extras, partitions, strict=True):
+                    self._when_drained(partial(send, topic, value, key, at, headers=_plain(extra)))
+            elif headers is None:
                 for key, value in zip(keys, values, strict=True):
                     try:
                         send(topic, value, key)
@@ -99,6 +105,7 @@ class KafkaTransactions:
         self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
     ) -> None:
         """Send positions; the group refuses them from a member of an older generation (KIP-447)."""
+        consumer, positions = inner_of(consumer, positions)
         if not isinstance(consumer, KafkaConsumer):
             raise TypeError("offsets of a Kafka consumer travel in a Kafka transaction")
         offsets = [

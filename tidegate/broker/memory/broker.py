@@ -10,6 +10,7 @@ undone, or done but unknown.
 
 from __future__ import annotations
 
+from tidegate.broker.blocks import BlockConsumer
 from tidegate.broker.memory.cluster import Cluster
 from tidegate.broker.memory.consumer import MemoryConsumer
 from tidegate.broker.memory.group import Group
@@ -19,14 +20,15 @@ from tidegate.broker.memory.producer import MemoryProducer, MemoryTransactions
 class MemoryBroker(Cluster):
     """Implements `tidegate.broker.ports.Broker`."""
 
-    def consumer(self, group: str | None, *, instance: str | None = None) -> MemoryConsumer:
+    def consumer(self, group: str | None, *, instance: str | None = None) -> BlockConsumer:
         member_of = self.groups.setdefault(group, Group()) if group else None
-        return MemoryConsumer(self, member_of, instance)
+        return BlockConsumer(MemoryConsumer(self, member_of, instance))
 
-    def watcher(self, group: str) -> MemoryConsumer:
-        return MemoryConsumer(self, self.groups.setdefault(group, Group()), None, watches=True)
+    def watcher(self, group: str) -> BlockConsumer:
+        member_of = self.groups.setdefault(group, Group())
+        return BlockConsumer(MemoryConsumer(self, member_of, None, watches=True))
 
-    def follower(self) -> MemoryConsumer:
+    def follower(self) -> BlockConsumer:
         return self.consumer(None)
 
     def transactional_producer(self, transactional_id: str) -> MemoryTransactions:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tidegate.broker.memory.group import Group
 from tidegate.broker.memory.log import Record, Transaction
-from tidegate.broker.memory.murmur2 import partition_of
+from tidegate.broker.murmur2 import partition_of
 from tidegate.broker.records import Headers, TopicPartition
 from tidegate.errors import ConfigError, Fenced
 

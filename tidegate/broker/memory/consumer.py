@@ -55,7 +55,8 @@ class MemoryConsumer:
     def _read(self, source: TopicPartition, room: int) -> list[Batch]:
         log, stable = self._cluster.logs[source], self._cluster.stable(source)
         offset = self._positions[source]
-        batch = Batch(source, [], [], [], [], [])
+        values: list[bytes | None] = []
+        batch = Batch(source, [], [], values, [], [])
         self._seen.add(source)
         if not self._cluster.start(source) <= offset <= len(log):
             if self.group is not None:
@@ -67,7 +68,7 @@ class MemoryConsumer:
             if record.readable:
                 batch.offsets.append(offset)
                 batch.keys.append(record.key)
-                batch.values.append(record.value)
+                values.append(record.value)
                 batch.timestamps.append(record.timestamp)
                 batch.headers.append(record.headers)
             offset += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from tidegate.broker.blocks import inner_of
 from tidegate.broker.memory.cluster import Cluster
 from tidegate.broker.memory.consumer import MemoryConsumer
 from tidegate.broker.ports import Consumer, Delivered
@@ -33,10 +34,18 @@ class MemoryTransactions:
         keys: Sequence[bytes | None],
         values: Sequence[bytes | None],
         headers: Sequence[Headers | None] | None = None,
+        partitions: Sequence[int] | None = None,
     ) -> None:
         with self._call("produce"):
-            for key, value, extra in zip(keys, values, headers or [None] * len(keys), strict=True):
-                self._cluster.append(topic, key, value, extra, self._cluster.open(self._id))
+            transaction = self._cluster.open(self._id)
+            extras = headers or [None] * len(keys)
+            if partitions is None:
+                for key, value, extra in zip(keys, values, extras, strict=True):
+                    self._cluster.append(topic, key, value, extra, transaction)
+                return
+            for key, value, extra, at in zip(keys, values, extras, partitions, strict=True):
+                source = TopicPartition(topic, at)
+                self._cluster.append_to(source, key, value, extra, transaction)
 
     def touch(self, partitions: Sequence[TopicPartition]) -> None:
         with self._call("touch"):
@@ -46,6 +55,7 @@ class MemoryTransactions:
     def send_offsets(
         self, consumer: Consumer, positions: Mapping[TopicPartition, Position]
     ) -> None:
+        consumer, positions = inner_of(consumer, positions)
         if not isinstance(consumer, MemoryConsumer) or consumer.group is None:
             raise TypeError(
                 "offsets of a member of a group in memory travel in a transaction in memory"
