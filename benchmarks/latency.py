@@ -15,7 +15,7 @@ from benchmarks.pipeline import card_transactions
 from benchmarks.posting import ingest_address
 from benchmarks.system import BROKER, System, cores
 from tests.support import eventually
-from tidegate.messages.frames import STEP
+from db.rows import STEP
 from tidegate.settings import Settings
 
 RATE = 1000
