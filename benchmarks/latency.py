@@ -14,8 +14,8 @@ from benchmarks.load import LoadResult, drive, render
 from benchmarks.pipeline import card_transactions
 from benchmarks.posting import ingest_address
 from benchmarks.system import BROKER, System, cores
-from tests.support import eventually
 from db.rows import STEP
+from tests.support import eventually
 from tidegate.settings import Settings
 
 RATE = 1000

@@ -130,6 +130,7 @@ class PreprocessStage:
             rows = handed.rows
             folded = rows["event_us"], rows["keys"], rows["values"], handed.ingested
             self._refold(state, handed.known == NEW, *folded)
+        state.take_evicted()  # they were counted when the batch was committed
         return Output()
 
     def _read_raw(

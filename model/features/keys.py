@@ -167,10 +167,12 @@ def touch(
     if gone:
         meta[EVICTED] += 1
     if gone or time - newest > idle or meta[CLOCK] - max(newest, row[TOUCHED]) > meta[IDLE]:
+        # who was idle is alive, and counted, until others were seen
+        generation = -1 if gone else row[GENERATION]
         for k in range(1, len(row)):
             row[k] = 0
         row[NEWEST] = time
-        row[GENERATION] = -1
+        row[GENERATION] = generation
     row[NEWEST], row[TOUCHED] = max(row[NEWEST], time), meta[CLOCK]
     row[FLOOR] = row[NEWEST] - LATE_US
     if meta[LIMIT] == 0:

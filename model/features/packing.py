@@ -93,6 +93,7 @@ def _pack_panes(
             lower = row[place + 3 * n]
             upper, lower = row[place + 2 * n] + (lower >> 32), lower & _LOW
         narrow = (age >= 0) & (age < _RAW) & ((first & _LOW) <= _BYTE)
+        narrow &= used[j] <= _BYTE
         narrow &= (total >= -_NARROW) & (total < _NARROW) & (upper >= 0) & (upper < _NARROW)
         if narrow and kind != WIDE:
             entry = age << _AGE_BITS | used[j] << _SLOT_BITS

@@ -49,6 +49,7 @@ class Served:
             state.begin()
             state.add(at % 3, at)
             state.commit()
+        self.partition.unsaved += offset - self.partition.offset
         self.partition.offset = offset
         assert self.snapshotter.consider(self.partition)
         self.snapshotter.harvest(wait=True)
@@ -169,3 +170,11 @@ def test_what_comes_after_one_that_is_not_there_is_refused() -> None:
     with pytest.raises(FileNotFoundError, match="comes after"):
         snapshots.save(*PLACE, Snapshot(20, 0, arrays, after=10))
     assert snapshots.offsets(*PLACE) == []
+
+
+def test_a_last_one_of_who_was_replaced_counts_for_no_chain_of_its_own(tmp_path: Path) -> None:
+    """Both go on from one base: the newer end is kept, and with it another chain, not the other."""
+    snapshots = Snapshots(f"file://{tmp_path}")
+    for offset, after in ((90, None), (100, None), (300, 100), (350, 300), (450, 300)):
+        snapshots.save(*PLACE, Snapshot(offset, 0, {"a": np.zeros(1)}, after))
+    assert names(tmp_path) == [name(90), name(100), name(300, 100), name(450, 300)]

@@ -27,7 +27,8 @@ def restored(topic: str, position: Position) -> Position:
     """The position that was `stored`.
 
     Notes of the version before have no index; the offsets in its pairs (see
-    `tidegate.stream.input_order`) are those of messages, and become addresses too.
+    `tidegate.stream.input_order`) are those of messages, and become addresses too. Those of
+    `tidegate.stream.sources` stay: any address of a later frame is higher.
     """
     if not addresses.has_blocks(topic):
         return position

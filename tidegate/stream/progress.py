@@ -120,7 +120,7 @@ class Monitor:
     def _forget(self, gone: Iterable[int]) -> None:
         """Partitions were taken away: whoever serves them now tells of them."""
         for partition in gone:
-            for gauge in (metrics.LAG, metrics.ID_MEMORY, metrics.UNFOLDED):
+            for gauge in (metrics.LAG, metrics.ID_MEMORY, metrics.UNFOLDED, metrics.STATE_KEYS):
                 with suppress(KeyError):  # one that was only held has none
                     gauge.remove(self._stage, str(partition))
 

@@ -152,7 +152,6 @@ class Restorer:
                 own = self._own(batch, rejected)
                 yield from self._replay(partition, own, pairs, batch.offsets[-1])
                 partition.offset = batch.next_offset
-                partition.unsaved += len(batch)
             yield
         partition.pairs = pairs
         partition.offset = position.offset

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
+from tidegate.broker.addresses import has_blocks
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import monotonic_us, now_us
@@ -47,10 +48,9 @@ class Runner:
 
     `batch`: most records of one transaction. `snapshot_every`: records of a partition between two
     snapshots. `side_every`: seconds between two times that a partition of a stateful stage absorbs
-    side records. `clock` is the wall clock in us, for what is written; `monotonic` (us) times all
-    waits. `hold_seconds`: how long a partition is held before its batch is tried again. `skips`:
-    the orders to pass over bad records. Raises ConfigError when a topic is missing, Retry when the
-    broker does not answer.
+    side records. `clock` (us) is the wall clock, for what is written; `monotonic` (us) times waits.
+    `hold_seconds`: how long a partition is held before its batch is tried again. `skips`: the
+    orders to pass over bad records. Raises ConfigError when a topic is missing, and Retry.
     """
 
     def __init__(
@@ -180,7 +180,9 @@ class Runner:
 
     def _cut(self, partition: Partition, batch: Batch) -> Batch | None:
         """The records that lie within the span of what waits; the others are polled again."""
-        room = len(batch) if self._stage.snapshot_tag else partition.waiting.room(batch)
+        # who reads blocks puts nothing off, and a span of addresses would be four messages
+        never = self._stage.snapshot_tag or has_blocks(batch.source.topic)
+        room = len(batch) if never else partition.waiting.room(batch)
         if room == len(batch):
             return batch
         self._consumer.seek(partition.source, batch.offsets[room])

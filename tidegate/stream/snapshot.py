@@ -97,10 +97,16 @@ class Snapshots:
                 self._files.rm(f"{folder}/{name}")
 
     def _thin(self, folder: str) -> None:
+        """Of the ends of chains that begin with one whole snapshot, only the newest counts: one
+        that was replaced here may have written a last one beside those of its successor.
+        """
         found, kept = self._found(folder), set[int]()
         ends = found.keys() - set(found.values())
-        offsets = [offset for offset in self._whole_chains(folder) if offset in ends]
-        for offset in thinned(offsets, self._spacing):
+        newest: dict[int, int] = {}
+        for offset in self._whole_chains(folder):
+            if offset in ends:
+                newest.setdefault(chain_of(found, offset)[-1], offset)
+        for offset in thinned(sorted(newest.values(), reverse=True), self._spacing):
             kept.update(chain_of(found, offset))
         names = {name_of(offset, found[offset]) for offset in kept}
         for old in self._names(folder):

@@ -15,7 +15,7 @@ from tidegate.stream.stage import Arrays
 Ints = NDArray[np.int64]
 _MARK = "sources:"
 _LONGEST_NOTE = 4000
-"""Kafka keeps 4,096 characters: some 170 partitions."""
+"""Kafka keeps 4,096 characters: some 140 partitions."""
 
 
 class Sources:

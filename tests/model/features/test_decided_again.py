@@ -29,6 +29,7 @@ from model.evaluation.decide_again import Cases, decide_again
 from model.files.reader import Reader
 from model.history.fold import fold
 from producers.simulator.history import read_frame, simulate_history
+from tests.blocks import frames_on
 from tests.faults.bundle import card_bundle
 from tests.model.features.chain import label_of
 from tests.stream.crash import Clock, Inline
@@ -127,11 +128,9 @@ def stream(history: pd.DataFrame, file: Path, tmp_path_factory: pytest.TempPathF
         for runner in runners:
             for _ in range(5):
                 runner.run_once()
-        values = [
-            record.value or b"" for _, _, record in broker.committed_records(FEATURES)[first:]
-        ]
+        values = frames_on(broker, FEATURES)[first:]
         verdicts(broker, history.iloc[first : first + len(rows.lines)], values)
-    found = [record.value or b"" for _, _, record in broker.committed_records(SCORED)]
+    found = frames_on(broker, SCORED)
     for runner in runners:
         runner.close()
     return Stream(broker, settings, CARD.scored_layout.unpack(found))

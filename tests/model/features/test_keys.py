@@ -75,11 +75,17 @@ def test_a_key_seen_too_long_ago_is_as_good_as_new(seed: int, keys: int) -> None
 
 @pytest.mark.parametrize("plan", PLANS)
 @settings(max_examples=10, deadline=None)
-@given(seed=seeds, cuts=st.lists(st.integers(1, 599), max_size=20))
+@given(
+    seed=seeds,
+    cuts=st.lists(st.integers(1, 599), max_size=20),
+    days=st.sampled_from([3, 400]),
+)
 def test_who_leaves_depends_on_no_batch_and_no_restart(
-    plan: Plan, seed: int, cuts: list[int]
+    plan: Plan, seed: int, cuts: list[int], days: int
 ) -> None:
-    log = Log(plan.profile, seed, 600, keys=70, late_us=2 * HOUR_US)
+    """Also where keys come again that were idle for a month, and count as alive meanwhile."""
+    span_us = days * 24 * HOUR_US
+    log = Log(plan.profile, seed, 600, keys=70, span_us=span_us, late_us=2 * HOUR_US)
     whole, cut = KeyedState(plan), KeyedState(plan)
     values = fold_batches(whole, log, [])
     out, start = [], 0

@@ -17,6 +17,7 @@ from consumers.preprocess import PreprocessStage
 from model.files.reader import Reader
 from model.history.fold import fold
 from producers.simulator.history import read_frame, simulate_history
+from tests.blocks import frames_on
 from tests.model.features.chain import NOW_MS, Chain, label_of
 from tests.stream.crash import Clock, Inline
 from tidegate.broker.memory.broker import MemoryBroker
@@ -139,9 +140,7 @@ def test_the_stream_gives_the_features_of_the_history(
             broker.append(RAW, b"one partition", line, None, None)
         for one in runners:
             assert sum(one.run_once() for _ in range(5)) == len(part)
-        values = [
-            record.value or b"" for _, _, record in broker.committed_records(FEATURES)[start:]
-        ]
+        values = frames_on(broker, FEATURES)[start:]
         return np.array(profile.features_layout.unpack(values).rows["values"])
 
     def label(found: list[Label], start: int) -> None:  # noqa: ARG001 - the log counts by itself

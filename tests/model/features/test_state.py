@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,8 @@ from tests.model.features.support import (
     fold_batches,
 )
 from tidegate.errors import ConfigError
-from tidegate.profile import load_profile
+from tidegate.profile import Profile, load_profile
+from tidegate.profile.field_types import Time
 from tidegate.stream.stage import Arrays
 
 PLANS = [
@@ -29,6 +31,17 @@ PLANS = [
     for step in range(profile.steps)
 ]
 seeds = st.integers(0, 10_000)
+
+
+def a_day_ahead() -> Profile:
+    """Its rings have more slots than a byte can number."""
+    profile = load_profile("card")
+    (name,) = (name for name, field in profile.fields.items() if isinstance(field, Time))
+    profile.fields[name] = msgspec.structs.replace(profile.fields[name], max_ahead=86_400_000_000)
+    return profile
+
+
+PLANS.append(pytest.param(Plan(a_day_ahead(), 0), id="a day ahead"))
 
 
 def equal(a: KeyedState, b: KeyedState) -> bool:
