@@ -14,11 +14,12 @@ from benchmarks.load import LoadResult, drive, render
 from benchmarks.pipeline import card_transactions
 from benchmarks.posting import ingest_address
 from benchmarks.system import BROKER, System, cores
-from db.rows import STEP
 from tests.support import eventually
 from tidegate.settings import Settings
 
 RATE = 1000
+_STEPS, _TIME_AT = 2, 20
+"""Keyed steps of the card profile, and where in what a row keeps of each its time begins."""
 HOPS = ("ingest", "preprocess", "preprocess-2", "score", "persist")
 """What a transaction passes, as the card profile's keyed steps are: each ends with a time that the
 row holds, the last one with the commit."""
@@ -104,5 +105,18 @@ def row_times(settings: Settings, ids: Sequence[str]) -> NDArray[np.float64]:
     rows = {row[0]: row[1:] for row in eventually(all_rows, 60, every=1.0)}
     engine.dispose()
     ingested, traces, scored, committed = zip(*(rows[name] for name in ids), strict=True)
-    steps = np.frombuffer(b"".join(map(bytes, traces)), STEP)["time_us"].reshape(len(ids), -1)
+    steps = np.frombuffer(b"".join(map(bytes, traces)), _step(len(traces[0])))["time_us"]
+    steps = steps.reshape(len(ids), -1)
     return np.column_stack([ingested, steps, scored, np.array(committed, float)]).astype(float)
+
+
+def _step(trace: int) -> np.dtype[np.void]:
+    """What a row of so many bytes of trace keeps of a step, in any version: its time."""
+    return np.dtype(
+        {
+            "names": ["time_us"],
+            "formats": ["<i8"],
+            "offsets": [_TIME_AT],
+            "itemsize": trace // _STEPS,
+        }
+    )

@@ -125,7 +125,7 @@ class Runner:
                     began = self._monotonic()
                     records = self.run_once()
                     collect()
-                    stop.wait(rest_seconds(records, self._monotonic() - began))
+                    stop.wait(rest_seconds(self._stage.input, records, self._monotonic() - began))
                 if self._snapshotter:
                     self._snapshotter.finish(self._assignment.partitions)
             finally:
