@@ -7,6 +7,7 @@ from flask import Flask, Response
 from dashboard.access import guard
 from dashboard.context import KEY, Context
 from dashboard.newest import Live
+from dashboard.pages import pages_in
 from dashboard.provider import provider_of
 from db.account_keys import vault_of
 from db.audit import AuditLog
@@ -44,7 +45,7 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import models, oidc, sign_in, stream, views
+    from dashboard import language, models, oidc, sign_in, stream, views
 
     vault = vault_of(profile, settings.db_url)
     live = Live(profile, vault)
@@ -75,7 +76,9 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         [keys, people, audit, *([vault] if vault else [])],
     )
     guard(app, settings, people.secret)
-    for routes in (views, stream, models, sign_in, oidc):
+    pages_in(app)
+    language.languages_in(app)
+    for routes in (views, stream, models, sign_in, oidc, language):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)

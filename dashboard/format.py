@@ -40,6 +40,11 @@ def moment(us: int) -> str:
     )
 
 
+def iso(us: int) -> str:
+    """A time to the millisecond as `<time datetime>` and scripts read it, UTC."""
+    return moment(us).replace(" ", "T") + "Z"
+
+
 def duration(us: int) -> str:
     """A time span in the unit that suits it."""
     if abs(us) < 1000:

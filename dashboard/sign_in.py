@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, redirect, render_template, request, session, url_for
+from flask_babel import gettext
 
 from dashboard.access import signed_in, take_seat
 from dashboard.context import here
@@ -32,10 +33,12 @@ def enter() -> Any:  # noqa: ANN401 - werkzeug's Response, or a page
     users = here().users.get(AGAIN)
     if seconds := throttle.begin(name[:_LONGEST]):
         return form(
-            429, f"Too many tries. Please try again in {seconds} s.", {"Retry-After": str(seconds)}
+            429,
+            gettext("Too many tries. Please try again in %(seconds)s s.", seconds=seconds),
+            {"Retry-After": str(seconds)},
         )
     if not is_password(users.get(name), password[:_LONGEST]):
-        return form(422, "The name or the password is wrong.")
+        return form(422, gettext("The name or the password is wrong."))
     throttle.succeeded(name)
     here().audit.add(Act(name, "signed in", name))
     take_seat(name)

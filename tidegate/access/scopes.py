@@ -72,6 +72,7 @@ DASHBOARD = {
     "sign_in.page": OPEN,
     "sign_in.enter": OPEN,
     "sign_in.leave": OPEN,
+    "language.choose": OPEN,
     "oidc.begin": OPEN,
     "oidc.finish": OPEN,
     "static": OPEN,
