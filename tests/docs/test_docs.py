@@ -81,6 +81,7 @@ def test_the_tour_of_the_readme_works_as_typed_in_a_new_terminal(running: Pipeli
     bare = [folder for folder in folders if not (Path(folder) / "tidegate").exists()]
     output = in_one_shell(README, running, os.pathsep.join(bare))
     assert '"transaction_id":"t-1"' in output.replace(" ", "")
+    assert '"reasons":[{"feature":' in output.replace(" ", ""), "t-3 is explained"
 
 
 def test_the_clients_page_runs(running: Pipeline) -> None:
