@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter, defaultdict
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, abort, g, redirect, render_template, request, url_for
 
-from dashboard.context import Context, health, here
+from dashboard.context import Context, here
 from dashboard.format import amount, bars, duration, limits, line, moment, number, passing, timeline
+from dashboard.pipeline.routes import shown as pipeline_shown
 from db.audit import Act, verdicts_given
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
@@ -159,48 +159,8 @@ def _publish(context: Context, given: Verdict) -> bool:
 
 @blueprint.get("/pipeline")
 def pipeline() -> str:
-    """Stages, processes, partitions, lag and restarts."""
-    return render_template("pipeline.html", profile=here().profile)
-
-
-@blueprint.get("/pipeline.json")
-def pipeline_state() -> Response:
-    """What the pipeline page shows, from the heartbeats."""
-    context = here()
-    beats = context.board.processes(within_us=30_000_000)
-    now_us = time.time_ns() // 1000
-    lag: Counter[str] = Counter()
-    for beat in beats:
-        lag[beat.stage] += beat.lag
-    try:
-        partitions = context.board.partitions()
-    except Retry:
-        partitions = {}
-    served: defaultdict[str, set[int]] = defaultdict(set)
-    for beat in beats:
-        if beat.restored and not beat.stopping:
-            served[beat.stage].update(beat.partitions)
-    stages = [
-        {
-            "name": name,
-            "partitions": partitions.get(name, 0),
-            "lag": lag[name],
-            "served": len(served[name]),
-        }
-        for name in context.board.stages
-    ]
-    processes = [
-        {
-            **msgspec.to_builtins(msgspec.structs.asdict(beat)),
-            "age_us": now_us - context.board.heard_us(beat.process),
-        }
-        for beat in beats
-    ]
-    return Response(
-        msgspec.json.encode({"stages": stages, "processes": processes, **health(context)}),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    """The pipeline as it runs."""
+    return render_template("pipeline/page.html", **pipeline_shown())
 
 
 @blueprint.get("/healthz")

@@ -17,8 +17,8 @@ from db.revisions import Revision, write_revisions
 from tests.dashboard.conftest import Site
 from tests.producers.api.test_post import records
 from tests.support import eventually
-from tests.web import heartbeats, persist, scored, serving, transaction
-from tidegate.pipeline import FEEDBACK, stage_inputs
+from tests.web import persist, scored, serving, transaction
+from tidegate.pipeline import FEEDBACK
 
 XSS = '<img src=x onerror="alert(1)"><script>alert(2)</script>'
 
@@ -147,21 +147,6 @@ def test_markup_in_a_field_stays_text(page: Page, site: Site) -> None:
     nowhere = site.server.get("/transactions/%3Cscript%3Ealert(1)%3C/script%3E")
     assert nowhere.status == 404
     assert b"<script>alert" not in nowhere.body
-
-
-def test_the_pipeline_page(page: Page, site: Site) -> None:
-    ids = site.broker.topic_ids(list(stage_inputs(2).values()))
-    wanted = {stage: ids[topic][1] for stage, topic in stage_inputs(2).items()}
-    heartbeats(site.broker, wanted, lag=1234, restarts=2)
-    page.goto(f"{site.url}/pipeline")
-    expect(page.locator("#health-text")).to_have_text("All stages are running")
-    expect(page.locator("#stages")).to_contain_text("3 of 3 partitions")
-    line = page.locator("#processes tr", has_text="score-1")
-    expect(line).to_contain_text("1,234")
-    heartbeats(site.broker, {"score": 1})
-    expect(page.locator("#missing")).to_contain_text(
-        "score: partitions 1, 2 not assigned and restored"
-    )
 
 
 def test_dark_and_light(page: Page, site: Site) -> None:

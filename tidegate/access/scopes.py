@@ -64,7 +64,7 @@ DASHBOARD = {
     "views.unmasked": "unmask",
     "views.verdict": "review",
     "views.pipeline": "read",
-    "views.pipeline_state": "read",
+    "pipeline.now": "read",
     "views.healthz": OPEN,
     "stream.events": "read",
     "models.page": "read",

@@ -1,0 +1,1 @@
+"""The pipeline as it runs: its stages, their processes, what is missing and what to do."""
