@@ -10,7 +10,7 @@ import typer
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 
 if TYPE_CHECKING:
-    from producers.redrive.listing import Entry
+    from tidegate.dead_letters.listing import Entry
 
 Reason = Annotated[
     str, typer.Option("--reason", help="Only those with this reason, like invalid_json.")
@@ -43,8 +43,8 @@ def dead_letters(
     import msgspec
 
     from db.account_keys import vault_of
-    from producers.redrive.listing import entries
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.dead_letters.listing import entries
     from tidegate.profile import load_profile
 
     settings = settings_with(profile=profile, kafka=kafka)

@@ -19,7 +19,7 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from producers.reconcile.ledger import Missing, Totals
+    from db.reconcile.ledger import Missing, Totals
 
 Since = Annotated[
     str,
@@ -68,7 +68,7 @@ def reconcile(
 
     Example: [bold]tidegate reconcile --since 2026-01-31 --textfile reconcile.prom[/bold]
     """
-    from producers.reconcile.reconcile import Reconciler
+    from db.reconcile.reconcile import Reconciler
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -95,7 +95,7 @@ def write_metric(totals: Totals, file: Path) -> None:
     """Replace the file by one with the metric, in one step."""
     from prometheus_client import CollectorRegistry, write_to_textfile
 
-    from producers.reconcile.ledger import OUTCOMES
+    from db.reconcile.ledger import OUTCOMES
     from tidegate.metrics import RECONCILED
 
     registry = CollectorRegistry()
@@ -107,7 +107,7 @@ def write_metric(totals: Totals, file: Path) -> None:
 
 def document(totals: Totals) -> dict[str, object]:
     """What `--json` prints."""
-    from producers.reconcile.ledger import OUTCOMES
+    from db.reconcile.ledger import OUTCOMES
 
     return {
         "equal": totals.equal,

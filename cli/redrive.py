@@ -12,7 +12,7 @@ from tidegate.errors import ConfigError
 from tidegate.pipeline import CONSUMERS
 
 if TYPE_CHECKING:
-    from producers.redrive.redrive import Summary
+    from tidegate.dead_letters.redrive import Summary
 
 Reason = Annotated[
     str,
@@ -72,10 +72,10 @@ def redrive(
     import msgspec
 
     from db.account_keys import vault_of
-    from producers.redrive.redrive import Policy as Policies
-    from producers.redrive.redrive import redrive as put_back
-    from producers.redrive.selection import Selection, parse_place
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.dead_letters.redrive import Policy as Policies
+    from tidegate.dead_letters.redrive import redrive as put_back
+    from tidegate.dead_letters.selection import Selection, parse_place
     from tidegate.profile import load_profile
 
     if policy not in ("stop", "reinsert", "drop"):

@@ -20,8 +20,8 @@ from cli.options import (
 from tidegate.words import count
 
 if TYPE_CHECKING:
-    from producers.redrive.listing import Waiting
     from tidegate.broker.ports import Broker
+    from tidegate.dead_letters.listing import Waiting
     from tidegate.host.exits import Exit
     from tidegate.messages.documents import Heartbeat, Held
     from tidegate.settings import Settings
@@ -73,8 +73,8 @@ def status(
 
     Example: [bold]tidegate status --json[/bold]
     """
-    from producers.redrive.listing import waiting_letters
     from tidegate.broker.kafka import KafkaBroker
+    from tidegate.dead_letters.listing import waiting_letters
     from tidegate.host.exits import read_exits
     from tidegate.host.supervisor import holder
 

@@ -19,8 +19,7 @@ from db.account_keys import vault_of
 from db.engine import reading
 from db.erasing import erased_at, ids_secret
 from db.positions import Origin, load
-from db.store import Store
-from producers.reconcile.ledger import (
+from db.reconcile.ledger import (
     DEAD,
     OUTCOMES,
     READ,
@@ -31,9 +30,10 @@ from producers.reconcile.ledger import (
     Totals,
     places,
 )
-from producers.redrive.letters import dead_letters, id_on_raw
+from db.store import Store
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.dead_letters.letters import dead_letters, id_on_raw
 from tidegate.errors import Rejected, Retry
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.origin import origin

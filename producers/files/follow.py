@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, dead_letters, transaction_id
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.dead_letters.letters import DeadLetter, dead_letters, transaction_id
 from tidegate.pipeline import DLQ
 from tidegate.profile import Profile
 

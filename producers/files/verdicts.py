@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from producers.redrive.letters import dead_letters
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.client import Client
+from tidegate.dead_letters.letters import dead_letters
 from tidegate.errors import Retry, TidegateError
 from tidegate.messages.documents import Verdict, decode_outcome, encode
 from tidegate.pipeline import DLQ, FEEDBACK, LABELS, OUTCOMES, OVER_QUOTA

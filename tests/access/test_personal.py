@@ -19,9 +19,6 @@ from consumers.preprocess import PreprocessStage
 from db.audit import verify
 from db.decode import ScoredRow
 from model.sip import NO_SECRET
-from producers.redrive.listing import entries
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.access.web import applications, bearer, key
 from tests.blocks import frames_on
 from tests.model.features.chain import batch
@@ -30,6 +27,9 @@ from tests.profile.test_tokens import ID_TOKEN, KEY, NUMBER, TOKEN, account, cha
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
+from tidegate.dead_letters.listing import entries
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import BY_ENTITY_2, DLQ, FEEDBACK, RAW, group_of
 from tidegate.profile import Profile

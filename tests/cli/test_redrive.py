@@ -11,8 +11,8 @@ from cli import app
 from cli.redrive import lines
 from db.audit import export
 from db.migrate import migrate
-from producers.redrive.redrive import Summary
 from tests.profile.test_tokens import ID_TOKEN, NUMBER, changed, keyed
+from tidegate.dead_letters.redrive import Summary
 from tidegate.profile import load_profile
 
 __all__ = ["keyed"]

@@ -10,10 +10,10 @@ import pytest
 
 from cli.options import command_name
 from cli.status import Cause, Server, cause_of_hold, explain, letters_line, show
-from producers.redrive.listing import Waiting
 from tests.support import eventually
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.dead_letters.listing import Waiting
 from tidegate.host.exits import Exits, read_exits
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor

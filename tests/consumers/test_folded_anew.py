@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from consumers.preprocess import PreprocessStage
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.blocks import frames_on
 from tests.consumers.test_preprocess import card
 from tests.model.features.chain import encode
 from tests.producers.running_api import TOPICS
 from tests.stream.crash import Clock
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.pipeline import BY_ENTITY_2, DLQ, RAW, group_of
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.spec import DAY

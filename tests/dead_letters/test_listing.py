@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.redrive.listing import entries, waiting_letters
-from producers.redrive.selection import Selection
-from tests.producers.redrive.test_redrive import PROFILE, Letters
+from tests.dead_letters.test_redrive import PROFILE, Letters
 from tests.profile.enveloped import enveloped
 from tests.profile.test_tokens import ID_TOKEN, changed, keyed
+from tidegate.dead_letters.listing import entries, waiting_letters
+from tidegate.dead_letters.selection import Selection
 from tidegate.profile.envelope import event_key
 from tidegate.profile.made_ids import derived_id
 

@@ -11,13 +11,10 @@ from flask import Flask
 from cli.skip import judge_of, refused
 from consumers.erasable import keyed_step
 from db.erasing import erase, ids_secret
+from db.reconcile.reconcile import Reconciler
 from db.store import Store
 from model.evaluation.cases import Span, from_topic
 from model.sip import NO_SECRET
-from producers.reconcile.reconcile import Reconciler
-from producers.redrive.listing import entries
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.access.test_personal import everything, preprocessed, set_clock
 from tests.blocks import frames_on
 from tests.erasing.steps import (
@@ -35,6 +32,9 @@ from tests.profile.test_tokens import NUMBER
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.clock import now_us
+from tidegate.dead_letters.listing import entries
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED, key_id
 from tidegate.pipeline import BY_ENTITY_2, DLQ, RAW

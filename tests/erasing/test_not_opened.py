@@ -13,11 +13,8 @@ from cli.skip import judge_of, refused
 from consumers.erasable import keyed_step
 from db.engine import open_database
 from db.migrate import migrate
+from db.reconcile.reconcile import Reconciler
 from model.sip import NO_SECRET
-from producers.reconcile.reconcile import Reconciler
-from producers.redrive.listing import entries
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.access.test_personal import preprocessed, set_clock
 from tests.blocks import frames_on
 from tests.erasing.steps import at_hand, body, handed_on, persisted
@@ -26,6 +23,9 @@ from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import NUMBER
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.dead_letters.listing import entries
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Retry
 from tidegate.messages.ciphertext import MAGIC
 from tidegate.pipeline import BY_ENTITY_2, DLQ, RAW

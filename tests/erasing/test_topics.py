@@ -20,8 +20,6 @@ from db.account_keys import vault_of
 from db.erasing import erase
 from db.store import Store
 from model.sip import NO_SECRET
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.access.test_personal import everything, on_disk, preprocessed
 from tests.blocks import frames_on
 from tests.erasing.steps import (
@@ -38,6 +36,8 @@ from tests.profile.test_tokens import KEY, NUMBER, TOKEN, changed
 from tests.web import scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.messages.ciphertext import key_id
 from tidegate.pipeline import BY_ENTITY_2, DLQ, RAW, SCORED
 from tidegate.profile import Profile

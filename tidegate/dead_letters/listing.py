@@ -9,9 +9,9 @@ from itertools import islice
 
 import msgspec
 
-from producers.redrive.letters import DeadLetter, identity_of, read_all, transaction_id
-from producers.redrive.redrive import Mark
 from tidegate.broker.ports import Broker, Consumer
+from tidegate.dead_letters.letters import DeadLetter, identity_of, read_all, transaction_id
+from tidegate.dead_letters.redrive import Mark
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, REDRIVEN
 from tidegate.profile import Profile

@@ -16,7 +16,9 @@ from typing import Literal
 
 import msgspec
 
-from producers.redrive.letters import (
+from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
+from tidegate.broker.records import Headers
+from tidegate.dead_letters.letters import (
     DeadLetter,
     identity_of,
     message_of,
@@ -24,9 +26,7 @@ from producers.redrive.letters import (
     record_of,
     records_of,
 )
-from producers.redrive.selection import CONFLICT, Selection
-from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
-from tidegate.broker.records import Headers
+from tidegate.dead_letters.selection import CONFLICT, Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.vault import Vault

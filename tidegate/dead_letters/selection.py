@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from producers.redrive.letters import DeadLetter, transaction_id
+from tidegate.dead_letters.letters import DeadLetter, transaction_id
 from tidegate.errors import ConfigError
 from tidegate.pipeline import DLQ
 from tidegate.profile import Profile

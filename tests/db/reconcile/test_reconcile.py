@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from cli.reconcile import document, lines, write_metric
-from producers.reconcile.ledger import READ, ROW, Ledger, Totals, places
-from producers.reconcile.reconcile import Reconciler
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
+from db.reconcile.ledger import READ, ROW, Ledger, Totals, places
+from db.reconcile.reconcile import Reconciler
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Stop
 from tidegate.messages.frame_column import FrameColumn, read_block
 from tidegate.pipeline import CONSUMERS, RAW, SCORED

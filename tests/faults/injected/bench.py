@@ -28,7 +28,6 @@ from db.sink import SqlSink
 from db.store import Store
 from db.tables import transactions
 from model.bundles.published import WeightsSink, label_history
-from producers.redrive.letters import DeadLetter, dead_letters
 from tests.blocks import records_of
 from tests.faults.bundle import card_bundle
 from tests.shared import made_once
@@ -38,6 +37,7 @@ from tidegate import pipeline
 from tidegate.broker import committed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
+from tidegate.dead_letters.letters import DeadLetter, dead_letters
 from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
 from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from producers.redrive.letters import transaction_id
 from tests.faults.injected.bench import NOW_MS, PROFILE, STATEFUL, Bench
 from tidegate.broker.records import TopicPartition
+from tidegate.dead_letters.letters import transaction_id
 from tidegate.messages.documents import Rollback, Verdict, encode
 from tidegate.pipeline import CONSUMERS, FEEDBACK, LABELS, RAW
 

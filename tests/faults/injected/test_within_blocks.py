@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers import persist
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.blocks import frames_on
 from tests.faults.injected.bench import PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step, check, check_states, kinds, steps
 from tidegate.broker.addresses import address_of
 from tidegate.broker.records import TopicPartition
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.messages.frame_column import read_block
 from tidegate.pipeline import BY_ENTITY_2, CONSUMERS, FEATURES, FRAMES, SCORED
 from tidegate.stream.dead_letters import place

@@ -21,12 +21,12 @@ from consumers.preprocess import PreprocessStage
 from db.engine import open_database
 from db.store import Store
 from db.tables import transactions
-from producers.redrive.letters import read_all, transaction_id
 from tests import support
 from tests.faults.kill9.cluster import PROFILE, Cluster, Killer
 from tests.faults.kill9.load import Load
 from tests.support import eventually
 from tidegate.broker.records import Batch
+from tidegate.dead_letters.letters import read_all, transaction_id
 from tidegate.messages.documents import decode_label
 from tidegate.pipeline import BY_ENTITY_2, DLQ, LABELS, RAW
 from tidegate.profile.spec import FraudRate, Verdicts

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from db.store import Store
-from producers.redrive.letters import DeadLetter, read_all
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.faults.kill9.cluster import PROFILE, Cluster
 from tests.faults.poison.corpus import CORPUS, tx
 from tests.support import eventually
 from tidegate.broker.records import Headers
+from tidegate.dead_letters.letters import DeadLetter, read_all
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Aborted
 from tidegate.pipeline import CONSUMERS, DLQ, QUARANTINE, RAW
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.poison.corpus import CORPUS, POISON_RAW, Poison, tx
 from tidegate.broker.records import TopicPartition
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Retry
 from tidegate.pipeline import FEEDBACK, FRAMES, LABELS, QUARANTINE, RAW, SCORED
 

@@ -11,8 +11,6 @@ import pytest
 from model.verdicts import label_numbers
 from producers.api.verdict_fold import Recent, Status
 from producers.api.verdict_ways import STATUSES, VerdictWays
-from producers.redrive.redrive import redrive
-from producers.redrive.selection import Selection
 from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tests.support import eventually
@@ -20,6 +18,8 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.memory.group import Group
 from tidegate.broker.memory.log import Record
 from tidegate.broker.records import Position, TopicPartition
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import (
     Champion,
