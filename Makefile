@@ -12,7 +12,7 @@ INSTALL := $(BIN)/python scripts/install.py
 # three workers on two cores: most tests wait; which tests share a worker is in tests/marks.py
 PYTEST := $(BIN)/pytest --numprocesses 3
 
-.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-against bench-peers bench-detection bench-imbalance bench-features chaos soak clean \
+.PHONY: help up demo neural xgboost check lint test test-pythons compose-test airflow-test bench bench-against bench-peers bench-detection bench-imbalance bench-features chaos soak screenshots clean \
   generate-data train run-api run-app docker-build docker-up docker-down download-models logs
 .DELETE_ON_ERROR:
 
@@ -111,6 +111,10 @@ docker-down: ## as elsewhere: docker compose down, which keeps the data
 
 logs: ## as elsewhere: follow the logs of the system that make up started
 	$(call STANDS_FOR,tail -n 50 -F $${TIDEGATE_HOME:-var}/log/*)
+
+screenshots: $(VENV)/.installed-dev ## every page of a demonstration, light, dark and on a phone, and what axe says; INTO=FOLDER
+	scripts/test-services
+	@exec $(BIN)/python -m tests.screenshots $(or $(INTO),$(error INTO=FOLDER is missing))
 
 clean: ## remove the virtual environments, not var/
 	rm -rf .venv .venv-*
