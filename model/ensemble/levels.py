@@ -8,6 +8,8 @@ import numpy as np
 
 from model.detectors.base import Array
 
+_ZERO = 2e-35
+"""What LightGBM writes for a cut at zero is 1e-35, on either side."""
 _LARGEST = 1e15
 """Beyond this a number is not one that a person would name."""
 LEVELS = 8
@@ -22,7 +24,7 @@ def levels(cuts: Sequence[Array]) -> Array:
     """
     out = np.full((len(cuts), LEVELS), np.nan)
     for k, values in enumerate(cuts):
-        column = values[np.abs(values) < _LARGEST]
+        column = np.where(np.abs(values) < _ZERO, 0.0, values)[np.abs(values) < _LARGEST]
         whole = bool(np.all(np.abs(2 * column - np.rint(2 * column)) < 1e-6))
         tried = np.unique(
             np.floor(column) if whole else np.array([float(f"{cut:.3g}") for cut in column])

@@ -25,3 +25,9 @@ def test_many_cuts_are_thinned_to_both_ends() -> None:
     tried = levels([np.arange(100) + 0.5])[0]
     assert (tried[0], tried[-1]) == (0, 99)
     assert (np.diff(tried) > 0).all()
+
+
+def test_lightgbms_zero_is_zero_beside_other_cuts_too() -> None:
+    """It writes 1e-35 for a cut at zero, which no person would name."""
+    zero = 1.0000000180025095e-35
+    assert levels([np.array([-zero, zero, 0.123, 4.56])])[0, :3].tolist() == [0, 0.123, 4.56]
