@@ -261,3 +261,12 @@ def test_a_partition_without_a_leader_stops_no_other(
     clock.now += 30_000_000
     until_idle(again)
     assert again.digests() == before
+
+
+def test_a_fold_from_the_beginning_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    """After an upgrade of the layout nothing else would tell why a start takes long."""
+    with caplog.at_level(logging.INFO, "tidegate.stream.restore"):
+        restart = Restart()
+        restart.finish()
+    told = "no snapshot of this version: its state is folded anew, from 0 to"
+    assert [told in record.message for record in caplog.records].count(True) == len(KEYS)

@@ -61,6 +61,13 @@ class Restorer:
                 partition = self._from_snapshot(source, offset)
                 if partition is not None:
                     return partition
+        if begin < position.offset:
+            _LOG.info(
+                "%s/%d has no snapshot of this version: its state is folded anew, from %d to %d",
+                *source,
+                begin,
+                position.offset,
+            )
         return self._empty(source, begin)
 
     def lies_before(self, partition: Partition, position: Position) -> bool:
