@@ -45,8 +45,9 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import language, models, oidc, sign_in, stream, views
+    from dashboard import language, models, oidc, sign_in, stream
     from dashboard.pipeline import routes as pipeline
+    from dashboard.transactions import one
 
     vault = vault_of(profile, settings.db_url)
     live = Live(profile, vault)
@@ -79,7 +80,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
-    for routes in (views, stream, models, pipeline, sign_in, oidc, language):
+    for routes in (one, stream, models, pipeline, sign_in, oidc, language):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)

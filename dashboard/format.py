@@ -92,14 +92,6 @@ def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> l
     ]
 
 
-def passing(reason: Row) -> str:
-    """What a reason's feature would have to be for the transaction to pass; "" if nothing helps."""
-    for side, words in (("pass_at_most", "at most"), ("pass_at_least", "at least")):
-        if reason.get(side) is not None:
-            return f"{reason['feature']} were {words} {reason[side]:.15g}"
-    return ""
-
-
 def limits(bundles: Path, row: Row) -> Fixed | None:
     """The scores from which a transaction was reviewed and blocked; None without its bundle."""
     try:

@@ -4,7 +4,10 @@ const by = (id) => document.getElementById(id);
 const body = by("rows");
 const shape = { account: body.dataset.account === "1", others: +body.dataset.others, money: body.dataset.money === "1" };
 const LIVE_ROWS = 60;
+const say = by("texts").dataset, language = document.documentElement.lang;
+const fill = (text, name, value) => text.replace(`{${name}}`, value);
 const shown = new Set();
+let held = []; // news that wait until nobody reads the table
 let decision = new URLSearchParams(location.search).get("decision") || "";
 let cursor = null, paused = false, paging = false, source = null, generation = 0;
 
@@ -40,7 +43,7 @@ function line(row) {
   id.append(link);
   const badge = document.createElement("span");
   badge.className = `badge ${row.decision}`;
-  badge.textContent = { approve: "Approved", review: "Review", block: "Blocked" }[row.decision];
+  badge.textContent = say[row.decision];
   const decided = document.createElement("td");
   decided.append(badge);
   const time = cell(when.toLocaleTimeString([], { hour12: false }), "soft");
@@ -73,6 +76,30 @@ function prepend(rows) {
   by("empty").hidden = body.rows.length > 0;
 }
 
+// While the pointer or the keyboard is in the table, or the page is scrolled, nothing moves.
+function reading() {
+  const table = by("table");
+  return scrollY > 0 || table.matches(":hover") || table.contains(document.activeElement);
+}
+
+function take(rows) {
+  held = [...held, ...rows].slice(-LIVE_ROWS);
+  if (!paused && !reading()) release();
+  by("held").hidden = held.length === 0;
+  by("held").textContent = fill(say.held, "count", `${whole.format(held.length)}${held.length === LIVE_ROWS ? "+" : ""}`);
+}
+
+function release() {
+  prepend(held);
+  held = [];
+  by("held").hidden = true;
+}
+
+by("held").addEventListener("click", () => {
+  release();
+  scrollTo({ top: 0 });
+});
+
 async function page(fresh) {
   const mine = generation;
   const query = new URLSearchParams();
@@ -81,7 +108,7 @@ async function page(fresh) {
   const answer = await fetch(`/rows?${query}`).catch(() => null);
   if (answer && answer.status === 401) location.reload(); // the session is over: sign in
   if (mine !== generation) return;
-  by("note").textContent = answer && answer.ok ? "" : "The database does not answer; live rows go on.";
+  by("note").textContent = answer && answer.ok ? "" : say.away;
   if (answer && answer.ok) {
     const found = await answer.json();
     if (mine !== generation) return;
@@ -110,17 +137,20 @@ function clear() {
   generation++;
   cursor = null;
   shown.clear();
+  held = [];
+  by("held").hidden = true;
   body.replaceChildren();
 }
 
 function pause(on) {
   paused = on;
   by("pause").setAttribute("aria-pressed", String(on));
-  by("pause").textContent = on ? "Go on" : "Pause";
+  by("pause").textContent = on ? say.resume : say.pause;
 }
 
-const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+const short = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 1 });
+const percent = new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const count = (n) => (n < 100000 ? whole.format(n) : short.format(n));
 
 function counters(tick) {
@@ -129,13 +159,13 @@ function counters(tick) {
   for (const [name, n] of Object.entries(tick.decisions)) {
     by(`count-${name}`).textContent = count(n);
     const share = by(`share-${name}`);
-    if (share && total) share.textContent = `${((100 * n) / total).toFixed(2)} % of all`;
+    if (share && total) share.textContent = fill(say.share, "share", percent.format(n / total));
   }
   by("since").textContent = new Date(tick.since_us / 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
   const span = (ms) => (ms >= 1000 ? `${(ms / 1000).toFixed(1)} s` : `${ms.toFixed(0)} ms`);
   if (tick.delay_p50_ms !== null) {
     by("delay").textContent = span(tick.delay_p50_ms);
-    by("delay-late").textContent = `median; 99th ${span(tick.delay_p99_ms)}`;
+    by("delay-late").textContent = fill(say.late, "span", span(tick.delay_p99_ms));
   }
   const most = Math.max(1, ...tick.rates);
   const points = tick.rates.map((n, i) => `${(60 * i) / (tick.rates.length - 1)},${(38 - (33 * n) / most).toFixed(2)}`);
@@ -144,7 +174,7 @@ function counters(tick) {
   const state = by("health");
   state.className = `state ${tick.ready ? "ok" : "warn"}`;
   state.title = tick.missing.join("\n");
-  by("health-text").textContent = tick.ready ? "All stages are running" : `Waiting: ${tick.missing[0]}`;
+  by("health-text").textContent = tick.ready ? say.running : fill(say.waiting, "what", tick.missing[0]);
 }
 
 async function again() {
@@ -159,11 +189,11 @@ function listen() {
   source.onmessage = (event) => {
     const tick = JSON.parse(event.data);
     counters(tick);
-    if (!paused) prepend(tick.rows);
+    take(tick.rows);
   };
   source.onerror = () => {
     by("health").className = "state bad";
-    by("health-text").textContent = "Connection lost, trying again…";
+    by("health-text").textContent = say.lost;
     if (source.readyState === EventSource.CLOSED) setTimeout(again, 5000);
   };
 }
@@ -184,6 +214,7 @@ for (const button of document.querySelectorAll("[data-decision]"))
 by("pause").addEventListener("click", () => {
   pause(!paused);
   if (!paused && paging) choose(decision);
+  else take([]);
 });
 addEventListener("pagehide", () => source && source.close());
 choose(decision);

@@ -83,6 +83,22 @@ def test_older_rows_come_by_pages(page: Page, site: Site) -> None:
     assert shown == wanted[::-1]
 
 
+def test_nothing_jumps_while_one_reads(page: Page, site: Site) -> None:
+    first, held, after = fresh(), fresh(), fresh()
+    live(page, site)
+    site.arrive(first, "review")
+    row(page, first).hover()
+    site.arrive(held, "review")
+    news = page.get_by_role("button", name="new")
+    expect(news).to_be_visible()
+    expect(row(page, held)).to_have_count(0)
+    news.click()
+    expect(row(page, held)).to_be_visible()
+    expect(news).to_be_hidden()
+    site.arrive(after, "review")
+    expect(row(page, after)).to_be_visible()
+
+
 def test_one_transaction(page: Page, site: Site) -> None:
     wanted = fresh()
     site.arrive(wanted, "block")
@@ -117,7 +133,7 @@ def test_a_revision_stands_beside_the_decision(page: Page, site: Site) -> None:
         site.database, [Revision(wanted, 1, 0.75, "review", np.array([0.8, 0.7]).tobytes())]
     )
     page.reload()
-    expect(page.locator("#degraded")).to_have_text(f"{said} With it: 0.7500, review.")
+    expect(page.locator("#degraded")).to_have_text(f"{said} With all detectors: 0.7500, Review.")
 
 
 @pytest.mark.parametrize("shape", ["{}", "/{}//verdict;v=1"])
