@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, select, text
 from db.account_keys import destroy
 from db.answers import forget, naming
 from db.audit import Act, append
+from db.cases.verdicts import delete_verdicts, lock
 from db.engine import Database, open_database, parts, reading_table, retrying
 from db.retention import delete_rows
 from db.tables import erased, transactions
@@ -33,8 +34,8 @@ class Erasure(NamedTuple):
 
 
 def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
-    """Delete all rows of an account, and the first answers about them, and destroy its key; the
-    audit is told how many rows, but not whose.
+    """Delete all rows of an account, what was said of them, and the first answers about them, and
+    destroy its key; the audit is told how many rows, but not whose.
 
     `secret` (`ids_secret`) keys the hashes of their ids; without it none are kept. SQLite also
     overwrites what goes in its file. Raises Retry.
@@ -46,7 +47,9 @@ def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
                 _overwriting(database)
             answered = naming(database, _ids(database, account))
             with database.engine.begin() as connection:
+                lock(connection)
                 ids = connection.scalars(_ids_of(account)).all()
+                delete_verdicts(connection, ids)
                 done = Erasure(
                     delete_rows(connection, ids), bool(destroy(connection, account, now))
                 )

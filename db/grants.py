@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 WRITE, READ = "tidegate_write", "tidegate_read"
-_ROWS = ("transactions", "revisions", "profiles", "offsets")
+_ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts")
 GRANTS: dict[str, dict[str, str]] = {
     READ: dict.fromkeys(_ROWS, "SELECT") | {"audit": "SELECT (seq, hash)"},
     WRITE: {
@@ -23,6 +23,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "secrets": "SELECT",
         "account_keys": "SELECT, INSERT, UPDATE",
         "erased": "SELECT, INSERT",
+        "verdicts": "SELECT, INSERT, DELETE",
         "audit": "SELECT, INSERT",
         "alembic_version": "SELECT",
     },

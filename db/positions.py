@@ -11,8 +11,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from db.tables import offsets
 from tidegate.broker.addresses import address_of, index_of, offset_of, shown
+from tidegate.broker.ports import Broker
 from tidegate.broker.records import Position, TopicPartition
-from tidegate.errors import Fenced, Stop
+from tidegate.errors import Fenced, Retry, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,50 @@ class Origin:
     cluster_id: str
     topic_id: str
     partitions: int
+
+
+def origin_of(broker: Broker, topic: str) -> Origin:
+    """The log that a topic is now. Raises Retry where there is no such topic."""
+    ids = broker.topic_ids([topic])
+    if topic not in ids:
+        raise Retry(f"there is no topic {topic}: run `tidegate topics apply`")
+    return Origin(topic, broker.cluster_id(), *ids[topic])
+
+
+class Cursor:
+    """Where one topic's partitions go on, for a sink that writes rows and positions together."""
+
+    def __init__(self, broker: Broker, topic: str) -> None:
+        self._broker, self._topic = broker, topic
+        self._origin: Origin | None = None
+        self._next: dict[TopicPartition, int] = {}
+
+    def identify(self) -> None:
+        """Find out which log it is; to be called before any transaction. Raises Retry."""
+        self._origin = origin_of(self._broker, self._topic)
+
+    def load(
+        self, connection: Connection, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        """The stored positions of these partitions. Raises Stop, see `load`."""
+        stored = load(connection, self._identified(), partitions)
+        for partition in partitions:
+            self._next.pop(partition, None)
+        self.committed(stored)
+        return stored
+
+    def advance(self, connection: Connection, after: Mapping[TopicPartition, Position]) -> None:
+        """Move the partitions on, in the open transaction. Raises Fenced."""
+        advance(connection, self._identified(), self._next, after)
+
+    def committed(self, positions: Mapping[TopicPartition, Position]) -> None:
+        """That transaction is committed: the next one goes on from there."""
+        self._next.update({source: position.offset for source, position in positions.items()})
+
+    def _identified(self) -> Origin:
+        if self._origin is None:
+            raise RuntimeError("a write before it was asked for positions")
+        return self._origin
 
 
 def load(
@@ -80,7 +125,7 @@ def advance(
         partitions = ", ".join(f"{source.topic}-{source.partition}" for source in sorted(after))
         expected = ", ".join(shown(each.topic, before.get(each, 0)) for each in sorted(after))
         raise Fenced(
-            f"{partitions}: not all are at the offsets {expected} in the database: another persist "
+            f"{partitions}: not all are at the offsets {expected} in the database: another "
             "process writes them now"
         )
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from db import names, positions
+from db import names
 from db.engine import open_database, parts, retrying
 from db.names import Names
-from db.positions import Origin
+from db.positions import Cursor
 from db.postgres import PostgresWriter
 from db.retention import Retention
 from db.rows import ScoredRows, by_id, merge
@@ -30,7 +30,6 @@ from db.tables import transactions
 from tidegate import metrics
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, Position, TopicPartition
-from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
 from tidegate.pipeline import SCORED
 from tidegate.stream.dead_letters import dead_letters, deliver
@@ -73,14 +72,11 @@ class SqlSink:
         self._database = open_database(url)
         file = self._database.file
         self._writer: Writer = PostgresWriter() if file is None else SqliteWriter(file)
-        self._broker = broker
         self._profile = profile
         self._clock = clock
         self._stage = stage
-        self._topic = topic
+        self._cursor = Cursor(broker, topic)
         self._producer = broker.producer()
-        self._origin: Origin | None = None
-        self._next: dict[TopicPartition, int] = {}
 
     def settle(self) -> None:
         """A failed write has rolled back; the database ends what a lost connection left open. At
@@ -93,14 +89,10 @@ class SqlSink:
         """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
         another log.
         """
-        self._origin = self._identify()
+        self._cursor.identify()
         with retrying(self._database), self._database.engine.begin() as connection:
             names.save(connection, self._profile)
-            stored = positions.load(connection, self._origin, partitions)
-        for partition in partitions:
-            self._next.pop(partition, None)
-        self._next.update({partition: position.offset for partition, position in stored.items()})
-        return stored
+            return self._cursor.load(connection, partitions)
 
     def write(
         self,
@@ -112,11 +104,11 @@ class SqlSink:
         """
         now = self._clock()
         with retrying(self._database), self._database.engine.begin() as connection:
-            self._advance(connection, positions)
+            self._cursor.advance(connection, positions)
             rejects = _Rejects(results)
             frames = self._insert(connection, results, rejects, now)
             self._bury(rejects, now)
-        self._next.update({partition: position.offset for partition, position in positions.items()})
+        self._cursor.committed(positions)
         if rejects.conflicts:
             metrics.REJECTED.labels(self._stage, _CONFLICT).inc(rejects.conflicts)
         metrics.LATE_DUPLICATES.inc(rejects.late)
@@ -127,17 +119,6 @@ class SqlSink:
         self._producer.close()
         self._writer.close()
         self._database.close()
-
-    def _identify(self) -> Origin:
-        ids = self._broker.topic_ids([self._topic])
-        if self._topic not in ids:
-            raise Retry(f"there is no topic {self._topic}: run `tidegate topics apply`")
-        return Origin(self._topic, self._broker.cluster_id(), *ids[self._topic])
-
-    def _advance(self, connection: Connection, after: Mapping[TopicPartition, Position]) -> None:
-        if self._origin is None:
-            raise RuntimeError("write before positions")
-        positions.advance(connection, self._origin, self._next, after)
 
     def _insert(
         self,

@@ -38,7 +38,7 @@ metadata = MetaData(
 _Seq = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY is SQLite's rowid
 # Bytewise order, as SQLite's: an index does not depend on the server's locale, nor break when its
 # rules change.
-_Key = Text().with_variant(Text(collation="C"), "postgresql")
+KEY_TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 BLOCK = 1_000_000
 """Rows that may take their `seq` from one value of the sequence; more than any batch holds."""
@@ -65,8 +65,8 @@ transactions = Table(
     Column("raw_partition", Integer, nullable=False),
     Column("features_partition", Integer, nullable=False),
     Column("features_index", Integer, nullable=False, server_default="0"),  # within its block
-    Column("transaction_id", _Key, nullable=False, unique=True),
-    Column("account", _Key, nullable=True),
+    Column("transaction_id", KEY_TEXT, nullable=False, unique=True),
+    Column("account", KEY_TEXT, nullable=True),
     Column("profile", Text, nullable=False),
     Column("decision", Text, nullable=False),
     Column("bundle", Text, nullable=False),
@@ -122,7 +122,7 @@ profiles = Table(
 revisions = Table(
     "revisions",
     metadata,
-    Column("transaction_id", _Key, primary_key=True),
+    Column("transaction_id", KEY_TEXT, primary_key=True),
     Column("rescored_us", BigInteger, nullable=False),
     Column("score", Double, nullable=False),
     Column("decision", Text, nullable=False),

@@ -11,6 +11,7 @@ import yaml
 
 from cli.running.makers import MAKERS
 from cli.running.stages import SERVERS
+from consumers.cases import CasesStage
 from consumers.label import LabelStage
 from consumers.learn import LearnStage
 from consumers.persist import Persist
@@ -62,7 +63,7 @@ def test_each_stage_is_made_and_is_called_what_the_table_says() -> None:
     assert tuple(MAKERS) == CONSUMERS
     card = load_profile("card")
     stages = [PreprocessStage(card, 0), PreprocessStage(card, 1), ScoreStage, Persist]
-    for stage in [*stages, LabelStage, LearnStage]:
+    for stage in [*stages, LabelStage, LearnStage, CasesStage]:
         spec = STAGES[stage.name]
         assert stage.input == spec.input
         assert stage.side in (None, spec.side)  # the card's first step keeps no fraud rates
@@ -79,6 +80,7 @@ def test_the_stages_of_a_profile() -> None:
         "score",
         "persist",
         "label",
+        "cases",
         "dashboard",
     ]
 

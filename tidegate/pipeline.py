@@ -126,6 +126,7 @@ STAGES = {
             single=True,
             learner=True,
         ),
+        StageSpec("cases", LABELS, into_database=True, single=True),
         StageSpec("dashboard", follows=(SCORED, MODELS, STATUS), outputs=(FEEDBACK,), single=True),
     )
 }

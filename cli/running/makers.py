@@ -102,6 +102,12 @@ def _learn(profile: Profile, settings: Settings, broker: Broker) -> Stage[Any]:
     return learner
 
 
+def _cases(_profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.cases import CasesStage
+
+    return CasesStage()
+
+
 MAKERS: dict[str, tuple[str, Make]] = {
     "preprocess": ("consumers.preprocess", partial(_preprocess, 0)),
     "preprocess-2": ("consumers.preprocess", partial(_preprocess, 1)),
@@ -109,5 +115,6 @@ MAKERS: dict[str, tuple[str, Make]] = {
     "persist": ("consumers.persist", _persist),
     "label": ("consumers.label", _label),
     "learn": ("consumers.learn", _learn),
+    "cases": ("consumers.cases", _cases),
 }
 """Each stage's module, imported while the gate is closed, and how to make the stage."""

@@ -215,6 +215,12 @@ def _sink(
         retention = Retention(days, now_us) if days else None
         names = names_of(profile)
         return SqlSink(settings.db_url, broker, names, clock=now_us, retention=retention)
+    if stage.name == "cases":
+        from db.cases.sink import CasesSink
+        from db.erasing import erased_at, ids_secret
+
+        secret = ids_secret(profile)
+        return CasesSink(settings.db_url, broker, partial(erased_at, settings.db_url, secret))
     if stage.name == "learn":
         from model.bundles.published import WeightsSink
 

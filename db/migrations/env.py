@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from db.tables import metadata
+from db.schema import metadata
 
 # SQLite can roll back DDL too, once BEGIN is ours (db.engine) and not the driver's.
 context.configure(

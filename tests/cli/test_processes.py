@@ -39,6 +39,7 @@ def test_no_learner_where_no_model_learns(unlearning: Profile, tmp_path: Path) -
         "persist",
         "label",
         "learn",
+        "cases",
         "dashboard",
     ]
     assert names(unlearning) == [
@@ -47,6 +48,7 @@ def test_no_learner_where_no_model_learns(unlearning: Profile, tmp_path: Path) -
         "score",
         "persist",
         "label",
+        "cases",
         "dashboard",
     ]
     assert "learn" not in [

@@ -12,7 +12,7 @@ from sqlalchemy import inspect, text
 
 from db.engine import open_database, parse_url
 from db.migrate import migrate
-from db.tables import metadata
+from db.schema import metadata
 from tidegate.errors import ConfigError, Retry, Stop
 
 

@@ -20,8 +20,8 @@ from db.engine import open_database, retrying
 from db.grants import GRANTS, READ, WRITE
 from db.keys import all_keys, create, revoke
 from db.migrate import migrate
+from db.schema import metadata
 from db.store import Store
-from db.tables import metadata
 from tests.db.scored import NAMES, Writer, values
 from tests.postgres import ROOT, Postgres, binaries, new_server
 from tidegate.clock import now_us
