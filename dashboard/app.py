@@ -48,6 +48,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard import language, models, oidc, sign_in, stream
     from dashboard.pipeline import routes as pipeline
     from dashboard.transactions import one
+    from dashboard.try_one import routes as try_one
 
     vault = vault_of(profile, settings.db_url)
     live = Live(profile, vault)
@@ -80,7 +81,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
-    for routes in (one, stream, models, pipeline, sign_in, oidc, language):
+    for routes in (one, stream, models, pipeline, try_one, sign_in, oidc, language):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)

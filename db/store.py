@@ -130,6 +130,16 @@ class Store:
                 scored[row.transaction_id] = scored_row(row._mapping, self._names_of(row.profile))
         return scored
 
+    def brief(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """These transactions in brief by id, as `list` gives them; those without a row are left
+        out.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for some in parts(list(dict.fromkeys(ids)), _LOOKUP):
+            for row in self._rows(_brief().where(transactions.c.transaction_id.in_(some))):
+                found[row.transaction_id] = in_brief(row._mapping)
+        return found
+
     def existing(self, ids: Sequence[str]) -> set[str]:
         """Those of these transactions that are rows."""
         existing: set[str] = set()
@@ -187,6 +197,14 @@ class Store:
         rows = self._rows(query.order_by(transactions.c.seq.desc()).limit(limit + 1))
         page = [in_brief(row._mapping) for row in rows[:limit]]
         return page, str(page[-1]["seq"]) if len(rows) > limit else None
+
+    def payloads(self, limit: int, account: str | None = None) -> dict[int, str]:
+        """The payloads of the newest rows, of one account or of all, by `seq`."""
+        query = select(transactions.c.seq, transactions.c.payload)
+        if account is not None:
+            query = query.where(transactions.c.account == account)
+        rows = self._rows(query.order_by(transactions.c.seq.desc()).limit(limit))
+        return {row.seq: row.payload for row in rows}
 
     def close(self) -> None:
         """Close all connections."""

@@ -28,6 +28,8 @@ class CellShaping:
         self._verdicts = verdicts
         self.unknown = [name for name in columns.further if not verdicts.may_stand_in(name)]
         """Columns of no field."""
+        self.made_of = columns.of
+        """The columns of each field."""
         self._kept = self.unknown if profile.unknown_fields == "keep" else []
 
     def shape(self, table: Table) -> Shaped:

@@ -35,6 +35,8 @@ class JsonShaping:
         self._paths = sorted(paths)
         """Names such as `customer.id`, of members of objects."""
         self._parents = {path.partition(".")[0] for path in paths}
+        self.made_of: dict[str, tuple[str, ...]] = {}
+        """Lines have no columns."""
         self.unknown: list[str] = []
         """Names that no field has, so far."""
 

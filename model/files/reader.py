@@ -64,6 +64,11 @@ class Reader:
         return self._tables.is_json
 
     @property
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The file's columns of which each field is made; JSON lines have none."""
+        return self._shaping.made_of
+
+    @property
     def unknown(self) -> list[str]:
         """Columns that the profile does not know; complete when all rows were read."""
         return self._shaping.unknown

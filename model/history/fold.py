@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from model.features.operator import NO_ENTITY
 from model.features.plan import Plan
 from model.features.state import KeyedState
-from model.history.history import History
 from tidegate.profile import Profile
+
+if TYPE_CHECKING:
+    from model.history.history import History  # with pyarrow, which the slim image has not
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.files.reader import Reader
 from model.files.rows import Rows
-from producers.files.first_reading import Ints, Sifted
+from model.files.sifting import Ints, Sifted
 
 
 class Outgoing(NamedTuple):

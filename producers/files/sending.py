@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from model.files.reader import Reader
 from model.files.refusals import MOST_REFUSED
 from model.files.rows import Refusal, Rows
+from model.files.sifting import sift
 from producers.files.acknowledged import Acknowledged, hashes_of
 from producers.files.distinct import Distinct
-from producers.files.first_reading import FirstReading, sift
+from producers.files.first_reading import FirstReading
 from producers.files.follow import Follow
 from producers.files.outgoing import Outgoing, first_rows, outgoing
 from producers.files.posting import CONFLICT, Poster

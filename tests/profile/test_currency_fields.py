@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dashboard.format import amount
 from model.features.intake import take
 from model.files.rows import Rows
-from producers.files.first_reading import sift
+from model.files.sifting import sift
 from tidegate.errors import ConfigError, Rejected
 from tidegate.profile import Profile, load_profile
 from tidegate.profile.currencies import minor_units

@@ -69,6 +69,8 @@ DASHBOARD = {
     "stream.events": "read",
     "models.page": "read",
     "models.state": "read",
+    "try_one.page": "read",
+    "try_one.score": "read",
     "sign_in.page": OPEN,
     "sign_in.enter": OPEN,
     "sign_in.leave": OPEN,

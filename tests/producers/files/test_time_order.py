@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from model.files.reader import Reader
+from model.files.sifting import sift
 from producers.files import time_order
-from producers.files.first_reading import FirstReading, sift
+from producers.files.first_reading import FirstReading
 from producers.files.outgoing import first_rows, outgoing
 from producers.files.send import send
 from producers.files.sending import Options

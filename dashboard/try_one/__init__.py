@@ -1,0 +1,1 @@
+"""The page that scores one transaction without sending it anywhere."""
