@@ -9,8 +9,8 @@ import typer
 from cli.options import KafkaOption, ProfileOption, settings_with
 
 if TYPE_CHECKING:
-    from cli.topic_lines import Lines
     from tidegate.broker.ports import Broker
+    from tidegate.stream.lines import Lines
 
 Topic = Annotated[str, typer.Argument(metavar="TOPIC", help="Like transactions.scored.")]
 Newest = Annotated[
@@ -33,9 +33,9 @@ def tail(
 
     Example: [bold]tidegate tail transactions.scored --newest 1[/bold]
     """
-    from cli.topic_lines import Lines
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
+    from tidegate.stream.lines import Lines
 
     settings = settings_with(profile=profile, kafka=kafka)
     broker = KafkaBroker(settings)

@@ -6,6 +6,7 @@ from flask import Flask, Response
 
 from dashboard.access import guard
 from dashboard.context import KEY, Context
+from dashboard.dead_letters.workbench import Workbench, workbench_in, workbench_of
 from dashboard.newest import Live
 from dashboard.pages import pages_in
 from dashboard.provider import provider_of
@@ -46,6 +47,7 @@ def create_app() -> Flask:
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import language, models, oidc, sign_in, stream
+    from dashboard.dead_letters import routes as dead_letters
     from dashboard.pipeline import routes as pipeline
     from dashboard.transactions import one
     from dashboard.try_one import routes as try_one
@@ -59,6 +61,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
+    bench = Workbench(broker, profile, vault)
+    tails += bench.follow()
     url = settings.db_url
     keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
     app = Flask("dashboard")
@@ -78,10 +82,11 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         audit,
         [keys, people, audit, *([vault] if vault else [])],
     )
+    workbench_in(app, bench)
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
-    for routes in (one, stream, models, pipeline, try_one, sign_in, oidc, language):
+    for routes in (one, stream, models, pipeline, dead_letters, try_one, sign_in, oidc, language):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)
@@ -110,6 +115,7 @@ def close_app(app: Flask) -> None:
     context: Context = app.extensions[KEY]
     for tail in context.tails:
         tail.close()
+    workbench_of(app).close()
     context.producer.close()
     for database in context.databases:
         database.close()

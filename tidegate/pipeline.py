@@ -127,7 +127,12 @@ STAGES = {
             learner=True,
         ),
         StageSpec("cases", LABELS, into_database=True, single=True),
-        StageSpec("dashboard", follows=(SCORED, MODELS, STATUS), outputs=(FEEDBACK,), single=True),
+        StageSpec(
+            "dashboard",
+            follows=(SCORED, MODELS, STATUS, DLQ, REDRIVEN),
+            outputs=(FEEDBACK,),
+            single=True,
+        ),
     )
 }
 """Every stage by name: entrances first, then in the order of the flow."""

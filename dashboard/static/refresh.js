@@ -11,7 +11,7 @@
       if (old.data !== fresh.data) old.data = fresh.data;
       return;
     }
-    if (old.dataset.kept !== undefined) return; // the page's own: what somebody types, or has opened
+    if (old.nodeName === "TIME" && old.dateTime === fresh.dateTime) return; // times.js has put it into words
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     const before = [...old.childNodes], after = [...fresh.childNodes];
@@ -28,7 +28,7 @@
       const fresh = element.cloneNode(false);
       fresh.innerHTML = await answer.text();
       patch(element, fresh);
-      element.dispatchEvent(new CustomEvent("refreshed", { bubbles: true }));
+      element.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true, detail: { elt: element } }));
     }
     if (element.isConnected) setTimeout(follow, SECOND, element);
   };

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cli.tail import print_topic
-from cli.topic_lines import Lines
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.messages.frames import FrameLayout, Frames
 from tidegate.pipeline import FEATURES, FEEDBACK, SCORED
 from tidegate.profile import load_profile
+from tidegate.stream.lines import Lines
 
 CARD = load_profile("card")
 

@@ -105,7 +105,7 @@ class Snapshot:
     def groups(self, now_ms: int) -> list[Group]:
         """Every group that has letters, the one with the newest letter first."""
         numbers = self._letters["group"][self._sorted]
-        starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]]) if len(numbers) else []
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1)).tolist()
         ends = [*starts[1:], len(numbers)]
         found = [
             self._group(int(numbers[start]), self._sorted[start:end], now_ms)
@@ -127,6 +127,11 @@ class Snapshot:
             int(times[-1]),
             np.bincount(recent, minlength=HOURS).tolist(),
         )
+
+    def action_of(self, identity: str) -> Action:
+        """What was done with the letter of this identity."""
+        found = np.flatnonzero(self._letters["identity"] == _hash(identity))
+        return ACTIONS[self._actions[found[0]]] if len(found) else "waiting"
 
     def addresses(
         self, signature: str, start: int, most: int, action: Action | None = None

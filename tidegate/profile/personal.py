@@ -77,6 +77,43 @@ class Masks:
             for name, value in payload.items()
         }
 
+    def document(self, document: Json) -> Json:
+        """Any document about a transaction as it is shown, however deep its personal values lie."""
+        if isinstance(document, list):
+            return [self.document(each) for each in document]
+        if not isinstance(document, dict):
+            return document
+        return {
+            name: MASK if self._hidden(name) and value is not None else self.document(value)
+            for name, value in document.items()
+        }
+
+    def put_back(self, shown: Json, original: Json) -> Json:
+        """A document that `document` masked and somebody changed, with the values of the original
+        in the masks' places. Raises ValueError for a mask where the original has no such field.
+        """
+        if isinstance(shown, list):
+            known = original if isinstance(original, list) else []
+            return [
+                self.put_back(each, known[i] if i < len(known) else None)
+                for i, each in enumerate(shown)
+            ]
+        if not isinstance(shown, dict):
+            return shown
+        mine = original if isinstance(original, dict) else {}
+        return {name: self._put_back(name, value, mine) for name, value in shown.items()}
+
+    def _put_back(self, name: str, value: Json, original: Mapping[str, Json]) -> Json:
+        if value != MASK or not self._hidden(name):
+            return self.put_back(value, original.get(name))
+        if name not in original:
+            raise ValueError(name)
+        return original[name]
+
+    def _hidden(self, name: str) -> bool:
+        known = name in self.names or name in self._columns
+        return known or (name == "account" and self._account)
+
     def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """A row as it is shown: account, payload, and what features say of personal fields."""
         shown = dict(row)
