@@ -9,12 +9,13 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 WRITE, READ = "tidegate_write", "tidegate_read"
-_ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts")
+_ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts", "search_blocks")
 GRANTS: dict[str, dict[str, str]] = {
     READ: dict.fromkeys(_ROWS, "SELECT") | {"audit": "SELECT (seq, hash)"},
     WRITE: {
         "transactions": "SELECT, INSERT, DELETE",
         "revisions": "SELECT, INSERT, UPDATE, DELETE",
+        "search_blocks": "SELECT, INSERT, UPDATE, DELETE",
         "profiles": "SELECT, INSERT, UPDATE",
         "offsets": "SELECT, INSERT, UPDATE",
         "keys": "SELECT, INSERT, UPDATE",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection, select
 
-from db.rows import STEP, fixed_columns
+from db.rows import STEP, Inserted, fixed_columns
 from db.tables import blocks
 from tidegate.messages.frames import DECISIONS, Frames
 
@@ -126,8 +126,8 @@ class PostgresWriter:
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> int:
-        """Insert the frames `order` that are not there yet, in the open transaction; how many."""
+    ) -> Inserted:
+        """Insert the frames `order` that are not there yet, in the open transaction."""
         seq: int = connection.scalar(select(blocks.next_value()))  # type: ignore[assignment] # never NULL
         block = copy_block(frames, order, seq, persisted_us)
         columns = sql.SQL(", ").join(map(sql.Identifier, copied_columns(frames.rows.dtype)))
@@ -138,8 +138,9 @@ class PostgresWriter:
                 _copy(cursor, "transactions", columns, block)
             except psycopg.errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO SAVEPOINT optimistic")
-                return _upsert(cursor, columns, block)
-        return len(order)
+                seqs = _upsert(cursor, columns, block)
+                return Inserted(order[seqs - seq], seqs)
+        return Inserted(order, np.arange(seq, seq + len(order)))
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -153,8 +154,8 @@ def _copy(cursor: psycopg.Cursor[Any], table: str, columns: sql.Composed, block:
         copy.write(block)
 
 
-def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) -> int:
-    """By way of a temporary (so unlogged) table; how many rows were new."""
+def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) -> NDArray[np.int64]:
+    """By way of a temporary (so unlogged) table; the `seq` of the rows that were new."""
     cursor.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DROP"
     )
@@ -162,7 +163,7 @@ def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) ->
     cursor.execute(
         sql.SQL(
             "INSERT INTO transactions ({0}) SELECT {0} FROM staging ORDER BY seq "
-            "ON CONFLICT (transaction_id) DO NOTHING"
+            "ON CONFLICT (transaction_id) DO NOTHING RETURNING seq"
         ).format(columns)
     )
-    return cursor.rowcount
+    return np.sort(np.array([row[0] for row in cursor.fetchall()], np.int64))

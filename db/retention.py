@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection, delete, select
 
+from db.blocks.upkeep import remove_rows
 from db.engine import Database, parts, retrying
 from db.tables import revisions, transactions
 
@@ -51,12 +52,15 @@ def delete_older(database: Database, before_us: int) -> int:
 
 
 def delete_rows(connection: Connection, ids: Iterable[str]) -> int:
-    """Delete these rows and their revisions, in the open transaction; how many rows."""
+    """Delete these rows, their revisions and their places in search blocks, in the open
+    transaction; how many rows.
+    """
     deleted = 0
+    seqs: list[int] = []
     for some in parts(ids):
+        those = transactions.c.transaction_id.in_(some)
+        seqs += connection.scalars(select(transactions.c.seq).where(those)).all()
         connection.execute(delete(revisions).where(revisions.c.transaction_id.in_(some)))
-        gone = connection.execute(
-            delete(transactions).where(transactions.c.transaction_id.in_(some))
-        )
-        deleted += gone.rowcount
+        deleted += connection.execute(delete(transactions).where(those)).rowcount
+    remove_rows(connection, seqs)
     return deleted

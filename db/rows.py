@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,13 @@ class ScoredRows:
 
     frames: Frames
     indexes: Sequence[int]
+
+
+class Inserted(NamedTuple):
+    """Which frames became rows, and the `seq` i8[n] that each got, ascending."""
+
+    frames: NDArray[np.intp]
+    seqs: NDArray[np.int64]
 
 
 def merge(batches: Sequence[Frames]) -> Frames:

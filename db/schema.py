@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from db.blocks import tables as blocks
 from db.cases import tables as cases
 from db.tables import metadata
 
-__all__ = ["cases", "metadata"]
+__all__ = ["blocks", "cases", "metadata"]

@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from db import names
+from db.blocks.packed import of_frames
+from db.blocks.upkeep import Upkeep, write_block
 from db.engine import open_database, parts, retrying
 from db.names import Names
 from db.positions import Cursor
 from db.postgres import PostgresWriter
 from db.retention import Retention
-from db.rows import ScoredRows, by_id, merge
+from db.rows import Inserted, ScoredRows, by_id, merge
 from db.sqlite import SqliteWriter
 from db.tables import transactions
 from tidegate import metrics
@@ -45,7 +47,7 @@ class Writer(Protocol):
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> int: ...
+    ) -> Inserted: ...
     def close(self) -> None: ...
 
 
@@ -77,13 +79,15 @@ class SqlSink:
         self._stage = stage
         self._cursor = Cursor(broker, topic)
         self._producer = broker.producer()
+        self._upkeep = Upkeep()
 
     def settle(self) -> None:
         """A failed write has rolled back; the database ends what a lost connection left open. At
-        each turn some rows go that are too old. Raises Retry.
+        each turn some rows go that are too old, and search blocks are merged. Raises Retry.
         """
         if self._retention is not None:
             metrics.EXPIRED.inc(self._retention.turn(self._database))
+        self._upkeep.turn(self._database)
 
     def positions(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """From the database. Raises Retry when it or the broker is away, Stop when it belongs to
@@ -113,6 +117,7 @@ class SqlSink:
             metrics.REJECTED.labels(self._stage, _CONFLICT).inc(rejects.conflicts)
         metrics.LATE_DUPLICATES.inc(rejects.late)
         if frames is not None:
+            self._upkeep.wrote()
             metrics.observe_many(metrics.END_TO_END_SECONDS, (now - frames.rows["ingest_us"]) / 1e6)
 
     def close(self) -> None:
@@ -139,12 +144,13 @@ class SqlSink:
         frames = merge([rows.frames for _, rows in scored])
         first, repeated = by_id(frames.ids)
         inserted = self._writer.insert(connection, frames, first, now)
-        complete = inserted == len(first)
+        write_block(connection, of_frames(frames, *inserted))
+        complete = len(inserted.frames) == len(first)
         if not complete or len(repeated):
             suspects = repeated if complete else np.concatenate([first, repeated])
             for frame in _conflicts(connection, frames, suspects):
                 rejects.add(*origins[frame], frames.ids[frame])
-        rejects.late = len(frames.ids) - inserted - rejects.conflicts
+        rejects.late = len(frames.ids) - len(inserted.frames) - rejects.conflicts
         return frames
 
     def _bury(self, rejects: _Rejects, now: int) -> None:

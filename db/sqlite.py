@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from db.lock import beside
-from db.rows import fixed_columns
+from db.rows import Inserted, fixed_columns
 from tidegate.errors import Stop
 from tidegate.messages.frames import DECISIONS, Frames
 
@@ -55,6 +55,8 @@ _INSERT = (
     f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (transaction_id) DO NOTHING"
 )
 
+_NEW = "SELECT transaction_id FROM transactions WHERE seq > ?"
+
 
 class SqliteWriter:
     """Inserts frames; holds the place of the database's one writer until `close`.
@@ -73,14 +75,23 @@ class SqliteWriter:
 
     def insert(
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
-    ) -> int:
-        """Insert the frames `order` that are not there yet, in the open transaction; how many."""
+    ) -> Inserted:
+        """Insert the frames `order` that are not there yet, in the open transaction.
+
+        The only writer's rows are numbered one after the other.
+        """
         driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
         cursor = driver.cursor()
         try:
             rows = list(_tuples(frames, persisted_us))
             cursor.executemany(_INSERT, [rows[row] for row in order.tolist()])
-            return cursor.rowcount
+            count = cursor.rowcount
+            (last,) = cursor.execute("SELECT last_insert_rowid()").fetchone()
+            seqs = np.arange(last - count + 1, last + 1)
+            if count < len(order):
+                new = {name for (name,) in cursor.execute(_NEW, (last - count,))} if count else ()
+                order = np.array([i for i in order if frames.ids[i].decode() in new], np.intp)
+            return Inserted(order, seqs)
         finally:
             cursor.close()
 

@@ -1,0 +1,1 @@
+"""Search blocks: of some thousand rows each what a search filters by, packed."""
