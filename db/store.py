@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Row, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from db import names
 from db.decode import DECIDED, ScoredRow, full, in_brief, revision, scored_row
@@ -205,6 +206,17 @@ class Store:
             query = query.where(transactions.c.account == account)
         rows = self._rows(query.order_by(transactions.c.seq.desc()).limit(limit))
         return {row.seq: row.payload for row in rows}
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection that changes nothing, for the functions of `db.search`."""
+        with retrying(self._database), self._database.engine.connect() as connection:
+            yield connection
+
+    def briefs(self, connection: Connection, seqs: Sequence[int]) -> Documents:
+        """The rows of these numbers in brief, newest first."""
+        query = _brief().where(transactions.c.seq.in_(seqs)).order_by(transactions.c.seq.desc())
+        return [in_brief(row._mapping) for row in connection.execute(query)]
 
     def close(self) -> None:
         """Close all connections."""

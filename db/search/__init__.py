@@ -1,0 +1,1 @@
+"""Finding transactions, and what stands around one of them. Functions on an open connection."""
