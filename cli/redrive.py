@@ -9,7 +9,7 @@ import typer
 from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
-from tidegate.pipeline import CONSUMERS
+from tidegate.pipeline import READERS
 
 if TYPE_CHECKING:
     from tidegate.dead_letters.redrive import Summary
@@ -23,7 +23,7 @@ Reason = Annotated[
     ),
 ]
 StageName = Annotated[
-    str, typer.Option("--stage", help=f"Only those of this stage: {', '.join(CONSUMERS)}.")
+    str, typer.Option("--stage", help=f"Only those of this stage: {', '.join(READERS)}.")
 ]
 Since = Annotated[
     str, typer.Option("--since", help="Only those that failed at this ISO 8601 time or later.")

@@ -12,14 +12,14 @@ from cli.audited import note, typist
 from cli.bad_records import BadRecord, judge_of, refused
 from cli.options import DbOption, JsonOption, KafkaOption, ProfileOption, print_json, settings_with
 from tidegate.errors import ConfigError
-from tidegate.pipeline import CONSUMERS, RAW, STAGES
+from tidegate.pipeline import RAW, READERS, STAGES
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
     from tidegate.broker.records import Position, TopicPartition
     from tidegate.settings import Settings
 
-StageName = Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(CONSUMERS)}.")]
+StageName = Annotated[str, typer.Argument(metavar="STAGE", help=f"One of {', '.join(READERS)}.")]
 Partition = Annotated[
     int | None, typer.Option("--partition", min=0, help="The partition of its input.")
 ]
@@ -67,8 +67,8 @@ def skip(
     from tidegate.broker.records import TopicPartition
     from tidegate.profile import load_profile
 
-    if stage not in CONSUMERS:
-        raise ConfigError(f"there is no stage {stage!r}: one of {', '.join(CONSUMERS)}")
+    if stage not in READERS:
+        raise ConfigError(f"there is no stage {stage!r}: one of {', '.join(READERS)}")
     _check_options(partition, until, accept_loss=accept_loss, all_partitions=all_partitions)
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     broker = KafkaBroker(settings)

@@ -13,6 +13,7 @@ from db.answers import forget, naming
 from db.audit import Act, append
 from db.cases.verdicts import delete_verdicts, lock
 from db.engine import Database, open_database, parts, reading_table, retrying
+from db.notify.rows import erase_deliveries
 from db.retention import delete_rows
 from db.tables import erased, transactions
 from tidegate.clock import now_us
@@ -34,8 +35,8 @@ class Erasure(NamedTuple):
 
 
 def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
-    """Delete all rows of an account, what was said of them, and the first answers about them, and
-    destroy its key; the audit is told how many rows, but not whose.
+    """Delete all rows of an account, what was said of them and told of it, and the first answers
+    about them, and destroy its key; the audit is told how many rows, but not whose.
 
     `secret` (`ids_secret`) keys the hashes of their ids; without it none are kept. SQLite also
     overwrites what goes in its file. Raises Retry.
@@ -54,6 +55,7 @@ def erase(url: str, account: str, by: str, secret: bytes = b"") -> Erasure:
                     delete_rows(connection, ids), bool(destroy(connection, account, now))
                 )
                 forget(connection, answered)
+                erase_deliveries(connection, account)
                 if secret:
                     _note(connection, [_hash(secret, name) for name in ids], now)
                 append(connection, Act(by, "account erased", "an account", {"rows": done.rows}))

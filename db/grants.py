@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-WRITE, READ = "tidegate_write", "tidegate_read"
+WRITE, READ, NOTIFY = "tidegate_write", "tidegate_read", "tidegate_notify"
 _ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts", "search_blocks")
+_OUTBOX = {
+    "deliveries": "SELECT, INSERT, UPDATE, DELETE",
+    "delivery_offsets": "SELECT, INSERT, UPDATE",
+    "notify_mutes": "SELECT, INSERT, UPDATE, DELETE",
+    "notify_facts": "SELECT, INSERT, UPDATE",
+}
 GRANTS: dict[str, dict[str, str]] = {
+    NOTIFY: {**_OUTBOX, "notify_mutes": "SELECT"},
     READ: dict.fromkeys(_ROWS, "SELECT") | {"audit": "SELECT (seq, hash)"},
     WRITE: {
         "transactions": "SELECT, INSERT, DELETE",
@@ -26,6 +33,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "erased": "SELECT, INSERT",
         "verdicts": "SELECT, INSERT, DELETE",
         "audit": "SELECT, INSERT",
+        **_OUTBOX,
         "alembic_version": "SELECT",
     },
 }

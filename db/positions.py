@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, Table, Update, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from db.tables import offsets
@@ -37,8 +38,8 @@ def origin_of(broker: Broker, topic: str) -> Origin:
 class Cursor:
     """Where one topic's partitions go on, for a sink that writes rows and positions together."""
 
-    def __init__(self, broker: Broker, topic: str) -> None:
-        self._broker, self._topic = broker, topic
+    def __init__(self, broker: Broker, topic: str, table: Table = offsets) -> None:
+        self._broker, self._topic, self._table = broker, topic, table
         self._origin: Origin | None = None
         self._next: dict[TopicPartition, int] = {}
 
@@ -50,7 +51,7 @@ class Cursor:
         self, connection: Connection, partitions: Sequence[TopicPartition]
     ) -> dict[TopicPartition, Position]:
         """The stored positions of these partitions. Raises Stop, see `load`."""
-        stored = load(connection, self._identified(), partitions)
+        stored = load(connection, self._identified(), partitions, self._table)
         for partition in partitions:
             self._next.pop(partition, None)
         self.committed(stored)
@@ -58,7 +59,7 @@ class Cursor:
 
     def advance(self, connection: Connection, after: Mapping[TopicPartition, Position]) -> None:
         """Move the partitions on, in the open transaction. Raises Fenced."""
-        advance(connection, self._identified(), self._next, after)
+        advance(connection, self._identified(), self._next, after, self._table)
 
     def committed(self, positions: Mapping[TopicPartition, Position]) -> None:
         """That transaction is committed: the next one goes on from there."""
@@ -71,13 +72,16 @@ class Cursor:
 
 
 def load(
-    connection: Connection, origin: Origin, sources: Sequence[TopicPartition]
+    connection: Connection,
+    origin: Origin,
+    sources: Sequence[TopicPartition],
+    table: Table = offsets,
 ) -> dict[TopicPartition, Position]:
     """The stored positions of `sources`.
 
     Raises Stop when the topic's stored offsets count another log.
     """
-    rows = connection.execute(select(offsets).where(offsets.c.topic == origin.topic)).all()
+    rows = connection.execute(select(table).where(table.c.topic == origin.topic)).all()
     for row in rows:
         _check(origin, Origin(row.topic, row.cluster_id, row.topic_id, row.partitions))
     stored = {TopicPartition(row.topic, row.partition): Position(address_in(row)) for row in rows}
@@ -112,15 +116,17 @@ def advance(
     origin: Origin,
     before: Mapping[TopicPartition, int],
     after: Mapping[TopicPartition, Position],
+    table: Table = offsets,
 ) -> None:
     """Move every partition of `after` from its address in `before` (none: the first write).
 
     Raises Fenced.
     """
     known = [source for source in sorted(after) if source in before]
-    moved = _move(connection, [(source, before[source], after[source].offset) for source in known])
+    moves = [(source, before[source], after[source].offset) for source in known]
+    moved = _move(connection, table, moves)
     for source in sorted(after.keys() - known):
-        moved += _first(connection, origin, source, after[source].offset)
+        moved += _first(connection, table, origin, source, after[source].offset)
     if moved != len(after):
         partitions = ", ".join(f"{source.topic}-{source.partition}" for source in sorted(after))
         expected = ", ".join(shown(each.topic, before.get(each, 0)) for each in sorted(after))
@@ -130,10 +136,12 @@ def advance(
         )
 
 
-def _first(connection: Connection, origin: Origin, source: TopicPartition, address: int) -> int:
+def _first(
+    connection: Connection, table: Table, origin: Origin, source: TopicPartition, address: int
+) -> int:
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     return connection.execute(
-        insert(offsets)
+        insert(table)
         .values(
             topic=source.topic,
             partition=source.partition,
@@ -148,12 +156,14 @@ def _first(connection: Connection, origin: Origin, source: TopicPartition, addre
     ).rowcount
 
 
-def _move(connection: Connection, moves: Sequence[tuple[TopicPartition, int, int]]) -> int:
+def _move(
+    connection: Connection, table: Table, moves: Sequence[tuple[TopicPartition, int, int]]
+) -> int:
     """How many were at their offset and are moved, in one round trip."""
     if not moves:
         return 0
     return connection.execute(
-        _MOVE,
+        _statement(table),
         [
             {
                 "in_topic": source.topic,
@@ -168,13 +178,15 @@ def _move(connection: Connection, moves: Sequence[tuple[TopicPartition, int, int
     ).rowcount
 
 
-_MOVE = (
-    update(offsets)
-    .where(
-        offsets.c.topic == bindparam("in_topic"),
-        offsets.c.partition == bindparam("in_partition"),
-        offsets.c.next_offset == bindparam("before"),
-        offsets.c.next_index == bindparam("before_index"),
+@cache
+def _statement(table: Table) -> Update:
+    return (
+        update(table)
+        .where(
+            table.c.topic == bindparam("in_topic"),
+            table.c.partition == bindparam("in_partition"),
+            table.c.next_offset == bindparam("before"),
+            table.c.next_index == bindparam("before_index"),
+        )
+        .values(next_offset=bindparam("after"), next_index=bindparam("after_index"))
     )
-    .values(next_offset=bindparam("after"), next_index=bindparam("after_index"))
-)

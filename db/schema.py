@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from db.blocks import tables as blocks
 from db.cases import tables as cases
+from db.notify import tables as notify
 from db.tables import metadata
 
-__all__ = ["blocks", "cases", "metadata"]
+__all__ = ["blocks", "cases", "metadata", "notify"]

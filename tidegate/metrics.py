@@ -203,3 +203,13 @@ RECONCILED = Gauge(
 PROCESS_RESTARTS = Gauge(
     "tidegate_process_restarts", "How often the supervisor has restarted a process", ["process"]
 )
+NOTIFICATIONS = Counter(
+    "tidegate_notifications_total",
+    "Messages of the stage notify by what came of them: sent, again (put off), failed, suppressed",
+    ["channel", "outcome"],
+)
+NOTIFICATION_AGE = Gauge(
+    "tidegate_notification_oldest_pending_seconds",
+    "Age of the oldest message of a channel that waits to be sent; 0 without one",
+    ["channel"],
+)

@@ -5,6 +5,7 @@ Whatever lists stages or topics takes them from here; `topics.yaml` says how eac
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 RAW = "transactions.raw"
@@ -128,6 +129,15 @@ STAGES = {
         ),
         StageSpec("cases", LABELS, into_database=True, single=True),
         StageSpec(
+            "notify",
+            ALERTS,
+            follows=(DLQ, MODELS, PROMOTIONS, STATUS),
+            outputs=(DLQ,),
+            into_database=True,
+            single=True,
+            on_request=True,
+        ),
+        StageSpec(
             "dashboard",
             follows=(SCORED, MODELS, STATUS, DLQ, REDRIVEN),
             outputs=(FEEDBACK,),
@@ -137,7 +147,10 @@ STAGES = {
 }
 """Every stage by name: entrances first, then in the order of the flow."""
 
-CONSUMERS = tuple(spec.name for spec in STAGES.values() if spec.input)
+READERS = tuple(spec.name for spec in STAGES.values() if spec.input)
+"""The stages that consume a topic."""
+CONSUMERS = tuple(name for name in READERS if not STAGES[name].on_request)
+"""Those of them that always run."""
 INPUTS = tuple(STAGES[name].input for name in CONSUMERS)
 
 
@@ -146,18 +159,20 @@ def group_of(stage: str) -> str:
     return f"tidegate.{stage}"
 
 
-def stages_of(entities: int, *, learner: bool = True, retrain: bool = False) -> list[StageSpec]:
+def stages_of(
+    entities: int, *, learner: bool = True, asked: Collection[str] = ()
+) -> list[StageSpec]:
     """The stages of a profile with that many entities.
 
-    `learner` says whether the profile names a model that learns from verdicts, `retrain` whether
-    the settings ask for the stage of that name.
+    `learner` says whether the profile names a model that learns from verdicts; `asked` are the
+    stages on request that the settings ask for.
     """
     return [
         spec
         for spec in STAGES.values()
         if spec.entities <= entities
         and (learner or not spec.learner)
-        and (retrain or not spec.on_request)
+        and (spec.name in asked or not spec.on_request)
     ]
 
 

@@ -206,6 +206,9 @@ class Settings(BaseSettings):
     webhook: str = Field(
         "", description="URL that gets a POST with the outcome of every retraining"
     )
+    notify: Path | None = Field(
+        None, description="notify.yaml: who is told of what; empty: nobody, and no stage `notify`"
+    )
     mlflow: str = Field(
         "", description="address of an MLflow server that gets every training as a run"
     )

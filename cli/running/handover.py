@@ -102,7 +102,7 @@ def committed(
 ) -> dict[TopicPartition, Position]:
     """Where a stage goes on, by partition, as its last commit says."""
     if stage.into_database:
-        return _stored(settings, stage.input)
+        return _stored(settings, stage)
     watcher = broker.watcher(group_of(stage.name))
     try:
         return watcher.committed(watcher.partitions(stage.input))
@@ -110,18 +110,21 @@ def committed(
         watcher.close()
 
 
-def _stored(settings: Settings, topic: str) -> dict[TopicPartition, Position]:
-    """The offsets in the database: persist's commits."""
+def _stored(settings: Settings, stage: StageSpec) -> dict[TopicPartition, Position]:
+    """The offsets in the database: the stage's commits."""
     from sqlalchemy import select
 
     from db.engine import open_database, retrying
+    from db.notify.tables import delivery_offsets
     from db.positions import address_in
     from db.tables import offsets
 
+    table = delivery_offsets if stage.name == "notify" else offsets
+    query = select(table).where(table.c.topic == stage.input)
     database = open_database(settings.db_url, "read")
     try:
         with retrying(database), database.engine.connect() as connection:
-            rows = connection.execute(select(offsets).where(offsets.c.topic == topic)).all()
+            rows = connection.execute(query).all()
     finally:
         database.close()
     return {TopicPartition(row.topic, row.partition): Position(address_in(row)) for row in rows}

@@ -108,6 +108,12 @@ def _cases(_profile: Profile, _settings: Settings, _broker: Broker) -> Stage[Any
     return CasesStage()
 
 
+def _notify(profile: Profile, settings: Settings, _broker: Broker) -> Stage[Any]:
+    from consumers.notify.running import Notifier
+
+    return Notifier(profile, settings.notify, settings.db_url)
+
+
 MAKERS: dict[str, tuple[str, Make]] = {
     "preprocess": ("consumers.preprocess", partial(_preprocess, 0)),
     "preprocess-2": ("consumers.preprocess", partial(_preprocess, 1)),
@@ -116,5 +122,6 @@ MAKERS: dict[str, tuple[str, Make]] = {
     "label": ("consumers.label", _label),
     "learn": ("consumers.learn", _learn),
     "cases": ("consumers.cases", _cases),
+    "notify": ("consumers.notify.running", _notify),
 }
 """Each stage's module, imported while the gate is closed, and how to make the stage."""

@@ -42,8 +42,11 @@ def children(
 
     Raises ConfigError when persist is scaled on SQLite, which has one writer.
     """
+    asked = {"retrain": settings.retrain, "notify": settings.notify is not None}
     stages = stages_of(
-        len(profile.entities), learner=profile.models.learns, retrain=settings.retrain
+        len(profile.entities),
+        learner=profile.models.learns,
+        asked=[name for name, wanted in asked.items() if wanted],
     )
     for stage in stages:
         if stage.into_database and scales.get(stage.name, 1) > 1:

@@ -7,7 +7,7 @@ import os
 import platform
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +21,7 @@ from tidegate.pipeline import CONTROL, MODELS, group_of
 
 if TYPE_CHECKING:
     from consumers.learn import LearnStage
+    from consumers.notify.running import Notifier
     from tidegate.broker.ports import Broker, Consumer
     from tidegate.broker.records import Batch
     from tidegate.profile import Profile
@@ -111,11 +112,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
     ).start()
     orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:
-        with (
-            _while_champion(cast("LearnStage", stage), broker, stop)
-            if name == "learn"
-            else nullcontext()
-        ):
+        with _beside(stage, broker, stop):
             runner.run(stop)
     finally:
         orders.close()
@@ -158,6 +155,19 @@ def _runner(
         )
         resources.pop_all()
     return runner
+
+
+def _beside(
+    stage: Stage[Any], broker: Broker, stop: threading.Event
+) -> AbstractContextManager[None]:
+    """What a stage does beside its loop."""
+    if stage.name == "learn":
+        return _while_champion(cast("LearnStage", stage), broker, stop)
+    if stage.name == "notify":
+        from consumers.notify.running import while_telling
+
+        return while_telling(cast("Notifier", stage), [], stop)
+    return nullcontext()
 
 
 @contextmanager
@@ -221,6 +231,17 @@ def _sink(
 
         secret = ids_secret(profile)
         return CasesSink(settings.db_url, broker, partial(erased_at, settings.db_url, secret))
+    if stage.name == "notify":
+        from db.notify.sink import OutboxSink
+
+        notifier = cast("Notifier", stage)
+        return OutboxSink(
+            notifier.outbox,
+            broker,
+            profile=profile.hash,
+            clock=now_us,
+            wake=notifier.senders.wake,
+        )
     if stage.name == "learn":
         from model.bundles.published import WeightsSink
 

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from db.engine import open_database, retrying
-from db.grants import GRANTS, READ, WRITE
+from db.grants import GRANTS, NOTIFY, READ, WRITE
 from db.keys import all_keys, create, revoke
 from db.migrate import migrate
 from db.schema import metadata
@@ -46,7 +46,9 @@ def make_roles(server: Postgres, database: str = "postgres") -> None:
     """As Compose's container does when it is new."""
     command = [str(binaries() / "psql"), "-v", "ON_ERROR_STOP=1", "-q", "-f", str(ROLES)]
     where = {"PGHOST": "127.0.0.1", "PGPORT": str(server.port), "PGUSER": "tidegate"}
-    passwords = {f"POSTGRES_PASSWORD_{role}": PASSWORD for role in ("MIGRATE", "WRITE", "READ")}
+    passwords = {
+        f"POSTGRES_PASSWORD_{role}": PASSWORD for role in ("MIGRATE", "WRITE", "READ", "NOTIFY")
+    }
     env = os.environ | where | passwords | {"PGDATABASE": database}
     done = subprocess.run(command, check=False, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -62,7 +64,7 @@ def urls(server: Postgres) -> dict[str, str]:
     """By role; the tables are migrated by the role that does so."""
     make_roles(server)
     migrate(url_of(server, "tidegate_migrate"))
-    return {role: url_of(server, role) for role in ("tidegate_migrate", WRITE, READ)}
+    return {role: url_of(server, role) for role in ("tidegate_migrate", WRITE, READ, NOTIFY)}
 
 
 def allowed(url: str, statement: str) -> bool:

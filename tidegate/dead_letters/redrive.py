@@ -30,7 +30,7 @@ from tidegate.dead_letters.selection import CONFLICT, Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.vault import Vault
-from tidegate.pipeline import DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
+from tidegate.pipeline import ALERTS, DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED
 from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
@@ -213,7 +213,7 @@ class Redriver:
             return (
                 "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
             )
-        if topic not in INPUTS:
+        if topic not in (*INPUTS, ALERTS):
             return f"no stage reads its topic {topic}"
         if letter.plain == ERASED:
             return "its account was erased"

@@ -1,0 +1,66 @@
+"""Alerts as they are told: nothing of them that the profile masks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from consumers.alerts import Alert
+from tidegate.notify.events import ALERT, Event
+from tidegate.profile import Profile
+
+_DONE = {"review": "sent to review", "block": "blocked"}
+
+
+def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
+    """The event of an alert; `key` is equal for two copies of it."""
+    reasons = [msgspec.to_builtins(reason) for reason in alert.reasons]
+    shown = profile.masks.decision(
+        {"account": alert.account, "reasons": msgspec.json.encode(reasons)}
+    )
+    if isinstance(shown["reasons"], list):
+        reasons = shown["reasons"]
+    money = profile.money_field is not None
+    amount = alert.amount_minor / 10**profile.decimals if money else 0.0
+    data = {
+        "transaction_id": alert.transaction_id,
+        "account": shown["account"],
+        "profile": alert.profile,
+        "time": _moment(alert.event_us),
+        "amount": amount if money else None,
+        "decision": alert.decision,
+        "score": round(alert.score, 4),
+        "reasons": reasons,
+        "model": alert.bundle,
+    }
+    known = {name: value for name, value in data.items() if value is not None}
+    done = _DONE.get(alert.decision, alert.decision)
+    worth = f", {amount:,.{profile.decimals}f}" if money else ""
+    return Event(
+        key,
+        ALERT,
+        f"Transaction {alert.transaction_id} {done}: score {alert.score:.3f}{worth}",
+        _lines(known, reasons),
+        alert.event_us,
+        known,
+        alert.account or "",
+        alert.decision,
+        alert.score,
+        amount,
+    )
+
+
+def _moment(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="seconds")
+
+
+def _lines(data: dict[str, Any], reasons: list[dict[str, Any]]) -> str:
+    """The alert for people, a line for each thing there is to say."""
+    facts = [f"{name}: {value}" for name, value in data.items() if name != "reasons"]
+    why = [
+        f"- {reason.get('text') or reason['feature']} ({reason['contribution']:+.2f})"
+        for reason in reasons
+    ]
+    return "\n".join([*facts, *(["reasons:"] if why else []), *why])

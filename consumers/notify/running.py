@@ -1,0 +1,79 @@
+"""What runs beside the stage's loop: the channels' threads, and one that looks after them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from consumers.notify.senders import Senders
+from consumers.notify.stage import NotifyStage
+from db.notify.outbox import Outbox
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry
+from tidegate.notify.config import load_config
+from tidegate.profile import Profile
+
+_LOG = logging.getLogger(__name__)
+_EVERY_SECONDS = 1.0
+
+
+class Notifier(NotifyStage):
+    """The stage, and what it has to send with. Raises Retry while the database is away.
+
+    Raises ConfigError for a wrong configuration, and where there is none.
+    """
+
+    def __init__(self, profile: Profile, path: Path | None, url: str) -> None:
+        if path is None:
+            raise ConfigError(
+                "TIDEGATE_NOTIFY is not set: it names the file that says who is told of what "
+                "(docs/alerts.md)"
+            )
+        self.config = load_config(path)
+        self.outbox = Outbox(url, self.config, now_us)
+        try:
+            super().__init__(profile, self.outbox.begin())
+        except Exception:
+            self.outbox.close()
+            raise
+        self.senders = Senders(self.config, self.outbox, now_us)
+
+
+@contextmanager
+def while_telling(
+    notifier: Notifier, duties: Sequence[Callable[[], None]], stop: threading.Event
+) -> Iterator[None]:
+    """Send while the block runs, and do each of the `duties` about once a second.
+
+    A defect sets `stop`, and is raised in the end.
+    """
+    ended = threading.Event()
+    defects: list[Exception] = []
+
+    def look() -> None:
+        while not ended.wait(_EVERY_SECONDS):
+            for duty in (notifier.senders.look, *duties):
+                try:
+                    duty()
+                except Retry as error:
+                    _LOG.warning("waiting: %s", error)
+                except Exception as error:  # noqa: BLE001 - raised below, in the main thread
+                    defects.append(error)
+                    stop.set()
+                    return
+
+    notifier.senders.start()
+    thread = threading.Thread(target=look, name="notify-look", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
+        notifier.senders.close()
+        notifier.outbox.close()
+    if defects:
+        raise defects[0]

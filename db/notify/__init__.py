@@ -1,0 +1,1 @@
+"""What is told and was told: the outbox of the stage `notify`."""
