@@ -22,6 +22,7 @@ from cli import (
     keys,
     learner,
     models,
+    notify,
     profiles,
     promotions,
     quality,
@@ -80,6 +81,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
+app.add_typer(notify.app, name="notify")
 
 
 def main() -> None:

@@ -14,14 +14,15 @@ from cli.running.stages import SERVERS
 from consumers.cases import CasesStage
 from consumers.label import LabelStage
 from consumers.learn import LearnStage
+from consumers.notify.stage import NotifyStage
 from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.score import ScoreStage
 from tidegate import pipeline
 from tidegate.pipeline import (
-    CONSUMERS,
     CONTROL,
     MODELS,
+    READERS,
     STAGES,
     STATUS,
     TOPICS,
@@ -38,7 +39,7 @@ SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_tex
 ACCESS: dict[str, dict[str, Any]] = yaml.safe_load(
     (ROOT / "deploy/cluster/access.yaml").read_text()
 )
-DEPLOYED = [stage for stage in STAGES.values() if not stage.on_request]
+DEPLOYED = [stage for stage in STAGES.values() if stage.name != "retrain"]
 
 
 def test_each_constant_is_in_topics_yaml_and_each_topic_is_a_constant() -> None:
@@ -55,15 +56,15 @@ def test_every_topic_is_written_and_read_by_someone() -> None:
     by_redrive = {pipeline.DLQ, pipeline.QUARANTINE, pipeline.REDRIVEN}
     by_commands = by_redrive | {pipeline.AUDIT}  # `tidegate audit`
     assert written | by_commands == set(TOPICS)
-    assert read - {""} | by_commands | {pipeline.ALERTS, pipeline.PROMOTIONS} == set(TOPICS)
+    assert read - {""} | by_commands == set(TOPICS)
 
 
 def test_each_stage_is_made_and_is_called_what_the_table_says() -> None:
     assert set(STAGES) == {*MAKERS, *SERVERS}
-    assert tuple(MAKERS) == CONSUMERS
+    assert tuple(MAKERS) == READERS
     card = load_profile("card")
     stages = [PreprocessStage(card, 0), PreprocessStage(card, 1), ScoreStage, Persist]
-    for stage in [*stages, LabelStage, LearnStage, CasesStage]:
+    for stage in [*stages, LabelStage, LearnStage, CasesStage, NotifyStage]:
         spec = STAGES[stage.name]
         assert stage.input == spec.input
         assert stage.side in (None, spec.side)  # the card's first step keeps no fraud rates
@@ -72,8 +73,10 @@ def test_each_stage_is_made_and_is_called_what_the_table_says() -> None:
 def test_the_stages_of_a_profile() -> None:
     assert "preprocess-2" not in stage_inputs(1)
     assert list(stage_inputs(2))[:3] == ["preprocess", "preprocess-2", "score"]
-    assert [stage.name for stage in stages_of(2)] == [stage.name for stage in DEPLOYED]
-    assert [stage.name for stage in stages_of(0, learner=False, retrain=True)] == [
+    assert [stage.name for stage in stages_of(2, asked=["notify"])] == [
+        stage.name for stage in DEPLOYED
+    ]
+    assert [stage.name for stage in stages_of(0, learner=False, asked=["retrain"])] == [
         "retrain",
         "ingest",
         "preprocess",

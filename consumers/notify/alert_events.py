@@ -7,21 +7,34 @@ from typing import Any
 
 import msgspec
 
-from consumers.alerts import Alert
 from tidegate.notify.events import ALERT, Event
 from tidegate.profile import Profile
+
+
+class Alert(msgspec.Struct):
+    """As much of a message on transactions.alerts (`consumers.alerts.Alert`) as is told."""
+
+    transaction_id: str
+    account: str | None
+    profile: str
+    event_us: int
+    amount_minor: int
+    decision: str
+    score: float
+    reasons: list[dict[str, Any]]
+    bundle: str
+    rules: list[str] = []
+
 
 _DONE = {"review": "sent to review", "block": "blocked"}
 
 
 def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
     """The event of an alert; `key` is equal for two copies of it."""
-    reasons = [msgspec.to_builtins(reason) for reason in alert.reasons]
     shown = profile.masks.decision(
-        {"account": alert.account, "reasons": msgspec.json.encode(reasons)}
+        {"account": alert.account, "reasons": msgspec.json.encode(alert.reasons)}
     )
-    if isinstance(shown["reasons"], list):
-        reasons = shown["reasons"]
+    reasons = shown["reasons"] if isinstance(shown["reasons"], list) else alert.reasons
     money = profile.money_field is not None
     amount = alert.amount_minor / 10**profile.decimals if money else 0.0
     data = {
@@ -33,6 +46,7 @@ def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
         "decision": alert.decision,
         "score": round(alert.score, 4),
         "reasons": reasons,
+        "rules": alert.rules or None,
         "model": alert.bundle,
     }
     known = {name: value for name, value in data.items() if value is not None}
@@ -49,6 +63,7 @@ def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
         alert.decision,
         alert.score,
         amount,
+        tuple(alert.rules),
     )
 
 

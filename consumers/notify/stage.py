@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from consumers.alerts import Alert
-from consumers.notify.alert_events import alert_event
+from consumers.notify.alert_events import Alert, alert_event
 from tidegate.broker.records import Batch
 from tidegate.notify.events import Event
 from tidegate.pipeline import ALERTS

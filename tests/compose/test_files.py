@@ -13,7 +13,7 @@ import tidegate.metrics  # noqa: F401 - registers them
 from tests.compose.panels import metrics_of_panels, metrics_of_rules
 from tests.compose.stack import ROOT
 from tidegate.host.jars import COORDINATES
-from tidegate.pipeline import CONSUMERS
+from tidegate.pipeline import READERS
 from tidegate.settings import Settings
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -68,7 +68,7 @@ def test_kafka_is_the_embedded_brokers_version() -> None:
 
 def test_prometheus_looks_at_every_stage() -> None:
     config = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
-    assert config["scrape_configs"][0]["dns_sd_configs"][0]["names"] == list(CONSUMERS)
+    assert config["scrape_configs"][0]["dns_sd_configs"][0]["names"] == list(READERS)
 
 
 def test_the_slim_lock_is_a_part_of_the_lock() -> None:

@@ -28,7 +28,7 @@ NAMED = re.compile(
     r"|(?<!\[)[\w-]+\.(?:toml|yaml|yml)|Makefile|Dockerfile)"
     r"(?::{1,2}(?P<symbol>[A-Za-z_][\w.]*))?"
 )
-WRITTEN = {"drafted.yaml", "payments.yaml", "profiles/NAME.yaml"}
+WRITTEN = {"drafted.yaml", "notify.yaml", "payments.yaml", "profiles/NAME.yaml"}
 """Files that a page tells its reader to write, or to have written."""
 
 

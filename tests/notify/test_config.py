@@ -36,9 +36,10 @@ SLACK = "T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 
 
 def test_a_whole_file(tmp_path: Path) -> None:
-    (tmp_path / "old").write_text(OLD + "\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/OLD_SECRET").write_text(OLD + "\n")
     secrets = {"PATH_TOKEN": "p4th-t0ken", "SOC_SECRET": SECRET, "SLACK": SLACK}
-    config = config_of(tmp_path, WHOLE, OLD_SECRET_FILE=str(tmp_path / "old"), **secrets)
+    config = config_of(tmp_path, WHOLE, **secrets)
     soc, chat = config.channels["soc"], config.channels["chat"]
     assert soc.address == "https://soc.example/hooks/p4th-t0ken"
     assert len(soc.secrets) == 2
@@ -65,7 +66,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("${SOC_SECRET}", "${NOBODY}", 4, "neither NOBODY nor NOBODY_FILE is set"),
+        ("${SOC_SECRET}", "${NOBODY}", 4, "NOBODY is not set, and there is no file"),
         ("${SOC_SECRET}", "whsec_short", 4, "24 to 64 bytes"),
         ("    secret: ${SOC_SECRET}\n", "", 2, "a webhook needs a `secret`"),
         ("https://soc.example/hooks/${PATH_TOKEN}", "soc.example", 3, "an address like"),

@@ -31,7 +31,7 @@ ALL_OPERATIONS = "operations"
 """In a route: all operational events."""
 REFUSED = ("json", "jsons", "xml", "xmls", "form", "forms", "apprise", "apprises")
 """Apprise's ways to any web server: a `webhook` is signed, and checks where it goes."""
-_SECRET = "whsec_"  # noqa: S105 - what secrets of Standard Webhooks begin with
+_PREFIX = "whsec_"
 _SECRET_BYTES = range(24, 65)
 
 
@@ -190,7 +190,7 @@ def _filled(
     source: Source, place: tuple[str, ...], text: str, environment: Mapping[str, str]
 ) -> str:
     try:
-        return filled(text, environment)
+        return filled(text, environment, source.path.parent / "secrets")
     except Unset as error:
         raise source.error(place, str(error)) from error
 
@@ -227,14 +227,14 @@ def _check_apprise(source: Source, place: tuple[str, ...], address: str, spec: C
 
 def _key(source: Source, place: tuple[str, ...], text: str) -> bytes:
     try:
-        key = base64.b64decode(text.removeprefix(_SECRET), validate=True)
+        key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
         key = b""
-    if not text.startswith(_SECRET) or len(key) not in _SECRET_BYTES:
+    if not text.startswith(_PREFIX) or len(key) not in _SECRET_BYTES:
         raise source.error(
             place,
-            f"expected {_SECRET} and 24 to 64 bytes in base64, as of "
-            f"`echo {_SECRET}$(openssl rand -base64 32)`",
+            f"expected {_PREFIX} and 24 to 64 bytes in base64, as of "
+            f"`echo {_PREFIX}$(openssl rand -base64 32)`",
         )
     return key
 

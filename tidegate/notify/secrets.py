@@ -1,4 +1,4 @@
-"""Secrets in notify.yaml: `${NAME}` stands for a variable, or for the file that NAME_FILE names."""
+"""Secrets of notify.yaml: `${NAME}` is a variable, or the file `secrets/NAME` beside it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,20 @@ class Unset(Exception):
     """A secret that nobody has set: the name of its variable."""
 
 
-def filled(text: str, environment: Mapping[str, str]) -> str:
-    """The text with its secrets. Raises Unset."""
-    return _NAMED.sub(lambda found: _secret(found[1], environment), text)
+def filled(text: str, environment: Mapping[str, str], folder: Path) -> str:
+    """The text with its secrets, of variables or of files in the folder. Raises Unset."""
+    return _NAMED.sub(lambda found: _secret(found[1], environment, folder), text)
 
 
-def _secret(name: str, environment: Mapping[str, str]) -> str:
+def _secret(name: str, environment: Mapping[str, str], folder: Path) -> str:
     if value := environment.get(name):
         return value
-    path = environment.get(f"{name}_FILE")
-    if not path:
-        raise Unset(f"neither {name} nor {name}_FILE is set")
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
+        return (folder / name).read_text(encoding="utf-8").strip()
+    except FileNotFoundError as error:
+        raise Unset(f"{name} is not set, and there is no file {folder / name}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise Unset(f"{name}_FILE {path}: {error}") from error
+        raise Unset(f"{folder / name}: {error}") from error
 
 
 def shown(address: str) -> str:
