@@ -37,6 +37,8 @@ class Alert(msgspec.Struct):
     reasons: list[Reason]
     bundle: str
     scored_us: int
+    rules: list[str] = []
+    """Those that hit, and list:NAME for lists."""
 
 
 def alerts(
@@ -45,8 +47,10 @@ def alerts(
     frames: FrameColumn,
     flagged: NDArray[np.intp],
     reasons: Sequence[list[Reason]],
+    rules: Sequence[list[str]],
 ) -> Emit:
-    """One alert for each flagged row; `reasons` are those of the flagged ones, in their order.
+    """One alert for each flagged row; `reasons` and the `rules` that hit are those of the flagged
+    ones, in their order.
 
     Its header `tidegate-key` is equal for all alerts about one record of the raw topic.
     """
@@ -63,9 +67,10 @@ def alerts(
             row_reasons,
             row["bundle"].decode(),
             int(row["scored_us"]),
+            row_rules,
         )
-        for name, account, row, row_reasons in zip(
-            told.ids, told.accounts, rows[flagged], reasons, strict=True
+        for name, account, row, row_reasons, row_rules in zip(
+            told.ids, told.accounts, rows[flagged], reasons, rules, strict=True
         )
     ]
     return Emit(

@@ -97,9 +97,9 @@ def _storable(frames: Frames) -> bool:
     return bool(
         rows["id_len"].min() > 0
         and keys <= _LONGEST_KEY
-        and rows["decision"].max() < len(DECISIONS)
+        and max(rows["decision"].max(), rows["model_decision"].max()) < len(DECISIONS)
         and np.isfinite(rows["score"]).all()
-        and not _text_fault(b"".join(set(rows["bundle"].tolist())))
+        and not _text_fault(b"".join({*rows["bundle"].tolist(), *rows["policy"].tolist()}))
         and not any(
             _text_fault(b"\n".join(column))
             for column in (frames.ids, frames.accounts, frames.payloads, frames.reasons)
@@ -139,6 +139,7 @@ def _fault(frames: Frames, i: int) -> str:
         "payload": frames.payloads[i],
         "reasons": frames.reasons[i],
         "bundle": bytes(row["bundle"]),
+        "policy": bytes(row["policy"]),
     }
     faults = [
         f"the {name}: {fault}" for name, text in texts.items() if (fault := _text_fault(text))
@@ -150,6 +151,7 @@ def _fault(frames: Frames, i: int) -> str:
     ]
     if not texts["id"]:
         faults.append("it has no id")
-    if row["decision"] >= len(DECISIONS) or not np.isfinite(row["score"]):
-        faults.append(f"decision {row['decision']} with score {row['score']}")
+    decisions = row["decision"], row["model_decision"]
+    if max(decisions) >= len(DECISIONS) or not np.isfinite(row["score"]):
+        faults.append(f"decisions {decisions[0]}, {decisions[1]} with score {row['score']}")
     return "; ".join(faults)

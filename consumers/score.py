@@ -15,9 +15,10 @@ from consumers.alerts import alerts
 from consumers.deadline import Deadline, Late
 from consumers.handed_frames import take_frames
 from consumers.repeats import redriven
+from consumers.ruling import Ruling, count_hits, rule_on
 from consumers.score_counts import count_decisions, count_degraded
 from model.bundles.bundle import Bundle, Scores
-from model.bundles.reasons import Reason, reasons
+from model.bundles.reasons import Reason
 from model.bundles.serving import Model, Serving
 from model.bundles.shared import SharedBundles
 from model.detectors.base import Array, Detector
@@ -76,8 +77,13 @@ class ScoreStage(StatelessStage):
 
     @property
     def refused(self) -> str:
-        """The champion that cannot be loaded and why; empty while the newest one scores."""
-        return self.serving.refused
+        """What of champion and policy cannot be loaded and why; empty while the newest decide."""
+        return "; ".join(filter(None, (self.serving.refused, self.serving.policy_refused)))
+
+    @property
+    def policy(self) -> str:
+        """The version of the policy in force; empty without one."""
+        return self.serving.policy.version if self.serving.policy else ""
 
     @property
     def prepared(self) -> Prepared | None:
@@ -179,20 +185,35 @@ class ScoreStage(StatelessStage):
         scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.detectors
         self._log_left_out(bundle, scores.failures)
-        rows["decision"] = decisions = bundle.decide(scores.final, rows["amount_minor"])
-        rows["scores"][:, -1] = self._shadow_scores(rows, decisions, output)
-        flagged = np.flatnonzero(decisions)
-        why = self._reasons(bundle, rows[flagged]) if len(flagged) else []
-        scored = self._pack(rows, frames, flagged, why)
+        by_model = bundle.decide(scores.final, rows["amount_minor"])
+        rows["model_decision"] = by_model
+        rows["scores"][:, -1] = self._shadow_scores(rows, by_model, output)
+        ruling = rule_on(self._profile, bundle, self.serving.policy, rows, frames)
+        scored = self._pack(rows, frames, ruling.told, ruling.why)
         output.emits.append(Emit(SCORED, frames.ids, scored, hashes=key_hashes(frames.ids)))
-        new = np.flatnonzero(~again[flagged])
-        if len(new):
-            texts = [why[i] for i in new.tolist()]
-            output.emits.append(alerts(self._profile, rows, frames, flagged[new], texts))
+        self._alert(rows, frames, ruling, again, output)
         output.on_commit += [
-            partial(count_decisions, decisions, scores.final),
+            partial(count_decisions, rows["decision"], scores.final),
             partial(count_degraded, bundle, scores),
+            partial(count_hits, ruling),
         ]
+
+    def _alert(
+        self,
+        rows: NDArray[Any],
+        frames: FrameColumn,
+        ruling: Ruling,
+        again: NDArray[np.bool_],
+        output: Output,
+    ) -> None:
+        """An alert for each flagged row that has none yet, and is not to be quiet."""
+        loud = (rows["decision"] > 0) & ~again & ~ruling.quiet
+        new = np.flatnonzero(loud[ruling.told])
+        if len(new):
+            told = ruling.told[new]
+            why = [ruling.why[i] for i in new.tolist()]
+            rules = [ruling.rules.get(i, []) for i in told.tolist()]
+            output.emits.append(alerts(self._profile, rows, frames, told, why, rules))
 
     def _scores(self, bundle: Bundle, values: Array) -> Scores:
         """Raises Late when all detectors are; the batch comes again, and they get more time."""
@@ -242,15 +263,6 @@ class ScoreStage(StatelessStage):
         of_other_bundles = {pair for pair in self._failing if pair[0] != bundle.hash}
         self._failing = of_other_bundles.union((bundle.hash, name) for name in failures)
 
-    def _reasons(self, bundle: Bundle, flagged: NDArray[Any]) -> list[list[Reason]]:
-        return reasons(
-            bundle,
-            self._profile,
-            np.ascontiguousarray(flagged["values"]),
-            flagged["amount_minor"],
-            np.ascontiguousarray(flagged["scores"][:, :-1]),
-        )
-
     def _rows(self, frames: FrameColumn) -> NDArray[Any]:
         """The rows of the frames, widened: a scored row begins with all of a features row."""
         size = frames.row_size
@@ -265,13 +277,13 @@ class ScoreStage(StatelessStage):
     def _pack(
         rows: NDArray[Any],
         frames: FrameColumn,
-        flagged: NDArray[np.intp],
+        told: NDArray[np.intp],
         why: Sequence[list[Reason]],
     ) -> FrameColumn:
-        """Scored frames: the new row, the old tail, and the reasons of those that are flagged."""
+        """Scored frames: the new row, the old tail, and the reasons of those that have some."""
         texts = [encode(each) for each in why]
         lengths = np.zeros(len(rows), np.int64)
-        lengths[flagged] = [len(text) for text in texts]
+        lengths[told] = [len(text) for text in texts]
         rows["reasons_len"] = lengths
         reasons = Texts.cut(b"".join(texts), lengths)
         return FrameColumn.of_rows(rows, (*frames.tails[:3], reasons))

@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping
 
 from db.names import Names
 from db.rows import STEP
-from tidegate.messages import frames
+from tidegate.messages import frame_rows
 from tidegate.messages.frames import Decision
 
 SHADOW = "shadow"
@@ -78,12 +78,12 @@ def full(row: RowMapping, names: Names | None) -> dict[str, Any]:
 
 def _steps(trace: bytes) -> list[dict[str, int]]:
     """Of rows of the version before as well, whose steps have no index: it is 0."""
-    if len(trace) % frames.STEP.itemsize:
+    if len(trace) % frame_rows.STEP.itemsize:
         kept = np.frombuffer(trace, STEP)
     else:
-        kept = np.zeros(len(trace) // frames.STEP.itemsize, STEP)
-        for name in frames.STEP.names or ():
-            kept[name] = np.frombuffer(trace, frames.STEP)[name]
+        kept = np.zeros(len(trace) // frame_rows.STEP.itemsize, STEP)
+        for name in frame_rows.STEP.names or ():
+            kept[name] = np.frombuffer(trace, frame_rows.STEP)[name]
     return [dict(zip(STEP.names or (), step, strict=True)) for step in kept.tolist()]
 
 

@@ -161,6 +161,11 @@ CHAMPION_REFUSED = Gauge(
     "tidegate_champion_refused",
     "1 while this scorer cannot load the champion and scores with the one before it",
 )
+POLICY_REFUSED = Gauge(
+    "tidegate_policy_refused",
+    "1 while this scorer cannot decide by the newest policy and goes on with the one before it",
+)
+RULE_HITS = Counter("tidegate_rule_hits_total", "Transactions that a rule or list hit", ["rule"])
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")
 LEARNT = Counter(
     "tidegate_labels_learnt_total",

@@ -109,6 +109,7 @@ def _consume(name: str, process: str, settings: Settings, stop: threading.Event)
         drift=lambda: getattr(stage, "drift", None),
         refused=lambda: getattr(stage, "refused", ""),
         prepared=lambda: getattr(stage, "prepared", None),
+        policy=lambda: getattr(stage, "policy", ""),
     ).start()
     orders = Tail(broker, CONTROL, skips.absorb, from_start=True).start()
     try:

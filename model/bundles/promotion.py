@@ -24,12 +24,13 @@ from tidegate.messages.documents import (
     decode_model,
     encode,
 )
+from tidegate.messages.policy import AppliedPolicy
 from tidegate.pipeline import MODELS, PROMOTIONS
 
 if TYPE_CHECKING:
     from tidegate.status.heartbeats import heartbeats
 
-Message = TypeVar("Message", Champion, Prepare, Shadow, Canary)
+Message = TypeVar("Message", Champion, Prepare, Shadow, Canary, AppliedPolicy)
 Scorers = Callable[[], list[Heartbeat]]
 _LOOK = 0.1
 """Seconds between two looks at the scorers' heartbeats."""
@@ -121,7 +122,7 @@ def _prepare(
     order = Prepare(bundle, profile, time.time_ns() // 1000, by)
     key, what = role_key("prepare", profile), f"the order to load {bundle}"
     write(broker, MODELS, key, encode(order), what=what, timeout=timeout)
-    newest = _newest(broker, Prepare, profile, timeout)
+    newest = newest_message(broker, Prepare, profile, timeout)
     if newest is None or newest[0] != order:
         raise _overtaken(bundle)
     try:
@@ -210,7 +211,7 @@ def current_champion(broker: Broker, profile: str, *, timeout: float = 30.0) -> 
 
     Raises ConfigError when there is no topic, Retry after `timeout` s.
     """
-    newest = _newest(broker, Champion, profile, timeout)
+    newest = newest_message(broker, Champion, profile, timeout)
     return None if newest is None else Promoted(*newest)
 
 
@@ -221,7 +222,7 @@ def current_shadow(
 
     Raises as `current_champion` does.
     """
-    newest = _newest(broker, Shadow, profile, timeout)
+    newest = newest_message(broker, Shadow, profile, timeout)
     return newest if newest and newest[0].bundle else None
 
 
@@ -232,13 +233,17 @@ def current_canary(
 
     Raises as `current_champion` does.
     """
-    newest = _newest(broker, Canary, profile, timeout)
+    newest = newest_message(broker, Canary, profile, timeout)
     return newest if newest and newest[0].bundle else None
 
 
-def _newest(
+def newest_message(
     broker: Broker, kind: type[Message], profile: str, timeout: float
 ) -> tuple[Message, int] | None:
+    """The newest message of a kind for a profile (hash), and its offset.
+
+    Raises ConfigError when there is no topic, Retry after `timeout` s.
+    """
     consumer = broker.consumer(None)
     try:
         (source,) = consumer.partitions(MODELS)

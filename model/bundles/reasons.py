@@ -24,6 +24,8 @@ _LEAST = 0.05
 class Reason(msgspec.Struct, omit_defaults=True):
     """One feature's share of a score; `contribution` in log-odds, `value` None where it is missing.
 
+    Or a rule that hit: then `rule` is its name, or list:NAME, and there is no feature.
+
     `pass_at_most` or `pass_at_least`: with the feature there, and all else as it was, it would have
     passed.
     """
@@ -34,6 +36,7 @@ class Reason(msgspec.Struct, omit_defaults=True):
     text: str
     pass_at_most: float | None = None
     pass_at_least: float | None = None
+    rule: str = ""
 
 
 def reasons(
@@ -42,9 +45,11 @@ def reasons(
     values: Array,
     amount_minor: Amounts,
     scores: Array | None = None,
+    *,
+    passes: bool = True,
 ) -> list[list[Reason]]:
     """For each row of `values` f8[n, len(profile.values)] what raised its score most, strongest
-    first.
+    first; with `passes` also what would have let it pass.
 
     `scores` are the detectors' f8[n, m] of these rows, NaN where one was left out.
     """
@@ -59,6 +64,8 @@ def reasons(
         ]
         for row, features in enumerate(strongest)
     ]
+    if not passes:
+        return result
     limits = passing(bundle, values, amount_minor, strongest[:, :_TRIED], scores)
     for reasons_of_row, most, least in zip(result, limits.at_most, limits.at_least, strict=True):
         for reason, high, low in zip(reasons_of_row, most, least, strict=False):

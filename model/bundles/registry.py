@@ -1,4 +1,4 @@
-"""The champion and what its online model has learnt, folded from the topic models as it grows."""
+"""The champion, what its online model has learnt, and the policy: the topic models as it grows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
 from tidegate.messages.documents import Champion, OnlineWeights
+from tidegate.messages.policy import AppliedPolicy
 from tidegate.pipeline import MODELS
 
 
@@ -22,6 +23,7 @@ class Registry:
         self._profile, self._lock = profile, threading.Lock()
         self._champion: Promoted | None = None
         self._weights: dict[str, OnlineWeights] = {}
+        self._policy: AppliedPolicy | None = None
         self._next = 0
 
     def absorb(self, batch: Batch) -> None:
@@ -35,7 +37,14 @@ class Registry:
                     self._champion = Promoted(message, offset)
                 elif isinstance(message, OnlineWeights):
                     self._weights[message.bundle] = message
+                elif isinstance(message, AppliedPolicy) and message.profile == self._profile:
+                    self._policy = message
         self._next = max(self._next, batch.next_offset)
+
+    def policy(self) -> AppliedPolicy | None:
+        """The newest policy that was applied; None: the profile's own rules are in force."""
+        with self._lock:
+            return self._policy
 
     def now(self) -> tuple[Promoted | None, OnlineWeights | None]:
         """The champion, and its newest weights; None where there is none."""

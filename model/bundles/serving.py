@@ -1,4 +1,4 @@
-"""Which bundles score, by the messages of topic `models`: champion, shadow and canary."""
+"""What decides, by the messages of topic `models`: champion, shadow, canary and policy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from model.bundles.fetching import Fetching, Loading
 from model.bundles.promotion import model_message
 from model.bundles.reasons import reasons
 from model.bundles.shared import SharedBundles
+from model.policy.compiled import CompiledPolicy
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import (
@@ -27,7 +28,8 @@ from tidegate.messages.documents import (
     Shadow,
 )
 from tidegate.messages.frames import NONE
-from tidegate.metrics import CHAMPION_REFUSED, MODEL_INFO, ONLINE_LABELS
+from tidegate.messages.policy import AppliedPolicy
+from tidegate.metrics import CHAMPION_REFUSED, MODEL_INFO, ONLINE_LABELS, POLICY_REFUSED
 from tidegate.profile import Profile
 
 _LOG = logging.getLogger(__name__)
@@ -50,7 +52,8 @@ class Model(NamedTuple):
 
 
 class Serving:
-    """Folds the topic `models`; a record read again changes nothing.
+    """Folds the topic `models`; a record read again changes nothing. Raises PolicyFault at once for
+    rules in the profile that cannot be.
 
     A champion that cannot be loaded is refused: the one before it goes on scoring. A bundle that
     is not in the folder is fetched from `shared`, beside the scoring. What cannot be loaded is
@@ -67,6 +70,7 @@ class Serving:
         self._retry_at = 0.0
         self._missing: dict[type, tuple[Shadow | Canary, str]] = {}
         self._trained: Bundle | None = None
+        self._shadow: Bundle | None = None
         self._ready: Bundle | None = None
         self._canary: Bundle | None = None
         self.shadow: Bundle | None = None
@@ -82,6 +86,11 @@ class Serving:
         """The newest champion and why it cannot be loaded; empty while it scores."""
         self.prepared: Prepared | None = None
         """What came of an order to load a bundle for a promotion; None once that is decided."""
+        own = profile.policy
+        self.policy = CompiledPolicy(own, profile) if own.rules else None
+        """The policy in force; None without one."""
+        self.policy_refused = ""
+        """The newest policy and why it cannot decide; empty while it does."""
 
     def absorb(self, batch: Batch) -> None:
         """Switch bundles and weights."""
@@ -112,6 +121,26 @@ class Serving:
                 self._prepare(message.bundle, offset)
             elif isinstance(message, Shadow | Canary):
                 self._load_beside(message)
+            elif isinstance(message, AppliedPolicy):
+                self._apply(message)
+
+    def _apply(self, message: AppliedPolicy) -> None:
+        """Decide by a policy from now on, or go on with the one before."""
+        fault = ""
+        try:
+            policy = CompiledPolicy(message.policy, self._profile)
+            if policy.version != message.version:  # an older version knows less of it
+                fault = "this version of Tidegate reads it differently than the one that wrote it"
+        except ConfigError as error:
+            fault = str(error)
+        if fault:
+            remains = f"{self.policy.version} goes on" if self.policy else "none decides"
+            _LOG.error("policy %s is refused, %s: %s", message.version, remains, fault)
+            self.policy_refused = f"policy {message.version}: {fault}"
+        else:
+            _LOG.info("deciding by policy %s", message.version)
+            self.policy, self.policy_refused = policy, ""
+        POLICY_REFUSED.set(bool(fault))
 
     def retry(self) -> None:
         """Try again when it is time: a folder may have come meanwhile."""
@@ -206,13 +235,14 @@ class Serving:
             if known != (message, fault):
                 _LOG.error("no %s scores: %s", kind.__name__.lower(), fault)
         if isinstance(message, Shadow):
-            self.shadow = bundle
+            self._shadow = bundle
         else:
             self._canary, self.share = bundle, message.share
 
     def _switch(self) -> None:
         if self._trained is None:
             return
+        self.shadow = self._with_thresholds(self._shadow) if self._shadow else None
         self.champion = self._in_use(self._trained)
         if self._canary is None or self._canary.hash == self._trained.hash:
             self.canary = None
@@ -221,8 +251,14 @@ class Serving:
         MODEL_INFO.labels(self._trained.hash).set(self.offset)
         ONLINE_LABELS.set(max(self.champion.online_labels, 0))
 
+    def _with_thresholds(self, bundle: Bundle) -> Bundle:
+        """The bundle with the policy's thresholds, if it has any."""
+        thresholds = self.policy.policy.thresholds if self.policy else {}
+        return bundle.with_thresholds(thresholds) if thresholds else bundle
+
     def _in_use(self, bundle: Bundle) -> Model:
         online = self._weights.get(bundle.hash)
+        bundle = self._with_thresholds(bundle)
         if online is None:
             return Model(bundle, NONE)
         weights = np.frombuffer(online.weights, "<f8").astype(np.float64)

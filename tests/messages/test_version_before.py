@@ -53,7 +53,7 @@ def test_a_scored_frame() -> None:
     np.testing.assert_array_equal(row["scores"], [0.25, 0.5, np.nan])
     assert row["steps"]["offset"].tolist() == [11, 22 << 12], "the second step's is an address now"
     (ours,) = layout.pack(frames)
-    assert (SCORED[:4], ours[:4]) == (b"TGS2", b"TGS3")
+    assert (SCORED[:4], ours[:4]) == (b"TGS2", b"TGS4")
     assert layout.unpack([ours]).rows.tobytes() == frames.rows.tobytes(), "and only once"
 
 
@@ -62,7 +62,7 @@ def test_the_version_before_ends_at_a_block_and_says_why() -> None:
     layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
     (block,) = layout.pack(layout.unpack([SCORED])).blocks()
     assert block[:4] == b"TGF1", "a mark of its frames"
-    assert block[4:12] == b"blocks.1", "where it looks for the profile"
+    assert block[4:12] == b"blocks.2", "where it looks for the profile"
 
 
 def test_frames_that_name_the_profile_by_the_hash_of_its_whole_file() -> None:

@@ -1,7 +1,4 @@
-"""The JSON documents that people and other systems meet, with their codecs.
-
-They are verdicts, labels, models and heartbeats.
-"""
+"""The JSON documents that others meet, with their codecs: verdicts, labels, models, heartbeats."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from tidegate.messages.frames import NONE, Decision
+from tidegate.messages.policy import AppliedPolicy
 
 GivenUs = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 """When a verdict was given, us since 1970: of two on one transaction the later one holds."""
@@ -276,11 +274,13 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     stopping: bool = False
     drift: Drift | None = None
     refused: str = ""
-    """Of a scorer: the champion that it cannot load, and why."""
+    """Of a scorer: the champion or the policy that it cannot load, and why."""
     held: list[Held] = []
     restoring: list[Restoring] = []
     prepared: Prepared | None = None
     """Of a scorer: the bundle that it has loaded for a promotion, or could not load."""
+    policy: str = ""
+    """Of a scorer: the version of the policy in force; empty without one."""
 
 
 def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
@@ -288,7 +288,7 @@ def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:
     return (offset, until) if offset < until else (offset - lost, offset)
 
 
-ModelMessage = Champion | Prepare | Shadow | Canary | OnlineWeights
+ModelMessage = Champion | Prepare | Shadow | Canary | OnlineWeights | AppliedPolicy
 decode_model = msgspec.json.Decoder(ModelMessage).decode
 decode_verdict = msgspec.json.Decoder(Verdict).decode
 decode_outcome = msgspec.json.Decoder(VerdictOutcome).decode

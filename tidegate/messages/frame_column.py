@@ -3,7 +3,8 @@
 Between Tidegate's own steps a message is a block of frames, laid out like this:
 
     byte  field       bytes
-       0  magic       12 bytes, "TGF1blocks.1": to the version before, a frame of another profile
+       0  magic       12 bytes, "TGF1blocks.2" where rows are scored, else "TGF1blocks.1"; a process
+                      that knows no blocks, or not this layout, stops at it
       12  count       u4, how many frames, from 1 to 4,096
       16  row_size    u4, bytes of a row
       20  rows        count * row_size bytes: the rows (see `tidegate.messages.frames`)
@@ -27,7 +28,11 @@ from numpy.typing import NDArray
 from tidegate.errors import Stop
 from tidegate.messages.texts import Texts
 
-BLOCK_MAGIC = b"TGF1blocks.1"
+BLOCK_MAGIC, SCORED_BLOCK_MAGIC = b"TGF1blocks.1", b"TGF1blocks.2"
+"""Blocks of scored rows were of the first layout too, in the version before."""
+SCORED_MARK = b"TGS4"
+"""How scored rows of this version begin."""
+_READ = (BLOCK_MAGIC, SCORED_BLOCK_MAGIC)
 _FAMILY = b"TGF1blocks."
 _HEAD = struct.Struct("<12sII")
 INDEX_BITS = 12
@@ -144,13 +149,15 @@ class FrameColumn(Sequence[bytes]):
 
     def block(self) -> bytes:
         """All frames in one block, however large."""
-        head = _HEAD.pack(BLOCK_MAGIC, len(self), self.row_size)
-        return b"".join([head, self.rows.tobytes(), *(tail.buffer for tail in self.tails)])
+        rows = self.rows.tobytes()
+        magic = SCORED_BLOCK_MAGIC if rows.startswith(SCORED_MARK) else BLOCK_MAGIC
+        head = _HEAD.pack(magic, len(self), self.row_size)
+        return b"".join([head, rows, *(tail.buffer for tail in self.tails)])
 
 
 def read_block(value: bytes | None) -> FrameColumn | None:
     """The frames of a message that is a block; None where it is none, or is not whole."""
-    if value is None or not value.startswith(BLOCK_MAGIC) or len(value) < _HEAD.size:
+    if value is None or not value.startswith(_READ) or len(value) < _HEAD.size:
         return None
     _, count, size = _HEAD.unpack_from(value)
     if not 0 < count <= MOST_FRAMES or size < LENGTHS.itemsize:
@@ -183,11 +190,11 @@ def is_block(value: bytes | None) -> bool:
 
 def refuse_other_version(value: bytes) -> None:
     """Raises Stop for a block of a version that this one does not read."""
-    if not value.startswith(BLOCK_MAGIC):
+    if not value.startswith(_READ):
         version = value[len(_FAMILY) : len(BLOCK_MAGIC)].decode("ascii", "replace")
+        known = " and ".join(magic[len(_FAMILY) :].decode() for magic in _READ)
         raise Stop(
-            f"this topic holds blocks of layout {version}, this process reads layout "
-            f"{BLOCK_MAGIC[len(_FAMILY) :].decode()}: start the version of Tidegate that wrote "
-            "them, and let its processes drain the topic before this one goes on (`tidegate "
-            "status` shows their lag)"
+            f"this topic holds blocks of layout {version}, this process reads layouts "
+            f"{known}: start the version of Tidegate that wrote them, and let its processes drain "
+            "the topic before this one goes on (`tidegate status` shows their lag)"
         )

@@ -6,14 +6,18 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tidegate.messages.frame_column import LENGTHS, FrameColumn, is_block
+from tidegate.messages.frame_column import LENGTHS, SCORED_MARK, FrameColumn, is_block
 
-MAGIC, SCORED_MAGIC = 0x3246_4754, 0x3353_4754  # "TGF2", "TGS3"
-BEFORE = {MAGIC: 0x3146_4754, SCORED_MAGIC: 0x3253_4754}
-"""What frames of the version before begin with: "TGF1", "TGS2"."""
-_MARKS = tuple(magic.to_bytes(4, "little") for pair in BEFORE.items() for magic in pair)
+MAGIC, SCORED_MAGIC = 0x3246_4754, int.from_bytes(SCORED_MARK, "little")  # "TGF2", "TGS4"
+RULELESS = 0x3353_4754
+"""What scored frames began with before there were policies, "TGS3"."""
+ALONE = {MAGIC: 0x3146_4754, SCORED_MAGIC: 0x3253_4754}
+"""What frames began with before there were blocks: "TGF1", "TGS2"."""
+_MARKS = tuple(
+    magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC, RULELESS, *ALONE.values())
+)
 """How a frame begins."""
-_NEW = tuple(magic.to_bytes(4, "little") for magic in BEFORE)
+_NEW = tuple(magic.to_bytes(4, "little") for magic in (MAGIC, SCORED_MAGIC, RULELESS))
 
 
 def frame_profile(value: bytes | None) -> bytes | None:
@@ -24,7 +28,7 @@ def frame_profile(value: bytes | None) -> bytes | None:
 
 
 def is_new_frame(value: bytes) -> bool:
-    """Whether this begins like a frame of this version: not of the one before, and no block."""
+    """Whether this begins like a frame of this version: not of those before blocks, and no block."""
     return value.startswith(_NEW) and len(value) >= LENGTHS.itemsize
 
 

@@ -8,7 +8,7 @@ One frame on `transactions.features`: transaction t-1 of account u7, in a profil
 two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount":12.5}.
 
     byte  field         bytes                            means
-       0  magic         54 47 46 32                      "TGF2", features; "TGS3" once it is scored
+       0  magic         54 47 46 32                      "TGF2", features; "TGS4" once it is scored
        4  profile       33 66 61 39 63 30 64 65          the profile's hash, "3fa9c0de"
       12  id_len        03 00                            the tail begins with 3 bytes of id,
       14  account_len   02 00                            then 2 bytes of account,
@@ -29,8 +29,8 @@ two hashed fields and three values, posted as {"id":"t-1","user_id":"u7","amount
 The score step puts its fields between values and tail, and its reasons at the end of the tail. The
 payload of an erasable profile is encrypted (`tidegate.messages.ciphertext`). On topics frames lie
 in blocks (`tidegate.messages.frame_column`), and an offset there is an address (see
-`tidegate.broker.addresses`). Frames of the version before begin with "TGF1" or "TGS2", are a
-message each, and have the message's offset; they are read like the others.
+`tidegate.broker.addresses`). Frames of versions before are read like the others (see
+`tidegate.messages.frame_rows`).
 """
 
 from __future__ import annotations
@@ -44,37 +44,19 @@ from numpy.typing import NDArray
 
 from tidegate.errors import Rejected, Stop
 from tidegate.messages.frame_column import (
-    INDEX_BITS,
     LENGTH_NAMES,
     LENGTHS,
     FrameColumn,
     is_block,
     refuse_other_version,
 )
-from tidegate.messages.frame_marks import BEFORE, MAGIC, SCORED_MAGIC, frame_profile
+from tidegate.messages.frame_marks import MAGIC, SCORED_MAGIC, frame_profile
+from tidegate.messages.frame_rows import NONE as NONE
+from tidegate.messages.frame_rows import RowForms
 from tidegate.messages.texts import Texts
 
-NONE = -1
-"""The offset, partition or time of something that has not happened."""
 DECISIONS = ("approve", "review", "block")
 Decision = Literal["approve", "review", "block"]
-STEP = np.dtype([("partition", "<i4"), ("offset", "<i8"), ("labels", "<i8"), ("time_us", "<i8")])
-"""What each keyed step leaves in a frame: its input's partition and offset, the next labels offset,
-the time in us.
-"""
-HEAD: list[Any] = [
-    ("magic", "<u4"),
-    ("profile", "S8"),
-    ("id_len", "<u2"),
-    ("account_len", "<u2"),
-    ("payload_len", "<u4"),
-    ("reasons_len", "<u4"),
-    ("body_hash", "V16"),
-    ("event_us", "<i8"),
-    ("ingest_us", "<i8"),
-    ("amount_minor", "<i8"),
-]
-"""The fields that the rows of all profiles begin with."""
 
 
 @dataclass(slots=True)
@@ -108,8 +90,9 @@ class FrameLayout:
     Fields beyond the head: `steps` (one sub-record per keyed step: input partition, input offset,
     next labels offset, time in us), `keys` (u8 hashes of the profile's hashed fields), `values`
     (f8: inputs and features, in the profile's order); with `scores` > 0 also the scored part: the
-    score of each detector, and as the last one that of a shadow (NaN without one). Offsets not
-    known yet are `NONE`. Frames of profile `also` are read like those of `profile`.
+    score of each detector, as the last one that of a shadow (NaN without one), and what the policy
+    made of it (see `tidegate.messages.frame_rows`). Offsets not known yet are `NONE`. Frames of
+    profile `also` are read like those of `profile`.
     """
 
     def __init__(
@@ -124,30 +107,11 @@ class FrameLayout:
     ) -> None:
         self.profile = profile
         self._magic = SCORED_MAGIC if scores else MAGIC
-        self._before = BEFORE[self._magic]
-        self._marks = tuple(m.to_bytes(4, "little") for m in (self._magic, self._before))
+        self._forms = RowForms(self._magic, steps, keys, values, scores)
         self._profiles = {profile.ljust(8, b"\0"), (also or profile).ljust(8, b"\0")}
-        prefixes = [mark + own for mark in self._marks for own in sorted(self._profiles)]
+        prefixes = [mark + own for mark in self._forms.marks for own in sorted(self._profiles)]
         self._prefixes = np.array(prefixes, "S12")
-        fields = [
-            *HEAD,
-            ("steps", STEP, (steps,)),
-            ("keys", "<u8", (keys,)),
-            ("values", "<f8", (values,)),
-        ]
-        if scores:
-            fields += [
-                ("features_partition", "<i4"),
-                ("features_offset", "<i8"),
-                ("scored_us", "<i8"),
-                ("bundle", "S16"),
-                ("models_offset", "<i8"),
-                ("online_labels", "<i8"),
-                ("decision", "u1"),
-                ("score", "<f8"),
-                ("scores", "<f8", (scores,)),
-            ]
-        self.dtype = np.dtype(fields)
+        self.dtype = self._forms.dtype
 
     def empty(self, n: int) -> NDArray[Any]:
         """`n` rows with magic and profile set, everything else zero."""
@@ -164,34 +128,20 @@ class FrameLayout:
         return FrameColumn.of_rows(frames.rows, tails)
 
     def rows(self, values: Sequence[bytes]) -> NDArray[Any]:
-        """The rows alone of frames that `check` has passed, as a writable copy.
-
-        Messages' offsets in frames of the version before become addresses.
+        """The rows alone of frames that `check` has passed, as a writable copy in this version's
+        form.
         """
-        if isinstance(values, FrameColumn):
-            rows = values.rows_as(self.dtype)
-        else:
-            size = self.dtype.itemsize
-            rows = np.frombuffer(bytearray().join([v[:size] for v in values]), self.dtype)
-        old = np.flatnonzero(rows["magic"] == self._before)
-        if len(old):
-            rows["magic"][old] = self._magic
-            self._count_addresses(rows, old)
-        return rows
-
-    def _count_addresses(self, rows: NDArray[Any], old: NDArray[np.intp]) -> None:
-        """The first step's input is the raw topic, where an address is an offset."""
-        later = rows["steps"]["offset"][old, 1:]
-        rows["steps"]["offset"][old, 1:] = np.where(later == NONE, NONE, later << INDEX_BITS)
-        if self._magic == SCORED_MAGIC:
-            rows["features_offset"][old] <<= INDEX_BITS
+        return self._forms.read(values)
 
     def column(self, values: Sequence[bytes]) -> FrameColumn:
-        """Frames that `check` has passed, by column; blocks hold none of the version before."""
+        """Frames that `check` has passed, by column."""
         if isinstance(values, FrameColumn):
-            return values
-        rows, size = self.rows(values), self.dtype.itemsize
-        tails, starts = [], np.full(len(rows), size)
+            if values.row_size == self.dtype.itemsize:
+                return values
+            return FrameColumn.of_rows(self.rows(values), values.tails)
+        rows = self.rows(values)
+        starts = np.fromiter(map(self._forms.size_of, values), np.int64, len(values))
+        tails = []
         for name in LENGTH_NAMES:
             ends = starts + rows[name]
             places = zip(values, starts.tolist(), ends.tolist(), strict=True)
@@ -212,7 +162,7 @@ class FrameLayout:
         if value is not None and is_block(value):
             refuse_other_version(value)
             return Rejected("truncated_frame", f"a block of {len(value)} bytes that is not whole")
-        size, profile = self.dtype.itemsize, frame_profile(value)
+        profile = frame_profile(value)
         if value is None or profile is None:
             detail = "the message is not a Tidegate frame; only Tidegate's own steps write here"
             return Rejected("not_a_frame", detail)
@@ -222,12 +172,12 @@ class FrameLayout:
                 f"{self.profile!r}: let the processes of the old profile drain it first, then "
                 "start this one"
             )
-        if not value.startswith(self._marks):
+        if not value.startswith(self._forms.marks):
             return self._of_another_kind(value)
+        size = self._forms.size_of(value)
         if len(value) < size:
             return Rejected("truncated_frame", f"{len(value)} bytes, a frame has at least {size}")
-        row = np.frombuffer(value[:size], self.dtype)[0]
-        expected = size + sum(int(row[name]) for name in LENGTH_NAMES)
+        expected = self._forms.whole(value)
         if len(value) != expected:
             return Rejected(
                 "truncated_frame", f"{len(value)} bytes where the frame's lengths say {expected}"
@@ -238,9 +188,8 @@ class FrameLayout:
         """Raises Stop for a scored frame of versions that had no place for a shadow's score."""
         if self._magic == SCORED_MAGIC and len(value) >= LENGTHS.itemsize:
             head = np.frombuffer(value[: LENGTHS.itemsize], LENGTHS)[0]
-            if len(value) == self.dtype.itemsize - 8 + sum(
-                int(head[name]) for name in LENGTH_NAMES
-            ):
+            tail = sum(int(head[name]) for name in LENGTH_NAMES)
+            if len(value) == self._forms.before.itemsize - 8 + tail:
                 raise Stop(
                     "this topic holds frames of another version of Tidegate: let the processes of "
                     "that version drain it first, then start this one"
@@ -270,21 +219,28 @@ class FrameLayout:
     def _all_good(self, values: Sequence[bytes | None]) -> bool:
         """Whether all are, at a tenth of the price; False says only that one of them is not."""
         if isinstance(values, FrameColumn):  # blocks are whole
-            known = values.row_size == self.dtype.itemsize
-            return known and bool(np.isin(_prefixes(values.rows), self._prefixes).all())
+            return self._prefixed(values.rows, np.full(len(values), values.row_size))
         whole = [value for value in values if value is not None]
-        sizes = np.fromiter(map(len, whole), np.int64, len(whole))
-        if len(whole) < len(values) or (sizes < self.dtype.itemsize).any():
+        if len(whole) < len(values) or any(len(value) < LENGTHS.itemsize for value in whole):
             return False
         heads = np.frombuffer(b"".join([value[: LENGTHS.itemsize] for value in whole]), LENGTHS)
         tails = sum(heads[name].astype(np.int64) for name in LENGTH_NAMES)
+        lengths = np.fromiter(map(len, whole), np.int64, len(whole))
         begins = heads.view(np.uint8).reshape(len(whole), LENGTHS.itemsize)
-        same = np.isin(_prefixes(begins), self._prefixes)
-        return bool(same.all() and (sizes == self.dtype.itemsize + tails).all())
+        return self._prefixed(begins, lengths - tails)
+
+    def _prefixed(self, begins: NDArray[np.uint8], sizes: NDArray[np.int64]) -> bool:
+        """Whether all rows, of which u1[n, 12 or more] are there, begin as they may and have the
+        size of the form that they name.
+        """
+        prefixes = _prefixes(begins)
+        magics = np.ascontiguousarray(begins[:, :4]).view("<u4").ravel()
+        known = np.isin(prefixes, self._prefixes)
+        return bool((known & (self._forms.sizes(magics) == sizes)).all())
 
     def ours(self, value: bytes) -> bool:
         """Whether this is a whole frame of this layout, for readers that pass over all others."""
-        known = value[4:12] in self._profiles and value.startswith(self._marks)
+        known = value[4:12] in self._profiles and value.startswith(self._forms.marks)
         return known and self.check(value) is None
 
     def own(self, values: Sequence[bytes | None]) -> tuple[FrameColumn, list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tidegate.messages.frame_column import LENGTHS
 from tidegate.messages.frame_marks import frame_profile
-from tidegate.messages.frames import HEAD
+from tidegate.messages.frame_rows import HEAD
 
 _ORIGIN = struct.Struct(f"<12xHHII{np.dtype(HEAD).itemsize - LENGTHS.itemsize}xiq")
 """The lengths of the tail, and the place in `steps[0]`: the same in frames of every profile."""

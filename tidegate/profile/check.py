@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
+from tidegate.messages.policy import Rule
 from tidegate.profile.check_features import FeatureReader
 from tidegate.profile.envelope import Envelope, Kind, Updates
 from tidegate.profile.field import Field
@@ -61,6 +62,7 @@ class Checked:
     remember: Remember
     sources: VerdictSources
     erasable: bool
+    rules: tuple[Rule, ...]
 
 
 def check(source: Source) -> Checked:
@@ -114,6 +116,7 @@ def check(source: Source) -> Checked:
         remember=source.read(document.get("remember", {}), Remember, ("remember",)),
         sources=source.read(document.get("sources", {}), VerdictSources, ("sources",)),
         erasable=erasable,
+        rules=source.read(document.get("rules", []), tuple[Rule, ...], ("rules",)),
     )
 
 

@@ -11,6 +11,7 @@ import msgspec
 from tidegate import shipped
 from tidegate.errors import ConfigError, Rejected
 from tidegate.messages.frames import FrameLayout
+from tidegate.messages.policy import Policy
 from tidegate.profile.check import Checked, check
 from tidegate.profile.decoding import (
     amount_fault,
@@ -83,6 +84,8 @@ class Profile:
         self.sources = checked.sources
         self.erasable = checked.erasable
         """Whether payloads on the topics are encrypted by a key of their account."""
+        self.policy = Policy(checked.rules)
+        """What is in force until another policy is applied; `model.policy` checks it."""
         self._body_key = tokens.secret("body hashes") if tokens and self.erasable else b""
         self.struct = make_struct(self.name, self.fields, self.id_field, self.unknown_fields)
         self.decoder = msgspec.json.Decoder(self.struct)

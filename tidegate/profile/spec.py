@@ -39,6 +39,7 @@ SECTIONS = frozenset(
         "remember",
         "sources",
         "erasable",
+        "rules",
     }
 )
 """What a profile is made of."""

@@ -13,7 +13,9 @@ from tidegate.profile.number_types import Money
 from tidegate.profile.spec import Distinct, Json
 
 _encode = msgspec.json.Encoder().encode
-_FREE_SECTIONS = frozenset({"thresholds", "unknown_fields", "ids", "remember", "file", "sources"})
+_FREE_SECTIONS = frozenset(
+    {"thresholds", "rules", "unknown_fields", "ids", "remember", "file", "sources"}
+)
 _BOUNDS = frozenset({"min", "max", "max_length", "not_before"})
 """Options of a field that say which values are taken, not what becomes of one that is taken."""
 _FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {"personal"}
@@ -23,7 +25,7 @@ _FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {"personal"}
 def state_hash(document: Json, checked: Checked, tokens: str = "") -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
-    Left out are the thresholds (a bundle has its own), what becomes of unknown fields, whose ids
+    Left out are the thresholds (a bundle has its own) and rules (rows name theirs), what becomes of unknown fields, whose ids
     are whose and how long they are remembered (no column depends on it), what verdicts of a source
     count (their labels say it), how files are laid out, the bounds of fields (but whether amounts
     are `wide`), which are personal, and ignored fields that nothing refers to. Fields that are kept

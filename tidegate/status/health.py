@@ -31,8 +31,9 @@ class Health:
     """A process's vital signs; those of its loop, not only of the thread that tells them.
 
     `progress` is asked at every beat, `models` for the bundle and its models offset, `drift` for
-    what a stage that watches it has to say, `refused` for the champion that cannot be loaded, and
-    `prepared` for the bundle that is loaded for a promotion.
+    what a stage that watches it has to say, `refused` for the champion or policy that cannot be
+    loaded, `prepared` for the bundle that is loaded for a promotion, and `policy` for the version
+    of the policy in force.
     """
 
     def __init__(
@@ -49,12 +50,13 @@ class Health:
         drift: Callable[[], Drift | None] = lambda: None,
         refused: Callable[[], str] = lambda: "",
         prepared: Callable[[], Prepared | None] = lambda: None,
+        policy: Callable[[], str] = lambda: "",
         every: float = 1.0,
     ) -> None:
         """Listens at once; port 0 is any free one. Raises ConfigError when the port is taken."""
         self._process, self._stage, self._producer, self._every = process, stage, producer, every
         self._progress, self._models, self._drift = progress, models, drift
-        self._refused, self._prepared = refused, prepared
+        self._refused, self._prepared, self._policy = refused, prepared, policy
         self._restarts = restarts
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
@@ -108,6 +110,7 @@ class Health:
             held=progress.held,
             restoring=progress.restoring,
             prepared=self._prepared(),
+            policy=self._policy(),
         )
 
     def _beat(self) -> None:

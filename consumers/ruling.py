@@ -1,0 +1,103 @@
+"""What the policy makes of scored rows, and why: the models' reasons and the rules that hit."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.bundles.bundle import Bundle
+from model.bundles.reasons import Reason, reasons
+from model.policy.compiled import CompiledPolicy, Outcome
+from model.policy.facts import Rows
+from tidegate import metrics
+from tidegate.messages.frame_column import FrameColumn
+from tidegate.profile import Profile
+
+
+class Ruling(NamedTuple):
+    """Which rows have reasons (`told`, indices), and these; `quiet` bool[n]: no alert goes out.
+
+    `rules` are the names of what hit, by the row's index.
+    """
+
+    told: NDArray[np.intp]
+    why: list[list[Reason]]
+    quiet: NDArray[np.bool_]
+    rules: dict[int, list[str]]
+
+
+def rule_on(
+    profile: Profile,
+    bundle: Bundle,
+    policy: CompiledPolicy | None,
+    rows: NDArray[Any],
+    frames: FrameColumn,
+) -> Ruling:
+    """Decide rows that have scores and the model's decision: sets decision, policy and hits."""
+    n = len(rows)
+    rows["decision"] = rows["model_decision"]
+    if policy is None:
+        flagged = np.flatnonzero(rows["decision"])
+        return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
+    rows["policy"] = policy.version.encode()
+    if policy.does_nothing:
+        flagged = np.flatnonzero(rows["decision"])
+        return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
+    outcome = policy.decide(Rows.of_frames(rows, frames.payloads))
+    rows["decision"], rows["rule_hits"] = outcome.decision, outcome.packed()
+    return _explained(profile, bundle, policy, rows, outcome)
+
+
+def _explained(
+    profile: Profile,
+    bundle: Bundle,
+    policy: CompiledPolicy,
+    rows: NDArray[Any],
+    outcome: Outcome,
+) -> Ruling:
+    by_model = (rows["model_decision"] > 0) & (outcome.decision > 0)
+    hit = outcome.hits[list(policy.parts)].any(axis=0)
+    why: dict[int, list[Reason]] = {index: [] for index in np.flatnonzero(by_model | hit).tolist()}
+    rules: dict[int, list[str]] = {}
+    for index in np.flatnonzero(hit).tolist():
+        parts = [part for bit, part in policy.parts.items() if outcome.hits[bit, index]]
+        rules[index] = [part.name for part in parts]
+        why[index] += [Reason("", None, 0.0, part.text, rule=part.name) for part in parts]
+    for passes, chosen in (
+        (True, by_model & (outcome.forced == 0)),
+        (False, by_model & (outcome.forced > 0)),  # a rule would flag it all the same
+    ):
+        indices = np.flatnonzero(chosen)
+        told = model_reasons(profile, bundle, rows[indices], passes=passes)
+        for index, reasons_of_row in zip(indices.tolist(), told, strict=True):
+            why[index] += reasons_of_row
+    return Ruling(np.array(list(why), np.intp), list(why.values()), outcome.suppressed, rules)
+
+
+def model_reasons(
+    profile: Profile, bundle: Bundle, flagged: NDArray[Any], *, passes: bool = True
+) -> list[list[Reason]]:
+    """Why a model flagged rows; with `passes` also what would have let them pass."""
+    if not len(flagged):
+        return []
+    return reasons(
+        bundle,
+        profile,
+        np.ascontiguousarray(flagged["values"]),
+        flagged["amount_minor"],
+        np.ascontiguousarray(flagged["scores"][:, :-1]),
+        passes=passes,
+    )
+
+
+def count_hits(ruling: Ruling) -> None:
+    """Count what hit, once a batch is committed."""
+    for names in ruling.rules.values():
+        for name in names:
+            metrics.RULE_HITS.labels(name).inc()
+
+
+def _none(n: int) -> NDArray[np.bool_]:
+    return np.zeros(n, np.bool_)

@@ -1,0 +1,99 @@
+"""The policy in force, as a message on topic `models`, and all that ever were on `promotions`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from model.bundles.promotion import newest_message, role_key
+from model.bundles.promotion import model_message
+from model.policy.compiled import CompiledPolicy
+from tidegate.broker.ports import Broker
+from tidegate.broker.write import write
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry
+from tidegate.messages.documents import encode
+from tidegate.messages.policy import AppliedPolicy, Policy
+from tidegate.pipeline import MODELS, PROMOTIONS
+from tidegate.profile import Profile
+from tidegate.stream.side_topic import read_partition
+
+
+class Overtaken(Retry):
+    """Another policy came into force meanwhile; nothing was changed."""
+
+
+def publish_policy(
+    broker: Broker,
+    profile: Profile,
+    policy: Policy,
+    *,
+    by: str,
+    proposed_by: str = "",
+    instead_of: str | None = None,
+) -> AppliedPolicy:
+    """Bring a policy into force; the message is durable when this returns.
+
+    `instead_of` is the version that its author began with ("" for none): one that came between is
+    not undone. Raises PolicyFault, Overtaken, Retry.
+    """
+    CompiledPolicy(policy, profile)
+    name = profile.hash.decode()
+    if instead_of is not None:
+        version = in_force(profile, current_policy(broker, name)).version
+        if version != instead_of:
+            raise Overtaken(
+                f"version {version} has come into force since you began with {instead_of}: look at "
+                "it, and make your change again"
+            )
+    applied = AppliedPolicy(policy, policy.version, name, now_us(), by, proposed_by)
+    for topic in (PROMOTIONS, MODELS):
+        what = f"the policy {policy.version}"
+        write(broker, topic, role_key("policy", name), encode(applied), what=what, timeout=30.0)
+    return applied
+
+
+def current_policy(broker: Broker, profile: str, *, timeout: float = 30.0) -> AppliedPolicy | None:
+    """The newest policy that was applied to a profile (hash), or None.
+
+    Raises ConfigError when there is no topic, Retry after `timeout` s.
+    """
+    newest = newest_message(broker, AppliedPolicy, profile, timeout)
+    return newest[0] if newest else None
+
+
+def in_force(profile: Profile, applied: AppliedPolicy | None) -> Policy:
+    """What was applied, else the profile's own rules."""
+    return applied.policy if applied else profile.policy
+
+
+def policy_history(broker: Broker, profile: str) -> Iterator[AppliedPolicy]:
+    """All that were ever applied to a profile (hash), oldest first. Raises Retry, ConfigError."""
+    for batch in read_partition(broker, PROMOTIONS, 0):
+        for value in batch.values:
+            message = model_message(value)
+            if isinstance(message, AppliedPolicy) and message.profile == profile:
+                yield message
+
+
+class Policies:
+    """Policies of any time by their version, as rows name them."""
+
+    def __init__(self, broker: Broker, profile: Profile) -> None:
+        self._broker, self._profile = broker, profile
+        self._known: dict[str, Policy] = {profile.policy.version: profile.policy}
+
+    def get(self, version: str) -> Policy:
+        """Raises ConfigError for one that the topic does not have, Retry."""
+        if version not in self._known:
+            for applied in policy_history(self._broker, self._profile.hash.decode()):
+                self._known[applied.version] = applied.policy
+        if version not in self._known:
+            raise ConfigError(
+                f"the policy {version} is neither on the topic {PROMOTIONS} nor the profile's own: "
+                "name the profile's file of that time by --profile"
+            )
+        return self._known[version]
+
+    def compiled(self, version: str) -> CompiledPolicy | None:
+        """One made ready; None for "" (no policy was in force). Raises as `get`, PolicyFault."""
+        return CompiledPolicy(self.get(version), self._profile) if version else None

@@ -1,0 +1,304 @@
+"""A policy made ready for a profile: from the models' decisions to decisions, a batch at a time.
+
+In this order, which no policy changes:
+
+1. approve: an entry of an allow list or a rule with the action approve, whatever else speaks;
+2. block: an entry of a block list, a rule with the action block, or the model;
+3. review: a rule with the action review, or the model;
+4. approve.
+
+So a rule may only make a decision stricter, unless it approves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.ensemble.thresholds import rule as threshold_rule
+from model.policy.conditions import Condition, condition, text_hashes
+from model.policy.facts import Facts, PayloadReader, Rows
+from model.policy.lexer import ConditionFault
+from model.policy.lists import Membership
+from model.policy.vocabulary import Vocabulary, Word
+from tidegate.errors import ConfigError
+from tidegate.messages.policy import Policy, Rule, RuleAction, Suppression, ValueList
+from tidegate.profile import Profile
+
+MOST_RULES = 100
+MOST_LISTS = 27
+MOST_ENTRIES = 10_000
+MOST_SUPPRESSIONS = 1_000
+BITS = 128
+"""Of a row's hits: rule k of the document is bit k, list k is bit 100 + k, the last bit says that
+no alert went out.
+"""
+FIRST_LIST = MOST_RULES
+SUPPRESSED = BITS - 1
+_APPROVE, _REVIEW, _BLOCK = range(3)
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.uint8]
+
+
+class Fault(NamedTuple):
+    """What is wrong with one part of a policy: its place in the document, such as rules[2].when."""
+
+    place: str
+    message: str
+
+
+class PolicyFault(ConfigError):
+    """A policy that cannot be made ready; `faults` are all that was found."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
+        self.faults = list(faults)
+
+
+class Outcome(NamedTuple):
+    """What a policy makes of n transactions.
+
+    `decision` and what the rules alone say, `forced`, u1[n] (with 0 for nothing); `hits` bool[128,
+    n]: see `BITS`.
+    """
+
+    decision: Codes
+    forced: Codes
+    hits: Bools
+
+    @property
+    def suppressed(self) -> Bools:
+        """Of which no alert goes out."""
+        return self.hits[SUPPRESSED]
+
+    def packed(self) -> NDArray[np.void]:
+        """The hits V16[n]; bit k is bit k % 8 of byte k // 8."""
+        packed = np.packbits(self.hits, axis=0, bitorder="little")
+        return np.ascontiguousarray(packed.T).view("V16").ravel()
+
+
+class _Part(NamedTuple):
+    """A rule or list that may hit: its bit, what it does, and what says so."""
+
+    bit: int
+    action: RuleAction
+    name: str
+    text: str
+
+
+class CompiledPolicy:
+    """Decides whole batches. `parts` by bit are what may hit, with their names."""
+
+    def __init__(self, policy: Policy, profile: Profile) -> None:
+        """Raises PolicyFault."""
+        self.policy, self.version = policy, policy.version
+        faults = list(_counts(policy)) + list(_doubles(policy))
+        self._words = Vocabulary(profile)
+        self._lists = _memberships(policy.lists, self._words, faults)
+        self._rules = _conditions(policy.rules, self._words, self._lists, faults)
+        self._entries = [
+            (place, self._words.text(each.field), self._lists[each.name])
+            for place, each in enumerate(policy.lists)
+            if each.kind != "watch" and each.name in self._lists
+        ]
+        self._suppressed = _suppressions(policy, self._words, faults)
+        _check_words(self._words, [word for _, word, _ in self._entries], faults)
+        _check_thresholds(policy, faults)
+        if faults:
+            raise PolicyFault(faults)
+        self._reader = PayloadReader(profile, self._payload_words())
+        self.parts = _parts(policy)
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether no rule, list or suppression can change a row."""
+        return not (self._rules or self._entries or self._suppressed)
+
+    def _payload_words(self) -> list[Word]:
+        words = {word for _, each in self._rules for word in each.words}
+        words |= {word for _, word, _ in self._entries} | {part.word for part in self._suppressed}
+        return [word for word in words if word.source == "payload"]
+
+    def decide(self, rows: Rows) -> Outcome:
+        """Decide n transactions; the same alone and in any batch."""
+        hits = np.zeros((BITS, len(rows.score)), np.bool_)
+        facts = Facts(rows, self._reader)
+        with np.errstate(all="ignore"):
+            for bit, each in self._rules:
+                hits[bit] = each.holds(facts)
+        for place, word, members in self._entries:
+            hits[FIRST_LIST + place] = members.holds(facts.column(word), facts.ingest_us)
+        decision, forced = self._combine(rows.decision, hits)
+        self._suppress(rows, facts, decision, hits)
+        return Outcome(decision, forced, hits)
+
+    def _combine(self, by_model: Codes, hits: Bools) -> tuple[Codes, Codes]:
+        allowed, blocked, reviewed = (
+            hits[[part.bit for part in self.parts.values() if part.action == action]].any(axis=0)
+            for action in ("approve", "block", "review")
+        )
+        forced = np.where(blocked, _BLOCK, np.where(reviewed, _REVIEW, _APPROVE)).astype(np.uint8)
+        forced[allowed] = _APPROVE
+        decision = np.where(allowed, _APPROVE, np.maximum(by_model, forced)).astype(np.uint8)
+        return decision, forced
+
+    def _suppress(self, rows: Rows, facts: Facts, decision: Codes, hits: Bools) -> None:
+        reviewed = decision == _REVIEW
+        if not self._suppressed or not reviewed.any():
+            return
+        reviewing = [part.bit for part in self.parts.values() if part.action == "review"]
+        for each in self._suppressed:
+            quiet = reviewed & each.members.holds(facts.column(each.word), facts.ingest_us)
+            if each.rules:
+                others = [bit for bit in reviewing if bit not in each.rules]
+                quiet &= (rows.decision == _APPROVE) & ~hits[others].any(axis=0)
+            hits[SUPPRESSED] |= quiet
+
+
+class _Suppressed(NamedTuple):
+    """Suppressions of one field and the same rules (bits; none: all)."""
+
+    word: Word
+    rules: frozenset[int]
+    members: Membership
+
+
+def names_of(policy: Policy) -> dict[int, str]:
+    """What each bit of the hits stands for: a rule's name, or list:NAME."""
+    return {bit: part.name for bit, part in _parts(policy).items()}
+
+
+def hit_bits(packed: bytes) -> list[int]:
+    """The bits that are set in a row's hits."""
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+    return np.flatnonzero(bits).tolist()
+
+
+def _parts(policy: Policy) -> dict[int, _Part]:
+    of_kind: Mapping[str, RuleAction] = {"block": "block", "allow": "approve"}
+    parts = {
+        bit: _Part(bit, each.action, each.name, each.reason or f"rule {each.name}: {each.when}")
+        for bit, each in enumerate(policy.rules)
+        if each.enabled
+    }
+    for place, each in enumerate(policy.lists):
+        if each.kind in of_kind:
+            bit, name = FIRST_LIST + place, f"list:{each.name}"
+            text = f"{each.field} is on the {each.kind} list {each.name}"
+            parts[bit] = _Part(bit, of_kind[each.kind], name, text)
+    return parts
+
+
+def _counts(policy: Policy) -> list[Fault]:
+    entries = sum(len(each.entries) for each in policy.lists)
+    limits = (
+        ("rules", len(policy.rules), MOST_RULES),
+        ("lists", len(policy.lists), MOST_LISTS),
+        ("lists", entries, MOST_ENTRIES),
+        ("suppressions", len(policy.suppressions), MOST_SUPPRESSIONS),
+    )
+    what = ("rules", "lists", "entries in all lists", "suppressions")
+    return [
+        Fault(place, f"{number:,} {noun}, at most {most:,} are allowed")
+        for (place, number, most), noun in zip(limits, what, strict=True)
+        if number > most
+    ]
+
+
+def _doubles(policy: Policy) -> list[Fault]:
+    faults = []
+    for section, names in (
+        ("rules", [each.name for each in policy.rules]),
+        ("lists", [each.name for each in policy.lists]),
+    ):
+        faults += [
+            Fault(f"{section}[{place}].name", f"there is another one named {name}")
+            for place, name in enumerate(names)
+            if name in names[:place]
+        ]
+    return faults
+
+
+def _memberships(
+    lists: Sequence[ValueList], words: Vocabulary, faults: list[Fault]
+) -> dict[str, Membership]:
+    ready = {}
+    for place, each in enumerate(lists):
+        try:
+            words.text(each.field)
+        except ConditionFault as fault:
+            faults.append(Fault(f"lists[{place}].field", fault.message))
+            continue
+        hashes = text_hashes(words, each.field, [entry.value for entry in each.entries])
+        until = [entry.until_us for entry in each.entries]
+        ready[each.name] = Membership(each.field, hashes, until)
+    return ready
+
+
+def _conditions(
+    rules: Sequence[Rule],
+    words: Vocabulary,
+    lists: Mapping[str, Membership],
+    faults: list[Fault],
+) -> list[tuple[int, Condition]]:
+    """Those of the rules that are on, by their bits; the others are checked as well."""
+    ready = []
+    for bit, each in enumerate(rules):
+        try:
+            made = condition(each.when, words, lists)
+        except ConditionFault as fault:
+            faults.append(Fault(f"rules[{bit}].when", str(fault)))
+            continue
+        if each.enabled:
+            ready.append((bit, made))
+    return ready
+
+
+def _suppressions(policy: Policy, words: Vocabulary, faults: list[Fault]) -> list[_Suppressed]:
+    bits = {each.name: bit for bit, each in enumerate(policy.rules)}
+    groups: dict[tuple[Word, frozenset[int]], list[Suppression]] = {}
+    for place, each in enumerate(policy.suppressions):
+        unknown = [name for name in each.rules if name not in bits]
+        try:
+            word = words.text(each.field)
+        except ConditionFault as fault:
+            faults.append(Fault(f"suppressions[{place}].field", fault.message))
+            continue
+        if unknown:
+            faults.append(Fault(f"suppressions[{place}].rules", f"no rule {', '.join(unknown)}"))
+            continue
+        _check_words(words, [word], faults)
+        groups.setdefault((word, frozenset(bits[name] for name in each.rules)), []).append(each)
+    return [
+        _Suppressed(
+            word,
+            rules,
+            Membership(
+                word.name,
+                text_hashes(words, word.name, [each.value for each in group]),
+                [each.until_us for each in group],
+            ),
+        )
+        for (word, rules), group in groups.items()
+    ]
+
+
+def _check_words(words: Vocabulary, read: Sequence[Word], faults: list[Fault]) -> None:
+    """Payloads of erasable profiles are encrypted where rules are decided."""
+    if words.profile.erasable:
+        faults += [
+            Fault("lists", f"{word.name} stands only in the payload, which is encrypted")
+            for word in read
+            if word.source == "payload"
+        ]
+
+
+def _check_thresholds(policy: Policy, faults: list[Fault]) -> None:
+    if policy.thresholds:
+        try:
+            threshold_rule(policy.thresholds)
+        except ConfigError as error:
+            faults.append(Fault("thresholds", str(error)))
