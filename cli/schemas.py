@@ -26,6 +26,7 @@ from tidegate.messages.documents import (
     Verdict,
     VerdictOutcome,
 )
+from tidegate.messages.policy import AppliedPolicy
 from tidegate.messages.seal import Seal
 from tidegate.pipeline import (
     ALERTS,
@@ -50,7 +51,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     LABELS: (Label, Rollback),
     OUTCOMES: (VerdictOutcome,),
     MODELS: (ModelMessage,),
-    PROMOTIONS: (Champion, Shadow, Canary),
+    PROMOTIONS: (Champion, Shadow, Canary, AppliedPolicy),
     AUDIT: (Seal,),
     STATUS: (Heartbeat,),
     CONTROL: (Skip, AcceptedLoss),

@@ -153,5 +153,7 @@ def _fault(frames: Frames, i: int) -> str:
         faults.append("it has no id")
     decisions = row["decision"], row["model_decision"]
     if max(decisions) >= len(DECISIONS) or not np.isfinite(row["score"]):
-        faults.append(f"decisions {decisions[0]}, {decisions[1]} with score {row['score']}")
+        faults.append(
+            f"decision {decisions[0]} with score {row['score']}, of the model {decisions[1]}"
+        )
     return "; ".join(faults)

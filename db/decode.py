@@ -13,6 +13,7 @@ from db.names import Names
 from db.rows import STEP
 from tidegate.messages import frame_rows
 from tidegate.messages.frames import Decision
+from tidegate.messages.rule_hits import SUPPRESSED, hit_bits
 
 SHADOW = "shadow"
 """The name of a shadow's score among a row's scores."""
@@ -42,6 +43,7 @@ _PLAIN = (
     "scored_us",
     "persisted_us",
     "payload",
+    "policy",
 )
 
 
@@ -62,12 +64,17 @@ class ScoredRow(NamedTuple):
 def full(row: RowMapping, names: Names | None) -> dict[str, Any]:
     """A row as `Store.get` gives it: the plain columns (payload is JSON text), and decoded: reasons
     (list), features and scores (by name; a NaN is None), degraded (the detectors left out), steps
-    (partition, offset, labels, time_us, index of each keyed step), body_hash (hex), profile_name.
+    (partition, offset, labels, time_us, index of each keyed step), body_hash (hex), profile_name,
+    rules_hit (names, and list:NAME), model_decision, alert_suppressed.
     """
     scores = _scores(names.detectors if names else (), _floats(row["scores"]))
+    reasons = _reasons(row["reasons"])
     return {name: row[name] for name in _PLAIN} | {
         "profile_name": names.name if names else None,
-        "reasons": _reasons(row["reasons"]),
+        "reasons": reasons,
+        "rules_hit": [reason["rule"] for reason in reasons if "rule" in reason],
+        "model_decision": row["model_decision"] or row["decision"],
+        "alert_suppressed": SUPPRESSED in hit_bits(row["rule_hits"] or b""),
         "features": _named(names.values if names else (), _floats(row["features"])),
         "scores": scores,
         "degraded": [name for name, score in scores.items() if score is None],

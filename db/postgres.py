@@ -19,14 +19,18 @@ from numpy.typing import NDArray
 from psycopg import sql
 from sqlalchemy import Connection, select
 
-from db.rows import STEP, Inserted, fixed_columns
+from db.rows import STEP, Inserted, fixed_columns, ruled
 from db.tables import blocks
 from tidegate.messages.frames import DECISIONS, Frames
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _LONG, _INT, _DOUBLE = ">i8", ">i4", ">f8"
-_VARIABLE = ("transaction_id", "account", "payload", "reasons", "bundle", "decision")
+_VARIABLE = (
+    *("transaction_id", "account", "payload", "reasons", "bundle", "decision"),
+    *("policy", "rule_hits", "model_decision"),
+)
+_NULL = b"\xff\xff\xff\xff"
 _DECISIONS = [len(name).to_bytes(4, "big") + name.encode() for name in DECISIONS]
 
 
@@ -83,6 +87,25 @@ def _sizes(texts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False)
     return [packed[start : start + 4] for start in range(0, 4 * len(texts), 4)]
 
 
+def _rulings(rows: NDArray[Any]) -> list[bytes]:
+    """The policy, its hits and the model's own decision; the last two in few rows."""
+    plain = {name: _text(name) + _NULL + _NULL for name in np.unique(rows["policy"]).tolist()}
+    if len(plain) == 1:
+        rulings = [*plain.values()] * len(rows)
+    else:
+        rulings = list(map(plain.__getitem__, rows["policy"].tolist()))
+    for row in ruled(rows):
+        hits = (16).to_bytes(4, "big") + rows["rule_hits"][row].tobytes()
+        changed = rows["model_decision"][row] != rows["decision"][row]
+        by_model = _DECISIONS[rows["model_decision"][row]] if changed else _NULL
+        rulings[row] = _text(rows["policy"][row]) + hits + by_model
+    return rulings
+
+
+def _text(text: bytes) -> bytes:
+    return len(text).to_bytes(4, "big") + text if text else _NULL
+
+
 def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: int) -> bytes:
     """The frames `order`, numbered from `seq` on, as one COPY BINARY stream.
 
@@ -113,6 +136,7 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
             frames.reasons,
             map(bundles.__getitem__, rows["bundle"].tolist()),
             map(_DECISIONS.__getitem__, rows["decision"].tolist()),
+            _rulings(rows),
             strict=True,
         )
     )

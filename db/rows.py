@@ -98,6 +98,14 @@ def fixed_columns(rows: NDArray[Any], persisted_us: int) -> dict[str, Any]:
     }
 
 
+def ruled(rows: NDArray[Any]) -> list[int]:
+    """Those of the rows of scored frames that a rule or list hit; of the others the decision is the
+    model's.
+    """
+    words = np.ascontiguousarray(rows["rule_hits"]).view("<u8").reshape(len(rows), 2)
+    return np.flatnonzero(words.any(axis=1)).tolist()
+
+
 def trace(steps: NDArray[Any]) -> NDArray[Any]:
     """What rows keep of the steps [n, k] of n frames: `STEP`[n, k]."""
     kept = np.zeros(steps.shape, STEP)

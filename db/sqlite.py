@@ -8,7 +8,7 @@ holder ends.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from db.lock import beside
-from db.rows import Inserted, fixed_columns
+from db.rows import Inserted, fixed_columns, ruled
 from tidegate.errors import Stop
 from tidegate.messages.frames import DECISIONS, Frames
 
@@ -45,6 +45,9 @@ _COLUMNS = (
     "account",
     "payload",
     "reasons",
+    "policy",
+    "rule_hits",
+    "model_decision",
     "bundle",
     "decision",
     "profile",
@@ -114,12 +117,31 @@ def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
         _texts(frames.accounts),
         map(bytes.decode, frames.payloads),
         _texts(frames.reasons),
+        *_rulings(rows),
         map(bundles.__getitem__, rows["bundle"].tolist()),
         map(DECISIONS.__getitem__, rows["decision"].tolist()),
         repeat(rows["profile"][0].decode()),
         repeat(persisted_us),
         strict=False,
     )
+
+
+def _rulings(
+    rows: NDArray[Any],
+) -> tuple[Iterable[str | None], list[bytes | None], list[str | None]]:
+    """The policies, their hits, and the models' own decisions where those are others."""
+    names = {name: name.decode() or None for name in np.unique(rows["policy"]).tolist()}
+    if len(names) == 1:
+        policies: Iterable[str | None] = repeat(*names.values())
+    else:
+        policies = map(names.__getitem__, rows["policy"].tolist())
+    hits: list[bytes | None] = [None] * len(rows)
+    by_model: list[str | None] = [None] * len(rows)
+    for row in ruled(rows):
+        hits[row] = rows["rule_hits"][row].tobytes()
+        if rows["model_decision"][row] != rows["decision"][row]:
+            by_model[row] = DECISIONS[rows["model_decision"][row]]
+    return policies, hits, by_model
 
 
 def _pieces(column: NDArray[Any]) -> list[bytes]:

@@ -5,7 +5,8 @@ Every index is paid for by every insert, so there are only those that a shipped 
 - `transaction_id`, unique: look-up by id, and what makes rows exactly once;
 - `seq`, the primary key: newest first, a page at a time (on SQLite it is the rowid: free);
 - `account`, for one customer's history;
-- the few rows that are not approved, by decision (a partial index: approved rows do not pay).
+- the few rows that are not approved, by decision (a partial index: approved rows do not pay);
+- those that a rule or list hit, the newest first (the same way).
 
 Numbers that have not happened (no model offset, no labels read) are
 `tidegate.messages.frames.NONE`, as in the frames.
@@ -83,6 +84,9 @@ transactions = Table(
     ),  # packed <u8 in the order of the profile's hashed fields
     Column("trace", LargeBinary, nullable=False),  # `db.rows.STEP` for each keyed step
     Column("reasons", Text, nullable=True),  # JSON
+    Column("policy", Text, nullable=True),  # its version, 16 hexadecimal digits
+    Column("rule_hits", LargeBinary, nullable=True),  # 16 bytes: `tidegate.messages.rule_hits`
+    Column("model_decision", Text, nullable=True),  # where the decision is another
     Index("ix_transactions_account", "account"),
     Index(
         "ix_transactions_flagged",
@@ -90,6 +94,12 @@ transactions = Table(
         "seq",
         postgresql_where=text("decision <> 'approve'"),
         sqlite_where=text("decision <> 'approve'"),
+    ),
+    Index(
+        "ix_transactions_ruled",
+        "seq",
+        postgresql_where=text("rule_hits IS NOT NULL"),
+        sqlite_where=text("rule_hits IS NOT NULL"),
     ),
 )
 

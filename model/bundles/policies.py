@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from model.bundles.promotion import newest_message, role_key
-from model.bundles.promotion import model_message
+from model.bundles.promotion import model_message, newest_message, role_key
 from model.policy.compiled import CompiledPolicy
 from tidegate.broker.ports import Broker
 from tidegate.broker.write import write

@@ -26,18 +26,11 @@ from model.policy.lists import Membership
 from model.policy.vocabulary import Vocabulary, Word
 from tidegate.errors import ConfigError
 from tidegate.messages.policy import Policy, Rule, RuleAction, Suppression, ValueList
+from tidegate.messages.rule_hits import BITS, FIRST_LIST, MOST_LISTS, MOST_RULES, SUPPRESSED
 from tidegate.profile import Profile
 
-MOST_RULES = 100
-MOST_LISTS = 27
 MOST_ENTRIES = 10_000
 MOST_SUPPRESSIONS = 1_000
-BITS = 128
-"""Of a row's hits: rule k of the document is bit k, list k is bit 100 + k, the last bit says that
-no alert went out.
-"""
-FIRST_LIST = MOST_RULES
-SUPPRESSED = BITS - 1
 _APPROVE, _REVIEW, _BLOCK = range(3)
 Bools = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
@@ -62,7 +55,8 @@ class Outcome(NamedTuple):
     """What a policy makes of n transactions.
 
     `decision` and what the rules alone say, `forced`, u1[n] (with 0 for nothing); `hits` bool[128,
-    n]: see `BITS`.
+    n]: see
+    `tidegate.messages.rule_hits`.
     """
 
     decision: Codes
@@ -72,10 +66,10 @@ class Outcome(NamedTuple):
     @property
     def suppressed(self) -> Bools:
         """Of which no alert goes out."""
-        return self.hits[SUPPRESSED]
+        return np.asarray(self.hits[SUPPRESSED])
 
     def packed(self) -> NDArray[np.void]:
-        """The hits V16[n]; bit k is bit k % 8 of byte k // 8."""
+        """The hits V16[n], as rows keep them."""
         packed = np.packbits(self.hits, axis=0, bitorder="little")
         return np.ascontiguousarray(packed.T).view("V16").ravel()
 
@@ -130,7 +124,7 @@ class CompiledPolicy:
             for bit, each in self._rules:
                 hits[bit] = each.holds(facts)
         for place, word, members in self._entries:
-            hits[FIRST_LIST + place] = members.holds(facts.column(word), facts.ingest_us)
+            hits[FIRST_LIST + place] = members.holds(facts.texts(word), facts.ingest_us)
         decision, forced = self._combine(rows.decision, hits)
         self._suppress(rows, facts, decision, hits)
         return Outcome(decision, forced, hits)
@@ -151,7 +145,7 @@ class CompiledPolicy:
             return
         reviewing = [part.bit for part in self.parts.values() if part.action == "review"]
         for each in self._suppressed:
-            quiet = reviewed & each.members.holds(facts.column(each.word), facts.ingest_us)
+            quiet = reviewed & each.members.holds(facts.texts(each.word), facts.ingest_us)
             if each.rules:
                 others = [bit for bit in reviewing if bit not in each.rules]
                 quiet &= (rows.decision == _APPROVE) & ~hits[others].any(axis=0)
@@ -169,12 +163,6 @@ class _Suppressed(NamedTuple):
 def names_of(policy: Policy) -> dict[int, str]:
     """What each bit of the hits stands for: a rule's name, or list:NAME."""
     return {bit: part.name for bit, part in _parts(policy).items()}
-
-
-def hit_bits(packed: bytes) -> list[int]:
-    """The bits that are set in a row's hits."""
-    bits = np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
-    return np.flatnonzero(bits).tolist()
 
 
 def _parts(policy: Policy) -> dict[int, _Part]:

@@ -110,6 +110,10 @@ class Facts:
             column = self._columns[word]
         return column
 
+    def texts(self, word: Word) -> Hashes:
+        """The column of a text."""
+        return self.column(word).view(np.uint64)
+
     def _read(self, word: Word) -> Column:
         rows = self._rows
         if word.source == "values":

@@ -18,6 +18,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+_KINDS: dict[str | None, Kind] = {"number": "number", "name": "name", "sign": "sign"}
 _HINTS = {
     "=": "compare with ==",
     "&": "write `and`",
@@ -57,7 +58,7 @@ def tokens(text: str) -> Iterator[Token]:
         kind, piece = match.lastgroup, match.group()
         if kind == "text":
             yield Token("text", piece[1:-1], at)
-        elif kind == "number" or kind == "name" or kind == "sign":
-            yield Token(kind, piece, at)
+        elif kind in _KINDS:
+            yield Token(_KINDS[kind], piece, at)
         at = match.end()
     yield Token("end", "", at)

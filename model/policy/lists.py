@@ -29,4 +29,5 @@ class Membership:
             return np.zeros(len(hashes), np.bool_)
         place = np.searchsorted(self._hashes, hashes)
         place[place == len(self._hashes)] = 0
-        return (self._hashes[place] == hashes) & (self._until[place] > ingest_us)
+        found = self._hashes[place] == hashes
+        return np.asarray(found & (self._until[place] > ingest_us))

@@ -1,16 +1,16 @@
 """A condition as a tree: a grammar of our own, of limited depth and size, and never `eval`.
 
-    condition  = both { "or" both }
-    both       = negation { "and" negation }
-    negation   = "not" negation | comparison
-    comparison = sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=") sum
-                     | ["not"] "in" ( "(" literals ")" | "[" literals "]" | "list" ":" NAME )
-                     | "is" ["not"] "missing" ]
-    sum        = product { ("+" | "-") product }
-    product    = factor { ("*" | "/") factor }
-    factor     = "-" factor | literal | name | function "(" sum { "," sum } ")" | "(" condition ")"
-    name       = NAME | "tx" "." NAME | "model" "." NAME
-    literal    = number | text in quotes | "true" | "false"
+condition  = both { "or" both }
+both       = negation { "and" negation }
+negation   = "not" negation | comparison
+comparison = sum [ ("==" | "!=" | "<" | "<=" | ">" | ">=") sum
+                 | ["not"] "in" ( "(" literals ")" | "[" literals "]" | "list" ":" NAME )
+                 | "is" ["not"] "missing" ]
+sum        = product { ("+" | "-") product }
+product    = factor { ("*" | "/") factor }
+factor     = "-" factor | literal | name | function "(" sum { "," sum } ")" | "(" condition ")"
+name       = NAME | "tx" "." NAME | "model" "." NAME
+literal    = number | text in quotes | "true" | "false"
 """
 
 from __future__ import annotations
@@ -164,31 +164,6 @@ class _Parser:
         if self._next.kind != "name":
             raise self._unexpected("the name of a list")
         return self._take().text
-
-    def _membership(self, left: Node) -> Node:
-        at, negated = self._next.at, self._is("not")
-        if negated:
-            self._take()
-        self._expect("in")
-        if self._is("list"):
-            self._take()
-            self._expect(":")
-            name = self._list_name()
-            node = self._node("in list", at, left, value=name)
-        else:
-            node = self._node("in", at, left)._replace(members=self._members())
-        return self._node("not in", at, node, left) if negated else node
-
-    def _list_name(self) -> str:
-        """A list's name may hold `-` and `.`, and begin with a digit: its tokens, side by side."""
-        name, first = "", self._next
-        while self._next.kind in ("name", "number") or self._is("-", "."):
-            if name and self._next.at != first.at + len(name):
-                break
-            name += self._take().text
-        if not name:
-            raise self._unexpected("the name of a list")
-        return name
 
     def _members(self) -> tuple[Node, ...]:
         if not self._is("(", "["):

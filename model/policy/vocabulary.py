@@ -65,7 +65,9 @@ class Vocabulary:
         if isinstance(declared, Time):
             return f"{name!r} is a time: name a feature of it, such as a `calendar` one"
         names = [word for key, words in scopes.items() if scope in ("", key) for word in words]
-        meant = "".join(f", do you mean {one}?" for one in difflib.get_close_matches(name, names, 1))
+        meant = "".join(
+            f", do you mean {one}?" for one in difflib.get_close_matches(name, names, 1)
+        )
         return f"{name!r} is no field, feature or score here{meant}"
 
 

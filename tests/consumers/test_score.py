@@ -268,7 +268,9 @@ def test_a_refused_champion_scores_once_its_bundle_has_come(
 
 def test_scored_frames_of_the_version_before_stop_their_reader(trained: Trained) -> None:
     (value,) = ready(trained).process(Sources(), features_batch(trained, slice(1))).emits[0].values
-    old = MAGIC.to_bytes(4, "little") + (value or b"")[4:-8]
+    old = (
+        MAGIC.to_bytes(4, "little") + (value or b"")[4:-41]
+    )  # 33 bytes of the policy, and 8 of the shadow
     with pytest.raises(Stop, match="another version"):
         trained.profile.scored_layout.check(old)
     assert not trained.profile.scored_layout.ours(old)

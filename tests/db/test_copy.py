@@ -47,6 +47,11 @@ def _frames(draw: st.DrawFn) -> Frames:
         row["decision"] = draw(st.integers(0, 2))
         row["body_hash"] = np.void(draw(st.binary(min_size=16, max_size=16)))
         row["bundle"] = draw(st.text("0123456789abcdef", max_size=16)).encode()
+        row["policy"] = draw(st.sampled_from([b"", b"0123456789abcdef", b"fedcba9876543210"]))
+        row["model_decision"] = row["decision"]
+        if draw(st.booleans()):
+            row["rule_hits"] = np.void(draw(st.binary(min_size=16, max_size=16).filter(any)))
+            row["model_decision"] = draw(st.integers(0, 2))
     columns = [[draw(TEXT).encode() for _ in ids] for _ in range(3)]
     return Frames(rows, [i.encode() for i in ids], *columns)
 
@@ -96,6 +101,12 @@ def _compare(batch: Frames, i: int, row: Row[tuple[object, ...]]) -> None:
         frame["steps"]["partition"][0],
     )
     assert (row.decision, row.bundle) == (DECISIONS[frame["decision"]], frame["bundle"].decode())
+    by_model = DECISIONS[frame["model_decision"]]
+    assert (row.policy or "").encode() == frame["policy"]
+    assert row.rule_hits == (
+        frame["rule_hits"].tobytes() if any(frame["rule_hits"].tobytes()) else None
+    )
+    assert row.model_decision == (None if by_model == row.decision else by_model)
     assert row.payload == batch.payloads[i].decode()
     assert [row.account or "", row.reasons or ""] == [
         batch.accounts[i].decode(),

@@ -43,12 +43,36 @@ def test_a_row_is_decoded_by_name(writer: Writer, store: Store) -> None:
         "features_index": 6,
         "body_hash": "00" * 16,
         "reasons": [{"feature": "count_1h", "contribution": 1.5, "value": 9.0}],
+        "policy": None,
+        "rules_hit": [],
+        "model_decision": "block",
+        "alert_suppressed": False,
         "steps": [
             {"partition": 0, "offset": 11, "labels": 0, "time_us": 3_000, "index": 0},
             {"partition": 0, "offset": 22, "labels": 0, "time_us": 4_000, "index": 5},
         ],
     }
     assert store.get("b") is None
+
+
+def test_a_row_says_which_rules_hit(writer: Writer, store: Store) -> None:
+    reasons = (
+        '[{"feature":"","value":null,"contribution":0.0,"text":"x","rule":"large"},'
+        '{"feature":"count_1h","contribution":1.5,"value":9.0}]'
+    )
+    ruled = frames(["a"], decision=1, reasons=reasons)
+    ruled.rows["policy"], ruled.rows["model_decision"] = b"00112233aabbccdd", 0
+    ruled.rows["rule_hits"] = np.frombuffer(b"\1" + bytes(14) + b"\x80", "V16")
+    writer.write(*LAYOUT.pack(ruled))
+    row = store.get("a")
+    assert row is not None
+    assert row == row | {
+        "policy": "00112233aabbccdd",
+        "rules_hit": ["large"],
+        "decision": "review",
+        "model_decision": "approve",
+        "alert_suppressed": True,
+    }
 
 
 def test_a_row_without_account_and_reasons(writer: Writer, store: Store) -> None:

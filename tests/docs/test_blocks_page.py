@@ -20,7 +20,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "blocks.md").read_text()
 def read(block: bytes, *, steps: int, keys: int, values: int, scores: int) -> list[dict[str, Any]]:
     """The transactions of a block; `scores`: detectors and shadow, 0 before a frame is scored."""
     magic, count, row_size = struct.unpack_from("<12sII", block)
-    assert magic == b"TGF1blocks.1"
+    assert magic == (b"TGF1blocks.2" if scores else b"TGF1blocks.1")
     rows = [row(block, 20 + i * row_size, steps, keys, values, scores) for i in range(count)]
     at = 20 + count * row_size
     for name in ("id", "account", "payload", "reasons"):
@@ -48,6 +48,8 @@ def row(block: bytes, at: int, steps: int, keys: int, values: int, scores: int) 
         fields = struct.unpack_from("<iqq16sqqBd", block, at)
         told |= dict(zip([*names, "score"], fields, strict=True))
         told["scores"] = struct.unpack_from(f"<{scores}d", block, at + 61)
+        policy = struct.unpack_from("<16s16sB", block, at + 61 + 8 * scores)
+        told["policy"], told["hits"], told["model_decision"] = policy
     return told
 
 
@@ -64,12 +66,20 @@ def test_a_reader_by_the_page_reads_scored_ones() -> None:
     frames.rows["score"], frames.rows["decision"] = [0.25, 0.5], [0, 2]
     frames.rows["scores"] = [[0.5, 0.75], [1.0, 2.0]]
     frames.rows["bundle"], frames.rows["features_offset"] = b"0123456789abcdef", 7
+    frames.rows["policy"], frames.rows["model_decision"] = b"fedcba9876543210", [1, 2]
+    frames.rows["rule_hits"] = np.frombuffer(b"\5" + bytes(14) + b"\x80", "V16")
     told = read(SCORED_LAYOUT.pack(frames).block(), steps=2, keys=2, values=3, scores=2)
     compare(told, SCORED_LAYOUT, frames)
     assert [(each["score"], each["decision"]) for each in told] == [(0.25, 0), (0.5, 2)]
     assert [each["scores"] for each in told] == [(0.5, 0.75), (1.0, 2.0)]
     assert [each["address"] for each in told] == [7, 7]
     assert [each["bundle"] for each in told] == [b"0123456789abcdef"] * 2
+    assert {each["mark"] for each in told} == {b"TGS4"}
+    assert [(each["policy"], each["model_decision"]) for each in told] == [
+        (b"fedcba9876543210", 1),
+        (b"fedcba9876543210", 2),
+    ]
+    assert {each["hits"] for each in told} == {b"\5" + bytes(14) + b"\x80"}, "rules 0 and 2, 127"
 
 
 def compare(told: list[dict[str, Any]], layout: FrameLayout, frames: Frames) -> None:

@@ -108,7 +108,9 @@ def test_of_a_damaged_head_no_size_is_believed() -> None:
 def test_a_block_of_another_version_says_what_to_do() -> None:
     later = b"TGF1blocks.3" + column(["a"]).block()[12:]
     assert read_block(later) is None
-    with pytest.raises(Stop, match=r"blocks of layout 3, this process reads layouts 1 and 2: start the"):
+    with pytest.raises(
+        Stop, match=r"blocks of layout 3, this process reads layouts 1 and 2: start the"
+    ):
         LAYOUT.good([later])
     assert not LAYOUT.ours(later), "who reads along passes over it"
 

@@ -23,6 +23,7 @@ from tidegate.messages.documents import (
     decode_rollback,
     decode_verdict,
 )
+from tidegate.messages.frame_column import FrameColumn, read_block
 from tidegate.messages.frames import FrameLayout
 from tidegate.stream.snapshot import decode, encode
 
@@ -57,8 +58,35 @@ def test_a_scored_frame() -> None:
     assert layout.unpack([ours]).rows.tobytes() == frames.rows.tobytes(), "and only once"
 
 
+def test_scored_blocks_from_before_there_were_policies() -> None:
+    """Their rows end with the scores, and are of the first layout of blocks. Both kinds are read,
+    wherever one version follows the other.
+    """
+    layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
+    ours = layout.pack(layout.unpack([SCORED]))
+    ours.rows[0, 4:12] = np.frombuffer(b"abcd1234", np.uint8)
+    before = ours.rows[:, :-33].copy()
+    before[:, :4] = np.frombuffer(b"TGS3", np.uint8)
+    old = FrameColumn(before, *ours.tails)
+    (block,) = old.blocks()
+    assert (block[:12], ours.block()[:12]) == (b"TGF1blocks.1", b"TGF1blocks.2")
+    taken, good, faults = layout.take(read_block(block) or [])
+    assert (good, faults) == ([0], [])
+    rows = taken.rows_as(layout.dtype)
+    assert (rows["policy"][0], rows["model_decision"][0], rows["decision"][0]) == (b"", 1, 1)
+    assert rows["steps"]["offset"].tolist() == [[11, 22 << 12]], "they counted addresses"
+    assert (
+        layout.unpack([next(iter(old)), next(iter(ours))]).rows["bundle"].tolist()
+        == [b"0123456789abcdef"] * 2
+    )
+    mixed = FrameColumn(ours.rows[:, :-33].copy(), *ours.tails)
+    assert layout.take(mixed)[2][0][1].reason == "truncated_frame", "no row of this version"
+
+
 def test_the_version_before_ends_at_a_block_and_says_why() -> None:
-    """To it a block is a frame of another profile, at which it stops (see its `frame_profile`)."""
+    """To one without blocks a block is a frame of another profile, at which it stops; to one
+    without policies it is of a layout that it does not read.
+    """
     layout = FrameLayout(b"abcd1234", steps=2, keys=2, values=2, scores=3)
     (block,) = layout.pack(layout.unpack([SCORED])).blocks()
     assert block[:4] == b"TGF1", "a mark of its frames"

@@ -28,7 +28,7 @@ def frame_profile(value: bytes | None) -> bytes | None:
 
 
 def is_new_frame(value: bytes) -> bool:
-    """Whether this begins like a frame of this version: not of those before blocks, and no block."""
+    """Whether this begins like a frame of this version: no older one, and no block."""
     return value.startswith(_NEW) and len(value) >= LENGTHS.itemsize
 
 

@@ -25,11 +25,12 @@ _FREE_OPTIONS = _BOUNDS | FILE_OPTIONS | {"personal"}
 def state_hash(document: Json, checked: Checked, tokens: str = "") -> bytes:
     """8 hexadecimal digits of what frames, snapshots, labels and bundles depend on.
 
-    Left out are the thresholds (a bundle has its own) and rules (rows name theirs), what becomes of unknown fields, whose ids
-    are whose and how long they are remembered (no column depends on it), what verdicts of a source
-    count (their labels say it), how files are laid out, the bounds of fields (but whether amounts
-    are `wide`), which are personal, and ignored fields that nothing refers to. Fields that are kept
-    as tokens are others by another key: `tokens` is its fingerprint, "" without such fields.
+    Left out are the thresholds (a bundle has its own), the rules (rows name their policy), what
+    becomes of unknown fields, whose ids are whose and how long they are remembered (no column
+    depends on it), what verdicts of a source count (their labels say it), how files are laid out,
+    the bounds of fields (but whether amounts are `wide`), which are personal, and ignored fields
+    that nothing refers to. Fields that are kept as tokens are others by another key: `tokens` is
+    its fingerprint, "" without such fields.
     """
     lasting = {name: part for name, part in document.items() if name not in _FREE_SECTIONS}
     lasting["fields"] = {
