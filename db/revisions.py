@@ -20,13 +20,17 @@ these.
 
 
 class DegradedRow(NamedTuple):
-    """What scoring it again needs; `features` are packed <f8, as in the row."""
+    """What scoring it again needs; `features` are packed <f8 and `keys` <u8, as in the row."""
 
     transaction_id: str
     bundle: str
     online_labels: int
     amount_minor: int
     features: bytes
+    keys: bytes
+    ingested_us: int
+    payload: str
+    policy: str | None
 
 
 class Revision(NamedTuple):

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from consumers.erasable import keyed_step
 from consumers.preprocess import PreprocessStage
 from consumers.replay.logs import Logs, PastWeights
-from model.bundles.bundle import Bundle
+from model.bundles.bundle import Bundle, Scores
+from model.bundles.policies import Policies
+from model.policy.facts import Rows
 from model.sip import sip_key
 from tidegate.broker.addresses import address_of, shown
 from tidegate.broker.ports import Broker, Consumer
@@ -68,31 +70,52 @@ class Replay:
             )
         logs, side_reader = Logs(self._broker, self._snapshots), self._broker.consumer(None)
         try:
-            differences, values = self._features(row, logs, side_reader)
+            differences, frame = self._features(row, logs, side_reader)
+            values = np.array(frame["values"], np.float64)
             bundle = Bundle.load(self._bundles / row["bundle"])
             weights = PastWeights(self._profile, bundle, logs).at(row["online_labels"])
-            scores = bundle.score(values[np.newaxis], weights, without=row["degraded"])
+            scores = bundle.score(values, weights, without=row["degraded"])
         finally:
             logs.close()
             side_reader.close()
-        decision = bundle.decide(scores.final, np.array([row["amount_minor"]]))
         return [
             *differences,
             *_compare(row["scores"], self._profile.models.names, scores.detectors[0]),
             *_compare({"score": row["score"]}, ["score"], scores.final),
-            *_compare(
-                {"decision": float(DECISIONS.index(row["decision"]))},
-                ["decision"],
-                decision.astype("f8"),
+            *self._decisions(row, bundle, frame, scores),
+        ]
+
+    def _decisions(
+        self, row: Mapping[str, Any], bundle: Bundle, frame: NDArray[Any], scores: Scores
+    ) -> list[Difference]:
+        """The differences in what the models decide, and in what the row's policy makes of it."""
+        policy = Policies(self._broker, self._profile).compiled(row["policy"] or "")
+        if policy and policy.policy.thresholds:
+            bundle = bundle.with_thresholds(policy.policy.thresholds)
+        by_model = bundle.decide(scores.final, np.array([row["amount_minor"]]))
+        decisions, hits = by_model, set[str]()
+        if policy:
+            outcome = policy.decide(_facts(row, frame, scores, by_model))
+            decisions = outcome.decision
+            hits = {part.name for bit, part in policy.parts.items() if outcome.hits[bit, 0]}
+        was = {name: float(DECISIONS.index(row[name])) for name in ("model_decision", "decision")}
+        now = np.array([by_model[0], decisions[0]], np.float64)
+        return [
+            *_compare(was, list(was), now),
+            *(
+                Difference(f"hit by {name}", float(name in row["rules_hit"]), float(name in hits))
+                for name in sorted(hits.symmetric_difference(row["rules_hit"]))
             ),
         ]
 
     def _features(
         self, row: Mapping[str, Any], logs: Logs, side_reader: Consumer
-    ) -> tuple[list[Difference], Floats]:
-        """The differences in inputs and features by each step's own log, and the new values."""
+    ) -> tuple[list[Difference], NDArray[Any]]:
+        """The differences in inputs and features by each step's own log, and the row of the new
+        frame (an array of one).
+        """
         differences: list[Difference] = []
-        values = np.zeros(0)
+        frame: NDArray[Any] = np.zeros(0)
         traces = row["steps"]
         for number, trace in enumerate(traces):
             stage = keyed_step(
@@ -101,31 +124,32 @@ class Replay:
             side = (
                 SideLog(side_reader, side_reader.partitions(stage.side)[0]) if stage.side else None
             )
-            values = self._fold(stage, logs, side, trace)
+            frame = self._fold(stage, logs, side, trace)
             was = (
                 row["features"]
                 if trace is traces[-1]
                 else self._handed_on(logs.reader, traces[number + 1])
             )
-            differences += _compare(was, self._profile.values, values)
-        return differences, values
+            differences += _compare(was, self._profile.values, frame["values"][0])
+        return differences, frame
 
     def _handed_on(self, reader: Consumer, trace: Mapping[str, int]) -> dict[str, float | None]:
         """The values that a step found in its input."""
         source = TopicPartition(PreprocessStage(self._profile, 1).input, trace["partition"])
-        values = self._unpacked(_record(reader, source, _address(source, trace)).values)
+        frame = self._unpacked(_record(reader, source, _address(source, trace)).values)
         return {
-            name: _plain(value) for name, value in zip(self._profile.values, values, strict=True)
+            name: _plain(value)
+            for name, value in zip(self._profile.values, frame["values"][0], strict=True)
         }
 
-    def _unpacked(self, values: Sequence[bytes | None]) -> Floats:
-        rows = self._profile.features_layout.rows([value for value in values if value is not None])
-        return np.array(rows["values"][0], np.float64)
+    def _unpacked(self, values: Sequence[bytes | None]) -> NDArray[Any]:
+        layout = self._profile.features_layout
+        return layout.rows([value for value in values if value is not None])[:1]
 
     def _fold(
         self, stage: PreprocessStage, logs: Logs, side: SideLog | None, trace: Mapping[str, int]
-    ) -> Floats:
-        """The values after a keyed step, on its state as it was at the record."""
+    ) -> NDArray[Any]:
+        """The frame's row after a keyed step, on its state as it was at the record."""
         source = TopicPartition(stage.input, trace["partition"])
         address = _address(source, trace)
         record = _record(logs.reader, source, address)
@@ -151,6 +175,21 @@ class Replay:
         finally:
             group.close()
         return committed[source].note if source in committed else ""
+
+
+def _facts(
+    row: Mapping[str, Any], frame: NDArray[Any], scores: Scores, by_model: NDArray[np.uint8]
+) -> Rows:
+    """What the policy looked at."""
+    return Rows(
+        frame["values"],
+        frame["keys"],
+        scores.final,
+        scores.detectors,
+        by_model,
+        np.array([row["ingested_us"]]),
+        [row["payload"].encode()],
+    )
 
 
 def _address(source: TopicPartition, trace: Mapping[str, int]) -> int:

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from consumers.replay.logs import Logs, PastWeights
 from db.revisions import DegradedRow, Revision
-from model.bundles.bundle import Bundle
+from model.bundles.bundle import Bundle, Scores
+from model.bundles.policies import Policies
+from model.policy.compiled import CompiledPolicy
+from model.policy.facts import Rows
 from tidegate.messages.frames import DECISIONS, Decision
 from tidegate.profile import Profile
 
@@ -30,29 +34,46 @@ def rescore(
     bundles: Path,
     clock: Callable[[], int],
 ) -> Rescored:
-    """Score the rows by their own bundle, with the online weights that scored them.
+    """Score the rows by their own bundle, with the online weights that scored them, and decide by
+    the policy of their time.
 
     A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the
     labels' log is gone, Retry when the broker does not answer.
     """
     rescored = Rescored([], {})
+    policies = Policies(logs.broker, profile)
     for name, of_bundle in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
         bundle = Bundle.load(bundles / name)
         past = PastWeights(profile, bundle, logs)
-        for labels, of_weights in groupby(of_bundle, key=lambda row: row.online_labels):
+        for (labels, version), alike in groupby(of_bundle, key=_when):
+            policy = policies.compiled(version)
             weighted = bundle.with_weights(past.at(labels))
-            _score(weighted, list(of_weights), rescored, clock())
+            if policy and policy.policy.thresholds:
+                weighted = weighted.with_thresholds(policy.policy.thresholds)
+            _score(weighted, policy, list(alike), rescored, clock())
     return rescored
 
 
-def _model(row: DegradedRow) -> tuple[str, int]:
-    return row.bundle, row.online_labels
+def _model(row: DegradedRow) -> tuple[str, int, str]:
+    return row.bundle, *_when(row)
 
 
-def _score(bundle: Bundle, rows: list[DegradedRow], rescored: Rescored, now_us: int) -> None:
+def _when(row: DegradedRow) -> tuple[int, str]:
+    return row.online_labels, row.policy or ""
+
+
+def _score(
+    bundle: Bundle,
+    policy: CompiledPolicy | None,
+    rows: list[DegradedRow],
+    rescored: Rescored,
+    now_us: int,
+) -> None:
     values = np.frombuffer(b"".join(row.features for row in rows), "<f8").reshape(len(rows), -1)
     scores = bundle.score(values)
     decisions = bundle.decide(scores.final, np.array([row.amount_minor for row in rows]))
+    if policy:
+        decisions = policy.decide(_facts(rows, values, scores, decisions)).decision
     rescored.failures.update(scores.failures)
     rescored.revisions.extend(
         Revision(
@@ -63,4 +84,22 @@ def _score(bundle: Bundle, rows: list[DegradedRow], rescored: Rescored, now_us: 
             scores.detectors[i].astype("<f8").tobytes(),
         )
         for i in np.flatnonzero(~np.isnan(scores.detectors).any(axis=1))
+    )
+
+
+def _facts(
+    rows: list[DegradedRow],
+    values: NDArray[np.float64],
+    scores: Scores,
+    by_model: NDArray[np.uint8],
+) -> Rows:
+    """What the policy looks at."""
+    return Rows(
+        values,
+        np.frombuffer(b"".join(row.keys for row in rows), "<u8").reshape(len(rows), -1),
+        scores.final,
+        scores.detectors,
+        by_model,
+        np.array([row.ingested_us for row in rows]),
+        [row.payload.encode() for row in rows],
     )

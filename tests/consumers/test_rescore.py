@@ -13,6 +13,7 @@ from db.migrate import migrate
 from db.revisions import DegradedRow, read_degraded, write_revisions
 from db.store import Store
 from model.bundles.bundle import Bundle
+from model.bundles.policies import publish_policy
 from tests.consumers.scoring import Broken, broken, features_batch
 from tests.consumers.test_learn import batch, folded, label, no_history
 from tests.trained import Trained
@@ -20,7 +21,8 @@ from tests.web import persist, produce
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import OnlineWeights
 from tidegate.messages.frames import DECISIONS, NONE
-from tidegate.pipeline import DLQ, LABELS, SCORED
+from tidegate.messages.policy import Policy, Rule
+from tidegate.pipeline import DLQ, LABELS, MODELS, PROMOTIONS, SCORED
 from tidegate.stream.snapshot import Snapshots
 from tidegate.stream.sources import Sources
 
@@ -33,7 +35,7 @@ scored.
 @pytest.fixture
 def broker(trained: Trained) -> MemoryBroker:
     """Its labels are the first 60 of the history."""
-    made = MemoryBroker({LABELS: 1, SCORED: 1, DLQ: 1})
+    made = MemoryBroker({LABELS: 1, SCORED: 1, DLQ: 1, MODELS: 1, PROMOTIONS: 1})
     produce(made, LABELS, *(label(trained, at) for at in range(60)))
     return made
 
@@ -133,10 +135,36 @@ def test_labels_in_any_order_give_the_same(trained: Trained, url: str, logs: Log
     assert sorted(forth.revisions) == sorted(back.revisions)
 
 
+def test_a_revision_is_decided_by_the_policy_of_its_row(
+    trained: Trained, broker: MemoryBroker, logs: Logs
+) -> None:
+    policy = Policy(
+        (Rule("dear", "amount > 50", "block"),), thresholds={"review": 1e-9, "block": 1}
+    )
+    publish_policy(broker, trained.profile, policy, by="ana")
+    values, amount = trained.values[:60], trained.profile.values.index("amount")
+    rows = [
+        DegradedRow(
+            f"t{i}", trained.bundle.hash, NONE, 5, row.tobytes(), bytes(16), 1, "{}", version
+        )
+        for i, row in enumerate(values)
+        for version in (policy.version, None)
+    ]
+    found = rescore(trained.profile, rows, logs, trained.bundle.path.parent, lambda: 1)
+    plain = trained.bundle.decide(trained.bundle.score(values).final, np.full(60, 5))
+    for i, row in enumerate(values):
+        both = [part.decision for part in found.revisions if part.transaction_id == f"t{i}"]
+        ruled = "block" if row[amount] > 50 else "review"
+        assert sorted(both) == sorted([DECISIONS[plain[i]], ruled])
+
+
 def test_rows_without_online_weights_take_the_trainings(trained: Trained, logs: Logs) -> None:
     values = trained.values[:3]
     rows = [
-        DegradedRow(f"t{i}", trained.bundle.hash, NONE, 5, values[i].tobytes()) for i in range(3)
+        DegradedRow(
+            f"t{i}", trained.bundle.hash, NONE, 5, values[i].tobytes(), bytes(16), 1, "{}", None
+        )
+        for i in range(3)
     ]
     found = rescore(trained.profile, rows, logs, trained.bundle.path.parent, lambda: 1)
     assert [part.score for part in found.revisions] == Bundle.load(trained.bundle.path).score(
