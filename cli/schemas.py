@@ -70,7 +70,9 @@ def _schema(topic: str, *types: Any) -> dict[str, Any]:  # noqa: ANN401 - classe
         if "description" in one:  # whose lines some versions of Python indent as the source does
             one["description"] = cleandoc(one["description"])
     message = found[0] if len(found) == 1 else {"anyOf": list(found)}
-    return {"$schema": _DIALECT, "title": topic, **message, "$defs": definitions}
+    schema = {"$schema": _DIALECT, "title": topic, **message, "$defs": definitions}
+    as_json: dict[str, Any] = json.loads(json.dumps(schema))  # a default may be a tuple
+    return as_json
 
 
 def write(folder: Path, profile: Profile, *, breaking: bool) -> list[str]:
