@@ -3,7 +3,8 @@
     python -m benchmarks.searching [--rows 100000]
 
 Writes rows of the card profile (payloads of about 600 bytes) into SQLite and PostgreSQL by the
-persist stage's own writers, in batches of 4,000; every other round writes no block. Then asks for
+persist stage's own writers, in batches of 4,000, of which chance
+gives half no block at first. Then asks for
 pages of 50, each kind of filter many times, and prints the median and the longest time.
 """
 
@@ -85,16 +86,16 @@ def _payload(account: int, merchant: int) -> bytes:
 
 
 def fill(database: Database, rows: int) -> tuple[list[float], list[float]]:
-    """CPU seconds of batches with and without a block, in turns, of this process and of the
+    """CPU seconds of batches with and without a block, by chance, of this process and of the
     server's. Afterwards every row is in a block.
     """
     writer = SqliteWriter(database.file) if database.file else PostgresWriter()
-    upkeep, order = Upkeep(), np.arange(BATCH)
+    upkeep, order, chance = Upkeep(), np.arange(BATCH), np.random.default_rng(0)
     times: tuple[list[float], list[float]] = ([], [])
     with database.engine.begin() as connection:
         names.save(connection, names.names_of(PROFILE))
-    for number, start in enumerate(range(0, rows, BATCH)):
-        frames, blocked = batch_of(start), number % 2 == 0
+    for start in range(0, rows, BATCH):
+        frames, blocked = batch_of(start), bool(chance.integers(0, 2))
         begun = _cpu_seconds(database)
         with database.engine.begin() as connection:
             inserted = writer.insert(connection, frames, order, START_US)

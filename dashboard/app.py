@@ -50,6 +50,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.dead_letters import routes as dead_letters
     from dashboard.pipeline import routes as pipeline
     from dashboard.transactions import one
+    from dashboard.transactions import routes as transactions
     from dashboard.try_one import routes as try_one
 
     vault = vault_of(profile, settings.db_url)
@@ -86,7 +87,18 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
-    for routes in (one, stream, models, pipeline, dead_letters, try_one, sign_in, oidc, language):
+    for routes in (
+        one,
+        transactions,
+        stream,
+        models,
+        pipeline,
+        dead_letters,
+        try_one,
+        sign_in,
+        oidc,
+        language,
+    ):
         app.register_blueprint(routes.blueprint)
     app.after_request(_guard)
     app.register_error_handler(Retry, _away)

@@ -23,6 +23,7 @@ import yaml
 from consumers.persist import Persist
 from db.names import names_of
 from db.sink import SqlSink
+from model.hashing import hash64
 from tests.support import eventually
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.ports import Broker
@@ -84,6 +85,8 @@ def scored(
     )
     row["amount_minor"] = round(float(body.get("amount", 0)) * 100)
     row["steps"]["time_us"] = [now - 20_000 + 8_000 * step for step in range(profile.steps)]
+    hashed = [str(getattr(tx, name)).encode() for name in profile.hashed]
+    row["keys"] = hash64(hashed)
     row["values"] = [[round(0.37 * i, 2) for i in range(len(profile.values))]]
     row["bundle"], row["decision"] = b"00aa11bb22cc33dd", DECISIONS.index(decision)
     row["score"] = row["scores"] = score
@@ -95,7 +98,7 @@ def scored(
         [str(profile.id_of(tx)).encode()],
         [profile.key_of(tx)],
         [payload],
-        [json.dumps(list(reasons)).encode() if reasons else b""],
+        [json.dumps(list(reasons), separators=(",", ":")).encode() if reasons else b""],
     )
     return layout.pack(frames)[0]
 

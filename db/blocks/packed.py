@@ -46,15 +46,14 @@ def code(bundle: str) -> int:
 
 def of_frames(frames: Frames, chosen: NDArray[np.intp], seqs: NDArray[np.int64]) -> Rows:
     """The frames `chosen`, whose rows have these `seqs` i8[n], ascending."""
-    rows = np.zeros(len(chosen), ROW)
-    source = frames.rows[chosen]
+    rows, source = np.zeros(len(chosen), ROW), frames.rows
     rows["seq"] = seqs
     with np.errstate(over="ignore"):  # a score that f4 cannot hold is infinite
         for name in ("event_us", "amount_minor", "score", "decision"):
-            rows[name] = source[name]
+            rows[name] = source[name][chosen]
     if source["keys"].shape[1] > 1:
-        rows["second"] = low_half(source["keys"][:, 1])
-    names, inverse = np.unique(source["bundle"], return_inverse=True)
+        rows["second"] = low_half(source["keys"][chosen, 1])
+    names, inverse = np.unique(source["bundle"][chosen], return_inverse=True)
     rows["bundle"] = np.array([code(name.decode()) for name in names.tolist()], np.uint32)[inverse]
     return rows
 

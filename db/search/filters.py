@@ -102,8 +102,10 @@ def rounded(score: float | None) -> np.float32 | None:
         return None if score is None else np.float32(score)
 
 
-def holding() -> Select[str, bool]:
-    """Of each transaction with verdicts that count, the one that holds: its id, and `fraud`."""
+def holding(*among: ColumnElement[bool]) -> Select[str, bool]:
+    """Of each transaction with verdicts that count, the one that holds: its id, and `fraud`;
+    `among` narrows the verdicts by their transaction.
+    """
     table = verdicts.c
     newest_first = func.row_number().over(
         partition_by=table.transaction_id,
@@ -111,7 +113,7 @@ def holding() -> Select[str, bool]:
     )
     ranked = (
         select(table.transaction_id, table.fraud, newest_first.label("place"))
-        .where(table.weight > 0)
+        .where(table.weight > 0, *among)
         .subquery()
     )
     return select(ranked.c.transaction_id, ranked.c.fraud).where(ranked.c.place == 1)

@@ -63,6 +63,7 @@ DASHBOARD = {
     "views.transaction": "read",
     "views.unmasked": "unmask",
     "views.verdict": "review",
+    "transactions.search": "read",
     "views.pipeline": "read",
     "pipeline.now": "read",
     "views.healthz": OPEN,
