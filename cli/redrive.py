@@ -12,7 +12,7 @@ from tidegate.errors import ConfigError
 from tidegate.pipeline import READERS
 
 if TYPE_CHECKING:
-    from tidegate.dead_letters.redrive import Summary
+    from tidegate.dead_letters.plan import Summary
 
 Reason = Annotated[
     str,
@@ -73,7 +73,7 @@ def redrive(
 
     from db.account_keys import vault_of
     from tidegate.broker.kafka import KafkaBroker
-    from tidegate.dead_letters.redrive import Policy as Policies
+    from tidegate.dead_letters.plan import Policy as Policies
     from tidegate.dead_letters.redrive import redrive as put_back
     from tidegate.dead_letters.selection import Selection, parse_place
     from tidegate.profile import load_profile

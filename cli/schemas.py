@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from consumers.alerts import Alert
-from tidegate.dead_letters.redrive import Mark
+from tidegate.dead_letters.plan import Mark
 from tidegate.errors import ConfigError
 from tidegate.messages.compatible import breaks
 from tidegate.messages.documents import (

@@ -12,7 +12,7 @@ from cli.redrive import lines
 from db.audit import export
 from db.migrate import migrate
 from tests.profile.test_tokens import ID_TOKEN, NUMBER, changed, keyed
-from tidegate.dead_letters.redrive import Summary
+from tidegate.dead_letters.plan import Summary
 from tidegate.profile import load_profile
 
 __all__ = ["keyed"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tidegate.broker.records import Batch, Headers, TopicPartition
 from tidegate.dead_letters.groups import ACTIONS, HOURS, Address, Groups
-from tidegate.dead_letters.redrive import Mark
+from tidegate.dead_letters.plan import Mark
 from tidegate.dead_letters.shape import LONGEST, Kind, shape
 from tidegate.pipeline import DLQ, REDRIVEN
 from tidegate.profile import load_profile

@@ -12,7 +12,8 @@ from tests.profile.enveloped import enveloped
 from tests.profile.test_tokens import ID_TOKEN, NUMBER, TOKEN, changed, keyed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, TopicPartition
-from tidegate.dead_letters.redrive import Summary, redrive
+from tidegate.dead_letters.plan import Summary
+from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import CONFLICT, Selection, parse_place
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
 from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW, WRONG_PARTITION

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tidegate.broker.records import Batch
 from tidegate.dead_letters.columns import Rows
-from tidegate.dead_letters.redrive import Mark
+from tidegate.dead_letters.plan import Mark
 from tidegate.dead_letters.shape import Kind, kind_of
 from tidegate.messages.ciphertext import is_closed
 from tidegate.pipeline import DLQ

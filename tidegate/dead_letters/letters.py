@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from tidegate.messages.ciphertext import is_closed
 from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frame_marks import is_new_frame
 from tidegate.messages.vault import Vault
-from tidegate.pipeline import DLQ, FRAMES, RAW, SCORED, WRONG_PARTITION
+from tidegate.pipeline import DLQ, FEEDBACK, FRAMES, RAW, SCORED, WRONG_PARTITION
 from tidegate.profile import Profile
 from tidegate.profile.envelope import Passed, row_in
 from tidegate.profile.token_records import TOKENISED, record_with_tokens
@@ -167,6 +167,17 @@ def records_of(
     return records
 
 
+def edited_copy(profile: Profile, letter: DeadLetter, value: bytes) -> DeadLetter:
+    """The letter with another record, and the key that belongs to that."""
+    copy = replace(letter, value=value, plain=value)
+    topic = letter.told.get("topic", "")
+    if topic == RAW:
+        return replace(copy, key=_own_key(profile, copy))
+    if topic == FEEDBACK:
+        return replace(copy, key=transaction_id(profile, copy).encode() or letter.key)
+    return copy
+
+
 def message_of(topic: str, value: bytes | None) -> bytes | None:
     """What to put back for a value: a frame of this version goes as a block of one."""
     if topic in FRAMES and value is not None and is_new_frame(value):
@@ -178,6 +189,11 @@ def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
     """The key to put it back with: its own, or the right one where that was what was wrong."""
     if letter.told.get("reason") != WRONG_PARTITION or letter.told.get("topic") != RAW:
         return letter.key
+    return _own_key(profile, letter)
+
+
+def _own_key(profile: Profile, letter: DeadLetter) -> bytes | None:
+    """The key of a raw record that is decoded; where it cannot be, that which it has."""
     try:
         row = _out_of_envelope(profile, letter.value, letter.headers)
         return profile.key_of(profile.decode(row or b""))

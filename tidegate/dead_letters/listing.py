@@ -11,7 +11,7 @@ import msgspec
 
 from tidegate.broker.ports import Broker, Consumer
 from tidegate.dead_letters.letters import DeadLetter, identity_of, read_all, transaction_id
-from tidegate.dead_letters.redrive import Mark
+from tidegate.dead_letters.plan import Mark
 from tidegate.messages.vault import Vault
 from tidegate.pipeline import DLQ, REDRIVEN
 from tidegate.profile import Profile

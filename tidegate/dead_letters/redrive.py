@@ -9,23 +9,22 @@ same rows. The dead letters themselves stay where they are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Literal
-
-import msgspec
 
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
 from tidegate.broker.records import Headers
 from tidegate.dead_letters.letters import (
     DeadLetter,
+    edited_copy,
     identity_of,
     message_of,
     read_all,
     record_of,
     records_of,
 )
+from tidegate.dead_letters.plan import EDITED, Edit, Plan, Policy, Summary
+from tidegate.dead_letters.reading import Place, letters_at
 from tidegate.dead_letters.selection import CONFLICT, Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
@@ -38,61 +37,6 @@ from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
 
-Policy = Literal["stop", "reinsert", "drop"]
-"""What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive,
-or give it up.
-"""
-
-
-class Mark(msgspec.Struct):
-    """What was done with a dead letter (topic transactions.redriven, key: its identity)."""
-
-    identity: str
-    action: Literal["redriven", "quarantined", "dropped"]
-    topic: str
-    attempt: int
-
-
-@dataclass(slots=True)
-class Summary:
-    """How many dead letters were put back, by topic, and what became of the others."""
-
-    redriven: dict[str, int] = field(default_factory=dict)
-    quarantined: int = 0
-    dropped: int = 0
-    left: int = 0
-    """Cannot be put back and were left where they are (policy reinsert)."""
-    before: int = 0
-    """Dealt with by an earlier redrive."""
-    not_selected: int = 0
-    conflicts: int = 0
-    """Conflicting duplicates, left out because they would fail again."""
-    reasons: dict[str, int] = field(default_factory=dict)
-    """The selected ones by reason."""
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """One dead letter, and where it goes: its record as it will be written, or why it cannot be put
-    back.
-    """
-
-    letter: DeadLetter
-    action: Literal["redriven", "quarantined", "dropped", "left"]
-    topic: str = ""
-    headers: Headers = field(default_factory=list)
-
-    @property
-    def mark(self) -> bytes:
-        """The message that says so."""
-        told = self.letter.told.get("topic", "")
-        if self.action == "left":
-            raise ValueError("what is left is not marked")
-        return msgspec.json.encode(
-            Mark(identity_of(self.letter), self.action, told, self.letter.attempt)
-        )
-
 
 def redrive(
     broker: Broker,
@@ -104,12 +48,16 @@ def redrive(
     policy: Policy = "stop",
     attempts: int = 5,
     vault: Vault | None = None,
+    edits: Mapping[Place, Edit] | None = None,
+    summary: Summary | None = None,
 ) -> Summary:
     """Put the selected dead letters back, at most `most` (0: all there are now).
 
-    One that has failed `attempts` times goes to the quarantine topic instead. `dry_run` writes
-    nothing. `vault` is an erasable profile's. Raises Stop for one that cannot be put back under
-    policy `stop` (those before it are done), Aborted or Fenced as the broker does, Retry.
+    One that has failed `attempts` times goes to the quarantine topic instead (0: every one).
+    `dry_run` writes nothing. `vault` is an erasable profile's. `edits` go in the places of the
+    letters there. `summary` is filled in as it goes on, for whoever watches. Raises Stop for one
+    that cannot be put back under policy `stop` (those before it are done), Aborted or Fenced as the
+    broker does, Retry.
     """
     producer = (
         None if dry_run else broker.transactional_producer(TRANSACTIONAL_ID)
@@ -117,8 +65,10 @@ def redrive(
     consumer = broker.consumer(None)
     try:
         redriver = Redriver(
-            consumer, producer, profile, selection, policy, attempts, dry_run=dry_run, vault=vault
+            consumer, producer, profile, selection, policy, attempts, vault=vault, edits=edits
         )
+        redriver.summary = summary or redriver.summary
+        redriver.summary.dry_run = dry_run
         return redriver.run(most)
     finally:
         consumer.close()
@@ -138,14 +88,14 @@ class Redriver:
         policy: Policy,
         attempts: int,
         *,
-        dry_run: bool,
         vault: Vault | None = None,
+        edits: Mapping[Place, Edit] | None = None,
     ) -> None:
-        self._vault = vault
+        self._vault, self._edits = vault, edits or {}
         self._consumer, self._producer, self._profile = consumer, producer, profile
         self._selection, self._policy, self._attempts = selection, policy, attempts
         self._done: set[str] = set()
-        self.summary = Summary(dry_run=dry_run)
+        self.summary = Summary()
 
     def run(self, most: int) -> Summary:
         """Read the marks, then deal with the dead letters there are now."""
@@ -176,7 +126,7 @@ class Redriver:
 
     def _selected(self) -> Iterator[DeadLetter]:
         """The ones meant that no redrive has dealt with, one of each identity."""
-        for letter in read_all(self._consumer, DLQ, vault=self._vault):
+        for letter in self._letters():
             if identity_of(letter) in self._done:
                 self.summary.before += 1
             elif not self._selection.takes(self._profile, letter):
@@ -187,24 +137,37 @@ class Redriver:
                 self._done.add(identity_of(letter))
                 yield letter
 
+    def _letters(self) -> Iterator[DeadLetter]:
+        """Those that may be meant: all, or those at the places that are named."""
+        if not self._selection.places:
+            yield from read_all(self._consumer, DLQ, vault=self._vault)
+        places = iter(sorted(self._selection.places))
+        while part := list(islice(places, _IN_ONE_TRANSACTION)):
+            found = letters_at(self._consumer, part, self._vault)
+            yield from (found[place] for place in part if place in found)
+
     def _plans(self, letters: Iterable[DeadLetter]) -> Iterator[Plan]:
         for letter in letters:
-            if self._obstacle(letter):
-                yield Plan(letter, "dropped" if self._policy == "drop" else "left")
-            elif letter.attempt >= self._attempts:
-                yield Plan(letter, "quarantined", QUARANTINE, letter.headers)
+            edit = self._edits.get(letter.place)
+            if edit is not None:
+                copy = edited_copy(self._profile, letter, edit.value)
+                yield self._plan(copy, (EDITED, edit.by.encode()), back=True)
             else:
-                kept = [
-                    (name, value)
-                    for name, value in letter.headers
-                    if name == RECORDED or not name.startswith(PREFIX)
-                ]
-                yield Plan(
-                    letter,
-                    "redriven",
-                    letter.told["topic"],
-                    [*kept, (ATTEMPT, str(letter.attempt).encode())],
-                )
+                yield self._plan(letter, back=letter.attempt < self._attempts)
+
+    def _plan(self, letter: DeadLetter, *more: tuple[str, bytes], back: bool) -> Plan:
+        """What becomes of one: `back` to its stage, with `more` headers, or to the quarantine."""
+        if self._obstacle(letter):
+            return Plan(letter, "dropped" if self._policy == "drop" else "left")
+        if not back:
+            return Plan(letter, "quarantined", QUARANTINE, letter.headers)
+        kept = [
+            (name, value)
+            for name, value in letter.headers
+            if name == RECORDED or not name.startswith(PREFIX)
+        ]
+        attempt = (ATTEMPT, str(letter.attempt).encode())
+        return Plan(letter, "redriven", letter.told["topic"], [*kept, attempt, *more])
 
     def _obstacle(self, letter: DeadLetter) -> str:
         """Why this one cannot be put back, or ""."""
