@@ -47,6 +47,7 @@ def create_app() -> Flask:
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import language, models, oidc, sign_in, stream
+    from dashboard.dead_letters import acts as letter_acts
     from dashboard.dead_letters import routes as dead_letters
     from dashboard.pipeline import routes as pipeline
     from dashboard.transactions import one
@@ -62,7 +63,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         Tail(broker, STATUS, board.absorb, from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
-    bench = Workbench(broker, profile, vault)
+    bench = Workbench(broker, profile, vault, settings.db_url)
     tails += bench.follow()
     url = settings.db_url
     keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
@@ -94,6 +95,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         models,
         pipeline,
         dead_letters,
+        letter_acts,
         try_one,
         sign_in,
         oidc,

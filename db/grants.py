@@ -32,6 +32,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "account_keys": "SELECT, INSERT, UPDATE",
         "erased": "SELECT, INSERT",
         "verdicts": "SELECT, INSERT, DELETE",
+        "letter_groups": "SELECT, INSERT, DELETE",
         "audit": "SELECT, INSERT",
         **_OUTBOX,
         "alembic_version": "SELECT",

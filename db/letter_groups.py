@@ -37,11 +37,11 @@ class Resolutions:
     """Reads and writes them, for the results pages. Every method raises Retry and ConfigError."""
 
     def __init__(self, url: str) -> None:
-        self._database = open_database(url)
+        self._database, self._reads = open_database(url), open_database(url, "read")
 
     def all(self) -> dict[str, Resolution]:
         """Those of all groups, by signature."""
-        with retrying(self._database), self._database.engine.connect() as connection:
+        with retrying(self._reads), self._reads.engine.connect() as connection:
             rows = connection.execute(select(letter_groups))
             return {row.signature: Resolution(*row) for row in rows}
 
@@ -60,6 +60,7 @@ class Resolutions:
 
     def close(self) -> None:
         self._database.close()
+        self._reads.close()
 
 
 def _forget(connection: Connection, signature: str) -> None:

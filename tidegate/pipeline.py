@@ -55,6 +55,8 @@ OVER_QUOTA = "over_quota"
 """What verdicts are counted as that are passed over, because their source had given too many."""
 FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
 """The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
+_REDRIVE = (RAW, BY_ENTITY_2, FEATURES, SCORED, LABELS, QUARANTINE, REDRIVEN)
+"""What putting dead letters back writes, beside verdicts."""
 
 
 class StageSpec(NamedTuple):
@@ -140,7 +142,7 @@ STAGES = {
         StageSpec(
             "dashboard",
             follows=(SCORED, MODELS, STATUS, DLQ, REDRIVEN),
-            outputs=(FEEDBACK,),
+            outputs=(FEEDBACK, *_REDRIVE),
             single=True,
         ),
     )

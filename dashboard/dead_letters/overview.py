@@ -9,39 +9,53 @@ from typing import Literal
 
 from flask_babel import lazy_gettext
 
+from db.letter_groups import Resolution
 from tidegate.dead_letters.groups import Group
 
-State = Literal["open", "redriven", "quarantined", "dropped"]
+State = Literal["open", "resolved", "redriven", "quarantined", "dropped"]
 STATES = {
     "open": lazy_gettext("Open"),
+    "resolved": lazy_gettext("Resolved"),
     "redriven": lazy_gettext("Redriven"),
     "quarantined": lazy_gettext("Quarantined"),
     "dropped": lazy_gettext("Given up"),
 }
 FILTERS = STATES | {"all": lazy_gettext("All")}
-BADGES = {"open": "block", "redriven": "approve", "quarantined": "review", "dropped": "soft"}
+BADGES = {
+    "open": "block",
+    "resolved": "approve",
+    "redriven": "approve",
+    "quarantined": "review",
+    "dropped": "soft",
+}
 """The class of each state's badge."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A group, its state, and its sparkline: a height in percent for each of 24 hours."""
+    """A group, its state, and its sparkline: a height in percent for each of 24 hours.
+
+    One that is open although there is a `resolution` was opened again by new letters.
+    """
 
     group: Group
     state: State
     bars: list[float]
+    resolution: Resolution | None
 
 
-def line_of(group: Group) -> Line:
+def line_of(group: Group, resolution: Resolution | None) -> Line:
     """A group as it is listed."""
     most = max(1, *group.hours)
-    return Line(group, state_of(group), [100 * count / most for count in group.hours])
+    bars = [100 * count / most for count in group.hours]
+    return Line(group, state_of(group, resolution), bars, resolution)
 
 
-def state_of(group: Group) -> State:
-    """Open while letters wait; then what was done with the most of them."""
+def state_of(group: Group, resolution: Resolution | None) -> State:
+    """Open while letters wait that nobody has resolved; then what was done with the most."""
     if group.waiting:
-        return "open"
+        seen = resolution is not None and group.last_ms <= resolution.until_ms
+        return "resolved" if seen else "open"
     done = {name: count for name, count in group.counts.items() if name != "waiting"}
     return max(done, key=done.__getitem__)
 
@@ -56,13 +70,12 @@ class Overview:
     waiting: int
 
 
-def overview(groups: Sequence[Group], state: str, stage: str) -> Overview:
+def overview(lines: Sequence[Line], state: str, stage: str) -> Overview:
     """`state` and `stage` choose groups; "" takes all."""
-    lines = [line_of(group) for group in groups]
     chosen = [each for each in lines if not stage or each.group.kind.stage == stage]
     return Overview(
         [each for each in chosen if not state or each.state == state],
         Counter(each.state for each in chosen),
-        sorted({group.kind.stage for group in groups}),
-        sum(group.waiting for group in groups),
+        sorted({each.group.kind.stage for each in lines}),
+        sum(each.group.waiting for each in lines if each.state == "open"),
     )

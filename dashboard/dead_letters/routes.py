@@ -8,7 +8,15 @@ from flask import Blueprint, abort, g, render_template, request
 
 from dashboard.context import here
 from dashboard.dead_letters.letter import one_letter
-from dashboard.dead_letters.overview import BADGES, FILTERS, STATES, Overview, line_of, overview
+from dashboard.dead_letters.overview import (
+    BADGES,
+    FILTERS,
+    STATES,
+    Line,
+    Overview,
+    line_of,
+    overview,
+)
 from dashboard.dead_letters.workbench import workbench
 from db.audit import Act
 from tidegate.clock import now_us
@@ -41,7 +49,7 @@ def _listed() -> dict[str, Any]:
     state, stage = request.args.get("state", "open"), request.args.get("stage", "")
     if state not in FILTERS:
         abort(400)
-    found: Overview = overview(_groups(), "" if state == "all" else state, stage)
+    found: Overview = overview(_lines(), "" if state == "all" else state, stage)
     lines, left = found.lines[:_MOST_LINES], len(found.lines) - _MOST_LINES
     return {
         "state": state,
@@ -52,8 +60,17 @@ def _listed() -> dict[str, Any]:
         "found": found,
         "lines": lines,
         "left": max(0, left),
+        "reasons": sorted({each.group.kind.reason for each in found.lines}),
+        "may_act": g.principal.may("models"),
+        "job": workbench().jobs.newest,
+        "busy": request.args.get("busy"),
         "asked": {"state": state, "stage": stage} if stage else {"state": state},
     }
+
+
+def _lines() -> list[Line]:
+    resolutions = workbench().resolutions.all()
+    return [line_of(each, resolutions.get(each.signature)) for each in _groups()]
 
 
 def _groups() -> list[Group]:
@@ -74,7 +91,10 @@ def group(signature: str) -> str:
     letters = [(each, _brief(read.get((each.partition, each.offset)))) for each in shown]
     return render_template(
         "dead_letters/group.html",
-        line=line_of(found),
+        line=line_of(found, workbench().resolutions.all().get(signature)),
+        may_act=g.principal.may("models"),
+        job=workbench().jobs.newest,
+        busy=request.args.get("busy"),
         group=found,
         names=STATES,
         badges=BADGES,
@@ -132,6 +152,9 @@ def letter_page(place: str, *, masked: bool = True, **more: object) -> tuple[str
         action=action,
         may_unmask=may_unmask,
         names=STATES,
+        may_act=g.principal.may("models"),
+        job=workbench().jobs.newest,
+        busy=request.args.get("busy"),
         **more,
     )
 

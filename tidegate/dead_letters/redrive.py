@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
-from tidegate.broker.records import Headers
 from tidegate.dead_letters.letters import (
     DeadLetter,
     edited_copy,
