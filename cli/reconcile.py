@@ -17,6 +17,8 @@ from cli.options import (
     print_json,
     settings_with,
 )
+from tidegate.clock import now_us
+from tidegate.messages.findings import Finding
 
 if TYPE_CHECKING:
     from db.reconcile.ledger import Missing, Totals
@@ -64,11 +66,13 @@ def reconcile(
     """Compare what was acknowledged with rows, dead letters and what is under way.
 
     Each record of the raw topic is looked for, by partition and day. Exit code 1 when one is
-    missing, or a row names a record that is not there. The stages may run meanwhile.
+    missing, or a row names a record that is not there; then it is told on the topic operations,
+    too. The stages may run meanwhile.
 
     Example: [bold]tidegate reconcile --since 2026-01-31 --textfile reconcile.prom[/bold]
     """
     from db.reconcile.reconcile import Reconciler
+    from tidegate.broker.announce import announce
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -76,7 +80,8 @@ def reconcile(
     settings = settings_with(profile=profile, kafka=kafka, db=db)
     broker = KafkaBroker(settings)
     broker.check()
-    reconciler = Reconciler(broker, load_profile(settings.profile), settings.db_url)
+    loaded = load_profile(settings.profile)
+    reconciler = Reconciler(broker, loaded, settings.db_url)
     try:
         totals = reconciler.run((since_us or 0) // 1000, limit)
     finally:
@@ -88,6 +93,7 @@ def reconcile(
     else:
         typer.echo("\n".join(lines(totals)))
     if not totals.equal:
+        announce(broker, gap(totals, loaded.hash.decode()))
         raise typer.Exit(1)
 
 
@@ -103,6 +109,14 @@ def write_metric(totals: Totals, file: Path) -> None:
     for outcome in OUTCOMES:
         RECONCILED.labels(outcome).set(totals.of(outcome))
     write_to_textfile(str(file), registry)
+
+
+def gap(totals: Totals, profile: str) -> Finding:
+    """What is told to whoever runs the pipeline; `profile` is the profile's hash."""
+    missing, beside = totals.of("missing"), totals.rows_without_record
+    told = f"Reconciliation: {missing:,} of {totals.records:,} acknowledged records are missing"
+    detail = f"{beside:,} rows name a record that is not on the raw topic" if beside else ""
+    return Finding("reconciliation_gap", profile, now_us(), good=False, told=told, detail=detail)
 
 
 def document(totals: Totals) -> dict[str, object]:

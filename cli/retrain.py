@@ -96,9 +96,10 @@ def retrain(
     Example: [bold]tidegate retrain --data payments.parquet --label is_fraud[/bold]
     """
     from consumers.retraining.attempt import attempt, described, read
-    from consumers.retraining.outcome import EXITS, tell, write
+    from consumers.retraining.outcome import EXITS, finding, tell, write
     from model.files.places import check
     from model.training.mlflow import Tracking
+    from tidegate.broker.announce import announce
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.profile import load_profile
 
@@ -133,6 +134,7 @@ def retrain(
     path = write(settings.home / "retrain", report)
     if report.challenger:
         tracking.record(lambda: described(settings, loaded, report, path, compared))
+    announce(broker, finding(report, loaded.hash.decode()))
     tell(settings.webhook, report)
     show(report, path, as_json)
     raise typer.Exit(EXITS[report.outcome])

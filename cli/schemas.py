@@ -26,6 +26,7 @@ from tidegate.messages.documents import (
     Verdict,
     VerdictOutcome,
 )
+from tidegate.messages.findings import Finding
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.messages.seal import Seal
 from tidegate.pipeline import (
@@ -35,6 +36,7 @@ from tidegate.pipeline import (
     FEEDBACK,
     LABELS,
     MODELS,
+    OPERATIONS,
     OUTCOMES,
     PROMOTIONS,
     RAW,
@@ -52,6 +54,7 @@ _TYPES: dict[str, tuple[Any, ...]] = {
     OUTCOMES: (VerdictOutcome,),
     MODELS: (ModelMessage,),
     PROMOTIONS: (Champion, Shadow, Canary, AppliedPolicy),
+    OPERATIONS: (Finding,),
     AUDIT: (Seal,),
     STATUS: (Heartbeat,),
     CONTROL: (Skip, AcceptedLoss),

@@ -21,6 +21,7 @@ LABELS = "transactions.labels"
 OUTCOMES = "transactions.outcomes"
 MODELS = "models"
 PROMOTIONS = "promotions"
+OPERATIONS = "operations"
 STATUS = "status"
 CONTROL = "control"
 AUDIT = "audit"
@@ -39,6 +40,7 @@ TOPICS = (
     OUTCOMES,
     MODELS,
     PROMOTIONS,
+    OPERATIONS,
     STATUS,
     CONTROL,
     AUDIT,
@@ -92,7 +94,7 @@ STAGES = {
         StageSpec(
             "retrain",
             follows=(LABELS, MODELS, STATUS),
-            outputs=(MODELS, PROMOTIONS),
+            outputs=(MODELS, PROMOTIONS, OPERATIONS),
             single=True,
             on_request=True,
         ),
@@ -133,7 +135,7 @@ STAGES = {
         StageSpec(
             "notify",
             ALERTS,
-            follows=(DLQ, MODELS, PROMOTIONS, STATUS),
+            follows=(DLQ, MODELS, PROMOTIONS, OPERATIONS, STATUS),
             outputs=(DLQ,),
             into_database=True,
             single=True,

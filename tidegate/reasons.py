@@ -32,6 +32,7 @@ REASONS = {
     "not_storable": Reason(True, "a frame that no database takes as a row"),
     "exception": Reason(True, "the stage raised: a defect; `tidegate-exception` names it"),
     "bad_envelope": Reason(True, "not what the profile's `envelope` looks like"),
+    "not_an_alert": Reason(True, "something other than score wrote to the topic of alerts"),
     "unavailable_value": Reason(False, "an update did not send a column that the profile needs"),
     "conflicting_duplicate": Reason(False, "its id was taken by a transaction with another body"),
     "unknown_transaction": Reason(False, "a verdict whose transaction never became a row"),

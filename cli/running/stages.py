@@ -167,7 +167,7 @@ def _beside(
     if stage.name == "notify":
         from consumers.notify.running import while_telling
 
-        return while_telling(cast("Notifier", stage), [], stop)
+        return while_telling(cast("Notifier", stage), broker, stop)
     return nullcontext()
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from consumers.notify.operations import Operations
 from consumers.notify.senders import Senders
 from consumers.notify.stage import NotifyStage
 from db.notify.outbox import Outbox
+from tidegate.broker.ports import Broker
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
 from tidegate.notify.config import load_config
@@ -35,27 +37,32 @@ class Notifier(NotifyStage):
         self.config = load_config(path)
         self.outbox = Outbox(url, self.config, now_us)
         try:
-            super().__init__(profile, self.outbox.begin())
+            self._begun_us = self.outbox.begin()
+            super().__init__(profile, self._begun_us)
         except Exception:
             self.outbox.close()
             raise
         self.senders = Senders(self.config, self.outbox, now_us)
 
+    def operations(self, broker: Broker) -> Operations:
+        """What follows the topics that tell of the pipeline."""
+        profile, since_us = self._profile, self._begun_us
+        return Operations(broker, profile, self.config, self.outbox, since_us, now_us)
+
 
 @contextmanager
-def while_telling(
-    notifier: Notifier, duties: Sequence[Callable[[], None]], stop: threading.Event
-) -> Iterator[None]:
-    """Send while the block runs, and do each of the `duties` about once a second.
+def while_telling(notifier: Notifier, broker: Broker, stop: threading.Event) -> Iterator[None]:
+    """Send while the block runs, and look after what happens to the pipeline.
 
     A defect sets `stop`, and is raised in the end.
     """
     ended = threading.Event()
+    operations = notifier.operations(broker).start()
     defects: list[Exception] = []
 
     def look() -> None:
         while not ended.wait(_EVERY_SECONDS):
-            for duty in (notifier.senders.look, *duties):
+            for duty in (notifier.senders.look, operations.turn):
                 try:
                     duty()
                 except Retry as error:
@@ -73,6 +80,7 @@ def while_telling(
     finally:
         ended.set()
         thread.join(10)
+        operations.close()
         notifier.senders.close()
         notifier.outbox.close()
     if defects:

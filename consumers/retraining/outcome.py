@@ -10,6 +10,7 @@ import msgspec
 
 from tidegate.errors import Retry
 from tidegate.http import ask
+from tidegate.messages.findings import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,13 @@ def headline(report: RetrainingReport) -> str:
         "bad_data": f"bad data; {stays}",
     }
     return f"{report.profile}: {outcomes[report.outcome]}: {report.why}"
+
+
+def finding(report: RetrainingReport, profile: str) -> Finding:
+    """A retraining's outcome as it is told; `profile` is the profile's hash."""
+    good = report.outcome != "bad_data"
+    at_us = report.started_us + int(report.seconds * 1_000_000)
+    return Finding("retrained", profile, at_us, good, f"Retraining: {headline(report)}")
 
 
 def tell(url: str, report: RetrainingReport) -> None:

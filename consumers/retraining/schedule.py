@@ -13,12 +13,16 @@ from datetime import UTC, datetime, timedelta
 from cronsim import CronSim, CronSimError
 
 from consumers.retraining.outcome import EXITS
+from tidegate.broker.announce import announce
 from tidegate.broker.tail import Tail
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 from tidegate.host.spawn import guarded, tidegate
 from tidegate.messages.documents import Drift
+from tidegate.messages.findings import Finding
 from tidegate.pipeline import STATUS
+from tidegate.profile import load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
@@ -115,8 +119,11 @@ def follow(
         after = max(now(), min(next_run, now()) + _SECOND)
 
 
-def attempt(command: Sequence[str], stop: threading.Event) -> None:
-    """Run a retraining as a process of its own, whose memory goes with it; `stop` ends it."""
+def attempt(command: Sequence[str], stop: threading.Event, failed: Callable[[int], None]) -> None:
+    """Run a retraining as a process of its own, whose memory goes with it; `stop` ends it.
+
+    `failed` is called with the exit code of one that came to no outcome.
+    """
     process = subprocess.Popen(guarded(command), stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
     while process.poll() is None:
         if stop.wait(0.2):
@@ -126,6 +133,7 @@ def attempt(command: Sequence[str], stop: threading.Event) -> None:
     outcome = {code: name for name, code in EXITS.items()}.get(process.returncode)
     if outcome is None:
         _LOG.error("the retraining failed with exit code %d", process.returncode)
+        failed(process.returncode)
     else:
         _LOG.info("the retraining ended: %s", outcome, extra={"outcome": outcome})
 
@@ -138,10 +146,18 @@ def serve(settings: Settings) -> None:
     stop = threading.Event()
     stop_on_signals(stop)
     due = trigger(settings.retrain_cron)
+    profile = load_profile(settings.profile).hash.decode()
+
+    def failed(code: int) -> None:
+        from tidegate.broker.kafka import KafkaBroker
+
+        told = f"The retraining failed with exit code {code}: the log of retrain says why"
+        announce(KafkaBroker(settings), Finding("retrained", profile, now_us(), False, told))
+
     with _reported_drift(settings) as drift:
         follow(
             due,
-            lambda: attempt(tidegate("retrain", "--json"), stop),
+            lambda: attempt(tidegate("retrain", "--json"), stop, failed),
             now=_now,
             wait=stop.wait,
             early=Drifted(drift, settings.retrain_drift),

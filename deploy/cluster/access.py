@@ -49,7 +49,15 @@ def binding(
 
 def bindings(user: str, rights: dict[str, Any]) -> Iterator[AclBinding]:
     """All of a user. A topic that ends with a dot stands for all that begin so."""
-    for topic in ("transactions.", "models", "promotions", "status", "control", "audit"):
+    for topic in (
+        "transactions.",
+        "models",
+        "promotions",
+        "operations",
+        "status",
+        "control",
+        "audit",
+    ):
         on_topic = [Operation.DESCRIBE, Operation.DESCRIBE_CONFIGS]
         if rights.get("create") and topic != "audit":  # whose retention is the administrator's
             on_topic.append(Operation.ALTER_CONFIGS)

@@ -146,9 +146,12 @@ def test_a_wrong_expression_names_the_setting(cron: str) -> None:
     ("code", "said"), [(0, "promoted"), (3, "kept"), (65, "bad_data"), (1, "exit code 1")]
 )
 def test_the_outcome_is_logged(code: int, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    failed: list[int] = []
     with caplog.at_level(logging.INFO):
-        attempt([sys.executable, "-c", f"raise SystemExit({code})"], threading.Event())
+        command = [sys.executable, "-c", f"raise SystemExit({code})"]
+        attempt(command, threading.Event(), failed.append)
     assert said in caplog.text
+    assert failed == ([1] if code == 1 else [])
 
 
 @pytest.mark.processes
