@@ -14,6 +14,7 @@ from cli import (
     audit,
     backtest,
     canary,
+    cases,
     convert,
     dead_letters,
     doctor,
@@ -82,6 +83,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
 app.add_typer(notify.app, name="notify")
+app.add_typer(cases.app, name="cases")
 
 
 def main() -> None:

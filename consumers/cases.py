@@ -22,8 +22,13 @@ class CasesStage(StatelessStage):
 
     def process(self, _state: NoState, batch: Batch) -> Output:
         """Never rejects anything."""
-        read = zip(batch.offsets, map(_label, batch.values), strict=True)
-        return Output(rows=VerdictRows([(offset, label) for offset, label in read if label]))
+        return Output(rows=VerdictRows(labels_in(batch)))
+
+
+def labels_in(batch: Batch) -> list[tuple[int, Label]]:
+    """The labels among these records, each with its offset."""
+    read = zip(batch.offsets, map(_label, batch.values), strict=True)
+    return [(offset, label) for offset, label in read if label]
 
 
 def _label(value: bytes | None) -> Label | None:

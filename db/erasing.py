@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Select, select, text
 from db.account_keys import destroy
 from db.answers import forget, naming
 from db.audit import Act, append
-from db.cases.verdicts import delete_verdicts, lock
+from db.cases.locking import lock
+from db.cases.verdicts import delete_verdicts
 from db.engine import Database, open_database, parts, reading_table, retrying
 from db.notify.rows import erase_deliveries
 from db.retention import delete_rows

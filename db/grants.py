@@ -9,7 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 WRITE, READ, NOTIFY = "tidegate_write", "tidegate_read", "tidegate_notify"
-_ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts", "search_blocks")
+_CASES = ("cases", "case_notes", "case_tags", "reviews")
+_ROWS = ("transactions", "revisions", "profiles", "offsets", "verdicts", "search_blocks", *_CASES)
 _OUTBOX = {
     "deliveries": "SELECT, INSERT, UPDATE, DELETE",
     "delivery_offsets": "SELECT, INSERT, UPDATE",
@@ -33,6 +34,10 @@ GRANTS: dict[str, dict[str, str]] = {
         "erased": "SELECT, INSERT",
         "verdicts": "SELECT, INSERT, DELETE",
         "letter_groups": "SELECT, INSERT, DELETE",
+        "cases": "SELECT, INSERT, UPDATE, DELETE",
+        "case_notes": "SELECT, INSERT, DELETE",
+        "case_tags": "SELECT, INSERT, DELETE",
+        "reviews": "SELECT, INSERT, UPDATE, DELETE",
         "audit": "SELECT, INSERT",
         **_OUTBOX,
         "alembic_version": "SELECT",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Connection, delete, select
 
 from db.blocks.upkeep import remove_rows
+from db.cases.opening import delete_cases
 from db.engine import Database, parts, retrying
 from db.tables import revisions, transactions
 
@@ -52,7 +53,7 @@ def delete_older(database: Database, before_us: int) -> int:
 
 
 def delete_rows(connection: Connection, ids: Iterable[str]) -> int:
-    """Delete these rows, their revisions and their places in search blocks, in the open
+    """Delete these rows, their revisions, cases and places in search blocks, in the open
     transaction; how many rows.
     """
     deleted = 0
@@ -62,5 +63,6 @@ def delete_rows(connection: Connection, ids: Iterable[str]) -> int:
         seqs += connection.scalars(select(transactions.c.seq).where(those)).all()
         connection.execute(delete(revisions).where(revisions.c.transaction_id.in_(some)))
         deleted += connection.execute(delete(transactions).where(those)).rowcount
+        delete_cases(connection, some)
     remove_rows(connection, seqs)
     return deleted

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, select
 from db import names
 from db.blocks.packed import of_frames
 from db.blocks.upkeep import Upkeep, write_block
+from db.cases.opening import open_cases
 from db.engine import open_database, parts, retrying
 from db.names import Names
 from db.positions import Cursor
@@ -54,7 +55,8 @@ class Writer(Protocol):
 class SqlSink:
     """Implements `tidegate.stream.sink.Sink` for a stage whose `Output.rows` are `ScoredRows`.
 
-    `names` are saved beside the rows; `clock` gives us; without `retention` rows stay. Raises
+    `names` are saved beside the rows; `clock` gives us; without `retention` rows stay; `sample`:
+    the share of the approved rows that get a case. Raises
     ConfigError for a wrong URL, Stop when the database is SQLite and another persist process has
     it.
     """
@@ -69,8 +71,9 @@ class SqlSink:
         stage: str = "persist",
         topic: str = SCORED,
         retention: Retention | None = None,
+        sample: float = 0.0,
     ) -> None:
-        self._retention = retention
+        self._retention, self._sample = retention, sample
         self._database = open_database(url)
         file = self._database.file
         self._writer: Writer = PostgresWriter() if file is None else SqliteWriter(file)
@@ -145,6 +148,7 @@ class SqlSink:
         first, repeated = by_id(frames.ids)
         inserted = self._writer.insert(connection, frames, first, now)
         write_block(connection, of_frames(frames, *inserted))
+        open_cases(connection, frames, self._sample)
         complete = len(inserted.frames) == len(first)
         if not complete or len(repeated):
             suspects = repeated if complete else np.concatenate([first, repeated])

@@ -131,7 +131,7 @@ STAGES = {
             single=True,
             learner=True,
         ),
-        StageSpec("cases", LABELS, into_database=True, single=True),
+        StageSpec("cases", LABELS, outputs=(FEEDBACK,), into_database=True, single=True),
         StageSpec(
             "notify",
             ALERTS,

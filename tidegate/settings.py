@@ -167,7 +167,10 @@ class Settings(BaseSettings):
         0.001,
         ge=0,
         le=1,
-        description="share of the approved transactions that `tidegate quality` has reviewed",
+        description="share of the approved transactions that are reviewed whatever their score",
+    )
+    review_daily: int = Field(
+        20, ge=0, description="most of these a day; 0: none of that share has a case"
     )
     detect_model: str = Field(
         "ensemble", description="whose score `POST /api/v1/detect` answers without a model_type"

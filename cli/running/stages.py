@@ -225,13 +225,21 @@ def _sink(
         days = settings.retention_days
         retention = Retention(days, now_us) if days else None
         names = names_of(profile)
-        return SqlSink(settings.db_url, broker, names, clock=now_us, retention=retention)
+        return SqlSink(
+            settings.db_url,
+            broker,
+            names,
+            clock=now_us,
+            retention=retention,
+            sample=settings.review_sample,
+        )
     if stage.name == "cases":
         from db.cases.sink import CasesSink
         from db.erasing import erased_at, ids_secret
 
-        secret = ids_secret(profile)
-        return CasesSink(settings.db_url, broker, partial(erased_at, settings.db_url, secret))
+        erased = partial(erased_at, settings.db_url, ids_secret(profile))
+        most = settings.review_daily
+        return CasesSink(settings.db_url, broker, erased, clock=now_us, daily=most)
     if stage.name == "notify":
         from db.notify.sink import OutboxSink
 

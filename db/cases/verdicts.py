@@ -11,7 +11,6 @@ from db.cases.tables import verdicts
 from db.engine import parts
 from tidegate.messages.documents import Label
 
-_LOCK = 0x6361_7365  # "case"
 _INSERT = text(
     "INSERT INTO verdicts (label_id, transaction_id, fraud, source, weight, given_us, event_us, "
     "label_offset) VALUES (:label_id, :transaction_id, :fraud, :source, :weight, :given_us, "
@@ -24,15 +23,6 @@ class VerdictRows:
     """The labels of a batch, each with its offset, in their order."""
 
     labels: Sequence[tuple[int, Label]]
-
-
-def lock(connection: Connection) -> None:
-    """Let nobody else write verdicts until the end of the open transaction.
-
-    SQLite has one writer anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
 def insert_verdicts(connection: Connection, labels: Sequence[tuple[int, Label]]) -> None:

@@ -13,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hashing import hash64
+from model.sampling import draws
 from tidegate.profile.spec import DAY
 
 UNKNOWN, LEGITIMATE, FRAUD = -1, 0, 1
 AGES = (0, 1, 7, 30)
 """Days at which the lines of a table by maturity begin."""
-_SAMPLE_SEED = 0x7361_6D70
 _DRAWS = 20_000
 _TAILS = (0.025, 0.975)
 
@@ -92,7 +91,7 @@ class _Stratum(NamedTuple):
 
 def in_sample(ids: Sequence[str], share: float) -> Flags:
     """Whether each transaction is in the sample for review; a larger share contains the smaller."""
-    return hash64([name.encode() for name in ids], _SAMPLE_SEED) <= share * 2.0**64
+    return draws([name.encode() for name in ids]) <= share
 
 
 def by_age(decided: Decided) -> list[Line]:

@@ -1,0 +1,113 @@
+"""Cases are opened by rows and closed by verdicts, each in the transaction that writes these.
+
+A case is opened where its row is written, by what the row says: so there is one for each row that
+needs one, whatever comes again. A verdict becomes a label only when its row can be read, so its
+case is there before it. All the same either side looks for what the other has written, and the lock
+lets neither overlook the other: a database may be filled anew from the topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Null,
+    case,
+    delete,
+    func,
+    null,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from db.cases.locking import lock
+from db.cases.tables import case_notes, case_tags, cases, reviews, verdicts
+from db.engine import parts
+from db.tables import transactions
+from model.sampling import draws
+from tidegate.messages.frames import DECISIONS, Frames
+
+_APPROVED = DECISIONS.index("approve")
+_OF_ROW = ("transaction_id", "decision", "event_us", "ingested_us", "amount_minor", "score")
+_CLOSE = text(
+    "UPDATE cases SET fraud = :fraud, decided_us = :given_us, decided_by = :source, "
+    "open = (open AND reopened_us > :given_us) WHERE transaction_id = :transaction_id"
+)
+
+
+def open_cases(connection: Connection, frames: Frames, share: float) -> None:
+    """Open those that rows of these frames need, in the transaction that has written the rows:
+    for what is flagged, and for this share of what is approved.
+    """
+    flagged = np.flatnonzero(frames.rows["decision"] != _APPROVED).tolist()
+    ids = sorted({frames.ids[frame].decode() for frame in flagged})
+    sampled = in_sample(frames.ids, share)
+    if ids or sampled:
+        lock(connection, shared=True)
+        open_flagged(connection, ids)
+        open_sampled(connection, sampled)
+        apply_verdicts(connection, [*ids, *sampled])
+
+
+def in_sample(ids: Sequence[bytes], share: float) -> dict[str, float]:
+    """The draws of those of these transactions that are in the sample of this share."""
+    drawn = draws(ids)
+    chosen = np.flatnonzero(drawn <= share).tolist()
+    return {ids[place].decode(): float(drawn[place]) for place in chosen}
+
+
+def open_flagged(connection: Connection, ids: Iterable[str]) -> None:
+    """Open cases for those of these rows that are flagged."""
+    for some in parts(ids):
+        wanted = transactions.c.transaction_id.in_(some) & (transactions.c.decision != "approve")
+        insert_cases(connection, wanted, null())
+
+
+def open_sampled(connection: Connection, sampled: Mapping[str, float]) -> None:
+    """Open cases for those of these rows that are approved, each with its draw."""
+    for some in parts(sampled):
+        drawn = case({name: sampled[name] for name in some}, value=transactions.c.transaction_id)
+        wanted = transactions.c.transaction_id.in_(some) & (transactions.c.decision == "approve")
+        insert_cases(connection, wanted, drawn)
+
+
+def insert_cases(
+    connection: Connection, wanted: ColumnElement[bool], drawn: ColumnElement[float] | Null
+) -> None:
+    """Open cases for these rows; those that are there stay as they are."""
+    table = transactions.c
+    money = func.abs(table.amount_minor)
+    risk = case((money > 0, table.score * money), else_=table.score)
+    query = select(*(table[name] for name in _OF_ROW), risk, drawn, true()).where(wanted)
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    columns = [*_OF_ROW, "risk", "draw", "open"]
+    connection.execute(insert(cases).from_select(columns, query).on_conflict_do_nothing())
+
+
+def apply_verdicts(connection: Connection, ids: Iterable[str]) -> None:
+    """Tell the cases of these transactions which verdict holds, and close them.
+
+    One that was reopened since that was given stays open.
+    """
+    table = verdicts.c
+    for some in parts(ids):
+        query = (
+            select(table.transaction_id, table.fraud, table.given_us, table.source)
+            .where(table.transaction_id.in_(some), table.weight > 0)
+            .order_by(table.given_us, table.label_offset)
+        )
+        holding = {row.transaction_id: row._asdict() for row in connection.execute(query)}
+        if holding:
+            connection.execute(_CLOSE, list(holding.values()))
+
+
+def delete_cases(connection: Connection, ids: Iterable[str]) -> None:
+    """Delete the cases of these transactions, and all that people said of them on their way."""
+    for some in parts(ids):
+        for table in (cases, case_notes, case_tags, reviews):
+            connection.execute(delete(table).where(table.c.transaction_id.in_(some)))
