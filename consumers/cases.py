@@ -34,5 +34,5 @@ def labels_in(batch: Batch) -> list[tuple[int, Label]]:
 def _label(value: bytes | None) -> Label | None:
     try:
         return decode_label(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

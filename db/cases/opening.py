@@ -14,8 +14,10 @@ import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Double,
     Null,
     case,
+    cast,
     delete,
     func,
     null,
@@ -81,8 +83,9 @@ def insert_cases(
 ) -> None:
     """Open cases for these rows; those that are there stay as they are."""
     table = transactions.c
-    money = func.abs(table.amount_minor)
-    risk = case((money > 0, table.score * money), else_=table.score)
+    score = case((table.score > 1, 1.0), (table.score < 0, 0.0), else_=table.score)
+    money = func.abs(cast(table.amount_minor, Double))  # whose integer may have no counterpart
+    risk = case((money > 0, score * money), else_=score)
     query = select(*(table[name] for name in _OF_ROW), risk, drawn, true()).where(wanted)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     columns = [*_OF_ROW, "risk", "draw", "open"]

@@ -157,7 +157,7 @@ class Run:
     def _offsets(
         self, stage: str, tape: Tape, sources: list[tuple[str, int]]
     ) -> dict[tuple[str, int], int]:
-        if stage == "persist":
+        if STAGES[stage].into_database:
             return Database(self.cluster.database).offsets()
         if stage == "learn":
             return {sources[0]: max((one.labels for one in decode_online(tape)), default=0)}

@@ -15,12 +15,14 @@ from typing import Any
 
 from sqlalchemy import event, select
 
+from consumers.cases import CasesStage
 from consumers.label import LabelStage
 from consumers.learn import LearnStage
 from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.rewinding import checkpoints_of
 from consumers.score import ScoreStage
+from db.cases.sink import CasesSink
 from db.engine import open_database
 from db.migrate import migrate
 from db.names import names_of
@@ -61,7 +63,7 @@ PROFILE = load_profile("card")
 class HookedSink:
     """An SQL sink whose statements and commit count as I/O calls."""
 
-    def __init__(self, sink: SqlSink, broker: MemoryBroker) -> None:
+    def __init__(self, sink: SqlSink | CasesSink, broker: MemoryBroker) -> None:
         self._sink, self._broker = sink, broker
         engine = sink._database.engine
         event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
@@ -153,6 +155,7 @@ class Bench:
             "score": lambda: ScoreStage(PROFILE, self.folder),
             "persist": lambda: Persist(PROFILE, self.folder),
             "learn": lambda: LearnStage(PROFILE, self.bundle, label_history(self.broker)),
+            "cases": CasesStage,
         }
         return makers[name](), None
 
@@ -166,6 +169,11 @@ class Bench:
         if name == "persist":
             sink = HookedSink(
                 SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock),
+                self.broker,
+            )
+        elif name == "cases":
+            sink = HookedSink(
+                CasesSink(self.database, self.broker, lambda _ids: (), clock=self.clock, daily=20),
                 self.broker,
             )
         elif name == "learn":
@@ -255,7 +263,7 @@ class Bench:
     def positions(self, name: str) -> dict[TopicPartition, int]:
         topic = STAGES[name].input
         sources = [source for source in self.broker.logs if source.topic == topic]
-        if name == "persist":
+        if STAGES[name].into_database:
             # asked after every turn: an engine of SQLAlchemy's would take most of the time
             with closing(sqlite3.connect(self.home / "tidegate.db")) as database:
                 stored = {
