@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tidegate.pipeline import FEEDBACK, LABELS, RAW, SCORED, STAGES
+from tidegate.pipeline import STAGES
 
 if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
@@ -43,56 +43,15 @@ class BadRecord(NamedTuple):
 
 def judge_of(profile: Profile, stage: str) -> Judge:
     """Why the stage would refuse a record, as far as that follows from the record alone."""
-    topic = STAGES[stage].input
-    if topic == RAW:
-        return lambda value, us: _fault(lambda: _decode(profile, value or b"", us))
-    if topic == FEEDBACK:
-        return lambda value, _: _fault_of_verdict(value)
-    if topic == LABELS:
-        return lambda value, _: _fault_of_label(value)
-    layout = profile.scored_layout if topic == SCORED else profile.features_layout
-    return lambda value, _: (
-        (fault.reason, fault.detail) if (fault := layout.check(value)) is not None else None
-    )
+    from tidegate.dead_letters.judge import judge_of as judge_of_topic
 
+    judge = judge_of_topic(profile, STAGES[stage].input)
 
-def _decode(profile: Profile, value: bytes, received_us: int) -> None:
-    """Raises Rejected."""
-    from tidegate.messages.ciphertext import is_closed, not_opened
+    def fault(value: bytes | None, us: int) -> Fault | None:
+        found = judge(value, us)
+        return None if found is None else (found.reason, found.detail)
 
-    if is_closed(value):
-        raise not_opened(value)
-    profile.decode(value, received_us)
-
-
-def _fault(decode: Callable[[], object]) -> Fault | None:
-    from tidegate.errors import Rejected
-
-    try:
-        decode()
-    except Rejected as error:
-        return error.reason, error.detail
-    return None
-
-
-def _fault_of_verdict(value: bytes | None) -> Fault | None:
-    from consumers.label import read_verdict
-    from tidegate.stream.stage import Reject
-
-    verdict = read_verdict(value, 0)
-    return (verdict.reason, verdict.detail) if isinstance(verdict, Reject) else None
-
-
-def _fault_of_label(value: bytes | None) -> Fault | None:
-    import msgspec
-
-    from consumers.learn import decode
-
-    try:
-        decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return "invalid_json", str(error)
-    return None
+    return fault
 
 
 def refused(

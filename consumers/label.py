@@ -12,23 +12,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from consumers.quota import Quota, share
 from tidegate.broker.records import Batch
+from tidegate.errors import Rejected
 from tidegate.messages.documents import (
     Label,
     Verdict,
     VerdictOutcome,
-    decode_verdict,
     encode,
     label_id_of,
 )
+from tidegate.messages.verdict_records import read_verdict
 from tidegate.pipeline import FEEDBACK, LABELS, OTHER_PROFILE, OUTCOMES, OVER_QUOTA
 from tidegate.profile import Profile
 from tidegate.stream.dead_letters import recorded_ms
 from tidegate.stream.stage import Emit, Output, Reject, StatelessStage
-from tidegate.words import plain
 
 if TYPE_CHECKING:
     from db.decode import ScoredRow
@@ -104,12 +102,13 @@ class LabelStage(StatelessStage):
         """The verdicts that can be read, by index; the others are rejects."""
         verdicts: dict[int, Verdict] = {}
         for index, value in enumerate(batch.values):
-            verdict = read_verdict(value, index)
-            if isinstance(verdict, Reject):
-                output.rejects.append(verdict)
-            else:
-                verdict.transaction_id = self._profile.stored_id(verdict.transaction_id)
-                verdicts[index] = verdict
+            try:
+                verdict = read_verdict(value)
+            except Rejected as error:
+                output.rejects.append(Reject(index, error.reason, error.detail))
+                continue
+            verdict.transaction_id = self._profile.stored_id(verdict.transaction_id)
+            verdicts[index] = verdict
         return verdicts
 
     @staticmethod
@@ -172,23 +171,6 @@ class LabelStage(StatelessStage):
             f"no transaction {verdict.transaction_id} was recorded up to "
             f"{self._wait_us / 1_000_000:g} s after the verdict, or it is a dead letter",
         )
-
-
-def read_verdict(value: bytes | None, index: int) -> Verdict | Reject:
-    """The verdict in a record, or why there is none."""
-    if not value:
-        return Reject(index, "empty", "the message is empty")
-    try:
-        verdict = decode_verdict(value)
-    except msgspec.ValidationError as error:
-        return Reject(index, "wrong_type", plain(str(error)))
-    except UnicodeDecodeError as error:
-        return Reject(index, "invalid_utf8", str(error))
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Reject(index, "invalid_json", str(error))
-    if not verdict.transaction_id:
-        return Reject(index, "missing_field", "transaction_id is empty")
-    return verdict
 
 
 def _over(verdict: Verdict, offset: int) -> VerdictOutcome:

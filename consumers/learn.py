@@ -25,10 +25,9 @@ from tidegate.messages.documents import (
     OnlineWeights,
     Rollback,
     VerdictOutcome,
-    decode_label,
-    decode_rollback,
     encode,
 )
+from tidegate.messages.verdict_records import decode_labelled
 from tidegate.metrics import LEARNT, ONLINE_DIFFERENCE, ONLINE_FROZEN
 from tidegate.pipeline import LABELS, MODELS, OTHER_PROFILE, OUTCOMES
 from tidegate.profile import Profile
@@ -208,7 +207,7 @@ class LearnStage:
 
     def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
         try:
-            message = decode(value or b"")
+            message = decode_labelled(value or b"")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return Reject(
                 index, "invalid_json", f"not a label; only the label stage writes here: {error}"
@@ -236,16 +235,6 @@ def _told(told: list[tuple[LabelRecord, Outcome]], bundle: str) -> Emit:
     ]
     keys = [outcome.label_id.encode() for outcome in outcomes]
     return Emit(OUTCOMES, keys, [encode(outcome) for outcome in outcomes])
-
-
-def decode(value: bytes) -> Label | Rollback:
-    """A message of the labels topic; raises msgspec.DecodeError for anything else."""
-    try:
-        return decode_label(value)
-    except msgspec.ValidationError as error:
-        if value.startswith(b'{"rollback_to"'):
-            return decode_rollback(value)
-        raise error from None
 
 
 def _count(outcomes: Mapping[Outcome, int]) -> None:

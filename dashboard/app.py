@@ -48,6 +48,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import language, models, oidc, sign_in, stream
     from dashboard.dead_letters import acts as letter_acts
+    from dashboard.dead_letters import mend as letter_mend
     from dashboard.dead_letters import routes as dead_letters
     from dashboard.pipeline import routes as pipeline
     from dashboard.transactions import one
@@ -96,6 +97,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         pipeline,
         dead_letters,
         letter_acts,
+        letter_mend,
         try_one,
         sign_in,
         oidc,

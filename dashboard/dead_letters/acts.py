@@ -117,7 +117,7 @@ def _start(
     if running is None or not running.running:
         here().audit.add(Act(who(), _WHAT[kind], about, told | {"policy": policy, "most": most}))
         limit = min(expected, most) if most else expected
-        started = Job(cast(Kind, kind), who(), limit)
+        started = Job(cast(Kind, kind), who(), back, limit)
         work = partial(
             redrive,
             bench.broker,

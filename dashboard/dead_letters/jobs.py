@@ -18,10 +18,13 @@ Kind = Literal["redrive", "quarantine"]
 
 @dataclass(slots=True)
 class Job:
-    """One redrive, or a move to the quarantine. `expected` letters at most are to be dealt with."""
+    """One redrive, or a move to the quarantine, begun on the page at `path`. `expected` letters at
+    most are to be dealt with.
+    """
 
     kind: Kind
     by: str
+    path: str
     expected: int
     started_us: int = field(default_factory=now_us)
     summary: Summary = field(default_factory=Summary)

@@ -19,8 +19,8 @@ from tidegate.stream.lines import Lines
 
 EDITABLE = (RAW, FEEDBACK)
 """Topics of JSON that others write: a copy of a record of theirs can be mended."""
-LONGEST_EDIT = 60_000
-"""Characters of a record that can be mended in a form."""
+LONGEST_EDIT = 25_000
+"""Characters of a record that can be mended in a form, which may make three of one."""
 _LONGEST = 100_000
 _HEX_BYTES = 512
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, g, render_template, request
+from flask import Blueprint, abort, g, render_template, request, url_for
 
 from dashboard.context import here
 from dashboard.dead_letters.letter import one_letter
@@ -155,6 +155,7 @@ def letter_page(place: str, *, masked: bool = True, **more: object) -> tuple[str
         may_act=g.principal.may("models"),
         job=workbench().jobs.newest,
         busy=request.args.get("busy"),
+        here=url_for("dead_letters.letter", place=place),
         **more,
     )
 

@@ -7,13 +7,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from playwright.sync_api import Page, expect
 
 from cli.options import command_name
 from tests.support import eventually
 from tests.system.pipeline import Pipeline
+from tests.web import produce
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.clock import now_us
+from tidegate.pipeline import RAW
 from tidegate.profile import load_profile
 from tidegate.profile.sample import sample
+from tidegate.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +95,29 @@ def test_dead_letters_are_counted_and_listed(pipeline: Pipeline) -> None:
     assert (letter["transaction_id"], letter["reason"]) == ("nobody", "unknown_transaction")
     status = json.loads(pipeline.run("status", "--json").stdout)
     assert status["dead_letters"]["reasons"] == {"unknown_transaction": 1}
+
+
+def test_a_bad_record_is_mended_on_the_page_and_becomes_a_row(
+    pipeline: Pipeline, page: Page
+) -> None:
+    site = f"http://127.0.0.1:{pipeline.env['TIDEGATE_DASHBOARD_PORT']}"
+    broker = KafkaBroker(Settings(kafka=f"127.0.0.1:{pipeline.env['TIDEGATE_KAFKA_PORT']}"))
+    bad = transaction(1) | {"transaction_id": "mended", "amount": "12,50"}
+    produce(broker, RAW, json.dumps(bad).encode())
+    page.goto(f"{site}/dead-letters")
+    page.get_by_role("link", name="amount").click()  # the group comes by itself
+    page.locator("tbody a").first.click()
+    box = page.get_by_role("textbox", name="Mend a copy")
+    box.fill(box.input_value().replace('"12,50"', "12.5"))
+    page.get_by_role("button", name="Compare and dry-run").click()
+    expect(page.locator("#checked .badge")).to_have_text("would pass")
+    page.get_by_role("button", name="Redrive the mended copy").click()
+    expect(page.locator("#job")).to_contain_text("1 letter is back on transactions.raw.")
+    eventually(lambda: pipeline.get("/v1/transactions/mended")[0] == 200, 20)
+    page.goto(f"{site}/transactions/mended")
+    expect(page.locator("#decision")).to_be_visible()
+    page.goto(f"{site}/pipeline")
+    expect(page.locator("#health-text")).to_have_text("All stages are running")
 
 
 def test_a_second_up_on_the_same_home_is_refused(pipeline: Pipeline) -> None:

@@ -77,6 +77,8 @@ DASHBOARD = {
     "dead_letters.group": "read",
     "dead_letters.letter": "read",
     "dead_letters.unmasked": "unmask",
+    "letter_mend.check": "models",
+    "letter_mend.edited": "models",
     "letter_acts.job": "read",
     "letter_acts.by_filter": "models",
     "letter_acts.group": "models",
