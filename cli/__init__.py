@@ -22,6 +22,7 @@ from cli import (
     feedback,
     keys,
     learner,
+    lists,
     models,
     notify,
     profiles,
@@ -32,6 +33,7 @@ from cli import (
     replay,
     rescore,
     retrain,
+    rules,
     run,
     send,
     setup,
@@ -82,6 +84,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(users.app, name="users")
 app.add_typer(learner.app, name="learner")
+app.add_typer(rules.app, name="rules")
+app.add_typer(lists.app, name="lists")
 app.add_typer(notify.app, name="notify")
 app.add_typer(cases.app, name="cases")
 

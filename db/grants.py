@@ -38,6 +38,7 @@ GRANTS: dict[str, dict[str, str]] = {
         "case_notes": "SELECT, INSERT, DELETE",
         "case_tags": "SELECT, INSERT, DELETE",
         "reviews": "SELECT, INSERT, UPDATE, DELETE",
+        "policy_proposals": "SELECT, INSERT, UPDATE, DELETE",
         "audit": "SELECT, INSERT",
         **_OUTBOX,
         "alembic_version": "SELECT",

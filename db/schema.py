@@ -6,6 +6,7 @@ from db.blocks import tables as blocks
 from db.cases import tables as cases
 from db.letter_groups import letter_groups
 from db.notify import tables as notify
+from db.policies import tables as policies
 from db.tables import metadata
 
-__all__ = ["blocks", "cases", "letter_groups", "metadata", "notify"]
+__all__ = ["blocks", "cases", "letter_groups", "metadata", "notify", "policies"]

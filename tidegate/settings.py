@@ -146,6 +146,10 @@ class Settings(BaseSettings):
         "empty: in the home folder",
     )
     batch: int = Field(10_000, ge=1, le=100_000, description="most records in one transaction")
+    four_eyes: bool = Field(
+        False,
+        description="whether rules, lists and thresholds need a second person to come into force",
+    )
     detector_seconds: float = Field(
         5.0,
         ge=0,

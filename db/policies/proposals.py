@@ -1,0 +1,132 @@
+"""Policies on their way: one draft for each author, and proposals that wait for somebody else."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+from sqlalchemy import Row, select
+
+from db.engine import open_database, retrying
+from db.policies.tables import policy_proposals
+from model.policy.backtest import Backtest
+from tidegate.clock import now_us
+from tidegate.messages.policy import Policy
+
+State = Literal["draft", "proposed", "applied", "rejected"]
+_KEPT = 50
+
+
+class Proposal(NamedTuple):
+    """A policy that is not in force, and its backtest if one was made of exactly this version."""
+
+    id: str
+    author: str
+    state: State
+    instead_of: str
+    policy: Policy
+    backtest: Backtest | None
+    changed_us: int
+    decided_by: str
+
+    @property
+    def version(self) -> str:
+        return self.policy.version
+
+
+class Proposals:
+    """Of one profile (hash). Thread-safe; every method raises Retry while the database is away."""
+
+    def __init__(self, url: str, profile: str) -> None:
+        self._database, self._profile = open_database(url), profile
+
+    def draft(self, author: str) -> Proposal | None:
+        """What an author is writing."""
+        table = policy_proposals.c
+        return self._first(table.author == author, table.state == "draft")
+
+    def get(self, name: str) -> Proposal | None:
+        """Any by its id."""
+        return self._first(policy_proposals.c.id == name)
+
+    def waiting(self) -> list[Proposal]:
+        """All that wait for somebody else, the newest first."""
+        return [_read(row) for row in self._rows(policy_proposals.c.state == "proposed")]
+
+    def write_draft(self, author: str, policy: Policy, instead_of: str) -> Proposal:
+        """Replace an author's draft; its backtest is gone unless it says the same as before."""
+        values = {
+            "version": policy.version,
+            "policy": msgspec.json.encode(policy).decode(),
+            "changed_us": now_us(),
+        }
+        known = self.draft(author)
+        if known is None:
+            name = secrets.token_hex(8)
+            values |= {"id": name, "profile": self._profile, "author": author, "state": "draft"}
+            self._execute(policy_proposals.insert().values(instead_of=instead_of, **values))
+        else:
+            name = known.id
+            self._update(name, **values)
+        return self._known(name)
+
+    def keep_backtest(self, name: str, result: Backtest) -> None:
+        """Keep what came of a trial beside what was tried."""
+        self._update(name, backtest=msgspec.json.encode(result).decode())
+
+    def decide(self, name: str, state: State, by: str) -> None:
+        """Move one to another state."""
+        self._update(name, state=state, decided_by=by, changed_us=now_us())
+
+    def discard(self, author: str) -> None:
+        """Forget an author's draft."""
+        table = policy_proposals.c
+        mine = (table.profile == self._profile) & (table.author == author)
+        self._execute(policy_proposals.delete().where(mine, table.state == "draft"))
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _known(self, name: str) -> Proposal:
+        proposal = self.get(name)
+        if proposal is None:
+            raise KeyError(name)
+        return proposal
+
+    def _first(self, *where: Any) -> Proposal | None:  # noqa: ANN401 - conditions
+        rows = self._rows(*where)
+        return _read(rows[0]) if rows else None
+
+    def _rows(self, *where: Any) -> Sequence[Row[Any]]:  # noqa: ANN401 - conditions
+        query = select(policy_proposals).where(policy_proposals.c.profile == self._profile, *where)
+        query = query.order_by(policy_proposals.c.changed_us.desc()).limit(_KEPT)
+        with retrying(self._database), self._database.engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _update(self, name: str, **values: object) -> None:
+        self._execute(
+            policy_proposals.update().where(policy_proposals.c.id == name).values(**values)
+        )
+
+    def _execute(self, statement: Any) -> None:  # noqa: ANN401 - any that writes
+        with retrying(self._database), self._database.engine.begin() as connection:
+            connection.execute(statement)
+
+
+def _read(row: Row[Any]) -> Proposal:
+    policy = msgspec.json.decode(row.policy, type=Policy)
+    result = msgspec.json.decode(row.backtest, type=Backtest) if row.backtest else None
+    if result and result.version != policy.version:
+        result = None
+    return Proposal(
+        row.id,
+        row.author,
+        row.state,
+        row.instead_of,
+        policy,
+        result,
+        row.changed_us,
+        row.decided_by,
+    )

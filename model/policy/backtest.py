@@ -1,0 +1,141 @@
+"""What a policy would have done with rows that were decided, and how well, by their verdicts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from model.ensemble.thresholds import decide
+from model.ensemble.thresholds import rule as threshold_rule
+from model.policy.compiled import CompiledPolicy
+from model.policy.facts import Rows
+from tidegate.messages.rule_hits import FIRST_LIST
+
+Bools = NDArray[np.bool_]
+_BLOCK = 2
+
+
+class DecidedRows(NamedTuple):
+    """Rows of the past; `rows.decision` is the models', `decided` u1[n] what was done, `labels`
+    i1[n] by the verdicts (1 fraud, 0 legitimate, -1 none); times in us.
+    """
+
+    rows: Rows
+    amount_minor: NDArray[np.int64]
+    decided: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    event_us: NDArray[np.int64]
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Decisions of one kind: rows approved, reviewed, blocked; of those with a verdict the frauds
+    caught (not approved), the frauds missed, and good customers blocked; amounts in minor units.
+    """
+
+    approve: int
+    review: int
+    block: int
+    frauds_caught: int
+    frauds_missed: int
+    good_reviewed: int
+    good_blocked: int
+    caught_minor: int
+    missed_minor: int
+
+
+class PartResult(msgspec.Struct, frozen=True):
+    """What one rule or list would have done: rows it hit, by verdict; `with_model`: of which the
+    models flagged too; `changed`: of which the decision would have been another without any rule.
+    """
+
+    name: str
+    action: str
+    hits: int
+    frauds: int
+    legitimate: int
+    with_model: int
+    changed: int
+    fraud_minor: int
+
+
+class Backtest(msgspec.Struct, frozen=True):
+    """Of a policy's `version` on `rows` rows, of which `verdicts` have one: `before` as they were
+    decided, `models` by the models (with the policy's thresholds), `after` by the policy.
+    """
+
+    version: str
+    rows: int
+    verdicts: int
+    since_us: int
+    until_us: int
+    before: Counts
+    models: Counts
+    after: Counts
+    changed: int
+    parts: list[PartResult]
+
+
+def backtest(policy: CompiledPolicy, past: DecidedRows) -> Backtest:
+    """Try a policy on rows of the past, whose scores and features stay as they were."""
+    by_model = past.rows.decision
+    if policy.policy.thresholds:
+        chosen = threshold_rule(policy.policy.thresholds)
+        by_model = decide(chosen, past.rows.score, past.amount_minor)
+    outcome = policy.decide(past.rows._replace(decision=by_model))
+    n = len(past.decided)
+    return Backtest(
+        version=policy.version,
+        rows=n,
+        verdicts=int((past.labels >= 0).sum()),
+        since_us=int(past.event_us.min()) if n else 0,
+        until_us=int(past.event_us.max()) if n else 0,
+        before=_counts(past, past.decided),
+        models=_counts(past, by_model),
+        after=_counts(past, outcome.decision),
+        changed=int((outcome.decision != past.decided).sum()),
+        parts=[
+            _part(policy, bit, outcome.hits[bit], past, by_model, outcome.decision)
+            for bit in policy.parts
+        ],
+    )
+
+
+def _counts(past: DecidedRows, decision: NDArray[np.uint8]) -> Counts:
+    approve, review, block = np.bincount(decision, minlength=3).tolist()
+    fraud, good, flagged = past.labels == 1, past.labels == 0, decision > 0
+    return Counts(
+        approve=approve,
+        review=review,
+        block=block,
+        frauds_caught=int((fraud & flagged).sum()),
+        frauds_missed=int((fraud & ~flagged).sum()),
+        good_reviewed=int((good & flagged & (decision < _BLOCK)).sum()),
+        good_blocked=int((good & (decision == _BLOCK)).sum()),
+        caught_minor=int(past.amount_minor[fraud & flagged].sum()),
+        missed_minor=int(past.amount_minor[fraud & ~flagged].sum()),
+    )
+
+
+def _part(
+    policy: CompiledPolicy,
+    bit: int,
+    hit: Bools,
+    past: DecidedRows,
+    by_model: NDArray[np.uint8],
+    decision: NDArray[np.uint8],
+) -> PartResult:
+    fraud = hit & (past.labels == 1)
+    part = policy.parts[bit]
+    return PartResult(
+        name=part.name,
+        action=part.action if bit < FIRST_LIST else policy.policy.lists[bit - FIRST_LIST].kind,
+        hits=int(hit.sum()),
+        frauds=int(fraud.sum()),
+        legitimate=int((hit & (past.labels == 0)).sum()),
+        with_model=int((hit & (by_model > 0)).sum()),
+        changed=int((hit & (decision != by_model)).sum()),
+        fraud_minor=int(past.amount_minor[fraud].sum()),
+    )

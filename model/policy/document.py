@@ -1,0 +1,34 @@
+"""Policies as people write them: YAML or JSON."""
+
+from __future__ import annotations
+
+import msgspec
+import yaml
+
+from tidegate.errors import ConfigError
+from tidegate.messages.policy import Policy
+from tidegate.words import plain
+
+MOST_BYTES = 2_000_000
+
+
+def read_policy(text: str) -> Policy:
+    """A policy by its text. Raises ConfigError."""
+    if len(text) > MOST_BYTES:
+        raise ConfigError(f"a policy has at most {MOST_BYTES:,} characters")
+    try:
+        document = yaml.safe_load(text) if text.strip() else {}
+        policy: Policy = msgspec.convert(document, Policy)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"this is no YAML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"this is no policy: {plain(str(error))}") from error
+    return policy
+
+
+def policy_text(policy: Policy) -> str:
+    """The same as YAML."""
+    text: str = yaml.safe_dump(
+        msgspec.to_builtins(policy), sort_keys=False, allow_unicode=True, width=100
+    )
+    return text

@@ -1,0 +1,186 @@
+"""Rows to try a policy on, and proposals, in both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.cases.verdicts import insert_verdicts
+from db.engine import open_database
+from db.policies.past import past_rows
+from db.policies.proposals import Proposals
+from model.hashing import hash64
+from model.policy.backtest import Backtest, DecidedRows, PartResult, backtest
+from model.policy.compiled import CompiledPolicy
+from model.policy.facts import Rows
+from tests.web import persist, scored, transaction
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.messages.documents import Label
+from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
+from tidegate.pipeline import DLQ, SCORED
+from tidegate.profile import load_profile
+
+CARD = load_profile("card")
+POLICY = Policy(
+    (
+        Rule("cash", "merchant == 'Cash Point'", "block"),
+        Rule("large", "amount > 100", "review"),
+    ),
+    (ValueList("known", "allow", "user_id", (ListEntry("friend"),)),),
+)
+
+
+def fill(url: str) -> None:
+    """Rows as they came: amount, merchant, account, decision."""
+    rows: list[tuple[float, str, str, str]] = [
+        (50, "Cash Point", "u1", "approve"),
+        (150, "Cash Point", "u2", "review"),
+        (200, "Book Shop", "u3", "approve"),
+        (300, "Book Shop", "friend", "block"),
+        (10, "Book Shop", "u4", "approve"),
+    ]
+    frames = []
+    for i, (amount, merchant, user, decision) in enumerate(rows):
+        body = transaction(f"t{i}", merchant=merchant) | {"amount": amount, "user_id": user}
+        score = {"approve": 0.1, "review": 0.6, "block": 0.95}[decision]
+        frame = CARD.scored_layout.unpack([scored(CARD, body, decision, score)])
+        frame.rows["values"][0, CARD.values.index("amount")] = amount
+        frame.rows["keys"][0] = hashes(user, merchant)
+        frames += list(CARD.scored_layout.pack(frame))
+    persist(url, MemoryBroker({SCORED: 1, DLQ: 1}), CARD, frames)
+
+
+def hashes(*texts: str) -> np.ndarray:
+    return hash64([text.encode() for text in texts])
+
+
+def say(url: str, *verdicts: tuple[str, bool, int, float]) -> None:
+    """Verdicts: id, fraud, when, weight."""
+    labels = [
+        (
+            offset,
+            Label(
+                name, f"l{offset}", fraud, "x", CARD.hash.decode(), 1, 2, given, [], [], 0.5,
+                "approve", [], weight,
+            ),
+        )
+        for offset, (name, fraud, given, weight) in enumerate(verdicts)
+    ]  # fmt: skip
+    database = open_database(url)
+    with database.engine.begin() as connection:
+        insert_verdicts(connection, labels)
+    database.close()
+
+
+def test_a_policy_is_tried_on_rows_and_their_verdicts(url: str) -> None:
+    fill(url)
+    say(
+        url,
+        ("t0", False, 1, 1.0),
+        ("t0", True, 2, 1.0),
+        ("t0", False, 9, 0.0),
+        ("t1", False, 1, 1.0),
+        ("t2", True, 1, 1.0),
+        ("t3", False, 1, 1.0),
+    )
+    past = past_rows(url, CARD, 0)
+    assert past.labels.tolist() == [-1, 0, 1, 0, 1], "the newest first, by the verdict that holds"
+    result = backtest(CompiledPolicy(POLICY, CARD), past)
+    assert (result.version, result.rows, result.verdicts) == (POLICY.version, 5, 4)
+    assert (result.before.frauds_caught, result.after.frauds_caught) == (0, 2)
+    assert (result.before.good_blocked, result.after.good_blocked) == (1, 1)
+    assert (result.after.approve, result.after.review, result.after.block) == (2, 1, 2)
+    assert (result.after.caught_minor, result.before.missed_minor) == (25_000, 25_000)
+    assert result.changed == 4
+    assert result.parts == [
+        PartResult("cash", "block", 2, 1, 1, 1, 2, 5_000),
+        PartResult("large", "review", 3, 1, 2, 2, 3, 20_000),
+        PartResult("list:known", "allow", 1, 0, 1, 1, 1, 0),
+    ]
+
+
+def test_thresholds_are_tried_too(url: str) -> None:
+    fill(url)
+    policy = Policy(thresholds={"review": 0.05, "block": 0.5})
+    result = backtest(CompiledPolicy(policy, CARD), past_rows(url, CARD, 0))
+    assert (result.models.approve, result.models.review, result.models.block) == (0, 3, 2)
+    assert (result.before.approve, result.after) == (3, result.models)
+
+
+def test_only_so_many_rows_of_so_many_days(url: str) -> None:
+    fill(url)
+    assert [len(past_rows(url, CARD, 0, most).labels) for most in (1, 3, 9)] == [1, 3, 5]
+    nothing = past_rows(url, CARD, 1 << 60)
+    assert backtest(CompiledPolicy(POLICY, CARD), nothing).rows == 0
+
+
+@pytest.fixture
+def proposals(url: str) -> Iterator[Proposals]:
+    made = Proposals(url, "p1")
+    yield made
+    made.close()
+
+
+def test_a_draft_is_one_for_each_author(proposals: Proposals, url: str) -> None:
+    assert proposals.draft("ana") is None
+    first = proposals.write_draft("ana", POLICY, "v0")
+    proposals.write_draft("bo", Policy(), "v1")
+    again = proposals.write_draft("ana", Policy(POLICY.rules), "ignored")
+    assert (again.id, again.instead_of, again.policy) == (first.id, "v0", Policy(POLICY.rules))
+    assert proposals.draft("ana") == again
+    other = Proposals(url, "p2")
+    assert (other.draft("ana"), other.get(again.id)) == (None, None)
+    other.discard("ana")
+    other.close()
+    proposals.discard("ana")
+    assert proposals.draft("ana") is None
+    assert proposals.draft("bo")
+
+
+def test_a_backtest_is_of_one_version(proposals: Proposals) -> None:
+    draft = proposals.write_draft("ana", POLICY, "v0")
+    result = an_empty_backtest(POLICY)
+    proposals.keep_backtest(draft.id, result)
+    assert known(proposals, draft.id)["backtest"] == result
+    proposals.write_draft("ana", Policy(), "v0")
+    assert known(proposals, draft.id)["backtest"] is None
+
+
+def test_a_proposal_waits_until_it_is_decided(proposals: Proposals) -> None:
+    draft = proposals.write_draft("ana", POLICY, "v0")
+    assert proposals.waiting() == []
+    proposals.decide(draft.id, "proposed", "")
+    assert [each.id for each in proposals.waiting()] == [draft.id]
+    assert proposals.draft("ana") is None
+    proposals.decide(draft.id, "applied", "bo")
+    assert proposals.waiting() == []
+    found = known(proposals, draft.id)
+    assert (found["state"], found["decided_by"]) == ("applied", "bo")
+
+
+def known(proposals: Proposals, name: str) -> dict[str, Any]:
+    found = proposals.get(name)
+    assert found
+    return found._asdict()
+
+
+def an_empty_backtest(policy: Policy) -> Backtest:
+    made = past_of_nothing()
+    return backtest(CompiledPolicy(policy, CARD), made)
+
+
+def past_of_nothing() -> DecidedRows:
+    codes, whole = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    rows = Rows(
+        np.zeros((0, len(CARD.values))),
+        np.zeros((0, 2), np.uint64),
+        np.zeros(0),
+        np.zeros((0, 2)),
+        codes,
+        whole,
+        [],
+    )
+    return DecidedRows(rows, whole, codes, np.zeros(0, np.int8), whole)
