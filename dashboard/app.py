@@ -10,6 +10,7 @@ from dashboard.dead_letters.workbench import Workbench, workbench_in, workbench_
 from dashboard.newest import Live
 from dashboard.pages import pages_in
 from dashboard.provider import provider_of
+from dashboard.review.desk import room_in, room_of
 from db.account_keys import vault_of
 from db.audit import AuditLog
 from db.keys import KeyStore
@@ -51,6 +52,9 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.dead_letters import mend as letter_mend
     from dashboard.dead_letters import routes as dead_letters
     from dashboard.pipeline import routes as pipeline
+    from dashboard.review import figures as review_figures
+    from dashboard.review import listing as review_list
+    from dashboard.review import routes as review
     from dashboard.transactions import one
     from dashboard.transactions import routes as transactions
     from dashboard.try_one import routes as try_one
@@ -86,12 +90,16 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         [keys, people, audit, *([vault] if vault else [])],
     )
     workbench_in(app, bench)
+    room_in(app, settings)
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
     for routes in (
         one,
         transactions,
+        review,
+        review_list,
+        review_figures,
         stream,
         models,
         pipeline,
@@ -132,6 +140,7 @@ def close_app(app: Flask) -> None:
     for tail in context.tails:
         tail.close()
     workbench_of(app).close()
+    room_of(app).close()
     context.producer.close()
     for database in context.databases:
         database.close()

@@ -72,29 +72,34 @@ class Desk:
     def claim(self, transaction_id: str, person: Person, now_us: int) -> bool:
         """Take this case, or keep it for longer; False where it is somebody else's, or not open."""
         with self.writing() as connection:
-            return _claim(connection, transaction_id, person, now_us)
+            if not _claim(connection, transaction_id, person, now_us):
+                return False
+            _let_go(connection, person, but=transaction_id)
+            return True
 
     def claim_next(
         self, filters: Filters, person: Person, now_us: int, after: str = "", *, back: bool = False
     ) -> str | None:
         """Take the first free case behind the case `after` in the queue's order (`back`: before
         it), and let that one go; from the other end on where there is none. None: there is none.
+
+        Without `after` it is the one that this browser has already, or the first of all.
         """
         with self.writing() as connection:
             place = _place(connection, after) if after else None
-            if place is not None:
-                _let_go(connection, after, person)
             conditions = filters._replace(state="queue").conditions(now_us, person.claim)
             query = (
                 select(cases.c.transaction_id)
                 .where(*conditions, cases.c.transaction_id != after)
                 .order_by(*order(back=back))
             )
-            found = None
+            first = query.where(cases.c.claim == person.claim)
             if place is not None:
-                behind = query.where(beyond(place, back=back))
-                found = _take_first(connection, behind, person, now_us)
-            return found or _take_first(connection, query, person, now_us)
+                first = query.where(beyond(place, back=back))
+            found = _take_first(connection, first, person, now_us)
+            found = found or _take_first(connection, query, person, now_us)
+            _let_go(connection, person, but=found or after)
+            return found
 
     def decide(
         self, transaction_id: str, *, fraud: bool, person: Person, now_us: int
@@ -130,6 +135,7 @@ class Desk:
                 return None
             held = (reviews.c.label_id == row.label_id) & (reviews.c.state == HELD)
             taken_back = connection.execute(delete(reviews).where(held)).rowcount == 1
+            _let_go(connection, person, but=row.transaction_id)
             values = {"open": True, "reopened_us": now_us} | _claimed(person, now_us)
             mine = cases.c.transaction_id == row.transaction_id
             connection.execute(update(cases).where(mine).values(values))
@@ -212,9 +218,10 @@ def _since(new: ColumnElement[bool], now_us: int) -> ColumnElement[int]:
     return case((new, now_us), else_=cases.c.claimed_us)
 
 
-def _let_go(connection: Connection, transaction_id: str, person: Person) -> None:
-    mine = (cases.c.transaction_id == transaction_id) & (cases.c.claim == person.claim)
-    connection.execute(update(cases).where(mine).values({"claim": None, "claimed_until_us": 0}))
+def _let_go(connection: Connection, person: Person, *, but: str) -> None:
+    """A browser has one case at a time."""
+    others = (cases.c.claim == person.claim) & (cases.c.transaction_id != but)
+    connection.execute(update(cases).where(others).values({"claim": None, "claimed_until_us": 0}))
 
 
 def _mine(

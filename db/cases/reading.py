@@ -46,18 +46,18 @@ class CaseReader:
 
     def get(self, transaction_id: str) -> Case | None:
         """One case; None where there is none."""
-        rows = self._rows(select(cases).where(cases.c.transaction_id == transaction_id))
+        rows = self.rows(select(cases).where(cases.c.transaction_id == transaction_id))
         if not rows:
             return None
         notes = select(case_notes).where(case_notes.c.transaction_id == transaction_id)
         said = select(verdicts).where(verdicts.c.transaction_id == transaction_id)
         newest = select(reviews).where(reviews.c.transaction_id == transaction_id)
-        review = self._rows(newest.order_by(reviews.c.given_us.desc()).limit(1))
+        review = self.rows(newest.order_by(reviews.c.given_us.desc()).limit(1))
         return Case(
             rows[0],
             self.tags([transaction_id]).get(transaction_id, []),
-            self._rows(notes.order_by(case_notes.c.id)),
-            self._rows(said.order_by(verdicts.c.given_us, verdicts.c.label_offset)),
+            self.rows(notes.order_by(case_notes.c.id)),
+            self.rows(said.order_by(verdicts.c.given_us, verdicts.c.label_offset)),
             review[0] if review else None,
         )
 
@@ -70,7 +70,7 @@ class CaseReader:
         query = select(cases).where(*filters.conditions(now_us, claim))
         if after is not None:
             query = query.where(beyond(after, back=False))
-        rows = self._rows(query.order_by(*order()).limit(limit + 1))
+        rows = self.rows(query.order_by(*order()).limit(limit + 1))
         page = rows[:limit]
         more = len(rows) > limit
         return page, Place(*(page[-1]._mapping[c] for c in PLACE)) if more else None
@@ -78,7 +78,7 @@ class CaseReader:
     def count(self, filters: Filters, claim: str, now_us: int) -> int:
         """How many cases a filter has."""
         query = select(func.count().label("cases")).select_from(cases)
-        (row,) = self._rows(query.where(*filters.conditions(now_us, claim)))
+        (row,) = self.rows(query.where(*filters.conditions(now_us, claim)))
         return int(row.cases)
 
     def counts(self, filters: Filters, claim: str, now_us: int) -> Counts:
@@ -90,7 +90,7 @@ class CaseReader:
         }
         query = select(cases.c.decision, func.count().label("cases")).group_by(cases.c.decision)
         conditions = filters._replace(kind="").conditions(now_us, claim)
-        found = {row.decision: row.cases for row in self._rows(query.where(*conditions))}
+        found = {row.decision: row.cases for row in self.rows(query.where(*conditions))}
         kinds = {kind: found.get("approve" if kind == "sample" else kind, 0) for kind in KINDS}
         return Counts(states, kinds)
 
@@ -99,21 +99,22 @@ class CaseReader:
         found: defaultdict[str, list[str]] = defaultdict(list)
         for some in parts(ids):
             query = select(case_tags).where(case_tags.c.transaction_id.in_(some))
-            for row in self._rows(query.order_by(case_tags.c.tag)):
+            for row in self.rows(query.order_by(case_tags.c.tag)):
                 found[row.transaction_id].append(row.tag)
         return dict(found)
 
     def known_tags(self) -> Sequence[str]:
         """Every tag there is, for a list to choose from."""
         query = select(case_tags.c.tag).distinct().order_by(case_tags.c.tag).limit(_MOST_NAMES)
-        return [row.tag for row in self._rows(query)]
+        return [row.tag for row in self.rows(query)]
 
     def known_assignees(self) -> Sequence[str]:
         """Everybody whose case one is."""
         names = select(cases.c.assignee).where(cases.c.assignee.is_not(None), cases.c.open)
         query = names.distinct().order_by(cases.c.assignee).limit(_MOST_NAMES)
-        return [row.assignee for row in self._rows(query)]
+        return [row.assignee for row in self.rows(query)]
 
-    def _rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """All rows of a query."""
         with retrying(self._database), self._database.engine.connect() as connection:
             return connection.execute(query).all()

@@ -55,6 +55,12 @@ cases = Table(
         sqlite_where=text("open"),
     ),
     Index(
+        "ix_cases_claim",
+        "claim",
+        postgresql_where=text("claim IS NOT NULL"),
+        sqlite_where=text("claim IS NOT NULL"),
+    ),
+    Index(
         "ix_cases_sample",
         "ingested_us",
         postgresql_where=text("draw IS NOT NULL"),
