@@ -56,7 +56,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.review import listing as review_list
     from dashboard.review import routes as review
     from dashboard.transactions import one
-    from dashboard.transactions import routes as transactions
+    from dashboard.transactions import parts as transactions
     from dashboard.try_one import routes as try_one
 
     vault = vault_of(profile, settings.db_url)

@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from flask import abort, g, redirect, render_template, request, url_for
@@ -14,13 +14,19 @@ from flask_babel import gettext
 
 from dashboard.context import Context, here
 from dashboard.format import amount, bars, duration, limits, number, timeline
+from dashboard.transactions.chart import Chart, chart
+from dashboard.transactions.waterfall import kept, waterfall
 from dashboard.views import blueprint as blueprint  # so that the application finds it here
 from db.audit import Act, verdicts_given
+from db.search.around import Given, history, of_account
 from tidegate.errors import Retry
 from tidegate.messages.documents import Verdict, encode
-from tidegate.pipeline import FEEDBACK
+from tidegate.pipeline import BY_ENTITY_2, FEATURES, FEEDBACK, RAW
+from tidegate.profile import Profile
 
 _ACK_SECONDS = 9.0
+_BEFORE, _AFTER = 60, 20
+"""Rows of the account that the timeline shows beside this one."""
 
 
 @blueprint.get("/transactions/<id:transaction_id>")
@@ -45,7 +51,8 @@ def _page(transaction_id: str, *, masked: bool = True) -> tuple[str, int] | str:
         return render_template(
             "transactions/missing.html", profile=profile, transaction_id=stored
         ), 404
-    money = amount(profile, row["amount_minor"], msgspec.json.decode(row["payload"]))
+    payload = msgspec.json.decode(row["payload"])
+    money = amount(profile, row["amount_minor"], payload)
     shown = profile.masks.row(row) if masked else row
     may_unmask = masked and bool(profile.masks.names) and g.principal.may("unmask")
     return render_template(
@@ -53,28 +60,25 @@ def _page(transaction_id: str, *, masked: bool = True) -> tuple[str, int] | str:
         profile=profile,
         row=shown,
         amount=money,
+        shown=lambda value: amount(profile, int(value), payload) or number(value),
         may_unmask=may_unmask,
-        **_detail(context, shown),
+        account_search=_search_of(profile, profile.account, row["account"]),
+        **_detail(context, shown, _beside(context, row)),
     )
 
 
-def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
-    payload = msgspec.json.decode(row["payload"])
-    reasons = [
-        (reason["feature"], float(reason["contribution"])) for reason in row["reasons"] or []
-    ]
+def _detail(context: Context, row: dict[str, Any], found: Found) -> dict[str, Any]:
     steps = [
         (f"preprocess {number}" if number > 1 else "preprocess", step["time_us"])
         for number, step in enumerate(row["steps"], 1)
     ]
+    thresholds = limits(context.settings.bundles_dir, row)
     return {
         "said": request.args.get("said"),
-        "payload": payload,
+        "payload": msgspec.json.decode(row["payload"]),
         "features": [(name, number(value)) for name, value in row["features"].items()],
-        "values": {
-            reason["feature"]: number(reason.get("value")) for reason in row["reasons"] or []
-        },
-        "reasons": bars(reasons),
+        "values": values_of(row),
+        "fall": waterfall(row["score"], kept(row), thresholds) if kept(row) else None,
         "passing": [text for reason in row["reasons"] or [] if (text := _passing(reason))],
         "models": bars(
             [(name, score) for name, score in row["scores"].items() if score is not None], 1.0
@@ -87,8 +91,69 @@ def _detail(context: Context, row: dict[str, Any]) -> dict[str, Any]:
                 ("persist", row["persisted_us"]),
             ]
         ),
+        "way": _way(row),
         "whole": duration(row["persisted_us"] - row["ingested_us"]),
-        "thresholds": limits(context.settings.bundles_dir, row),
+        "thresholds": thresholds,
+        "account_chart": found.chart,
+        "history": found.history,
+    }
+
+
+class Found(NamedTuple):
+    """What the database knows beside the row."""
+
+    chart: Chart | None
+    history: list[Given]
+
+
+def _beside(context: Context, row: Mapping[str, Any]) -> Found:
+    money = context.profile.money_field is not None
+    with context.store.reading() as connection:
+        neighbours = (
+            of_account(connection, row["account"], row["seq"], _BEFORE, _AFTER)
+            if row["account"]
+            else []
+        )
+        return Found(
+            chart(neighbours, row["transaction_id"], money=money),
+            history(connection, row["transaction_id"]),
+        )
+
+
+def _way(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where the transaction lay in each topic, and when it was read there."""
+    topics = (RAW, BY_ENTITY_2)
+    way = [
+        {
+            "topic": topic,
+            "partition": step["partition"],
+            "offset": step["offset"],
+            "index": step["index"] if topic != RAW else None,
+            "step": f"preprocess {number}" if number > 1 else "preprocess",
+            "us": step["time_us"],
+        }
+        for number, (topic, step) in enumerate(zip(topics, row["steps"], strict=False), 1)
+    ]
+    way.append(
+        {
+            "topic": FEATURES,
+            "partition": row["features_partition"],
+            "offset": row["features_offset"],
+            "index": row["features_index"],
+            "step": "score",
+            "us": row["scored_us"],
+        }
+    )
+    return way
+
+
+def values_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """The features' values as they are shown beside their shares."""
+    values = {name: number(value) for name, value in row["features"].items()}
+    return values | {
+        reason["feature"]: number(reason.get("value"))
+        for reason in row["reasons"] or []
+        if "feature" in reason
     }
 
 
@@ -101,6 +166,13 @@ def _passing(reason: Mapping[str, Any]) -> str:
         if (value := reason.get(side)) is not None:
             return str(text % {"feature": reason["feature"], "value": f"{value:.15g}"})
     return ""
+
+
+def _search_of(profile: Profile, field: str | None, value: str | None) -> str | None:
+    """The address that finds all of an account; None where it may not stand in an address."""
+    if field is None or value is None or profile.fields[field].personal:
+        return None
+    return url_for("transactions.search", account=value)
 
 
 @blueprint.post("/transactions/<id:transaction_id>/verdict")

@@ -75,6 +75,9 @@ DASHBOARD = {
     "review_list.page": "review",
     "review_list.bulk": "review",
     "review_figures.page": "review",
+    "transactions.reasons": "read",
+    "transactions.around": "read",
+    "transactions.again": "review",  # it takes a core for a while
     "views.pipeline": "read",
     "pipeline.now": "read",
     "views.healthz": OPEN,
