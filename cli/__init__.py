@@ -13,6 +13,7 @@ import typer
 from cli import (
     audit,
     backtest,
+    batch,
     canary,
     cases,
     convert,
@@ -62,6 +63,7 @@ for command in (up, setup, run, status):
     command.register(app)
 for data_command in (
     send.send,
+    batch.batch,
     convert.convert,
     feedback.feedback,
     simulate.simulate,

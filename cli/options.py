@@ -53,7 +53,10 @@ MlflowOption = Annotated[
     ),
 ]
 UrlOption = Annotated[
-    str, typer.Option("--url", help="Address of the API; empty: TIDEGATE_HOST and TIDEGATE_PORT.")
+    str,
+    typer.Option(
+        "--url", help="Address of the API. [TIDEGATE_API, or TIDEGATE_HOST and TIDEGATE_PORT]"
+    ),
 ]
 KeyFileOption = Annotated[
     str,
@@ -106,7 +109,8 @@ def api_client(settings: Settings, url: str) -> Client:
     """A client of the API with the settings' key. Raises ConfigError for a file without a key."""
     from tidegate.client import Client
 
-    return Client(url or f"http://{settings.host}:{settings.port}", key=key_shown(settings))
+    address = url or settings.api or f"http://{settings.host}:{settings.port}"
+    return Client(address, key=key_shown(settings))
 
 
 def key_shown(settings: Settings) -> str:

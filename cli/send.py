@@ -144,7 +144,7 @@ def send(
             "broker": KafkaBroker(settings),
             "existing": Store(settings.db_url, reader.profile).existing,
         }
-    log = client.url if no_wait and url else _log(settings)
+    log = client.url if no_wait and url else log_of(settings)
     if loaded.ids == "per_client":
         log += _client_of(settings)
     with steps(quiet=as_json) as progress:
@@ -154,7 +154,7 @@ def send(
     _report(sent, as_json, interrupted=client.stop.is_set())
 
 
-def _log(settings: Settings) -> str:
+def log_of(settings: Settings) -> str:
     """What the raw topic is known by, and where its rows go: new ones have acknowledged nothing.
 
     Raises Retry when Kafka is away.

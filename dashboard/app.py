@@ -47,10 +47,12 @@ def create_app() -> Flask:
 
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
-    from dashboard import language, models, oidc, sign_in, stream
+    from dashboard import language, oidc, sign_in, stream
+    from dashboard.batch import routes as batch
     from dashboard.dead_letters import acts as letter_acts
     from dashboard.dead_letters import mend as letter_mend
     from dashboard.dead_letters import routes as dead_letters
+    from dashboard.models import routes as models
     from dashboard.pipeline import routes as pipeline
     from dashboard.review import figures as review_figures
     from dashboard.review import listing as review_list
@@ -78,6 +80,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         settings,
         profile,
         store,
+        broker,
         broker.producer(),
         live,
         board,
@@ -95,6 +98,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     pages_in(app)
     language.languages_in(app)
     for routes in (
+        batch,
         one,
         transactions,
         review,

@@ -17,7 +17,7 @@ from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.recent import Recent
 from tidegate.access.users import User
-from tidegate.broker.ports import Producer
+from tidegate.broker.ports import Broker, Producer
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
 from tidegate.messages.vault import Vault
@@ -35,6 +35,7 @@ class Context:
     settings: Settings
     profile: Profile
     store: Store
+    broker: Broker
     producer: Producer
     live: Live
     board: Board

@@ -143,8 +143,8 @@ STAGES = {
         ),
         StageSpec(
             "dashboard",
-            follows=(SCORED, MODELS, STATUS, DLQ, REDRIVEN),
-            outputs=(FEEDBACK, *_REDRIVE),
+            follows=(SCORED, LABELS, MODELS, PROMOTIONS, STATUS, DLQ, REDRIVEN),
+            outputs=(FEEDBACK, MODELS, PROMOTIONS, OPERATIONS, *_REDRIVE),
             single=True,
         ),
     )

@@ -54,6 +54,11 @@ class Settings(BaseSettings):
     topics_file: Path = Field(Path("topics.yaml"), description="the list of topics")
     host: str = Field("127.0.0.1", description="where API, results page and metrics listen")
     port: int = Field(5000, description="port of the API")
+    api: str = Field(
+        "",
+        description="address of the API, for commands and pages that post; empty: by "
+        "TIDEGATE_HOST and TIDEGATE_PORT",
+    )
     dashboard_port: int = Field(5001, description="port of the results page")
     auth: Literal["auto", "keys", "off"] = Field(
         "auto",

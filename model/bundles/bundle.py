@@ -18,6 +18,7 @@ from model.bundles.folder import place
 from model.bundles.manifest import (
     FORMAT,
     MANIFEST,
+    QUALITY_FILE,
     Manifest,
     damaged,
     digest_of,
@@ -198,7 +199,7 @@ class Bundle:
         combiner = RankAverage if RankAverage.file in manifest.files else Ensemble
         expected = {combiner.file}.union(*(kinds[name].files for name in manifest.detectors))
         known_columns = set(manifest.features) <= set(manifest.values)
-        if set(manifest.files) - {REFERENCE_FILE} != expected or not known_columns:
+        if set(manifest.files) - {REFERENCE_FILE, QUALITY_FILE} != expected or not known_columns:
             raise damaged(
                 path,
                 f"manifest.json must list the files {', '.join(sorted(expected))}, and features "
@@ -242,9 +243,13 @@ def save(
     detectors: Sequence[Detector],
     ensemble: Combiner,
     reference: Reference | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Bundle:
-    """Write a bundle below `folder`, all or nothing, and read it back. Sets `manifest.files`."""
-    files = {ensemble.file: ensemble.save()}
+    """Write a bundle below `folder`, all or nothing, and read it back. Sets `manifest.files`.
+
+    `beside` are files that nothing scores with: `QUALITY_FILE`.
+    """
+    files = {ensemble.file: ensemble.save(), **(beside or {})}
     for detector in detectors:
         files |= detector.save()
     if reference is not None:

@@ -16,6 +16,10 @@ from tidegate.errors import ConfigError
 
 MANIFEST = "manifest.json"
 """The file in a bundle's folder that names all others."""
+QUALITY_FILE = "quality.json"
+"""The bundle's file with the points of its curves on the test slice: `evaluation.metrics.Quality`.
+Bundles from before they were kept, and those that met no verdict, have none.
+"""
 FORMAT = 2
 """Raised whenever what a file of a bundle holds changes its meaning; others are refused."""
 _CHANCE = 0.5

@@ -11,7 +11,7 @@ from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.errors import Retry
-from tidegate.messages.documents import Champion, OnlineWeights
+from tidegate.messages.documents import Canary, Champion, OnlineWeights, Shadow
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.pipeline import MODELS
 
@@ -24,6 +24,8 @@ class Registry:
         self._champion: Promoted | None = None
         self._weights: dict[str, OnlineWeights] = {}
         self._policy: AppliedPolicy | None = None
+        self._shadow: Shadow | None = None
+        self._canary: Canary | None = None
         self._next = 0
 
     def absorb(self, batch: Batch) -> None:
@@ -39,6 +41,10 @@ class Registry:
                     self._weights[message.bundle] = message
                 elif isinstance(message, AppliedPolicy) and message.profile == self._profile:
                     self._policy = message
+                elif isinstance(message, Shadow) and message.profile == self._profile:
+                    self._shadow = message
+                elif isinstance(message, Canary) and message.profile == self._profile:
+                    self._canary = message
         self._next = max(self._next, batch.next_offset)
 
     def policy(self) -> AppliedPolicy | None:
@@ -52,6 +58,14 @@ class Registry:
             if self._champion is None:
                 return None, None
             return self._champion, self._weights.get(self._champion.champion.bundle)
+
+    def beside(self) -> tuple[Shadow | None, Canary | None]:
+        """The shadow and the canary; None where there is none."""
+        with self._lock:
+            shadow, canary = self._shadow, self._canary
+        return shadow if shadow and shadow.bundle else None, (
+            canary if canary and canary.bundle else None
+        )
 
 
 class FollowedRegistry:

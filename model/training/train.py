@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundles.bundle import Bundle, save
-from model.bundles.manifest import Manifest, Training
+from model.bundles.manifest import QUALITY_FILE, Manifest, Training
 from model.detectors.base import Array, Detector
 from model.drift.reference import reference_of
 from model.ensemble.combiner import sigmoid
 from model.ensemble.thresholds import HeldOut, decide, resolve, rule
-from model.evaluation.confidence import auc_interval
+from model.evaluation.confidence import intervals
 from model.evaluation.metrics import Quality, metrics, quality
 from model.history.fold import Log, fold, minor_units
 from model.history.history import History
@@ -147,9 +147,11 @@ def fit_bundle(
         tuned=tuned or msgspec.UNSET,
     )
     reference = reference_of(features, log.values[learnt[0] : learnt[-1] + 1][:, columns], final)
-    bundle = save(out_dir, manifest, fitted.detectors, ensemble, reference)
-    if frauds.any():
-        on_quality(quality(bundle.hash, final, frauds, calibrated=ensemble.calibrated))
+    found = quality("", final, frauds, calibrated=ensemble.calibrated) if frauds.any() else None
+    beside = {QUALITY_FILE: msgspec.json.encode(found)} if found else {}
+    bundle = save(out_dir, manifest, fitted.detectors, ensemble, reference, beside)
+    if found:
+        on_quality(msgspec.structs.replace(found, name=bundle.hash))
     progress(1.0, f"bundle {bundle.hash}")
     return bundle
 
@@ -209,12 +211,14 @@ def _ranking(
     groups: NDArray[np.int64],
 ) -> dict[str, float]:
     """How well the final score and each detector rank the test's rows, and where the final score's
-    AUC lies at 95%; nothing where no row is known to be fraud.
+    AUC and average precision lie at 95%; nothing where no row is known to be fraud.
     """
     if not y.any():
         return {}
     result = metrics("", final, y)
-    result["auc_low"], result["auc_high"] = auc_interval(final, y, groups)
+    of_auc, of_precision = intervals(final, y, groups)
+    result["auc_low"], result["auc_high"] = of_auc
+    result["average_precision_low"], result["average_precision_high"] = of_precision
     for index, detector in enumerate(detectors):
         result |= metrics(f"{detector.name}_", sigmoid(margins[:, index]), y)
     return result | {"base_rate": float(y.mean())}

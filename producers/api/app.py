@@ -18,6 +18,7 @@ from model.bundles.registry import FollowedRegistry
 from producers.api.context import Context, bind, check_door
 from producers.api.express import Express
 from producers.api.feed import MAX_READERS
+from producers.api.ids import fresh_id
 from producers.api.ingest import ACK_SECONDS, Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import PROBLEMS, SAFE_TO_RETRY, Problem
@@ -33,7 +34,6 @@ from producers.api.routes import (
     transactions,
 )
 from producers.api.told import Told
-from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.access.door import Door
@@ -41,6 +41,7 @@ from tidegate.access.keys import KeyRing
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.host.paths import take_ids
+from tidegate.host.trainings import Trainings
 from tidegate.pipeline import SCORED, STATUS, stage_inputs
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
@@ -96,7 +97,7 @@ def build_app(
         board,
         registry,
         status,
-        Trainings(settings.home / "trainings"),
+        Trainings(settings.home / "trainings", fresh_id),
         [scored, status],
         keys,
         Door(settings, KeyRing(keys.read)),

@@ -21,7 +21,6 @@ from producers.api.ingest import Ingest, Publisher
 from producers.api.known import Known
 from producers.api.problems import Problem, from_denied
 from producers.api.told import Told
-from producers.api.training import Trainings
 from producers.api.verdict_ways import VerdictWays
 from producers.api.waiters import Waiters
 from tidegate.access.door import Denied, Door
@@ -30,6 +29,7 @@ from tidegate.access.scopes import API, Principal
 from tidegate.broker.ports import Broker
 from tidegate.broker.tail import Tail
 from tidegate.errors import ConfigError, Retry
+from tidegate.host.trainings import Trainings
 from tidegate.messages.vault import Vault
 from tidegate.metrics import DENIED, HTTP_REQUESTS, HTTP_SECONDS
 from tidegate.profile import Profile

@@ -10,7 +10,9 @@ import pytest
 pytestmark = pytest.mark.processes
 
 
-@pytest.mark.parametrize("module", ["producers.api.app", "dashboard.models", "consumers.persist"])
+@pytest.mark.parametrize(
+    "module", ["producers.api.app", "dashboard.models.routes", "consumers.persist"]
+)
 def test_a_process_that_scores_nothing_does_not_load_numba(module: str) -> None:
     code = f"import sys, {module}; print('numba' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

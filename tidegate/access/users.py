@@ -17,7 +17,7 @@ from tidegate.access.scopes import SCOPES, Principal
 ROLES = {
     "viewer": ("read",),
     "analyst": ("read", "review"),
-    "operator": ("read", "review", "models"),
+    "operator": ("ingest", "read", "review", "models"),
     "admin": tuple(SCOPES),
 }
 """Each role, and its scopes."""

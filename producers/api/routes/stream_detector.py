@@ -26,6 +26,7 @@ from producers.api.context import answer, body, here, note, signed
 from producers.api.decisions import predicted
 from producers.api.problems import Problem, decoded, invalid, unreadable
 from producers.api.routes.models import bundle_folder, champion, profile_hash
+from producers.api.training import state
 from tidegate.errors import ConfigError
 
 JSON = "application/json"
@@ -137,10 +138,10 @@ def train() -> Response:
         ) from error
     file = _training_file(order.training_data)
     note(Act(signed("api"), "train", order.model_type, {"training_data": order.training_data}))
-    job = here().trainings.start(order.model_type, ["--history", str(file), *options])
+    job = here().trainings.start(order.model_type, "train", ["--history", str(file), *options])
     if job is None:
         raise Problem("too_many_requests", "another training is running")
-    return answer(job.state(), 202, f"/api/v1/models/jobs/{job.id}")
+    return answer(state(job), 202, f"/api/v1/models/jobs/{job.id}")
 
 
 def _training_file(name: str) -> Path:
@@ -161,4 +162,4 @@ def job(job: str) -> Response:
     found = here().trainings.get(job)
     if found is None:
         raise Problem("not_found", f"no training {job} since this process began")
-    return answer(found.state())
+    return answer(state(found))

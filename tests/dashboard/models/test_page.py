@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from db.migrate import migrate
+from tests.axe import violations
+from tests.dashboard.champion import crowned
 from tests.dashboard.conftest import Site
+from tests.dashboard.visitor import Visitor
 from tests.web import heartbeats, persist, produce, scored, serving, transaction
 from tidegate.messages.documents import Champion, Drift, Moved, OnlineWeights, encode
 from tidegate.pipeline import MODELS
 
+__all__ = ["crowned"]
 BUNDLE = "00aa11bb22cc33dd"
 
 
@@ -56,8 +61,6 @@ def test_a_window_that_is_still_filling_is_not_red(page: Page, site: Site, tmp_p
 def test_the_models_page(page: Page, site: Site) -> None:
     profile, now = site.profile.hash.decode(), time.time_ns() // 1000
     page.goto(f"{site.url}/models")
-    expect(page.locator("#champion-text")).to_have_text("No champion yet")
-    expect(page.locator("#drift-text")).to_have_text("Too few rows of this model yet")
     produce(
         site.broker,
         MODELS,
@@ -86,4 +89,49 @@ def test_the_models_page(page: Page, site: Site) -> None:
     expect(page.locator("#drift-text")).to_contain_text("Windows are still filling")
     expect(page.locator("#online")).to_contain_text("1,200 labels")
     expect(page.locator("#online")).to_contain_text("frozen: worse than the trained one")
-    expect(page.get_by_text("No bundle yet")).to_be_visible()
+
+
+def test_without_any_model(page: Page, site: Site, tmp_path: Path) -> None:
+    migrate(f"sqlite:///{tmp_path / 'tidegate.db'}")
+    kafka = site.server.env["TIDEGATE_KAFKA"]
+    with serving("dashboard", kafka, tmp_path, "wallet") as server:
+        page.goto(f"http://127.0.0.1:{server.port}/models")
+        expect(page.locator("#champion-text")).to_have_text("No champion yet")
+        expect(page.locator("#drift-text")).to_have_text("Too few rows of this model yet")
+        expect(page.get_by_text("No bundle yet")).to_be_visible()
+        expect(page.get_by_text("Nothing was decided in the last 30 days")).to_be_visible()
+        expect(page.get_by_text("There are too few rows for this yet")).to_be_visible()
+        assert violations(page) == []
+        page.goto("about:blank")
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("promote", {"bundle": "0000"}, 409),
+        ("promote", {"bundle": "../../etc"}, 409),
+        ("promote", {"bundle": 10_000 * "x"}, 409),
+        ("promote", {"bundle": "a\0b"}, 409),
+        ("promote", {}, 400),
+        ("shadow", {"bundle": "nothing"}, 409),
+        ("canary", {"bundle": "nothing", "percent": "many"}, 400),
+        ("canary", {"bundle": "nothing", "percent": "nan"}, 400),
+        ("canary", {"bundle": "nothing", "percent": "90"}, 400),
+        ("train", {"what": "delete"}, 400),
+    ],
+)
+def test_orders_that_cannot_be(
+    crowned: Site, path: str, fields: dict[str, str], status: int
+) -> None:
+    assert Visitor(crowned.server).post(f"/models/{path}", fields).status == status
+    assert crowned.server.get("/models?challenger=" + "x" * 3000).status == 200
+
+
+def test_curves_are_shown(page: Page, crowned: Site) -> None:
+    page.goto(f"{crowned.url}/models")
+    expect(page.get_by_role("heading", name="Calibration")).to_be_visible()
+    expect(page.locator("polyline.champion")).to_have_count(3)
+    expect(page.get_by_text("spread over the time")).to_have_count(0)
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert violations(page) == []

@@ -1,0 +1,1 @@
+"""The page for whole files: upload, look, send, and the results."""

@@ -1,0 +1,1 @@
+"""The page of the models: who decides, how good each is, and what comes next."""
