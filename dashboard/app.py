@@ -57,6 +57,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.review import figures as review_figures
     from dashboard.review import listing as review_list
     from dashboard.review import routes as review
+    from dashboard.threshold import routes as threshold
     from dashboard.transactions import one
     from dashboard.transactions import parts as transactions
     from dashboard.try_one import routes as try_one
@@ -98,6 +99,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     pages_in(app)
     language.languages_in(app)
     for routes in (
+        threshold,
         batch,
         one,
         transactions,

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Champion:
-    """Loads a bundle once and keeps it until another one is champion. Thread-safe."""
+    """Loads a bundle once and keeps it until another one is champion. Thread-safe.
+
+    It decides by the thresholds of the policy in force, if that sets some.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,6 +39,10 @@ class Champion:
                 folder = known_bundles(context.settings, name)
                 self._loaded = catalog.usable(folder, name, context.profile)
             bundle = self._loaded
+        applied = context.registry.policy()
+        policy = applied.policy if applied else context.profile.policy
+        if policy.thresholds:
+            bundle = bundle.with_thresholds(policy.thresholds)
         if online is None:
             return bundle
         return bundle.with_weights(np.frombuffer(online.weights, "<f8").astype(np.float64))

@@ -105,7 +105,9 @@ def score() -> tuple[str, int] | str:
     if bundle is None:
         return _page(form.inputs(profile, filled), None), 409
     past = past_of(context, tx, unmasked=g.principal.may("unmask"))
-    trial = try_out(profile, bundle, past.payloads, profile.canonical(tx))
+    applied = context.registry.policy()
+    policy = applied.policy if applied else profile.policy
+    trial = try_out(profile, bundle, past.payloads, profile.canonical(tx), policy)
     return _page(form.inputs(profile, filled), bundle, **_result(trial, past))
 
 

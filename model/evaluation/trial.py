@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from model.bundles.bundle import Bundle
+from model.bundles.bundle import Bundle, Scores
 from model.bundles.reasons import Reason, reasons
+from model.detectors.base import Array
+from model.features.columns import Columns
 from model.features.intake import take_rows
 from model.history.fold import fold_columns
+from model.policy.compiled import CompiledPolicy, names_of
+from model.policy.facts import Rows
+from tidegate.clock import now_us
 from tidegate.messages.frames import DECISIONS
+from tidegate.messages.policy import Policy
 from tidegate.profile import Profile
 
 
@@ -20,8 +27,8 @@ class Trial(NamedTuple):
     """What would be decided: the final `score`, and from which scores on it is reviewed and
     blocked.
 
-    `detectors` by name, None for one that failed; `features` by name, NaN where missing. The two
-    times are in ms.
+    `rules`: the rules and lists of the policy that hit. `detectors` by name, None for one that
+    failed; `features` by name, NaN where missing. The two times are in ms.
     """
 
     decision: str
@@ -31,16 +38,23 @@ class Trial(NamedTuple):
     detectors: dict[str, float | None]
     reasons: list[Reason]
     features: dict[str, float]
+    rules: list[str]
     past: int
     features_ms: float
     scoring_ms: float
 
 
-def try_out(profile: Profile, bundle: Bundle, past: Sequence[bytes], raw: bytes) -> Trial:
+def try_out(
+    profile: Profile,
+    bundle: Bundle,
+    past: Sequence[bytes],
+    raw: bytes,
+    policy: Policy | None = None,
+) -> Trial:
     """Score `raw` after the payloads of `past` transactions, which come in the order of their log.
 
     A past one that the profile does not take (any more) is left out; verdicts count for nothing.
-    `raw` is one that the profile takes.
+    `raw` is one that the profile takes. The thresholds are the bundle's, the rules the policy's.
     """
     begin = time.perf_counter()
     lines = [*past, raw]
@@ -51,16 +65,46 @@ def try_out(profile: Profile, bundle: Bundle, past: Sequence[bytes], raw: bytes)
     scores = bundle.score(values)
     review, block = bundle.rule.at(amounts)
     why = reasons(bundle, profile, values, amounts, scores.detectors)[0]
+    by_model = bundle.decide(scores.final, amounts)
+    decision, rules = _ruled(profile, policy, columns, values, scores, by_model, raw)
     found = [None if np.isnan(score) else float(score) for score in scores.detectors[0]]
     return Trial(
-        DECISIONS[int(bundle.decide(scores.final, amounts)[0])],
+        DECISIONS[decision],
         float(scores.final[0]),
         float(review[0]),
         float(block[0]),
         dict(zip(bundle.manifest.detectors, found, strict=True)),
         why,
         dict(zip(profile.values, values[0].tolist(), strict=True)),
+        rules,
         len(columns.times) - 1,
         1000 * (folded - begin),
         1000 * (time.perf_counter() - folded),
     )
+
+
+def _ruled(
+    profile: Profile,
+    policy: Policy | None,
+    columns: Columns,
+    values: Array,
+    scores: Scores,
+    by_model: NDArray[np.uint8],
+    raw: bytes,
+) -> tuple[int, list[str]]:
+    """A place in DECISIONS, once the policy has had its say, and the names of what hit."""
+    if policy is None:
+        return int(by_model[0]), []
+    rows = Rows(
+        values,
+        columns.hashes[-1:],
+        scores.final,
+        scores.detectors,
+        by_model,
+        np.array([now_us()], np.int64),
+        [raw],
+    )
+    outcome = CompiledPolicy(policy, profile).decide(rows)
+    names = names_of(policy)
+    hit = [names[bit] for bit in np.flatnonzero(outcome.hits[:, 0]).tolist() if bit in names]
+    return int(outcome.decision[0]), hit

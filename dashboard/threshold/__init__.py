@@ -1,0 +1,1 @@
+"""The page of the thresholds: what others would do, and setting them."""

@@ -1,0 +1,143 @@
+"""What the pages of decisions read: a few of many rows, the newest scores, and their verdicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sqlalchemy import insert, select, update
+
+from db.cases.tables import verdicts
+from db.engine import writing
+from db.recent_scores import newest_us, read_recent, read_verdicts, rows_at
+from db.spread import first_since, spread_rows
+from db.store import Store
+from db.tables import transactions
+from tests.db.scored import Writer, values
+
+PROFILE = "abcd1234"
+COLUMNS = (transactions.c.transaction_id, transactions.c.ingested_us)
+
+
+def written(writer: Writer, count: int) -> None:
+    """Batches of 10 rows; every fifth row is flagged."""
+    for start in range(0, count, 10):
+        batch: list[bytes | None] = []
+        for number in range(start, start + 10):
+            batch += values(
+                [f"t{number}"],
+                decision=int(number % 5 == 0),
+                score=number / 100,
+                event_us=1_000_000 * number,
+                account=f"u{number % 3}",
+            )
+        writer.write(*batch)
+
+
+def ingested(url: str, count: int) -> None:
+    """Give each row a time of ingest of its own: its number, in seconds."""
+    with writing(url) as connection:
+        for number in range(count):
+            chosen = transactions.c.transaction_id == f"t{number}"
+            connection.execute(
+                update(transactions).where(chosen).values(ingested_us=1_000_000 * number)
+            )
+
+
+def test_rows_are_spread_over_the_time(url: str, writer: Writer) -> None:
+    written(writer, 60)
+    ingested(url, 60)
+    windows = spread_rows(url, PROFILE, COLUMNS, 20_000_000, 4, 3)
+    ids = [row.transaction_id for window in windows for row in window]
+    numbers = [int(name[1:]) for name in ids]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] == 20
+    assert 9 <= len(numbers) <= 12
+    assert numbers[-1] >= 45
+    everything = spread_rows(url, PROFILE, COLUMNS, 0, 3, 1000)
+    assert sum(map(len, everything)) == 60, "each once"
+    assert spread_rows(url, "another", COLUMNS, 0, 3, 10) == []
+    assert spread_rows(url, PROFILE, COLUMNS, 10**15, 3, 10) == []
+
+
+def test_the_first_row_since(url: str, writer: Writer) -> None:
+    written(writer, 30)
+    ingested(url, 30)
+    query = select(transactions.c.transaction_id, transactions.c.seq)
+    with writing(url) as connection:
+        seqs = {row.transaction_id: row.seq for row in connection.execute(query)}
+        newest = max(seqs.values())
+        for number in (0, 1, 13, 29):
+            assert first_since(connection, 1_000_000 * number, newest) <= seqs[f"t{number}"]
+            if number:
+                before = seqs[f"t{number - 1}"]
+                assert first_since(connection, 1_000_000 * number, newest) > before
+        assert first_since(connection, 10**15, newest) > newest
+
+
+def test_nothing_in_an_empty_database(url: str) -> None:
+    assert spread_rows(url, PROFILE, COLUMNS, 0, 4, 3) == []
+    assert newest_us(url) == 0
+    assert len(read_recent(url, 0).rows) == 0
+    assert read_verdicts(url, PROFILE, 0, 10**15).ids == []
+
+
+def test_the_newest_scores(url: str, writer: Writer) -> None:
+    written(writer, 30)
+    assert newest_us(url) == 29_000_000
+    recent = read_recent(url, 10_000_000)
+    assert recent.whole
+    rows = np.sort(recent.rows, order="event_us")
+    assert rows["event_us"].tolist() == [1_000_000 * number for number in range(10, 30)]
+    assert rows["score"].tolist() == pytest.approx([number / 100 for number in range(10, 30)])
+    assert rows["decision"].tolist() == [int(number % 5 == 0) for number in range(10, 30)]
+    found = rows_at(url, rows["seq"][:3].tolist())
+    assert [row.transaction_id for row in found] == ["t12", "t11", "t10"]
+    bundle = found[0]
+    assert bundle.decision == "approve"
+
+
+def test_rows_of_other_bundles_are_left_out(url: str, writer: Writer, store: Store) -> None:
+    written(writer, 10)
+    row = store.get("t1")
+    assert row is not None
+    assert len(read_recent(url, 0, [row["bundle"]]).rows) == 0
+    assert len(read_recent(url, 0, ["another"]).rows) == 10
+
+
+def test_the_verdict_that_holds(url: str, writer: Writer) -> None:
+    written(writer, 30)
+    given = [
+        ("a", "t5", True, 1.0, 10, 5, 0),
+        ("b", "t5", False, 1.0, 20, 5, 1),
+        ("c", "t6", True, 1.0, 20, 6, 2),
+        ("d", "t6", False, 1.0, 10, 6, 3),
+        ("e", "t7", True, 0.0, 30, 7, 4),
+        ("f", "t29", True, 1.0, 30, 29, 5),
+        ("g", "gone", True, 1.0, 30, 8, 6),
+    ]
+    names = ("label_id", "transaction_id", "fraud", "weight", "given_us", "event_us")
+    with writing(url) as connection:
+        for *facts, offset in given:
+            row = dict(zip(names, facts, strict=True))
+            row["event_us"] = 1_000_000 * row["event_us"]
+            connection.execute(
+                insert(verdicts).values(row | {"source": "s", "label_offset": offset})
+            )
+    found = read_verdicts(url, PROFILE, 0, 20_000_000)
+    assert dict(zip(found.ids, found.fraud.tolist(), strict=True)) == {"t5": False, "t6": True}
+    assert dict(zip(found.ids, found.decisions.tolist(), strict=True)) == {"t5": 1, "t6": 0}
+    assert sorted(found.scores.tolist()) == [0.05, 0.06]
+    assert read_verdicts(url, "another", 0, 20_000_000).ids == []
+
+
+def test_payloads_and_brief_rows(writer: Writer, store: Store) -> None:
+    written(writer, 30)
+    own = store.payloads(5, "u1")
+    assert len(own) == 5
+    assert list(own) == sorted(own, reverse=True)
+    assert len(store.payloads(1000)) == 30
+    assert store.payloads(5, "nobody") == {}
+    brief = store.brief(["t1", "t5", "gone", "t1"])
+    assert set(brief) == {"t1", "t5"}
+    assert (brief["t5"]["decision"], brief["t5"]["score"]) == ("review", 0.05)
+    assert brief["t5"]["reasons"] == []
