@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Flask, Response
 
 from dashboard.access import guard
@@ -21,6 +23,7 @@ from tidegate.access.door import Door
 from tidegate.access.keys import KeyRing
 from tidegate.access.recent import Recent
 from tidegate.broker.ports import Broker
+from tidegate.broker.records import Batch
 from tidegate.broker.tail import Tail
 from tidegate.errors import ConfigError, Retry
 from tidegate.host.paths import take_ids
@@ -29,6 +32,7 @@ from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings
 from tidegate.status.board import Board
 
+Absorb = Callable[[Batch], None]
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -66,16 +70,17 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     live = Live(profile, vault)
     registry = Registry(profile.hash.decode())
     board = Board(broker, stage_inputs(len(profile.entities), learner=profile.models.learns))
+    app = Flask("dashboard")
+    rates = pipeline.watch_in(app, broker, profile, settings.db_url).rates
     tails = [
         Tail(broker, SCORED, live.absorb).start(),
-        Tail(broker, STATUS, board.absorb, from_start=True).start(),
+        Tail(broker, STATUS, _to_both(board.absorb, rates.absorb), from_start=True).start(),
         Tail(broker, MODELS, registry.absorb, from_start=True).start(),
     ]
     bench = Workbench(broker, profile, vault, settings.db_url)
     tails += bench.follow()
     url = settings.db_url
     keys, people, audit = KeyStore(url), UserStore(url), AuditLog(url)
-    app = Flask("dashboard")
     take_ids(app.url_map)
     app.extensions[KEY] = Context(
         settings,
@@ -122,6 +127,14 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     app.register_error_handler(Retry, _away)
     app.register_error_handler(ConfigError, _away)
     return app
+
+
+def _to_both(first: Absorb, second: Absorb) -> Absorb:
+    def absorb(batch: Batch) -> None:
+        first(batch)
+        second(batch)
+
+    return absorb
 
 
 def _away(error: Retry | ConfigError) -> Response:

@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, url_for
 
 from dashboard.context import health, here
-from dashboard.pipeline.stages import stages_of
+from dashboard.pipeline.rates import Rates
+from dashboard.pipeline.reconciling import Reconciling
+from dashboard.pipeline.stages import holds, jam, lanes, stages_of
+from db.reconcile.ledger import OUTCOMES, Totals
+from db.reconcile.reconcile import Reconciler
+from tidegate.broker.ports import Broker
 from tidegate.clock import now_us
 from tidegate.errors import Retry
+from tidegate.profile import Profile
 
 blueprint = Blueprint("pipeline", __name__)
+_KEY = "tidegate.pipeline"
 _HEARD_US = 30_000_000
 """Processes that were heard so long ago are still listed."""
+_NAMED = 20
+"""Missing records that are named."""
+_PATIENCE = 2.0
+
+
+class Watch(NamedTuple):
+    """What the page keeps while the application runs."""
+
+    rates: Rates
+    reconciling: Reconciling
+
+
+def watch_in(app: Flask, broker: Broker, profile: Profile, database: str) -> Watch:
+    """Give an application what its page needs; `rates` is to be fed the heartbeats."""
+
+    def reconcile() -> Totals:
+        reconciler = Reconciler(broker, profile, database)
+        try:
+            return reconciler.run(keep=_NAMED)
+        finally:
+            reconciler.close()
+
+    made = app.extensions[_KEY] = Watch(Rates(), Reconciling(reconcile))
+    return made
+
+
+def _watch() -> Watch:
+    return cast(Watch, current_app.extensions[_KEY])
 
 
 def shown() -> dict[str, Any]:
     """What the templates need."""
-    context = here()
+    context, watch = here(), _watch()
     try:
         partitions = context.board.partitions()
     except Retry:
         partitions = {}
     beats = context.board.processes(within_us=_HEARD_US)
+    stages = stages_of(context.board.stages, context.board.processes(), partitions, watch.rates)
     now = now_us()
     return {
-        "stages": stages_of(context.board.stages, beats, partitions),
+        "stages": stages,
+        "lanes": lanes(stages),
+        "jam": jam(stages),
+        "holds": list(holds(stages)),
+        "refused": [beat for beat in beats if beat.refused],
         "beats": beats,
         "ages": {beat.process: now - context.board.heard_us(beat.process) for beat in beats},
+        "run": watch.reconciling.newest,
+        "outcomes": OUTCOMES,
+        "may_act": g.principal.may("models"),
         **health(context),
     }
 
@@ -37,3 +80,10 @@ def shown() -> dict[str, Any]:
 def now() -> str:
     """The part of the page that changes."""
     return render_template("pipeline/now.html", **shown())
+
+
+@blueprint.post("/pipeline/reconcile")
+def reconcile() -> Response:
+    """Begin a reconciliation, wait a moment for its end, and go back to the page."""
+    _watch().reconciling.start().ended.wait(_PATIENCE)
+    return cast(Response, redirect(url_for("views.pipeline"), 303))

@@ -80,6 +80,7 @@ DASHBOARD = {
     "transactions.again": "review",  # it takes a core for a while
     "views.pipeline": "read",
     "pipeline.now": "read",
+    "pipeline.reconcile": "models",
     "views.healthz": OPEN,
     "stream.events": "read",
     "threshold.page": "read",

@@ -281,6 +281,11 @@ class Heartbeat(msgspec.Struct, omit_defaults=True):
     """Of a scorer: the bundle that it has loaded for a promotion, or could not load."""
     policy: str = ""
     """Of a scorer: the version of the policy in force; empty without one."""
+    batch: int = 0
+    """Records of the newest transaction, and how far the stage is behind on its side topic."""
+    side_lag: int = 0
+    busy: float = -1.0
+    """Processors that it kept busy since the heartbeat before; -1 where that is not known."""
 
 
 def lost_range(offset: int, until: int, lost: int) -> tuple[int, int]:

@@ -58,6 +58,7 @@ class Health:
         self._progress, self._models, self._drift = progress, models, drift
         self._refused, self._prepared, self._policy = refused, prepared, policy
         self._restarts = restarts
+        self._used = time.monotonic(), time.process_time()
         try:
             self._server = ThreadingHTTPServer((host, port), self._handler())
         except OSError as error:
@@ -111,7 +112,16 @@ class Health:
             restoring=progress.restoring,
             prepared=self._prepared(),
             policy=self._policy(),
+            batch=progress.batch,
+            side_lag=progress.side_lag,
+            busy=self._busy(),
         )
+
+    def _busy(self) -> float:
+        """Processors that this process kept busy since it was asked last."""
+        before, self._used = self._used, (time.monotonic(), time.process_time())
+        passed = self._used[0] - before[0]
+        return round((self._used[1] - before[1]) / passed, 3) if passed > 0 else -1.0
 
     def _beat(self) -> None:
         """Every second, and at once when the process has become ready, no longer is, or has an

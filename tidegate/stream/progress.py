@@ -22,7 +22,8 @@ class Progress:
     """How far a runner is; `restored` says that all assigned partitions are restored, `restoring`
     which are not, and `held` which do not go on because of their rejects.
 
-    `pulse` says when its loop turned last.
+    `batch` is how many records the newest transaction had, `side_lag` how many records of the side
+    topic are still to be absorbed. `pulse` says when its loop turned last.
     """
 
     partitions: list[int]
@@ -30,6 +31,8 @@ class Progress:
     lag: int = 0
     processed: int = 0
     rejected: int = 0
+    batch: int = 0
+    side_lag: int = 0
     held: list[Held] = field(default_factory=list)
     restoring: list[Restoring] = field(default_factory=list)
     pulse: Pulse = field(default_factory=Pulse)
@@ -66,6 +69,7 @@ class Monitor:
         metrics.BATCH_SIZE.labels(self._stage).observe(records)
         metrics.STAGE_SECONDS.labels(self._stage).observe(seconds)
         self.progress.processed += records
+        self.progress.batch = records
         for processed in batches:
             self._note_density(processed)
             for reason in processed.reject_reasons:
@@ -109,7 +113,8 @@ class Monitor:
         self._measured = numbers
         if side_end is not None:
             behind = max((side_end - partition.side for partition in served), default=0)
-            metrics.LABELS_LAG.labels(self._stage).set(max(0, behind))
+            self.progress.side_lag = max(0, behind)
+            metrics.LABELS_LAG.labels(self._stage).set(self.progress.side_lag)
         self._show_unfolded(served)
         self.progress.restored = ready
         self._show_held(holds, held)
