@@ -35,7 +35,7 @@ def test_strange_thresholds_are_refused(crowned: Site, kind: str) -> None:
     fields = {"review": review, "block": block, "version": ""}
     answer = visitor.post("/threshold", fields)
     assert answer.status == 400, answer.body
-    assert b"\"<b>" not in answer.body
+    assert b'"<b>' not in answer.body
 
 
 def test_what_came_between_is_not_undone(crowned: Site) -> None:
