@@ -87,7 +87,7 @@ def quality(
 def _read(settings: Settings, profile: Profile, days: float) -> tuple[Decisions, Decided]:
     from db.decisions import read_decisions
     from model.bundles.published import verdicts
-    from model.evaluation.verdict_quality import decided_rows
+    from model.evaluation.verdict_quality import daily_sample, decided_rows
     from tidegate.broker.kafka import KafkaBroker
 
     broker = KafkaBroker(settings)
@@ -98,7 +98,13 @@ def _read(settings: Settings, profile: Profile, days: float) -> tuple[Decisions,
         decisions.times,
         decisions.flagged,
         verdicts(broker),
-        settings.review_sample,
+        daily_sample(
+            decisions.ids,
+            decisions.came_in,
+            decisions.flagged,
+            settings.review_sample,
+            settings.review_daily,
+        ),
     )
 
 

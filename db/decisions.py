@@ -16,7 +16,8 @@ _ROWS = 10_000
 
 
 class Decisions(NamedTuple):
-    """A profile's rows in order of arrival: ids, event times i8[n] us, `flagged` bool[n].
+    """A profile's rows in order of arrival: ids, event times i8[n] us, `flagged` bool[n], and when
+    they came in i8[n] us.
 
     `others` counts the rows of these days that another profile, or another version of this one,
     wrote: they are not among them.
@@ -25,6 +26,7 @@ class Decisions(NamedTuple):
     ids: list[str]
     times: NDArray[np.int64]
     flagged: NDArray[np.bool_]
+    came_in: NDArray[np.int64]
     others: int
 
 
@@ -50,22 +52,23 @@ def _read(connection: Connection, profile: str, days: float) -> Decisions:
     newest = connection.scalar(select(func.max(table.event_us)).where(table.profile == profile))
     recent = table.event_us > (newest or 0) - days * DAY
     query = (
-        select(table.transaction_id, table.event_us, table.decision)
+        select(table.transaction_id, table.event_us, table.decision, table.ingested_us)
         .where(table.profile == profile, recent)
         .order_by(table.seq)
         .execution_options(yield_per=_ROWS)
     )
-    rows = [(row.transaction_id, row.event_us, row.decision) for row in connection.execute(query)]
+    rows = [tuple(row) for row in connection.execute(query)]
     others = select(func.count()).where(table.profile != profile)
     if newest is not None:
         others = others.where(recent)
     return _decisions(rows, connection.scalar(others) or 0)
 
 
-def _decisions(rows: list[tuple[str, int, str]], others: int) -> Decisions:
+def _decisions(rows: list[tuple[str, int, str, int]], others: int) -> Decisions:
     return Decisions(
-        [transaction_id for transaction_id, _, _ in rows],
-        np.array([event_us for _, event_us, _ in rows], np.int64),
-        np.array([decision != "approve" for _, _, decision in rows], np.bool_),
+        [row[0] for row in rows],
+        np.array([row[1] for row in rows], np.int64),
+        np.array([row[2] != "approve" for row in rows], np.bool_),
+        np.array([row[3] for row in rows], np.int64),
         others,
     )

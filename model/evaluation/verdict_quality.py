@@ -26,12 +26,15 @@ Flags = NDArray[np.bool_]
 
 
 class Decided(NamedTuple):
-    """Decided rows: age in days f8[n], whether flagged, whether in the sample, verdict i1[n]."""
+    """Decided rows: age in days f8[n], whether flagged, whether in the sample, verdict i1[n];
+    `weights` f8[n]: how many rows one of the sample stands for, beside those of other days.
+    """
 
     days: NDArray[np.float64]
     flagged: Flags
     sampled: Flags
     verdict: NDArray[np.int8]
+    weights: NDArray[np.float64]
 
 
 def decided_rows(
@@ -39,14 +42,39 @@ def decided_rows(
     times: NDArray[np.int64],
     flagged: Flags,
     verdicts: Mapping[str, bool],
-    sample: float,
+    sample: Sample,
 ) -> Decided:
     """Rows with event times i8[n] us and the verdicts on some of them (True: fraud), their age
-    counted from the newest; `sample` is the share of the rows that is reviewed whatever the score.
+    counted from the newest.
     """
     verdict = np.fromiter((int(verdicts.get(name, UNKNOWN)) for name in ids), np.int8, len(ids))
     days = (times.max(initial=0) - times) / DAY
-    return Decided(days, flagged, in_sample(ids, sample), verdict)
+    return Decided(days, flagged, sample.chosen, verdict, sample.weights)
+
+
+class Sample(NamedTuple):
+    """Which rows are reviewed whatever their score, and how many each of these stands for."""
+
+    chosen: Flags
+    weights: NDArray[np.float64]
+
+
+def daily_sample(
+    ids: Sequence[str], came_in: NDArray[np.int64], flagged: Flags, share: float, most: int
+) -> Sample:
+    """That share of the approved rows, but of those that came in on one day (i8[n] us, UTC) only
+    the `most` with the smallest draws: they have cases, and stand for the others of their day.
+    """
+    drawn = draws([name.encode() for name in ids])
+    rows = np.flatnonzero((drawn <= share) & ~flagged)
+    chosen, weights = np.zeros(len(ids), np.bool_), np.ones(len(ids))
+    days = came_in[rows] // DAY
+    for day in np.unique(days).tolist():
+        of_day = rows[days == day]
+        smallest = of_day[np.argsort(drawn[of_day], kind="stable")[:most]]
+        chosen[smallest] = True
+        weights[smallest] = len(of_day) / max(1, len(smallest))
+    return Sample(chosen, weights)
 
 
 class Line(NamedTuple):
@@ -75,9 +103,9 @@ class Recall(NamedTuple):
 class _Stratum(NamedTuple):
     """Rows of which some have a verdict, and some of those are frauds."""
 
-    rows: int
-    verdicts: int
-    frauds: int
+    rows: float
+    verdicts: float
+    frauds: float
 
     def expected(self) -> float:
         """Frauds, when those without a verdict are like those with one."""
@@ -87,11 +115,6 @@ class _Stratum(NamedTuple):
         """What their number could be as well, by Jeffreys' posterior of the rate."""
         rate = chance.beta(self.frauds + 0.5, self.verdicts - self.frauds + 0.5, _DRAWS)
         return self.frauds + (self.rows - self.verdicts) * rate
-
-
-def in_sample(ids: Sequence[str], share: float) -> Flags:
-    """Whether each transaction is in the sample for review; a larger share contains the smaller."""
-    return draws([name.encode() for name in ids]) <= share
 
 
 def by_age(decided: Decided) -> list[Line]:
@@ -105,7 +128,16 @@ def _line(days: int, decided: Decided, rows: Flags) -> Line:
     every = _stratum(decided, rows)
     flagged = _stratum(decided, rows & decided.flagged)
     precision = flagged.frauds / flagged.verdicts if flagged.verdicts else None
-    return Line(days, *every, *flagged, precision)
+    return Line(
+        days,
+        int(every.rows),
+        int(every.verdicts),
+        int(every.frauds),
+        int(flagged.rows),
+        int(flagged.verdicts),
+        int(flagged.frauds),
+        precision,
+    )
 
 
 def recall(decided: Decided) -> Recall | None:
@@ -115,11 +147,12 @@ def recall(decided: Decided) -> Recall | None:
     the share of it that is reviewed. None when a stratum that has rows has no verdict, or no fraud
     is known. The interval is by Jeffreys' posterior of each stratum's rate (Brown, Cai, DasGupta:
     Interval Estimation for a Binomial Proportion, 2001), drawn with a fixed seed; it reaches 1 when
-    the sample holds no fraud.
+    the sample holds no fraud. Where a day's sample is bounded its rows weigh more, and the rate is
+    that of as many rows as tell as much (Kish: Survey Sampling, 1965).
     """
     flagged = _stratum(decided, decided.flagged)
-    sample = _stratum(decided, ~decided.flagged & decided.sampled)
-    approved = sample._replace(rows=int((~decided.flagged).sum()))
+    among = ~decided.flagged & decided.sampled
+    approved = _weighed(decided, among, int((~decided.flagged).sum()))
     without_verdict = any(stratum.rows and not stratum.verdicts for stratum in (flagged, approved))
     if without_verdict or not flagged.frauds + approved.frauds:
         return None
@@ -131,9 +164,20 @@ def recall(decided: Decided) -> Recall | None:
         estimate,
         float(low) if flagged.frauds else 0.0,
         float(high) if approved.frauds else 1.0,
-        sample.rows,
-        sample.verdicts,
+        int(among.sum()),
+        int((among & (decided.verdict != UNKNOWN)).sum()),
     )
+
+
+def _weighed(decided: Decided, among: Flags, rows: int) -> _Stratum:
+    """These sampled rows as a simple sample of so many rows that tells as much."""
+    reviewed = among & (decided.verdict != UNKNOWN)
+    weights = decided.weights[reviewed]
+    if not len(weights):
+        return _Stratum(rows, 0, 0)
+    size = weights.sum() ** 2 / (weights**2).sum()
+    frauds = weights[decided.verdict[reviewed] == FRAUD].sum() / weights.sum()
+    return _Stratum(rows, float(size), float(size * frauds))
 
 
 def _stratum(decided: Decided, rows: Flags) -> _Stratum:

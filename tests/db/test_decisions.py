@@ -39,7 +39,7 @@ def test_rows_of_another_version_of_the_profile_are_counted_apart(writer: Writer
 def test_a_database_without_tables_holds_nothing(empty: str) -> None:
     decisions = read_decisions(empty, NAMES.hash, 1)
     assert (rows_of(decisions), decisions.others) == ([], 0)
-    assert (decisions.times.shape, decisions.flagged.shape) == ((0,), (0,))
+    assert (decisions.times.shape, decisions.came_in.shape) == ((0,), (0,))
 
 
 def test_reading_makes_no_file(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from model.evaluation.verdict_quality import (
     LEGITIMATE,
     UNKNOWN,
     Decided,
+    Sample,
     by_age,
+    daily_sample,
     decided_rows,
-    in_sample,
     recall,
 )
+from model.sampling import draws
 
 IDS = [f"t-{i}" for i in range(200_000)]
 
@@ -29,7 +31,13 @@ def decided(
         np.array(flagged, np.bool_),
         np.array(sampled if sampled else [0] * len(days), np.bool_),
         np.array(verdict, np.int8),
+        np.ones(len(days)),
     )
+
+
+def in_sample(ids: list[str], share: float, most: int = 1_000_000) -> np.ndarray:
+    n = len(ids)
+    return daily_sample(ids, np.zeros(n, np.int64), np.zeros(n, np.bool_), share, most).chosen
 
 
 def test_the_sample_has_its_share_and_grows_with_it() -> None:
@@ -40,6 +48,48 @@ def test_the_sample_has_its_share_and_grows_with_it() -> None:
     assert (in_sample(IDS[:50], 0.01) == small[:50]).all()
     assert not in_sample(IDS[:50], 0.0).any()
     assert in_sample(IDS[:50], 1.0).all()
+
+
+def test_a_day_has_so_many_at_most_and_they_stand_for_the_others() -> None:
+    day_us = 86_400_000_000
+    came_in = np.repeat([0, day_us, 2 * day_us], [50_000, 2_000, 148_000])
+    flagged = np.arange(200_000) % 100 == 0
+    chosen, weights = daily_sample(IDS, came_in, flagged, 0.005, 20)
+    days = came_in // day_us
+    wanted = in_sample(IDS, 0.005) & ~flagged
+    assert [int((chosen & (days == day)).sum()) for day in range(3)] == [
+        20,
+        int((wanted & (days == 1)).sum()),
+        20,
+    ]
+    assert not (chosen & flagged).any()
+    drawn = draws([name.encode() for name in IDS])
+    assert drawn[chosen & (days == 0)].max() < drawn[wanted & ~chosen & (days == 0)].min()
+    for day in range(3):
+        of_day = chosen & (days == day)
+        assert weights[of_day].sum() == pytest.approx((wanted & (days == day)).sum())
+
+
+def test_a_bounded_sample_estimates_as_well() -> None:
+    """A busy day with many frauds, and quiet ones with few: without weights, far too few."""
+    day_us, chance, held, plain = 86_400_000_000, np.random.default_rng(7), 0, 0
+    came_in = np.repeat(np.arange(11) * day_us, [50_000, *[1_000] * 10])
+    rate = np.where(came_in == 0, 0.04, 0.005)
+    for round_ in range(60):
+        ids = [f"{round_}-{number}" for number in range(60_000)]
+        fraud = chance.random(60_000) < rate
+        flagged = fraud & (chance.random(60_000) < 0.5)
+        chosen, weights = daily_sample(ids, came_in, flagged, 0.1, 400)
+        verdict = np.where(chosen | flagged, fraud, UNKNOWN).astype(np.int8)
+        rows = Decided(np.zeros(60_000), flagged, chosen, verdict, weights)
+        truth = flagged.sum() / fraud.sum()
+        for weighed, each in ((True, rows), (False, rows._replace(weights=np.ones(60_000)))):
+            result = recall(each)
+            assert result is not None
+            held += weighed and result.low <= truth <= result.high
+            plain += (not weighed) and result.low <= truth <= result.high
+    assert held >= 54
+    assert plain < 10
 
 
 def test_a_row_without_a_verdict_is_not_legitimate() -> None:
@@ -94,7 +144,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         verdict = np.where(
             sampled | (flagged & (chance.random(40_000) < 0.9)), fraud, UNKNOWN
         ).astype(np.int8)
-        result = recall(Decided(np.zeros(40_000), flagged, sampled, verdict))
+        result = recall(Decided(np.zeros(40_000), flagged, sampled, verdict, np.ones(40_000)))
         assert result is not None
         held += result.low <= (fraud & flagged).sum() / fraud.sum() <= result.high
     assert 182 <= held <= 199
@@ -107,7 +157,7 @@ def test_rows_get_the_verdicts_and_the_age_that_they_have() -> None:
         np.array([0, day_us, 3 * day_us]),
         np.array([True, False, False]),
         {"a": True, "c": False, "another": True},
-        1.0,
+        Sample(np.ones(3, np.bool_), np.ones(3)),
     )
     assert rows.days.tolist() == [3.0, 2.0, 0.0]
     assert rows.verdict.tolist() == [FRAUD, UNKNOWN, LEGITIMATE]
@@ -115,6 +165,8 @@ def test_rows_get_the_verdicts_and_the_age_that_they_have() -> None:
 
 
 def test_nothing_decided_gives_no_line_and_no_recall() -> None:
-    nothing = decided_rows([], np.zeros(0, np.int64), np.zeros(0, np.bool_), {}, 0.1)
+    times, flagged = np.zeros(0, np.int64), np.zeros(0, np.bool_)
+    sample = daily_sample([], times, flagged, 0.1, 20)
+    nothing = decided_rows([], times, flagged, {}, sample)
     assert by_age(nothing) == []
     assert recall(nothing) is None
