@@ -43,6 +43,8 @@ BROKEN = (
 INSIDE = {
     "transaction": ("/?decision=block", "#rows a"),
     "dead-letter-group": ("/dead-letters", "main table a"),
+    "review-list": ("/review", ".tabs a >> nth=1"),
+    "review-figures": ("/review", ".tabs a >> nth=2"),
 }
 """Pages behind others: where a link to one stands, and which it is."""
 

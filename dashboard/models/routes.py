@@ -214,7 +214,7 @@ def verdicts() -> str:
     """Recall by the random sample, and how many verdicts have come by the age of the rows."""
     from db.decisions import read_decisions
     from model.bundles.published import verdicts as read_verdicts
-    from model.evaluation.verdict_quality import by_age, decided_rows, recall
+    from model.evaluation.verdict_quality import by_age, daily_sample, decided_rows, recall
 
     context = here()
     read = read_decisions(context.settings.db_read_url, context.profile.hash.decode(), _DAYS)
@@ -223,7 +223,13 @@ def verdicts() -> str:
         read.times,
         read.flagged,
         read_verdicts(context.broker),
-        context.settings.review_sample,
+        daily_sample(
+            read.ids,
+            read.came_in,
+            read.flagged,
+            context.settings.review_sample,
+            context.settings.review_daily,
+        ),
     )
     return render_template(
         "models/verdicts.html", lines=by_age(decided), recall=recall(decided), days=_DAYS

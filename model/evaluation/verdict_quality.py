@@ -52,6 +52,11 @@ def decided_rows(
     return Decided(days, flagged, sample.chosen, verdict, sample.weights)
 
 
+def in_sample(ids: Sequence[str], share: float) -> Flags:
+    """Whether each transaction is in the sample of this share; a larger one contains a smaller."""
+    return draws([name.encode() for name in ids]) <= share
+
+
 class Sample(NamedTuple):
     """Which rows are reviewed whatever their score, and how many each of these stands for."""
 

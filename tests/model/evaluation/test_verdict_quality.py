@@ -16,6 +16,7 @@ from model.evaluation.verdict_quality import (
     by_age,
     daily_sample,
     decided_rows,
+    in_sample,
     recall,
 )
 from model.sampling import draws
@@ -33,11 +34,6 @@ def decided(
         np.array(verdict, np.int8),
         np.ones(len(days)),
     )
-
-
-def in_sample(ids: list[str], share: float, most: int = 1_000_000) -> np.ndarray:
-    n = len(ids)
-    return daily_sample(ids, np.zeros(n, np.int64), np.zeros(n, np.bool_), share, most).chosen
 
 
 def test_the_sample_has_its_share_and_grows_with_it() -> None:
