@@ -180,7 +180,7 @@ def drift_over_time() -> str:
         try:
             folder = known_bundles(context.settings, bundle)
             shown = drift_history(context.settings.db_read_url, context.profile, folder / bundle)
-        except ConfigError as error:
+        except (ConfigError, Retry) as error:
             fault = str(error)
     return render_template("models/drift.html", shown=shown, fault=fault)
 
@@ -202,7 +202,7 @@ def compared() -> str:
             )
         if canary:
             with_canary = compare_canary(profile, settings.db_read_url, context.broker)
-    except ConfigError as error:
+    except (ConfigError, Retry) as error:
         fault = str(error)
     return render_template(
         "models/compared.html", shadow=with_shadow, canary=with_canary, fault=fault
@@ -217,12 +217,16 @@ def verdicts() -> str:
     from model.evaluation.verdict_quality import by_age, daily_sample, decided_rows, recall
 
     context = here()
-    read = read_decisions(context.settings.db_read_url, context.profile.hash.decode(), _DAYS)
+    try:
+        read = read_decisions(context.settings.db_read_url, context.profile.hash.decode(), _DAYS)
+        given = read_verdicts(context.broker)
+    except (ConfigError, Retry) as error:
+        return render_template("models/verdicts.html", fault=str(error))
     decided = decided_rows(
         read.ids,
         read.times,
         read.flagged,
-        read_verdicts(context.broker),
+        given,
         daily_sample(
             read.ids,
             read.came_in,
