@@ -20,6 +20,7 @@ from cli import (
     dead_letters,
     doctor,
     erase,
+    export,
     feedback,
     keys,
     learner,
@@ -74,7 +75,7 @@ for data_command in (
     skip.skip,
 ):
     app.command()(data_command)
-for command in (dead_letters, doctor, erase, reconcile, replay, rescore, quality, tail):
+for command in (dead_letters, doctor, erase, export, reconcile, replay, rescore, quality, tail):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

@@ -62,8 +62,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.review import listing as review_list
     from dashboard.review import routes as review
     from dashboard.threshold import routes as threshold
+    from dashboard.transactions import download as transactions
     from dashboard.transactions import one
-    from dashboard.transactions import parts as transactions
     from dashboard.try_one import routes as try_one
 
     vault = vault_of(profile, settings.db_url)

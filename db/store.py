@@ -218,6 +218,16 @@ class Store:
         query = _brief().where(transactions.c.seq.in_(seqs)).order_by(transactions.c.seq.desc())
         return [in_brief(row._mapping) for row in connection.execute(query)]
 
+    def full(self, connection: Connection, seqs: Sequence[int]) -> Documents:
+        """The rows of these numbers as `get` gives them, without revisions; newest first."""
+        documents = []
+        for some in parts(seqs, _LOOKUP):
+            query = select(transactions).where(transactions.c.seq.in_(some))
+            for row in connection.execute(query.order_by(transactions.c.seq.desc())):
+                known = self._names.get(row.profile) or self._named(connection, row.profile)
+                documents.append(full(row._mapping, known))
+        return documents
+
     def close(self) -> None:
         """Close all connections."""
         self._database.close()
@@ -229,11 +239,14 @@ class Store:
     def _names_of(self, profile: str) -> Names | None:
         if profile not in self._names:
             with retrying(self._database), self._database.engine.connect() as connection:
-                known = names.load(connection, profile)
-            if known is None:
-                return None
-            self._names[profile] = known
+                return self._named(connection, profile)
         return self._names[profile]
+
+    def _named(self, connection: Connection, profile: str) -> Names | None:
+        known = names.load(connection, profile)
+        if known is not None:
+            self._names[profile] = known
+        return known
 
 
 def _brief() -> Select[Any]:

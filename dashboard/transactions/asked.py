@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from flask_babel import gettext
-
 from db.search.filters import Filters
 from tidegate.messages.frames import DECISIONS
 from tidegate.profile import Profile
@@ -22,7 +20,16 @@ _DIGITS = 18
 
 
 class Wrong(ValueError):
-    """What is wrong with a field, in words for people."""
+    """What is wrong with a field: a text that is to be translated, and what is put into it."""
+
+    def __init__(self, text: str, **values: object) -> None:
+        super().__init__(text % values if values else text)
+        self.text, self.values = text, values
+
+
+def _(text: str) -> str:
+    """Marks a text for translation; who shows it translates it."""
+    return text
 
 
 class Asked(NamedTuple):
@@ -31,19 +38,19 @@ class Asked(NamedTuple):
     texts: dict[str, str]
     filters: Filters
     cursor: int | None
-    faults: dict[str, str]
+    faults: dict[str, Wrong]
 
 
 def asked(profile: Profile, args: Mapping[str, str]) -> Asked:
     """Of the address's parameters those that a search knows; empty ones say nothing."""
     texts = {name: args[name].strip() for name in (*FIELDS, "cursor") if args.get(name, "").strip()}
     values: dict[str, Any] = {}
-    faults: dict[str, str] = {}
+    faults: dict[str, Wrong] = {}
     for name, text in texts.items():
         try:
             values[name] = _cursor(text) if name == "cursor" else FIELDS[name](profile, text)
         except Wrong as error:
-            faults[name] = str(error)
+            faults[name] = error
     second = profile.entities[1] if len(profile.entities) > 1 else ""
     return Asked(
         {name: text for name, text in texts.items() if name != "cursor"},
@@ -70,7 +77,7 @@ def asked(profile: Profile, args: Mapping[str, str]) -> Asked:
 
 def _text(text: str) -> str:
     if "\0" in text or len(text.encode(errors="replace")) > _LONGEST:
-        raise Wrong(gettext("At most %(most)s bytes, without NUL.", most=_LONGEST))
+        raise Wrong(_("At most %(most)s bytes, without NUL."), most=_LONGEST)
     return text
 
 
@@ -80,13 +87,13 @@ def _id(profile: Profile, text: str) -> str:
 
 def _account(profile: Profile, text: str) -> str:
     if profile.account is None:
-        raise Wrong(gettext("These transactions have no account."))
+        raise Wrong(_("These transactions have no account."))
     return profile.stored(profile.account, _text(text))
 
 
 def _second(profile: Profile, text: str) -> str:
     if len(profile.entities) < 2:
-        raise Wrong(gettext("These transactions have no second entity."))
+        raise Wrong(_("These transactions have no second entity."))
     return profile.stored(profile.entities[1], _text(text))
 
 
@@ -97,7 +104,7 @@ def _plain(_profile: Profile, text: str) -> str:
 def _one_of(choices: tuple[str, ...]) -> Callable[[Profile, str], str]:
     def choice(_profile: Profile, text: str) -> str:
         if text not in choices:
-            raise Wrong(gettext("One of %(choices)s.", choices=", ".join(choices)))
+            raise Wrong(_("One of %(choices)s."), choices=", ".join(choices))
         return text
 
     return choice
@@ -109,23 +116,23 @@ def _score(_profile: Profile, text: str) -> float:
     except ValueError:
         score = math.nan
     if not 0 <= score <= 1:
-        raise Wrong(gettext("A number from 0 to 1."))
+        raise Wrong(_("A number from 0 to 1."))
     return score
 
 
 def _minor(profile: Profile, text: str) -> int:
     """Units as minor units, all digits of which are to be there."""
     if profile.money_field is None:
-        raise Wrong(gettext("These transactions have no amount."))
+        raise Wrong(_("These transactions have no amount."))
     try:
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal("NaN")
     if not amount.is_finite() or abs(amount.adjusted()) >= _DIGITS - profile.decimals:
-        raise Wrong(gettext("An amount, such as 12.50."))
+        raise Wrong(_("An amount, such as 12.50."))
     minor = amount.scaleb(profile.decimals)
     if minor != minor.to_integral_value():
-        raise Wrong(gettext("An amount with at most %(places)s decimals.", places=profile.decimals))
+        raise Wrong(_("An amount with at most %(places)s decimals."), places=profile.decimals)
     return int(minor)
 
 
@@ -136,12 +143,12 @@ def _time(_profile: Profile, text: str) -> int:
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (moment - _EPOCH) // timedelta(microseconds=1)
     except (ValueError, OverflowError):
-        raise Wrong(gettext("A time, such as 2026-01-31T18:00 (UTC).")) from None
+        raise Wrong(_("A time, such as 2026-01-31T18:00 (UTC).")) from None
 
 
 def _cursor(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise Wrong(gettext("The address of a page that was never given."))
+        raise Wrong(_("The address of a page that was never given."))
     return int(text)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
+from flask_babel import gettext
 from sqlalchemy import Connection
 
 from dashboard.context import Context, here
@@ -38,13 +39,14 @@ def _page(context: Context, said: Asked, found: dict[str, Any]) -> str:
     return render_template(
         "transactions/search.html",
         asked=said.texts,
-        faults=said.faults,
+        faults={name: gettext(wrong.text, **wrong.values) for name, wrong in said.faults.items()},
         cursor=said.cursor,
         times={"since": _seconds(said.filters.since_us), "until": _seconds(said.filters.until_us)},
         second=profile.entities[1] if len(profile.entities) > 1 else "",
         more=any(name in said.texts for name in _MORE),
         older=None if following is None else _address(said.texts, following),
         newest=_address(said.texts, None),
+        may_unmask=bool(profile.masks.names) and g.principal.may("unmask"),
         **found,
     )
 

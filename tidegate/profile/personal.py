@@ -66,6 +66,10 @@ class Masks:
         self._columns = {name for field in shown.values() for name in field.columns()}
         self._account = account in self.names
 
+    def hides(self, column: str) -> bool:
+        """Whether a feature's value is masked, since it is that of a personal field."""
+        return column in self._columns
+
     def account(self, account: str | None) -> str | None:
         """An account as it is shown."""
         return MASK if account and self._account else account

@@ -7,6 +7,7 @@ import time
 import uuid
 from urllib.parse import quote, urlencode
 
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import insert
@@ -15,6 +16,7 @@ from db.cases.tables import verdicts
 from db.engine import writing
 from tests.axe import violations
 from tests.dashboard.conftest import Site
+from tests.dashboard.visitor import Visitor
 from tests.web import persist, scored, transaction
 
 REASONS = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": ""}]
@@ -163,3 +165,23 @@ def test_bad_input_is_refused_by_its_field(site: Site) -> None:
     assert site.server.get(answer.headers["location"]).status == 200
     assert site.server.get("/transactions?id=%ff%fe").status == 200
     assert site.server.get("/transactions?cursor=1").status == 200
+
+
+def test_what_is_found_becomes_a_file(page: Page, site: Site, wanted: str) -> None:
+    page.goto(f"{site.url}/transactions?{urlencode({'account': 'u-wanted'})}")
+    expect(page.locator("#found tbody tr")).to_have_count(1)
+    for kind, read in (("CSV", pd.read_csv), ("Parquet", pd.read_parquet)):
+        with page.expect_download() as started:
+            page.get_by_role("button", name=kind).click()
+        found = read(started.value.path())
+        assert found["transaction_id"].tolist() == [wanted]
+        assert found["amount"].tolist() == [7531.25]
+        assert found["verdict"].tolist() == ["fraud"]
+
+
+def test_a_wrong_export_is_refused(site: Site) -> None:
+    visitor = Visitor(site.server)
+    for fields in ({"format": "xls"}, {"format": "csv", "min_score": "7"}, {"min_amount": "x"}):
+        assert visitor.post("/transactions/export", fields).status == 400
+    assert visitor.post("/transactions/export", {"unmask": "yes"}).status == 403
+    assert visitor.post("/transactions/export", {"id": "nobody"}).body.count(b"\r\n") == 1
