@@ -148,7 +148,7 @@ class SqlSink:
         first, repeated = by_id(frames.ids)
         inserted = self._writer.insert(connection, frames, first, now)
         write_block(connection, of_frames(frames, *inserted))
-        open_cases(connection, frames, self._sample)
+        open_cases(connection, frames, inserted.frames, self._sample)
         complete = len(inserted.frames) == len(first)
         if not complete or len(repeated):
             suspects = repeated if complete else np.concatenate([first, repeated])

@@ -24,14 +24,18 @@ def draws(ids: Sequence[bytes]) -> NDArray[np.float64]:
     lengths = np.fromiter(map(len, ids), np.uint64, len(ids))
     words = -(-int(lengths.max(initial=1)) // 8) or 1
     packed = np.array(ids, f"S{8 * words}").view("<u8").reshape(len(ids), words)
+    in_all = int(lengths.min(initial=0)) // 8
     h = _SEED ^ lengths * _MULTIPLIER
     for number in range(words):
+        word = packed[:, number]
+        mixed = word * _MULTIPLIER
+        mixed = (mixed ^ (mixed >> _SHIFT)) * _MULTIPLIER
+        if number < in_all:
+            h = (h ^ mixed) * _MULTIPLIER
+            continue
         whole = lengths >= np.uint64(8 * number + 8)
         part = (lengths > np.uint64(8 * number)) & ~whole
-        tail = packed[:, number]
-        mixed = tail * _MULTIPLIER
-        mixed = (mixed ^ (mixed >> _SHIFT)) * _MULTIPLIER
-        h = np.where(whole, (h ^ mixed) * _MULTIPLIER, np.where(part, (h ^ tail) * _MULTIPLIER, h))
+        h = np.where(whole, (h ^ mixed) * _MULTIPLIER, np.where(part, (h ^ word) * _MULTIPLIER, h))
     h = (h ^ (h >> _SHIFT)) * _MULTIPLIER
     h ^= h >> _SHIFT
     drawn: NDArray[np.float64] = np.maximum(h, np.uint64(1)) / 2.0**64

@@ -5,13 +5,14 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 
 _LOCK = 0x6361_7365  # "case"
+SHARE = f"SELECT pg_advisory_xact_lock_shared({_LOCK})"
+"""What those begin with on PostgreSQL who open cases by rows: they need not wait for each other."""
 
 
-def lock(connection: Connection, *, shared: bool = False) -> None:
-    """Until the open transaction ends; those that write rows share it.
+def lock(connection: Connection) -> None:
+    """Until the open transaction ends nobody else opens or closes cases.
 
     SQLite has one writer anyway.
     """
     if connection.dialect.name == "postgresql":
-        call = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
-        connection.execute(text(f"SELECT {call}(:key)"), {"key": _LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

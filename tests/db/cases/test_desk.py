@@ -16,6 +16,7 @@ from db.cases.reading import CaseReader
 from db.cases.remarks import add_note, add_tag, remove_tag
 from db.cases.tables import cases, reviews
 from tests.db.cases.desks import ANN, BOB, Bench
+from tests.db.scored import LAYOUT, frames
 from tidegate.errors import Retry
 
 ALL = Filters()
@@ -56,10 +57,9 @@ def test_equal_risks_go_by_age_and_then_by_id(bench: Bench) -> None:
 
 
 def test_without_money_the_score_decides(bench: Bench) -> None:
-    bench.rows("a", score=0.9)
-    bench.run("UPDATE transactions SET amount_minor = 0")
-    bench.run("DELETE FROM cases")
-    bench.rows("a")
+    made = frames(["a"], decision=1, score=0.9)
+    made.rows["amount_minor"] = 0
+    bench.writer.write(*LAYOUT.pack(made))
     assert bench.case("a").risk == 0.9
 
 
