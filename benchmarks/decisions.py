@@ -69,7 +69,7 @@ def measure(url: str, rows: int) -> None:
 
 def thresholds(url: str) -> object:
     """All figures of the page."""
-    week, mature, _ = read(url, PROFILE, 0.001)
+    week, mature, _ = read(url, PROFILE)
     return document(week, mature)
 
 

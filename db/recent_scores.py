@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select
 
 from db.blocks import packed
 from db.blocks.tables import search_blocks
-from db.cases.tables import verdicts
+from db.cases.tables import cases, verdicts
 from db.engine import reading
 from db.tables import transactions
 from tidegate.messages.frames import DECISIONS
@@ -64,7 +64,8 @@ def read_recent(url: str, since_us: int, others: Collection[str] = ()) -> Recent
 
 class Verdicts(NamedTuple):
     """Rows with the verdict that holds: ids, scores f8[n], amounts i8[n] in minor units, decisions
-    u1[n] (places in `frames.DECISIONS`), whether a fraud.
+    u1[n] (places in `frames.DECISIONS`), whether a fraud; and whether the row is `sampled`: one of
+    the approved ones that are reviewed whatever their score.
     """
 
     ids: list[str]
@@ -72,6 +73,7 @@ class Verdicts(NamedTuple):
     amounts: NDArray[np.int64]
     decisions: NDArray[np.uint8]
     fraud: NDArray[np.bool_]
+    sampled: NDArray[np.bool_]
 
 
 def read_verdicts(url: str, profile: str, since_us: int, until_us: int) -> Verdicts:
@@ -88,6 +90,7 @@ def read_verdicts(url: str, profile: str, since_us: int, until_us: int) -> Verdi
         .subquery()
     )
     query: Select[Any] = select(
+        cases.c.draw,
         _rows.transaction_id,
         _rows.score,
         _rows.amount_minor,
@@ -95,7 +98,11 @@ def read_verdicts(url: str, profile: str, since_us: int, until_us: int) -> Verdi
         newest.c.fraud,
         newest.c.given_us,
         newest.c.label_offset,
-    ).join_from(newest, transactions, _rows.transaction_id == newest.c.transaction_id)
+    ).select_from(
+        newest.join(transactions, _rows.transaction_id == newest.c.transaction_id).outerjoin(
+            cases, cases.c.transaction_id == newest.c.transaction_id
+        )
+    )
     with reading(url) as connection:
         found = connection.execute(query.where(_rows.profile == profile)).all()
     ordered = sorted(found, key=lambda row: (row.given_us, row.label_offset))
@@ -106,6 +113,7 @@ def read_verdicts(url: str, profile: str, since_us: int, until_us: int) -> Verdi
         np.array([row.amount_minor for row in rows], np.int64),
         np.array([DECISIONS.index(row.decision) for row in rows], np.uint8),
         np.array([bool(row.fraud) for row in rows], np.bool_),
+        np.array([row.draw is not None for row in rows], np.bool_),
     )
 
 

@@ -12,7 +12,6 @@ from db.recent_scores import Verdicts
 from model.detectors.base import Array
 from model.ensemble.thresholds import APPETITES, SHARES, Fixed, Rule
 from model.evaluation.threshold_curves import GRID, Curves, Judged, Strata, at_least, curves
-from model.evaluation.verdict_quality import in_sample
 from tidegate.profile import Profile
 from tidegate.profile.spec import DAY
 
@@ -59,9 +58,7 @@ def week_of(rows: Rows, profile: Profile) -> Week:
     return Week(rows, _days(rows), at_least(scores, ones), at_least(scores, amounts))
 
 
-def mature_of(
-    rows: Rows, verdicts: Verdicts, profile: Profile, sample: float, until_us: int
-) -> Mature:
+def mature_of(rows: Rows, verdicts: Verdicts, profile: Profile, until_us: int) -> Mature:
     """By the rows up to `until_us`, whose verdicts have had the label delay to come."""
     old = rows[rows["event_us"] < until_us]
     flagged = int((old["decision"] > 0).sum())
@@ -70,7 +67,7 @@ def mature_of(
         _units(profile, verdicts.amounts),
         verdicts.fraud,
         verdicts.decisions > 0,
-        in_sample(verdicts.ids, sample),
+        verdicts.sampled,
     )
     return Mature(curves(judged, Strata(flagged, len(old) - flagged)), _days(old))
 

@@ -21,16 +21,14 @@ class Found(NamedTuple):
     whole: bool
 
 
-def read(url: str, profile: Profile, sample: float, others: Collection[str] = ()) -> Found:
-    """Read it all; `sample` is the share of approved rows that is reviewed whatever the score, and
-    `others` are bundles of other profiles. Raises Retry.
-    """
+def read(url: str, profile: Profile, others: Collection[str] = ()) -> Found:
+    """Read it all; `others` are bundles of other profiles. Raises Retry."""
     until = newest_us(url) - profile.label_delay_us
     since = until - WEEKS * figures.WEEK
     recent = read_recent(url, since, others)
     verdicts = read_verdicts(url, profile.hash.decode(), since, until)
     return Found(
         figures.week_of(recent.rows, profile),
-        figures.mature_of(recent.rows, verdicts, profile, sample, until),
+        figures.mature_of(recent.rows, verdicts, profile, until),
         recent.whole,
     )

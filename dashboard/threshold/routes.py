@@ -131,7 +131,7 @@ def _figures(context: Context, present: Present) -> dict[str, Any]:
         for entry in catalog.entries(settings.bundles_dir)
         if entry.manifest and entry.manifest.profile_hash != name
     ]
-    week, mature, whole = read(settings.db_read_url, profile, settings.review_sample, others)
+    week, mature, whole = read(settings.db_read_url, profile, others)
     calibrated = "auc" in present.manifest.metrics
     return {
         "document": figures.document(week, mature),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import insert, select, update
 
-from db.cases.tables import verdicts
+from db.cases.tables import cases, verdicts
 from db.engine import writing
 from db.recent_scores import newest_us, read_recent, read_verdicts, rows_at
 from db.spread import first_since, spread_rows
@@ -123,7 +123,11 @@ def test_the_verdict_that_holds(url: str, writer: Writer) -> None:
             connection.execute(
                 insert(verdicts).values(row | {"source": "s", "label_offset": offset})
             )
+        facts = {"transaction_id": "t6", "decision": "approve", "event_us": 6, "ingested_us": 6}
+        facts |= {"amount_minor": 1, "score": 0.06, "risk": 0.06, "draw": 0.0001, "open": True}
+        connection.execute(insert(cases).values(facts))
     found = read_verdicts(url, PROFILE, 0, 20_000_000)
+    assert dict(zip(found.ids, found.sampled.tolist(), strict=True)) == {"t5": False, "t6": True}
     assert dict(zip(found.ids, found.fraud.tolist(), strict=True)) == {"t5": False, "t6": True}
     assert dict(zip(found.ids, found.decisions.tolist(), strict=True)) == {"t5": 1, "t6": 0}
     assert sorted(found.scores.tolist()) == [0.05, 0.06]

@@ -38,8 +38,9 @@ def test_a_day_of_the_week() -> None:
 
 def nothing_judged() -> figures.Mature:
     none = np.zeros(0)
-    verdicts = Verdicts([], none, none.astype(np.int64), none.astype(np.uint8), none.astype(bool))
-    return figures.mature_of(rows(), verdicts, CARD, 0.001, 200 * DAY)
+    flags = none.astype(bool)
+    verdicts = Verdicts([], none, none.astype(np.int64), none.astype(np.uint8), flags, flags)
+    return figures.mature_of(rows(), verdicts, CARD, 200 * DAY)
 
 
 def test_older_rows_are_not_of_the_week() -> None:
