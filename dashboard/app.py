@@ -7,6 +7,7 @@ from collections.abc import Callable
 from flask import Flask, Response
 
 from dashboard.access import guard
+from dashboard.alerts.office import desk_in, desk_of
 from dashboard.context import KEY, Context
 from dashboard.dead_letters.workbench import Workbench, workbench_in, workbench_of
 from dashboard.newest import Live
@@ -16,6 +17,7 @@ from dashboard.review.desk import room_in, room_of
 from db.account_keys import vault_of
 from db.audit import AuditLog
 from db.keys import KeyStore
+from db.notify.desk import Desk
 from db.store import Store
 from db.users import UserStore
 from model.bundles.registry import Registry
@@ -52,6 +54,7 @@ def create_app() -> Flask:
 def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile) -> Flask:
     """The application on any broker and store. `close_app` ends its threads and its producer."""
     from dashboard import language, oidc, sign_in, stream
+    from dashboard.alerts import routes as alerts
     from dashboard.batch import routes as batch
     from dashboard.dead_letters import acts as letter_acts
     from dashboard.dead_letters import mend as letter_mend
@@ -100,6 +103,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     )
     workbench_in(app, bench)
     room_in(app, settings)
+    desk_in(app, Desk(url))
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
@@ -118,6 +122,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         letter_acts,
         letter_mend,
         try_one,
+        alerts,
         sign_in,
         oidc,
         language,
@@ -160,6 +165,7 @@ def close_app(app: Flask) -> None:
         tail.close()
     workbench_of(app).close()
     room_of(app).close()
+    desk_of(app).close()
     context.producer.close()
     for database in context.databases:
         database.close()

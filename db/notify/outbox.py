@@ -85,8 +85,10 @@ class Outbox:
         now = self._clock()
         new = self._new(connection, known)
         placed = plan(self._config, self._past(connection, now), new, now)
-        if placed:
-            connection.execute(insert(deliveries), [values_of(one, now) for one in placed])
+        # later by a us each, so that they are sent and listed in the order of the events
+        rows = [values_of(one, now) | {"created_us": now + at} for at, one in enumerate(placed)]
+        if rows:
+            connection.execute(insert(deliveries), rows)
         return placed
 
     def add(self, events: Iterable[Event]) -> list[Placed]:

@@ -59,7 +59,7 @@ class Webhook:
                 try:
                     _check(_answer(pool, url, headers, body))
                 except urllib3.exceptions.NewConnectionError as error:
-                    failures.append(str(error))
+                    failures.append(str(error).partition(": ")[2])
                     continue
                 except (HTTPError, OSError) as error:
                     raise _Blip(f"{host}: {type(error).__name__}: {error}") from error

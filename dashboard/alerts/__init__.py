@@ -1,0 +1,1 @@
+"""Who is told of what: channels, the log of deliveries, and what people do there."""
