@@ -13,6 +13,14 @@
     button.click();
   });
 
+  // The second half of a double click would judge a case that nobody has seen.
+  document.addEventListener("click", (event) => {
+    if (event.detail > 1 && event.target.closest(".acts button")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    }
+  }, true);
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-opens]");
     if (button) document.getElementById(button.dataset.opens).showModal();

@@ -147,8 +147,9 @@ def test_two_browsers_never_see_the_same_case(page: Page, other: Page, site: Sit
     other.goto(f"{flagged.queue}&case={quote(flagged.ids[2], safe='')}")
     expect(other.locator("#said")).to_contain_text("before somebody else")
     shows(other, flagged.ids[3])
-    page.get_by_role("button", name="Legitimate").click()
+    page.get_by_role("button", name="Legitimate").dblclick()
     shows(page, flagged.ids[0])
+    assert verdicts_of(site, flagged.ids).keys() == {flagged.ids[1], flagged.ids[2]}
 
 
 def test_a_verdict_that_has_left_is_corrected_by_another(page: Page, site: Site) -> None:
