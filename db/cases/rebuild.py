@@ -75,7 +75,8 @@ def _verdicts(
 
 def _cases(connection: Connection, share: float, most: int, now_us: int) -> None:
     rows = select(transactions.c.transaction_id)
-    connection.execute(delete(cases).where(cases.c.transaction_id.not_in(rows)))
+    row = exists().where(transactions.c.transaction_id == cases.c.transaction_id)
+    connection.execute(delete(cases).where(~row))
     insert_cases(connection, transactions.c.decision != "approve", null())
     approved = rows.where(transactions.c.decision == "approve")
     found: dict[str, float] = {}
