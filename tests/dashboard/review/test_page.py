@@ -96,6 +96,7 @@ def test_ten_cases_by_keyboard_alone(page: Page, site: Site) -> None:
     shows(page, flagged.ids[10])
     page.keyboard.press("s")
     expect(page.locator("#desk")).to_contain_text("Nothing is left to review")
+    assert violations(page) == []
     words = {"f": "fraud", "l": "legitimate"}
     wanted = {name: words[key] for name, key in zip(flagged.ids, "flflfflfll", strict=False)}
     assert verdicts_of(site, flagged.ids) == wanted
