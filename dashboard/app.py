@@ -14,6 +14,7 @@ from dashboard.newest import Live
 from dashboard.pages import pages_in
 from dashboard.provider import provider_of
 from dashboard.review.desk import room_in, room_of
+from dashboard.rules.routes import close_rules, rules_in
 from db.account_keys import vault_of
 from db.audit import AuditLog
 from db.keys import KeyStore
@@ -66,6 +67,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.review import routes as review
     from dashboard.threshold import routes as threshold
     from dashboard.transactions import download as transactions
+    from dashboard.rules import editing as rules_editing
+    from dashboard.rules import routes as rules
     from dashboard.transactions import one
     from dashboard.try_one import routes as try_one
 
@@ -104,6 +107,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     workbench_in(app, bench)
     room_in(app, settings)
     desk_in(app, Desk(url))
+    rules_in(app, broker)
     guard(app, settings, people.secret)
     pages_in(app)
     language.languages_in(app)
@@ -123,6 +127,8 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         letter_mend,
         try_one,
         alerts,
+        rules,
+        rules_editing,
         sign_in,
         oidc,
         language,
@@ -166,6 +172,7 @@ def close_app(app: Flask) -> None:
     workbench_of(app).close()
     room_of(app).close()
     desk_of(app).close()
+    close_rules(app)
     context.producer.close()
     for database in context.databases:
         database.close()

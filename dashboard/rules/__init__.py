@@ -1,0 +1,1 @@
+"""Rules, lists and suppressions: written, tried on past rows, and brought into force."""

@@ -1,0 +1,201 @@
+"""What the page of rules works with: the policy in force, people's drafts, and proposals."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+import msgspec
+
+from dashboard.context import Context
+from db.audit import Act
+from db.policies.hits import hits_since
+from db.policies.past import past_rows
+from db.policies.proposals import Proposal, Proposals
+from model.bundles.policies import Policies, in_force, policy_history, publish_policy
+from model.policy.backtest import backtest
+from model.policy.compiled import CompiledPolicy, names_of
+from model.policy.edit import difference
+from tidegate.broker.ports import Broker
+from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry
+from tidegate.messages.policy import AppliedPolicy, Policy
+from tidegate.profile import Profile
+from tidegate.profile.personal import MASK
+
+DAYS = 7
+"""A backtest is of so many days."""
+_DAY_US = 86_400_000_000
+_PATIENCE = 3.0
+"""Seconds until the page itself has heard of what it has published."""
+_VERSIONS = 50
+
+
+class Refused(Exception):
+    """What is asked is not done, and why, in words for the page."""
+
+
+class Version(NamedTuple):
+    """A policy that was in force, and the lines in which it differs from the one before."""
+
+    applied: AppliedPolicy
+    lines: list[str]
+
+
+class Desk:
+    """For all requests of the application."""
+
+    def __init__(self, context: Context, broker: Broker) -> None:
+        self._context, self._broker = context, broker
+        self.profile = self._profile = context.profile
+        self._settings = context.settings
+        self.proposals = Proposals(context.settings.db_url, context.profile.hash.decode())
+        self._known = Policies(broker, context.profile)
+
+    @property
+    def four_eyes(self) -> bool:
+        """Whether a policy needs a second person."""
+        return self._settings.four_eyes
+
+    def applied(self) -> AppliedPolicy | None:
+        """The newest policy that was applied."""
+        return self._context.registry.policy()
+
+    def now(self) -> Policy:
+        """The policy in force."""
+        return in_force(self._profile, self.applied())
+
+    def draft(self, who: str) -> Proposal | None:
+        """What somebody is writing."""
+        return self.proposals.draft(who)
+
+    def working(self, who: str) -> Policy:
+        """What somebody's changes begin with."""
+        draft = self.draft(who)
+        return draft.policy if draft else self.now()
+
+    def save(self, who: str, policy: Policy) -> None:
+        """Keep a draft; one that says what is in force anyway is none. Raises PolicyFault."""
+        CompiledPolicy(policy, self._profile)
+        now = self.now()
+        if policy.version == now.version:
+            self.proposals.discard(who)
+        else:
+            self.proposals.write_draft(who, policy, now.version)
+
+    def try_out(self, proposal: Proposal) -> None:
+        """Make the backtest of a draft or proposal, and keep it beside it."""
+        since = now_us() - DAYS * _DAY_US
+        past = past_rows(self._settings.db_read_url, self._profile, since)
+        result = backtest(CompiledPolicy(proposal.policy, self._profile), past)
+        self.proposals.keep_backtest(proposal.id, result)
+
+    def apply(self, proposal: Proposal, version: str, who: str) -> str:
+        """Bring a draft or proposal into force, or propose it; what came of it, in one word:
+        applied or proposed. Raises Refused.
+        """
+        if proposal.version != version or proposal.backtest is None:
+            raise Refused("backtest")
+        if proposal.state not in ("draft", "proposed"):
+            raise Refused("decided")
+        if proposal.instead_of != self.now().version:
+            raise Refused("overtaken")
+        if self.four_eyes and not who:
+            raise Refused("nameless")
+        told = {"instead_of": proposal.instead_of, "author": proposal.author}
+        if self.four_eyes and proposal.state == "draft":
+            self._context.audit.add(Act(who, "policy proposed", version, told))
+            self.proposals.decide(proposal.id, "proposed", "")
+            return "proposed"
+        if self.four_eyes and proposal.author == who:
+            raise Refused("own")
+        self._context.audit.add(Act(who, "policy applied", version, told))
+        self._publish(proposal, who)
+        self.proposals.decide(proposal.id, "applied", who)
+        return "applied"
+
+    def _publish(self, proposal: Proposal, who: str) -> None:
+        wrote = proposal.author if proposal.author != who else ""
+        publish_policy(
+            self._broker,
+            self._profile,
+            proposal.policy,
+            by=who,
+            proposed_by=wrote,
+            instead_of=proposal.instead_of,
+        )
+        deadline, pause = time.monotonic() + _PATIENCE, threading.Event()
+        while self.now().version != proposal.version and time.monotonic() < deadline:
+            pause.wait(0.02)
+
+    def reject(self, proposal: Proposal, who: str) -> None:
+        """Say no to a proposal, or take one's own back."""
+        if proposal.state != "proposed":
+            raise Refused("decided")
+        self._context.audit.add(Act(who, "policy rejected", proposal.version))
+        self.proposals.decide(proposal.id, "rejected", who)
+
+    def hits(self) -> dict[str, int]:
+        """Rows that each rule and list hit in the last day."""
+        return hits_since(
+            self._settings.db_read_url,
+            now_us() - _DAY_US,
+            lambda version: names_of(self._policy(version)),
+        )
+
+    def _policy(self, version: str) -> Policy:
+        now = self.now()
+        if version == now.version:
+            return now
+        try:
+            return self._known.get(version)
+        except Retry as error:
+            raise ConfigError(str(error)) from error
+
+    def history(self) -> list[Version]:
+        """The newest versions, newest first, each against the one before."""
+        all_of_them = list(policy_history(self._broker, self._profile.hash.decode()))
+        before = [self._profile.policy, *(each.policy for each in all_of_them)]
+        versions = [
+            Version(applied, self.lines(earlier, applied.policy))
+            for earlier, applied in zip(before, all_of_them, strict=False)
+        ]
+        return versions[: -_VERSIONS - 1 : -1]
+
+    def of_version(self, version: str) -> Policy:
+        """One that was in force. Raises ConfigError."""
+        return self._policy(version)
+
+    def lines(self, before: Policy, after: Policy) -> list[str]:
+        """In what they differ, as people may see it."""
+        return difference(shown(before, self._profile), shown(after, self._profile))
+
+    def close(self) -> None:
+        self.proposals.close()
+
+
+def shown(policy: Policy, profile: Profile) -> Policy:
+    """The policy with masks in place of the personal values on lists and in suppressions;
+    conditions are shown as they are.
+    """
+    replace = msgspec.structs.replace
+
+    def masked(field: str, value: str) -> str:
+        return MASK if field in profile.masks.names else value
+
+    return replace(
+        policy,
+        lists=tuple(
+            replace(
+                each,
+                entries=tuple(
+                    replace(entry, value=masked(each.field, entry.value)) for entry in each.entries
+                ),
+            )
+            for each in policy.lists
+        ),
+        suppressions=tuple(
+            replace(each, value=masked(each.field, each.value)) for each in policy.suppressions
+        ),
+    )

@@ -1,0 +1,46 @@
+"""How often each rule and list hit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from sqlalchemy import func, select
+
+from db.engine import reading
+from db.tables import transactions
+from tidegate.errors import ConfigError
+from tidegate.messages.rule_hits import hit_bits
+
+_MOST = 20_000
+"""Rows that were hit, the newest: more are not counted."""
+
+
+def hits_since(url: str, since_us: int, names: Callable[[str], dict[int, str]]) -> Counter[str]:
+    """Rows hit by each rule, or list:NAME, since a time of ingest; `names` are those of a policy's
+    bits, by its version. Raises Retry.
+    """
+    table = transactions.c
+    newest = (
+        select(table.policy, table.rule_hits, table.ingested_us)
+        .where(table.rule_hits.is_not(None))
+        .order_by(table.seq.desc())
+        .limit(_MOST)
+        .subquery()
+    )
+    query = (
+        select(newest.c.policy, newest.c.rule_hits, func.count().label("rows"))
+        .where(newest.c.ingested_us >= since_us)
+        .group_by(newest.c.policy, newest.c.rule_hits)
+    )
+    counts: Counter[str] = Counter()
+    with reading(url) as connection:
+        for row in connection.execute(query):
+            try:
+                known = names(row.policy or "")
+            except ConfigError:  # of a profile's rules that are no longer there
+                continue
+            for bit in hit_bits(row.rule_hits):
+                if bit in known:
+                    counts[known[bit]] += row.rows
+    return counts
