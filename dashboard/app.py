@@ -65,10 +65,10 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.review import figures as review_figures
     from dashboard.review import listing as review_list
     from dashboard.review import routes as review
-    from dashboard.threshold import routes as threshold
-    from dashboard.transactions import download as transactions
     from dashboard.rules import editing as rules_editing
     from dashboard.rules import routes as rules
+    from dashboard.threshold import routes as threshold
+    from dashboard.transactions import download as transactions
     from dashboard.transactions import one
     from dashboard.try_one import routes as try_one
 
