@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from db import names
+from db.cases.tables import verdicts
 from db.decode import DECIDED, ScoredRow, full, in_brief, revision, scored_row
 from db.engine import open_database, parts, retrying
 from db.names import Names, names_of
 from db.positions import address_in
+from db.search.filters import holding
 from db.tables import offsets, revisions, transactions
 from tidegate.broker.records import TopicPartition
 from tidegate.profile import Profile
@@ -199,13 +201,25 @@ class Store:
         page = [in_brief(row._mapping) for row in rows[:limit]]
         return page, str(page[-1]["seq"]) if len(rows) > limit else None
 
-    def payloads(self, limit: int, account: str | None = None) -> dict[int, str]:
-        """The payloads of the newest rows, of one account or of all, by `seq`."""
-        query = select(transactions.c.seq, transactions.c.payload)
+    def payloads(self, limit: int, account: str | None = None) -> dict[int, tuple[str, str]]:
+        """Ids and payloads of the newest rows, of one account or of all, by `seq`."""
+        names = (transactions.c.seq, transactions.c.transaction_id, transactions.c.payload)
+        query = select(*names)
         if account is not None:
             query = query.where(transactions.c.account == account)
         rows = self._rows(query.order_by(transactions.c.seq.desc()).limit(limit))
-        return {row.seq: row.payload for row in rows}
+        return {row.seq: (row.transaction_id, row.payload) for row in rows}
+
+    def verdicts_on(self, ids: Sequence[str]) -> dict[str, bool]:
+        """Whether each of these transactions was a fraud, by the verdict that holds; those without
+        one are left out.
+        """
+        found: dict[str, bool] = {}
+        for some in parts(list(dict.fromkeys(ids)), _LOOKUP):
+            query: Select[Any] = holding(verdicts.c.transaction_id.in_(some))
+            for row in self._rows(query):
+                found[row.transaction_id] = bool(row.fraud)
+        return found
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -15,12 +15,14 @@ may not take longer than people wait.
 
 
 class Past(NamedTuple):
-    """Payloads in the order in which they became rows, and of how many rows they are.
+    """Payloads in the order in which they became rows, the verdicts on them (1 fraud, 0 legitimate,
+    -1 none), and of how many rows they are.
 
     `hidden`: the account is masked to whoever asks, so it is taken for a new one.
     """
 
     payloads: list[bytes]
+    verdicts: list[int]
     account: int = 0
     newest: int = 0
     hidden: bool = False
@@ -30,11 +32,17 @@ def past_of(context: Context, tx: msgspec.Struct, *, unmasked: bool) -> Past:
     """What is known of the transaction's account, and of the others meanwhile. Raises Retry."""
     profile = context.profile
     if not profile.entities:
-        return Past([])
+        return Past([], [])
     if profile.account in profile.masks.names and not unmasked:
-        return Past([], hidden=True)
+        return Past([], [], hidden=True)
     account = profile.key_of(tx).decode() if profile.account else None
     own = context.store.payloads(ACCOUNT, account) if account else {}
     others = context.store.payloads(NEWEST) if len(profile.entities) > 1 or not account else {}
-    both = own | others
-    return Past([both[seq].encode() for seq in sorted(both)], len(own), len(others))
+    rows = [row for _, row in sorted((own | others).items())]
+    known = context.store.verdicts_on([name for name, _ in rows])
+    return Past(
+        [payload.encode() for _, payload in rows],
+        [int(known.get(name, -1)) for name, _ in rows],
+        len(own),
+        len(others),
+    )

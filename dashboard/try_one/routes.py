@@ -107,7 +107,7 @@ def score() -> tuple[str, int] | str:
     past = past_of(context, tx, unmasked=g.principal.may("unmask"))
     applied = context.registry.policy()
     policy = applied.policy if applied else profile.policy
-    trial = try_out(profile, bundle, past.payloads, profile.canonical(tx), policy)
+    trial = try_out(profile, bundle, past.payloads, profile.canonical(tx), policy, past.verdicts)
     return _page(form.inputs(profile, filled), bundle, **_result(trial, past))
 
 

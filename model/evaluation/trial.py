@@ -50,16 +50,20 @@ def try_out(
     past: Sequence[bytes],
     raw: bytes,
     policy: Policy | None = None,
+    verdicts: Sequence[int] = (),
 ) -> Trial:
     """Score `raw` after the payloads of `past` transactions, which come in the order of their log.
 
-    A past one that the profile does not take (any more) is left out; verdicts count for nothing.
+    A past one that the profile does not take (any more) is left out. `verdicts` on the others (1
+    fraud, 0 legitimate, -1 none) count once they are a label delay old; none are given for none.
     `raw` is one that the profile takes. The thresholds are the bundle's, the rules the policy's.
     """
     begin = time.perf_counter()
     lines = [*past, raw]
-    columns = take_rows(profile, lines, np.zeros(len(lines), np.int64)).columns
-    values = fold_columns(profile, columns.times, columns.hashes, columns.values)[-1:]
+    intake = take_rows(profile, lines, np.zeros(len(lines), np.int64))
+    columns = intake.columns
+    labels = np.array([*(verdicts or [-1] * len(past)), -1], np.int8)[intake.at]
+    values = fold_columns(profile, columns.times, columns.hashes, columns.values, labels)[-1:]
     folded = time.perf_counter()
     amounts = columns.amounts[-1:]
     scores = bundle.score(values)

@@ -104,7 +104,7 @@ def test_rows_of_other_bundles_are_left_out(url: str, writer: Writer, store: Sto
     assert len(read_recent(url, 0, ["another"]).rows) == 10
 
 
-def test_the_verdict_that_holds(url: str, writer: Writer) -> None:
+def test_the_verdict_that_holds(url: str, writer: Writer, store: Store) -> None:
     written(writer, 30)
     given = [
         ("a", "t5", True, 1.0, 10, 5, 0),
@@ -126,6 +126,8 @@ def test_the_verdict_that_holds(url: str, writer: Writer) -> None:
         facts = {"transaction_id": "t6", "decision": "approve", "event_us": 6, "ingested_us": 6}
         facts |= {"amount_minor": 1, "score": 0.06, "risk": 0.06, "draw": 0.0001, "open": True}
         connection.execute(insert(cases).values(facts))
+    held = store.verdicts_on(["t5", "t6", "t7", "t8", "gone"])
+    assert held == {"t5": False, "t6": True, "gone": True}
     found = read_verdicts(url, PROFILE, 0, 20_000_000)
     assert dict(zip(found.ids, found.sampled.tolist(), strict=True)) == {"t5": False, "t6": True}
     assert dict(zip(found.ids, found.fraud.tolist(), strict=True)) == {"t5": False, "t6": True}
@@ -139,6 +141,7 @@ def test_payloads_and_brief_rows(writer: Writer, store: Store) -> None:
     own = store.payloads(5, "u1")
     assert len(own) == 5
     assert list(own) == sorted(own, reverse=True)
+    assert {name for name, _ in own.values()} == {"t28", "t25", "t22", "t19", "t16"}
     assert len(store.payloads(1000)) == 30
     assert store.payloads(5, "nobody") == {}
     brief = store.brief(["t1", "t5", "gone", "t1"])

@@ -36,6 +36,18 @@ def test_its_windows_hold_the_past(trained: Trained) -> None:
     assert trial.features["merchant_users_1h"] == 2
 
 
+def test_verdicts_count_once_they_are_old_enough(trained: Trained) -> None:
+    day = 24 * 60
+    past = [raw(20 * day, user_id="u-1"), raw(15 * day, user_id="u-2"), raw(2 * day), b"{}"]
+    plain = try_out(trained.profile, trained.bundle, past, raw(0))
+    assert plain.features["merchant_verdicts_30d"] == 0
+    told = try_out(trained.profile, trained.bundle, past, raw(0), verdicts=[1, 0, 1, 1])
+    assert told.features["merchant_verdicts_30d"] == 2, "the third is too young"
+    rate = told.features["merchant_fraud_rate_30d"]
+    assert rate == pytest.approx((1 + 0.01 * 20) / (2 + 20))
+    assert told.past == 3
+
+
 def test_its_score_is_the_bundles(trained: Trained) -> None:
     trial = try_out(trained.profile, trained.bundle, [], raw(0, amount=950_000))
     values = np.array([list(trial.features.values())])
