@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +216,7 @@ class Store:
         """
         found: dict[str, bool] = {}
         for some in parts(list(dict.fromkeys(ids)), _LOOKUP):
-            query: Select[Any] = holding(verdicts.c.transaction_id.in_(some))
+            query = cast(Select[Any], holding(verdicts.c.transaction_id.in_(some)))
             for row in self._rows(query):
                 found[row.transaction_id] = bool(row.fraud)
         return found
