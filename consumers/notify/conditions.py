@@ -23,7 +23,10 @@ class Condition(NamedTuple):
 
 
 class Lasting(NamedTuple):
-    """A condition that was seen from `since_us` to `seen_us`; whether that was told."""
+    """A condition that was seen from `since_us` to `seen_us`; whether that was told.
+
+    `subject` is as it was told, or as it is now.
+    """
 
     kind: str
     since_us: int
@@ -51,7 +54,8 @@ def step(
         if not told and now_us - since_us >= patience_us:
             told = True
             events.append(_begun(condition, since_us))
-        after[key] = Lasting(condition.kind, since_us, now_us, told, condition.subject)
+        subject = before.subject if before and before.told else condition.subject
+        after[key] = Lasting(condition.kind, since_us, now_us, told, subject)
     for key, lasting in known.items():
         if key in wrong:
             continue

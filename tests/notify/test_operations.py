@@ -70,6 +70,16 @@ def test_what_lasts_is_told_once_and_its_end_once() -> None:
     assert followed([True] * 3 + [False] * 20) == []
 
 
+def test_the_end_is_told_in_the_words_of_the_beginning() -> None:
+    known: Known = {}
+    told = []
+    for at in range(20):
+        wrong = {WRONG.key: WRONG._replace(subject=f"behind at {at}")} if at < 10 else {}
+        known, events = step(known, wrong, at * 10_000_000, MINUTE)
+        told += [event.subject for event in events]
+    assert told == ["behind at 6", "Over: behind at 6"]
+
+
 @given(st.lists(st.booleans(), max_size=80))
 def test_beginnings_and_ends_take_turns(sightings: list[bool]) -> None:
     told = followed(sightings)
