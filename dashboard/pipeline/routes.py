@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, url_for
 
-from dashboard.context import health, here
+from dashboard.context import Context, health, here
 from dashboard.pipeline.rates import Rates
 from dashboard.pipeline.reconciling import Reconciling
 from dashboard.pipeline.stages import holds, jam, lanes, stages_of
@@ -66,6 +66,7 @@ def shown() -> dict[str, Any]:
         "lanes": lanes(stages),
         "jam": jam(stages),
         "holds": list(holds(stages)),
+        "late": _late(context),
         "refused": [beat for beat in beats if beat.refused],
         "beats": beats,
         "ages": {beat.process: now - context.board.heard_us(beat.process) for beat in beats},
@@ -74,6 +75,15 @@ def shown() -> dict[str, Any]:
         "may_act": g.principal.may("models"),
         **health(context),
     }
+
+
+def _late(context: Context) -> int:
+    """Scorers that have not switched to the champion yet, though they do not refuse it."""
+    promoted, _ = context.registry.now()
+    if promoted is None:
+        return 0
+    beats = [beat for beat in context.board.scorers() if not beat.refused]
+    return sum(beat.models_offset <= promoted.offset for beat in beats)
 
 
 @blueprint.get("/pipeline/now")

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import msgspec
 import pytest
 
+from dashboard.dead_letters.workbench import workbench_of
 from dashboard.pipeline.rates import Pace, Rates
 from dashboard.pipeline.stages import holds, jam, lanes, stages_of
+from model.bundles.promotion import promote
+from tests.access.web import applications
+from tests.support import eventually
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.messages.documents import Heartbeat, Held, encode
 from tidegate.pipeline import STATUS, stage_inputs
+from tidegate.profile import load_profile
 
 SECOND = 1_000_000
 
@@ -94,6 +102,20 @@ def test_one_process_only_is_not_scaled() -> None:
     found = jam(stages_of(["learn"], beats[1:], {"learn": 1}, rates(*beats)))
     assert found is not None
     assert found.command == ""
+
+
+def test_scorers_that_load_the_champion(tmp_path: Path) -> None:
+    with applications(tmp_path) as (_, pages):
+        broker = workbench_of(pages).broker
+        offset = promote(
+            broker, "some-bundle", load_profile("card").hash.decode(), by="test"
+        ).offset
+        now = time.time_ns() // 1000
+        for process, seen in (("score-1", offset), ("score-2", offset + 1)):
+            found = beat(process, "score", 1, 0, 0, models_offset=seen, time_us=now)
+            broker.producer().produce(STATUS, process.encode(), encode(found), lambda _: None)
+        client = pages.test_client()
+        eventually(lambda: b"1 process loads the champion" in client.get("/pipeline/now").data)
 
 
 def test_holds_come_with_their_command() -> None:
