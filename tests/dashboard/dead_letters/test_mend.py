@@ -47,7 +47,8 @@ def test_mended_compared_and_put_back(page: Page, site: Site) -> None:
     path = page.url.removeprefix(site.url)
     box = page.get_by_role("textbox", name="Mend a copy")
     page.get_by_role("button", name="Dry-run", exact=True).click()
-    expect(page.locator("#checked")).to_contain_text("would fail again")
+    # the first one loads what reads transactions
+    expect(page.locator("#checked")).to_contain_text("would fail again", timeout=60_000)
     box.fill(box.input_value().replace('"u-77"', '"u-78"'))
     page.get_by_role("button", name="Compare and dry-run").click()
     expect(page.locator("#checked .added")).to_contain_text("u-78")
