@@ -82,7 +82,7 @@ def test_the_architecture_names_a_function_at_each_step() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     ways = re.findall(r"^## The way of .*?(?=^## )", page, re.DOTALL | re.MULTILINE)
     steps = [step for way in ways for step in re.findall(r"^\| \d+[a-z]? \|.*$", way, re.MULTILINE)]
-    assert len(ways) == 3
+    assert len(ways) == 4
     assert len(steps) > 10
     assert [step for step in steps if not re.search(r"`[\w/]+\.py:\w[\w.]*`", step)] == []
 
