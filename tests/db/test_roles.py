@@ -20,12 +20,19 @@ from db.engine import open_database, retrying
 from db.grants import GRANTS, NOTIFY, READ, WRITE
 from db.keys import all_keys, create, revoke
 from db.migrate import migrate
+from db.notify.outbox import Outbox
+from db.notify.sink import OutboxSink
 from db.schema import metadata
 from db.store import Store
-from tests.db.scored import NAMES, Writer, values
+from tests.db.scored import NAMES, Writer, batch_of, values
+from tests.notify.receivers import ALL_ALERTS, alert, config_of, hook
 from tests.postgres import ROOT, Postgres, binaries, new_server
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import Position, TopicPartition
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry
+from tidegate.pipeline import ALERTS, DLQ
+from tidegate.stream.stage import Output
 
 pytestmark = pytest.mark.processes
 ROLES = ROOT / "deploy/postgres/roles.sql"
@@ -102,6 +109,23 @@ def test_each_role_does_its_work(urls: dict[str, str]) -> None:
     revoke(urls[WRITE], "shop", now_us())
     migrate(urls["tidegate_migrate"])
     migrate(urls[WRITE])
+
+
+def test_the_stage_notify_works_with_its_own_role(urls: dict[str, str], tmp_path: Path) -> None:
+    channel = f"channels:\n{hook('hook', 'http://127.0.0.1:1/')}{ALL_ALERTS}"
+    outbox = Outbox(urls[NOTIFY], config_of(tmp_path, channel), now_us)
+    outbox.begin()
+    broker, source = MemoryBroker({ALERTS: 1, DLQ: 1}), TopicPartition(ALERTS, 0)
+    sink = OutboxSink(outbox, broker, profile=b"p", clock=now_us, wake=lambda: None)
+    assert sink.positions([source]) == {}
+    output = Output(rows=[alert(1)])
+    sink.write([(batch_of([b"{}"], source), output)], {source: Position(1)})
+    message = outbox.claim("hook")
+    assert message is not None
+    outbox.sent(message.id)
+    assert outbox.expire() == 0
+    sink.close()
+    outbox.close()
 
 
 def test_and_no_more(urls: dict[str, str]) -> None:
