@@ -14,6 +14,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response as Answer
 
 from dashboard.context import Context, here
+from dashboard.rules.routes import desk
 from dashboard.threshold import figures
 from dashboard.threshold.reading import read
 from db.audit import Act
@@ -115,6 +116,7 @@ def _page(chosen: Fixed | None, fault: str = "") -> str:
         last=len(found["document"]["threshold"]) - 1,
         history=_history(context),
         may=g.principal.may("models"),
+        four_eyes=context.settings.four_eyes,
         said=request.args.get("said", ""),
         fault=fault,
         charts=_charts(found["document"]),
@@ -204,7 +206,12 @@ def undo() -> Answer | tuple[str, int]:
 
 
 def _set(thresholds: dict[str, float], version: str | None) -> Answer | tuple[str, int]:
+    """Where it takes four eyes they become a draft, which goes its way on the page of the rules."""
     context = here()
+    if context.settings.four_eyes:
+        work, who = desk(), g.principal.name
+        work.save(who, work.working(who).with_thresholds(thresholds))
+        return redirect(url_for("rules.page"), 303)
     applied = current_policy(context.broker, context.profile.hash.decode())
     policy = in_force(context.profile, applied).with_thresholds(thresholds)
     about = context.profile.name

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from dashboard.context import KEY
 from db.migrate import migrate
+from tests.access.web import applications
 from tests.axe import violations
 from tests.dashboard.champion import crowned
 from tests.dashboard.conftest import Site
@@ -43,6 +46,20 @@ def test_what_came_between_is_not_undone(crowned: Site) -> None:
     answer = Visitor(crowned.server).post("/threshold", fields)
     assert answer.status == 409
     assert b"has come into force since you began" in answer.body
+
+
+def test_with_four_eyes_thresholds_are_only_a_draft(tmp_path: Path) -> None:
+    with applications(tmp_path, four_eyes="true") as (_, pages):
+        client = pages.test_client()
+        found = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/try").text)
+        assert found
+        fields = {"csrf_token": found[1], "review": "0.3", "block": "0.8"}
+        answer = client.post("/threshold", data=fields)
+        assert (answer.status_code, answer.location) == (303, "/rules")
+        assert pages.extensions[KEY].registry.policy() is None, "nothing has come into force"
+        draft = client.get("/rules").text
+        assert "0.3" in draft
+        assert "0.8" in draft
 
 
 def test_without_a_model(page: Page, site: Site, tmp_path: Path) -> None:
