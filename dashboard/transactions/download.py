@@ -58,8 +58,11 @@ class _Body:
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
-        yield self._first
-        yield from self._parts
+        try:
+            yield self._first
+            yield from self._parts
+        finally:
+            self.close()
 
     def close(self) -> None:
         if self._open:

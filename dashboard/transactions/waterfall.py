@@ -55,7 +55,7 @@ def kept(row: Row) -> list[tuple[str, float]]:
     return [
         (reason["feature"], float(reason["contribution"]))
         for reason in row["reasons"] or []
-        if "contribution" in reason
+        if not reason.get("rule")
     ]
 
 

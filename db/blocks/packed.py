@@ -53,8 +53,9 @@ def of_frames(frames: Frames, chosen: NDArray[np.intp], seqs: NDArray[np.int64])
             rows[name] = source[name][chosen]
     if source["keys"].shape[1] > 1:
         rows["second"] = low_half(source["keys"][chosen, 1])
-    names, inverse = np.unique(source["bundle"][chosen], return_inverse=True)
-    rows["bundle"] = np.array([code(name.decode()) for name in names.tolist()], np.uint32)[inverse]
+    bundles = source["bundle"][chosen]
+    for name in set(bundles.tolist()):
+        rows["bundle"][bundles == name] = code(name.decode())
     return rows
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, delete, func, select, text
-from sqlalchemy.dialects import postgresql, sqlite
 
 from db.blocks import packed
 from db.blocks.packed import FULL, Range, Rows
@@ -30,6 +29,14 @@ _FILLED = 2 * FULL
 """Rows packed at a turn, of those that were there before."""
 _ROW = ("seq", "event_us", "amount_minor", "score", "decision", "bundle", "keys")
 
+_COLUMNS = search_blocks.c.keys()
+_WRITE = text(
+    f"INSERT INTO search_blocks ({', '.join(_COLUMNS)}) "  # noqa: S608 - the table's own columns
+    f"VALUES (:{', :'.join(_COLUMNS)}) ON CONFLICT (first_seq) DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "first_seq")
+)
+"""As a text: SQLAlchemy would need longer to build it than a database to do it."""
+
 
 def write_block(connection: Connection, rows: Rows) -> None:
     """Add a block of these rows, in the open transaction.
@@ -38,13 +45,7 @@ def write_block(connection: Connection, rows: Rows) -> None:
     deleted, by whomever.
     """
     if len(rows):
-        insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-        adding = insert(search_blocks)
-        replaced = {name: adding.excluded[name] for name in search_blocks.c.keys()}  # noqa: SIM118 - not a dict
-        connection.execute(
-            adding.on_conflict_do_update(index_elements=["first_seq"], set_=replaced),
-            [packed.document(rows)],
-        )
+        connection.execute(_WRITE, packed.document(rows))
 
 
 def remove_rows(connection: Connection, seqs: Collection[int]) -> None:
