@@ -52,12 +52,14 @@ def main() -> None:
 
 
 def _rules(profile: Profile) -> Policy:
-    """Each looks at three features and the score; none hits."""
-    names = profile.features
+    """Each compares two features and the score, every fifth a ratio as well; none hits."""
+    names = list(profile.computed)
     rules = []
     for i in range(50):
         first, second, third = (names[(i + step) % len(names)] for step in (0, 7, 13))
-        when = f"{first} > 1e9 and {second} > 0 or {third} / 2 < -1e9 and score > 0.1"
+        when = f"{first} > 1e9 and {second} > 0 and score > 0.1"
+        if i % 5 == 0:
+            when += f" or {third} / 24 < -1e9"
         rules.append(Rule(f"rule-{i}", when, "review"))
     return Policy(tuple(rules))
 
@@ -67,6 +69,8 @@ def _stage(profile: Profile, folder: Path, messages: tuple[ModelMessage, ...]) -
     values: list[bytes | None] = [encode(message) for message in messages]
     source = TopicPartition(MODELS, 0)
     stage.absorb(NoState(), Batch(source, list(range(n)), [None] * n, values, [0] * n, [None] * n))
+    if stage.refused:
+        raise SystemExit(stage.refused)
     return stage
 
 

@@ -58,11 +58,15 @@ def _explained(
     outcome: Outcome,
 ) -> Ruling:
     by_model = (rows["model_decision"] > 0) & (outcome.decision > 0)
-    hit = outcome.hits[list(policy.parts)].any(axis=0)
+    hit = outcome.hit
     why: dict[int, list[Reason]] = {index: [] for index in np.flatnonzero(by_model | hit).tolist()}
     rules: dict[int, list[str]] = {}
     for index in np.flatnonzero(hit).tolist():
-        parts = [part for bit, part in policy.parts.items() if outcome.hits[bit, index]]
+        parts = [
+            part
+            for bit, part in policy.parts.items()
+            if bit in outcome.by_bit and outcome.by_bit[bit][index]
+        ]
         rules[index] = [part.name for part in parts]
         why[index] += [Reason("", None, 0.0, part.text, rule=part.name) for part in parts]
     for passes, chosen in (

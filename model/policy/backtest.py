@@ -85,7 +85,7 @@ def backtest(policy: CompiledPolicy, past: DecidedRows) -> Backtest:
         chosen = threshold_rule(policy.policy.thresholds)
         by_model = decide(chosen, past.rows.score, past.amount_minor)
     outcome = policy.decide(past.rows._replace(decision=by_model))
-    n = len(past.decided)
+    n, hits = len(past.decided), outcome.hits
     return Backtest(
         version=policy.version,
         rows=n,
@@ -97,8 +97,7 @@ def backtest(policy: CompiledPolicy, past: DecidedRows) -> Backtest:
         after=_counts(past, outcome.decision),
         changed=int((outcome.decision != past.decided).sum()),
         parts=[
-            _part(policy, bit, outcome.hits[bit], past, by_model, outcome.decision)
-            for bit in policy.parts
+            _part(policy, bit, hits[bit], past, by_model, outcome.decision) for bit in policy.parts
         ],
     )
 

@@ -54,24 +54,38 @@ class PolicyFault(ConfigError):
 class Outcome(NamedTuple):
     """What a policy makes of n transactions.
 
-    `decision` and what the rules alone say, `forced`, u1[n] (with 0 for nothing); `hits` bool[128,
-    n]: see
-    `tidegate.messages.rule_hits`.
+    `decision` and what the rules alone say, `forced`, u1[n] (with 0 for nothing); `by_bit` the rows
+    bool[n] that each bit of `tidegate.messages.rule_hits` stands for, for those that hit any.
     """
 
     decision: Codes
     forced: Codes
-    hits: Bools
+    by_bit: Mapping[int, Bools]
+
+    @property
+    def hits(self) -> Bools:
+        """All bits bool[128, n]."""
+        hits = np.zeros((BITS, len(self.decision)), np.bool_)
+        for bit, hit in self.by_bit.items():
+            hits[bit] = hit
+        return hits
+
+    @property
+    def hit(self) -> Bools:
+        """Of which n a rule or list hit."""
+        return _any([hit for bit, hit in self.by_bit.items() if bit != SUPPRESSED], self.decision)
 
     @property
     def suppressed(self) -> Bools:
         """Of which no alert goes out."""
-        return np.asarray(self.hits[SUPPRESSED])
+        return self.by_bit.get(SUPPRESSED, np.zeros(len(self.decision), np.bool_))
 
     def packed(self) -> NDArray[np.void]:
         """The hits V16[n], as rows keep them."""
-        packed = np.packbits(self.hits, axis=0, bitorder="little")
-        return np.ascontiguousarray(packed.T).view("V16").ravel()
+        packed = np.zeros((len(self.decision), BITS // 8), np.uint8)
+        for bit, hit in self.by_bit.items():
+            packed[:, bit // 8] |= hit.astype(np.uint8) << np.uint8(bit % 8)
+        return packed.view("V16").ravel()
 
 
 class _Part(NamedTuple):
@@ -118,20 +132,19 @@ class CompiledPolicy:
 
     def decide(self, rows: Rows) -> Outcome:
         """Decide n transactions; the same alone and in any batch."""
-        hits = np.zeros((BITS, len(rows.score)), np.bool_)
         facts = Facts(rows, self._reader)
         with np.errstate(all="ignore"):
-            for bit, each in self._rules:
-                hits[bit] = each.holds(facts)
+            found = [(bit, each.holds(facts)) for bit, each in self._rules]
         for place, word, members in self._entries:
-            hits[FIRST_LIST + place] = members.holds(facts.texts(word), facts.ingest_us)
-        decision, forced = self._combine(rows.decision, hits)
-        self._suppress(rows, facts, decision, hits)
-        return Outcome(decision, forced, hits)
+            found.append((FIRST_LIST + place, members.holds(facts.texts(word), facts.ingest_us)))
+        by_bit = {bit: hit for bit, hit in found if hit.any()}
+        decision, forced = self._combine(rows.decision, by_bit)
+        quiet = self._suppressed_of(rows, facts, decision, by_bit)
+        return Outcome(decision, forced, by_bit | ({SUPPRESSED: quiet} if quiet.any() else {}))
 
-    def _combine(self, by_model: Codes, hits: Bools) -> tuple[Codes, Codes]:
+    def _combine(self, by_model: Codes, by_bit: Mapping[int, Bools]) -> tuple[Codes, Codes]:
         allowed, blocked, reviewed = (
-            hits[[part.bit for part in self.parts.values() if part.action == action]].any(axis=0)
+            _any([hit for bit, hit in by_bit.items() if self.parts[bit].action == action], by_model)
             for action in ("approve", "block", "review")
         )
         forced = np.where(blocked, _BLOCK, np.where(reviewed, _REVIEW, _APPROVE)).astype(np.uint8)
@@ -139,17 +152,21 @@ class CompiledPolicy:
         decision = np.where(allowed, _APPROVE, np.maximum(by_model, forced)).astype(np.uint8)
         return decision, forced
 
-    def _suppress(self, rows: Rows, facts: Facts, decision: Codes, hits: Bools) -> None:
-        reviewed = decision == _REVIEW
+    def _suppressed_of(
+        self, rows: Rows, facts: Facts, decision: Codes, by_bit: Mapping[int, Bools]
+    ) -> Bools:
+        """Of which of n rows no alert goes out."""
+        reviewed, all_quiet = decision == _REVIEW, np.zeros(len(decision), np.bool_)
         if not self._suppressed or not reviewed.any():
-            return
-        reviewing = [part.bit for part in self.parts.values() if part.action == "review"]
+            return all_quiet
+        reviewing = {bit: hit for bit, hit in by_bit.items() if self.parts[bit].action == "review"}
         for each in self._suppressed:
             quiet = reviewed & each.members.holds(facts.texts(each.word), facts.ingest_us)
             if each.rules:
-                others = [bit for bit in reviewing if bit not in each.rules]
-                quiet &= (rows.decision == _APPROVE) & ~hits[others].any(axis=0)
-            hits[SUPPRESSED] |= quiet
+                others = [hit for bit, hit in reviewing.items() if bit not in each.rules]
+                quiet &= (rows.decision == _APPROVE) & ~_any(others, decision)
+            all_quiet |= quiet
+        return all_quiet
 
 
 class _Suppressed(NamedTuple):
@@ -158,6 +175,14 @@ class _Suppressed(NamedTuple):
     word: Word
     rules: frozenset[int]
     members: Membership
+
+
+def _any(hits: Sequence[Bools], like: Codes) -> Bools:
+    """Of which of n rows one of these is true; `like` u1[n]."""
+    joined = np.zeros(len(like), np.bool_)
+    for hit in hits:
+        joined |= hit
+    return joined
 
 
 def names_of(policy: Policy) -> dict[int, str]:

@@ -37,7 +37,7 @@ _ARITHMETIC: dict[str, Callable[[Values, Values], Values]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
-    "/": lambda a, b: np.where(np.not_equal(b, 0), np.divide(a, b), np.nan),
+    "/": lambda a, b: _divided(a, b),
     "min": np.minimum,
     "max": np.maximum,
 }
@@ -76,7 +76,8 @@ class Condition(NamedTuple):
 
     def holds(self, facts: Facts) -> Bools:
         """Of which of n transactions it is true."""
-        return np.broadcast_to(np.asarray(self.compute(facts), np.bool_), (len(facts),))
+        found = self.compute(facts)
+        return found if np.ndim(found) else np.full(len(facts), found, np.bool_)
 
 
 def condition(text: str, words: Vocabulary, lists: Mapping[str, Membership]) -> Condition:
@@ -157,8 +158,8 @@ class _Checker:
 
     def _logic(self, node: Node) -> _Typed:
         left, right = (self.condition(arg) for arg in node.args)
-        join = np.logical_and if node.op == "and" else np.logical_or
-        return _Typed("condition", lambda facts: join(left(facts), right(facts)), node.at)
+        join = _both if node.op == "and" else _either
+        return _Typed("condition", lambda facts: join(left(facts), right, facts), node.at)
 
     def _comparison(self, node: Node) -> _Typed:
         left, right = (self._typed(arg) for arg in node.args)
@@ -270,6 +271,21 @@ def _literal(node: Node) -> _Typed:
         return _Typed("word", lambda _: value, node.at, literal=value)
     number = np.float64(value)
     return _Typed("flag" if isinstance(value, bool) else "number", lambda _: number, node.at)
+
+
+def _both(left: Values, right: Compute, facts: Facts) -> Values:
+    """Most rules hit next to nothing: then the right side need not be looked at."""
+    return np.logical_and(left, right(facts)) if left.any() else left
+
+
+def _either(left: Values, right: Compute, facts: Facts) -> Values:
+    return np.logical_or(left, right(facts)) if left.any() else right(facts)
+
+
+def _divided(a: Values, b: Values) -> Values:
+    if np.ndim(b) == 0 and b != 0:
+        return np.divide(a, b)
+    return np.where(np.not_equal(b, 0), np.divide(a, b), np.nan)
 
 
 def _joined(function: Callable[[Values, Values], Values], left: Compute, right: Compute) -> Compute:

@@ -45,19 +45,11 @@ def score(site: Site, name: str, amount: float) -> Output:
     """A transaction is scored by the real stage, which has read the topic models, and persisted."""
     folder, bundle = card_bundle()
     stage = ScoreStage(site.profile, folder)
-    hash_ = site.profile.hash.decode()
-    champion = Batch(
-        TopicPartition(MODELS, 0),
-        [0],
-        [b"k"],
-        [encode(Champion(bundle.hash, hash_, 1))],
-        [0],
-        [None],
-    )
-    stage.absorb(NoState(), champion)
-    for batch in read_partition(site.broker, MODELS, 1):
+    for batch in read_partition(site.broker, MODELS, 0):
         stage.absorb(NoState(), batch)
-    stage.absorb(NoState(), _after(champion, stage.models_offset))
+    message = encode(Champion(bundle.hash, site.profile.hash.decode(), 1))
+    source, offset = TopicPartition(MODELS, 0), stage.models_offset
+    stage.absorb(NoState(), Batch(source, [offset], [b"k"], [message], [0], [None]))
     layout = site.profile.features_layout
     frames = Frames(layout.empty(1), [name.encode()], [b"u1"], [b"{}"], [b""])
     frames.rows["values"] = np.nan
@@ -71,11 +63,6 @@ def score(site: Site, name: str, amount: float) -> Output:
     made = [value for emit in output.emits if emit.topic == SCORED for value in emit.values]
     persist(site.database, site.broker, site.profile, [value for value in made if value])
     return output
-
-
-def _after(batch: Batch, offset: int) -> Batch:
-    """The same record, as the newest."""
-    return Batch(batch.source, [offset], batch.keys, batch.values, [0], [None])
 
 
 def test_a_rule_is_written_tried_and_hit(page: Page, own: Site) -> None:
