@@ -271,7 +271,7 @@ def _switch(bundle: str, **detail: object) -> Answer | tuple[str, int]:
             scorers=context.board.scorers,
         )
     except (ConfigError, Retry) as error:
-        return _page(str(error)), 409
+        return _page(str(error)), 409 if isinstance(error, ConfigError) else 503
     deadline = time.monotonic() + _SWITCH_SECONDS
     while time.monotonic() < deadline and any(
         beat.models_offset <= promoted.offset for beat in context.board.scorers()
@@ -332,7 +332,7 @@ def _beside(role: str, bundle: str, share: float = 0.0) -> Answer | tuple[str, i
         else:
             promotion.set_canary(context.broker, name, profile, share, by=_signature())
     except (ConfigError, Retry) as error:
-        return _page(str(error)), 409
+        return _page(str(error)), 409 if isinstance(error, ConfigError) else 503
     _await_registry(context, role, name)
     return redirect(url_for(".page", said=f"{role}-{'set' if name else 'ended'}"), 303)
 
