@@ -46,7 +46,9 @@ def rule_on(
         flagged = np.flatnonzero(rows["decision"])
         return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
     outcome = policy.decide(Rows.of_frames(rows, frames.payloads))
-    rows["decision"], rows["rule_hits"] = outcome.decision, outcome.packed()
+    rows["decision"] = outcome.decision
+    if outcome.by_bit:
+        rows["rule_hits"] = outcome.packed()
     return _explained(profile, bundle, policy, rows, outcome)
 
 

@@ -67,7 +67,7 @@ def line(profile: Profile, row: Row) -> dict[str, Any]:
         "decision": row["decision"],
         "score": row["score"],
         "ingested_us": row["ingested_us"],
-        "reason": reasons[0]["feature"] if reasons else "",
+        "reason": (reasons[0].get("rule") or reasons[0]["feature"]) if reasons else "",
     }
 
 
