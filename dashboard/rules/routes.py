@@ -108,12 +108,13 @@ def _hits(work: Desk) -> dict[str, int] | None:
 
 
 def _text_fields() -> list[str]:
-    """The fields that lists may be of."""
+    """The fields that lists may be of, those of windows first."""
     from tidegate.profile.field_types import Category, String
 
     profile = cast(Context, current_app.extensions[KEY]).profile
     texts = [name for name, field in profile.fields.items() if isinstance(field, String | Category)]
-    return [name for name in texts if name in profile.hashed or not profile.erasable]
+    others = [name for name in texts if name not in profile.hashed and not profile.erasable]
+    return [*profile.hashed, *others]
 
 
 def change(tab: str, changed: Callable[[Policy], Policy]) -> Any:  # noqa: ANN401 - werkzeug's Response
