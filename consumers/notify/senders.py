@@ -81,7 +81,7 @@ class ChannelThread(threading.Thread):
         """Whether it was taken."""
         count = metrics.NOTIFICATIONS.labels
         try:
-            self._sender.send(message)
+            self._send(message)
         except Undelivered as error:
             gave_up = self._put_off(message, error)
             count(self._channel.name, "failed" if gave_up else "again").inc()
@@ -91,9 +91,18 @@ class ChannelThread(threading.Thread):
         count(self._channel.name, "sent").inc()
         return True
 
+    def _send(self, message: Message) -> None:
+        """Raises Undelivered for whatever a service's library raises: it must not end the stage."""
+        try:
+            self._sender.send(message)
+        except Undelivered:
+            raise
+        except Exception as error:
+            raise Undelivered(f"{type(error).__name__}: {error}") from error
+
     def _put_off(self, message: Message, error: Undelivered) -> bool:
         """Whether no further attempt is made."""
-        why = self._channel.redact(str(error))[:LONGEST_ERROR]
+        why = self._channel.redact(_printable(str(error)))[:LONGEST_ERROR]
         _LOG.warning("channel %s: %s is not delivered: %s", self._channel.name, message.id, why)
         attempts, created_us = self._outbox.attempts(message.id)
         now = self._clock()
@@ -105,6 +114,11 @@ class ChannelThread(threading.Thread):
         self._failures += 1
         self._rests_until_us = now + max(asked_us, _wait_us(self._failures))
         return False
+
+
+def _printable(text: str) -> str:
+    """What a receiver said, without what no database or log takes: NUL, half characters."""
+    return "".join(character for character in text if character.isprintable())
 
 
 def _wait_us(attempts: int) -> int:

@@ -23,11 +23,16 @@ HOUR_US = 3_600_000_000
 
 @dataclass(slots=True)
 class Receiver:
-    """An HTTP server on loopback. `answers` are the next ones' status and headers, then 200."""
+    """An HTTP server on loopback. `answers` are the next ones' status and headers, then 200.
+
+    `says` is every answer's body, `targets` what was asked for.
+    """
 
     port: int = 0
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    says: bytes = b"thanks " * 100
+    targets: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -48,14 +53,14 @@ def receiver(port: int = 0) -> Iterator[Receiver]:
             made.requests.append(
                 ({name.lower(): text for name, text in self.headers.items()}, body)
             )
+            made.targets.append(self.path)
             status, headers = made.answers.pop(0) if made.answers else (200, {})
-            said = b"thanks " * 100
             self.send_response(status)
             for name, text in headers.items():
                 self.send_header(name, text)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(made.says)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(made.says)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Nothing."""

@@ -70,6 +70,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("${SOC_SECRET}", "whsec_short", 4, "24 to 64 bytes"),
         ("    secret: ${SOC_SECRET}\n", "", 2, "a webhook needs a `secret`"),
         ("https://soc.example/hooks/${PATH_TOKEN}", "soc.example", 3, "an address like"),
+        ("https://soc.example", "https://soc..example", 3, "an address like"),
         ("https://soc", "https://me:word@soc", 3, "neither a user"),
         ("10.20.0.0/16", "10.20.0.1/16", 6, "a network like"),
         ("slack://${SLACK}/#fraud", "json://example.com", 9, "json:// reaches any server"),
@@ -102,6 +103,7 @@ def test_what_is_wrong_is_said_with_its_line(
 
 def test_what_of_an_address_is_shown_and_kept_out() -> None:
     assert shown("https://me@host.example:8443/a/b?c=d") == "https://host.example:8443/***"
+    assert shown("https://host.example?token=c") == "https://host.example/***"
     assert shown("mailto://user:password@mail.example") == "mailto://***"
     redact = Redactor("mailto://someone:p%40ssw0rd@mail.example?to=a@mail.example")
     said = redact("login of someone with p@ssw0rd at mail.example failed")

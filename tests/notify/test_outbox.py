@@ -332,6 +332,37 @@ def test_an_erased_account_leaves_nothing_in_the_outbox(
     assert desk.turn() == 0, "nor does a copy of it come back"
 
 
+def test_what_a_receiver_says_is_kept_as_any_database_takes_it(
+    url: str, tmp_path: Path, desks: Make, server: Receiver
+) -> None:
+    desk = desks(url, tmp_path, hook("hook", server.url))
+    desk.tell(alert(1))
+    server.says = b"a\0b\x1b[2J\xff"
+    server.answers.append((500, {}))
+    assert desk.turn() == 0
+    assert desk.last_error() == "HTTP 500: ab[2J\ufffd"
+    desk.now += HOUR_US
+    assert desk.turn() == 1
+
+
+def test_a_service_whose_library_fails_is_tried_again(
+    url: str, tmp_path: Path, desks: Make, server: Receiver
+) -> None:
+    desk = desks(url, tmp_path, hook("hook", server.url))
+    desk.tell(alert(1))
+
+    class Broken:
+        def send(self, _message: Message) -> None:
+            raise KeyError(server.url)
+
+    thread = ChannelThread(desk.config.channels["hook"], desk.outbox, Broken(), lambda: desk.now)
+    assert thread.turn() == 0
+    assert desk.last_error() == "KeyError: '***'"
+    assert desk.states() == {"1": "pending"}
+    desk.now += HOUR_US
+    assert desk.turn() == 1
+
+
 def test_a_thread_ends_while_its_channel_hangs(
     url: str, tmp_path: Path, desks: Make, server: Receiver
 ) -> None:

@@ -114,6 +114,24 @@ def test_a_name_is_resolved_once_and_the_connection_goes_where_it_was_checked(
         assert headers["host"] == f"rebound.invalid:{server.port}"
 
 
+@pytest.mark.parametrize(("rest", "target"), [("", "/"), ("?token=x", "/?token=x")])
+def test_an_address_without_a_path_is_asked_for_its_root(
+    tmp_path: Path, rest: str, target: str
+) -> None:
+    with receiver() as server:
+        url = f"http://127.0.0.1:{server.port}{rest}"
+        Webhook(channel(tmp_path, url)).send(MESSAGE)
+        assert server.targets == [target]
+
+
+def test_a_host_in_other_letters_is_named_as_dns_names_it(tmp_path: Path) -> None:
+    with receiver() as server:
+        written = channel(tmp_path, f"http://日本.example:{server.port}/")
+        Webhook(written, resolve=lambda _host, _port: ["127.0.0.1"]).send(MESSAGE)
+        [(headers, _)] = server.requests
+        assert headers["host"] == f"xn--wgv71a.example:{server.port}"
+
+
 def test_nobody_answers(tmp_path: Path) -> None:
     with receiver() as server:
         url = server.url

@@ -201,7 +201,8 @@ def _check_webhook(
     inner = (*place, "webhook")
     try:
         parts = urlsplit(address)
-        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        host = (parts.hostname or "").encode("idna")
+        known = parts.scheme in ("http", "https") and host and parts.port != 0
     except ValueError:
         known = False
     if not known:

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 HIDDEN = "***"
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_HOST_END = re.compile(r"[/?#]")
 _SHORTEST = 6
 """Shorter parts of an address are found in any sentence by accident."""
 
@@ -40,7 +41,7 @@ def shown(address: str) -> str:
     """
     scheme, _, rest = address.partition("://")
     if scheme in ("http", "https"):
-        return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}/{HIDDEN}"
+        return f"{scheme}://{_HOST_END.split(rest, maxsplit=1)[0].rpartition('@')[2]}/{HIDDEN}"
     return f"{scheme}://{HIDDEN}"
 
 

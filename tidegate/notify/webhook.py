@@ -37,6 +37,7 @@ class Webhook:
     ) -> None:
         self._channel, self._resolve, self._clock = channel, resolve, clock
         self._url = urlsplit(channel.address)
+        self._host = (self._url.hostname or "").encode("idna").decode()
 
     def send(self, message: Message) -> None:
         """POST it; a blip of the network is tried again at once. Raises Undelivered."""
@@ -47,12 +48,12 @@ class Webhook:
 
     def _post(self, message_id: str, body: bytes) -> None:
         url, secure = self._url, self._url.scheme == "https"
-        host, port = url.hostname or "", url.port or (443 if secure else 80)
+        host, port = self._host, url.port or (443 if secure else 80)
         addresses = allowed_addresses(
             host, port, self._channel.networks, secure=secure, resolve=self._resolve
         )
         headers = signed(self._channel.secrets, message_id, int(self._clock()), body)
-        headers["Host"] = url.netloc
+        headers["Host"] = f"{_literal(host)}:{url.port}" if url.port else _literal(host)
         failures: list[str] = []
         for address in addresses:
             with _pool(address, port, host, secure=secure) as pool:
@@ -75,7 +76,7 @@ def _pool(address: str, port: int, host: str, *, secure: bool) -> urllib3.HTTPCo
     """Connections to the address alone, whatever the name means by now; the certificate is the
     name's.
     """
-    literal = f"[{address}]" if ":" in address else address
+    literal = _literal(address)
     if not secure:
         return urllib3.HTTPConnectionPool(literal, port, timeout=_TIMEOUT, retries=False)
     return urllib3.HTTPSConnectionPool(
@@ -89,11 +90,16 @@ def _pool(address: str, port: int, host: str, *, secure: bool) -> urllib3.HTTPCo
     )
 
 
+def _literal(host: str) -> str:
+    """A host as it stands in an address: one of IPv6 is in brackets there."""
+    return f"[{host}]" if ":" in host else host
+
+
 def _answer(
     pool: urllib3.HTTPConnectionPool, url: SplitResult, headers: dict[str, str], body: bytes
 ) -> tuple[int, str, str]:
     """Status, Retry-After, and the beginning of what the receiver said."""
-    target = url._replace(scheme="", netloc="").geturl() or "/"
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     answer = pool.urlopen(
         "POST", target, body, headers, redirect=False, preload_content=False, decode_content=False
     )
