@@ -105,7 +105,8 @@ class ScoreStage(StatelessStage):
         """Score whole frames, reject others. A frame that the step before has made again is scored
         again (its row is there, and stays), but no second alert goes out.
 
-        Raises Retry before the first promotion, Stop for another profile's.
+        Raises Retry before the first promotion and while no policy can decide, Stop for another
+        profile's.
         """
         self.serving.retry()
         champion = self.serving.champion
@@ -114,6 +115,11 @@ class ScoreStage(StatelessStage):
         if champion is None:
             raise Retry(
                 "no champion yet on the topic models: `tidegate train` makes and promotes one"
+            )
+        if self.serving.waits_for_policy:
+            raise Retry(
+                f"no policy can decide: {self.serving.policy_refused}; apply another by "
+                "`tidegate rules apply`"
             )
         frames, good, rejects = take_frames(self._input_layout, batch)
         output = Output(rejects=rejects)

@@ -163,7 +163,8 @@ CHAMPION_REFUSED = Gauge(
 )
 POLICY_REFUSED = Gauge(
     "tidegate_policy_refused",
-    "1 while this scorer cannot decide by the newest policy and goes on with the one before it",
+    "1 while this scorer cannot decide by the newest policy: it goes on with the one before it, if "
+    "it knows one, and else waits",
 )
 RULE_HITS = Counter("tidegate_rule_hits_total", "Transactions that a rule or list hit", ["rule"])
 ONLINE_LABELS = Gauge("tidegate_online_labels", "Labels folded into the online weights in use")

@@ -91,6 +91,14 @@ class Serving:
         """The policy in force; None without one."""
         self.policy_refused = ""
         """The newest policy and why it cannot decide; empty while it does."""
+        self._applied = False
+
+    @property
+    def waits_for_policy(self) -> bool:
+        """Whether a policy was applied, and none that can decide is known: without its block lists
+        nothing may be decided. The topic is compacted, so after a start the one before is gone.
+        """
+        return bool(self.policy_refused) and not self._applied
 
     def absorb(self, batch: Batch) -> None:
         """Switch bundles and weights."""
@@ -134,12 +142,13 @@ class Serving:
         except ConfigError as error:
             fault = str(error)
         if fault:
-            remains = f"{self.policy.version} goes on" if self.policy else "none decides"
+            before = self.policy.version if self.policy and self._applied else ""
+            remains = f"{before} goes on" if before else "scoring waits for one that can decide"
             _LOG.error("policy %s is refused, %s: %s", message.version, remains, fault)
             self.policy_refused = f"policy {message.version}: {fault}"
         else:
             _LOG.info("deciding by policy %s", message.version)
-            self.policy, self.policy_refused = policy, ""
+            self.policy, self.policy_refused, self._applied = policy, "", True
         POLICY_REFUSED.set(bool(fault))
 
     def retry(self) -> None:

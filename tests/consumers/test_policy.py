@@ -23,9 +23,11 @@ from tests.consumers.scoring import (
     shadow,
 )
 from tests.trained import Trained
+from tidegate.broker.records import Batch
+from tidegate.errors import Retry
 from tidegate.messages.frames import Frames
 from tidegate.messages.policy import AppliedPolicy, ListEntry, Policy, Rule, Suppression, ValueList
-from tidegate.messages.rule_hits import hit_bits
+from tidegate.messages.rule_hits import FIRST_LIST, hit_bits
 from tidegate.metrics import POLICY_REFUSED, RULE_HITS
 from tidegate.pipeline import ALERTS
 from tidegate.stream.sources import Sources
@@ -57,6 +59,15 @@ def reasons_of(frames: Frames) -> list[list[Reason]]:
 
 def amounts(trained: Trained) -> np.ndarray:
     return trained.values[ROWS, trained.profile.values.index("amount")]
+
+
+def with_keys(trained: Trained, rows: slice, account: bytes) -> Batch:
+    """Frames in which these rows are of an account; the others are of nobody."""
+    batch, layout = features_batch(trained, ROWS), trained.profile.features_layout
+    frames = layout.unpack([value for value in batch.values if value])
+    frames.rows["keys"][rows, 0] = hash64([account])
+    batch.values = list(layout.pack(frames))
+    return batch
 
 
 def test_without_a_policy_a_row_names_none(trained: Trained) -> None:
@@ -107,14 +118,18 @@ def test_an_approved_row_says_which_rule_approved_it(trained: Trained) -> None:
 
 
 def test_lists_go_by_the_hashes_in_the_frames(trained: Trained) -> None:
-    """Those of `features_batch` are 0, so nobody is on a list; payload fields are read too."""
     field = trained.profile.hashed[0]
     policy = Policy((), (ValueList("bad", "block", field, (ListEntry("u1"),)),))
-    rows = scored(
-        trained,
-        ready(trained, applied(trained, policy)).process(Sources(), features_batch(trained, ROWS)),
-    ).rows
-    np.testing.assert_array_equal(rows["decision"], rows["model_decision"])
+    batch = with_keys(trained, slice(7, 8), b"u1")
+    stage = ready(trained, applied(trained, policy))
+    rows = scored(trained, stage.process(Sources(), batch)).rows
+    assert rows["model_decision"][7] < 2
+    expected = rows["model_decision"].copy()
+    expected[7] = 2
+    np.testing.assert_array_equal(rows["decision"], expected)
+    assert [hit_bits(bytes(packed)) for packed in rows["rule_hits"].tolist()] == [
+        [FIRST_LIST] if i == 7 else [] for i in range(len(rows))
+    ]
 
 
 def test_a_suppressed_alert_is_not_sent_and_the_decision_stays(trained: Trained) -> None:
@@ -122,11 +137,7 @@ def test_a_suppressed_alert_is_not_sent_and_the_decision_stays(trained: Trained)
     policy = msgspec.structs.replace(LARGE, suppressions=(Suppression(field, "u1", 1 << 60),))
     stage = ready(trained, applied(trained, policy))
     everyone = stage.process(Sources(), batch)
-    layout = trained.profile.features_layout
-    frames = layout.unpack([value for value in batch.values if value])
-    frames.rows["keys"][:, 0] = hash64([b"u1"])
-    batch.values = list(layout.pack(frames))
-    quiet = stage.process(Sources(), batch)
+    quiet = stage.process(Sources(), with_keys(trained, slice(None), b"u1"))
     loud = {alert.transaction_id for alert in alerts_of(everyone)}
     blocked = {alert.transaction_id for alert in alerts_of(everyone) if alert.decision == "block"}
     assert {alert.transaction_id for alert in alerts_of(quiet)} == blocked < loud
@@ -172,6 +183,23 @@ def test_a_policy_that_cannot_decide_leaves_the_one_before(
     stage.absorb(STATE, models(applied(trained, Policy()), start=3))
     assert (stage.policy, stage.refused) == (Policy().version, "")
     assert POLICY_REFUSED._value.get() == 0
+
+
+@pytest.mark.parametrize("own", [Policy(), LARGE])
+def test_after_a_start_nothing_is_decided_where_the_only_policy_is_refused(
+    trained: Trained, own: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The topic is compacted: without the policy its block lists would be off."""
+    monkeypatch.setattr(trained.profile, "policy", own)
+    stage, batch = ready(trained), features_batch(trained, ROWS)
+    newer = applied(trained, Policy((Rule("bad", "nothing > 5", "block"),)))
+    stage.absorb(STATE, models(newer, start=1))
+    with pytest.raises(Retry, match=r"no policy can decide: .*'nothing' is no field.*rules apply"):
+        stage.process(Sources(), batch)
+    assert "'nothing' is no field" in stage.refused
+    stage.absorb(STATE, models(applied(trained, LARGE), start=2))
+    rows = scored(trained, stage.process(Sources(), batch)).rows
+    assert set(rows["policy"].tolist()) == {LARGE.version.encode()}
 
 
 def test_another_profiles_policy_is_passed_over(trained: Trained) -> None:
