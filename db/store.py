@@ -66,6 +66,8 @@ class Store:
         Beside them `revision`: what it would have been with all detectors (rescored_us, score,
         decision, scores), None unless it was degraded and rescored.
         """
+        if "\0" in transaction_id:  # no id has one, and PostgreSQL takes none in a question
+            return None
         rows = self._rows(
             select(transactions).where(transactions.c.transaction_id == transaction_id)
         )

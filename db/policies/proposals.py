@@ -49,7 +49,7 @@ class Proposals:
 
     def get(self, name: str) -> Proposal | None:
         """Any by its id."""
-        return self._first(policy_proposals.c.id == name)
+        return None if "\0" in name else self._first(policy_proposals.c.id == name)
 
     def waiting(self) -> list[Proposal]:
         """All that wait for somebody else, the newest first."""

@@ -53,6 +53,7 @@ def test_a_row_is_decoded_by_name(writer: Writer, store: Store) -> None:
         ],
     }
     assert store.get("b") is None
+    assert store.get("a\0b") is None
 
 
 def test_a_row_says_which_rules_hit(writer: Writer, store: Store) -> None:

@@ -8,10 +8,13 @@ from werkzeug.routing import BaseConverter, Map
 
 
 class IdConverter(BaseConverter):
-    """`<id:name>` in a route: any text. werkzeug's `path` takes no slash at the beginning."""
+    """`<id:name>` in a route: any text without NUL, which PostgreSQL does not take.
+
+    werkzeug's `path` takes no slash at the beginning.
+    """
 
     part_isolating = False
-    regex = r"[\s\S]+?"
+    regex = r"[^\0]+?"
     weight = 200
 
     def to_url(self, value: str) -> str:
