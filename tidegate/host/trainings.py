@@ -76,6 +76,7 @@ class Trainings:
             name = self._new_id()
             job = Training(name, label, self._folder / name)
             self._jobs[name] = job
+            self._process = None
             for old in list(self._jobs)[:-_KEPT]:
                 del self._jobs[old]
         # by a thread that waits for it: the kernel ends the process together with this thread
@@ -92,9 +93,12 @@ class Trainings:
 
     def cancel(self) -> None:
         """End the training that runs, at its user's wish."""
-        job, process = self.newest(), self._process
-        if job is not None and process is not None and not job.done.is_set():
+        with self._lock:
+            job, process = self.newest(), self._process
+            if job is None or job.done.is_set():
+                return
             job.cancelled = True
+        if process is not None:
             process.terminate()
 
     def close(self) -> None:
@@ -109,9 +113,14 @@ class Trainings:
                 job.log.with_suffix(".out").open("wb") as out,
                 job.log.with_suffix(".err").open("wb") as errors,
             ):
-                self._process = subprocess.Popen(  # noqa: S603 - our own command
+                process = subprocess.Popen(  # noqa: S603 - our own command
                     guarded(tidegate(command, *arguments)), stdout=out, stderr=errors
                 )
-                job.code = self._process.wait()
+                with self._lock:
+                    self._process = process
+                    cancelled = job.cancelled
+                if cancelled:  # before there was a process to end
+                    process.terminate()
+                job.code = process.wait()
         finally:
             job.done.set()
