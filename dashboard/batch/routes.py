@@ -131,15 +131,18 @@ def upload() -> Any:  # noqa: ANN401 - werkzeug's Response
         return _page(gettext("A CSV, Parquet or JSON lines file is needed.")), 400
     jobs = _jobs()
     job = jobs.create(name, g.principal.name, ending)
-    file.save(jobs.upload(job))
-    job.size = jobs.upload(job).stat().st_size
     try:
+        file.save(jobs.upload(job))
+        job.size = jobs.upload(job).stat().st_size
         found = look_at(here().profile, jobs.upload(job), name)
+        jobs.path(job, "look.json").write_bytes(msgspec.json.encode(found))
+        jobs.save(job)
     except (ConfigError, ImportError) as error:
         jobs.delete(job)
         return _page(str(error)), 422
-    jobs.path(job, "look.json").write_bytes(msgspec.json.encode(found))
-    jobs.save(job)
+    except BaseException:  # half of a file is not to be sent as if it were all of it
+        jobs.delete(job)
+        raise
     return redirect(url_for(".one", job_id=job.id), 303)
 
 
@@ -190,6 +193,8 @@ def start(job_id: str) -> Any:  # noqa: ANN401 - werkzeug's Response
     job = _mine(job_id)
     if _jobs().status(job) in ("running", "done"):
         return redirect(url_for(".one", job_id=job.id), 303)
+    if _jobs().look(job) is None:  # it is still being kept, or that broke off
+        abort(409)
     detail = {"file": job.name, "bytes": job.size}
     here().audit.add(Act(g.principal.name, "batch sent", job.id, detail))
     try:

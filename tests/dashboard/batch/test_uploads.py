@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import pytest
 from playwright.sync_api import Page, expect
+from werkzeug.datastructures import FileStorage
 
+from dashboard.batch.jobs import Jobs
+from tests.access.web import applications
 from tests.axe import violations
 from tests.dashboard.champion import home
 from tests.dashboard.conftest import Site
@@ -115,3 +120,28 @@ def test_the_api_is_away(site: Site, page: Page, tmp_path: Path) -> None:
     expect(page.get_by_text("The sending has stopped")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="one.csv")).to_have_count(0)
+
+
+def test_half_of_a_file_is_neither_kept_nor_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: FileStorage, target: Path) -> None:
+        target.write_bytes((HEAD + ROW).encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with applications(tmp_path) as (_, pages):
+        client = pages.test_client()
+        found = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/batch").text)
+        assert found
+        file = io.BytesIO((HEAD + ROW * 2).encode()), "some.csv"
+        fields = {"csrf_token": found[1], "file": file}
+        with monkeypatch.context() as patch:
+            patch.setattr(FileStorage, "save", full)
+            assert client.post("/batch", data=fields).status_code == 500
+        assert list((tmp_path / "batches").glob("*/*")) == []
+        jobs = Jobs(tmp_path / "batches")
+        job = jobs.create("some.csv", "", ".csv")  # as it is while its file still comes
+        jobs.upload(job).write_text(HEAD + ROW)
+        answer = client.post(f"/batch/{job.id}/start", data={"csrf_token": found[1]})
+        assert answer.status_code == 409
+        assert jobs.status(job) == "ready"
