@@ -167,6 +167,8 @@ READERS = tuple(spec.name for spec in STAGES.values() if spec.input)
 CONSUMERS = tuple(name for name in READERS if not STAGES[name].on_request)
 """Those of them that always run."""
 INPUTS = tuple(STAGES[name].input for name in CONSUMERS)
+REDRIVABLE = (*INPUTS, ALERTS)
+"""The topics that some stage reads, always or on request, and that letters are put back to."""
 
 
 def group_of(stage: str) -> str:

@@ -7,24 +7,9 @@ from typing import Any
 
 import msgspec
 
+from tidegate.messages.alerts import Alert
 from tidegate.notify.events import ALERT, Event
 from tidegate.profile import Profile
-
-
-class Alert(msgspec.Struct):
-    """As much of a message on transactions.alerts (`consumers.alerts.Alert`) as is told."""
-
-    transaction_id: str
-    account: str | None
-    profile: str
-    event_us: int
-    amount_minor: int
-    decision: str
-    score: float
-    reasons: list[dict[str, Any]]
-    bundle: str
-    rules: list[str] = []
-
 
 _DONE = {"review": "sent to review", "block": "blocked"}
 

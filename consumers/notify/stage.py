@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from consumers.notify.alert_events import Alert, alert_event
+from consumers.notify.alert_events import alert_event
 from tidegate.broker.records import Batch
+from tidegate.errors import Rejected
+from tidegate.messages.alerts import read_alert
 from tidegate.notify.events import Event
 from tidegate.pipeline import ALERTS
 from tidegate.profile import Profile
@@ -14,7 +14,6 @@ from tidegate.stream.stage import Output, Reject, State, StatelessStage
 
 EARLIER = "before_start"
 """What alerts are counted as that are older than the notifications."""
-_decode = msgspec.json.Decoder(Alert).decode
 
 
 class NotifyStage(StatelessStage):
@@ -36,9 +35,9 @@ class NotifyStage(StatelessStage):
                 earlier += 1
                 continue
             try:
-                alert = _decode(value or b"")
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                rejects.append(Reject(index, "not_an_alert", str(error)))
+                alert = read_alert(value)
+            except Rejected as error:
+                rejects.append(Reject(index, error.reason, error.detail))
                 continue
             events.append(alert_event(self._profile, alert, _key(batch, index)))
         passed = {EARLIER: earlier} if earlier else {}

@@ -18,7 +18,7 @@ from tidegate.dead_letters.judge import judge_of
 from tidegate.dead_letters.letters import DeadLetter, transaction_id
 from tidegate.errors import Rejected, Stop
 from tidegate.messages.ciphertext import ERASED, is_closed, not_opened
-from tidegate.pipeline import FEEDBACK, FRAMES, INPUTS, RAW, SCORED
+from tidegate.pipeline import FEEDBACK, FRAMES, RAW, REDRIVABLE, SCORED
 from tidegate.profile import Profile
 
 Outcome = Literal["passes", "fails", "passed_over", "repeat", "waits"]
@@ -42,7 +42,7 @@ def dry_run(
 ) -> Judgement:
     """Judge a letter; `before` is the one that it is a mended copy of. Raises Retry."""
     topic, value = letter.told.get("topic", ""), letter.plain
-    if topic not in INPUTS:
+    if topic not in REDRIVABLE:
         return Judgement("fails", "no_stage", f"no stage reads its topic {topic}")
     if value == ERASED:
         return Judgement("fails", "erased", "its account was erased")

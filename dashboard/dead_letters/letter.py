@@ -11,7 +11,7 @@ from tidegate.broker.records import Batch, TopicPartition
 from tidegate.dead_letters.letters import DeadLetter, transaction_id
 from tidegate.dead_letters.shape import Kind, kind_of
 from tidegate.messages.ciphertext import ERASED, is_closed
-from tidegate.pipeline import FEEDBACK, FRAMES, RAW
+from tidegate.pipeline import BY_ENTITY_2, FEEDBACK, FRAMES, LABELS, RAW
 from tidegate.profile import Profile
 from tidegate.profile.personal import MASK
 from tidegate.stream.dead_letters import PREFIX
@@ -89,8 +89,13 @@ def _open(letter: DeadLetter) -> bytes | None:
 
 def _key(profile: Profile, letter: DeadLetter, *, hides: bool) -> str:
     key = (letter.key or b"").decode("utf-8", "replace")
-    of_account = letter.told.get("topic") == RAW
-    return profile.masks.account(key) or "" if hides and of_account else key
+    topic = letter.told.get("topic")
+    if not hides or topic in (FEEDBACK, LABELS):  # those go by the transaction
+        return key
+    if topic == BY_ENTITY_2 and len(profile.entities) > 1:
+        second = profile.entities[1]
+        return str(profile.masks.payload({second: key})[second])
+    return profile.masks.account(key) or ""
 
 
 def _headers(letter: DeadLetter, *, hides: bool) -> list[tuple[str, str]]:

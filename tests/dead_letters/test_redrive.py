@@ -16,6 +16,7 @@ from tidegate.dead_letters.plan import Summary
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import CONFLICT, Selection, parse_place
 from tidegate.errors import Aborted, ConfigError, Fenced, Stop
+from tidegate.messages.ciphertext import ERASED
 from tidegate.pipeline import DLQ, FEATURES, FEEDBACK, QUARANTINE, RAW, WRONG_PARTITION
 from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import ATTEMPT, RECORDED, attempt, dead_letters
@@ -290,3 +291,15 @@ def test_a_verdict_from_before_tokens_is_put_back_with_one(
     [(_, _, record)] = letters.broker.committed_records(FEEDBACK)
     assert record.key == profile.stored_id(NUMBER).encode()
     assert NUMBER.encode() not in (record.value or b"")
+
+
+def test_what_cannot_be_put_back_can_be_quarantined(letters: Letters) -> None:
+    foreign(letters)
+    letters.add(1)
+    letters.add(2, topic=FEATURES, profile=b"00000000")
+    letters.add(3, topic="elsewhere")
+    letters.add(4, value=ERASED)
+    summary = letters.redrive(attempts=0, policy="reinsert")
+    assert (summary.quarantined, summary.left) == (4, 1)
+    assert letters.back(QUARANTINE) == sorted([*values(1, 2, 3), b"from elsewhere"])
+    assert letters.redrive(attempts=0, policy="reinsert").before == 4

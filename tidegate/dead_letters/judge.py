@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 
 from tidegate.errors import Rejected
+from tidegate.messages.alerts import read_alert
 from tidegate.messages.ciphertext import is_closed, not_opened
 from tidegate.messages.verdict_records import decode_labelled, read_verdict
-from tidegate.pipeline import FEEDBACK, LABELS, RAW, SCORED
+from tidegate.pipeline import ALERTS, FEEDBACK, LABELS, RAW, SCORED
 from tidegate.profile import Profile
 
 Judge = Callable[[bytes | None, int], Rejected | None]
@@ -24,6 +25,8 @@ def judge_of(profile: Profile, topic: str) -> Judge:
         return lambda value, _: _fault(lambda: read_verdict(value))
     if topic == LABELS:
         return lambda value, _: _fault(lambda: _label(value))
+    if topic == ALERTS:
+        return lambda value, _: _fault(lambda: read_alert(value))
     layout = profile.scored_layout if topic == SCORED else profile.features_layout
     return lambda value, _: layout.check(value)
 

@@ -28,7 +28,7 @@ from tidegate.dead_letters.selection import CONFLICT, Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.vault import Vault
-from tidegate.pipeline import ALERTS, DLQ, FRAMES, INPUTS, QUARANTINE, REDRIVEN
+from tidegate.pipeline import DLQ, FRAMES, QUARANTINE, REDRIVABLE, REDRIVEN
 from tidegate.profile import Profile
 from tidegate.profile.token_records import TOKENISED
 from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
@@ -156,7 +156,8 @@ class Redriver:
 
     def _plan(self, letter: DeadLetter, *more: tuple[str, bytes], back: bool) -> Plan:
         """What becomes of one: `back` to its stage, with `more` headers, or to the quarantine."""
-        if self._obstacle(letter):
+        hopeless = self._attempts == 0 and not back and letter.plain != ERASED
+        if not hopeless and self._obstacle(letter):
             return Plan(letter, "dropped" if self._policy == "drop" else "left")
         if not back:
             return Plan(letter, "quarantined", QUARANTINE, letter.headers)
@@ -175,7 +176,7 @@ class Redriver:
             return (
                 "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
             )
-        if topic not in (*INPUTS, ALERTS):
+        if topic not in REDRIVABLE:
             return f"no stage reads its topic {topic}"
         if letter.plain == ERASED:
             return "its account was erased"

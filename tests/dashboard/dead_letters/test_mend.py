@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from consumers.alerts import Alert
 from dashboard.dead_letters.dry_run import dry_run
 from dashboard.dead_letters.letter import one_letter
 from dashboard.dead_letters.mend import difference, unmasked
@@ -18,11 +20,13 @@ from tests.dashboard.conftest import Site
 from tests.dashboard.dead_letters.letters import Bad, die
 from tests.dashboard.dead_letters.test_pages import fault, open_group
 from tests.dashboard.dead_letters.test_redrive import FORM, token
+from tests.profile.test_tokens import account, changed
 from tests.web import scored, transaction
 from tidegate.dead_letters.letters import DeadLetter, edited_copy, read_all
 from tidegate.dead_letters.redrive import EDITED
 from tidegate.errors import Rejected
-from tidegate.pipeline import FEATURES, FEEDBACK, LABELS, RAW, SCORED
+from tidegate.messages.documents import encode
+from tidegate.pipeline import ALERTS, BY_ENTITY_2, FEATURES, FEEDBACK, LABELS, RAW, SCORED
 from tidegate.profile import load_profile
 from tidegate.profile.personal import MASK
 
@@ -92,6 +96,7 @@ def test_what_would_become_of_it(site: Site) -> None:
     same, other = row["payload"].encode(), body(taken, amount=99)
     frame = scored(profile, json.loads(row["payload"]))
     verdict = b'{"transaction_id": "%s", "verdict": "fraud"}'
+    alert = encode(Alert(taken, "u-1", "abcd", 1, 100, "block", 0.9, [], "00aa", scored_us=1))
     cases = {
         (RAW, body(fault())): ("passes", ""),
         (RAW, body(fault()).replace(b"12.5", b'"x"')): ("fails", "wrong_type"),
@@ -107,6 +112,9 @@ def test_what_would_become_of_it(site: Site) -> None:
         (SCORED, scored(profile, json.loads(other))): ("fails", "conflicting_duplicate"),
         (SCORED, b"noise"): ("fails", "not_a_frame"),
         (FEATURES, frame): ("fails", "not_a_frame"),
+        (ALERTS, alert): ("passes", ""),
+        (ALERTS, b'{"transaction_id": 1}'): ("fails", "not_an_alert"),
+        (ALERTS, b"\xff"): ("fails", "not_an_alert"),
         ("nowhere", b"{}"): ("fails", "no_stage"),
     }
     found = {case: dry_run(profile, store, letter(*case)) for case in cases}
@@ -153,3 +161,12 @@ def test_long_texts_are_not_compared() -> None:
         "removed",
         "added",
     ]
+
+
+@pytest.mark.parametrize("topic", [RAW, ALERTS, BY_ENTITY_2, SCORED, FEEDBACK, LABELS])
+def test_a_personal_key_is_masked_on_every_topic(tmp_path: Path, topic: str) -> None:
+    merchant = "merchant: {type: string}", "merchant: {type: string, personal: true}"
+    profile = changed(tmp_path, account("personal: true"), merchant)
+    shown = one_letter(profile, letter(topic, b"{}"))
+    assert shown.key == ("u-17" if topic in (FEEDBACK, LABELS) else MASK)
+    assert one_letter(profile, letter(topic, b"{}"), masked=False).key in ("u-17", MASK)
