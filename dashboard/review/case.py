@@ -8,7 +8,8 @@ import msgspec
 from flask import g
 
 from dashboard.context import Context
-from dashboard.format import amount, bars, limits, line, number
+from dashboard.format import amount, bars, limits, line
+from dashboard.transactions.waterfall import kept, values_of
 from db.cases.reading import Case
 from db.search.filters import Filters
 from db.search.search import search
@@ -31,14 +32,14 @@ def shown(context: Context, case: Case) -> dict[str, Any]:
         return {"case": case, "row": None}
     payload = msgspec.json.decode(row["payload"])
     masked = context.profile.masks.row(row)
-    reasons = masked["reasons"] or []
     return {
         "case": case,
         "row": masked,
         "amount": amount(context.profile, row["amount_minor"], payload),
         "payload": msgspec.json.decode(masked["payload"]),
-        "reasons": bars([(one["feature"], float(one["contribution"])) for one in reasons]),
-        "values": {one["feature"]: number(one.get("value")) for one in reasons},
+        "reasons": bars(kept(masked)),
+        "rules": [one for one in masked["reasons"] if one.get("rule")],
+        "values": values_of(masked),
         "models": bars(
             [(name, score) for name, score in masked["scores"].items() if score is not None], 1.0
         ),

@@ -15,7 +15,7 @@ from flask_babel import gettext
 from dashboard.context import Context, here
 from dashboard.format import amount, bars, duration, limits, number, timeline
 from dashboard.transactions.chart import Chart, chart
-from dashboard.transactions.waterfall import kept, waterfall
+from dashboard.transactions.waterfall import kept, values_of, waterfall
 from dashboard.views import blueprint as blueprint  # so that the application finds it here
 from db.audit import Act, verdicts_given
 from db.search.around import Given, history, of_account
@@ -145,16 +145,6 @@ def _way(row: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
     )
     return way
-
-
-def values_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """The features' values as they are shown beside their shares."""
-    values = {name: number(value) for name, value in row["features"].items()}
-    return values | {
-        reason["feature"]: number(reason.get("value"))
-        for reason in row["reasons"] or []
-        if "feature" in reason
-    }
 
 
 def _passing(reason: Mapping[str, Any]) -> str:

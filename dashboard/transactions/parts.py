@@ -10,10 +10,9 @@ from flask import abort, render_template
 from dashboard.context import Context, here
 from dashboard.format import amount, limits, number
 from dashboard.transactions.chart import chart
-from dashboard.transactions.one import values_of
 from dashboard.transactions.replaying import replay
 from dashboard.transactions.routes import blueprint as blueprint  # with the search on it
-from dashboard.transactions.waterfall import Waterfall, explained, kept, waterfall
+from dashboard.transactions.waterfall import Waterfall, explained, kept, values_of, waterfall
 from db.search.around import of_second, similar_frauds
 from tidegate.errors import ConfigError, Retry
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from dashboard.format import number
 from model.bundles.shared import known_bundles
 from tidegate.errors import ConfigError
 from tidegate.settings import Settings
@@ -57,6 +58,16 @@ def kept(row: Row) -> list[tuple[str, float]]:
         for reason in row["reasons"] or []
         if not reason.get("rule")
     ]
+
+
+def values_of(row: Row) -> dict[str, str]:
+    """The features' values as they are shown beside their shares."""
+    values = {name: number(value) for name, value in row["features"].items()}
+    return values | {
+        reason["feature"]: number(reason.get("value"))
+        for reason in row["reasons"] or []
+        if not reason.get("rule")
+    }
 
 
 def log_odds(score: float) -> float:

@@ -80,7 +80,7 @@ def decided(rows: Mapping[str, Mapping[str, Any]], levels: RiskLevels) -> dict[s
         name: Decided(
             row["decision"],
             row["score"],
-            tuple(reason["feature"] for reason in row["reasons"]),
+            tuple(reason.get("rule") or reason["feature"] for reason in row["reasons"]),
             levels.of(row["decision"], row["score"], row["amount_minor"], row["bundle"]),
             row["ingested_us"],
         )
@@ -102,7 +102,7 @@ class Summary:
     histogram: dict[str, list[int]] = field(default_factory=dict)
     """Scores by decision, `BINS` each."""
     reasons: list[tuple[str, int]] = field(default_factory=list)
-    """The features that were named most often."""
+    """The features and rules that were named most often."""
     problems: dict[str, int] = field(default_factory=dict)
     """Refused rows by reason."""
     first: list[dict[str, Any]] = field(default_factory=list)

@@ -65,3 +65,17 @@ def test_while_the_database_is_away(tmp_path: Path) -> None:
             answer = visitor.get(path)
             assert answer.status_code == 503, path
             assert "away for a while" in answer.get_data(as_text=True)
+
+
+def test_a_rule_that_hit_is_named_and_is_no_bar(tmp_path: Path) -> None:
+    card = load_profile("card")
+    with applications(tmp_path) as (api, pages):
+        rule = {"feature": "", "value": None, "contribution": 0.0, "text": "rule large: amount > 5"}
+        reasons = [rule | {"rule": "large"}, {"feature": "amount", "value": 6, "contribution": 1.5}]
+        frame = scored(card, transaction("t-1"), "block", 0.9, reasons)
+        persist(Settings(home=tmp_path).db_url, broker_of(api), card, [frame])
+        page = pages.test_client().get("/review").text
+        assert "<b>large</b>" in page
+        assert "rule large: amount &gt; 5" in page
+        bars = page.partition('<div class="rows reasons">')[2].partition("</div>")[0]
+        assert bars.count('class="right"') == 1

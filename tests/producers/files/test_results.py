@@ -11,7 +11,7 @@ import pyarrow.parquet as pa_parquet
 import pytest
 
 from model.files.reader import Reader
-from producers.files.results import Decided, RiskLevels, refused_rows, write_results
+from producers.files.results import Decided, RiskLevels, decided, refused_rows, write_results
 from tests.trained import Trained
 from tidegate.profile import Profile, load_profile
 
@@ -102,6 +102,20 @@ def test_refused_rows_are_read_back(tmp_path: Path) -> None:
     )
     assert refused_rows(lines) == {3: "no JSON"}
     assert refused_rows(tmp_path / "none.csv") == {}
+
+
+def test_a_rule_is_named_among_the_reasons(trained: Trained) -> None:
+    rule = {"feature": "", "value": None, "contribution": 0.0, "text": "x", "rule": "large"}
+    row = {
+        "decision": "block",
+        "score": 0.2,
+        "reasons": [rule, {"feature": "burst", "contribution": 1.0}],
+        "amount_minor": 100,
+        "bundle": trained.bundle.hash,
+        "ingested_us": 1,
+    }
+    [one] = decided({"a": row}, RiskLevels(trained.bundle.path.parent)).values()
+    assert one.reasons == ("large", "burst")
 
 
 def test_risk_levels(trained: Trained) -> None:
