@@ -101,6 +101,7 @@ def group(signature: str) -> str:
         letters=letters,
         number=number,
         more=more,
+        here=url_for("dead_letters.group", signature=signature),
     )
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 from db.blocks.packed import Rows, code, low_half
 from db.cases.tables import verdicts
 from db.tables import profiles, transactions
-from model.hashing import hash64
 from tidegate.messages.frames import DECISIONS, Decision
 
 VerdictFilter = Literal["fraud", "legitimate", "none"]
@@ -148,4 +147,6 @@ def _has_second(connection: Connection, entity: str, value: str) -> list[ColumnE
 
 
 def _hash(value: str) -> NDArray[np.uint64]:
+    from model.hashing import hash64  # the API searches nothing, and starts without numba
+
     return hash64([value.encode()])

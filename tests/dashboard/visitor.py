@@ -16,7 +16,7 @@ class Visitor:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        answer = server.get("/try")
+        answer = server.get("/sign-in")
         self._cookie = answer.headers["set-cookie"].partition(";")[0]
         found = re.search(r'name="csrf_token" value="([^"]+)"', answer.body.decode())
         assert found

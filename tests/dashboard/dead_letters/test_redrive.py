@@ -73,6 +73,7 @@ def test_a_group_by_parts_and_a_letter_twice(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Redrive").click()
     expect(page.locator("#job")).to_contain_text("1 letter is back on transactions.raw.")
     expect(page.locator(".head .badge")).to_have_text("Redriven")
+    expect(page.locator("#job").get_by_role("status")).to_have_text("done")
     again = site.server.ask("POST", f"{letter}/redrive", body, FORM, cookie)  # a second click
     assert again.status == 303
     page.reload()

@@ -94,7 +94,7 @@ def test_the_models_page(page: Page, site: Site) -> None:
 def test_without_any_model(page: Page, site: Site, tmp_path: Path) -> None:
     migrate(f"sqlite:///{tmp_path / 'tidegate.db'}")
     kafka = site.server.env["TIDEGATE_KAFKA"]
-    with serving("dashboard", kafka, tmp_path, "wallet") as server:
+    with serving("dashboard", kafka, tmp_path, "handbook") as server:
         page.goto(f"http://127.0.0.1:{server.port}/models")
         expect(page.locator("#champion-text")).to_have_text("No champion yet")
         expect(page.locator("#drift-text")).to_have_text("Too few rows of this model yet")

@@ -78,7 +78,7 @@ FILTERS = [
     {"since": "2026-01-31T19:30:00+01:00", "until": "2026-01-31T18:30:01Z"},
     {"verdict": "fraud", "account": "u-wanted"},
     {"reason": "user_amount_zscore", "min_score": "0.98"},
-    {"model": "00aa11bb22cc33dd", "min_amount": "7000"},
+    {"model": "00aa11bb22cc33dd", "min_amount": "7531", "max_amount": "7532"},
 ]
 
 

@@ -94,7 +94,7 @@ def test_strange_queries(crowned: Site) -> None:
         assert crowned.server.get(f"/try?{query}").status == 200, query
 
 
-@pytest.mark.parametrize("profile", ["vector", "wallet"])
+@pytest.mark.parametrize("profile", ["vector", "handbook"])
 def test_other_profiles_without_a_champion(
     page: Page, site: Site, tmp_path: Path, profile: str
 ) -> None:

@@ -7,35 +7,25 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.support import eventually
 from tests.web import Server, transaction
 from tidegate.broker.ports import Broker
 from tidegate.pipeline import FEEDBACK, RAW
 from tidegate.profile import Profile
+from tidegate.stream.side_topic import read_range
 
 
 def records(broker: Broker, topic: str) -> list[tuple[bytes | None, Any]]:
-    """Key and decoded value of all records of a topic now."""
+    """Key and decoded value of all records of a topic now, whoever else wrote to it, in
+    transactions too.
+    """
     consumer = broker.consumer(None)
     try:
-        bounds = {partition: consumer.bounds(partition) for partition in consumer.partitions(topic)}
-        consumer.assign({partition: first for partition, (first, _) in bounds.items()})
-        found: list[tuple[bytes | None, Any]] = []
-        left = sum(last - first for first, last in bounds.values())
-
-        def all_read() -> bool:
-            for batch in consumer.poll(1000, 0.2):
-                found.extend(
-                    zip(
-                        batch.keys,
-                        map(json.loads, (value or b"" for value in batch.values)),
-                        strict=True,
-                    )
-                )
-            return len(found) >= left
-
-        eventually(all_read)
-        return found
+        return [
+            (key, json.loads(value or b""))
+            for source in consumer.partitions(topic)
+            for batch in read_range(consumer, source, *consumer.bounds(source), 1000)
+            for key, value in zip(batch.keys, batch.values, strict=True)
+        ]
     finally:
         consumer.close()
 
