@@ -71,7 +71,7 @@ class ChannelThread(threading.Thread):
         self._outbox.gather(self._channel)
         taken = 0
         while not self._ended.is_set() and self._clock() >= self._rests_until_us:
-            message = self._outbox.claim(self._channel.name)
+            message = self._outbox.claim(self._channel)
             if message is None:
                 break
             taken += self._deliver(message)

@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from dashboard.alerts.office import desk
 from dashboard.alerts.shown import BADGES, KINDS, STATES, line_of, route_words
 from dashboard.context import here
+from db.notify.desk import channel_names
 from tidegate.clock import now_us
 
 blueprint = Blueprint("alerts", __name__)
@@ -93,8 +94,7 @@ def _muting() -> str:
 
 
 def _names() -> list[str]:
-    found = desk().configuration() or {"channels": []}
-    return [channel["name"] for channel in found["channels"]]
+    return channel_names(desk().configuration())
 
 
 def _routes() -> list[dict[str, Any]]:
@@ -154,6 +154,7 @@ def _one(template: str, delivery: str) -> tuple[str, int] | str:
     return render_template(
         template,
         row=found,
+        gone=found.channel not in _names(),
         members=desk().members(delivery) if found.kind == "digest" else [],
         data=_pretty(found),
         transaction=msgspec.json.decode(found.data).get("transaction_id", ""),

@@ -14,12 +14,13 @@ from db.audit import Act, append
 from db.engine import open_database, retrying
 from db.notify.facts import CONFIGURATION, fact
 from db.notify.rows import values_of
-from db.notify.tables import deliveries, mutes
+from db.notify.tables import WAITS, deliveries, mutes
 from tidegate.notify.events import TEST, Event
 from tidegate.notify.plan import Placed, delivery_id
 
 _DAY_US = 86_400_000_000
 _WAITING = ("pending", "held")
+"""As `WAITS`, where it is denied."""
 _MEMBERS = 100
 """So many events of a digest are listed."""
 Rows = Sequence[Row[Any]]
@@ -99,14 +100,19 @@ class Desk:
         return placed.id
 
     def resend(self, delivery: str, who: str, now_us: int) -> bool:
-        """Let the stage try again what has failed, with the same id; False: it has not failed."""
+        """Let the stage try again what has failed, with the same id, also in quiet hours.
+
+        False: it has not failed, or its channel is no longer there.
+        """
         again = (
             update(deliveries)
             .where(deliveries.c.id == delivery, deliveries.c.state == "failed")
-            .values(state="pending", attempts=0, next_try_us=now_us, created_us=now_us)
+            .values(state="pending", attempts=0, urgent=1, next_try_us=now_us, created_us=now_us)
         )
         failed = self.one(delivery)
         if failed is None or failed.state != "failed" or failed.last_error == "erased":
+            return False
+        if failed.channel not in channel_names(self.configuration()):
             return False
         with self._acting(Act(who, "message sent again", delivery)) as connection:
             return bool(connection.execute(again).rowcount)
@@ -140,6 +146,11 @@ class Desk:
             return connection.execute(query).all()
 
 
+def channel_names(configuration: Mapping[str, Any] | None) -> list[str]:
+    """Of the configuration in use."""
+    return [channel["name"] for channel in (configuration or {"channels": []})["channels"]]
+
+
 def _figures(connection: Connection, channel: str, since_us: int) -> Figures:
     of_channel = deliveries.c.channel == channel
     recent = of_channel & (deliveries.c.created_us >= since_us)
@@ -147,13 +158,13 @@ def _figures(connection: Connection, channel: str, since_us: int) -> Figures:
     by_state = select(deliveries.c.state, func.count().label("messages")).group_by(
         deliveries.c.state
     )
-    waiting = connection.execute(by_state.where(of_channel, deliveries.c.state.in_(_WAITING)))
+    waiting = connection.execute(by_state.where(of_channel, WAITS))
     counts = {row.state: row.messages for row in waiting}
     done = connection.execute(by_state.where(recent, deliveries.c.state.not_in(_WAITING)))
     counts |= {row.state: row.messages for row in done}
     sent = select(func.max(deliveries.c.sent_us)).where(recent)
     oldest = select(func.min(deliveries.c.created_us)).where(
-        of_channel, deliveries.c.state == "pending"
+        of_channel, WAITS, deliveries.c.state == "pending"
     )
     error = select(deliveries.c.last_error).where(
         recent, deliveries.c.state.in_(("pending", "failed")), deliveries.c.last_error != ""

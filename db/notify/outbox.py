@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from db.engine import open_database, parts, retrying
 from db.notify.facts import CONFIGURATION, SINCE, fact, keep_fact
 from db.notify.rows import message_of, tell, values_of
-from db.notify.tables import deliveries, mutes
+from db.notify.tables import WAITS, deliveries, mutes
 from tidegate.notify.config import Channel, Config
 from tidegate.notify.described import described
 from tidegate.notify.events import TEST, Event, Message
@@ -28,6 +28,7 @@ from tidegate.notify.plan import (
     delivery_id,
     digests,
     plan,
+    quiet_until,
     span_start,
 )
 
@@ -57,7 +58,7 @@ class Outbox:
         orphans = (
             update(deliveries)
             .where(
-                deliveries.c.state.in_(("pending", "held")),
+                WAITS,
                 deliveries.c.channel.not_in(list(self._config.channels)),
             )
             .values(state="failed", last_error="the channel is no longer in notify.yaml")
@@ -135,6 +136,7 @@ class Outbox:
             select(deliveries.c.id, deliveries.c.together)
             .where(
                 deliveries.c.channel == channel.name,
+                WAITS,
                 deliveries.c.state == "held",
                 deliveries.c.due_us <= now,
             )
@@ -146,19 +148,23 @@ class Outbox:
             held = [Waiting(row.id, row.together) for row in connection.execute(query)]
             room = channel.throttle.most - self._used(connection, channel, now)
             made = digests(held, room)
-            for ids in made:
-                tell(connection, channel.name, ids, now)
-        return len(made)
+            return sum(tell(connection, channel.name, ids, now) for ids in made)
 
-    def claim(self, channel: str) -> Message | None:
-        """The oldest message that is due, for this caller alone; None: there is none."""
+    def claim(self, channel: Channel) -> Message | None:
+        """The oldest message that is due, for this caller alone; None: there is none.
+
+        In the channel's quiet hours what is not urgent waits, also when it was tried before them.
+        """
         now = self._clock()
+        least_urgent = 1 if quiet_until(channel.quiet, now) else 0
         query = (
             select(deliveries)
             .where(
-                deliveries.c.channel == channel,
+                deliveries.c.channel == channel.name,
+                WAITS,
                 deliveries.c.state == "pending",
                 deliveries.c.next_try_us <= now,
+                deliveries.c.urgent >= least_urgent,
             )
             .order_by(deliveries.c.created_us, deliveries.c.id)
             .limit(1)
@@ -227,7 +233,7 @@ class Outbox:
         """When the oldest message that waits was made, by channel, where there is one."""
         query = (
             select(deliveries.c.channel, func.min(deliveries.c.created_us).label("oldest"))
-            .where(deliveries.c.state == "pending")
+            .where(WAITS, deliveries.c.state == "pending")
             .group_by(deliveries.c.channel)
         )
         with retrying(self._reader), self._reader.engine.connect() as connection:

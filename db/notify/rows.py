@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from db.engine import parts
-from db.notify.tables import deliveries
+from db.notify.tables import WAITS, deliveries
 from tidegate.notify.events import DIGEST, Event, Message
 from tidegate.notify.plan import Placed, delivery_id
 
@@ -43,25 +43,33 @@ def values_of(placed: Placed, now_us: int) -> dict[str, Any]:
     }
 
 
-def tell(connection: Connection, channel: str, ids: Sequence[str], now_us: int) -> None:
-    """Let these be told: one by itself, several within a digest."""
+def tell(connection: Connection, channel: str, ids: Sequence[str], now_us: int) -> bool:
+    """Let these be told: one by itself, several within a digest; whether there is a message.
+
+    What is no longer held, since its account was erased meanwhile or another process tells it, is
+    left as it is.
+    """
+    held = deliveries.c.state == "held"
     if len(ids) == 1:
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id == ids[0])
-            .values(state="pending", next_try_us=now_us, last_error="")
-        )
-        return
-    digest = delivery_id(channel, f"{DIGEST}/{ids[0]}/{now_us}")
-    event = Event(f"{DIGEST}/{ids[0]}/{now_us}", DIGEST, "", "", now_us)
-    placed = Placed(digest, channel, event, "pending", 0, "", urgent=False)
-    connection.execute(insert(deliveries), [values_of(placed, now_us)])
+        one = update(deliveries).where(deliveries.c.id == ids[0], held)
+        told = one.values(state="pending", next_try_us=now_us, last_error="")
+        return bool(connection.execute(told).rowcount)
+    key = f"{DIGEST}/{ids[0]}/{now_us}"
+    digest = delivery_id(channel, key)
     for some in parts(ids):
         connection.execute(
             update(deliveries)
-            .where(deliveries.c.id.in_(some))
+            .where(deliveries.c.id.in_(some), held)
             .values(state="grouped", digest=digest, last_error="")
         )
+    within = select(func.max(deliveries.c.urgent)).where(deliveries.c.digest == digest)
+    urgent = connection.scalar(within)
+    if urgent is None:
+        return False
+    event = Event(key, DIGEST, "", "", now_us)
+    placed = Placed(digest, channel, event, "pending", 0, "", urgent=bool(urgent))
+    connection.execute(insert(deliveries), [values_of(placed, now_us)])
+    return True
 
 
 def message_of(connection: Connection, row: Row[Any]) -> Message:
@@ -107,11 +115,7 @@ def erase_deliveries(connection: Connection, account: str) -> int:
     What waits is not told any more. Digests are made of what is left.
     """
     of_account = deliveries.c.account == account
-    connection.execute(
-        update(deliveries)
-        .where(of_account, deliveries.c.state.in_(("pending", "held")))
-        .values(state="suppressed")
-    )
+    connection.execute(update(deliveries).where(of_account, WAITS).values(state="suppressed"))
     erased = (
         update(deliveries)
         .where(of_account)

@@ -10,7 +10,10 @@ from sqlalchemy import BigInteger, Column, Index, Integer, Table, Text, text
 
 from db.tables import metadata
 
-_WAITS = "state IN ('pending', 'held')"
+WAITS = text("state IN ('pending', 'held')")
+"""As the partial index has it: SQLite takes that index for the same words alone, not for bound
+values, and not for one of both states.
+"""
 
 deliveries = Table(
     "deliveries",
@@ -42,8 +45,8 @@ deliveries = Table(
         "channel",
         "state",
         "created_us",
-        postgresql_where=text(_WAITS),
-        sqlite_where=text(_WAITS),
+        postgresql_where=WAITS,
+        sqlite_where=WAITS,
     ),
 )
 

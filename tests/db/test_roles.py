@@ -113,14 +113,15 @@ def test_each_role_does_its_work(urls: dict[str, str]) -> None:
 
 def test_the_stage_notify_works_with_its_own_role(urls: dict[str, str], tmp_path: Path) -> None:
     channel = f"channels:\n{hook('hook', 'http://127.0.0.1:1/')}{ALL_ALERTS}"
-    outbox = Outbox(urls[NOTIFY], config_of(tmp_path, channel), now_us)
+    config = config_of(tmp_path, channel)
+    outbox = Outbox(urls[NOTIFY], config, now_us)
     outbox.begin()
     broker, source = MemoryBroker({ALERTS: 1, DLQ: 1}), TopicPartition(ALERTS, 0)
     sink = OutboxSink(outbox, broker, profile=b"p", clock=now_us, wake=lambda: None)
     assert sink.positions([source]) == {}
     output = Output(rows=[alert(1)])
     sink.write([(batch_of([b"{}"], source), output)], {source: Position(1)})
-    message = outbox.claim("hook")
+    message = outbox.claim(config.channels["hook"])
     assert message is not None
     outbox.sent(message.id)
     assert outbox.expire() == 0

@@ -7,14 +7,19 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
+from sqlalchemy.event import listen, remove
 
 from consumers.notify.senders import ChannelThread, Senders, sender_of
 from db.engine import reading, writing
 from db.erasing import erase
+from db.migrate import migrate
+from db.notify.desk import Desk as Page
 from db.notify.outbox import CLAIM_US, GIVE_UP_US, Outbox
+from db.notify.rows import tell
 from db.notify.tables import deliveries, mutes
 from tests.notify.receivers import (
     ALL_ALERTS,
@@ -29,6 +34,7 @@ from tests.notify.receivers import (
 from tests.support import eventually
 from tidegate.host.embedded import free_port
 from tidegate.notify.events import Event, Message
+from tidegate.notify.plan import delivery_id
 from tidegate.notify.sending import Undelivered
 
 
@@ -172,7 +178,7 @@ def test_who_is_killed_between_sending_and_marking_sends_it_again_with_the_same_
 ) -> None:
     desk = desks(url, tmp_path, hook("hook", server.url))
     desk.tell(alert(1))
-    message = desk.outbox.claim("hook")
+    message = desk.outbox.claim(desk.config.channels["hook"])
     assert message is not None
     sender_of(desk.config.channels["hook"]).send(message)  # and here it dies
     desk.outbox.close()
@@ -241,6 +247,89 @@ def test_quiet_hours_send_one_digest_afterwards(
     assert desk.turn() == 1
     types = [json.loads(body)["type"] for _, body in server.requests]
     assert types == ["lag", "digest"]
+
+
+def test_what_failed_before_quiet_hours_waits_for_their_end(
+    url: str, tmp_path: Path, desks: Make, server: Receiver
+) -> None:
+    more = (
+        '    quiet: {from: "12:01", until: "14:00", zone: UTC}\n    throttle: {most: 2, per: 10m}\n'
+    )
+    routes = ALL_ALERTS + "  - {events: [lag], channels: [hook], urgent: true}\n"
+    desk = desks(url, tmp_path, hook("hook", server.url, more), routes)
+    server.answers.append((500, {}))
+    desk.tell(alert(1))
+    assert desk.turn() == 0
+    desk.now += HOUR_US
+    assert desk.turn() == 0
+    lag = [alert(number, kind="lag", decision="") for number in range(2, 6)]
+    desk.tell(*lag)
+    assert desk.turn() == 2
+    desk.now += HOUR_US // 6
+    assert desk.turn() == 1, "urgent ones in a digest pass as well"
+    desk.now += HOUR_US
+    assert desk.turn() == 1
+    types = [json.loads(body)["type"] for _, body in server.requests]
+    assert types == ["alert", "lag", "lag", "digest", "alert"]
+
+
+def test_what_is_no_longer_held_is_not_told(
+    url: str, tmp_path: Path, desks: Make, server: Receiver
+) -> None:
+    desk = desks(url, tmp_path, hook("hook", server.url, "    group: {by: all, within: 1m}\n"))
+    desk.tell(alert(1), alert(2))
+    ids = [delivery_id("hook", alert(number).key) for number in (1, 2)]
+    with writing(url) as connection:
+        connection.execute(deliveries.update().values(state="suppressed"))
+    with desk.outbox.transaction() as connection:
+        told = [tell(connection, "hook", some, desk.now) for some in (ids, ids[:1])]
+    assert desk.states() == {"1": "suppressed", "2": "suppressed"}
+    assert told == [False, False]
+
+
+def test_a_message_of_a_channel_that_is_gone_is_not_sent_again(
+    url: str, tmp_path: Path, desks: Make, server: Receiver
+) -> None:
+    desk = desks(url, tmp_path, hook("hook", server.url))
+    desk.tell(alert(1))
+    [name] = [delivery_id("hook", alert(1).key)]
+    other = ALL_ALERTS.replace("[hook]", "[other]")
+    desks(url, tmp_path, hook("other", server.url), other)
+    page = Page(url)
+    assert not page.resend(name, "ann", desk.now)
+    assert desk.states() == {"1": "failed"}
+    desks(url, tmp_path, hook("hook", server.url))
+    assert page.resend(name, "ann", desk.now)
+    assert desk.turn() == 1
+    page.close()
+
+
+def test_what_waits_is_found_by_its_index(tmp_path: Path, desks: Make, server: Receiver) -> None:
+    url = f"sqlite:///{tmp_path}/outbox.db"
+    migrate(url)
+    desk, page = desks(url, tmp_path, hook("hook", server.url)), Page(url)
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: object, _cursor: object, query: str, values: Any, *_more: object) -> None:  # noqa: ANN401 - the driver's
+        if query.startswith("SELECT") and "deliveries" in query:
+            asked.append((query, values))
+
+    listen(Engine, "before_cursor_execute", note)
+    try:
+        desk.turn()
+        desk.outbox.oldest_pending_us()
+        page.figures(["hook"], desk.now)
+    finally:
+        remove(Engine, "before_cursor_execute", note)
+        page.close()
+    plans = []
+    with reading(url) as connection:
+        for query, values in asked:
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", values).all()
+            plans.append(" ".join(row.detail for row in rows))
+    waiting = [plan for plan in plans if "ix_deliveries_waiting" in plan]
+    assert len(plans) == 8
+    assert len(waiting) == 5, "held, pending, the oldest; and the page's counts and oldest"
 
 
 def test_mail_arrives_as_a_person_reads_it(url: str, tmp_path: Path, desks: Make) -> None:

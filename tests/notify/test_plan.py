@@ -87,6 +87,16 @@ def test_a_group_that_ends_in_quiet_hours_is_told_after_them(tmp_path: Path) -> 
     assert placed.due_us == us("2026-07-02T07:00:00")
 
 
+def test_a_throttle_whose_span_ends_in_quiet_hours_waits_for_their_end(tmp_path: Path) -> None:
+    throttled = QUIET + "    throttle: {most: 1, per: 1h}\n"
+    past, now = Past({"hook": 1}), us("2026-07-01T21:30:00")
+    [placed] = plan(config(tmp_path, throttled), past, [alert(1)], now)
+    assert placed.due_us == us("2026-07-02T07:00:00")
+    urgent = "routes:\n  - {events: [alert], channels: [hook], urgent: true}\n"
+    [placed] = plan(config(tmp_path, throttled, urgent), past, [alert(1)], now)
+    assert placed.due_us == us("2026-07-01T22:00:00")
+
+
 def test_what_is_muted_is_not_told(tmp_path: Path) -> None:
     for mute in ("channel/hook", "kind/alert"):
         [placed] = plan(config(tmp_path), Past(muted={mute: 11}), [alert(1)], 10)

@@ -92,7 +92,10 @@ def _place(
             due_us = quiet_until(channel.quiet, due_us) or due_us
             return placed("held", due_us, _group(channel.group.by, event), "grouped")
     if used >= channel.throttle.most:
-        return placed("held", span_end(channel.throttle.per_us, now_us), "throttle", "throttled")
+        due_us = span_end(channel.throttle.per_us, now_us)
+        if not urgent:
+            due_us = quiet_until(channel.quiet, due_us) or due_us
+        return placed("held", due_us, "throttle", "throttled")
     return placed("pending")
 
 

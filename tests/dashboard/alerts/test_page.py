@@ -234,6 +234,25 @@ def test_strange_forms_and_forms_without_a_token(site: Site) -> None:
         assert connection.execute(select(mutes)).all() == []
 
 
+def test_a_message_of_a_channel_that_is_gone_cannot_be_sent_again(
+    site: Site, running: Running
+) -> None:
+    running.outbox.add([alert(8)])
+    with reading(site.database) as connection:
+        [found] = connection.scalars(select(deliveries.c.id).where(deliveries.c.channel == "down"))
+    with writing(site.database) as connection:
+        gone = {"channel": "gone", "state": "failed", "last_error": "HTTP 410"}
+        connection.execute(deliveries.update().where(deliveries.c.id == found).values(gone))
+    address = f"/alerts/deliveries/{found}"
+    shown = site.server.get(f"{address}/now").body.decode()
+    assert "Its channel is no longer in notify.yaml" in shown
+    assert "Send it again" not in shown
+    assert Visitor(site.server).post(f"{address}/resend", {}).status == 303
+    with reading(site.database) as connection:
+        state = select(deliveries.c.state).where(deliveries.c.id == found)
+        assert connection.scalar(state) == "failed"
+
+
 def test_two_who_send_again_at_once_send_once(site: Site, running: Running) -> None:
     desk = Desk(site.database)
     running.outbox.add([alert(9)])
