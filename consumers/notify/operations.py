@@ -13,7 +13,7 @@ from consumers.notify.pipeline_state import of_heartbeats, of_learner, of_letter
 from db.notify.facts import CONDITIONS, keep_fact
 from db.notify.outbox import Outbox
 from tidegate.broker.ports import Broker
-from tidegate.broker.records import Batch
+from tidegate.broker.records import Batch, TopicPartition
 from tidegate.broker.tail import Tail
 from tidegate.messages.documents import Champion, OnlineWeights, decode_model
 from tidegate.messages.findings import decode_finding
@@ -28,6 +28,8 @@ _HOUR_MS = 3_600_000
 _DAY_US = 86_400_000_000
 _LETTERS = 20_000
 """So many of the newest dead letters are looked at after a start, and remembered at most."""
+_KEPT_US = 60_000_000
+"""How old what is kept of the conditions that last may be: so much is forgotten by a restart."""
 _SETTLED_SECONDS = 5.0
 """A topic that has been read for so long has told of everybody who lives."""
 
@@ -54,9 +56,11 @@ class Operations:
         self._lock = threading.Lock()
         self._news: list[Event] = []
         self._letters = deque[tuple[int, str, str]](maxlen=_LETTERS)
+        self._next_letters: dict[TopicPartition, int] = {}
         self._champion = ""
         self._frozen: dict[str, bool] = {}
         self._known: Known | None = None
+        self._kept_us = 0
         self._status = Tail(broker, STATUS, self._board.absorb, from_start=True)
         self._tails = [
             self._status,
@@ -97,10 +101,12 @@ class Operations:
         known = self._load() if self._known is None else self._known
         wrong = {condition.key: condition for condition in self.wrong(now_us)}
         after, events = step(known, wrong, now_us, self._config.bounds.patience_us)
-        if events or after.keys() != known.keys():
+        aged = bool(after) and now_us - self._kept_us >= _KEPT_US
+        if events or aged or after.keys() != known.keys():
             with self._outbox.transaction() as connection:
                 self._outbox.place(connection, events)
                 keep_fact(connection, CONDITIONS, after)
+            self._kept_us = now_us
         self._known = after
 
     def _load(self) -> Known:
@@ -125,8 +131,14 @@ class Operations:
         ]
 
     def _absorb_letters(self, batch: Batch) -> None:
+        """After an outage the reader begins with the newest again: each counts once."""
         with self._lock:
-            for headers, at_ms in zip(batch.headers, batch.timestamps, strict=True):
+            known = self._next_letters.get(batch.source, 0)
+            self._next_letters[batch.source] = max(known, batch.next_offset)
+            records = zip(batch.offsets, batch.headers, batch.timestamps, strict=True)
+            for offset, headers, at_ms in records:
+                if offset < known:
+                    continue
                 said = told(headers)
                 stage, reason = said.get("stage", "unknown"), said.get("reason", "unknown")
                 self._letters.append((at_ms, stage, reason))

@@ -19,6 +19,8 @@ from db.notify.tables import deliveries
 from tests.notify.receivers import config_of, hook
 from tests.support import eventually
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.records import TopicPartition
+from tidegate.broker.tail import Tail
 from tidegate.clock import now_us
 from tidegate.messages.documents import (
     Champion,
@@ -279,3 +281,36 @@ def test_what_is_wrong_is_remembered_over_a_restart(
         "Over: The online model of b1 is frozen: the training's weights score"
     }
     again.close()
+
+
+def test_what_lasted_over_a_restart_is_told_with_its_whole_length(
+    watching: Watching, broker: MemoryBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("consumers.notify.operations._SETTLED_SECONDS", 0.0)
+    write(broker, MODELS, encode(Champion("b1", CARD.hash.decode(), 1)))
+    write(broker, MODELS, encode(OnlineWeights("b1", 3, b"", 3, 3, True)))
+    eventually(lambda: watching.operations._frozen.get("b1", False))
+    for _minute in range(31):
+        watching.turn(MINUTE)
+    write(broker, MODELS, encode(OnlineWeights("b1", 4, b"", 4, 4, False)))
+    again = Watching(watching.url, tmp_path, broker, watching.now)
+    eventually(lambda: again.operations._frozen.get("b1") is False)
+    again.turn(MINUTE)
+    again.close()
+    over = select(deliveries.c.text).where(deliveries.c.subject.startswith("Over: The online"))
+    with reading(watching.url) as connection:
+        said = connection.scalar(over)
+    assert str(said).endswith("It lasted about 30 min.")
+
+
+def test_who_reads_the_dead_letters_again_counts_each_once(
+    watching: Watching, broker: MemoryBroker
+) -> None:
+    for _letter in range(3):
+        write(broker, DLQ, b"x", tidegate_stage="score", tidegate_reason="exception")
+    eventually(lambda: len(watching.operations._letters) == 3)
+    after_an_outage = Tail(broker, DLQ, watching.operations._absorb_letters, newest=10).start()
+    assert after_an_outage.reached({TopicPartition(DLQ, 0): 3}, 30)
+    after_an_outage.close()
+    subjects = [one.subject for one in watching.operations.wrong(watching.now)]
+    assert "3 dead letters of score: exception" in subjects
