@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bundles.reasons import Reason
+from tidegate.messages.ciphertext import is_closed
 from tidegate.messages.documents import encode
 from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import DECISIONS, Decision
@@ -39,6 +40,17 @@ class Alert(msgspec.Struct):
     scored_us: int
     rules: list[str] = []
     """Those that hit, and list:NAME for lists."""
+    currency: str | msgspec.UnsetType = msgspec.UNSET
+    """Of the amount, where the profile's amounts have currencies of their own: its decimals are
+    those of `amount_minor`. Left out where they have not, and where payloads are encrypted.
+    """
+
+
+def _currency(profile: Profile, payload: bytes) -> str | msgspec.UnsetType:
+    if not profile.currency_field or is_closed(payload):
+        return msgspec.UNSET
+    code = msgspec.json.decode(payload).get(profile.currency_field)
+    return code if isinstance(code, str) else msgspec.UNSET
 
 
 def alerts(
@@ -55,6 +67,7 @@ def alerts(
     Its header `tidegate-key` is equal for all alerts about one record of the raw topic.
     """
     told = frames.take(flagged)
+    currencies = [_currency(profile, payload) for payload in told.payloads]
     messages = [
         Alert(
             name.decode(),
@@ -68,9 +81,10 @@ def alerts(
             row["bundle"].decode(),
             int(row["scored_us"]),
             row_rules,
+            currency,
         )
-        for name, account, row, row_reasons, row_rules in zip(
-            told.ids, told.accounts, rows[flagged], reasons, rules, strict=True
+        for name, account, row, row_reasons, row_rules, currency in zip(
+            told.ids, told.accounts, rows[flagged], reasons, rules, currencies, strict=True
         )
     ]
     return Emit(

@@ -10,6 +10,7 @@ import msgspec
 from tidegate.messages.alerts import Alert
 from tidegate.notify.events import ALERT, Event
 from tidegate.profile import Profile
+from tidegate.profile.currencies import is_currency, minor_units
 
 _DONE = {"review": "sent to review", "block": "blocked"}
 
@@ -20,14 +21,15 @@ def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
         {"account": alert.account, "reasons": msgspec.json.encode(alert.reasons)}
     )
     reasons = shown["reasons"] if isinstance(shown["reasons"], list) else alert.reasons
-    money = profile.money_field is not None
-    amount = alert.amount_minor / 10**profile.decimals if money else 0.0
+    decimals = _decimals(profile, alert)
+    amount = None if decimals is None else alert.amount_minor / 10**decimals
     data = {
         "transaction_id": alert.transaction_id,
         "account": shown["account"],
         "profile": alert.profile,
         "time": _moment(alert.event_us),
-        "amount": amount if money else None,
+        "amount": amount,
+        "currency": alert.currency or None,
         "decision": alert.decision,
         "score": round(alert.score, 4),
         "reasons": reasons,
@@ -36,7 +38,7 @@ def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
     }
     known = {name: value for name, value in data.items() if value is not None}
     done = _DONE.get(alert.decision, alert.decision)
-    worth = f", {amount:,.{profile.decimals}f}" if money else ""
+    worth = "" if amount is None else f", {amount:,.{decimals}f} {alert.currency}".rstrip()
     return Event(
         key,
         ALERT,
@@ -47,9 +49,18 @@ def alert_event(profile: Profile, alert: Alert, key: str) -> Event:
         alert.account or "",
         alert.decision,
         alert.score,
-        amount,
+        amount or 0.0,
         tuple(alert.rules),
     )
+
+
+def _decimals(profile: Profile, alert: Alert) -> int | None:
+    """Those of the amount; None where there is no amount, or nobody knows its currency."""
+    if profile.money_field is None:
+        return None
+    if not profile.currency_field:
+        return profile.decimals
+    return minor_units(alert.currency) if is_currency(alert.currency) else None
 
 
 def _moment(us: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert not alerts.takes(alert(1, score=0.5))
     assert not alerts.takes(alert(1, amount=99.0))
     assert not alerts.takes(alert(1, decision="review"))
+    assert replace(alerts, min_amount=0.0).takes(alert(1, amount=-20.0)), "a refund"
     assert not operations.takes(alert(1))
     assert operations.takes(alert(1, kind="lag", decision=""))
     told = str(described(config))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from sqlalchemy import select
 
-from consumers.alerts import Alert
+from consumers.alerts import Alert, alerts
 from consumers.notify.stage import EARLIER, NotifyStage
 from db.engine import reading
 from db.notify.outbox import Outbox
@@ -20,11 +21,15 @@ from db.positions import load
 from model.bundles.reasons import Reason
 from tests.db.scored import batch_of
 from tests.notify.receivers import ALL_ALERTS, config_of, hook
+from tests.profile.test_currency_fields import load as load_currencies
 from tests.profile.test_tokens import account, changed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.errors import Fenced
+from tidegate.messages.ciphertext import MAGIC
 from tidegate.messages.documents import encode
+from tidegate.messages.frame_column import FrameColumn
+from tidegate.messages.texts import Texts
 from tidegate.pipeline import ALERTS, DLQ
 from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import KEY
@@ -95,6 +100,26 @@ def test_vectors_have_no_account_and_no_money() -> None:
     assert event.subject == "Transaction t1 blocked: score 0.971"
     assert "account" not in event.data
     assert "amount" not in event.data
+
+
+def test_amounts_have_the_decimals_of_their_own_currency(tmp_path: Path) -> None:
+    profile = load_currencies(tmp_path)
+    payloads = [b'{"currency": "JPY"}', b'{"currency": "KWD"}', MAGIC + b"closed"]
+    rows = profile.scored_layout.empty(3)
+    rows["decision"], rows["score"], rows["amount_minor"] = 2, 0.5, 1_234_500
+    names = Texts.of([b"t1", b"t2", b"t3"])
+    frames = FrameColumn.of_rows(rows, (names, names, Texts.of(payloads), Texts.of([b""] * 3)))
+    emitted = alerts(profile, rows, frames, np.arange(3), [[], [], []], [[], [], []])
+    assert b"currency" not in (emitted.values[2] or b"")
+    output = NotifyStage(profile, 0).process(NoState(), keyed(list(emitted.values)))
+    assert isinstance(output.rows, list)
+    assert [event.subject.partition("0.500")[2] for event in output.rows] == [
+        ", 1,234,500 JPY",
+        ", 1,234.500 KWD",
+        "",
+    ]
+    assert [event.amount for event in output.rows] == [1_234_500.0, 1_234.5, 0.0]
+    assert [event.data.get("amount") for event in output.rows] == [1_234_500.0, 1_234.5, None]
 
 
 def test_what_is_no_alert_and_what_came_before_the_start() -> None:

@@ -22,6 +22,7 @@ class Alert(msgspec.Struct):
     reasons: list[dict[str, Any]]
     bundle: str
     rules: list[str] = []
+    currency: str = ""
 
 
 _decode = msgspec.json.Decoder(Alert).decode

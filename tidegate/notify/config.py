@@ -82,7 +82,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which events go to which channels."""
+    """Which events go to which channels. A `min_amount` of 0 is none: amounts may be negative."""
 
     kinds: frozenset[str]
     channels: tuple[str, ...]
@@ -101,7 +101,7 @@ class Route:
         return (
             (not self.decisions or event.decision in self.decisions)
             and event.score >= self.min_score
-            and event.amount >= self.min_amount
+            and (not self.min_amount or event.amount >= self.min_amount)
             and (not self.rules or not self.rules.isdisjoint(event.rules))
         )
 
