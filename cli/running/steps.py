@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tidegate.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-_METADATA_SECONDS = 10.0
+_METADATA_SECONDS = 60.0
 
 
 def broker_answers(settings: Settings) -> bool:
