@@ -99,6 +99,7 @@ def test_verdicts_and_the_quarantine(page: Page, site: Site) -> None:
     open_group(page, site, other)
     page.get_by_role("button", name="Quarantine").click()
     expect(page.locator("#job")).to_contain_text("4 went to the quarantine.")
+    expect(page.locator("#job").get_by_role("status")).to_have_text("done")
     expect(page.locator(".head .badge")).to_have_text("Quarantined")  # it is loaded anew by then
     assert set(back(site, QUARANTINE, other)) == set(once(other, 0, 1, 2))
     page.goto(f"{site.url}/dead-letters?state=quarantined")
