@@ -188,7 +188,7 @@ def readable(name: str) -> Iterator[None]:
         raise ConfigError(f"there is no file {name}") from error
     except ImportError as error:  # the package for this kind of URL
         raise ConfigError(f"cannot read {name}: {error}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, NotImplementedError, KeyError) as error:  # Arrow's are of all four
         why = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise ConfigError(f"cannot read {name}: {why}") from error
 

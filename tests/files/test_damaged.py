@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model.files.places import readable
 from tests.files.read import read
 from tests.files.test_tables import number, text, workbook
 from tidegate.errors import ConfigError
@@ -86,3 +87,10 @@ def test_a_text_in_parquet_that_is_none_costs_its_row(kind: pa.DataType) -> None
     assert list(found.rows) == [1, 3, 4]
     [refusal] = found.refused
     assert (refusal.number, refusal.field, refusal.reason) == (2, "id", "bad_byte")
+
+
+@pytest.mark.parametrize("kind", [pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowKeyError])
+def test_whatever_arrow_raises_names_the_file(kind: type[pa.ArrowException]) -> None:
+    said = pytest.raises(ConfigError, match=r"cannot read rows\.parquet: .*of 4 bits")
+    with said, readable("rows.parquet"):
+        raise kind("integers of 4 bits")
