@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, event, text
 
 from db.migrate import migrate
 from db.store import Store
@@ -35,6 +37,21 @@ def clean_postgres(own_postgres: str) -> str:
     """That database without tables."""
     _run(own_postgres, "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
     return own_postgres
+
+
+@contextmanager
+def statements() -> Iterator[list[tuple[str, Any]]]:
+    """Each statement that is executed meanwhile, with its parameters."""
+    found: list[tuple[str, Any]] = []
+
+    def keep(_connection: Any, _cursor: Any, *said: Any) -> None:  # noqa: ANN401 - SQLAlchemy's
+        found.append((said[0], said[1]))
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
 
 
 def _run(url: str, *statements: str) -> None:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import Connection, Row, literal_column, select, text, update
 
 from db.cases.tables import reviews
 from db.engine import Database, make_durable, parts, retrying
@@ -27,7 +27,8 @@ from tidegate.pipeline import FEEDBACK
 
 HOLD_US = 8_000_000
 """How long a verdict can be taken back without a trace."""
-_MISSING_US = 600_000_000
+MISSING_US = 600_000_000
+"""How long a verdict that was told may take to become a label."""
 _AT_ONCE = 500
 _DELIVERY_SECONDS = 30.0
 HELD, LEAVING, TOLD, COUNTED = "held", "leaving", "told", "counted"
@@ -64,7 +65,7 @@ def publish_due(database: Database, reader: Database, producer: Producer, now_us
     _deliver(producer, leaving)
     with retrying(database), database.engine.begin() as connection:
         for some in parts(row.label_id for row in leaving):
-            told = {"state": TOLD, "due_us": now_us + _MISSING_US}
+            told = {"state": TOLD, "due_us": now_us + MISSING_US}
             wanted = reviews.c.label_id.in_(some) & (reviews.c.state == LEAVING)
             connection.execute(update(reviews).where(wanted).values(told))
     return len(leaving)
@@ -73,7 +74,11 @@ def publish_due(database: Database, reader: Database, producer: Producer, now_us
 def _due(database: Database, now_us: int) -> Sequence[Row[Any]]:
     query = (
         select(reviews.c.label_id)
-        .where(reviews.c.state.in_((HELD, LEAVING)), reviews.c.due_us <= now_us)
+        .where(
+            reviews.c.state.in_((HELD, LEAVING)),
+            reviews.c.state != literal_column("'counted'"),  # as the index has it
+            reviews.c.due_us <= now_us,
+        )
         .order_by(reviews.c.given_us)
         .limit(_AT_ONCE)
     )

@@ -83,6 +83,9 @@ def _cases(connection: Connection, share: float, most: int, now_us: int) -> None
     for ids in _in_parts(connection, approved):
         found |= in_sample([name.encode() for name in ids], share)
     open_sampled(connection, found)
+    # before verdicts hold: else each of the share that has one would stay
+    if (oldest := first_day(connection)) is not None:
+        trim_sample(connection, most, now_us, oldest)
     unknown = {"fraud": None, "decided_us": None, "decided_by": None}
     connection.execute(update(cases).values(unknown | {"open": True}))
     said = connection.scalars(select(verdicts.c.transaction_id).distinct()).all()
@@ -93,8 +96,6 @@ def _cases(connection: Connection, share: float, most: int, now_us: int) -> None
         reviews.c.given_us > cases.c.reopened_us,
     )
     connection.execute(update(cases).where(given).values({"open": False}))
-    if (oldest := first_day(connection)) is not None:
-        trim_sample(connection, most, now_us, oldest)
 
 
 def _in_parts(connection: Connection, query: Select[str]) -> Iterator[Sequence[str]]:

@@ -8,7 +8,7 @@ from itertools import chain
 
 from db.cases.locking import lock
 from db.cases.opening import apply_verdicts
-from db.cases.outbox import count_labels, miss, publish_due
+from db.cases.outbox import MISSING_US, count_labels, miss, publish_due
 from db.cases.sample import trim_sample
 from db.cases.verdicts import VerdictRows, insert_verdicts
 from db.engine import open_database, retrying
@@ -47,6 +47,7 @@ class CasesSink:
         self._producer = broker.producer()
         self._erased, self._clock, self._daily = erased, clock, daily
         self._look_us = self._tidy_us = 0
+        self._miss_us = clock() + MISSING_US  # labels may have come meanwhile: they are read first
 
     def settle(self) -> None:
         """Twice a second: publish what is due. Raises Retry."""
@@ -59,7 +60,8 @@ class CasesSink:
             self._tidy(now)
 
     def _tidy(self, now_us: int) -> None:
-        if missing := miss(self._database, now_us):
+        missing = miss(self._database, now_us) if now_us >= self._miss_us else 0
+        if missing:
             _LOG.warning("%d verdicts of the page for review became no label", missing)
         with retrying(self._database), self._database.engine.begin() as connection:
             trim_sample(connection, self._daily, now_us)

@@ -52,7 +52,7 @@ cases = Table(
         "ix_cases_risk",
         "risk",
         postgresql_where=text("open"),
-        sqlite_where=text("open"),
+        sqlite_where=text("open = 1"),  # as SQLAlchemy writes the condition
     ),
     Index(
         "ix_cases_claim",

@@ -66,7 +66,7 @@ def _cases() -> None:
         "cases",
         ["risk"],
         postgresql_where=sa.text("open"),
-        sqlite_where=sa.text("open"),
+        sqlite_where=sa.text("open = 1"),
     )
     op.create_index(
         "ix_cases_sample",

@@ -14,6 +14,7 @@ from db.cases.filters import NOBODY, Filters
 from db.cases.outbox import HOLD_US
 from db.cases.reading import CaseReader
 from db.cases.remarks import add_note, add_tag, remove_tag
+from db.cases.sink import CasesSink
 from db.cases.tables import cases, reviews
 from tests.db.cases.desks import ANN, BOB, Bench
 from tests.db.scored import LAYOUT, frames
@@ -178,6 +179,22 @@ def test_what_becomes_no_label_comes_back(three: Bench) -> None:
     three.later(31_000_000)
     assert three.open() == ["low", "mid", "top"]
     assert [row.state for row in three.table(reviews)] == ["missing"]
+
+
+def test_a_start_reads_what_came_before_it_misses_any(three: Bench) -> None:
+    three.desk.decide("top", fraud=True, person=ANN, now_us=three.now)
+    three.later(9_000_000)
+    three.now += 3_600_000_000  # the stage is down
+    three.sink.close()
+    three.sink = CasesSink(
+        three.url, three.broker, three.erased.intersection, clock=lambda: three.now, daily=20
+    )
+    three.later(0)
+    three.later(31_000_000)
+    assert "top" not in three.open()
+    assert [row.state for row in three.table(reviews)] == ["told"]
+    three.later(600_000_000)
+    assert "top" in three.open()
 
 
 def test_nor_does_it_if_something_newer_was_said(three: Bench) -> None:

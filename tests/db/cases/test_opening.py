@@ -111,6 +111,40 @@ def test_what_somebody_has_before_him_leaves_the_sample_later(sampling: Bench) -
     assert sampling.open() == wanted
 
 
+def test_what_people_worked_on_stays_in_the_sample(sampling: Bench) -> None:
+    sampling.daily = sampling.sink._daily = 8
+    sampling.rows(*IDS[:30], decision="approve")
+    sampling.later(31_000_000)
+    noted, tagged, assigned, decided, snoozed, told, left, best = sampling.open()
+    assert add_note(sampling.desk, noted, "call the shop", ANN, sampling.now)
+    assert add_tag(sampling.desk, tagged, "gang", ANN)
+    assert sampling.desk.assign(assigned, "bob", ANN)
+    sampling.label(decided, fraud=False)
+    assert sampling.desk.snooze(snoozed, sampling.now + 100_000_000, ANN, sampling.now)
+    assert sampling.desk.decide(told, fraud=True, person=ANN, now_us=sampling.now)
+    sampling.later(9_000_000)  # and it leaves
+    sampling.rows(*(f"u-{number}" for number in range(2000)), decision="approve")
+    sampling.later(31_000_000)
+    there = {row.transaction_id for row in sampling.table(cases)}
+    assert {noted, tagged, assigned, decided, snoozed, told} <= there
+    assert not {left, best} & there
+    rebuilt(sampling)
+    assert {row.transaction_id for row in sampling.table(cases)} == there
+    sampling.later(70_000_000)
+    left_later = there - {row.transaction_id for row in sampling.table(cases)}
+    assert left_later == {snoozed}, "as it was put off, and nothing came of it"
+
+
+def test_a_rebuild_samples_no_more_of_what_has_a_verdict(sampling: Bench) -> None:
+    sampling.rows(*IDS, decision="approve")
+    sampling.later(31_000_000)
+    for name in IDS:
+        sampling.label(name)
+    before = [row.transaction_id for row in sampling.table(cases)]
+    rebuilt(sampling)
+    assert [row.transaction_id for row in sampling.table(cases)] == before
+
+
 def test_a_day_begins_anew(sampling: Bench) -> None:
     sampling.rows(*IDS, decision="approve")
     sampling.run(
