@@ -75,6 +75,9 @@ def export(
                 count += file.write(part)
     except FileExistsError:
         raise ConfigError(f"{output} is there already: name another file") from None
+    except BaseException:
+        output.unlink(missing_ok=True)  # half a file would pass for a whole one
+        raise
     finally:
         store.close()
     say(f"{output}: {count:,} bytes")

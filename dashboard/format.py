@@ -15,7 +15,7 @@ from model.bundles.manifest import read_manifest
 from model.ensemble.thresholds import Fixed, rule
 from tidegate.errors import ConfigError
 from tidegate.profile import Profile
-from tidegate.profile.currencies import minor_units
+from tidegate.profile.currencies import is_currency, minor_units
 
 Row = Mapping[str, Any]
 
@@ -23,11 +23,13 @@ Row = Mapping[str, Any]
 def amount(profile: Profile, minor: int, payload: Row) -> str:
     """Minor units as units, with thin spaces between thousands; "" for a profile without money.
 
-    The currency follows where not all amounts have the same.
+    The currency follows where not all amounts have the same; a payload of an earlier version of the
+    profile may name none, and counts as one without a currency.
     """
     if profile.money_field is None:
         return ""
-    code = payload[profile.currency_field] if profile.currency_field else ""
+    code = str(payload.get(profile.currency_field)) if profile.currency_field else ""
+    code = code if is_currency(code) else ""
     places = minor_units(code) if code else profile.decimals
     text = f"{minor / 10**places:,.{places}f}".replace(",", "\u2009")
     return f"{text}\u00a0{code}" if code else text

@@ -13,7 +13,7 @@ from db.search.filters import Filters
 from db.search.search import search
 from db.store import Store
 from tidegate.profile import Profile
-from tidegate.profile.currencies import minor_units
+from tidegate.profile.currencies import is_currency, minor_units
 
 Kind = Literal["text", "number", "time"]
 AT_ONCE = 2_000
@@ -79,7 +79,9 @@ def exported(
 def _values(
     profile: Profile, row: Mapping[str, Any], stored: str, held: Mapping[str, bool]
 ) -> list[Any]:
-    """`stored` is the payload without masks: an amount is in the currency that it names."""
+    """`stored` is the payload without masks: an amount is in the currency that it names, and
+    missing where that is not known.
+    """
     payload = msgspec.json.decode(row["payload"])
     fraud = held.get(row["transaction_id"])
     return [
@@ -105,7 +107,10 @@ def _units(profile: Profile, minor: int, stored: str) -> float | None:
         return None
     places = profile.decimals
     if profile.currency_field:
-        places = minor_units(msgspec.json.decode(stored)[profile.currency_field])
+        code = str(msgspec.json.decode(stored).get(profile.currency_field))
+        if not is_currency(code):  # a row of an earlier version of the profile
+            return None
+        places = minor_units(code)
     return float(minor / 10**places)
 
 

@@ -38,7 +38,7 @@ _VERDICT = """\
 
 
 def view_of(profile: Profile, name: str) -> str:
-    """The statements that make the view, for PostgreSQL.
+    """The statements that make the view, for PostgreSQL, in place of one that has other columns.
 
     Columns as in an export; personal fields are left out. A view holds the rows of this version of
     the profile only.
@@ -74,9 +74,11 @@ def view_of(profile: Profile, name: str) -> str:
         ),
     ]
     listed = ",\n".join(f"  {value} AS {_quoted(column)}" for value, column in columns)
+    view = _quoted(name)
     return (
-        f"{FUNCTION}\nCREATE OR REPLACE VIEW {_quoted(name)} AS SELECT\n{listed}\n"
+        f"BEGIN;\n{FUNCTION}\nDROP VIEW IF EXISTS {view};\nCREATE VIEW {view} AS SELECT\n{listed}\n"
         f"FROM transactions AS t\n{_VERDICT}WHERE t.profile = {_literal(profile.hash.decode())};\n"
+        "COMMIT;\n"
     )
 
 

@@ -62,6 +62,11 @@ def test_nothing_yet() -> None:
 def test_amounts_and_numbers() -> None:
     assert present.amount(load_profile("card"), 123_456_789, {}) == "1\u2009234\u2009567.89"
     assert present.amount(load_profile("vector"), 5, {}) in ("", "0.05")
+    currencies = load_profile("card")
+    currencies.currency_field = "currency"
+    for payload in ({}, {"currency": "XAU"}, {"currency": None}):
+        assert present.amount(currencies, 1_250, payload) == "12.50"
+    assert present.amount(currencies, 1_250, {"currency": "JPY"}) == "1\u2009250\u00a0JPY"
     assert [present.number(value) for value in (None, float("nan"), 0.123456, 123456.0)] == [
         "\u2013",
         "\u2013",

@@ -35,6 +35,23 @@ pytestmark = pytest.mark.processes
 CARD = load_profile("card")
 FORMULA = '=HYPERLINK("http://x.example","a")'
 COUNT = 25
+PERSONAL = "merchant: {type: string}", "merchant: {type: string, personal: true}"
+CURRENCIES = """
+id: id
+account: user
+time: time
+money: amount
+entities: [user]
+fields:
+  id: {type: string}
+  user: {type: string}
+  time: {type: time}
+  amount: {type: money, currency: currency}
+  currency: {type: currency}
+models: {online: {}}
+thresholds: {review: 0.5, block: 0.9}
+history: {simulate: 1000}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -149,11 +166,41 @@ def test_the_view_unpacks_every_bit(postgres_url: str) -> None:
     assert count == COUNT
 
 
+def test_a_view_takes_the_place_of_another_profiles(postgres_url: str, tmp_path: Path) -> None:
+    fill(postgres_url)
+    other = changed(tmp_path, PERSONAL)
+    engine = create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for profile in (CARD, other, CARD):
+            connection.exec_driver_sql(view_of(profile, "for bi").replace("%", "%%"))
+            assert connection.scalar(text('SELECT count(*) FROM "for bi"')) == COUNT
+    engine.dispose()
+
+
+def test_an_amount_whose_currency_nobody_knows_is_missing(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(CURRENCIES)
+    profile = load_profile(path)
+    body = {"user": "u", "time": 1_700_000_000, "amount": 12.5, "currency": "EUR"}
+    frames = [scored(profile, body | {"id": f"t{number}"}) for number in range(4)]
+    persist(url, MemoryBroker({SCORED: 1, DLQ: 1}), profile, frames)
+    with writing(url) as connection:
+        for name, payload in (("t1", "{}"), ("t2", '{"currency":"XAU"}'), ("t3", '{"currency":7}')):
+            connection.execute(
+                text("UPDATE transactions SET payload = :payload WHERE transaction_id = :name"),
+                {"payload": payload, "name": name},
+            )
+    store = Store(url, profile)
+    [rows] = exported(store, profile, Filters(), masked=True)
+    store.close()
+    place = [column.name for column in columns_of(profile)].index("amount")
+    assert {row[0]: row[place] for row in rows} == {"t0": 12.5, "t1": None, "t2": None, "t3": None}
+
+
 def test_the_command_masks_unless_told(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'tidegate.db'}"
     migrate(url)
-    personal = "merchant: {type: string}", "merchant: {type: string, personal: true}"
-    profile = changed(tmp_path, personal)
+    profile = changed(tmp_path, PERSONAL)
     fill(url, profile)
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -184,3 +231,9 @@ def test_the_command_masks_unless_told(tmp_path: Path) -> None:
     shown = run("export-view")
     assert "feature_amount" in shown.stdout
     assert '"payload_merchant"' not in shown.stdout
+    with writing(url) as connection:
+        connection.execute(
+            text("UPDATE transactions SET payload = 'broken' WHERE transaction_id = 't01'")
+        )
+    assert run("export", "--output", str(tmp_path / "half.csv")).returncode != 0
+    assert not (tmp_path / "half.csv").exists()
