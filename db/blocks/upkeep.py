@@ -7,6 +7,8 @@ may change holds a lock of PostgreSQL's until his transaction ends; SQLite has o
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -27,6 +29,8 @@ _EVERY = 64
 """Blocks written between two looks."""
 _FILLED = 2 * FULL
 """Rows packed at a turn, of those that were there before."""
+_LOOK_SECONDS = 60.0
+"""Until it is looked again whether there are any: somebody may delete blocks to have them anew."""
 _ROW = ("seq", "event_us", "amount_minor", "score", "decision", "bundle", "keys")
 
 _COLUMNS = search_blocks.c.keys()
@@ -69,9 +73,9 @@ def remove_rows(connection: Connection, seqs: Collection[int]) -> None:
 class Upkeep:
     """What a writer does at its turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._written = _EVERY  # look at once: the process before may have left small ones
-        self._filled = False
+        self._clock, self._fill_at = clock, -math.inf
 
     def wrote(self) -> None:
         """A block was added."""
@@ -82,8 +86,8 @@ class Upkeep:
         if self._written >= _EVERY:
             self._written = 0
             _in_transaction(database, merge_small)
-        if not self._filled:
-            self._filled = _in_transaction(database, fill) == 0
+        if self._clock() >= self._fill_at and not _in_transaction(database, fill):
+            self._fill_at = self._clock() + _LOOK_SECONDS
 
 
 def _in_transaction(database: Database, work: Callable[[Connection], int]) -> int:

@@ -109,6 +109,21 @@ def test_older_rows_are_packed_at_turns(writer: Writer, database: Database) -> N
     assert_in_step(database)
 
 
+def test_blocks_that_somebody_deletes_are_made_again(writer: Writer, database: Database) -> None:
+    now = [0.0]
+    upkeep = Upkeep(lambda: now[0])
+    writer.write(*values(["a", "b", "c"]))
+    upkeep.turn(database)
+    with database.engine.begin() as connection:
+        connection.execute(delete(search_blocks))
+    upkeep.turn(database)
+    assert contents(database) == [], "it does not look at every turn"
+    now[0] += 60
+    upkeep.turn(database)
+    assert [len(rows) for rows in contents(database)] == [3]
+    assert_in_step(database)
+
+
 def test_rows_leave_their_blocks_with_retention_and_erasing(
     writer: Writer, database: Database, url: str
 ) -> None:
