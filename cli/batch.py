@@ -63,6 +63,7 @@ def batch(
     """
     from cli.send import log_of
     from db.store import Store
+    from model.bundles.policies import Policies
     from model.bundles.shared import known_bundles
     from model.files.reader import Reader
     from producers.files import batch as work
@@ -82,14 +83,16 @@ def batch(
     reader = Reader(file, written.of(loaded), form=written.form)
     client = api_client(settings, url)
     stop_on_signals(client.stop)
-    store, levels = Store(settings.db_url, loaded), RiskLevels(known_bundles(settings))
+    broker = KafkaBroker(settings)
+    store = Store(settings.db_url, loaded)
+    levels = RiskLevels(known_bundles(settings), Policies(broker, loaded))
     summary = work.run(
         reader,
         client,
         settings.home,
         into,
         share("--max-refused", max_refused),
-        broker=KafkaBroker(settings),
+        broker=broker,
         existing=store.existing,
         look=lambda ids: decided(store.brief(ids), levels),
         log=log_of(settings),

@@ -21,6 +21,7 @@ from db.keys import KeyStore
 from db.notify.desk import Desk
 from db.store import Store
 from db.users import UserStore
+from model.bundles.policies import Policies
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.keys import KeyRing
@@ -97,6 +98,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         live,
         board,
         registry,
+        Policies(broker, profile),
         tails,
         Door(settings, KeyRing(keys.read)),
         Recent(people.read),

@@ -13,6 +13,7 @@ from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from db.users import UserStore
+from model.bundles.policies import Policies
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.recent import Recent
@@ -40,6 +41,8 @@ class Context:
     live: Live
     board: Board
     registry: Registry
+    policies: Policies
+    """Of any time."""
     tails: list[Tail]
     door: Door
     users: Recent[dict[str, User]]

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.bundles.manifest import read_manifest
-from model.ensemble.thresholds import Fixed, rule
-from tidegate.errors import ConfigError
+from model.bundles.policies import Policies
+from model.ensemble.thresholds import Fixed
+from tidegate.errors import ConfigError, Retry
 from tidegate.profile import Profile
 from tidegate.profile.currencies import is_currency, minor_units
 
@@ -94,13 +94,15 @@ def bars(values: Sequence[tuple[str, float]], longest: float | None = None) -> l
     ]
 
 
-def limits(bundles: Path, row: Row) -> Fixed | None:
-    """The scores from which a transaction was reviewed and blocked; None without its bundle."""
+def limits(policies: Policies, bundles: Path, row: Row) -> Fixed | None:
+    """The scores from which a transaction was reviewed and blocked; None where its bundle or its
+    policy is gone, or the topic of the policies is away.
+    """
     try:
-        manifest = read_manifest(bundles / row["bundle"])
-    except ConfigError:
+        rule = policies.decided_by(row["policy"], bundles, row["bundle"])
+    except (ConfigError, Retry):
         return None
-    review, block = rule(manifest.thresholds).at(np.array([row["amount_minor"]]))
+    review, block = rule.at(np.array([row["amount_minor"]]))
     return Fixed(round(float(review[0]), 4), round(float(block[0]), 4))
 
 

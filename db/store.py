@@ -136,12 +136,13 @@ class Store:
         return scored
 
     def brief(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """These transactions in brief by id, as `list` gives them; those without a row are left
-        out.
+        """These transactions in brief by id, as `list` gives them, and `policy`; those without a
+        row are left out.
         """
         found: dict[str, dict[str, Any]] = {}
         for some in parts(list(dict.fromkeys(ids)), _LOOKUP):
-            for row in self._rows(_brief().where(transactions.c.transaction_id.in_(some))):
+            query = _brief().add_columns(transactions.c.policy)
+            for row in self._rows(query.where(transactions.c.transaction_id.in_(some))):
                 found[row.transaction_id] = in_brief(row._mapping)
         return found
 

@@ -43,7 +43,7 @@ def shown(context: Context, case: Case) -> dict[str, Any]:
         "models": bars(
             [(name, score) for name, score in masked["scores"].items() if score is not None], 1.0
         ),
-        "thresholds": limits(context.settings.bundles_dir, row),
+        "thresholds": limits(context.policies, context.settings.bundles_dir, row),
         "timelines": _timelines(context, row, payload),
         "may_unmask": bool(context.profile.masks.names) and g.principal.may("unmask"),
     }

@@ -79,8 +79,8 @@ def _days(rows: Rows) -> float:
 
 
 def _units(profile: Profile, minor: NDArray[np.int64]) -> Array:
-    """Amounts in units; 0 without a money field."""
-    if profile.money_field is None:
+    """Amounts in units; 0 without a money field, and where they have several currencies."""
+    if profile.money_field is None or profile.currency_field:
         return np.zeros(len(minor))
     return np.asarray(minor / 10.0**profile.decimals)
 

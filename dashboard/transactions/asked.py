@@ -124,6 +124,8 @@ def _minor(profile: Profile, text: str) -> int:
     """Units as minor units, all digits of which are to be there."""
     if profile.money_field is None:
         raise Wrong(_("These transactions have no amount."))
+    if profile.currency_field:
+        raise Wrong(_("These amounts have several currencies, so they cannot be compared."))
     try:
         amount = Decimal(text)
     except InvalidOperation:

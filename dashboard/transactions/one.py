@@ -72,7 +72,7 @@ def _detail(context: Context, row: dict[str, Any], found: Found) -> dict[str, An
         (f"preprocess {number}" if number > 1 else "preprocess", step["time_us"])
         for number, step in enumerate(row["steps"], 1)
     ]
-    thresholds = limits(context.settings.bundles_dir, row)
+    thresholds = limits(context.policies, context.settings.bundles_dir, row)
     return {
         "said": request.args.get("said"),
         "payload": msgspec.json.decode(row["payload"]),

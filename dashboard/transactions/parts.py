@@ -25,7 +25,7 @@ def reasons(transaction_id: str) -> str:
     """The waterfall with the base that the row's bundle has."""
     context = here()
     row = _row(context, transaction_id)
-    thresholds = limits(context.settings.bundles_dir, row)
+    thresholds = limits(context.policies, context.settings.bundles_dir, row)
     try:
         fall: Waterfall | None = explained(context.settings, row, thresholds)
     except (ConfigError, Retry):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from model.bundles.manifest import read_manifest
 from model.bundles.promotion import model_message, newest_message, role_key
+from model.ensemble.thresholds import Rule, rule
 from model.policy.compiled import CompiledPolicy
 from tidegate.broker.ports import Broker
 from tidegate.broker.write import write
@@ -92,6 +95,13 @@ class Policies:
                 "name the profile's file of that time by --profile"
             )
         return self._known[version]
+
+    def decided_by(self, version: str | None, bundles: Path, bundle: str) -> Rule:
+        """The thresholds of a row that names this policy and bundle: those of the policy where it
+        sets any, else the bundle's own. Raises ConfigError where one is gone, Retry.
+        """
+        chosen = self.get(version).thresholds if version else {}
+        return rule(chosen or read_manifest(bundles / bundle).thresholds)
 
     def compiled(self, version: str) -> CompiledPolicy | None:
         """One made ready; None for "" (no policy was in force). Raises as `get`, PolicyFault."""

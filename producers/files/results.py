@@ -16,11 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from model.bundles.manifest import read_manifest
-from model.ensemble.thresholds import Rule, rule
+from model.bundles.policies import Policies
+from model.ensemble.thresholds import Rule
 from model.files.reader import Reader
 from model.files.rows import REFUSAL_COLUMNS, Rows
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.frames import DECISIONS
 from tidegate.profile import Profile
 
@@ -50,27 +50,30 @@ class RiskLevels:
     from half the score on that would have been reviewed, else `low`.
     """
 
-    def __init__(self, bundles: Path) -> None:
-        self._bundles = bundles
-        self._rules: dict[str, Rule | None] = {}
+    def __init__(self, bundles: Path, policies: Policies) -> None:
+        self._bundles, self._policies = bundles, policies
+        self._rules: dict[tuple[str, str], Rule | None] = {}
 
-    def of(self, decision: str, score: float, amount_minor: int, bundle: str) -> str:
-        """The level of a row that `bundle` decided."""
+    def of(
+        self, decision: str, score: float, amount_minor: int, bundle: str, policy: str = ""
+    ) -> str:
+        """The level of a row that `bundle` and, where one was in force, `policy` decided."""
         if decision != "approve":
             return "critical" if decision == "block" else "high"
-        if bundle not in self._rules:
-            self._rules[bundle] = self._read(bundle)
-        limits = self._rules[bundle]
+        known = bundle, policy
+        if known not in self._rules:
+            self._rules[known] = self._read(bundle, policy)
+        limits = self._rules[known]
         if limits is None:
             return "low"
         review, _ = limits.at(np.array([amount_minor], np.int64))
         return "medium" if score >= review[0] / 2 else "low"
 
-    def _read(self, bundle: str) -> Rule | None:
-        """None where the bundle is gone."""
+    def _read(self, bundle: str, policy: str) -> Rule | None:
+        """None where one is gone, or the topic of the policies away."""
         try:
-            return rule(read_manifest(self._bundles / bundle).thresholds)
-        except ConfigError:
+            return self._policies.decided_by(policy, self._bundles, bundle)
+        except (ConfigError, Retry):
             return None
 
 
@@ -81,7 +84,13 @@ def decided(rows: Mapping[str, Mapping[str, Any]], levels: RiskLevels) -> dict[s
             row["decision"],
             row["score"],
             tuple(reason.get("rule") or reason["feature"] for reason in row["reasons"]),
-            levels.of(row["decision"], row["score"], row["amount_minor"], row["bundle"]),
+            levels.of(
+                row["decision"],
+                row["score"],
+                row["amount_minor"],
+                row["bundle"],
+                row["policy"] or "",
+            ),
             row["ingested_us"],
         )
         for name, row in rows.items()

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from dashboard.review.desk import room_of
 from db.audit import export
+from model.bundles.policies import publish_policy
 from tests.access.test_personal import KIND, broker_of
 from tests.access.web import applications, bearer, key
 from tests.profile.test_tokens import NUMBER, account, changed
 from tests.web import persist, scored, transaction
+from tidegate.messages.policy import Policy
 from tidegate.profile import load_profile
 from tidegate.profile.personal import MASK
 from tidegate.settings import Settings
@@ -79,3 +81,19 @@ def test_a_rule_that_hit_is_named_and_is_no_bar(tmp_path: Path) -> None:
         assert "rule large: amount &gt; 5" in page
         bars = page.partition('<div class="rows reasons">')[2].partition("</div>")[0]
         assert bars.count('class="right"') == 1
+
+
+def test_the_thresholds_are_those_that_decided(tmp_path: Path) -> None:
+    card = load_profile("card")
+    with applications(tmp_path) as (api, pages):
+        broker = broker_of(api)
+        strict = Policy(thresholds={"review": 0.1234, "block": 0.8765})
+        publish_policy(broker, card, strict, by="ann")
+        publish_policy(broker, card, Policy(thresholds={"review": 0.5, "block": 0.6}), by="ann")
+        frames = card.scored_layout.unpack([scored(card, transaction("t-1"), "review", 0.3)])
+        frames.rows["policy"] = strict.version.encode()
+        persist(Settings(home=tmp_path).db_url, broker, card, list(card.scored_layout.pack(frames)))
+        client = pages.test_client()
+        for path in ("/review", "/transactions/t-1"):
+            assert "0.1234" in client.get(path).text, path
+            assert "0.8765" in client.get(path).text, path

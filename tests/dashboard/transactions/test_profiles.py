@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.threshold.figures import _units
 from tests.access.web import applications
+from tests.profile.test_currency_fields import load
 from tests.web import persist, scored
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
@@ -56,3 +59,17 @@ def test_all_of_it_is_there(name: str, tmp_path: Path) -> None:
         assert export.status_code == 200
         [row] = pd.read_csv(io.BytesIO(export.data), dtype=str).to_dict("records")
         assert row["transaction_id"] == first
+
+
+def test_amounts_of_several_currencies_are_not_compared(tmp_path: Path) -> None:
+    mixed = load(tmp_path)
+    with applications(tmp_path, profile=str(mixed.path)) as (_, pages):
+        client = pages.test_client()
+        answer = client.get("/transactions?min_amount=5")
+        assert answer.status_code == 400
+        assert "several currencies" in answer.text
+        for path in ("/transactions", "/review", "/review/list"):
+            answer = client.get(path)
+            assert answer.status_code == 200
+            assert 'name="min_amount"' not in answer.text, path
+    assert not _units(mixed, np.array([1200])).any()

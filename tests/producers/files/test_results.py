@@ -10,19 +10,32 @@ import msgspec
 import pyarrow.parquet as pa_parquet
 import pytest
 
+from model.bundles.policies import Policies, publish_policy
 from model.files.reader import Reader
 from producers.files.results import Decided, RiskLevels, decided, refused_rows, write_results
+from tests.producers.running_api import TOPICS
 from tests.trained import Trained
+from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.messages.policy import Policy
 from tidegate.profile import Profile, load_profile
 
 HEAD = "transaction_id,user_id,amount,merchant,timestamp,merchant_type,device_type,location_match"
 ROW = "{},u-1,{},{},2026-01-01T12:00:00Z,grocery,pos,true"
 BEGAN = 1_000
+STRICT = Policy(thresholds={"review": 0.2, "block": 0.8})
 
 
 @pytest.fixture
 def profile() -> Profile:
     return load_profile("card")
+
+
+@pytest.fixture
+def policies(profile: Profile) -> Policies:
+    """One was in force that reviews from 0.2 on."""
+    broker = MemoryBroker(TOPICS)
+    publish_policy(broker, profile, STRICT, by="ann")
+    return Policies(broker, profile)
 
 
 def a_row(decision: str, score: float, ingested_us: int) -> Decided:
@@ -104,25 +117,33 @@ def test_refused_rows_are_read_back(tmp_path: Path) -> None:
     assert refused_rows(tmp_path / "none.csv") == {}
 
 
-def test_a_rule_is_named_among_the_reasons(trained: Trained) -> None:
+def test_a_rule_is_named_among_the_reasons(policies: Policies, tmp_path: Path) -> None:
     rule = {"feature": "", "value": None, "contribution": 0.0, "text": "x", "rule": "large"}
     row = {
         "decision": "block",
         "score": 0.2,
         "reasons": [rule, {"feature": "burst", "contribution": 1.0}],
         "amount_minor": 100,
-        "bundle": trained.bundle.hash,
+        "bundle": "gone",
+        "policy": None,
         "ingested_us": 1,
     }
-    [one] = decided({"a": row}, RiskLevels(trained.bundle.path.parent)).values()
+    [one] = decided({"a": row}, RiskLevels(tmp_path, policies)).values()
     assert one.reasons == ("large", "burst")
 
 
-def test_risk_levels(trained: Trained) -> None:
-    levels = RiskLevels(trained.bundle.path.parent)
+def test_risk_levels(trained: Trained, policies: Policies) -> None:
+    levels = RiskLevels(trained.bundle.path.parent, policies)
     name = trained.bundle.hash
     assert levels.of("block", 0.95, 100, name) == "critical"
     assert levels.of("review", 0.5, 100, name) == "high"
     assert levels.of("approve", 0.25, 100, name) == "medium"
     assert levels.of("approve", 0.24, 100, name) == "low"
     assert levels.of("approve", 0.4, 100, "gone") == "low"
+
+
+def test_risk_levels_by_the_policy_that_decided(policies: Policies, tmp_path: Path) -> None:
+    levels = RiskLevels(tmp_path, policies)
+    assert levels.of("approve", 0.1, 100, "any", STRICT.version) == "medium"
+    assert levels.of("approve", 0.09, 100, "any", STRICT.version) == "low"
+    assert levels.of("approve", 0.4, 100, "any", "gone") == "low"
