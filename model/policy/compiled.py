@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.ensemble.thresholds import ByAmount
 from model.ensemble.thresholds import rule as threshold_rule
 from model.policy.conditions import Condition, condition, text_hashes
 from model.policy.facts import Facts, PayloadReader, Rows
@@ -114,10 +115,10 @@ class CompiledPolicy:
         ]
         self._suppressed = _suppressions(policy, self._words, faults)
         _check_words(self._words, [word for _, word, _ in self._entries], faults)
-        _check_thresholds(policy, faults)
+        _check_thresholds(policy, profile, faults)
         if faults:
             raise PolicyFault(faults)
-        self._reader = PayloadReader(profile, self._payload_words())
+        self._reader = PayloadReader(self._payload_words())
         self.parts = _parts(policy)
 
     @property
@@ -309,9 +310,18 @@ def _check_words(words: Vocabulary, read: Sequence[Word], faults: list[Fault]) -
         ]
 
 
-def _check_thresholds(policy: Policy, faults: list[Fault]) -> None:
-    if policy.thresholds:
-        try:
-            threshold_rule(policy.thresholds)
-        except ConfigError as error:
-            faults.append(Fault("thresholds", str(error)))
+def _check_thresholds(policy: Policy, profile: Profile, faults: list[Fault]) -> None:
+    if not policy.thresholds:
+        return
+    try:
+        chosen = threshold_rule(policy.thresholds)
+    except ConfigError as error:
+        faults.append(Fault("thresholds", str(error)))
+        return
+    if isinstance(chosen, ByAmount):
+        history = profile.history
+        if profile.money_field is None:
+            faults.append(Fault("thresholds", "costs need amounts, and the profile has no money"))
+        if not (history.verdicts or history.label):
+            ranks = "costs need probabilities, and without verdicts scores are only ranks"
+            faults.append(Fault("thresholds", ranks))

@@ -19,10 +19,10 @@ def read_policy(text: str) -> Policy:
     try:
         document = yaml.safe_load(text) if text.strip() else {}
         policy: Policy = msgspec.convert(document, Policy)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"this is no YAML: {error}") from error
     except msgspec.ValidationError as error:
         raise ConfigError(f"this is no policy: {plain(str(error))}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
+        raise ConfigError(f"this is no YAML: {error}") from error
     return policy
 
 

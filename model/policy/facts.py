@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from model.hashing import hash64
 from model.policy.vocabulary import Word
-from tidegate.profile import Profile
 
 Floats = NDArray[np.float64]
 Hashes = NDArray[np.uint64]
@@ -51,8 +51,7 @@ class Rows(NamedTuple):
 class PayloadReader:
     """Reads some fields of payloads, which is dear: only what a policy names, once a batch."""
 
-    def __init__(self, profile: Profile, words: Iterable[Word]) -> None:
-        self._profile = profile
+    def __init__(self, words: Iterable[Word]) -> None:
         self._words = {word.name: word for word in words}
         fields = [(name, Any, None) for name in self._words]
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Payload", fields)).decode
@@ -64,7 +63,7 @@ class PayloadReader:
             return {}
         found = list(map(self._one, payloads))
         return {
-            word: self._column(word, list(map(attrgetter(name), found)))
+            word: _column(word, list(map(attrgetter(name), found)))
             for name, word in self._words.items()
         }
 
@@ -74,14 +73,25 @@ class PayloadReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._none
 
-    def _column(self, word: Word, values: list[Any]) -> Column:
-        if word.kind == "text":
-            missing = np.array([value is None for value in values], np.bool_)
-            texts = ["" if value is None else str(value) for value in values]
-            hashes = hash64([text.encode("utf-8", "surrogatepass") for text in texts])
-            hashes[missing] = 0
-            return hashes
-        return np.array(self._profile.fields[word.name].numbers(values), np.float64)
+
+def _column(word: Word, values: list[Any]) -> Column:
+    if word.kind == "text":
+        missing = np.array([value is None for value in values], np.bool_)
+        texts = ["" if value is None else str(value) for value in values]
+        hashes = hash64([text.encode("utf-8", "surrogatepass") for text in texts])
+        hashes[missing] = 0
+        return hashes
+    return np.array(list(map(_number, values)), np.float64)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - an ignored field holds any JSON
+    """NaN for what is no number, or too large for one."""
+    if not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
 
 
 class Facts:

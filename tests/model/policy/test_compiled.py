@@ -13,7 +13,7 @@ from model.policy.compiled import CompiledPolicy, PolicyFault, names_of
 from tests.model.policy.made import profile, rows
 from tidegate.messages.policy import ListEntry, Policy, Rule, Suppression, ValueList
 from tidegate.messages.rule_hits import BITS, hit_bits
-from tidegate.profile import Profile
+from tidegate.profile import Profile, load_profile
 
 TX: dict[str, Any] = {"user": "u1", "shop": "s1", "amount": 50.0, "kind": "cash"}
 APPROVE, REVIEW, BLOCK = range(3)
@@ -154,6 +154,15 @@ def test_all_that_is_wrong_is_told_with_its_place(
         CompiledPolicy(policy, toy)
     assert [fault.place for fault in caught.value.faults] == [place]
     assert message in caught.value.faults[0].message
+
+
+def test_costs_need_amounts_and_probabilities(toy: Profile) -> None:
+    costs = Policy(thresholds={"review_cost": 300.0, "block_cost": 5000.0})
+    assert decide(toy, costs) == [0]
+    with pytest.raises(PolicyFault, match="thresholds: costs need amounts"):
+        CompiledPolicy(costs, load_profile("vector"))
+    with pytest.raises(PolicyFault, match="thresholds: costs need probabilities"):
+        CompiledPolicy(costs, load_profile("card_unsupervised"))
 
 
 def test_lists_of_payloads_that_are_encrypted_are_refused(tmp_path: Path) -> None:

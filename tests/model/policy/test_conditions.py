@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from model.policy.compiled import CompiledPolicy
 from model.policy.conditions import condition, lists_named
 from model.policy.facts import Facts, PayloadReader
 from model.policy.lexer import ConditionFault
@@ -15,6 +16,7 @@ from model.policy.lists import Membership
 from model.policy.syntax import MOST_NODES
 from model.policy.vocabulary import Vocabulary
 from tests.model.policy.made import profile, rows
+from tidegate.messages.policy import Policy, Rule
 from tidegate.profile import Profile
 
 A = {
@@ -33,7 +35,7 @@ def hits(toy: Profile, text: str, *txs: dict[str, Any]) -> list[bool]:
     words = Vocabulary(toy)
     lists = {"seen": Membership("user", np.array([], np.uint64), [])}
     ready = condition(text, words, lists)
-    reader = PayloadReader(toy, [word for word in ready.words if word.source == "payload"])
+    reader = PayloadReader([word for word in ready.words if word.source == "payload"])
     with np.errstate(all="ignore"):
         return ready.holds(Facts(rows(toy, *(txs or (A, B))), reader)).tolist()
 
@@ -170,8 +172,16 @@ def test_which_lists_a_condition_names() -> None:
     }
 
 
+@pytest.mark.parametrize("value", ['"text"', '"7"', "[1]", '{"a": 1}', "1" + "0" * 400, "null"])
+def test_what_is_no_number_in_an_ignored_field_is_missing(toy: Profile, value: str) -> None:
+    policy = Policy((Rule("noted", "note > 0 and note < 9", "block"),))
+    payloads = [f'{{"note": {value}}}'.encode(), b'{"note": 5}']
+    made = rows(toy, A, B)._replace(payloads=payloads)
+    assert CompiledPolicy(policy, toy).decide(made).decision.tolist() == [0, 2]
+
+
 def test_a_payload_that_is_no_json_has_no_fields(toy: Profile) -> None:
     words = Vocabulary(toy)
     ready = condition("city is missing", words, {})
     made = rows(toy, A)._replace(payloads=[b"{"])
-    assert ready.holds(Facts(made, PayloadReader(toy, ready.words))).tolist() == [True]
+    assert ready.holds(Facts(made, PayloadReader(ready.words))).tolist() == [True]

@@ -59,6 +59,7 @@ def test_what_is_written_is_read_again() -> None:
     [
         ("a: [", "this is no YAML"),
         ("- x", "this is no policy: expected an object"),
+        ("a: 2026-02-30", "this is no YAML: day"),
         ("rule: []", "unknown field `rule`"),
         ("rules: [{name: a, when: x, action: explode}]", "none of the values"),
         ("rules: [{name: 'a b', when: x, action: block}]", "matching regex"),
