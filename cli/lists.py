@@ -90,9 +90,9 @@ def add(
     """
     import msgspec
 
-    from model.policy.edit import with_entries, with_list
+    from model.policy.edit import with_entries
     from tidegate.errors import ConfigError
-    from tidegate.messages.policy import ListEntry, ListKind
+    from tidegate.messages.policy import ListEntry
     from tidegate.words import plain
 
     settings, loaded, broker, policy = _system(profile, kafka, db)
@@ -102,16 +102,36 @@ def add(
             msgspec.convert({"value": value, "until_us": until, "note": remark}, ListEntry)
             for value in values
         ]
-        if all(each.name != name for each in policy.lists):
-            if kind not in get_args(ListKind) or not field:
-                raise ConfigError(
-                    f"there is no list {name}: make it by --kind block|allow|watch and --field NAME"
-                )
-            policy = with_list(policy, name, cast("ListKind", kind), field)
+        policy = made(policy, name, kind, field)
     except msgspec.ValidationError as error:
         raise ConfigError(plain(str(error))) from error
     changed = with_entries(policy, loaded, name, entries)
     typer.echo(bring(settings, loaded, broker, changed))
+
+
+def made(policy: Policy, name: str, kind: str, field: str) -> Policy:
+    """With a list of that name; one that is there has to be of that kind and field ("": any).
+
+    Raises ConfigError, msgspec.ValidationError.
+    """
+    from model.policy.edit import with_list
+    from tidegate.errors import ConfigError
+    from tidegate.messages.policy import ListKind
+
+    for each in policy.lists:
+        if each.name != name:
+            continue
+        if (kind or each.kind, field or each.field) != (each.kind, each.field):
+            raise ConfigError(
+                f"the list {name} is there already, as {each.kind} by {each.field}: leave --kind "
+                "and --field out, or give another name"
+            )
+        return policy
+    if kind not in get_args(ListKind) or not field:
+        raise ConfigError(
+            f"there is no list {name}: make it by --kind block|allow|watch and --field NAME"
+        )
+    return with_list(policy, name, cast("ListKind", kind), field)
 
 
 @app.command()

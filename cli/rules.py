@@ -167,9 +167,14 @@ def bring(
     policy: Policy,
     result: Backtest | None = None,
 ) -> str:
-    """Apply a policy, or propose it where that takes four eyes; what came of it, in words."""
-    from model.bundles.policies import current_policy, in_force, publish_policy
+    """Apply a policy, or propose it where that takes four eyes; what came of it, in words.
 
+    Raises PolicyFault, ConfigError, Retry.
+    """
+    from model.bundles.policies import current_policy, in_force, publish_policy
+    from model.policy.compiled import CompiledPolicy
+
+    CompiledPolicy(policy, profile)
     before = in_force(profile, current_policy(broker, profile.hash.decode()))
     if before.version == policy.version:
         return f"policy {policy.version} is in force already"
@@ -179,10 +184,11 @@ def bring(
         proposals = Proposals(settings.db_url, profile.hash.decode())
         try:
             note(settings, "policy proposed", policy.version, instead_of=before.version)
+            proposals.discard(typist())  # it would go on from the version that it began with
             draft = proposals.write_draft(typist(), policy, before.version)
             if result:
                 proposals.keep_backtest(draft.id, result)
-            proposals.decide(draft.id, "proposed", "")
+            proposals.decide(draft, "proposed", "")
         finally:
             proposals.close()
         return typeable(
@@ -208,6 +214,11 @@ def lines(result: Backtest) -> list[str]:
             for name, each in _totals(result)
         ),
     ]
+    if result.unknown:
+        told.append(
+            f"{count(result.unknown, 'row')} tried with the models' decisions of then: the bundle "
+            "with their thresholds is not here"
+        )
     if result.parts:
         told += [
             "",
@@ -232,13 +243,15 @@ def _totals(result: Backtest) -> list[tuple[str, Counts]]:
 def _tried(policy: Policy, profile: Profile, settings: Settings, days: int, rows: int) -> Backtest:
     from db.migrate import migrate
     from db.policies.past import past_rows
+    from model.bundles.own_thresholds import thresholds_of
     from model.policy.backtest import backtest
     from model.policy.compiled import CompiledPolicy
 
     migrate(settings.db_migrate_url)
     since_us = time.time_ns() // 1000 - days * _DAY_US
     past = past_rows(settings.db_url, profile, since_us, rows)
-    return backtest(CompiledPolicy(policy, profile), past)
+    own = thresholds_of(settings.bundles_dir, set(past.bundles.tolist()))
+    return backtest(CompiledPolicy(policy, profile), past, own)
 
 
 def _checked(file: Path, profile: Profile) -> Policy:

@@ -12,14 +12,15 @@ from dashboard.context import Context
 from db.audit import Act
 from db.policies.hits import hits_since
 from db.policies.past import past_rows
-from db.policies.proposals import Proposal, Proposals
+from db.policies.proposals import Proposal, Proposals, State
+from model.bundles.own_thresholds import thresholds_of
 from model.bundles.policies import Policies, in_force, policy_history, publish_policy
 from model.policy.backtest import backtest
 from model.policy.compiled import CompiledPolicy, names_of
 from model.policy.edit import difference
 from tidegate.broker.ports import Broker
 from tidegate.clock import now_us
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.messages.policy import AppliedPolicy, Policy
 from tidegate.profile import Profile
 from tidegate.profile.personal import MASK
@@ -88,7 +89,8 @@ class Desk:
         """Make the backtest of a draft or proposal, and keep it beside it."""
         since = now_us() - DAYS * _DAY_US
         past = past_rows(self._settings.db_read_url, self._profile, since)
-        result = backtest(CompiledPolicy(proposal.policy, self._profile), past)
+        own = thresholds_of(self._settings.bundles_dir, set(past.bundles.tolist()))
+        result = backtest(CompiledPolicy(proposal.policy, self._profile), past, own)
         self.proposals.keep_backtest(proposal.id, result)
 
     def apply(self, proposal: Proposal, version: str, who: str) -> str:
@@ -106,14 +108,24 @@ class Desk:
         told = {"instead_of": proposal.instead_of, "author": proposal.author}
         if self.four_eyes and proposal.state == "draft":
             self._context.audit.add(Act(who, "policy proposed", version, told))
-            self.proposals.decide(proposal.id, "proposed", "")
+            self._decide(proposal, "proposed", "")
             return "proposed"
         if self.four_eyes and proposal.author == who:
             raise Refused("own")
         self._context.audit.add(Act(who, "policy applied", version, told))
-        self._publish(proposal, who)
-        self.proposals.decide(proposal.id, "applied", who)
+        self._decide(proposal, "applied", who)
+        try:
+            self._publish(proposal, who)
+        except TidegateError:
+            taken = proposal._replace(state="applied")
+            self.proposals.decide(taken, proposal.state, proposal.decided_by)
+            raise
         return "applied"
+
+    def _decide(self, proposal: Proposal, state: State, by: str) -> None:
+        """Before anything is done: of two people who decide at once one comes too late."""
+        if not self.proposals.decide(proposal, state, by):
+            raise Refused("decided")
 
     def _publish(self, proposal: Proposal, who: str) -> None:
         wrote = proposal.author if proposal.author != who else ""
@@ -134,7 +146,7 @@ class Desk:
         if proposal.state != "proposed":
             raise Refused("decided")
         self._context.audit.add(Act(who, "policy rejected", proposal.version))
-        self.proposals.decide(proposal.id, "rejected", who)
+        self._decide(proposal, "rejected", who)
 
     def hits(self) -> dict[str, int]:
         """Rows that each rule and list hit in the last day."""

@@ -21,7 +21,7 @@ MOST_ROWS = 50_000
 _PAGE = 5_000
 _COLUMNS = (
     *("seq", "transaction_id", "event_us", "ingested_us", "amount_minor", "score", "decision"),
-    *("model_decision", "features", "scores", "keys", "payload"),
+    *("model_decision", "features", "scores", "keys", "payload", "bundle"),
 )
 
 
@@ -89,6 +89,7 @@ def _decided(
         np.array([code[row.decision] for row in found], np.uint8),
         np.array([frauds.get(row.transaction_id, -1) for row in found], np.int8),
         np.array([row.event_us for row in found], np.int64),
+        np.array([row.bundle for row in found], np.str_),
     )
 
 

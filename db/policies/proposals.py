@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Update, select
 
 from db.engine import open_database, retrying
 from db.policies.tables import policy_proposals
@@ -62,23 +62,25 @@ class Proposals:
             "policy": msgspec.json.encode(policy).decode(),
             "changed_us": now_us(),
         }
-        known = self.draft(author)
-        if known is None:
+        known, table = self.draft(author), policy_proposals.c
+        name = known.id if known else ""
+        still = (table.id == name) & (table.state == "draft")
+        if not self._execute(policy_proposals.update().where(still).values(**values)):
             name = secrets.token_hex(8)
             values |= {"id": name, "profile": self._profile, "author": author, "state": "draft"}
             self._execute(policy_proposals.insert().values(instead_of=instead_of, **values))
-        else:
-            name = known.id
-            self._update(name, **values)
         return self._known(name)
 
     def keep_backtest(self, name: str, result: Backtest) -> None:
         """Keep what came of a trial beside what was tried."""
-        self._update(name, backtest=msgspec.json.encode(result).decode())
+        made = msgspec.json.encode(result).decode()
+        this = policy_proposals.c.id == name
+        self._execute(policy_proposals.update().where(this).values(backtest=made))
 
-    def decide(self, name: str, state: State, by: str) -> None:
-        """Move one to another state."""
-        self._update(name, state=state, decided_by=by, changed_us=now_us())
+    def decide(self, proposal: Proposal, state: State, by: str) -> bool:
+        """Move one to another state; False where it is not any more as it was read."""
+        values = {"state": state, "decided_by": by, "changed_us": now_us()}
+        return self._execute(_of(proposal).values(**values)) == 1
 
     def discard(self, author: str) -> None:
         """Forget an author's draft."""
@@ -105,14 +107,17 @@ class Proposals:
         with retrying(self._database), self._database.engine.connect() as connection:
             return connection.execute(query).all()
 
-    def _update(self, name: str, **values: object) -> None:
-        self._execute(
-            policy_proposals.update().where(policy_proposals.c.id == name).values(**values)
-        )
-
-    def _execute(self, statement: Any) -> None:  # noqa: ANN401 - any that writes
+    def _execute(self, statement: Any) -> int:  # noqa: ANN401 - any that writes
+        """How many rows it changed."""
         with retrying(self._database), self._database.engine.begin() as connection:
-            connection.execute(statement)
+            return connection.execute(statement).rowcount
+
+
+def _of(proposal: Proposal) -> Update:
+    """Of its row, as long as nobody has changed or decided it."""
+    table = policy_proposals.c
+    same = (table.state == proposal.state) & (table.version == proposal.version)
+    return policy_proposals.update().where(table.id == proposal.id, same)
 
 
 def _read(row: Row[Any]) -> Proposal:

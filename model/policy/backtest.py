@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ensemble.thresholds import decide
+from model.ensemble.thresholds import Rule, decide
 from model.ensemble.thresholds import rule as threshold_rule
 from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
@@ -20,7 +21,7 @@ _BLOCK = 2
 
 class DecidedRows(NamedTuple):
     """Rows of the past; `rows.decision` is the models', `decided` u1[n] what was done, `labels`
-    i1[n] by the verdicts (1 fraud, 0 legitimate, -1 none); times in us.
+    i1[n] by the verdicts (1 fraud, 0 legitimate, -1 none); times in us; `bundles` n hashes.
     """
 
     rows: Rows
@@ -28,6 +29,7 @@ class DecidedRows(NamedTuple):
     decided: NDArray[np.uint8]
     labels: NDArray[np.int8]
     event_us: NDArray[np.int64]
+    bundles: NDArray[np.str_]
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -76,14 +78,17 @@ class Backtest(msgspec.Struct, frozen=True):
     after: Counts
     changed: int
     parts: list[PartResult]
+    unknown: int = 0
+    """Rows whose bundle, by whose thresholds they would be decided, is not at hand: they are tried
+    with the models' decisions of their time.
+    """
 
 
-def backtest(policy: CompiledPolicy, past: DecidedRows) -> Backtest:
-    """Try a policy on rows of the past, whose scores and features stay as they were."""
-    by_model = past.rows.decision
-    if policy.policy.thresholds:
-        chosen = threshold_rule(policy.policy.thresholds)
-        by_model = decide(chosen, past.rows.score, past.amount_minor)
+def backtest(policy: CompiledPolicy, past: DecidedRows, own: Mapping[str, Rule]) -> Backtest:
+    """Try a policy on rows of the past, whose scores and features stay as they were; `own` are the
+    thresholds of their bundles, which decide where the policy has none.
+    """
+    by_model, unknown = _by_models(policy, past, own)
     outcome = policy.decide(past.rows._replace(decision=by_model))
     n, hits = len(past.decided), outcome.hits
     return Backtest(
@@ -96,10 +101,28 @@ def backtest(policy: CompiledPolicy, past: DecidedRows) -> Backtest:
         models=_counts(past, by_model),
         after=_counts(past, outcome.decision),
         changed=int((outcome.decision != past.decided).sum()),
+        unknown=unknown,
         parts=[
             _part(policy, bit, hits[bit], past, by_model, outcome.decision) for bit in policy.parts
         ],
     )
+
+
+def _by_models(
+    policy: CompiledPolicy, past: DecidedRows, own: Mapping[str, Rule]
+) -> tuple[NDArray[np.uint8], int]:
+    """What the models would decide u1[n], and of how many rows that cannot be said."""
+    score, amounts = past.rows.score, past.amount_minor
+    if policy.policy.thresholds:
+        return decide(threshold_rule(policy.policy.thresholds), score, amounts), 0
+    by_model, unknown = past.rows.decision.copy(), 0
+    for name in np.unique(past.bundles).tolist():
+        rows = past.bundles == name
+        if name in own:
+            by_model[rows] = decide(own[name], score[rows], amounts[rows])
+        else:
+            unknown += int(rows.sum())
+    return by_model, unknown
 
 
 def _counts(past: DecidedRows, decision: NDArray[np.uint8]) -> Counts:

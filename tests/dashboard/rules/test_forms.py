@@ -7,16 +7,20 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from dashboard.rules.desk import Refused
 from db.audit import export
 from db.users import add
+from model.policy.compiled import PolicyFault
 from tests.access.web import applications
 from tidegate.access.users import User, hashed
 from tidegate.clock import now_us
+from tidegate.messages.policy import Policy, Rule
 from tidegate.settings import Settings
 
 PASSWORD = "correct horse battery"  # noqa: S105 - of people who do not exist
@@ -110,6 +114,33 @@ def test_who_began_before_another_version_begins_again(app: Flask) -> None:
     refused = person.post("/rules/apply", stale)
     assert (refused.status_code, "Another version" in refused.get_data(as_text=True)) == (409, True)
     assert "0.4" in person.text()
+
+
+def test_who_decides_second_changes_nothing(app: Flask) -> None:
+    person = Person(app)
+    person.save()
+    person.post("/rules/backtest", person.draft())
+    desk = app.extensions["tidegate.rules"]["desk"]
+    draft = desk.draft("")
+    assert desk.proposals.decide(draft, "rejected", "bo"), "between the look and the act"
+    with pytest.raises(Refused, match="decided"):
+        desk.apply(draft, draft.version, "")
+    assert desk.now().rules == ()
+
+
+def test_what_could_not_be_published_can_be_tried_again(app: Flask) -> None:
+    person = Person(app)
+    person.save()
+    person.post("/rules/backtest", person.draft())
+    desk = app.extensions["tidegate.rules"]["desk"]
+    bad = Policy((Rule("bad", "nothing > 5", "block"),))
+    tried = msgspec.structs.replace(desk.draft("").backtest, version=bad.version)
+    draft = desk.proposals.write_draft("", bad, desk.now().version)
+    desk.proposals.keep_backtest(draft.id, tried)
+    draft = desk.draft("")
+    with pytest.raises(PolicyFault, match="'nothing' is no field"):
+        desk.apply(draft, draft.version, "")
+    assert desk.draft("").version == bad.version
 
 
 def test_lists_and_suppressions(app: Flask) -> None:

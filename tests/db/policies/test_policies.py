@@ -12,6 +12,7 @@ from db.cases.verdicts import insert_verdicts
 from db.engine import open_database
 from db.policies.past import past_rows
 from db.policies.proposals import Proposals
+from model.ensemble.thresholds import Fixed
 from model.hashing import hash64
 from model.policy.backtest import Backtest, DecidedRows, PartResult, backtest
 from model.policy.compiled import CompiledPolicy
@@ -24,6 +25,7 @@ from tidegate.pipeline import DLQ, SCORED
 from tidegate.profile import load_profile
 
 CARD = load_profile("card")
+OWN = {"00aa11bb22cc33dd": Fixed(0.5, 0.9)}
 POLICY = Policy(
     (
         Rule("cash", "merchant == 'Cash Point'", "block"),
@@ -88,7 +90,7 @@ def test_a_policy_is_tried_on_rows_and_their_verdicts(url: str) -> None:
     )
     past = past_rows(url, CARD, 0)
     assert past.labels.tolist() == [-1, 0, 1, 0, 1], "the newest first, by the verdict that holds"
-    result = backtest(CompiledPolicy(POLICY, CARD), past)
+    result = backtest(CompiledPolicy(POLICY, CARD), past, OWN)
     assert (result.version, result.rows, result.verdicts) == (POLICY.version, 5, 4)
     assert (result.before.frauds_caught, result.after.frauds_caught) == (0, 2)
     assert (result.before.good_blocked, result.after.good_blocked) == (1, 1)
@@ -105,16 +107,27 @@ def test_a_policy_is_tried_on_rows_and_their_verdicts(url: str) -> None:
 def test_thresholds_are_tried_too(url: str) -> None:
     fill(url)
     policy = Policy(thresholds={"review": 0.05, "block": 0.5})
-    result = backtest(CompiledPolicy(policy, CARD), past_rows(url, CARD, 0))
+    result = backtest(CompiledPolicy(policy, CARD), past_rows(url, CARD, 0), OWN)
     assert (result.models.approve, result.models.review, result.models.block) == (0, 3, 2)
     assert (result.before.approve, result.after) == (3, result.models)
+
+
+def test_without_thresholds_the_bundles_own_decide_again(url: str) -> None:
+    """The rows were decided by a policy's thresholds, which the new one drops."""
+    fill(url)
+    past, dropped = past_rows(url, CARD, 0), CompiledPolicy(Policy(), CARD)
+    result = backtest(dropped, past, {"00aa11bb22cc33dd": Fixed(0.05, 0.5)})
+    assert (result.after.approve, result.after.review, result.after.block) == (0, 3, 2)
+    assert (result.before.approve, result.changed, result.unknown) == (3, 4, 0)
+    away = backtest(dropped, past, {})
+    assert (away.after, away.unknown) == (away.before, 5)
 
 
 def test_only_so_many_rows_of_so_many_days(url: str) -> None:
     fill(url)
     assert [len(past_rows(url, CARD, 0, most).labels) for most in (1, 3, 9)] == [1, 3, 5]
     nothing = past_rows(url, CARD, 1 << 60)
-    assert backtest(CompiledPolicy(POLICY, CARD), nothing).rows == 0
+    assert backtest(CompiledPolicy(POLICY, CARD), nothing, OWN).rows == 0
 
 
 @pytest.fixture
@@ -152,13 +165,22 @@ def test_a_backtest_is_of_one_version(proposals: Proposals) -> None:
 def test_a_proposal_waits_until_it_is_decided(proposals: Proposals) -> None:
     draft = proposals.write_draft("ana", POLICY, "v0")
     assert proposals.waiting() == []
-    proposals.decide(draft.id, "proposed", "")
+    assert proposals.decide(draft, "proposed", "")
     assert [each.id for each in proposals.waiting()] == [draft.id]
     assert proposals.draft("ana") is None
-    proposals.decide(draft.id, "applied", "bo")
+    proposal = proposals.waiting()[0]
+    assert proposals.decide(proposal, "applied", "bo")
+    assert not proposals.decide(proposal, "rejected", "cy"), "bo was first"
     assert proposals.waiting() == []
     found = known(proposals, draft.id)
     assert (found["state"], found["decided_by"]) == ("applied", "bo")
+
+
+def test_what_has_changed_since_it_was_read_is_not_decided(proposals: Proposals) -> None:
+    draft = proposals.write_draft("ana", POLICY, "v0")
+    changed = proposals.write_draft("ana", Policy(), "v0")
+    assert not proposals.decide(draft, "proposed", "")
+    assert proposals.draft("ana") == changed
 
 
 def known(proposals: Proposals, name: str) -> dict[str, Any]:
@@ -169,7 +191,7 @@ def known(proposals: Proposals, name: str) -> dict[str, Any]:
 
 def an_empty_backtest(policy: Policy) -> Backtest:
     made = past_of_nothing()
-    return backtest(CompiledPolicy(policy, CARD), made)
+    return backtest(CompiledPolicy(policy, CARD), made, OWN)
 
 
 def past_of_nothing() -> DecidedRows:
@@ -183,4 +205,4 @@ def past_of_nothing() -> DecidedRows:
         whole,
         [],
     )
-    return DecidedRows(rows, whole, codes, np.zeros(0, np.int8), whole)
+    return DecidedRows(rows, whole, codes, np.zeros(0, np.int8), whole, np.zeros(0, np.str_))
