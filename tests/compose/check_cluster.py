@@ -107,5 +107,6 @@ def test_persist_cannot_write_to_raw(cluster: Stack) -> None:
 
 
 def test_each_stage_has_a_user(cluster: Stack) -> None:
-    services = set(cluster.compose("--profile", "tools", "config", "--services").split())
+    profiles = ("--profile", "tools", "--profile", "notify")
+    services = set(cluster.compose(*profiles, "config", "--services").split())
     assert set(USERS) <= services
