@@ -57,7 +57,7 @@ OVER_QUOTA = "over_quota"
 """What verdicts are counted as that are passed over, because their source had given too many."""
 FRAMES = (BY_ENTITY_2, FEATURES, SCORED)
 """The topics between Tidegate's own steps: their messages are frames, those of the others JSON."""
-_REDRIVE = (RAW, BY_ENTITY_2, FEATURES, SCORED, LABELS, QUARANTINE, REDRIVEN)
+_REDRIVE = (RAW, BY_ENTITY_2, FEATURES, SCORED, ALERTS, LABELS, QUARANTINE, REDRIVEN)
 """What putting dead letters back writes, beside verdicts."""
 
 
