@@ -13,7 +13,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hashing import hash64
 from model.policy.facts import Facts
 from model.policy.lexer import ConditionFault
 from model.policy.lists import Membership
@@ -262,6 +261,8 @@ class _Checker:
 def text_hashes(words: Vocabulary, field: str, texts: Sequence[str]) -> NDArray[np.uint64]:
     """The hashes by which frames name these values of a field; of tokens where it keeps such."""
     stored = [words.profile.stored(field, text) for text in texts]
+    from model.hashing import hash64  # the pages start without numba
+
     return hash64([text.encode("utf-8", "surrogatepass") for text in stored])
 
 

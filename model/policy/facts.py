@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from model.hashing import hash64
 from model.policy.vocabulary import Word
 
 Floats = NDArray[np.float64]
@@ -78,6 +77,8 @@ def _column(word: Word, values: list[Any]) -> Column:
     if word.kind == "text":
         missing = np.array([value is None for value in values], np.bool_)
         texts = ["" if value is None else str(value) for value in values]
+        from model.hashing import hash64  # the pages start without numba
+
         hashes = hash64([text.encode("utf-8", "surrogatepass") for text in texts])
         hashes[missing] = 0
         return hashes

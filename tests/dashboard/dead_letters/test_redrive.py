@@ -64,9 +64,11 @@ def test_a_group_by_parts_and_a_letter_twice(page: Page, site: Site) -> None:
     page.get_by_label("At most").fill("2")
     page.get_by_role("button", name="Redrive 6 letters").click()
     expect(page.locator("#job")).to_contain_text("2 letters are back on transactions.raw.")
+    expect(page.locator("#job").get_by_role("status")).to_have_text("done")  # loaded anew by then
     expect(page.get_by_role("button", name="Redrive 4 letters")).to_be_visible()
     assert violations(page) == []
     page.locator("tbody tr", has_text="Waiting").first.get_by_role("link").click()
+    page.wait_for_url("**/letters/*")
     letter = page.url.removeprefix(site.url)
     secret, cookie = token(site.server, letter)
     body = f"csrf_token={secret}&do=redrive&policy=stop".encode()

@@ -79,7 +79,7 @@ def test_a_rule_is_written_tried_and_hit(page: Page, own: Site) -> None:
     expect(page.get_by_role("heading", name="Your draft")).to_be_visible()
     expect(page.get_by_role("button", name="Bring it into force")).to_have_count(0)
     page.get_by_role("button", name="Backtest on the last 7 days").click()
-    expect(page.get_by_text("30 transactions")).to_be_visible()
+    expect(page.get_by_text("30 transactions, ")).to_be_visible()
     expect(page.get_by_text("Frauds caught")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Bring it into force").click()
