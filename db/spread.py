@@ -41,9 +41,11 @@ def spread_rows(
                 .order_by(_seq)
                 .limit(rows)
             )
-            if window := list(connection.execute(query)):
-                after = window[-1].seq
-                found.append(window)
+            window = list(connection.execute(query))
+            if not window:  # nor is there any further on
+                break
+            after = window[-1].seq
+            found.append(window)
         return found
 
 

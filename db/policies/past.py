@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from db.cases.tables import verdicts
 from db.engine import parts, reading
+from db.spread import first_since
 from db.tables import transactions
 from model.policy.backtest import DecidedRows
 from model.policy.facts import Rows
@@ -32,24 +33,25 @@ def past_rows(url: str, profile: Profile, since_us: int, most: int = MOST_ROWS) 
     """
     found: list[Row[Any]] = []
     with reading(url) as connection:
-        before: int | None = None
+        newest = connection.scalar(select(func.max(transactions.c.seq))) or 0
+        first, before = first_since(connection, since_us, newest), newest + 1
         while len(found) < most:
-            page = _page(connection, profile.hash.decode(), before, min(_PAGE, most - len(found)))
-            found += [row for row in page if row.ingested_us >= since_us]
-            if not page or page[-1].ingested_us < since_us:
+            wanted = first, before, min(_PAGE, most - len(found))
+            page = _page(connection, profile.hash.decode(), *wanted)
+            if not page:
                 break
+            found += [row for row in page if row.ingested_us >= since_us]
             before = page[-1].seq
         frauds = _verdicts(connection, [row.transaction_id for row in found])
     return _decided(profile, found, frauds)
 
 
 def _page(
-    connection: Connection, profile: str, before: int | None, most: int
+    connection: Connection, profile: str, first: int, before: int, most: int
 ) -> Sequence[Row[Any]]:
     table = transactions.c
-    query = select(*(table[name] for name in _COLUMNS)).where(table.profile == profile)
-    if before is not None:
-        query = query.where(table.seq < before)
+    within = table.profile == profile, table.seq >= first, table.seq < before
+    query = select(*(table[name] for name in _COLUMNS)).where(*within)
     return connection.execute(query.order_by(table.seq.desc()).limit(most)).all()
 
 

@@ -12,6 +12,7 @@ from db.recent_scores import newest_us, read_recent, read_verdicts, rows_at
 from db.spread import first_since, spread_rows
 from db.store import Store
 from db.tables import transactions
+from tests.databases import statements
 from tests.db.scored import Writer, values
 
 PROFILE = "abcd1234"
@@ -55,7 +56,9 @@ def test_rows_are_spread_over_the_time(url: str, writer: Writer) -> None:
     assert numbers[-1] >= 45
     everything = spread_rows(url, PROFILE, COLUMNS, 0, 3, 1000)
     assert sum(map(len, everything)) == 60, "each once"
-    assert spread_rows(url, "another", COLUMNS, 0, 3, 10) == []
+    with statements() as executed:
+        assert spread_rows(url, "another", COLUMNS, 0, 28, 10) == []
+    assert sum("profile =" in statement for statement, _ in executed) == 1, "not 28 scans"
     assert spread_rows(url, PROFILE, COLUMNS, 10**15, 3, 10) == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 
 from db.cases.verdicts import insert_verdicts
 from db.engine import open_database
@@ -17,6 +18,7 @@ from model.hashing import hash64
 from model.policy.backtest import Backtest, DecidedRows, PartResult, backtest
 from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
+from tests.databases import statements
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.messages.documents import Label
@@ -128,6 +130,25 @@ def test_only_so_many_rows_of_so_many_days(url: str) -> None:
     assert [len(past_rows(url, CARD, 0, most).labels) for most in (1, 3, 9)] == [1, 3, 5]
     nothing = past_rows(url, CARD, 1 << 60)
     assert backtest(CompiledPolicy(POLICY, CARD), nothing, OWN).rows == 0
+
+
+def test_rows_that_are_too_old_are_not_looked_at(url: str) -> None:
+    fill(url)
+    database = open_database(url)
+    with database.engine.begin() as connection:
+        query = "SELECT seq FROM transactions ORDER BY seq"
+        seqs = connection.scalars(text(query)).all()
+        for number, seq in enumerate(seqs):
+            moved = {"at": 100 + number, "seq": seq}
+            statement = "UPDATE transactions SET ingested_us = :at WHERE seq = :seq"
+            connection.execute(text(statement), moved)
+    database.close()
+    with statements() as executed:
+        assert len(past_rows(url, CARD, 103).labels) == 2
+    for statement, parameters in executed:
+        if "features" in statement:
+            given = parameters.values() if isinstance(parameters, dict) else parameters
+            assert seqs[3] in given, "the first row that is new enough"
 
 
 @pytest.fixture
