@@ -35,12 +35,19 @@ def hits_since(url: str, since_us: int, names: Callable[[str], dict[int, str]]) 
     )
     counts: Counter[str] = Counter()
     with reading(url) as connection:
-        for row in connection.execute(query):
-            try:
-                known = names(row.policy or "")
-            except ConfigError:  # of a profile's rules that are no longer there
-                continue
-            for bit in hit_bits(row.rule_hits):
-                if bit in known:
-                    counts[known[bit]] += row.rows
+        rows = connection.execute(query).all()
+    known = {version: _known(names, version) for version in {row.policy or "" for row in rows}}
+    for row in rows:
+        of_version = known[row.policy or ""]
+        for bit in hit_bits(row.rule_hits):
+            if bit in of_version:
+                counts[of_version[bit]] += row.rows
     return counts
+
+
+def _known(names: Callable[[str], dict[int, str]], version: str) -> dict[int, str]:
+    """None for those of a profile's rules that are no longer there."""
+    try:
+        return names(version)
+    except ConfigError:
+        return {}
