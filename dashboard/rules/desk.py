@@ -14,7 +14,7 @@ from db.policies.hits import hits_since
 from db.policies.past import past_rows
 from db.policies.proposals import Proposal, Proposals, State
 from model.bundles.own_thresholds import thresholds_of
-from model.bundles.policies import Policies, in_force, policy_history, publish_policy
+from model.bundles.policies import in_force, policy_history, publish_policy
 from model.policy.backtest import backtest
 from model.policy.compiled import CompiledPolicy, names_of
 from model.policy.edit import difference
@@ -52,7 +52,7 @@ class Desk:
         self.profile = self._profile = context.profile
         self._settings = context.settings
         self.proposals = Proposals(context.settings.db_url, context.profile.hash.decode())
-        self._known = Policies(broker, context.profile)
+        self._known = context.policies
 
     @property
     def four_eyes(self) -> bool:
