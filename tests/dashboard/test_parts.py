@@ -8,10 +8,12 @@ import pytest
 
 from dashboard import format as present
 from dashboard.newest import KEPT, Live
+from model.bundles.policies import Policies
 from tests.faults.bundle import card_bundle
 from tests.web import scored, transaction
+from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.pipeline import SCORED
+from tidegate.pipeline import PROMOTIONS, SCORED
 from tidegate.profile import load_profile
 
 
@@ -102,6 +104,8 @@ def test_bars() -> None:
 @pytest.mark.training
 def test_the_thresholds_are_those_of_the_rows_bundle(tmp_path: Path) -> None:
     folder, bundle = card_bundle()
-    row = {"bundle": bundle.hash, "amount_minor": 1250}
-    assert present.limits(folder, row) == (0.5, 0.9)
-    assert present.limits(tmp_path, row) is None
+    row = {"bundle": bundle.hash, "amount_minor": 1250, "policy": ""}
+    policies = Policies(MemoryBroker({PROMOTIONS: 1}), load_profile("card"))
+    assert present.limits(policies, folder, row) == (0.5, 0.9)
+    assert present.limits(policies, tmp_path, row) is None
+    assert present.limits(policies, folder, row | {"policy": "0123456789abcdef"}) is None

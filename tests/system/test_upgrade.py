@@ -1,6 +1,6 @@
 """Processes of the version before are replaced, one stage after the other, while records come in.
 
-`tests/data/version_before.tar.xz` is the source of that version (commit 77d2208), run by this
+`tests/data/version_before.tar.xz` is the source of that version (commit 5117877), run by this
 version's interpreter and packages.
 """
 
@@ -104,9 +104,9 @@ def unpacked(folder: Path) -> Path:
 
 
 def bundle_of_before(profile: Profile, folder: Path) -> None:
-    """A bundle as the version before trained it: under its hash of the profile."""
+    """A bundle as the version before trained it."""
     _, made = card_bundle()
-    manifest = msgspec.structs.replace(made.manifest, profile_hash=profile.version.decode())
+    manifest = msgspec.structs.replace(made.manifest, profile_hash=profile.hash.decode())
     save(folder, manifest, made.detectors, made.ensemble)
 
 
@@ -236,5 +236,5 @@ def end(before: Version, stage: str, order: tuple[str, ...]) -> None:
     process = before.processes[stage]
     process.terminate()
     code = process.wait(30)
-    met = order == STAGES and "this topic holds frames of profile" in before.log(stage)
+    met = order == STAGES and "this process reads layout 1" in before.log(stage)
     assert code == 0 or (code == EXIT_CONFIG and met), before.log(stage)
