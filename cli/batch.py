@@ -67,7 +67,7 @@ def batch(
     from model.bundles.shared import known_bundles
     from model.files.reader import Reader
     from producers.files import batch as work
-    from producers.files.results import RiskLevels, decided
+    from producers.files.decided import RiskLevels, decided
     from tidegate.broker.kafka import KafkaBroker
     from tidegate.host.gate import stop_on_signals
     from tidegate.profile import load_profile

@@ -61,6 +61,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
     from dashboard.dead_letters import acts as letter_acts
     from dashboard.dead_letters import mend as letter_mend
     from dashboard.dead_letters import routes as dead_letters
+    from dashboard.models import orders as model_orders
     from dashboard.models import routes as models
     from dashboard.pipeline import routes as pipeline
     from dashboard.review import figures as review_figures
@@ -123,6 +124,7 @@ def build_app(settings: Settings, broker: Broker, store: Store, profile: Profile
         review_figures,
         stream,
         models,
+        model_orders,
         pipeline,
         dead_letters,
         letter_acts,

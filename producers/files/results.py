@@ -16,11 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from model.bundles.policies import Policies
-from model.ensemble.thresholds import Rule
 from model.files.reader import Reader
 from model.files.rows import REFUSAL_COLUMNS, Rows
-from tidegate.errors import ConfigError, Retry
+from producers.files.decided import Decided
 from tidegate.messages.frames import DECISIONS
 from tidegate.profile import Profile
 
@@ -33,68 +31,6 @@ _BATCH = 5_000
 _FEW = 20
 _FORMULA = r"^\s*[=+\-@\t\r]"
 _NUMBER = r"^[+\-]?\d+([.,]\d+)*([eE][+\-]?\d+)?$"
-
-
-class Decided(msgspec.Struct, frozen=True):
-    """A row of the database, as far as the results show it."""
-
-    decision: str
-    score: float
-    reasons: tuple[str, ...]
-    risk_level: str
-    ingested_us: int
-
-
-class RiskLevels:
-    """The words for a decision: `critical` is blocked, `high` is reviewed; what passes is `medium`
-    from half the score on that would have been reviewed, else `low`.
-    """
-
-    def __init__(self, bundles: Path, policies: Policies) -> None:
-        self._bundles, self._policies = bundles, policies
-        self._rules: dict[tuple[str, str], Rule | None] = {}
-
-    def of(
-        self, decision: str, score: float, amount_minor: int, bundle: str, policy: str = ""
-    ) -> str:
-        """The level of a row that `bundle` and, where one was in force, `policy` decided."""
-        if decision != "approve":
-            return "critical" if decision == "block" else "high"
-        known = bundle, policy
-        if known not in self._rules:
-            self._rules[known] = self._read(bundle, policy)
-        limits = self._rules[known]
-        if limits is None:
-            return "low"
-        review, _ = limits.at(np.array([amount_minor], np.int64))
-        return "medium" if score >= review[0] / 2 else "low"
-
-    def _read(self, bundle: str, policy: str) -> Rule | None:
-        """None where one is gone, or the topic of the policies away."""
-        try:
-            return self._policies.decided_by(policy, self._bundles, bundle)
-        except (ConfigError, Retry):
-            return None
-
-
-def decided(rows: Mapping[str, Mapping[str, Any]], levels: RiskLevels) -> dict[str, Decided]:
-    """Rows as `db.store.Store.brief` gives them."""
-    return {
-        name: Decided(
-            row["decision"],
-            row["score"],
-            tuple(reason.get("rule") or reason["feature"] for reason in row["reasons"]),
-            levels.of(
-                row["decision"],
-                row["score"],
-                row["amount_minor"],
-                row["bundle"],
-                row["policy"] or "",
-            ),
-            row["ingested_us"],
-        )
-        for name, row in rows.items()
-    }
 
 
 Look = Callable[[Sequence[str]], Mapping[str, Decided]]

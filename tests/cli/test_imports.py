@@ -11,7 +11,7 @@ pytestmark = pytest.mark.processes
 
 
 @pytest.mark.parametrize(
-    "module", ["producers.api.app", "dashboard.models.routes", "consumers.persist"]
+    "module", ["producers.api.app", "dashboard.models.orders", "consumers.persist"]
 )
 def test_a_process_that_scores_nothing_does_not_load_numba(module: str) -> None:
     code = f"import sys, {module}; print('numba' in sys.modules)"

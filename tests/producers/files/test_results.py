@@ -12,7 +12,8 @@ import pytest
 
 from model.bundles.policies import Policies, publish_policy
 from model.files.reader import Reader
-from producers.files.results import Decided, RiskLevels, decided, refused_rows, write_results
+from producers.files.decided import Decided, RiskLevels, decided
+from producers.files.results import refused_rows, write_results
 from tests.producers.running_api import TOPICS
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
