@@ -2,9 +2,8 @@
 
     python -m tests.screenshots FOLDER
 
-A real system with simulated customers, fraudsters and verdicts, and a few transactions that cannot
-be processed. Prints, for each picture, what axe finds wrong with the page and how far it can be
-scrolled sideways; exits with 1 if there is anything.
+What `tests.demonstration` has made happen. Prints, for each picture, what axe finds wrong with the
+page and how far it can be scrolled sideways; exits with 1 if there is anything.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -21,46 +19,23 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from tests.axe import violations
 from tests.browser import QUIET
-from tests.support import eventually
-from tests.system.pipeline import Pipeline
-from tests.web import produce
-from tidegate.broker.kafka import KafkaBroker
-from tidegate.pipeline import RAW
-from tidegate.settings import Settings
+from tests.demonstration import demonstration, use
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 SIZES = {"": ViewportSize(width=1280, height=900), "-phone": ViewportSize(width=390, height=844)}
-ROWS = 3_000
-"""Rows before the first picture: enough that each page has something to show."""
 _SETTLED_MS = 1500
 """Time for a page's first answers and charts."""
-BROKEN = (
-    b'{"transaction_id": "broken-1", "user_id": "u-1", "amount": "a lot"}',
-    b'{"transaction_id": "broken-2", "user_id": "u-2", "amount": "too much"}',
-    b"not even JSON",
-)
 INSIDE = {
     "transaction": ("/?decision=block", "#rows a"),
     "dead-letter-group": ("/dead-letters", "main table a"),
     "review-list": ("/review", ".tabs a >> nth=1"),
     "review-figures": ("/review", ".tabs a >> nth=2"),
+    "batch-results": ("/batch", "main table a"),
 }
 """Pages behind others: where a link to one stands, and which it is."""
-
-
-@contextmanager
-def demonstration(home: Path) -> Iterator[Pipeline]:
-    """A system that has seen some thousand transactions."""
-    pipeline = Pipeline(home, arguments=("--simulate", "200"))
-    pipeline.start()
-    try:
-        break_some(pipeline)
-        eventually(lambda: pipeline.rows() >= ROWS, 240, every=1.0)
-        yield pipeline
-    finally:
-        pipeline.stop()
-        pipeline.close()
+PRESSED = {"try": "#try .primary"}
+"""What is pressed on a page before its picture is taken."""
 
 
 def addresses(page: Page, site: str) -> Iterator[tuple[str, str]]:
@@ -69,27 +44,25 @@ def addresses(page: Page, site: str) -> Iterator[tuple[str, str]]:
     for link in page.locator("header nav a").all():
         path = link.get_attribute("href") or "/"
         yield path.strip("/").replace("/", "-") or "live", path
-    for name, (path, link) in INSIDE.items():
+    for name, (path, found) in INSIDE.items():
         page.goto(site + path)
-        yield name, page.locator(link).first.get_attribute("href", timeout=10_000) or path
+        yield name, page.locator(found).first.get_attribute("href", timeout=10_000) or path
 
 
-def picture(browser: Browser, address: str, file: Path, scheme: Scheme, size: str) -> list[str]:
-    """Take one; what is wrong with the page."""
+def picture(
+    browser: Browser, address: str, file: Path, scheme: Scheme, size: str, pressed: str = ""
+) -> list[str]:
+    """Take one, when what is `pressed` has answered; what is wrong with the page."""
     page = browser.new_page(viewport=SIZES[size], color_scheme=scheme)
     page.goto(address)
+    if pressed:
+        page.click(pressed)
     page.wait_for_timeout(_SETTLED_MS)
     page.screenshot(path=file, full_page=True)
     wrong = violations(page)
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     page.close()
     return [*wrong, *([f"{wide} px wider than the screen"] if wide > 0 else [])]
-
-
-def break_some(pipeline: Pipeline) -> None:
-    """Records of another producer that become dead letters."""
-    broker = KafkaBroker(Settings(kafka=f"127.0.0.1:{pipeline.env['TIDEGATE_KAFKA_PORT']}"))
-    produce(broker, RAW, *BROKEN)
 
 
 def main(folder: Path) -> int:
@@ -104,11 +77,12 @@ def main(folder: Path) -> int:
     ):
         site = f"http://127.0.0.1:{pipeline.env['TIDEGATE_DASHBOARD_PORT']}"
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        use(browser.new_page(), site)
         for name, path in list(addresses(browser.new_page(), site)):
             for size in SIZES:
                 for scheme in SCHEMES:
                     file = folder / f"{name}{size}-{scheme}.png"
-                    wrong = picture(browser, site + path, file, scheme, size)
+                    wrong = picture(browser, site + path, file, scheme, size, PRESSED.get(name, ""))
                     faulty += bool(wrong)
                     sys.stdout.write(f"{file.name}: {'; '.join(wrong) or 'axe 0'}\n")
         browser.close()

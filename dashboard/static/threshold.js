@@ -8,7 +8,7 @@
     const format = (value, node) => {
       if (value === null || value === undefined) return "–";
       if ("percent" in node.dataset) return `${(100 * value).toFixed(1)} %`;
-      const places = Number(node.dataset.places || 1);
+      const places = Number(node.dataset.places || (value < 100 ? 1 : 0));
       return value.toLocaleString(language, { minimumFractionDigits: places, maximumFractionDigits: places });
     };
     const place = (threshold) => {

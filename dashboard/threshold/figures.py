@@ -87,13 +87,13 @@ def _units(profile: Profile, minor: NDArray[np.int64]) -> Array:
 
 def document(week: Week, mature: Mature) -> dict[str, list[float | None]]:
     """What the page's script shows for each threshold; what is not known is None."""
-    found = mature.curves
+    found, unknown = mature.curves, np.full(len(GRID), np.nan)
     columns = {
         "threshold": GRID,
         "alerts": week.alerts / week.days,
         "amount": week.amount / week.days,
-        "saved": found.fraud_amount / mature.days,
-        "good": found.legitimate / mature.days,
+        "saved": found.fraud_amount / mature.days if found.verdicts else unknown,
+        "good": found.legitimate / mature.days if found.verdicts else unknown,
         "precision": found.precision.value,
         "precision_low": found.precision.low,
         "precision_high": found.precision.high,

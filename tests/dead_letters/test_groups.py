@@ -48,9 +48,9 @@ def test_what_differs_from_record_to_record_is_left_out(details: list[str], want
 
 
 def test_a_long_sentence_is_cut_in_no_time() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     assert len(shape("a-" * 500 + "x.") + shape("'" * 999) + shape("@:" * 500)) <= 3 * LONGEST
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
 
 
 class Letter(NamedTuple):

@@ -35,7 +35,8 @@ class Kind(NamedTuple):
 
 def shape(detail: str) -> str:
     """A detail without what differs from record to record."""
-    return " ".join(_SHARE.sub(_stand_in, detail).split())[:LONGEST]
+    text = " ".join(_SHARE.sub(_stand_in, detail).split())
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _stand_in(found: re.Match[str]) -> str:
