@@ -19,6 +19,7 @@ from cli import (
     convert,
     dead_letters,
     doctor,
+    dry_run,
     erase,
     export,
     feedback,
@@ -75,7 +76,18 @@ for data_command in (
     skip.skip,
 ):
     app.command()(data_command)
-for command in (dead_letters, doctor, erase, export, reconcile, replay, rescore, quality, tail):
+for command in (
+    dead_letters,
+    dry_run,
+    doctor,
+    erase,
+    export,
+    reconcile,
+    replay,
+    rescore,
+    quality,
+    tail,
+):
     command.register(app)
 app.add_typer(topics.app, name="topics")
 app.add_typer(profiles.app, name="profile")

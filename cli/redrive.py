@@ -8,6 +8,7 @@ import typer
 
 from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
+from tidegate.dead_letters.plan import ATTEMPTS
 from tidegate.errors import ConfigError
 from tidegate.pipeline import READERS
 
@@ -59,7 +60,7 @@ def redrive(
     dry_run: DryRun = False,
     most: Most = 0,
     policy: Policy = "stop",
-    attempts: Attempts = 5,
+    attempts: Attempts = ATTEMPTS,
     as_json: JsonOption = False,
 ) -> None:
     """Put dead letters back to the topic of the stage that failed, each at most once.

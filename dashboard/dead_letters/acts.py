@@ -16,15 +16,13 @@ from db.audit import Act
 from db.letter_groups import Resolution
 from tidegate.clock import now_us
 from tidegate.dead_letters.letters import transaction_id
-from tidegate.dead_letters.plan import Edit, Policy, Summary
+from tidegate.dead_letters.plan import ATTEMPTS, Edit, Policy, Summary
 from tidegate.dead_letters.reading import Place
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection
 
 blueprint = Blueprint("letter_acts", __name__)
 MOST = 1_000_000
-ATTEMPTS = 5
-"""Failures after which a letter that is put back goes to the quarantine, as the command has it."""
 LONGEST_NOTE = 2000
 _PATIENCE = 2.0
 """Seconds after which the page comes back although the job goes on."""

@@ -11,10 +11,11 @@ from flask import Blueprint, abort, request, url_for
 
 from dashboard.context import here
 from dashboard.dead_letters.acts import put_back_edited
-from dashboard.dead_letters.dry_run import Judgement, dry_run
+from dashboard.dead_letters.dry_run import dry_run
 from dashboard.dead_letters.letter import LONGEST_EDIT, one_letter
 from dashboard.dead_letters.routes import letter_at, letter_page
-from tidegate.dead_letters.letters import DeadLetter, edited_copy
+from tidegate.dead_letters.judgement import Judgement
+from tidegate.dead_letters.letters import DeadLetter
 from tidegate.errors import Rejected
 from tidegate.profile import Profile
 
@@ -45,18 +46,19 @@ class Checked:
 @blueprint.post("/dead-letters/letters/<place>/check")
 def check(place: str) -> Any:  # noqa: ANN401 - a page, or a page and its status
     """The page of a letter with the dry-run of the copy in the form, or of the letter itself."""
-    letter = _letter(place)
-    return letter_page(place, checked=_checked(letter))
+    return letter_page(place, checked=_checked(_letter(place), place))
 
 
 @blueprint.post("/dead-letters/letters/<place>/edited")
 def edited(place: str) -> Any:  # noqa: ANN401 - werkzeug's Response
-    """Put the copy in the form back; one that would fail again is not, and the page says why."""
+    """Put the copy in the form back; one that would fail again, or that nobody can judge now, is
+    not, and the page says why.
+    """
     letter = _letter(place)
     if "value" not in request.form or not one_letter(here().profile, letter).editable:
         abort(400)
-    checked = _checked(letter)
-    if checked.judgement.outcome == "fails":
+    checked = _checked(letter, place)
+    if checked.judgement.outcome in ("fails", "not_known"):
         return letter_page(place, checked=checked)
     back = url_for("dead_letters.letter", place=place)
     return put_back_edited(letter.place, checked.judgement.id, checked.value, back)
@@ -69,10 +71,10 @@ def _letter(place: str) -> DeadLetter:
     return found
 
 
-def _checked(letter: DeadLetter) -> Checked:
-    profile, store = here().profile, here().store
+def _checked(letter: DeadLetter, place: str) -> Checked:
+    profile = here().profile
     if "value" not in request.form:
-        return Checked(dry_run(profile, store, letter), [], "", b"", edited=False)
+        return Checked(dry_run(place), [], "", b"", edited=False)
     draft = request.form["value"].replace("\r\n", "\n")
     shown = one_letter(profile, letter)
     if not shown.editable or len(draft) > LONGEST_EDIT:
@@ -83,8 +85,7 @@ def _checked(letter: DeadLetter) -> Checked:
     except Rejected as error:
         judgement = Judgement("fails", error.reason, error.detail)
         return Checked(judgement, diff, draft, b"", edited=True)
-    copy = edited_copy(profile, letter, value)
-    return Checked(dry_run(profile, store, copy, letter), diff, draft, value, edited=True)
+    return Checked(dry_run(place, value), diff, draft, value, edited=True)
 
 
 def unmasked(profile: Profile, letter: DeadLetter, draft: str) -> bytes:

@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import text
 
 from cli.skip import judge_of, refused
+from consumers.dry_run import dry_run
 from consumers.erasable import keyed_step
 from db.engine import open_database
 from db.migrate import migrate
 from db.reconcile.reconcile import Reconciler
+from db.store import Store
 from model.sip import NO_SECRET
 from tests.access.test_personal import preprocessed, set_clock
 from tests.blocks import frames_on
@@ -23,6 +25,8 @@ from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import NUMBER
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.clock import now_us
+from tidegate.dead_letters.letters import read_all
 from tidegate.dead_letters.listing import entries
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection
@@ -91,6 +95,11 @@ def test_every_command_goes_on_and_names_them(
     reconciler = Reconciler(broker, profile, url)
     totals = reconciler.run()
     reconciler.close()
+    store, first = Store(url, profile), keyed_step(profile, 0, NO_SECRET)
+    for letter in read_all(broker.consumer(None), DLQ, vault=vault):
+        told = dry_run(profile, broker, store, lambda _: first, letter, now_us=now_us())
+        assert (told.outcome, told.reason) == ("fails", "not_opened")
+    store.close()
     assert (totals.of("row"), totals.of("dead_letter"), totals.of("missing")) == (1, 2, 0)
     redrive(broker, profile, Selection(), vault=vault)
     put_back = [record.value for _, _, record in broker.committed_records(RAW)][3:]

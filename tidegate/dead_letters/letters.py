@@ -186,10 +186,11 @@ def message_of(topic: str, value: bytes | None) -> bytes | None:
 
 
 def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
-    """The key to put it back with: its own, or the right one where that was what was wrong."""
-    if letter.told.get("reason") != WRONG_PARTITION or letter.told.get("topic") != RAW:
-        return letter.key
-    return _own_key(profile, letter)
+    """The key to put it back with: its own, or the right one where that was wrong, or missing."""
+    wrong = letter.key is None or letter.told.get("reason") == WRONG_PARTITION
+    if wrong and letter.told.get("topic") == RAW:
+        return _own_key(profile, letter)
+    return letter.key
 
 
 def _own_key(profile: Profile, letter: DeadLetter) -> bytes | None:

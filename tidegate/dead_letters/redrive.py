@@ -19,19 +19,17 @@ from tidegate.dead_letters.letters import (
     identity_of,
     message_of,
     read_all,
-    record_of,
     records_of,
 )
-from tidegate.dead_letters.plan import EDITED, Edit, Plan, Policy, Summary
+from tidegate.dead_letters.plan import ATTEMPTS, EDITED, Edit, Plan, Policy, Summary
+from tidegate.dead_letters.putting_back import headers_of, obstacle
 from tidegate.dead_letters.reading import Place, letters_at
 from tidegate.dead_letters.selection import CONFLICT, Selection
 from tidegate.errors import Stop
 from tidegate.messages.ciphertext import ERASED
 from tidegate.messages.vault import Vault
-from tidegate.pipeline import DLQ, FRAMES, QUARANTINE, REDRIVABLE, REDRIVEN
+from tidegate.pipeline import DLQ, FRAMES, QUARANTINE, REDRIVEN
 from tidegate.profile import Profile
-from tidegate.profile.token_records import TOKENISED
-from tidegate.stream.dead_letters import ATTEMPT, PREFIX, RECORDED
 
 TRANSACTIONAL_ID = "tidegate.redrive"
 _IN_ONE_TRANSACTION = 500
@@ -45,7 +43,7 @@ def redrive(
     dry_run: bool = False,
     most: int = 0,
     policy: Policy = "stop",
-    attempts: int = 5,
+    attempts: int = ATTEMPTS,
     vault: Vault | None = None,
     edits: Mapping[Place, Edit] | None = None,
     summary: Summary | None = None,
@@ -115,9 +113,10 @@ class Redriver:
             self._write(part[:stuck])
             if stuck is not None:
                 letter = part[stuck].letter
+                fault = obstacle(self._profile, letter)
                 raise Stop(
                     f"dead letter {letter.place[0]}:{letter.place[1]} cannot be put back: "
-                    f"{self._obstacle(letter)}. "
+                    f"{fault.detail if fault else ''}. "
                     f"Done before it: {self.summary.redriven or 'nothing'}. "
                     "Go on with --policy reinsert (leave such ones) or --policy drop (give them up)"
                 )
@@ -157,38 +156,11 @@ class Redriver:
     def _plan(self, letter: DeadLetter, *more: tuple[str, bytes], back: bool) -> Plan:
         """What becomes of one: `back` to its stage, with `more` headers, or to the quarantine."""
         hopeless = self._attempts == 0 and not back and letter.plain != ERASED
-        if not hopeless and self._obstacle(letter):
+        if not hopeless and obstacle(self._profile, letter):
             return Plan(letter, "dropped" if self._policy == "drop" else "left")
         if not back:
             return Plan(letter, "quarantined", QUARANTINE, letter.headers)
-        kept = [
-            (name, value)
-            for name, value in letter.headers
-            if name == RECORDED or not name.startswith(PREFIX)
-        ]
-        attempt = (ATTEMPT, str(letter.attempt).encode())
-        return Plan(letter, "redriven", letter.told["topic"], [*kept, attempt, *more])
-
-    def _obstacle(self, letter: DeadLetter) -> str:
-        """Why this one cannot be put back, or ""."""
-        topic = letter.told.get("topic", "")
-        if not letter.identity or not topic:
-            return (
-                "it has no headers tidegate-key and tidegate-topic; no stage of Tidegate wrote it"
-            )
-        if topic not in REDRIVABLE:
-            return f"no stage reads its topic {topic}"
-        if letter.plain == ERASED:
-            return "its account was erased"
-        if self._profile.tokens and topic in TOKENISED and not record_of(self._profile, letter)[1]:
-            return "its record cannot be read, or was withheld for the personal data in it"
-        told = letter.told.get("profile", "").encode()
-        if topic in FRAMES and told not in (self._profile.hash, self._profile.version):
-            return (
-                f"it is a frame of profile {told.decode()}, and profile "
-                f"{self._profile.hash.decode()} runs"
-            )
-        return ""
+        return Plan(letter, "redriven", letter.told["topic"], [*headers_of(letter), *more])
 
     def _write(self, plans: list[Plan]) -> None:
         """One transaction: the records, and a mark for each."""

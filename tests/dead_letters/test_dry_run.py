@@ -1,0 +1,289 @@
+"""What a dry-run says is what a redrive does, at every stage that has dead letters."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consumers.dry_run import dry_run
+from consumers.notify.stage import NotifyStage
+from consumers.preprocess import PreprocessStage
+from db.store import Store
+from tests.blocks import frames_on, records_of
+from tests.faults.injected.bench import NOW_MS, PROFILE, Bench
+from tests.faults.injected.test_pipeline import Step
+from tests.notify.test_stage import message
+from tests.profile.test_tokens import NUMBER, TOKEN, changed, keyed
+from tidegate.broker.records import Batch, TopicPartition
+from tidegate.dead_letters.judgement import Judgement
+from tidegate.dead_letters.letters import DeadLetter, edited_copy
+from tidegate.dead_letters.plan import ATTEMPTS, Edit
+from tidegate.dead_letters.redrive import redrive
+from tidegate.dead_letters.selection import Selection
+from tidegate.errors import Retry
+from tidegate.messages.documents import Rollback, encode
+from tidegate.pipeline import (
+    ALERTS,
+    BY_ENTITY_2,
+    DLQ,
+    FEATURES,
+    FEEDBACK,
+    LABELS,
+    MODELS,
+    QUARANTINE,
+    RAW,
+    SCORED,
+)
+from tidegate.stream.dead_letters import ATTEMPT, dead_letters
+from tidegate.stream.stage import NoState, Reject, Stage
+
+__all__ = ["keyed"]
+pytestmark = pytest.mark.training
+READERS = {
+    RAW: "preprocess",
+    BY_ENTITY_2: "preprocess-2",
+    FEATURES: "score",
+    SCORED: "persist",
+    FEEDBACK: "label",
+    LABELS: "learn",
+    ALERTS: "notify",
+}
+FRESH = Step(7, user=2, merchant=1, amount=3)
+"""A transaction that only the other system knows."""
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, bytes]:
+    """A record for each topic between the stages, from another system of the same profile."""
+    with tempfile.TemporaryDirectory() as home:
+        other = Bench(Path(home))
+        FRESH.post(other)
+        Step(7, kind="verdict").post(other)
+        other.run()
+        found = {topic: frames_on(other.broker, topic)[0] for topic in (FEATURES, SCORED)}
+        found[BY_ENTITY_2] = frames_on(other.broker, BY_ENTITY_2)[0]
+        [label] = records_of(other.broker, TopicPartition(LABELS, 0))
+        other.close()
+    return {**found, LABELS: label.values[0] or b"", ALERTS: message(7)}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A system with one row, t1, of account u1."""
+    made = Bench(tmp_path)
+    Step(1, user=1).post(made)
+    made.run()
+    yield made
+    made.close()
+
+
+def die(bench: Bench, topic: str, value: bytes, key: bytes = b"u2", failed: int = 0) -> DeadLetter:
+    """A dead letter of a record that once lay on its topic."""
+    earlier = [(ATTEMPT, str(failed).encode())]
+    offset = 5_000_000 + len(bench.broker.logs[TopicPartition(DLQ, 0)])
+    batch = Batch(TopicPartition(topic, 0), [offset], [key], [value], [NOW_MS], [earlier])
+    letter = dead_letters(READERS[topic], PROFILE.hash, batch, [Reject(0, "gone", "by now")], 0)
+    before = {each.identity for each in bench.dead()}
+    bench.put(DLQ, letter.keys[0], letter.values[0], (letter.headers or [None])[0])
+    [made] = [each for each in bench.dead() if each.identity not in before]
+    return made
+
+
+def judged(bench: Bench, letter: DeadLetter, mended: bytes | None = None) -> Judgement:
+    """The dry-run; it leaves the broker as it was."""
+
+    def stage_of(name: str) -> Stage[Any]:
+        return NotifyStage(PROFILE, 0) if name == "notify" else bench.stage(name)[0]
+
+    sizes = {source: len(log) for source, log in bench.broker.logs.items()}
+    store = Store(bench.database, PROFILE)
+    copy = None if mended is None else edited_copy(PROFILE, letter, mended)
+    try:
+        return dry_run(
+            PROFILE, bench.broker, store, stage_of, letter, edited=copy, now_us=NOW_MS * 1000
+        )
+    finally:
+        store.close()
+        assert {source: len(log) for source, log in bench.broker.logs.items()} == sizes
+
+
+def put_back(bench: Bench, letter: DeadLetter, mended: bytes | None = None) -> list[str]:
+    """Redrive it, let all stages run to their end, and say why it has died again, if it has."""
+    known = {each.identity for each in bench.dead()}
+    edits = None if mended is None else {letter.place: Edit(mended, "the test")}
+    done = redrive(bench.broker, PROFILE, Selection(places=frozenset({letter.place})), edits=edits)
+    assert done.redriven == {letter.told["topic"]: 1}
+    bench.run()
+    if letter.told["topic"] == ALERTS:
+        return told(bench)
+    return [each.told["reason"] for each in bench.dead() if each.identity not in known]
+
+
+def told(bench: Bench) -> list[str]:
+    """Why notify refuses what lies on its topic."""
+    stage = NotifyStage(PROFILE, 0)
+    batches = list(records_of(bench.broker, TopicPartition(ALERTS, 0)))
+    rejects = [stage.process(NoState(), batch).rejects for batch in batches]
+    return [each.reason for one in rejects for each in one]
+
+
+def rows(bench: Bench) -> set[str]:
+    return {row.transaction_id for row in bench.rows()}
+
+
+@pytest.mark.parametrize("topic", [RAW, BY_ENTITY_2, FEATURES, SCORED])
+def test_a_transaction_that_would_pass_becomes_a_row(
+    bench: Bench, good: dict[str, bytes], topic: str
+) -> None:
+    letter = die(bench, topic, FRESH.body if topic == RAW else good[topic])
+    assert judged(bench, letter) == Judgement("passes", id="t7")
+    assert put_back(bench, letter) == []
+    assert rows(bench) == {"t1", "t7"}
+
+
+def test_a_verdict_a_label_and_an_alert_that_would_pass(
+    bench: Bench, good: dict[str, bytes]
+) -> None:
+    verdict = die(bench, FEEDBACK, b'{"transaction_id": "t1", "verdict": "fraud"}')
+    assert judged(bench, verdict) == Judgement("passes", id="t1")
+    assert put_back(bench, verdict) == []
+    assert len(list(records_of(bench.broker, TopicPartition(LABELS, 0)))) == 1
+    label = die(bench, LABELS, good[LABELS])
+    assert judged(bench, label) == Judgement("passes", id="t7")
+    assert put_back(bench, label) == []
+    alert = die(bench, ALERTS, good[ALERTS])
+    assert judged(bench, alert) == Judgement("passes", id="t7")
+    assert put_back(bench, alert) == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "value", "reason"),
+    [
+        (RAW, b"{", "invalid_json"),
+        (RAW, b"", "empty"),
+        (RAW, FRESH.body.replace(b'"u2"', b"7"), "wrong_type"),
+        (RAW, Step(8, user=1).body, "wrong_partition"),
+        (BY_ENTITY_2, b"noise", "not_a_frame"),
+        (FEATURES, b"noise", "not_a_frame"),
+        (SCORED, b"noise", "not_a_frame"),
+        (FEEDBACK, b'{"verdict": "fraud"}', "wrong_type"),
+        (LABELS, b"[]", "invalid_json"),
+        (LABELS, b"values cut off", "wrong_type"),
+        (LABELS, b"rollback", "out_of_bounds"),
+        (ALERTS, b"{}", "not_an_alert"),
+    ],
+)
+def test_what_would_be_refused_is_refused_for_the_same_reason(
+    bench: Bench, good: dict[str, bytes], topic: str, value: bytes, reason: str
+) -> None:
+    if reason == "wrong_type" and topic == LABELS:
+        value = json.dumps(json.loads(good[LABELS]) | {"values": [1.0]}).encode()
+    if reason == "out_of_bounds":
+        value = encode(Rollback(900, PROFILE.hash.decode(), 1))
+    letter = die(bench, topic, value, b"u5" if reason == "wrong_partition" else b"u2")
+    found = judged(bench, letter)
+    assert (found.outcome, found.reason) == ("fails", reason), found
+    assert put_back(bench, letter) == [reason]
+
+
+@pytest.mark.parametrize("topic", [RAW, SCORED])
+def test_an_id_that_is_taken(bench: Bench, good: dict[str, bytes], topic: str) -> None:
+    FRESH.post(bench)
+    bench.run()
+    same = die(bench, topic, FRESH.body if topic == RAW else good[topic])
+    assert judged(bench, same) == Judgement("repeat", id="t7")
+    assert put_back(bench, same) == []
+    if topic == RAW:
+        other = die(bench, RAW, Step(7, user=2, merchant=1, amount=4).body)
+    else:
+        other = die(bench, SCORED, good[SCORED].replace(b"t7", b"t1"))
+    found = judged(bench, other)
+    assert (found.outcome, found.reason) == ("fails", "conflicting_duplicate")
+    assert put_back(bench, other) == ["conflicting_duplicate"]
+
+
+def test_a_mended_copy_is_what_is_judged(bench: Bench) -> None:
+    broken = FRESH.body.replace(b'"amount":3', b'"amount":"3 EUR"')
+    letter = die(bench, RAW, broken)
+    assert judged(bench, letter).reason == "wrong_type"
+    still = broken.replace(b"3 EUR", b"3")
+    assert (judged(bench, letter, still).outcome, put_back(bench, letter, still)) == (
+        "fails",
+        ["wrong_type"],
+    )
+    letter = die(bench, RAW, broken.replace(b"m1", b"m2"))
+    mended = FRESH.body.replace(b'"t7"', b'"t8"').replace(b'"u2"', b'"u3"')
+    assert judged(bench, letter, mended) == Judgement("passes", id="t8", moved="t7")
+    assert put_back(bench, letter, mended) == []
+    assert rows(bench) == {"t1", "t8"}
+
+
+def test_a_verdict_without_its_row_waits_and_dies(bench: Bench) -> None:
+    letter = die(bench, FEEDBACK, b'{"transaction_id": "t7", "verdict": "fraud"}')
+    found = judged(bench, letter)
+    assert (found.outcome, found.reason, found.id) == ("waits", "unknown_transaction", "t7")
+    assert put_back(bench, letter) == ["unknown_transaction"]
+
+
+def test_a_letter_without_a_key_goes_to_its_account(bench: Bench) -> None:
+    letter = die(bench, RAW, FRESH.body, key=None)  # type: ignore[arg-type]
+    assert judged(bench, letter) == Judgement("passes", id="t7")
+    assert put_back(bench, letter) == []
+
+
+def test_what_no_redrive_puts_back(bench: Bench, good: dict[str, bytes]) -> None:
+    often = die(bench, RAW, FRESH.body, failed=ATTEMPTS - 1)
+    assert judged(bench, often) == Judgement("quarantined", detail=str(ATTEMPTS))
+    place = Selection(places=frozenset({often.place}))
+    assert redrive(bench.broker, PROFILE, place).quarantined == 1
+    assert list(bench.broker.committed_records(QUARANTINE))
+    foreign = die(bench, FEATURES, good[FEATURES])
+    foreign.told["profile"] = "another"
+    assert (judged(bench, foreign).outcome, judged(bench, foreign).reason) == (
+        "fails",
+        "other_profile",
+    )
+    foreign.told["topic"] = "nowhere"
+    assert judged(bench, foreign).reason == "no_stage"
+
+
+def test_a_defect_of_the_stage_is_its_reject(
+    bench: Bench, good: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = die(bench, FEATURES, good[FEATURES])
+    monkeypatch.setattr("consumers.score.rule_on", None)
+    found = judged(bench, letter)
+    assert (found.outcome, found.reason) == ("fails", "exception")
+
+
+def test_what_is_away_is_said(bench: Bench, good: dict[str, bytes]) -> None:
+    letter = die(bench, FEATURES, good[FEATURES])
+    bench.broker.logs[TopicPartition(MODELS, 0)].clear()
+    found = judged(bench, letter)
+    assert found.outcome == "not_known"
+    assert "no champion yet" in found.detail
+
+    def away(_name: str) -> Stage[Any]:
+        raise Retry("the bundles are away")
+
+    store = Store(bench.database, PROFILE)
+    found = dry_run(PROFILE, bench.broker, store, away, letter, now_us=NOW_MS * 1000)
+    assert (found.outcome, found.detail) == ("not_known", "the bundles are away")
+    store.close()
+
+
+@pytest.mark.usefixtures("keyed")
+def test_a_record_from_before_tokens_is_judged_with_them(bench: Bench, tmp_path: Path) -> None:
+    profile = changed(tmp_path, TOKEN)
+    plain = FRESH.body.replace(b'"u2"', f'"{NUMBER}"'.encode())
+    letter = die(bench, RAW, plain)
+    store = Store(bench.database, profile)
+    first = PreprocessStage(profile, 0)
+    found = dry_run(profile, bench.broker, store, lambda _: first, letter, now_us=NOW_MS * 1000)
+    store.close()
+    assert (found.outcome, found.reason) == ("passes", "")
