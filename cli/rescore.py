@@ -28,13 +28,22 @@ def rescore(
 
     The new score is a revision beside the row; no decision changes.
 
-    Exit code 1 when a detector fails again.
+    Exit code 1 when a detector fails again, or a row's policy is gone.
 
     Example: [bold]tidegate rescore[/bold]
     """
-    degraded, revised, failures = _run(settings_with(profile=profile, kafka=kafka, db=db))
+    degraded, revised, failures, undecided = _run(
+        settings_with(profile=profile, kafka=kafka, db=db)
+    )
     if as_json:
-        print_json({"degraded": degraded, "revised": revised, "failures": failures})
+        print_json(
+            {
+                "degraded": degraded,
+                "revised": revised,
+                "failures": failures,
+                "undecided": undecided,
+            }
+        )
     else:
         typer.echo(
             f"{degraded:,} rows without a revision lack a detector's score, {revised:,} of them "
@@ -42,11 +51,13 @@ def rescore(
         )
         for name, error in failures.items():
             typer.echo(f"{name} fails again: {error}", err=True)
+        for error in undecided.values():
+            typer.echo(f"rows left out: {error}", err=True)
     if revised < degraded:
         raise typer.Exit(1)
 
 
-def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
+def _run(settings: Settings) -> tuple[int, int, dict[str, str], dict[str, str]]:
     from consumers.replay.logs import Logs
     from consumers.replay.rescore import rescore as score_again
     from db.migrate import migrate
@@ -72,4 +83,5 @@ def _run(settings: Settings) -> tuple[int, int, dict[str, str]]:
         len(rows),
         len(rescored.revisions),
         {name: str(error) for name, error in rescored.failures.items()},
+        {version: str(error) for version, error in rescored.undecided.items()},
     )

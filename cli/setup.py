@@ -68,6 +68,7 @@ def setup(
     _insist("profile", lambda: _check_profile(settings, loaded))
     _first_bundle(settings, loaded, models)
     _insist("champion", lambda: _first_champion(settings, loaded))
+    _insist("rules", lambda: steps.keep_own_rules(settings, loaded))
 
 
 def _make_first_key(settings: Settings, file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,10 +11,12 @@ from numpy.typing import NDArray
 
 from model.bundles.bundle import Bundle
 from model.bundles.reasons import Reason, reasons
-from model.policy.compiled import CompiledPolicy, Outcome
+from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
+from model.policy.outcome import Outcome
 from tidegate import metrics
 from tidegate.messages.frame_column import FrameColumn
+from tidegate.messages.rule_hits import hit_bits
 from tidegate.profile import Profile
 
 
@@ -33,9 +37,13 @@ def rule_on(
     bundle: Bundle,
     policy: CompiledPolicy | None,
     rows: NDArray[Any],
+    values: NDArray[np.float64],
     frames: FrameColumn,
 ) -> Ruling:
-    """Decide rows that have scores and the model's decision: sets decision, policy and hits."""
+    """Decide rows that have scores and the model's decision: sets decision, policy and hits.
+
+    `values` are those of the rows, in one piece.
+    """
     n = len(rows)
     rows["decision"] = rows["model_decision"]
     if policy is None:
@@ -45,10 +53,13 @@ def rule_on(
     if policy.does_nothing:
         flagged = np.flatnonzero(rows["decision"])
         return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
-    outcome = policy.decide(Rows.of_frames(rows, frames.payloads))
+    outcome = policy.decide(Rows.of_frames(rows, values, frames.payloads))
+    rows["rule_hits"] = outcome.packed()
+    if not len(outcome.hit):
+        flagged = np.flatnonzero(rows["decision"])
+        told = model_reasons(profile, bundle, rows[flagged])
+        return Ruling(flagged, told, outcome.suppressed, {})
     rows["decision"] = outcome.decision
-    if outcome.by_bit:
-        rows["rule_hits"] = outcome.packed()
     return _explained(profile, bundle, policy, rows, outcome)
 
 
@@ -60,17 +71,16 @@ def _explained(
     outcome: Outcome,
 ) -> Ruling:
     by_model = (rows["model_decision"] > 0) & (outcome.decision > 0)
-    hit = outcome.hit
-    why: dict[int, list[Reason]] = {index: [] for index in np.flatnonzero(by_model | hit).tolist()}
+    told_of = np.union1d(np.flatnonzero(by_model), outcome.hit)
+    why: dict[int, list[Reason]] = {index: [] for index in told_of.tolist()}
     rules: dict[int, list[str]] = {}
-    for index in np.flatnonzero(hit).tolist():
-        parts = [
-            part
-            for bit, part in policy.parts.items()
-            if bit in outcome.by_bit and outcome.by_bit[bit][index]
-        ]
-        rules[index] = [part.name for part in parts]
-        why[index] += [Reason("", None, 0.0, part.text, rule=part.name) for part in parts]
+    known: dict[bytes, tuple[list[str], list[Reason]]] = {}
+    for index in outcome.hit.tolist():
+        bits = outcome.bits[index].tobytes()
+        if bits not in known:
+            known[bits] = _said(policy, bits)
+        rules[index], reasons_of_row = known[bits]
+        why[index] += reasons_of_row
     for passes, chosen in (
         (True, by_model & (outcome.forced == 0)),
         (False, by_model & (outcome.forced > 0)),  # a rule would flag it all the same
@@ -80,6 +90,13 @@ def _explained(
         for index, reasons_of_row in zip(indices.tolist(), told, strict=True):
             why[index] += reasons_of_row
     return Ruling(np.array(list(why), np.intp), list(why.values()), outcome.suppressed, rules)
+
+
+def _said(policy: CompiledPolicy, bits: bytes) -> tuple[list[str], list[Reason]]:
+    """The names of what hit, and why."""
+    parts = [policy.parts[bit] for bit in hit_bits(bits) if bit in policy.parts]
+    reasons_of_parts = [Reason("", None, 0.0, part.text, rule=part.name) for part in parts]
+    return [part.name for part in parts], reasons_of_parts
 
 
 def model_reasons(
@@ -100,9 +117,8 @@ def model_reasons(
 
 def count_hits(ruling: Ruling) -> None:
     """Count what hit, once a batch is committed."""
-    for names in ruling.rules.values():
-        for name in names:
-            metrics.RULE_HITS.labels(name).inc()
+    for name, count in Counter(chain.from_iterable(ruling.rules.values())).items():
+        metrics.RULE_HITS.labels(name).inc(count)
 
 
 def _none(n: int) -> NDArray[np.bool_]:

@@ -188,13 +188,14 @@ class ScoreStage(StatelessStage):
         """Score, decide and explain whole frames by one bundle, into `output`."""
         bundle = model.bundle
         rows["bundle"], rows["online_labels"] = bundle.hash, model.online_labels
-        scores = self._scores(bundle, np.ascontiguousarray(rows["values"]))
+        values = np.ascontiguousarray(rows["values"])
+        scores = self._scores(bundle, values)
         rows["score"], rows["scores"][:, :-1] = scores.final, scores.detectors
         self._log_left_out(bundle, scores.failures)
         by_model = bundle.decide(scores.final, rows["amount_minor"])
         rows["model_decision"] = by_model
         rows["scores"][:, -1] = self._shadow_scores(rows, by_model, output)
-        ruling = rule_on(self._profile, bundle, self.serving.policy, rows, frames)
+        ruling = rule_on(self._profile, bundle, self.serving.policy, rows, values, frames)
         scored = self._pack(rows, frames, ruling.told, ruling.why)
         output.emits.append(Emit(SCORED, frames.ids, scored, hashes=key_hashes(frames.ids)))
         self._alert(rows, frames, ruling, again, output)

@@ -123,6 +123,7 @@ class Launch:
             supervisor, self.first_model.ready, _TRAINING_SECONDS, "training takes too long"
         )
         self._when_up(supervisor, self._promote_first)
+        self._when_up(supervisor, lambda: steps.keep_own_rules(self.settings, self.profile))
         for child in self.children:
             child.release()
 

@@ -68,6 +68,13 @@ def bundle_of(settings: Settings, profile: Profile) -> str | None:
     return mine[0].hash if mine else None
 
 
+def keep_own_rules(settings: Settings, profile: Profile) -> None:
+    """Keep the rules of the profile on topic promotions while they are in force. Raises Retry."""
+    from model.bundles.policies import keep_own
+
+    keep_own(KafkaBroker(settings), profile)
+
+
 def promote_first(settings: Settings, profile: Profile) -> str:
     """Make the newest bundle the champion on topic models, unless this profile has one already.
 

@@ -16,15 +16,19 @@ from model.bundles.bundle import Bundle, Scores
 from model.bundles.policies import Policies
 from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
+from tidegate.errors import ConfigError
 from tidegate.messages.frames import DECISIONS, Decision
 from tidegate.profile import Profile
 
 
 class Rescored(NamedTuple):
-    """The revisions, and what detectors that fail again said, by name."""
+    """The revisions, what detectors that fail again said, by name, and why rows were left out
+    whose policy cannot decide any more, by its version.
+    """
 
     revisions: list[Revision]
     failures: dict[str, Exception]
+    undecided: dict[str, ConfigError]
 
 
 def rescore(
@@ -37,16 +41,20 @@ def rescore(
     """Score the rows by their own bundle, with the online weights that scored them, and decide by
     the policy of their time.
 
-    A row whose detector fails again gets no revision. Raises ConfigError when a bundle or the
-    labels' log is gone, Retry when the broker does not answer.
+    A row whose detector fails again gets no revision, and none whose policy is gone. Raises
+    ConfigError when a bundle or the labels' log is gone, Retry when the broker does not answer.
     """
-    rescored = Rescored([], {})
+    rescored = Rescored([], {}, {})
     policies = Policies(logs.broker, profile)
     for name, of_bundle in groupby(sorted(rows, key=_model), key=lambda row: row.bundle):
         bundle = Bundle.load(bundles / name)
         past = PastWeights(profile, bundle, logs)
         for (labels, version), alike in groupby(of_bundle, key=_when):
-            policy = policies.compiled(version)
+            try:
+                policy = policies.compiled(version)
+            except ConfigError as error:
+                rescored.undecided[version] = error
+                continue
             weighted = bundle.with_weights(past.at(labels))
             if policy and policy.policy.thresholds:
                 weighted = weighted.with_thresholds(policy.policy.thresholds)

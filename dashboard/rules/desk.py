@@ -168,7 +168,7 @@ class Desk:
     def history(self) -> list[Version]:
         """The newest versions, newest first, each against the one before."""
         all_of_them = list(policy_history(self._broker, self._profile.hash.decode()))
-        before = [self._profile.policy, *(each.policy for each in all_of_them)]
+        before = [Policy(), *(each.policy for each in all_of_them)]
         versions = [
             Version(applied, self.lines(earlier, applied.policy))
             for earlier, applied in zip(before, all_of_them, strict=False)

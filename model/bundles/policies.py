@@ -1,4 +1,7 @@
-"""The policy in force, as a message on topic `models`, and all that ever were on `promotions`."""
+"""The policy in force, as a message on topic `models`, and all that ever were on `promotions`.
+
+The profile's own rules, which hold until one is applied, are on `promotions` only.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,9 @@ from tidegate.messages.policy import AppliedPolicy, Policy
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import Profile
 from tidegate.stream.side_topic import read_partition
+
+BY_PROFILE = "profile"
+"""Who brought rules that stand in the profile."""
 
 
 class Overtaken(Retry):
@@ -54,6 +60,24 @@ def publish_policy(
     return applied
 
 
+def keep_own(broker: Broker, profile: Profile) -> None:
+    """Keep the profile's own rules on topic promotions where they come into force: the file may be
+    edited, and the rows that they decided name their version. Raises PolicyFault, Retry.
+    """
+    own, name = profile.policy, profile.hash.decode()
+    if not own.rules or current_policy(broker, name):
+        return
+    CompiledPolicy(own, profile)
+    newest = ""
+    for applied in policy_history(broker, name):
+        newest = applied.version
+    if newest != own.version:
+        kept = AppliedPolicy(own, own.version, name, now_us(), BY_PROFILE)
+        what = f"the profile's rules {own.version}"
+        key = role_key("policy", name)
+        write(broker, PROMOTIONS, key, encode(kept), what=what, timeout=30.0)
+
+
 def current_policy(broker: Broker, profile: str, *, timeout: float = 30.0) -> AppliedPolicy | None:
     """The newest policy that was applied to a profile (hash), or None.
 
@@ -69,7 +93,7 @@ def in_force(profile: Profile, applied: AppliedPolicy | None) -> Policy:
 
 
 def policy_history(broker: Broker, profile: str) -> Iterator[AppliedPolicy]:
-    """All that were ever applied to a profile (hash), oldest first. Raises Retry, ConfigError."""
+    """All that were ever in force in a profile (hash), oldest first. Raises Retry, ConfigError."""
     for batch in read_partition(broker, PROMOTIONS, 0):
         for value in batch.values:
             message = model_message(value)

@@ -16,6 +16,7 @@ from model.bundles.promotion import model_message
 from model.bundles.reasons import reasons
 from model.bundles.shared import SharedBundles
 from model.policy.compiled import CompiledPolicy
+from model.policy.program import warm_up
 from tidegate.broker.records import Batch
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.messages.documents import (
@@ -295,3 +296,4 @@ class Serving:
         values = np.full((1, len(self._profile.values)), np.nan)
         scores = bundle.score(values).detectors
         reasons(bundle, self._profile, values, np.zeros(1, np.int64), scores)
+        warm_up()

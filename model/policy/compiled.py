@@ -13,6 +13,7 @@ So a rule may only make a decision stricter, unless it approves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,16 +25,18 @@ from model.policy.conditions import Condition, condition, text_hashes
 from model.policy.facts import Facts, PayloadReader, Rows
 from model.policy.lexer import ConditionFault
 from model.policy.lists import Membership
+from model.policy.outcome import Outcome, packed_bits
+from model.policy.program import Builder, Program
 from model.policy.vocabulary import Vocabulary, Word
+from model.policy.writing import is_member
 from tidegate.errors import ConfigError
 from tidegate.messages.policy import Policy, Rule, RuleAction, Suppression, ValueList
-from tidegate.messages.rule_hits import BITS, FIRST_LIST, MOST_LISTS, MOST_RULES, SUPPRESSED
+from tidegate.messages.rule_hits import FIRST_LIST, MOST_LISTS, MOST_RULES, SUPPRESSED
 from tidegate.profile import Profile
 
 MOST_ENTRIES = 10_000
 MOST_SUPPRESSIONS = 1_000
 _APPROVE, _REVIEW, _BLOCK = range(3)
-Bools = NDArray[np.bool_]
 Codes = NDArray[np.uint8]
 
 
@@ -50,43 +53,6 @@ class PolicyFault(ConfigError):
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
         self.faults = list(faults)
-
-
-class Outcome(NamedTuple):
-    """What a policy makes of n transactions.
-
-    `decision` and what the rules alone say, `forced`, u1[n] (with 0 for nothing); `by_bit` the rows
-    bool[n] that each bit of `tidegate.messages.rule_hits` stands for, for those that hit any.
-    """
-
-    decision: Codes
-    forced: Codes
-    by_bit: Mapping[int, Bools]
-
-    @property
-    def hits(self) -> Bools:
-        """All bits bool[128, n]."""
-        hits = np.zeros((BITS, len(self.decision)), np.bool_)
-        for bit, hit in self.by_bit.items():
-            hits[bit] = hit
-        return hits
-
-    @property
-    def hit(self) -> Bools:
-        """Of which n a rule or list hit."""
-        return _any([hit for bit, hit in self.by_bit.items() if bit != SUPPRESSED], self.decision)
-
-    @property
-    def suppressed(self) -> Bools:
-        """Of which no alert goes out."""
-        return self.by_bit.get(SUPPRESSED, np.zeros(len(self.decision), np.bool_))
-
-    def packed(self) -> NDArray[np.void]:
-        """The hits V16[n], as rows keep them."""
-        packed = np.zeros((len(self.decision), BITS // 8), np.uint8)
-        for bit, hit in self.by_bit.items():
-            packed[:, bit // 8] |= hit.astype(np.uint8) << np.uint8(bit % 8)
-        return packed.view("V16").ravel()
 
 
 class _Part(NamedTuple):
@@ -119,6 +85,7 @@ class CompiledPolicy:
         if faults:
             raise PolicyFault(faults)
         self._reader = PayloadReader(self._payload_words())
+        self._program = _program(self._rules, self._entries)
         self.parts = _parts(policy)
 
     @property
@@ -134,40 +101,44 @@ class CompiledPolicy:
     def decide(self, rows: Rows) -> Outcome:
         """Decide n transactions; the same alone and in any batch."""
         facts = Facts(rows, self._reader)
-        with np.errstate(all="ignore"):
-            found = [(bit, each.holds(facts)) for bit, each in self._rules]
-        for place, word, members in self._entries:
-            found.append((FIRST_LIST + place, members.holds(facts.texts(word), facts.ingest_us)))
-        by_bit = {bit: hit for bit, hit in found if hit.any()}
-        decision, forced = self._combine(rows.decision, by_bit)
-        quiet = self._suppressed_of(rows, facts, decision, by_bit)
-        return Outcome(decision, forced, by_bit | ({SUPPRESSED: quiet} if quiet.any() else {}))
+        bits, any_hit = self._program.run(facts)
+        hit = np.flatnonzero(bits.view("<u8").any(axis=1)) if any_hit else np.zeros(0, np.intp)
+        decision, forced = rows.decision.copy(), np.zeros(len(rows.decision), np.uint8)
+        if len(hit):
+            decision[hit], forced[hit] = self._combine(decision[hit], bits[hit])
+        self._suppress(rows, facts, decision, bits)
+        return Outcome(decision, forced, bits, hit)
 
-    def _combine(self, by_model: Codes, by_bit: Mapping[int, Bools]) -> tuple[Codes, Codes]:
+    def _combine(self, by_model: Codes, bits: Codes) -> tuple[Codes, Codes]:
+        """Of rows that were hit."""
         allowed, blocked, reviewed = (
-            _any([hit for bit, hit in by_bit.items() if self.parts[bit].action == action], by_model)
-            for action in ("approve", "block", "review")
+            (bits & self._bits_of(action)).any(axis=1) for action in ("approve", "block", "review")
         )
         forced = np.where(blocked, _BLOCK, np.where(reviewed, _REVIEW, _APPROVE)).astype(np.uint8)
         forced[allowed] = _APPROVE
         decision = np.where(allowed, _APPROVE, np.maximum(by_model, forced)).astype(np.uint8)
         return decision, forced
 
-    def _suppressed_of(
-        self, rows: Rows, facts: Facts, decision: Codes, by_bit: Mapping[int, Bools]
-    ) -> Bools:
-        """Of which of n rows no alert goes out."""
-        reviewed, all_quiet = decision == _REVIEW, np.zeros(len(decision), np.bool_)
-        if not self._suppressed or not reviewed.any():
-            return all_quiet
-        reviewing = {bit: hit for bit, hit in by_bit.items() if self.parts[bit].action == "review"}
+    def _bits_of(self, action: str, without: frozenset[int] = frozenset()) -> Codes:
+        """The bits u1[16] of what has an action."""
+        return packed_bits(
+            bit for bit, part in self.parts.items() if part.action == action and bit not in without
+        )
+
+    def _suppress(self, rows: Rows, facts: Facts, decision: Codes, bits: Codes) -> None:
+        """Set the bit of those of n rows of which no alert goes out."""
+        reviewed = np.flatnonzero(decision == _REVIEW) if self._suppressed else ()
+        if not len(reviewed):
+            return
+        all_quiet, ingest_us = np.zeros(len(reviewed), np.bool_), facts.ingest_us[reviewed]
         for each in self._suppressed:
-            quiet = reviewed & each.members.holds(facts.texts(each.word), facts.ingest_us)
+            quiet = each.members.holds(facts.texts(each.word)[reviewed], ingest_us)
             if each.rules:
-                others = [hit for bit, hit in reviewing.items() if bit not in each.rules]
-                quiet &= (rows.decision == _APPROVE) & ~_any(others, decision)
+                others = self._bits_of("review", each.rules)
+                quiet &= rows.decision[reviewed] == _APPROVE
+                quiet &= ~(bits[reviewed] & others).any(axis=1)
             all_quiet |= quiet
-        return all_quiet
+        bits[reviewed[all_quiet]] |= packed_bits([SUPPRESSED])
 
 
 class _Suppressed(NamedTuple):
@@ -178,12 +149,16 @@ class _Suppressed(NamedTuple):
     members: Membership
 
 
-def _any(hits: Sequence[Bools], like: Codes) -> Bools:
-    """Of which of n rows one of these is true; `like` u1[n]."""
-    joined = np.zeros(len(like), np.bool_)
-    for hit in hits:
-        joined |= hit
-    return joined
+def _program(
+    rules: Sequence[tuple[int, Condition]], entries: Sequence[tuple[int, Word, Membership]]
+) -> Program:
+    builder = Builder()
+    for bit, each in rules:
+        builder.hit(each.write(builder), bit)
+    for place, word, members in entries:
+        write = is_member(partial(Builder.text, word=word), members)
+        builder.hit(write(builder), FIRST_LIST + place)
+    return builder.program()
 
 
 def names_of(policy: Policy) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Conditions made ready: checked against a profile's words, then a few numpy calls a batch.
+"""Conditions made ready: checked against a profile's words, and written as parts of a program.
 
 What is missing makes arithmetic missing; any comparison with it is false, `!=` and `not in` as
 well. Division by zero is missing.
@@ -6,24 +6,32 @@ well. Division by zero is missing.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.policy.facts import Facts
+from model.policy import opcodes
 from model.policy.lexer import ConditionFault
 from model.policy.lists import Membership
 from model.policy.syntax import COMPARISONS, Node, children, parse
 from model.policy.vocabulary import Vocabulary, Word
+from model.policy.writing import (
+    Operand,
+    Write,
+    both,
+    checked,
+    compared,
+    computed,
+    either,
+    is_member,
+    negated,
+    of_text,
+    one_of,
+)
 
 Kind = Literal["condition", "number", "flag", "category", "text", "word"]
-Values = Any
-"""An array of n, or a scalar that stands for n equal ones."""
-Compute = Callable[[Facts], Values]
-Bools = NDArray[np.bool_]
 _SAID = {
     "condition": "a condition",
     "number": "a number",
@@ -32,59 +40,48 @@ _SAID = {
     "text": "a text",
     "word": "a text in quotes",
 }
-_ARITHMETIC: dict[str, Callable[[Values, Values], Values]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": lambda a, b: _divided(a, b),
-    "min": np.minimum,
-    "max": np.maximum,
+_ARITHMETIC = {
+    "+": opcodes.ADD,
+    "-": opcodes.SUB,
+    "*": opcodes.MUL,
+    "/": opcodes.DIV,
+    "min": opcodes.MIN,
+    "max": opcodes.MAX,
 }
-_ORDER: dict[str, Callable[[Values, Values], Values]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_FUNCTIONS: dict[str, Callable[[Values], Values]] = {
-    "abs": np.abs,
-    "log1p": np.log1p,
-    "sqrt": np.sqrt,
-    "negative": np.negative,
+_FUNCTIONS = {
+    "abs": opcodes.ABS,
+    "negative": opcodes.NEGATIVE,
+    "sqrt": opcodes.SQRT,
+    "log1p": opcodes.LOG1P,
 }
 _NUMERIC = ("number", "flag")
 
 
 class _Typed(NamedTuple):
-    """A node with its kind; `word` what it names, or `literal` the text in quotes."""
+    """A node with its kind; `word` what it names, `literal` the text in quotes, `constant` the
+    number that it is.
+    """
 
     kind: Kind
-    compute: Compute
+    write: Write
     at: int
     word: Word | None = None
     literal: str = ""
+    constant: float | None = None
 
 
 class Condition(NamedTuple):
     """A condition that is ready, and which words it reads."""
 
-    compute: Compute
+    write: Write
     words: frozenset[Word]
-
-    def holds(self, facts: Facts) -> Bools:
-        """Of which of n transactions it is true."""
-        found = self.compute(facts)
-        return found if np.ndim(found) else np.full(len(facts), found, np.bool_)
 
 
 def condition(text: str, words: Vocabulary, lists: Mapping[str, Membership]) -> Condition:
     """A condition made ready. Raises ConditionFault with the place of what is wrong."""
     checker = _Checker(words, lists)
-    tree = parse(text)
-    compute = checker.condition(tree)
-    return Condition(compute, frozenset(checker.read))
+    write = checker.condition(parse(text))
+    return Condition(write, frozenset(checker.read))
 
 
 def lists_named(text: str) -> set[str]:
@@ -105,18 +102,17 @@ class _Checker:
         self._words, self._lists = words, lists
         self.read = set[Word]()
 
-    def condition(self, node: Node) -> Compute:
+    def condition(self, node: Node) -> Write:
         """A node that has to be true or false."""
         typed = self._typed(node)
         if typed.kind == "flag":
-            compute = typed.compute
-            return lambda facts: compute(facts) == 1.0
+            return checked(opcodes.EQ_CONSTANT, typed.write, lambda program: program.constant(1.0))
         if typed.kind != "condition":
             raise ConditionFault(
                 f"expected a condition, this is {_SAID[typed.kind]}: compare it with a value",
                 node.at,
             )
-        return typed.compute
+        return typed.write
 
     def _typed(self, node: Node) -> _Typed:
         if node.op == "literal":
@@ -126,8 +122,7 @@ class _Checker:
         if node.op in ("and", "or"):
             return self._logic(node)
         if node.op == "not":
-            inner = self.condition(node.args[0])
-            return _Typed("condition", lambda facts: np.logical_not(inner(facts)), node.at)
+            return _Typed("condition", negated(self.condition(node.args[0])), node.at)
         if node.op in COMPARISONS:
             return self._comparison(node)
         if node.op == "missing":
@@ -138,7 +133,9 @@ class _Checker:
 
     def _column(self, word: Word, at: int) -> _Typed:
         self._note(word, at)
-        return _Typed(word.kind, lambda facts: facts.column(word), at, word)
+        if word.kind == "text":
+            return _Typed("text", lambda program: program.text(word), at, word)
+        return _Typed(word.kind, lambda program: program.column(word), at, word)
 
     def _note(self, word: Word, at: int) -> None:
         if word.source == "payload" and self._words.profile.erasable:
@@ -149,16 +146,16 @@ class _Checker:
             )
         self.read.add(word)
 
-    def _text(self, word: Word, at: int) -> Compute:
+    def _text(self, word: Word, at: int) -> Write:
         """The hashes of a word that is a text, or a category that has undeclared texts."""
         as_text = self._words.text(word.name, at)
         self._note(as_text, at)
-        return lambda facts: facts.column(as_text)
+        return lambda program: program.text(as_text)
 
     def _logic(self, node: Node) -> _Typed:
         left, right = (self.condition(arg) for arg in node.args)
-        join = _both if node.op == "and" else _either
-        return _Typed("condition", lambda facts: join(left(facts), right, facts), node.at)
+        join = both if node.op == "and" else either
+        return _Typed("condition", join(left, right), node.at)
 
     def _comparison(self, node: Node) -> _Typed:
         left, right = (self._typed(arg) for arg in node.args)
@@ -172,7 +169,7 @@ class _Checker:
             found = self._among(left, [right.literal], node)
             return found if node.op == "==" else self._present_but_not(left, found, node)
         if left.kind in _NUMERIC and right.kind in _NUMERIC:
-            return _compared(node, left.compute, right.compute)
+            return _Typed("condition", compared(node.op, _operand(left), _operand(right)), node.at)
         raise ConditionFault(
             f"{_SAID[left.kind]} and {_SAID[right.kind]} cannot be compared", node.at
         )
@@ -188,8 +185,7 @@ class _Checker:
         if all(isinstance(member, str) for member in members):
             return self._among(left, [str(member) for member in members], node)
         if left.kind in _NUMERIC and not any(isinstance(member, str) for member in members):
-            numbers, compute = np.array(members, np.float64), left.compute
-            return _Typed("condition", lambda facts: np.isin(compute(facts), numbers), node.at)
+            return _Typed("condition", one_of(left.write, list(map(float, members))), node.at)
         raise ConditionFault(f"these are not all like the left side, {_SAID[left.kind]}", node.at)
 
     def _in_list(self, left: _Typed, name: str, node: Node) -> _Typed:
@@ -203,10 +199,7 @@ class _Checker:
                 f"`{members.field} in list:{name}`",
                 node.at,
             )
-        hashes = self._text(left.word, node.at)
-        return _Typed(
-            "condition", lambda facts: members.holds(hashes(facts), facts.ingest_us), node.at
-        )
+        return _Typed("condition", is_member(self._text(left.word, node.at), members), node.at)
 
     def _among(self, left: _Typed, texts: Sequence[str], node: Node) -> _Typed:
         """Whether a text or category is one of these."""
@@ -216,32 +209,29 @@ class _Checker:
                 f"a text in quotes is compared with a field, not with {_SAID[left.kind]}", node.at
             )
         if left.kind == "category" and all(text in word.codes for text in texts):
-            codes = np.array([word.codes.index(text) for text in texts], np.float64)
-            compute = left.compute
-            return _Typed("condition", lambda facts: np.isin(compute(facts), codes), node.at)
+            codes = [float(word.codes.index(text)) for text in texts]
+            return _Typed("condition", one_of(left.write, codes), node.at)
         if left.kind == "category" and not word.open:
             wrong = next(text for text in texts if text not in word.codes)
             raise ConditionFault(
                 f"{wrong!r} is no value of {word.name}: {', '.join(word.codes)}", node.at
             )
         hashes = self._text(word, node.at)
-        wanted = text_hashes(self._words, word.name, texts)
-        return _Typed("condition", lambda facts: np.isin(hashes(facts), wanted), node.at)
+        wanted = Membership(word.name, text_hashes(self._words, word.name, texts), [0] * len(texts))
+        return _Typed("condition", is_member(hashes, wanted), node.at)
 
     def _present_but_not(self, left: _Typed, found: _Typed, node: Node) -> _Typed:
         missing = self._is_missing(left, node)
-        compute = found.compute
-        return _Typed("condition", lambda facts: ~(compute(facts) | missing(facts)), node.at)
+        return _Typed("condition", negated(either(found.write, missing)), node.at)
 
     def _missing(self, node: Node) -> _Typed:
         return _Typed("condition", self._is_missing(self._typed(node.args[0]), node), node.at)
 
-    def _is_missing(self, operand: _Typed, node: Node) -> Compute:
-        compute = operand.compute
+    def _is_missing(self, operand: _Typed, node: Node) -> Write:
         if operand.kind == "text":
-            return lambda facts: compute(facts) == 0
+            return of_text(opcodes.NO_HASH, operand.write)
         if operand.kind in (*_NUMERIC, "category"):
-            return lambda facts: np.isnan(compute(facts))
+            return checked(opcodes.MISSING, operand.write)
         raise ConditionFault(f"{_SAID[operand.kind]} is never missing", node.at)
 
     def _arithmetic(self, node: Node) -> _Typed:
@@ -249,13 +239,14 @@ class _Checker:
         for each in typed:
             if each.kind not in _NUMERIC:
                 raise ConditionFault(f"expected a number, this is {_SAID[each.kind]}", each.at)
+        if node.op == "negative" and typed[0].constant is not None:
+            return _number(-typed[0].constant, node.at)
+        write = typed[0].write
         if node.op in _FUNCTIONS:
-            function, inner = _FUNCTIONS[node.op], typed[0].compute
-            return _Typed("number", lambda facts: function(inner(facts)), node.at)
-        compute = typed[0].compute
+            return _Typed("number", computed(_FUNCTIONS[node.op], write), node.at)
         for each in typed[1:]:
-            compute = _joined(_ARITHMETIC[node.op], compute, each.compute)
-        return _Typed("number", compute, node.at)
+            write = computed(_ARITHMETIC[node.op], write, each.write)
+        return _Typed("number", write, node.at)
 
 
 def text_hashes(words: Vocabulary, field: str, texts: Sequence[str]) -> NDArray[np.uint64]:
@@ -269,37 +260,14 @@ def text_hashes(words: Vocabulary, field: str, texts: Sequence[str]) -> NDArray[
 def _literal(node: Node) -> _Typed:
     value = node.value
     if isinstance(value, str):
-        return _Typed("word", lambda _: value, node.at, literal=value)
-    number = np.float64(value)
-    return _Typed("flag" if isinstance(value, bool) else "number", lambda _: number, node.at)
+        return _Typed("word", lambda _: 0, node.at, literal=value)
+    made = _number(float(value), node.at)
+    return made._replace(kind="flag") if isinstance(value, bool) else made
 
 
-def _both(left: Values, right: Compute, facts: Facts) -> Values:
-    """Most rules hit next to nothing: then the right side need not be looked at."""
-    return np.logical_and(left, right(facts)) if left.any() else left
+def _operand(typed: _Typed) -> Operand:
+    return Operand(typed.write, typed.constant)
 
 
-def _either(left: Values, right: Compute, facts: Facts) -> Values:
-    return np.logical_or(left, right(facts)) if left.any() else right(facts)
-
-
-def _divided(a: Values, b: Values) -> Values:
-    if np.ndim(b) == 0 and b != 0:
-        return np.divide(a, b)
-    return np.where(np.not_equal(b, 0), np.divide(a, b), np.nan)
-
-
-def _joined(function: Callable[[Values, Values], Values], left: Compute, right: Compute) -> Compute:
-    return lambda facts: function(left(facts), right(facts))
-
-
-def _compared(node: Node, left: Compute, right: Compute) -> _Typed:
-    order = _ORDER[node.op]
-    if node.op != "!=":
-        return _Typed("condition", _joined(order, left, right), node.at)
-
-    def differ(facts: Facts) -> Values:
-        a, b = left(facts), right(facts)
-        return np.not_equal(a, b) & ~np.isnan(a) & ~np.isnan(b)
-
-    return _Typed("condition", differ, node.at)
+def _number(value: float, at: int) -> _Typed:
+    return _Typed("number", lambda program: program.filled(value), at, constant=value)

@@ -34,10 +34,12 @@ class Rows(NamedTuple):
     payloads: Sequence[bytes]
 
     @staticmethod
-    def of_frames(rows: NDArray[Any], payloads: Sequence[bytes]) -> Rows:
-        """Of rows of scored frames in which score, scores and the model's decision stand."""
+    def of_frames(rows: NDArray[Any], values: Floats, payloads: Sequence[bytes]) -> Rows:
+        """Of rows of scored frames in which score, scores and the model's decision stand; `values`
+        are theirs in one piece.
+        """
         return Rows(
-            rows["values"],
+            values,
             rows["keys"],
             rows["score"],
             rows["scores"][:, :-1],
@@ -104,6 +106,11 @@ class Facts:
 
     def __len__(self) -> int:
         return len(self._rows.score)
+
+    @property
+    def values(self) -> Floats:
+        """The frames' values f8[n, columns], as compiled loops take them."""
+        return np.require(self._rows.values, np.float64, ["C", "A", "W"])
 
     @property
     def ingest_us(self) -> NDArray[np.int64]:

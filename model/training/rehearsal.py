@@ -14,6 +14,7 @@ from model.features.newest import VERDICT
 from model.features.plan import Plan
 from model.features.state import KeyedState
 from model.hashing import join, partitions_of
+from model.policy.program import warm_up
 from model.sip import NO_SECRET, sip128
 from model.training.fit import fit_models, kind_of
 from tidegate.profile import Profile, load_profile
@@ -26,6 +27,7 @@ def rehearse(profile: Profile) -> None:
     _absorb(profile)
     _fit(profile)
     _look_up(profile)
+    warm_up()
 
 
 def _absorb(profile: Profile) -> None:

@@ -123,7 +123,7 @@ def test_a_detector_that_fails_again_gives_no_revision(
     error = RuntimeError("still no memory")
     broken = Broken(trained.bundle.detectors[0], error)
     monkeypatch.setattr("model.detectors.trees.lightgbm.LightGBM.score", broken.score)
-    assert again(trained, url, logs) == ([], {"lightgbm": error})
+    assert again(trained, url, logs) == ([], {"lightgbm": error}, {})
 
 
 def test_labels_in_any_order_give_the_same(trained: Trained, url: str, logs: Logs) -> None:
@@ -156,6 +156,22 @@ def test_a_revision_is_decided_by_the_policy_of_its_row(
         both = [part.decision for part in found.revisions if part.transaction_id == f"t{i}"]
         ruled = "block" if row[amount] > 50 else "review"
         assert sorted(both) == sorted([DECISIONS[plain[i]], ruled])
+
+
+def test_rows_whose_policy_is_gone_are_left_out_and_the_others_are_not(
+    trained: Trained, logs: Logs
+) -> None:
+    gone = "0123456789abcdef"
+    rows = [
+        DegradedRow(
+            f"t{i}", trained.bundle.hash, NONE, 5, row.tobytes(), bytes(16), 1, "{}", version
+        )
+        for i, (row, version) in enumerate(zip(trained.values[:4], [None, gone] * 2, strict=True))
+    ]
+    found = rescore(trained.profile, rows, logs, trained.bundle.path.parent, lambda: 1)
+    assert [part.transaction_id for part in found.revisions] == ["t0", "t2"]
+    assert list(found.undecided) == [gone]
+    assert f"the policy {gone} is neither on the topic" in str(found.undecided[gone])
 
 
 def test_rows_without_online_weights_take_the_trainings(trained: Trained, logs: Logs) -> None:

@@ -10,7 +10,15 @@ import pytest
 
 from consumers.replay.replay import Difference, Replay
 from db.store import Store
-from model.bundles.policies import Overtaken, Policies, current_policy, publish_policy
+from model.bundles.policies import (
+    BY_PROFILE,
+    Overtaken,
+    Policies,
+    current_policy,
+    keep_own,
+    policy_history,
+    publish_policy,
+)
 from model.policy.compiled import PolicyFault
 from tests.faults.injected.bench import PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
@@ -76,6 +84,38 @@ def test_rows_name_their_policy_and_are_replayed_by_it(tmp_path: Path) -> None:
         ("t4", ["fuel", "list:stolen"]),
         ("t6", []),
     ]
+    store.close()
+    bench.close()
+
+
+def test_rows_that_the_profiles_own_rules_decided_are_replayed_after_these_were_edited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, other = Bench(tmp_path), Policy((Rule("dear", "amount >= 5", "block"),))
+    store, name = Store(bench.database, PROFILE), PROFILE.hash.decode()
+    keep_own(bench.broker, PROFILE)
+    assert list(policy_history(bench.broker, name)) == [], "it has no rules of its own"
+    rows = []
+    for at, own in enumerate((FIRST, other, FIRST)):
+        monkeypatch.setattr(PROFILE, "policy", own)
+        bench.kill("score")  # it starts again with the file as it is now
+        for _ in range(2):  # `tidegate up`, and again
+            keep_own(bench.broker, PROFILE)
+        rows += decided(bench, store, Step(at, amount=9))
+    monkeypatch.setattr(PROFILE, "policy", Policy())
+    assert [row["rules_hit"] for row in rows] == [["fuel"], ["dear"], ["fuel"]]
+    replay = Replay(PROFILE, bench.broker, Snapshots(bench.snapshots), bench.folder)
+    assert [replay.differences(row) for row in rows] == [[]] * 3
+    kept = list(policy_history(bench.broker, name))
+    assert [(one.policy, one.by) for one in kept] == [
+        (own, BY_PROFILE) for own in (FIRST, other, FIRST)
+    ]
+    assert current_policy(bench.broker, name) is None, "nobody has applied one"
+    publish(bench, SECOND)
+    monkeypatch.setattr(PROFILE, "policy", other)
+    keep_own(bench.broker, PROFILE)
+    newest = list(policy_history(bench.broker, name))[-1]
+    assert newest.policy == SECOND, "the profile's rules are not in force"
     store.close()
     bench.close()
 
