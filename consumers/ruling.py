@@ -15,7 +15,6 @@ from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
 from model.policy.outcome import Outcome
 from tidegate import metrics
-from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.rule_hits import hit_bits
 from tidegate.profile import Profile
 
@@ -37,30 +36,22 @@ def rule_on(
     bundle: Bundle,
     policy: CompiledPolicy | None,
     rows: NDArray[Any],
-    values: NDArray[np.float64],
-    frames: FrameColumn,
+    facts: Rows,
 ) -> Ruling:
-    """Decide rows that have scores and the model's decision: sets decision, policy and hits.
-
-    `values` are those of the rows, in one piece.
-    """
-    n = len(rows)
-    rows["decision"] = rows["model_decision"]
-    if policy is None:
-        flagged = np.flatnonzero(rows["decision"])
-        return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
-    rows["policy"] = policy.version.encode()
-    if policy.does_nothing:
-        flagged = np.flatnonzero(rows["decision"])
-        return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), _none(n), {})
-    outcome = policy.decide(Rows.of_frames(rows, values, frames.payloads))
-    rows["rule_hits"] = outcome.packed()
-    if not len(outcome.hit):
-        flagged = np.flatnonzero(rows["decision"])
-        told = model_reasons(profile, bundle, rows[flagged])
-        return Ruling(flagged, told, outcome.suppressed, {})
-    rows["decision"] = outcome.decision
-    return _explained(profile, bundle, policy, rows, outcome)
+    """Decide rows of frames, of which `facts` are known: sets decision, policy and hits."""
+    rows["decision"] = facts.decision
+    quiet = np.zeros(len(rows), np.bool_)
+    if policy is not None:
+        rows["policy"] = policy.version.encode()
+    if policy is not None and not policy.does_nothing:
+        outcome = policy.decide(facts)
+        if len(outcome.hit):
+            rows["decision"], rows["rule_hits"] = outcome.decision, outcome.packed()
+            return _explained(profile, bundle, policy, rows, outcome)
+        if policy.policy.suppressions:
+            rows["rule_hits"], quiet = outcome.packed(), outcome.suppressed
+    flagged = np.flatnonzero(facts.decision)
+    return Ruling(flagged, model_reasons(profile, bundle, rows[flagged]), quiet, {})
 
 
 def _explained(
@@ -81,14 +72,11 @@ def _explained(
             known[bits] = _said(policy, bits)
         rules[index], reasons_of_row = known[bits]
         why[index] += reasons_of_row
-    for passes, chosen in (
-        (True, by_model & (outcome.forced == 0)),
-        (False, by_model & (outcome.forced > 0)),  # a rule would flag it all the same
-    ):
-        indices = np.flatnonzero(chosen)
-        told = model_reasons(profile, bundle, rows[indices], passes=passes)
-        for index, reasons_of_row in zip(indices.tolist(), told, strict=True):
-            why[index] += reasons_of_row
+    flagged = np.flatnonzero(by_model)
+    passing_of = np.flatnonzero(outcome.forced[flagged] == 0)  # a rule would flag the others
+    told = model_reasons(profile, bundle, rows[flagged], passing_of)
+    for index, reasons_of_row in zip(flagged.tolist(), told, strict=True):
+        why[index] += reasons_of_row
     return Ruling(np.array(list(why), np.intp), list(why.values()), outcome.suppressed, rules)
 
 
@@ -100,9 +88,14 @@ def _said(policy: CompiledPolicy, bits: bytes) -> tuple[list[str], list[Reason]]
 
 
 def model_reasons(
-    profile: Profile, bundle: Bundle, flagged: NDArray[Any], *, passes: bool = True
+    profile: Profile,
+    bundle: Bundle,
+    flagged: NDArray[Any],
+    passing_of: NDArray[np.intp] | None = None,
 ) -> list[list[Reason]]:
-    """Why a model flagged rows; with `passes` also what would have let them pass."""
+    """Why a model flagged rows; of those at `passing_of` (None: all) also what would have let them
+    pass.
+    """
     if not len(flagged):
         return []
     return reasons(
@@ -111,7 +104,7 @@ def model_reasons(
         np.ascontiguousarray(flagged["values"]),
         flagged["amount_minor"],
         np.ascontiguousarray(flagged["scores"][:, :-1]),
-        passes=passes,
+        passing_of=passing_of,
     )
 
 
@@ -119,7 +112,3 @@ def count_hits(ruling: Ruling) -> None:
     """Count what hit, once a batch is committed."""
     for name, count in Counter(chain.from_iterable(ruling.rules.values())).items():
         metrics.RULE_HITS.labels(name).inc(count)
-
-
-def _none(n: int) -> NDArray[np.bool_]:
-    return np.zeros(n, np.bool_)

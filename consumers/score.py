@@ -23,6 +23,7 @@ from model.bundles.serving import Model, Serving
 from model.bundles.shared import SharedBundles
 from model.detectors.base import Array, Detector
 from model.hashing import hash64, key_hashes
+from model.policy.facts import Rows
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
@@ -195,7 +196,16 @@ class ScoreStage(StatelessStage):
         by_model = bundle.decide(scores.final, rows["amount_minor"])
         rows["model_decision"] = by_model
         rows["scores"][:, -1] = self._shadow_scores(rows, by_model, output)
-        ruling = rule_on(self._profile, bundle, self.serving.policy, rows, values, frames)
+        facts = Rows(
+            values,
+            rows["keys"],
+            scores.final,
+            scores.detectors,
+            by_model,
+            rows["ingest_us"],
+            frames.payloads,
+        )
+        ruling = rule_on(self._profile, bundle, self.serving.policy, rows, facts)
         scored = self._pack(rows, frames, ruling.told, ruling.why)
         output.emits.append(Emit(SCORED, frames.ids, scored, hashes=key_hashes(frames.ids)))
         self._alert(rows, frames, ruling, again, output)

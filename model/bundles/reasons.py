@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from model.bundles.bundle import Bundle
 from model.bundles.counterfactual import passing
@@ -46,10 +47,10 @@ def reasons(
     amount_minor: Amounts,
     scores: Array | None = None,
     *,
-    passes: bool = True,
+    passing_of: NDArray[np.intp] | None = None,
 ) -> list[list[Reason]]:
     """For each row of `values` f8[n, len(profile.values)] what raised its score most, strongest
-    first; with `passes` also what would have let it pass.
+    first; of those at the indices `passing_of` (None: of all) also what would have let it pass.
 
     `scores` are the detectors' f8[n, m] of these rows, NaN where one was left out.
     """
@@ -64,11 +65,13 @@ def reasons(
         ]
         for row, features in enumerate(strongest)
     ]
-    if not passes:
+    told = np.arange(len(values)) if passing_of is None else passing_of
+    if not len(told):
         return result
-    limits = passing(bundle, values, amount_minor, strongest[:, :_TRIED], scores)
-    for reasons_of_row, most, least in zip(result, limits.at_most, limits.at_least, strict=True):
-        for reason, high, low in zip(reasons_of_row, most, least, strict=False):
+    tried, known = strongest[told, :_TRIED], None if scores is None else scores[told]
+    limits = passing(bundle, values[told], amount_minor[told], tried, known)
+    for row, most, least in zip(told.tolist(), limits.at_most, limits.at_least, strict=True):
+        for reason, high, low in zip(result[row], most, least, strict=False):
             _add_passing(profile, reason, high, low)
     return result
 

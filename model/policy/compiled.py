@@ -87,6 +87,7 @@ class CompiledPolicy:
         self._reader = PayloadReader(self._payload_words())
         self._program = _program(self._rules, self._entries)
         self.parts = _parts(policy)
+        self._bits = {action: self._bits_of(action) for action in ("approve", "block", "review")}
 
     @property
     def does_nothing(self) -> bool:
@@ -112,7 +113,7 @@ class CompiledPolicy:
     def _combine(self, by_model: Codes, bits: Codes) -> tuple[Codes, Codes]:
         """Of rows that were hit."""
         allowed, blocked, reviewed = (
-            (bits & self._bits_of(action)).any(axis=1) for action in ("approve", "block", "review")
+            (bits & self._bits[action]).any(axis=1) for action in ("approve", "block", "review")
         )
         forced = np.where(blocked, _BLOCK, np.where(reviewed, _REVIEW, _APPROVE)).astype(np.uint8)
         forced[allowed] = _APPROVE

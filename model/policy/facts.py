@@ -33,21 +33,6 @@ class Rows(NamedTuple):
     ingest_us: NDArray[np.int64]
     payloads: Sequence[bytes]
 
-    @staticmethod
-    def of_frames(rows: NDArray[Any], values: Floats, payloads: Sequence[bytes]) -> Rows:
-        """Of rows of scored frames in which score, scores and the model's decision stand; `values`
-        are theirs in one piece.
-        """
-        return Rows(
-            values,
-            rows["keys"],
-            rows["score"],
-            rows["scores"][:, :-1],
-            rows["model_decision"],
-            rows["ingest_us"],
-            payloads,
-        )
-
 
 class PayloadReader:
     """Reads some fields of payloads, which is dear: only what a policy names, once a batch."""

@@ -13,17 +13,17 @@ from model.jit import jit
 from model.policy.loops import (
     Ints,
     Numbers,
-    Truths,
     Words,
     arithmetic,
     compare,
+    compare_to,
     equal_to,
     extreme,
     function,
     hit,
+    load,
     logic,
     none,
-    order_to,
     test_hash,
     test_number,
 )
@@ -42,7 +42,7 @@ from model.policy.opcodes import (
     SKIP_IF_NONE,
 )
 
-CHUNK = 128
+CHUNK = 256
 Tables = tuple[Numbers, Ints, Numbers, Ints, Words, Ints]
 """Constants; where each set of numbers begins, and their members; the same of sets of hashes, and
 until when each member is one.
@@ -52,46 +52,7 @@ Columns = tuple[Numbers, Numbers, Words, Ints]
 
 
 @jit
-def _load(
-    loaded: NDArray[np.bool_], register: int, out: Numbers, a: int, values: Numbers, others: Numbers
-) -> None:
-    """A column of the values, or below 0 of the others, unless it is there already."""
-    if loaded[register]:
-        return
-    loaded[register] = True
-    if a >= 0:
-        for i in range(len(out)):
-            out[i] = values[i, a]
-    else:
-        out[:] = others[-1 - a]
-
-
-@jit
-def _compute(op: int, out: Numbers, a: Numbers, b: Numbers) -> None:
-    if op < MIN:
-        arithmetic(op, out, a, b)
-    elif op < FIRST_FUNCTION:
-        extreme(op, out, a, b)
-    else:
-        function(op, out, a)
-
-
-@jit
-def _test(op: int, out: Truths, a: Numbers, b: int, numbers: Numbers, tables: Tables) -> None:
-    """What leads from numbers to truths; `b` is a register, a constant or a set."""
-    constants, sets, members, _, _, _ = tables
-    if op < FIRST_TO_CONSTANT:
-        compare(op, out, a, numbers[b, : len(out)])
-    elif op < LT_CONSTANT:
-        equal_to(op, out, a, constants[b])
-    elif op < MISSING:
-        order_to(op, out, a, constants[b])
-    else:
-        test_number(op, out, a, members[sets[b] : sets[b + 1]])
-
-
-@jit
-def _chunk(
+def _chunk(  # noqa: C901 - calls of calls would cost more than most operations
     code: NDArray[np.int32],
     tables: Tables,
     numbers: Numbers,
@@ -102,23 +63,36 @@ def _chunk(
 ) -> bool:
     """`evaluate` for at most `CHUNK` transactions."""
     values, others, hashes, ingest_us = columns
-    constants, _, _, sets, members, until_us = tables
+    constants, number_begins, number_sets, hash_begins, hash_sets, until_us = tables
     truths, n, found, at = words.view(np.uint8), len(bits), False, 0
     while at < len(code):
         op, out, a, b = code[at, 0], code[at, 1], code[at, 2], code[at, 3]
         at += 1
         if op == LOAD:
-            _load(loaded, out, numbers[out, :n], a, values, others)
+            if not loaded[out]:
+                loaded[out] = True
+                load(numbers[out, :n], a, values, others)
         elif op == FILL:
             numbers[out, :n] = constants[a]
+        elif op < MIN:
+            arithmetic(op, numbers[out, :n], numbers[a, :n], numbers[b, :n])
+        elif op < FIRST_FUNCTION:
+            extreme(op, numbers[out, :n], numbers[a, :n], numbers[b, :n])
         elif op < FIRST_COMPARISON:
-            _compute(op, numbers[out, :n], numbers[a, :n], numbers[b, :n])
+            function(op, numbers[out, :n], numbers[a, :n])
+        elif op < FIRST_TO_CONSTANT:
+            compare(op, truths[out, :n], numbers[a, :n], numbers[b, :n])
+        elif op < LT_CONSTANT:
+            equal_to(op, truths[out, :n], numbers[a, :n], constants[b])
+        elif op < MISSING:
+            compare_to(op, truths[out, :n], numbers[a, :n], constants[b])
         elif op < NO_HASH:
-            _test(op, truths[out, :n], numbers[a, :n], b, numbers, tables)
+            members = number_sets[number_begins[b] : number_begins[b + 1]]
+            test_number(op, truths[out, :n], numbers[a, :n], members)
         elif op < FIRST_LOGIC:
-            members_of = slice(sets[b], sets[b + 1])
-            until_of = until_us[members_of]
-            test_hash(op, truths[out, :n], hashes[a], ingest_us, members[members_of], until_of)
+            begin, end = hash_begins[b], hash_begins[b + 1]
+            members_of = hash_sets[begin:end]
+            test_hash(op, truths[out, :n], hashes[a], ingest_us, members_of, until_us[begin:end])
         elif op < SKIP_IF_NONE:
             logic(op, truths[out, :n], truths[a, :n], truths[b, :n])
         elif none(words[a]):

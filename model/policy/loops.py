@@ -44,6 +44,16 @@ Ints = NDArray[np.int64]
 
 
 @jit
+def load(out: Numbers, a: int, values: Numbers, others: Numbers) -> None:
+    """A column of the values, or below 0 of the others."""
+    if a >= 0:
+        for i in range(len(out)):
+            out[i] = values[i, a]
+    else:
+        out[:] = others[-1 - a]
+
+
+@jit
 def arithmetic(op: int, out: Numbers, a: Numbers, b: Numbers) -> None:
     """Of two numbers; by 0 is missing."""
     n = len(out)
@@ -120,7 +130,7 @@ def equal_to(op: int, out: Truths, a: Numbers, b: float) -> None:
 
 
 @jit
-def order_to(op: int, out: Truths, a: Numbers, b: float) -> None:
+def compare_to(op: int, out: Truths, a: Numbers, b: float) -> None:
     """Which of a number and a constant is less."""
     n = len(out)
     if op == LT_CONSTANT:

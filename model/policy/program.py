@@ -51,6 +51,8 @@ class Builder:
         self._code: list[list[int]] = []
         self._constants: dict[bytes, int] = {}
         self._columns: dict[Word, int] = {}
+        self._loaded = frozenset[Word]()
+        """Columns that are in their registers by now, whatever was passed over."""
         self._others: list[Word] = []
         self._texts: list[Word] = []
         self._sets: list[Numbers] = []
@@ -83,6 +85,9 @@ class Builder:
         """The register in which a word's numbers are from here on."""
         if word not in self._columns:
             self._columns[word] = self.number()
+        if word in self._loaded:
+            return self._columns[word]
+        self._loaded = self._loaded | {word}
         source = word.place
         if word.source != "values":
             source = -1 - _place(self._others, word)
@@ -116,10 +121,10 @@ class Builder:
     @contextmanager
     def unless_none(self, truth: int) -> Iterator[None]:
         """What is written within is passed over where a register of truths holds for nobody."""
-        skip = [SKIP_IF_NONE, 0, truth, 0]
+        skip, loaded = [SKIP_IF_NONE, 0, truth, 0], self._loaded
         self._code.append(skip)
         yield
-        skip[3] = len(self._code)
+        skip[3], self._loaded = len(self._code), loaded
 
     def hit(self, truth: int, bit: int) -> None:
         """Note for whom a register of truths holds, which is given back."""
@@ -139,6 +144,7 @@ class Builder:
             _joined(hashes, np.uint64),
             _joined(until_us, np.int64),
         )
+        _pass_on(self._code)
         code = np.array(self._code, np.int32).reshape(-1, 4)
         registers = self._numbers.most, self._truths.most
         return Program(code, tables, registers, self._others, self._texts)
@@ -169,7 +175,8 @@ class Program:
             row[:] = facts.column(word)
         for of_text, word in zip(texts, self._texts, strict=True):
             of_text[:] = facts.texts(word)
-        ingest_us = np.require(facts.ingest_us, np.int64, ["C", "A", "W"])
+        at_us = facts.ingest_us if self._texts else np.zeros(n, np.int64)
+        ingest_us = np.require(at_us, np.int64, ["C", "A", "W"])
         columns = facts.values, others, texts, ingest_us
         return bits, evaluate(self._code, self._tables, self._registers, columns, bits)
 
@@ -187,6 +194,16 @@ def warm_up() -> None:
         [b"{}"],
     )
     Builder().program().run(Facts(nothing, PayloadReader([])))
+
+
+def _pass_on(code: list[list[int]]) -> None:
+    """Let who skips because nothing holds go on to where something else begins."""
+    for skip in reversed(code):
+        while skip[0] == SKIP_IF_NONE and skip[3] < len(code):
+            following = code[skip[3]]
+            if following[2] != skip[2] or following[0] not in (SKIP_IF_NONE, HIT):
+                break
+            skip[3] = following[3] if following[0] == SKIP_IF_NONE else skip[3] + 1
 
 
 def _place(words: list[Word], word: Word) -> int:

@@ -21,10 +21,15 @@ from tests.consumers.test_replayed_fold import labels, messages
 from tests.model.features.chain import Chain, batch
 from tidegate.messages.documents import Champion, encode
 from tidegate.messages.frames import Frames
+from tidegate.messages.policy import AppliedPolicy, ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import FEATURES, MODELS
 from tidegate.profile import Profile, load_profile
 from tidegate.stream.stage import NoState
 
+RULED = Policy(
+    (Rule("large", "amount / 2 > 1 and score >= 0 or user_id in list:known", "review"),),
+    (ValueList("known", "block", "user_id", (ListEntry("u1"),)),),
+)
 _KINDS = ["good"] * 60 + ["again", "conflict", "late", "good"]
 
 
@@ -87,8 +92,12 @@ def main() -> None:
     else:
         folder = Path(sys.argv[2])
         stage = ScoreStage(profile, folder.parent)
-        message = Champion(folder.name, profile.hash.decode(), 1)
-        stage.absorb(NoState(), batch([encode(message)], 0, MODELS))
+        name = profile.hash.decode()
+        messages_of = [
+            encode(Champion(folder.name, name, 1)),
+            encode(AppliedPolicy(RULED, RULED.version, name, 1)),
+        ]
+        stage.absorb(NoState(), batch(messages_of, 0, MODELS))
         frames, _ = Chain(profile).run(messages(profile, _KINDS, 1))
         todo = partial(score, profile, stage, frames)
     before = variants()
