@@ -23,6 +23,7 @@ import numpy as np
 import psutil
 from sqlalchemy import insert, text
 
+from benchmarks.rows import ACCOUNTS, BUNDLES, MERCHANTS, PROFILE, START_US, STEP_US, batch_of
 from db import names
 from db.blocks.packed import of_frames
 from db.blocks.upkeep import Upkeep, write_block
@@ -34,55 +35,10 @@ from db.search.filters import Filters
 from db.search.search import search
 from db.sqlite import SqliteWriter
 from db.store import Store
-from model.hashing import hash64
 from tests.postgres import new_server
-from tidegate.messages.frames import Frames
-from tidegate.profile import load_profile
 
 BATCH = 4000
-ACCOUNTS, MERCHANTS = 20_000, 2_000
-FLAGGED = 0.02
 REPEATS = 15
-START_US = 1_750_000_000_000_000
-STEP_US = 86_400_000_000 // 40_000  # some 40,000 rows a day
-PROFILE = load_profile("card")
-BUNDLES = (b"0123456789abcdef", b"fedcba9876543210")
-REASONS = b'[{"feature":"user_amount_zscore","value":6.2,"contribution":2.31,"text":"..."}]'
-_HASHES = hash64([b"merchant-%d" % number for number in range(MERCHANTS)])
-
-
-def batch_of(start: int) -> Frames:
-    """Rows `start` to `start + BATCH`, always the same."""
-    chance, layout = np.random.default_rng(start), PROFILE.scored_layout
-    numbers, rows = np.arange(start, start + BATCH), layout.empty(BATCH)
-    merchants = chance.integers(0, MERCHANTS, BATCH)
-    rows["event_us"] = rows["ingest_us"] = START_US + STEP_US * numbers
-    rows["amount_minor"] = np.exp(chance.normal(7.5, 1.3, BATCH))
-    rows["score"] = chance.beta(0.4, 12, BATCH)
-    rows["scores"] = rows["score"][:, None]
-    rows["decision"] = np.searchsorted([1 - FLAGGED, 1 - FLAGGED / 4], chance.random(BATCH))
-    rows["values"] = chance.normal(size=rows["values"].shape)
-    rows["keys"][:, 1] = _HASHES[merchants]
-    rows["bundle"] = BUNDLES[start // BATCH % 50 == 0]
-    accounts = chance.integers(0, ACCOUNTS, BATCH)
-    made = Frames(
-        rows,
-        [b"t-%012d" % number for number in numbers],
-        [b"user-%06d" % account for account in accounts],
-        [_payload(*pair) for pair in zip(accounts.tolist(), merchants.tolist(), strict=True)],
-        [REASONS if decision else b"" for decision in rows["decision"].tolist()],
-    )
-    layout.pack(made)  # sets the lengths
-    return made
-
-
-def _payload(account: int, merchant: int) -> bytes:
-    words = b"".join(b'"field_%02d":"%016d",' % (number, account) for number in range(15))
-    return b'{%b"user_id":"user-%06d","merchant":"merchant-%d","amount":12.5}' % (
-        words,
-        account,
-        merchant,
-    )
 
 
 def fill(database: Database, rows: int) -> tuple[list[float], list[float]]:
@@ -95,7 +51,7 @@ def fill(database: Database, rows: int) -> tuple[list[float], list[float]]:
     with database.engine.begin() as connection:
         names.save(connection, names.names_of(PROFILE))
     for start in range(0, rows, BATCH):
-        frames, blocked = batch_of(start), bool(chance.integers(0, 2))
+        frames, blocked = batch_of(start, BATCH), bool(chance.integers(0, 2))
         begun = _cpu_seconds(database)
         with database.engine.begin() as connection:
             inserted = writer.insert(connection, frames, order, START_US)

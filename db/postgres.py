@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
-from psycopg import sql
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
+from db.cases.locking import SHARE
 from db.rows import STEP, Inserted, fixed_columns, ruled
 from db.tables import blocks
 from tidegate.messages.frames import DECISIONS, Frames
@@ -31,6 +31,8 @@ _VARIABLE = (
     *("policy", "rule_hits", "model_decision"),
 )
 _NULL = b"\xff\xff\xff\xff"
+_BEGIN = f"{SHARE}, nextval('{blocks.name}'); SAVEPOINT optimistic"
+"""Locked before the copy: who waits for the lock then waits for no one's row."""
 _DECISIONS = [len(name).to_bytes(4, "big") + name.encode() for name in DECISIONS]
 
 
@@ -89,11 +91,9 @@ def _sizes(texts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False)
 
 def _rulings(rows: NDArray[Any]) -> list[bytes]:
     """The policy, its hits and the model's own decision; the last two in few rows."""
-    plain = {name: _text(name) + _NULL + _NULL for name in np.unique(rows["policy"]).tolist()}
-    if len(plain) == 1:
-        rulings = [*plain.values()] * len(rows)
-    else:
-        rulings = list(map(plain.__getitem__, rows["policy"].tolist()))
+    policies = rows["policy"].tolist()
+    plain = {name: _text(name) + _NULL + _NULL for name in set(policies)}
+    rulings = list(map(plain.__getitem__, policies))
     for row in ruled(rows):
         hits = (16).to_bytes(4, "big") + rows["rule_hits"][row].tobytes()
         changed = rows["model_decision"][row] != rows["decision"][row]
@@ -152,17 +152,15 @@ class PostgresWriter:
         self, connection: Connection, frames: Frames, order: NDArray[np.intp], persisted_us: int
     ) -> Inserted:
         """Insert the frames `order` that are not there yet, in the open transaction."""
-        seq: int = connection.scalar(select(blocks.next_value()))  # type: ignore[assignment] # never NULL
-        block = copy_block(frames, order, seq, persisted_us)
-        columns = sql.SQL(", ").join(map(sql.Identifier, copied_columns(frames.rows.dtype)))
         driver: psycopg.Connection[Any] = connection.connection.dbapi_connection  # type: ignore[assignment]
         with driver.cursor() as cursor:
-            cursor.execute("SAVEPOINT optimistic")
+            [(_, seq)] = cursor.execute(_BEGIN)
+            block = copy_block(frames, order, seq, persisted_us)
             try:
-                _copy(cursor, "transactions", columns, block)
+                _copy(cursor, "transactions", frames.rows.dtype, block)
             except psycopg.errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO SAVEPOINT optimistic")
-                seqs = _upsert(cursor, columns, block)
+                seqs = _upsert(cursor, frames.rows.dtype, block)
                 return Inserted(order[seqs - seq], seqs)
         return Inserted(order, np.arange(seq, seq + len(order)))
 
@@ -170,24 +168,25 @@ class PostgresWriter:
         """Nothing to give back."""
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: str, columns: sql.Composed, block: bytes) -> None:
-    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-        sql.Identifier(table), columns
-    )
-    with cursor.copy(target) as copy:
+@lru_cache(maxsize=8)
+def _columns(row: np.dtype[Any]) -> str:
+    return ", ".join(copied_columns(row))
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: str, row: np.dtype[Any], block: bytes) -> None:
+    with cursor.copy(f"COPY {table} ({_columns(row)}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(block)
 
 
-def _upsert(cursor: psycopg.Cursor[Any], columns: sql.Composed, block: bytes) -> NDArray[np.int64]:
+def _upsert(cursor: psycopg.Cursor[Any], row: np.dtype[Any], block: bytes) -> NDArray[np.int64]:
     """By way of a temporary (so unlogged) table; the `seq` of the rows that were new."""
     cursor.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DROP"
     )
-    _copy(cursor, "staging", columns, block)
+    _copy(cursor, "staging", row, block)
+    columns = _columns(row)
     cursor.execute(
-        sql.SQL(
-            "INSERT INTO transactions ({0}) SELECT {0} FROM staging ORDER BY seq "
-            "ON CONFLICT (transaction_id) DO NOTHING RETURNING seq"
-        ).format(columns)
+        f"INSERT INTO transactions ({columns}) SELECT {columns} FROM staging ORDER BY seq "  # noqa: S608 - column names of this file
+        "ON CONFLICT (transaction_id) DO NOTHING RETURNING seq"
     )
     return np.sort(np.array([row[0] for row in cursor.fetchall()], np.int64))

@@ -18,7 +18,7 @@ from tidegate.messages.frames import DECISIONS
 
 MOST_ROWS, MOST_VERDICTS = 2_000_000, 20_000
 """The newest ones that are read."""
-_SOME = 64
+_SOME = 256
 """Blocks read in one statement."""
 _rows, _blocks = transactions.c, search_blocks.c
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from db import names
+from db.beside import write_beside
 from db.blocks.packed import of_frames
-from db.blocks.upkeep import Upkeep, write_block
-from db.cases.opening import open_cases
+from db.blocks.upkeep import Upkeep
 from db.engine import open_database, parts, retrying
 from db.names import Names
 from db.positions import Cursor
@@ -147,8 +147,9 @@ class SqlSink:
         frames = merge([rows.frames for _, rows in scored])
         first, repeated = by_id(frames.ids)
         inserted = self._writer.insert(connection, frames, first, now)
-        write_block(connection, of_frames(frames, *inserted))
-        open_cases(connection, frames, inserted.frames, self._sample)
+        if len(inserted.frames):
+            block = of_frames(frames, *inserted)
+            write_beside(connection, frames, inserted.frames, block, self._sample)
         complete = len(inserted.frames) == len(first)
         if not complete or len(repeated):
             suspects = repeated if complete else np.concatenate([first, repeated])

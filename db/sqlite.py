@@ -130,11 +130,9 @@ def _rulings(
     rows: NDArray[Any],
 ) -> tuple[Iterable[str | None], list[bytes | None], list[str | None]]:
     """The policies, their hits, and the models' own decisions where those are others."""
-    names = {name: name.decode() or None for name in np.unique(rows["policy"]).tolist()}
-    if len(names) == 1:
-        policies: Iterable[str | None] = repeat(*names.values())
-    else:
-        policies = map(names.__getitem__, rows["policy"].tolist())
+    versions = rows["policy"].tolist()
+    names = {version: version.decode() or None for version in set(versions)}
+    policies = map(names.__getitem__, versions)
     hits: list[bytes | None] = [None] * len(rows)
     by_model: list[str | None] = [None] * len(rows)
     for row in ruled(rows):

@@ -27,7 +27,7 @@ ROW = np.dtype(
 `second`: the low half of the second entity's hash, 0 without one; `bundle`: `code` of its name.
 """
 Rows = NDArray[Any]
-FULL = 4096
+FULL = 512
 """Rows from which a block is merged with no other."""
 
 
@@ -53,10 +53,13 @@ def of_frames(frames: Frames, chosen: NDArray[np.intp], seqs: NDArray[np.int64])
             rows[name] = source[name][chosen]
     if source["keys"].shape[1] > 1:
         rows["second"] = low_half(source["keys"][chosen, 1])
-    bundles = source["bundle"][chosen]
-    for name in set(bundles.tolist()):
-        rows["bundle"][bundles == name] = code(name.decode())
+    rows["bundle"] = _codes(source["bundle"][chosen].tolist())
     return rows
+
+
+def _codes(bundles: list[bytes]) -> int | list[int]:
+    codes = {name: code(name.decode()) for name in set(bundles)}
+    return codes.popitem()[1] if len(codes) == 1 else [codes[name] for name in bundles]
 
 
 def low_half(hashes: NDArray[np.uint64]) -> NDArray[np.uint32]:

@@ -6,7 +6,10 @@ from sqlalchemy import Connection, text
 
 _LOCK = 0x6361_7365  # "case"
 SHARE = f"SELECT pg_advisory_xact_lock_shared({_LOCK})"
-"""What those begin with on PostgreSQL who open cases by rows: they need not wait for each other."""
+"""What those begin with on PostgreSQL who open cases by rows: they need not wait for each other.
+
+More columns may follow.
+"""
 
 
 def lock(connection: Connection) -> None:

@@ -8,12 +8,10 @@ lets neither overlook the other: a database may be filled anew from the topics.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
@@ -31,7 +29,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from db.cases.locking import SHARE
 from db.cases.tables import case_notes, case_tags, cases, reviews, verdicts
 from db.engine import parts
 from db.tables import transactions
@@ -40,48 +37,29 @@ from tidegate.messages.frames import DECISIONS, Frames
 
 _APPROVED = DECISIONS.index("approve")
 _OF_ROW = ("transaction_id", "decision", "event_us", "ingested_us", "amount_minor", "score")
-_COLUMNS = (*_OF_ROW, "risk", "draw", "open")
-_INSERT = f"INSERT INTO cases ({', '.join(_COLUMNS)}) "
-_SQLITE = (
-    f"{_INSERT}VALUES ({', '.join('?' * (len(_COLUMNS) - 1))}, true) "
-    "ON CONFLICT (transaction_id) DO NOTHING"
-)
-_POSTGRES = f"""
-{_INSERT} SELECT new.*, NOT EXISTS (
-  SELECT 1 FROM verdicts WHERE verdicts.transaction_id = new.transaction_id AND weight > 0
-) FROM unnest(
-  %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[],
-  %s::float8[]
-) AS new ({", ".join(_COLUMNS[:-1])})
-ON CONFLICT (transaction_id) DO NOTHING RETURNING transaction_id, open
-"""  # noqa: S608 - column names of this file
+COLUMNS = (*_OF_ROW, "risk", "draw")
+"""What a new case has of its row."""
 _CLOSE = text(
     "UPDATE cases SET fraud = :fraud, decided_us = :given_us, decided_by = :source, "
     "open = (open AND reopened_us > :given_us) WHERE transaction_id = :transaction_id"
 )
 
 
-def open_cases(
-    connection: Connection, frames: Frames, inserted: NDArray[np.intp], share: float
-) -> None:
-    """Open those that the new rows need, in the transaction that has written them: for what is
-    flagged, and for this share of what is approved. `inserted`: whose frames became rows.
+def columns_of(frames: Frames, inserted: NDArray[np.intp], share: float) -> list[list[Any]]:
+    """`COLUMNS` of the cases that new rows need: what is flagged, and this share of what is
+    approved. `inserted`: whose frames became rows.
     """
     drawn = draws(frames.ids)
     flagged = frames.rows["decision"] != _APPROVED
-    wanted = inserted[(flagged | (drawn <= share))[inserted]]
-    if not len(wanted):
-        return
-    columns = list(_columns(frames, wanted, drawn))
-    insert = _into_postgres if connection.dialect.name == "postgresql" else _into_sqlite
-    if decided := insert(connection, columns):
-        apply_verdicts(connection, decided)
+    return list(_columns(frames, inserted[(flagged | (drawn <= share))[inserted]], drawn))
 
 
 def _columns(
     frames: Frames, wanted: NDArray[np.intp], drawn: NDArray[np.float64]
 ) -> Iterator[list[Any]]:
-    """The columns of `_COLUMNS` but the last one."""
+    if not len(wanted):
+        yield from ([] for _ in COLUMNS)
+        return
     rows = frames.rows[wanted]
     score = np.clip(rows["score"], 0.0, 1.0)
     money = np.abs(rows["amount_minor"].astype(np.float64))
@@ -93,31 +71,6 @@ def _columns(
     yield np.where(money > 0, score * money, score).tolist()
     columns = zip(drawn[wanted].tolist(), approved.tolist(), strict=True)
     yield [draw if sampled else None for draw, sampled in columns]
-
-
-def _into_postgres(connection: Connection, columns: list[list[Any]]) -> list[str]:
-    """Those of which a verdict is there already."""
-    driver: psycopg.Connection[Any] = connection.connection.dbapi_connection  # type: ignore[assignment]
-    with driver.cursor() as cursor:
-        cursor.execute(SHARE)
-        cursor.execute(_POSTGRES, columns)
-        return [name for name, open_ in cursor if not open_]
-
-
-def _into_sqlite(connection: Connection, columns: list[list[Any]]) -> list[str]:
-    """The same; there is one writer anyway."""
-    driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
-    cursor = driver.cursor()
-    try:
-        cursor.executemany(_SQLITE, zip(*columns, strict=True))
-        found: list[str] = []
-        for some in parts(columns[0]):
-            holes = ", ".join("?" * len(some))
-            said = f"SELECT transaction_id FROM verdicts WHERE transaction_id IN ({holes})"  # noqa: S608 - holes alone
-            found += [name for (name,) in cursor.execute(said, some)]
-        return found
-    finally:
-        cursor.close()
 
 
 def in_sample(ids: Sequence[bytes], share: float) -> dict[str, float]:
@@ -152,7 +105,7 @@ def insert_cases(
     risk = case((money > 0, score * money), else_=score)
     query = select(*(table[name] for name in _OF_ROW), risk, drawn, true()).where(wanted)
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    adding = insert(cases).from_select([*_COLUMNS], query)
+    adding = insert(cases).from_select([*COLUMNS, "open"], query)
     connection.execute(adding.on_conflict_do_nothing())
 
 

@@ -27,7 +27,7 @@ FETCHED = 50_000
 """Most rows that one page asks whether they are meant."""
 _AT_ONCE = 500
 """Rows asked in one statement."""
-_BLOCKS = 32
+_BLOCKS = 128
 """Most blocks read in one statement."""
 _FEW = 30_000
 """Verdicts that are looked up by their ids; of more, the rows are asked instead."""

@@ -13,7 +13,7 @@ from sqlalchemy import delete, select
 from db.blocks import packed
 from db.blocks.packed import FULL, Range
 from db.blocks.tables import search_blocks
-from db.blocks.upkeep import Upkeep, fill, merge_small
+from db.blocks.upkeep import FILLED, Upkeep, fill, merge_small
 from db.engine import Database, open_database
 from db.erasing import erase
 from db.retention import delete_older
@@ -96,8 +96,8 @@ def test_small_blocks_are_merged_with_their_neighbours(writer: Writer, database:
 
 
 def test_older_rows_are_packed_at_turns(writer: Writer, database: Database) -> None:
-    for start in range(0, 2 * FULL + 10, 3000):
-        stop = min(start + 3000, 2 * FULL + 10)
+    for start in range(0, 2 * FILLED + 10, 3000):
+        stop = min(start + 3000, 2 * FILLED + 10)
         writer.write(*values([f"t{number:05d}" for number in range(start, stop)]))
     with database.engine.begin() as connection:
         connection.execute(delete(search_blocks))
@@ -105,7 +105,7 @@ def test_older_rows_are_packed_at_turns(writer: Writer, database: Database) -> N
     upkeep = Upkeep()
     upkeep.turn(database)
     upkeep.turn(database)
-    assert sorted(len(rows) for rows in contents(database)) == [1, 10, FULL, FULL]
+    assert sorted(len(rows) for rows in contents(database)) == [1, 10, FILLED, FILLED]
     assert_in_step(database)
 
 
