@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
@@ -37,10 +38,10 @@ _POSTGRES_BOTH = f"""
 WITH block AS ({_POSTGRES_BLOCK})
 {_INSERT_CASES} SELECT new.*, NOT EXISTS (
   SELECT 1 FROM verdicts WHERE verdicts.transaction_id = new.transaction_id AND weight > 0
-) FROM unnest(
-  %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::float8[],
-  %s::float8[]
-) AS new ({", ".join(COLUMNS)})
+) FROM json_to_recordset(%s) AS new (
+  transaction_id text, decision text, event_us bigint, ingested_us bigint, amount_minor bigint,
+  score float8, risk float8, draw float8
+)
 ON CONFLICT (transaction_id) DO NOTHING RETURNING transaction_id, open
 """  # noqa: S608 - column names of these tables
 
@@ -73,7 +74,8 @@ def _into_postgres(
         if not columns[0]:
             cursor.execute(_POSTGRES_BLOCK, block)
             return []
-        cursor.execute(_POSTGRES_BOTH, (*block, *columns))
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+        cursor.execute(_POSTGRES_BOTH, (*block, msgspec.json.encode(rows).decode()))
         return [name for name, open_ in cursor if not open_]
 
 

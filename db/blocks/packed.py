@@ -27,8 +27,8 @@ ROW = np.dtype(
 `second`: the low half of the second entity's hash, 0 without one; `bundle`: `code` of its name.
 """
 Rows = NDArray[Any]
-FULL = 512
-"""Rows from which a block is merged with no other."""
+SMALL, FULL = 512, 4096
+"""Blocks of fewer rows than `SMALL` are merged with neighbours, until they have `FULL` or more."""
 
 
 class Range(NamedTuple):
@@ -90,9 +90,9 @@ def runs(ranges: Iterable[Range]) -> Iterator[list[Range]]:
     """Neighbours that are to be merged, each run at least two small blocks; in the order given."""
     run: list[Range] = []
     for each in ranges:
-        if each.rows < FULL:
+        if each.rows < SMALL:
             run.append(each)
-        if each.rows >= FULL or sum(one.rows for one in run) >= FULL:
+        if each.rows >= SMALL or sum(one.rows for one in run) >= FULL:
             if len(run) > 1:
                 yield run
             run = []

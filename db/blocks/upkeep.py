@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, delete, func, select, text
 
 from db.blocks import packed
-from db.blocks.packed import Range, Rows
+from db.blocks.packed import FULL, Range, Rows
 from db.blocks.tables import search_blocks
 from db.engine import Database, retrying
 from db.tables import transactions
@@ -27,8 +27,8 @@ _NEWEST = 256
 """Blocks among which small ones are looked for."""
 _EVERY = 64
 """Blocks written between two looks."""
-FILLED = 4096
-"""Rows of a block that is packed of rows that were there before; two at a turn."""
+_FILLED = 2 * FULL
+"""Rows packed at a turn, of those that were there before."""
 _LOOK_SECONDS = 60.0
 """Until it is looked again whether there are any: somebody may delete blocks to have them anew."""
 _ROW = ("seq", "event_us", "amount_minor", "score", "decision", "bundle", "keys")
@@ -119,8 +119,8 @@ def fill(connection: Connection) -> int:
     query = select(*(transactions.c[name] for name in _ROW)).order_by(transactions.c.seq.desc())
     if first is not None:
         query = query.where(transactions.c.seq < first)
-    found = connection.execute(query.limit(2 * FILLED)).all()
-    for some in (found[:FILLED], found[FILLED:]):
+    found = connection.execute(query.limit(_FILLED)).all()
+    for some in (found[:FULL], found[FULL:]):
         write_block(connection, _of_rows(some[::-1]))
     return len(found)
 

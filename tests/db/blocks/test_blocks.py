@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
 from db.blocks import packed
-from db.blocks.packed import FULL, Range
+from db.blocks.packed import FULL, SMALL, Range
 from db.blocks.tables import search_blocks
-from db.blocks.upkeep import FILLED, Upkeep, fill, merge_small
+from db.blocks.upkeep import Upkeep, fill, merge_small
 from db.engine import Database, open_database
 from db.erasing import erase
 from db.retention import delete_older
@@ -96,8 +96,8 @@ def test_small_blocks_are_merged_with_their_neighbours(writer: Writer, database:
 
 
 def test_older_rows_are_packed_at_turns(writer: Writer, database: Database) -> None:
-    for start in range(0, 2 * FILLED + 10, 3000):
-        stop = min(start + 3000, 2 * FILLED + 10)
+    for start in range(0, 2 * FULL + 10, 3000):
+        stop = min(start + 3000, 2 * FULL + 10)
         writer.write(*values([f"t{number:05d}" for number in range(start, stop)]))
     with database.engine.begin() as connection:
         connection.execute(delete(search_blocks))
@@ -105,7 +105,7 @@ def test_older_rows_are_packed_at_turns(writer: Writer, database: Database) -> N
     upkeep = Upkeep()
     upkeep.turn(database)
     upkeep.turn(database)
-    assert sorted(len(rows) for rows in contents(database)) == [1, 10, FILLED, FILLED]
+    assert sorted(len(rows) for rows in contents(database)) == [1, 10, FULL, FULL]
     assert_in_step(database)
 
 
@@ -140,7 +140,7 @@ def test_rows_leave_their_blocks_with_retention_and_erasing(
     assert contents(database) == []
 
 
-@given(st.lists(st.integers(1, FULL + 5)))
+@given(st.lists(st.integers(1, SMALL + 5)))
 def test_runs_join_neighbours_only(sizes: list[int]) -> None:
     ranges = [Range(place, place, size) for place, size in enumerate(sizes)]
     joined = list(packed.runs(ranges))
@@ -148,11 +148,12 @@ def test_runs_join_neighbours_only(sizes: list[int]) -> None:
         places = [each.first_seq for each in run]
         assert places == list(range(places[0], places[0] + len(run)))
         assert len(run) > 1
-        assert all(each.rows < FULL for each in run)
+        assert all(each.rows < SMALL for each in run)
         assert sum(each.rows for each in run[:-1]) < FULL
     alone = {each.first_seq for each in ranges} - {each.first_seq for run in joined for each in run}
     assert not any(
-        place + 1 in alone and ranges[place].rows + ranges[place + 1].rows < FULL for place in alone
+        place + 1 in alone and max(ranges[place].rows, ranges[place + 1].rows) < SMALL
+        for place in alone
     )
 
 
