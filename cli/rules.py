@@ -32,6 +32,9 @@ app = typer.Typer(no_args_is_help=True, help="Show, try and apply rules, lists a
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="A policy as YAML or JSON; `rules show` prints one.")
 ]
+Unmask = Annotated[
+    bool, typer.Option("--unmask", help="With what is masked; the audit is told who did it.")
+]
 Days = Annotated[int, typer.Option("--days", min=1, max=3660, help="Rows of the last N days.")]
 MostRows = Annotated[
     int, typer.Option("--rows", min=1, max=1_000_000, help="At most so many, the newest.")
@@ -40,22 +43,33 @@ _DAY_US = 86_400_000_000
 
 
 @app.command()
-def show(profile: ProfileOption = "", kafka: KafkaOption = "", as_json: JsonOption = False) -> None:
-    """Print the policy in force, as a file that `rules apply` takes.
+def show(
+    unmask: Unmask = False,
+    profile: ProfileOption = "",
+    kafka: KafkaOption = "",
+    db: DbOption = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Print the policy in force, as a file that `rules apply` takes; personal values on lists and
+    in suppressions are masked, and `rules apply` takes no masks.
 
-    Example: [bold]tidegate rules show > policy.yaml[/bold]
+    Example: [bold]tidegate rules show --unmask > policy.yaml[/bold]
     """
     import msgspec
 
     from model.bundles.policies import current_policy, in_force
     from model.policy.document import policy_text
+    from model.policy.personal import masked
 
-    _, loaded, broker = _system(profile, kafka, "")
+    settings, loaded, broker = _system(profile, kafka, db)
     policy = in_force(loaded, current_policy(broker, loaded.hash.decode()))
+    version, shown = policy.version, policy if unmask else masked(policy, loaded)
+    if unmask:
+        note(settings, "policy unmasked", version)
     if as_json:
-        print_json({"version": policy.version, "policy": msgspec.to_builtins(policy)})
+        print_json({"version": version, "policy": msgspec.to_builtins(shown)})
     else:
-        typer.echo(f"# version {policy.version}\n{policy_text(policy)}", nl=False)
+        typer.echo(f"# version {version}\n{policy_text(shown)}", nl=False)
 
 
 @app.command()
@@ -258,13 +272,14 @@ def _checked(file: Path, profile: Profile) -> Policy:
     """Raises ConfigError."""
     from model.policy.compiled import CompiledPolicy
     from model.policy.document import read_policy
+    from model.policy.personal import stored
     from tidegate.errors import ConfigError
 
     try:
         text = file.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
-    policy = read_policy(text)
+    policy = stored(read_policy(text), profile)
     CompiledPolicy(policy, profile)
     return policy
 

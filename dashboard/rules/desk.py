@@ -6,8 +6,6 @@ import threading
 import time
 from typing import NamedTuple
 
-import msgspec
-
 from dashboard.context import Context
 from db.audit import Act
 from db.policies.hits import hits_since
@@ -18,12 +16,11 @@ from model.bundles.policies import in_force, policy_history, publish_policy
 from model.policy.backtest import backtest
 from model.policy.compiled import CompiledPolicy, names_of
 from model.policy.edit import difference
+from model.policy.personal import masked
 from tidegate.broker.ports import Broker
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, TidegateError
 from tidegate.messages.policy import AppliedPolicy, Policy
-from tidegate.profile import Profile
-from tidegate.profile.personal import MASK
 
 DAYS = 7
 """A backtest is of so many days."""
@@ -97,10 +94,10 @@ class Desk:
         """Bring a draft or proposal into force, or propose it; what came of it, in one word:
         applied or proposed. Raises Refused.
         """
-        if proposal.version != version or proposal.backtest is None:
-            raise Refused("backtest")
         if proposal.state not in ("draft", "proposed"):
             raise Refused("decided")
+        if proposal.version != version or proposal.backtest is None:
+            raise Refused("backtest")
         if proposal.instead_of != self.now().version:
             raise Refused("overtaken")
         if self.four_eyes and not who:
@@ -120,6 +117,7 @@ class Desk:
             taken = proposal._replace(state="applied")
             self.proposals.decide(taken, proposal.state, proposal.decided_by)
             raise
+        self.proposals.forget(proposal)
         return "applied"
 
     def _decide(self, proposal: Proposal, state: State, by: str) -> None:
@@ -147,6 +145,7 @@ class Desk:
             raise Refused("decided")
         self._context.audit.add(Act(who, "policy rejected", proposal.version))
         self._decide(proposal, "rejected", who)
+        self.proposals.forget(proposal)
 
     def hits(self) -> dict[str, int]:
         """Rows that each rule and list hit in the last day."""
@@ -181,33 +180,7 @@ class Desk:
 
     def lines(self, before: Policy, after: Policy) -> list[str]:
         """In what they differ, as people may see it."""
-        return difference(shown(before, self._profile), shown(after, self._profile))
+        return difference(masked(before, self._profile), masked(after, self._profile))
 
     def close(self) -> None:
         self.proposals.close()
-
-
-def shown(policy: Policy, profile: Profile) -> Policy:
-    """The policy with masks in place of the personal values on lists and in suppressions;
-    conditions are shown as they are.
-    """
-    replace = msgspec.structs.replace
-
-    def masked(field: str, value: str) -> str:
-        return MASK if field in profile.masks.names else value
-
-    return replace(
-        policy,
-        lists=tuple(
-            replace(
-                each,
-                entries=tuple(
-                    replace(entry, value=masked(each.field, entry.value)) for entry in each.entries
-                ),
-            )
-            for each in policy.lists
-        ),
-        suppressions=tuple(
-            replace(each, value=masked(each.field, each.value)) for each in policy.suppressions
-        ),
-    )

@@ -70,7 +70,8 @@ def page() -> str:
 
 def shown_page(tab: str, fault: str = "") -> str:
     """The page, with what was wrong with a form."""
-    from dashboard.rules.desk import DAYS, shown
+    from dashboard.rules.desk import DAYS
+    from model.policy.personal import masked
 
     work = desk()
     draft = work.draft(who())
@@ -87,7 +88,7 @@ def shown_page(tab: str, fault: str = "") -> str:
         draft=draft,
         overtaken=draft is not None and draft.instead_of != now.version,
         lines_of_draft=work.lines(now, draft.policy) if draft else [],
-        policy=shown(policy, profile),
+        policy=masked(policy, profile),
         waiting=[(each, work.lines(now, each.policy)) for each in work.proposals.waiting()],
         hits=_hits(work) if tab in ("rules", "lists") else {},
         versions=work.history() if tab == "history" else [],

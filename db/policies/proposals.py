@@ -20,20 +20,20 @@ _KEPT = 50
 
 
 class Proposal(NamedTuple):
-    """A policy that is not in force, and its backtest if one was made of exactly this version."""
+    """A policy that is not in force, and its backtest if one was made of exactly this version.
+
+    Of one that was decided the policy is gone: what came into force is on topic promotions.
+    """
 
     id: str
     author: str
     state: State
     instead_of: str
+    version: str
     policy: Policy
     backtest: Backtest | None
     changed_us: int
     decided_by: str
-
-    @property
-    def version(self) -> str:
-        return self.policy.version
 
 
 class Proposals:
@@ -82,6 +82,13 @@ class Proposals:
         values = {"state": state, "decided_by": by, "changed_us": now_us()}
         return self._execute(_of(proposal).values(**values)) == 1
 
+    def forget(self, proposal: Proposal) -> None:
+        """Delete what one said, once it is decided: lists have values of people."""
+        table = policy_proposals.c
+        decided = (table.id == proposal.id) & table.state.in_(("applied", "rejected"))
+        nothing = {"policy": "{}", "backtest": None}
+        self._execute(policy_proposals.update().where(decided).values(**nothing))
+
     def discard(self, author: str) -> None:
         """Forget an author's draft."""
         table = policy_proposals.c
@@ -123,13 +130,14 @@ def _of(proposal: Proposal) -> Update:
 def _read(row: Row[Any]) -> Proposal:
     policy = msgspec.json.decode(row.policy, type=Policy)
     result = msgspec.json.decode(row.backtest, type=Backtest) if row.backtest else None
-    if result and result.version != policy.version:
+    if result and result.version != row.version:
         result = None
     return Proposal(
         row.id,
         row.author,
         row.state,
         row.instead_of,
+        row.version,
         policy,
         result,
         row.changed_us,

@@ -15,7 +15,7 @@ policy_proposals = Table(
     Column("state", Text, nullable=False),  # draft, proposed, applied, rejected
     Column("instead_of", Text, nullable=False),  # the version that was in force when it began
     Column("version", Text, nullable=False),
-    Column("policy", Text, nullable=False),  # JSON
+    Column("policy", Text, nullable=False),  # JSON; {} once it is decided
     Column("backtest", Text, nullable=True),  # JSON, of the version that it names
     Column("changed_us", BigInteger, nullable=False),
     Column("decided_by", Text, nullable=False, server_default=""),

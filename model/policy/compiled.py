@@ -222,7 +222,9 @@ def _memberships(
         except ConditionFault as fault:
             faults.append(Fault(f"lists[{place}].field", fault.message))
             continue
-        hashes = text_hashes(words, each.field, [entry.value for entry in each.entries])
+        values = [entry.value for entry in each.entries]
+        faults += _plain(f"lists[{place}].entries", each.field, values, words)
+        hashes = text_hashes(words, each.field, values)
         until = [entry.until_us for entry in each.entries]
         ready[each.name] = Membership(each.field, hashes, until)
     return ready
@@ -261,6 +263,7 @@ def _suppressions(policy: Policy, words: Vocabulary, faults: list[Fault]) -> lis
             faults.append(Fault(f"suppressions[{place}].rules", f"no rule {', '.join(unknown)}"))
             continue
         _check_words(words, [word], faults)
+        faults += _plain(f"suppressions[{place}].value", each.field, [each.value], words)
         groups.setdefault((word, frozenset(bits[name] for name in each.rules)), []).append(each)
     return [
         _Suppressed(
@@ -274,6 +277,14 @@ def _suppressions(policy: Policy, words: Vocabulary, faults: list[Fault]) -> lis
         )
         for (word, rules), group in groups.items()
     ]
+
+
+def _plain(place: str, field: str, values: Sequence[str], words: Vocabulary) -> list[Fault]:
+    """Values that are to be kept as tokens, as the topic keeps a policy for good."""
+    if all(words.profile.stored(field, value) == value for value in values):
+        return []
+    told = f"values of {field} are kept as tokens only: `tidegate lists add` writes them"
+    return [Fault(place, told)]
 
 
 def _check_words(words: Vocabulary, read: Sequence[Word], faults: list[Fault]) -> None:

@@ -216,9 +216,20 @@ class _Checker:
             raise ConditionFault(
                 f"{wrong!r} is no value of {word.name}: {', '.join(word.codes)}", node.at
             )
+        self._refuse_plain(word.name, texts, node.at)
         hashes = self._text(word, node.at)
         wanted = Membership(word.name, text_hashes(self._words, word.name, texts), [0] * len(texts))
         return _Typed("condition", is_member(hashes, wanted), node.at)
+
+    def _refuse_plain(self, field: str, texts: Sequence[str], at: int) -> None:
+        """A condition is kept as it is written, for good."""
+        profile = self._words.profile
+        if any(profile.stored(field, text) != text for text in texts):
+            raise ConditionFault(
+                f"values of {field} are kept as tokens only: put this one on a list, which keeps "
+                f"its token, and write `{field} in list:NAME`",
+                at,
+            )
 
     def _present_but_not(self, left: _Typed, found: _Typed, node: Node) -> _Typed:
         missing = self._is_missing(left, node)

@@ -6,18 +6,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from cli import app
 from cli.audited import typist
 from cli.lists import made
 from cli.rules import bring
+from db.audit import export
 from db.migrate import migrate
 from db.policies.proposals import Proposals
+from model.bundles.policies import publish_policy
 from model.policy.compiled import PolicyFault
+from model.policy.document import read_policy
+from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
-from tidegate.messages.policy import Policy, Rule, ValueList
+from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import load_profile
+from tidegate.profile.personal import MASK
 from tidegate.settings import Settings
 
 CARD = load_profile("card")
@@ -73,3 +80,27 @@ def test_a_list_that_is_there_keeps_its_kind_and_field() -> None:
             made(policy, "stolen", kind, field)
     with pytest.raises(ConfigError, match="there is no list other"):
         made(policy, "other", "", "user_id")
+
+
+@pytest.mark.processes
+def test_personal_values_are_masked_unless_the_audit_is_told(
+    pipeline_topics: KafkaBroker, kafka: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "card.yaml"
+    plain = "user_id: {type: string}"
+    personal = "user_id: {type: string, personal: true}"
+    text = Path("profiles/card.yaml").read_text().replace(plain, personal, 1)
+    file.write_text(text.replace("label_delay: 7d", "label_delay: 77d"))  # a profile of its own
+    profile, home = load_profile(file), Settings(home=tmp_path)
+    migrate(home.db_url)
+    listed = ValueList("bad", "block", "user_id", (ListEntry("u-secret"),))
+    publish_policy(pipeline_topics, profile, Policy((), (listed,)), by="ana")
+    show = ["rules", "show", "--profile", str(file), "--kafka", kafka, "--db", home.db_url]
+    shown, told = (CliRunner().invoke(app, [*show, *more]) for more in ([], ["--unmask"]))
+    assert ("u-secret" in shown.stdout, MASK in shown.stdout) == (False, True)
+    assert read_policy(told.stdout) == Policy((), (listed,))
+    assert [act.what for act in export(home.db_url)] == ["policy unmasked"]
+    copy = tmp_path / "policy.yaml"
+    copy.write_text(shown.stdout)
+    refused = CliRunner().invoke(app, ["rules", "check", str(copy), "--profile", str(file)])
+    assert "`tidegate rules show --unmask`" in str(refused.exception)

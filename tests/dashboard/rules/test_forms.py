@@ -11,10 +11,13 @@ import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from dashboard.rules.desk import Refused
 from db.audit import export
+from db.engine import reading
+from db.policies.tables import policy_proposals
 from db.users import add
 from model.policy.compiled import PolicyFault
 from tests.access.web import applications
@@ -244,6 +247,8 @@ def test_four_eyes(tmp_path: Path) -> None:
         assert bo.post("/rules/reject", named).status_code == 409, "it is decided"
         acts = [(entry.who, entry.what) for entry in export(url)][-2:]
         assert acts == [("ana", "policy proposed"), ("bo", "policy applied")]
+        with reading(url) as connection:
+            assert connection.scalars(select(policy_proposals.c.policy)).all() == ["{}"]
 
 
 def test_four_eyes_need_people_who_sign_in(tmp_path: Path) -> None:

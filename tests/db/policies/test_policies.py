@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.cases.verdicts import insert_verdicts
-from db.engine import open_database
+from db.engine import open_database, reading
 from db.policies.past import past_rows
-from db.policies.proposals import Proposals
+from db.policies.proposals import Proposals, State
+from db.policies.tables import policy_proposals
 from model.ensemble.thresholds import Fixed
 from model.hashing import hash64
 from model.policy.backtest import Backtest, DecidedRows, PartResult, backtest
@@ -195,6 +196,23 @@ def test_a_proposal_waits_until_it_is_decided(proposals: Proposals) -> None:
     assert proposals.waiting() == []
     found = known(proposals, draft.id)
     assert (found["state"], found["decided_by"]) == ("applied", "bo")
+
+
+@pytest.mark.parametrize("state", ["applied", "rejected"])
+def test_what_a_decided_proposal_said_is_deleted(
+    proposals: Proposals, url: str, state: State
+) -> None:
+    draft = proposals.write_draft("ana", POLICY, "v0")
+    proposals.keep_backtest(draft.id, an_empty_backtest(POLICY))
+    proposals.forget(draft)
+    assert known(proposals, draft.id)["policy"] == POLICY, "it is not decided"
+    assert proposals.decide(draft, state, "bo")
+    proposals.forget(draft)
+    with reading(url) as connection:
+        [row] = connection.execute(select(policy_proposals)).all()
+    assert (row.policy, row.backtest) == ("{}", None)
+    assert (row.version, row.state, row.decided_by) == (POLICY.version, state, "bo")
+    assert known(proposals, draft.id)["version"] == POLICY.version
 
 
 def test_what_has_changed_since_it_was_read_is_not_decided(proposals: Proposals) -> None:
