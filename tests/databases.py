@@ -27,6 +27,11 @@ def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture(scope="session")
 def own_postgres(postgres: str) -> str:
     """A database of this folder's own on the session's server."""
+    return new_database(postgres)
+
+
+def new_database(postgres: str) -> str:
+    """URL of one more database of a server, without tables."""
     name = f"t{uuid.uuid4().hex}"
     _run(postgres, f"CREATE DATABASE {name}")
     return postgres.rpartition("/")[0] + f"/{name}"

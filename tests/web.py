@@ -234,9 +234,11 @@ class Server:
 
 
 @contextmanager
-def serving(package: str, kafka: str, home: Path, profile: str = "card") -> Iterator[Server]:
-    """A running server of `producers.api` or `dashboard`; the database in `home` must have its
-    tables.
+def serving(
+    package: str, kafka: str, home: Path, profile: str = "card", database: str = ""
+) -> Iterator[Server]:
+    """A running server of `producers.api` or `dashboard`; the `database` (left out: SQLite's file
+    in `home`) must have its tables.
     """
     port = free_port()
     env = {
@@ -246,6 +248,7 @@ def serving(package: str, kafka: str, home: Path, profile: str = "card") -> Iter
         "TIDEGATE_PROFILE": profile,
         "TIDEGATE_PORT": str(port),
         "TIDEGATE_DASHBOARD_PORT": str(port),
+        "TIDEGATE_DB": database,
     }
     code = (
         f"from {package}.serve import serve; from tidegate.settings import Settings; "

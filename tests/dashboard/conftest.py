@@ -1,14 +1,16 @@
-"""A running dashboard on a real Kafka and SQLite."""
+"""A running dashboard on a real Kafka, and on SQLite or PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from db.migrate import migrate
+from tests.databases import new_database
 from tests.web import Server, persist, produce, scored, serving, transaction
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.pipeline import SCORED
@@ -58,12 +60,30 @@ class Site:
             produce(self.broker, SCORED, frame)
 
 
+@contextmanager
+def opened(kafka: str, broker: KafkaBroker, home: Path, database: str) -> Iterator[Site]:
+    """A site on a database that has no tables yet."""
+    migrate(database)
+    with serving("dashboard", kafka, home, database=database) as server:
+        yield Site(server, broker, load_profile("card"), database)
+
+
 @pytest.fixture(scope="session")
 def site(
     kafka: str, pipeline_topics: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    home: Path = tmp_path_factory.mktemp("dashboard")
-    database = f"sqlite:///{home / 'tidegate.db'}"
-    migrate(database)
-    with serving("dashboard", kafka, home) as server:
-        yield Site(server, pipeline_topics, load_profile("card"), database)
+    home = tmp_path_factory.mktemp("dashboard")
+    with opened(kafka, pipeline_topics, home, f"sqlite:///{home / 'tidegate.db'}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def site_on_postgres(
+    kafka: str,
+    pipeline_topics: KafkaBroker,
+    postgres: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    home = tmp_path_factory.mktemp("on-postgres")
+    with opened(kafka, pipeline_topics, home, new_database(postgres)) as made:
+        yield made
