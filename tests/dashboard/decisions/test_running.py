@@ -21,6 +21,8 @@ from tests.system.pipeline import Pipeline, trained_card
 from tests.web import transaction
 
 pytestmark = pytest.mark.processes
+SECONDS = 180
+"""For what a command of its own or all stages have to do, while other tests take the processors."""
 FORMULA = "=cmd|'/c calc'!A0"
 
 
@@ -29,6 +31,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     home = tmp_path_factory.mktemp("decisions") / "home"
     made = Pipeline(home, bundles=trained_card())
     made.start()
+    decided_by(made, "first")  # else a stage that never decides would look like a slow one
     yield made
     made.close()
 
@@ -71,7 +74,7 @@ def test_a_file_is_sent_and_comes_back_decided(
     expect(page.get_by_text("row 4")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Send it").click()
-    expect(page.locator("#scored")).to_have_text("299", timeout=60_000)
+    expect(page.locator("#scored")).to_have_text("299", timeout=1000 * SECONDS)
     expect(page.locator("#rows")).to_have_text("300")
     expect(page.locator("#rejected")).to_have_text("1")
     expect(page.locator("#undecided")).to_have_text("0")
@@ -105,7 +108,7 @@ def _known_when_it_comes_again(page: Page, pipeline: Pipeline, path: Path) -> No
     page.get_by_label("CSV, Parquet or JSON lines").set_input_files(path)
     page.get_by_role("button", name="Upload and look").click()
     page.get_by_role("button", name="Send it").click()
-    expect(page.locator("#known")).to_have_text("299", timeout=60_000)
+    expect(page.locator("#known")).to_have_text("299", timeout=1000 * SECONDS)
     expect(page.locator("#scored")).to_have_text("0")
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("link", name="payments.csv")).to_have_count(1)
@@ -117,7 +120,7 @@ def test_a_challenger_is_trained_and_promoted(page: Page, pipeline: Pipeline) ->
     page.get_by_role("button", name="Train", exact=True).click()
     expect(page.locator("#job progress")).to_be_visible()
     assert violations(page) == []
-    expect(page.locator("#job").get_by_text("Trained")).to_be_visible(timeout=120_000)
+    expect(page.locator("#job").get_by_text("Trained")).to_be_visible(timeout=1000 * SECONDS)
     trained = page.locator("#job a").inner_text()
     assert trained != before
     expect(page.locator("polyline.challenger")).to_have_count(3)
@@ -133,7 +136,7 @@ def test_a_challenger_is_trained_and_promoted(page: Page, pipeline: Pipeline) ->
     expect(page.get_by_role("heading", name="Canary against the champion")).to_be_visible()
     page.get_by_role("button", name="End the canary").click()
     page.get_by_role("button", name="Promote").click()
-    expect(page.get_by_text("The champion is promoted.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The champion is promoted.")).to_be_visible(timeout=1000 * SECONDS)
     expect(page.locator("#champion-text")).to_have_text(f"{trained}, used by 1 of 1 scorer")
     page.get_by_role("button", name="Roll back").click()
     expect(page.locator("#champion-text")).to_have_text(f"{before}, used by 1 of 1 scorer")
@@ -148,7 +151,7 @@ def test_a_challenger_is_trained_and_promoted(page: Page, pipeline: Pipeline) ->
 def decided_by(pipeline: Pipeline, name: str) -> str:
     """The policy that a new row names."""
     pipeline.post("/v1/transactions?wait_ms=5000", transaction(name))
-    eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, 30)
+    eventually(lambda: pipeline.get(f"/v1/transactions/{name}")[0] == 200, SECONDS)
     return str(pipeline.get(f"/v1/transactions/{name}")[1]["policy"])
 
 
@@ -173,14 +176,16 @@ def test_thresholds_are_moved_and_rows_name_the_policy(page: Page, pipeline: Pip
     expect(page.locator("#present")).to_contain_text("review 0.18, block 0.9")
     version = re.search(r"policy (\w{16})", page.locator("#present").inner_text())
     assert version
-    eventually(lambda: decided_by(pipeline, f"t-{uuid.uuid4().hex}") == version[1], 30)
+    eventually(lambda: decided_by(pipeline, f"t-{uuid.uuid4().hex}") == version[1], SECONDS)
     page.goto(address(pipeline, "/try"))
     page.get_by_role("button", name="Score it").click()
-    expect(page.get_by_text("Reviewed from 0.18, blocked from 0.9.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Reviewed from 0.18, blocked from 0.9.")).to_be_visible(
+        timeout=1000 * SECONDS
+    )
     page.goto(address(pipeline, "/threshold"))
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#present")).to_contain_text("review 0.5, block 0.9")
-    eventually(lambda: decided_by(pipeline, f"t-{uuid.uuid4().hex}") != version[1], 30)
+    eventually(lambda: decided_by(pipeline, f"t-{uuid.uuid4().hex}") != version[1], SECONDS)
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert violations(page) == []
