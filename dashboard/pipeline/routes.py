@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, g, redirect, render_t
 from dashboard.context import Context, health, here
 from dashboard.pipeline.rates import Rates
 from dashboard.pipeline.reconciling import Reconciling
-from dashboard.pipeline.stages import holds, jam, lanes, stages_of
+from dashboard.pipeline.stages import holds, jam, lanes, on_request, stages_of
 from db.reconcile.ledger import OUTCOMES, Totals
 from db.reconcile.reconcile import Reconciler
 from tidegate.broker.ports import Broker
@@ -58,8 +58,10 @@ def shown() -> dict[str, Any]:
         partitions = context.board.partitions()
     except Retry:
         partitions = {}
-    beats = context.board.processes(within_us=_HEARD_US)
-    stages = stages_of(context.board.stages, context.board.processes(), partitions, watch.rates)
+    beats, living = context.board.processes(within_us=_HEARD_US), context.board.processes()
+    asked = on_request(living)
+    names = (*context.board.stages, *asked)
+    stages = stages_of(names, living, {**partitions, **asked}, watch.rates)
     now = now_us()
     return {
         "stages": stages,

@@ -89,6 +89,17 @@ def stages_of(
     ]
 
 
+def on_request(beats: Sequence[Heartbeat]) -> dict[str, int]:
+    """The stages among these that need not run and read a topic, and how many partitions they have
+    between them: one process of each serves all.
+    """
+    found: dict[str, set[int]] = {}
+    for beat in beats:
+        if STAGES[beat.stage].on_request and STAGES[beat.stage].input:
+            found.setdefault(beat.stage, set()).update(beat.partitions)
+    return {name: len(partitions) for name, partitions in found.items()}
+
+
 def _stage(name: str, partitions: int, beats: Sequence[Heartbeat], rates: Rates) -> Stage:
     living = [beat for beat in beats if not beat.stopping]
     served = {partition for beat in living if beat.restored for partition in beat.partitions}

@@ -5,6 +5,8 @@
   const kept = localStorage.getItem("theme");
   if (kept) root.dataset.theme = kept;
   document.addEventListener("DOMContentLoaded", () => {
+    const here = document.querySelector(".top nav [aria-current]");
+    if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 8; // on a phone it may lie outside
     document.getElementById("theme").addEventListener("click", () => {
       const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
       root.dataset.theme = dark ? "light" : "dark";

@@ -24,7 +24,11 @@
         by(`range-${name}`).value = at;
         by(`range-${name}`).setAttribute("aria-valuetext", by(name).value);
         if (by(`apply-${name}`)) by(`apply-${name}`).value = by(name).value;
-        for (const node of document.querySelectorAll(`[data-at="${name}"]`)) node.textContent = format(table[node.dataset.figure][at], node);
+        for (const node of document.querySelectorAll(`[data-at="${name}"]`)) {
+          const value = table[node.dataset.figure][at];
+          node.textContent = format(value, node);
+          if (node.nextElementSibling && "percent" in node.dataset && node.nextElementSibling.tagName === "SMALL") node.nextElementSibling.hidden = value === null;
+        }
       }
     };
     const set = (review, block) => {

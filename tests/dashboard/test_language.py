@@ -31,3 +31,13 @@ def test_it_goes_back_to_this_site_only(site: Site) -> None:
         answer = site.server.ask("GET", "/language/es", headers={"Referer": referrer})
         assert (answer.status, answer.headers["location"]) == (303, "/")
     assert site.server.get("/language/xx").status == 404
+
+
+def test_on_a_phone_the_header_leads_everywhere(page: Page, site: Site) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site.url}/alerts")
+    expect(page.get_by_role("link", name="Español")).to_be_visible()
+    expect(page.locator("header nav [aria-current]")).to_be_in_viewport(ratio=0.9)
+    page.goto(f"{site.url}/review")
+    expect(page.get_by_role("link", name="Figures")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390

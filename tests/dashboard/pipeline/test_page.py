@@ -42,6 +42,9 @@ def test_the_pipeline_page(page: Page, site: Site) -> None:
     heartbeats(site.broker, wanted, lag=1234, restarts=2)
     expect(page.locator("#health-text")).to_have_text("All stages are running")
     expect(page.locator("#stages")).to_contain_text("3 of 3 partitions")
+    expect(page.locator("#stage-notify")).to_have_count(0)
+    heartbeats(site.broker, {"notify": 3})
+    expect(page.locator("#stage-notify")).to_contain_text("3 of 3 partitions")
     line = page.locator("#processes tr", has_text="score-1")
     expect(line).to_contain_text("1,234")
     for scheme in ("light", "dark"):

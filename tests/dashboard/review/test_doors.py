@@ -77,7 +77,7 @@ def test_a_rule_that_hit_is_named_and_is_no_bar(tmp_path: Path) -> None:
         frame = scored(card, transaction("t-1"), "block", 0.9, reasons)
         persist(Settings(home=tmp_path).db_url, broker_of(api), card, [frame])
         page = pages.test_client().get("/review").text
-        assert "<b>large</b>" in page
+        assert "<dt>large</dt>" in page
         assert "rule large: amount &gt; 5" in page
         bars = page.partition('<div class="rows reasons">')[2].partition("</div>")[0]
         assert bars.count('class="right"') == 1
