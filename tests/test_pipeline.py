@@ -111,6 +111,15 @@ def test_a_user_of_kafka_may_do_what_its_stage_does_and_no_more(stage: StageSpec
     assert (rights.get("group"), rights.get("transactions")) == (group, transactions)
 
 
+def test_the_dashboard_may_read_what_a_replay_and_a_dry_run_read() -> None:
+    card = load_profile("card")
+    steps = [PreprocessStage(card, step) for step in range(card.steps)]
+    read = {topic for step in steps for topic in (step.input, step.side) if topic}
+    read |= {MODELS, pipeline.PROMOTIONS, pipeline.LABELS, pipeline.DLQ}
+    assert read <= set(ACCESS["dashboard"]["read"])
+    assert all(group_of(step.name).startswith(ACCESS["dashboard"]["group"]) for step in steps)
+
+
 def test_only_the_auditor_writes_to_the_topic_of_seals_and_nothing_else() -> None:
     writers = {user for user, rights in ACCESS.items() if pipeline.AUDIT in rights["write"]}
     assert writers == {"auditor"}

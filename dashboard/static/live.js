@@ -174,7 +174,7 @@ function counters(tick) {
   const state = by("health");
   state.className = `state ${tick.ready ? "ok" : "warn"}`;
   state.title = tick.missing.join("\n");
-  by("health-text").textContent = tick.ready ? say.running : fill(say.waiting, "what", tick.missing[0]);
+  by("health-text").textContent = tick.ready ? say.running : fill(say.waiting, "what", tick.missing[0].split(":", 1)[0]);
 }
 
 async function again() {

@@ -4,9 +4,11 @@ compose-test`, in order.
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -26,6 +28,14 @@ producer, said = KafkaBroker(Settings()).producer(), []
 producer.produce("transactions.raw", b"k", b"v", said.append)
 producer.flush(10)
 print(said[0])
+"""
+BROKEN = """
+from tidegate.broker.kafka import KafkaBroker
+from tidegate.settings import Settings
+producer, said = KafkaBroker(Settings()).producer(), []
+producer.produce("transactions.raw", b"k", b"not even JSON", said.append)
+producer.flush(10)
+assert said == [None], said
 """
 
 
@@ -110,3 +120,25 @@ def test_each_stage_has_a_user(cluster: Stack) -> None:
     profiles = ("--profile", "tools", "--profile", "notify")
     services = set(cluster.compose(*profiles, "config", "--services").split())
     assert set(USERS) <= services
+
+
+def as_the_page_does(cluster: Stack, *command: str) -> dict[str, Any]:
+    """What a command of `tidegate` says as JSON to the dashboard, which starts it with its own
+    rights.
+    """
+    told = cluster.compose("exec", "-T", "dashboard", "tidegate", *command, check=False)
+    found: dict[str, Any] = json.loads(told)
+    return found
+
+
+def test_the_page_may_replay_a_decision(cluster: Stack) -> None:
+    name = cluster.sql("SELECT transaction_id FROM transactions ORDER BY seq DESC LIMIT 1")
+    assert as_the_page_does(cluster, "replay", "--json", "--", name)["same"]
+
+
+def test_the_page_may_dry_run_a_dead_letter(cluster: Stack) -> None:
+    cluster.python("ingest", BROKEN)
+    found = eventually(lambda: json.loads(cluster.tools("dead-letters", "--json")), 60, every=1.0)
+    place = found[0]["place"]
+    judged = as_the_page_does(cluster, "dry-run", "--json", "--", place)
+    assert (judged["outcome"], judged["reason"]) == ("fails", "invalid_json")
