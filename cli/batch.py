@@ -63,7 +63,7 @@ def batch(
     """
     from cli.send import log_of
     from db.store import Store
-    from model.bundles.policies import Policies
+    from model.bundles.past_policies import Policies
     from model.bundles.shared import known_bundles
     from model.files.reader import Reader
     from producers.files import batch as work

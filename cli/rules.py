@@ -86,7 +86,8 @@ def check(file: File, profile: ProfileOption = "") -> None:
     policy = _checked(file, loaded)
     typer.echo(
         f"{file}: {count(len(policy.rules), 'rule')}, {count(len(policy.lists), 'list')}, "
-        f"{count(len(policy.suppressions), 'suppression')}; version {policy.version}"
+        f"{count(len(policy.suppressions), 'suppression')}; version {policy.version}, "
+        f"{policy.size:,} bytes"
     )
 
 
@@ -147,7 +148,7 @@ def history(
 
     Example: [bold]tidegate rules history[/bold]
     """
-    from model.bundles.policies import policy_history
+    from model.bundles.past_policies import Policies
 
     _, loaded, broker = _system(profile, kafka, "")
     versions = [
@@ -156,10 +157,10 @@ def history(
             "version": applied.version,
             "by": applied.by,
             "proposed_by": applied.proposed_by,
-            "rules": len(applied.policy.rules),
-            "lists": len(applied.policy.lists),
+            "rules": applied.rules,
+            "lists": applied.lists,
         }
-        for applied in policy_history(broker, loaded.hash.decode())
+        for applied in Policies(broker, loaded).history()
     ]
     if as_json:
         print_json(versions)

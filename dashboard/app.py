@@ -21,7 +21,7 @@ from db.keys import KeyStore
 from db.notify.desk import Desk
 from db.store import Store
 from db.users import UserStore
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.keys import KeyRing

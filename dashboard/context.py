@@ -13,7 +13,7 @@ from db.audit import AuditLog
 from db.keys import KeyStore
 from db.store import Store
 from db.users import UserStore
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.bundles.registry import Registry
 from tidegate.access.door import Door
 from tidegate.access.recent import Recent

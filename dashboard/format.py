@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.ensemble.thresholds import Fixed
 from tidegate.errors import ConfigError, Retry
 from tidegate.profile import Profile

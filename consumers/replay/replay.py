@@ -13,7 +13,7 @@ from consumers.erasable import keyed_step
 from consumers.preprocess import PreprocessStage
 from consumers.replay.logs import Logs, PastWeights
 from model.bundles.bundle import Bundle, Scores
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.policy.facts import Rows
 from model.sip import sip_key
 from tidegate.broker.addresses import address_of, shown

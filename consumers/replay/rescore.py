@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from consumers.replay.logs import Logs, PastWeights
 from db.revisions import DegradedRow, Revision
 from model.bundles.bundle import Bundle, Scores
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.policy.compiled import CompiledPolicy
 from model.policy.facts import Rows
 from tidegate.errors import ConfigError

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from dashboard.context import Context
 from db.audit import Act
-from db.policies.hits import hits_since
+from db.policies.hits import Hits, hits_since
 from db.policies.past import past_rows
 from db.policies.proposals import Proposal, Proposals, State
 from model.bundles.own_thresholds import thresholds_of
-from model.bundles.policies import in_force, policy_history, publish_policy
+from model.bundles.past_policies import Past
+from model.bundles.policies import in_force, publish_policy
 from model.policy.backtest import backtest
 from model.policy.compiled import CompiledPolicy, names_of
 from model.policy.edit import difference
@@ -37,7 +38,7 @@ class Refused(Exception):
 class Version(NamedTuple):
     """A policy that was in force, and the lines in which it differs from the one before."""
 
-    applied: AppliedPolicy
+    applied: Past
     lines: list[str]
 
 
@@ -147,36 +148,42 @@ class Desk:
         self._decide(proposal, "rejected", who)
         self.proposals.forget(proposal)
 
-    def hits(self) -> dict[str, int]:
+    def hits(self) -> Hits:
         """Rows that each rule and list hit in the last day."""
         return hits_since(
             self._settings.db_read_url,
             now_us() - _DAY_US,
-            lambda version: names_of(self._policy(version)),
+            self._names,
         )
 
-    def _policy(self, version: str) -> Policy:
+    def _names(self, version: str) -> dict[int, str]:
         now = self.now()
-        if version == now.version:
-            return now
         try:
-            return self._known.get(version)
+            return names_of(now) if version == now.version else self._known.names(version)
         except Retry as error:
             raise ConfigError(str(error)) from error
 
     def history(self) -> list[Version]:
         """The newest versions, newest first, each against the one before."""
-        all_of_them = list(policy_history(self._broker, self._profile.hash.decode()))
-        before = [Policy(), *(each.policy for each in all_of_them)]
+        past = self._known.history()[-_VERSIONS - 1 :]
+        policies = [self._known.get(each.version) for each in past]
+        if len(past) <= _VERSIONS:
+            policies.insert(0, Policy())
+        else:
+            del past[0]
         versions = [
-            Version(applied, self.lines(earlier, applied.policy))
-            for earlier, applied in zip(before, all_of_them, strict=False)
+            Version(applied, self.lines(before, after))
+            for applied, before, after in zip(past, policies, policies[1:], strict=False)
         ]
-        return versions[: -_VERSIONS - 1 : -1]
+        return versions[::-1]
 
     def of_version(self, version: str) -> Policy:
         """One that was in force. Raises ConfigError."""
-        return self._policy(version)
+        now = self.now()
+        try:
+            return now if version == now.version else self._known.get(version)
+        except Retry as error:
+            raise ConfigError(str(error)) from error
 
     def lines(self, before: Policy, after: Policy) -> list[str]:
         """In what they differ, as people may see it."""

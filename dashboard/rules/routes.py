@@ -25,6 +25,7 @@ from tidegate.errors import ConfigError, Retry
 
 if TYPE_CHECKING:
     from dashboard.rules.desk import Desk
+    from db.policies.hits import Hits
     from db.policies.proposals import Proposal
     from tidegate.messages.policy import Policy
 
@@ -90,7 +91,7 @@ def shown_page(tab: str, fault: str = "") -> str:
         lines_of_draft=work.lines(now, draft.policy) if draft else [],
         policy=masked(policy, profile),
         waiting=[(each, work.lines(now, each.policy)) for each in work.proposals.waiting()],
-        hits=_hits(work) if tab in ("rules", "lists") else {},
+        hits=_hits(work) if tab in ("rules", "lists") else None,
         versions=work.history() if tab == "history" else [],
         fields=_text_fields(),
         days=DAYS,
@@ -100,7 +101,7 @@ def shown_page(tab: str, fault: str = "") -> str:
     )
 
 
-def _hits(work: Desk) -> dict[str, int] | None:
+def _hits(work: Desk) -> Hits | None:
     """None where they cannot be counted now."""
     try:
         return work.hits()

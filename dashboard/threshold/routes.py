@@ -21,7 +21,8 @@ from db.audit import Act
 from db.recent_scores import rows_at
 from model.bundles import catalog
 from model.bundles.manifest import Manifest
-from model.bundles.policies import Overtaken, current_policy, in_force, policy_history
+from model.bundles.past_policies import Past
+from model.bundles.policies import Overtaken, current_policy, in_force
 from model.bundles.policies import publish_policy as publish
 from model.bundles.shared import known_bundles
 from model.ensemble.thresholds import Fixed, Rule, rule
@@ -173,13 +174,12 @@ def _changes(context: Context, rows: Any, before: Rule, after: Fixed) -> list[di
     ]
 
 
-def _history(context: Context) -> list[AppliedPolicy]:
+def _history(context: Context) -> list[Past]:
     """The policies that changed the thresholds, newest first."""
-    found: list[AppliedPolicy] = []
-    for applied in policy_history(context.broker, context.profile.hash.decode()):
-        before = found[-1].policy.thresholds if found else {}
-        if applied.policy.thresholds != before:
-            found.append(applied)
+    found: list[Past] = []
+    for past in context.policies.history():
+        if past.thresholds != (found[-1].thresholds if found else {}):
+            found.append(past)
     return found[::-1][:_HISTORY]
 
 
@@ -201,7 +201,7 @@ def undo() -> Answer | tuple[str, int]:
     history = _history(here())
     if not history:
         return _page(None, gettext("No thresholds were set here: there is nothing to undo.")), 409
-    before = history[1].policy.thresholds if len(history) > 1 else {}
+    before = history[1].thresholds if len(history) > 1 else {}
     return _set(before, request.form.get("version"))
 
 

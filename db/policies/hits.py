@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
@@ -13,19 +14,28 @@ from tidegate.errors import ConfigError
 from tidegate.messages.rule_hits import hit_bits
 
 _MOST = 20_000
-"""Rows that were hit, the newest: more are not counted."""
+"""Some ten milliseconds."""
 
 
-def hits_since(url: str, since_us: int, names: Callable[[str], dict[int, str]]) -> Counter[str]:
+class Hits(NamedTuple):
+    """Rows by what hit them; with `more` at least so many."""
+
+    rows: Counter[str]
+    more: bool
+
+
+def hits_since(
+    url: str, since_us: int, names: Callable[[str], dict[int, str]], most: int = _MOST
+) -> Hits:
     """Rows hit by each rule, or list:NAME, since a time of ingest; `names` are those of a policy's
-    bits, by its version. Raises Retry.
+    bits, by its version. The newest `most` rows that were hit are counted. Raises Retry.
     """
     table = transactions.c
     newest = (
         select(table.policy, table.rule_hits, table.ingested_us)
         .where(table.rule_hits.is_not(None))
         .order_by(table.seq.desc())
-        .limit(_MOST)
+        .limit(most)
         .subquery()
     )
     query = (
@@ -42,7 +52,7 @@ def hits_since(url: str, since_us: int, names: Callable[[str], dict[int, str]]) 
         for bit in hit_bits(row.rule_hits):
             if bit in of_version:
                 counts[of_version[bit]] += row.rows
-    return counts
+    return Hits(counts, sum(row.rows for row in rows) >= most)
 
 
 def _known(names: Callable[[str], dict[int, str]], version: str) -> dict[int, str]:

@@ -1,26 +1,21 @@
-"""The policy in force, as a message on topic `models`, and all that ever were on `promotions`.
+"""The policy in force, as a message on topic `models`; all that ever were are on `promotions`.
 
 The profile's own rules, which hold until one is applied, are on `promotions` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from model.bundles.manifest import read_manifest
-from model.bundles.promotion import model_message, newest_message, role_key
-from model.ensemble.thresholds import Rule, rule
+from model.bundles.past_policies import Policies
+from model.bundles.promotion import newest_message, role_key
 from model.policy.compiled import CompiledPolicy
 from tidegate.broker.ports import Broker
 from tidegate.broker.write import write
 from tidegate.clock import now_us
-from tidegate.errors import ConfigError, Retry
+from tidegate.errors import Retry
 from tidegate.messages.documents import encode
 from tidegate.messages.policy import AppliedPolicy, Policy
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import Profile
-from tidegate.stream.side_topic import read_partition
 
 BY_PROFILE = "profile"
 """Who brought rules that stand in the profile."""
@@ -68,10 +63,8 @@ def keep_own(broker: Broker, profile: Profile) -> None:
     if not own.rules or current_policy(broker, name):
         return
     CompiledPolicy(own, profile)
-    newest = ""
-    for applied in policy_history(broker, name):
-        newest = applied.version
-    if newest != own.version:
+    past = Policies(broker, profile).history()
+    if not past or past[-1].version != own.version:
         kept = AppliedPolicy(own, own.version, name, now_us(), BY_PROFILE)
         what = f"the profile's rules {own.version}"
         key = role_key("policy", name)
@@ -90,43 +83,3 @@ def current_policy(broker: Broker, profile: str, *, timeout: float = 30.0) -> Ap
 def in_force(profile: Profile, applied: AppliedPolicy | None) -> Policy:
     """What was applied, else the profile's own rules."""
     return applied.policy if applied else profile.policy
-
-
-def policy_history(broker: Broker, profile: str) -> Iterator[AppliedPolicy]:
-    """All that were ever in force in a profile (hash), oldest first. Raises Retry, ConfigError."""
-    for batch in read_partition(broker, PROMOTIONS, 0):
-        for value in batch.values:
-            message = model_message(value)
-            if isinstance(message, AppliedPolicy) and message.profile == profile:
-                yield message
-
-
-class Policies:
-    """Policies of any time by their version, as rows name them."""
-
-    def __init__(self, broker: Broker, profile: Profile) -> None:
-        self._broker, self._profile = broker, profile
-        self._known: dict[str, Policy] = {profile.policy.version: profile.policy}
-
-    def get(self, version: str) -> Policy:
-        """Raises ConfigError for one that the topic does not have, Retry."""
-        if version not in self._known:
-            for applied in policy_history(self._broker, self._profile.hash.decode()):
-                self._known[applied.version] = applied.policy
-        if version not in self._known:
-            raise ConfigError(
-                f"the policy {version} is neither on the topic {PROMOTIONS} nor the profile's own: "
-                "name the profile's file of that time by --profile"
-            )
-        return self._known[version]
-
-    def decided_by(self, version: str | None, bundles: Path, bundle: str) -> Rule:
-        """The thresholds of a row that names this policy and bundle: those of the policy where it
-        sets any, else the bundle's own. Raises ConfigError where one is gone, Retry.
-        """
-        chosen = self.get(version).thresholds if version else {}
-        return rule(chosen or read_manifest(bundles / bundle).thresholds)
-
-    def compiled(self, version: str) -> CompiledPolicy | None:
-        """One made ready; None for "" (no policy was in force). Raises as `get`, PolicyFault."""
-        return CompiledPolicy(self.get(version), self._profile) if version else None

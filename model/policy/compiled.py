@@ -36,6 +36,8 @@ from tidegate.profile import Profile
 
 MOST_ENTRIES = 10_000
 MOST_SUPPRESSIONS = 1_000
+MOST_BYTES = 1_000_000
+"""Of the document as JSON: each change of an entry writes it anew, for good."""
 _APPROVE, _REVIEW, _BLOCK = range(3)
 Codes = NDArray[np.uint8]
 
@@ -189,8 +191,9 @@ def _counts(policy: Policy) -> list[Fault]:
         ("lists", len(policy.lists), MOST_LISTS),
         ("lists", entries, MOST_ENTRIES),
         ("suppressions", len(policy.suppressions), MOST_SUPPRESSIONS),
+        ("lists", policy.size, MOST_BYTES),
     )
-    what = ("rules", "lists", "entries in all lists", "suppressions")
+    what = ("rules", "lists", "entries in all lists", "suppressions", "bytes in all")
     return [
         Fault(place, f"{number:,} {noun}, at most {most:,} are allowed")
         for (place, number, most), noun in zip(limits, what, strict=True)

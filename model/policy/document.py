@@ -9,13 +9,14 @@ from tidegate.errors import ConfigError
 from tidegate.messages.policy import Policy
 from tidegate.words import plain
 
-MOST_BYTES = 2_000_000
+MOST_CHARACTERS = 2_000_000
+"""As people write it, the largest that can be applied takes about half of this."""
 
 
 def read_policy(text: str) -> Policy:
     """A policy by its text. Raises ConfigError."""
-    if len(text) > MOST_BYTES:
-        raise ConfigError(f"a policy has at most {MOST_BYTES:,} characters")
+    if len(text) > MOST_CHARACTERS:
+        raise ConfigError(f"a policy has at most {MOST_CHARACTERS:,} characters")
     try:
         document = yaml.safe_load(text) if text.strip() else {}
         policy: Policy = msgspec.convert(document, Policy)

@@ -19,6 +19,7 @@ from model.policy.loops import (
     compare_to,
     equal_to,
     extreme,
+    fill,
     function,
     hit,
     load,
@@ -73,7 +74,7 @@ def _chunk(  # noqa: C901 - calls of calls would cost more than most operations
                 loaded[out] = True
                 load(numbers[out, :n], a, values, others)
         elif op == FILL:
-            numbers[out, :n] = constants[a]
+            fill(numbers[out, :n], constants[a])
         elif op < MIN:
             arithmetic(op, numbers[out, :n], numbers[a, :n], numbers[b, :n])
         elif op < FIRST_FUNCTION:
@@ -118,9 +119,9 @@ def evaluate(
     loaded, found = np.empty(registers[0], np.bool_), False
     for start in range(0, len(values), CHUNK):
         stop = min(start + CHUNK, len(values))
-        loaded[:] = False
+        loaded.fill(False)
         if stop - start < CHUNK:
-            words[:] = 0
+            words.fill(0)
         part = (
             values[start:stop],
             others[:, start:stop],

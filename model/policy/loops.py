@@ -50,7 +50,15 @@ def load(out: Numbers, a: int, values: Numbers, others: Numbers) -> None:
         for i in range(len(out)):
             out[i] = values[i, a]
     else:
-        out[:] = others[-1 - a]
+        for i in range(len(out)):
+            out[i] = others[-1 - a, i]
+
+
+@jit
+def fill(out: Numbers, value: float) -> None:
+    """One number for all."""
+    for i in range(len(out)):
+        out[i] = value
 
 
 @jit

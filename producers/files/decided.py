@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from model.ensemble.thresholds import Rule
 from tidegate.errors import ConfigError, Retry
 

@@ -8,7 +8,7 @@ import pytest
 
 from dashboard import format as present
 from dashboard.newest import KEPT, Live
-from model.bundles.policies import Policies
+from model.bundles.past_policies import Policies
 from tests.faults.bundle import card_bundle
 from tests.web import scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker

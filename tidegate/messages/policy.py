@@ -85,6 +85,11 @@ class Policy(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, fro
         """16 hexadecimal digits of all that it says: equal policies have equal versions."""
         return hashlib.sha256(_encode(self)).hexdigest()[:16]
 
+    @property
+    def size(self) -> int:
+        """Bytes of it as JSON: each change of anything in it writes so many to the topics."""
+        return len(_encode(self))
+
     def with_thresholds(self, thresholds: dict[str, float] | None) -> Policy:
         """The same with other thresholds; None for each bundle's own."""
         return msgspec.structs.replace(self, thresholds=dict(sorted((thresholds or {}).items())))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from dashboard.rules.desk import Refused
+from dashboard.rules.desk import Desk, Refused
 from db.audit import export
 from db.engine import reading
+from db.policies.hits import Hits
 from db.policies.tables import policy_proposals
 from db.users import add
 from model.policy.compiled import PolicyFault
@@ -212,6 +214,15 @@ def test_strange_requests(app: Flask) -> None:
         assert person.get(f"/rules/rule?name={name}").status_code == 404, name
     for path in ("/rules/backtest", "/rules/apply", "/rules/reject"):
         assert person.post(path, {"id": "\0" * 100}).status_code == 404
+
+
+def test_hits_that_are_too_many_to_count(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = Person(app)
+    person.save()
+    hits = Counter({"large": 20_000})
+    for more, told in ((False, ">20,000<"), (True, ">at least 20,000<")):
+        monkeypatch.setattr(Desk, "hits", lambda _, more=more: Hits(hits, more))
+        assert told in person.text()
 
 
 def test_four_eyes(tmp_path: Path) -> None:

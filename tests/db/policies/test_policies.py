@@ -11,9 +11,11 @@ from sqlalchemy import select, text
 
 from db.cases.verdicts import insert_verdicts
 from db.engine import open_database, reading
+from db.policies.hits import hits_since
 from db.policies.past import past_rows
 from db.policies.proposals import Proposals, State
 from db.policies.tables import policy_proposals
+from db.tables import transactions
 from model.ensemble.thresholds import Fixed
 from model.hashing import hash64
 from model.policy.backtest import Backtest, DecidedRows, PartResult, backtest
@@ -245,3 +247,28 @@ def past_of_nothing() -> DecidedRows:
         [],
     )
     return DecidedRows(rows, whole, codes, np.zeros(0, np.int8), whole, np.zeros(0, np.str_))
+
+
+def test_hits_are_counted_by_name_and_at_least_where_there_are_more(url: str) -> None:
+    """Rows of two policies, whose bits have other names, and rows that nothing hit."""
+    bits = [b"\x01", b"\x03", b"\x01", b"", b"\x02"]
+    broker = MemoryBroker({SCORED: 1, DLQ: 1})
+    rows = [scored(CARD, transaction(f"t{place}")) for place in range(len(bits))]
+    persist(url, broker, CARD, rows)
+    table = transactions.c
+    database = open_database(url)
+    with database.engine.begin() as connection:
+        for place, hit in enumerate(bits):
+            changed = {
+                "rule_hits": hit.ljust(16, b"\0") if hit else None,
+                "policy": "ab"[place % 2],
+                "ingested_us": 100 + place,
+            }
+            this = transactions.update().where(table.transaction_id == f"t{place}")
+            connection.execute(this.values(**changed))
+    database.close()
+    names = {"a": {0: "one", 1: "two"}, "b": {0: "old"}}.__getitem__
+    assert hits_since(url, 0, names) == ({"one": 2, "old": 1, "two": 1}, False)
+    assert hits_since(url, 102, names) == ({"one": 1, "two": 1}, False)
+    assert hits_since(url, 0, names, most=2) == ({"one": 1, "two": 1}, True)
+    assert hits_since(url, 104, names, most=2) == ({"two": 1}, False)

@@ -10,13 +10,12 @@ import pytest
 
 from consumers.replay.replay import Difference, Replay
 from db.store import Store
+from model.bundles.past_policies import Policies
 from model.bundles.policies import (
     BY_PROFILE,
     Overtaken,
-    Policies,
     current_policy,
     keep_own,
-    policy_history,
     publish_policy,
 )
 from model.policy.compiled import PolicyFault
@@ -94,7 +93,8 @@ def test_rows_that_the_profiles_own_rules_decided_are_replayed_after_these_were_
     bench, other = Bench(tmp_path), Policy((Rule("dear", "amount >= 5", "block"),))
     store, name = Store(bench.database, PROFILE), PROFILE.hash.decode()
     keep_own(bench.broker, PROFILE)
-    assert list(policy_history(bench.broker, name)) == [], "it has no rules of its own"
+    past = Policies(bench.broker, PROFILE)
+    assert past.history() == [], "it has no rules of its own"
     rows = []
     for at, own in enumerate((FIRST, other, FIRST)):
         monkeypatch.setattr(PROFILE, "policy", own)
@@ -106,16 +106,14 @@ def test_rows_that_the_profiles_own_rules_decided_are_replayed_after_these_were_
     assert [row["rules_hit"] for row in rows] == [["fuel"], ["dear"], ["fuel"]]
     replay = Replay(PROFILE, bench.broker, Snapshots(bench.snapshots), bench.folder)
     assert [replay.differences(row) for row in rows] == [[]] * 3
-    kept = list(policy_history(bench.broker, name))
-    assert [(one.policy, one.by) for one in kept] == [
-        (own, BY_PROFILE) for own in (FIRST, other, FIRST)
+    assert [(one.version, one.by) for one in past.history()] == [
+        (own.version, BY_PROFILE) for own in (FIRST, other, FIRST)
     ]
     assert current_policy(bench.broker, name) is None, "nobody has applied one"
     publish(bench, SECOND)
     monkeypatch.setattr(PROFILE, "policy", other)
     keep_own(bench.broker, PROFILE)
-    newest = list(policy_history(bench.broker, name))[-1]
-    assert newest.policy == SECOND, "the profile's rules are not in force"
+    assert past.history()[-1].version == SECOND.version, "the profile's rules are not in force"
     store.close()
     bench.close()
 

@@ -10,7 +10,8 @@ import msgspec
 import pyarrow.parquet as pa_parquet
 import pytest
 
-from model.bundles.policies import Policies, publish_policy
+from model.bundles.past_policies import Policies
+from model.bundles.policies import publish_policy
 from model.files.reader import Reader
 from producers.files.decided import Decided, RiskLevels, decided
 from producers.files.results import refused_rows, write_results
