@@ -17,6 +17,7 @@ from tidegate.messages.policy import Policy
 
 State = Literal["draft", "proposed", "applied", "rejected"]
 _KEPT = 50
+_HOUR_US = 3_600_000_000
 
 
 class Proposal(NamedTuple):
@@ -83,11 +84,15 @@ class Proposals:
         return self._execute(_of(proposal).values(**values)) == 1
 
     def forget(self, proposal: Proposal) -> None:
-        """Delete what one said, once it is decided: lists have values of people."""
+        """Delete what one said, once it is decided: lists have values of people. So does what
+        another process has left, which ended in between.
+        """
         table = policy_proposals.c
-        decided = (table.id == proposal.id) & table.state.in_(("applied", "rejected"))
+        decided = (table.profile == self._profile) & table.state.in_(("applied", "rejected"))
+        left = (table.policy != "{}") & (table.changed_us < now_us() - _HOUR_US)
         nothing = {"policy": "{}", "backtest": None}
-        self._execute(policy_proposals.update().where(decided).values(**nothing))
+        this = decided & ((table.id == proposal.id) | left)
+        self._execute(policy_proposals.update().where(this).values(**nothing))
 
     def discard(self, author: str) -> None:
         """Forget an author's draft."""

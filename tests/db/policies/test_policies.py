@@ -24,6 +24,7 @@ from model.policy.facts import Rows
 from tests.databases import statements
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.clock import now_us
 from tidegate.messages.documents import Label
 from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import DLQ, SCORED
@@ -215,6 +216,23 @@ def test_what_a_decided_proposal_said_is_deleted(
     assert (row.policy, row.backtest) == ("{}", None)
     assert (row.version, row.state, row.decided_by) == (POLICY.version, state, "bo")
     assert known(proposals, draft.id)["version"] == POLICY.version
+
+
+def test_what_a_process_left_that_ended_in_between_is_deleted_an_hour_later(
+    proposals: Proposals, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, ago_us in (("ana", 3_700_000_000), ("bo", 3_500_000_000), ("cy", 0)):
+        monkeypatch.setattr("db.policies.proposals.now_us", lambda ago=ago_us: now_us() - ago)
+        draft = proposals.write_draft(name, POLICY, "v0")
+        assert proposals.decide(draft, "applied", name)
+    proposals.forget(draft)
+    with reading(url) as connection:
+        rows = connection.execute(select(policy_proposals.c["author", "policy"])).all()
+    assert {row.author: row.policy == "{}" for row in rows} == {
+        "ana": True,
+        "bo": False,
+        "cy": True,
+    }
 
 
 def test_what_has_changed_since_it_was_read_is_not_decided(proposals: Proposals) -> None:
