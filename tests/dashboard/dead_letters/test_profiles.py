@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,22 @@ def test_without_a_database_the_pages_say_so(tmp_path: Path) -> None:
             answer = client.get(path)
             assert answer.status_code == 503
             assert "away for a while" in answer.get_data(as_text=True)
+
+
+@pytest.mark.processes
+def test_a_copy_that_nobody_can_judge_now_is_not_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("TIDEGATE_HOME", str(tmp_path))
+    with applications(tmp_path) as (_, pages):
+        client = pages.test_client()
+        signature = die(pages, "card", b"{}")
+        [address] = workbench_of(pages).groups.now().addresses(signature, 0, 2)
+        letter = f"/dead-letters/letters/{address.place}"
+        found = re.search(r'name="csrf_token" value="([^"]+)"', ask(client, letter))
+        assert found
+        answer = client.post(f"{letter}/edited", data={"csrf_token": found[1], "value": "{}"})
+        assert "could not be asked" in answer.text
+        assert "Redrive the mended copy" not in answer.text
+        assert workbench_of(pages).jobs.newest is None
