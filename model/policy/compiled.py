@@ -105,7 +105,8 @@ class CompiledPolicy:
         """Decide n transactions; the same alone and in any batch."""
         facts = Facts(rows, self._reader)
         bits, any_hit = self._program.run(facts)
-        hit = np.flatnonzero(bits.view("<u8").any(axis=1)) if any_hit else np.zeros(0, np.intp)
+        low, high = bits.view("<u8").T
+        hit = np.flatnonzero(low | high) if any_hit else np.zeros(0, np.intp)
         decision, forced = rows.decision.copy(), np.zeros(len(rows.decision), np.uint8)
         if len(hit):
             decision[hit], forced[hit] = self._combine(decision[hit], bits[hit])
