@@ -36,6 +36,7 @@ from db.search.search import search
 from db.sqlite import SqliteWriter
 from db.store import Store
 from tests.postgres import new_server
+from tidegate.messages.frames import DECISIONS
 
 BATCH = 4000
 REPEATS = 15
@@ -86,8 +87,12 @@ def give_verdicts(database: Database, rows: int) -> None:
             "source": "ann",
             "weight": 1.0,
             "given_us": number,
-            "event_us": START_US + STEP_US * number,
             "label_offset": number,
+            "event_us": START_US + STEP_US * number,
+            "profile": PROFILE.hash.decode(),
+            "amount_minor": 1800,
+            "score": number % 100 / 100,
+            "decision": DECISIONS[number % 3],
         }
         for number in range(0, rows, 50)
     ]

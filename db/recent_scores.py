@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Row, Select, select
 
 from db.blocks import packed
+from db.blocks.reading import contents_of
 from db.blocks.tables import search_blocks
 from db.cases.tables import cases, verdicts
 from db.engine import reading
@@ -52,10 +53,8 @@ def read_recent(url: str, since_us: int, others: Collection[str] = ()) -> Recent
         kept = int(np.searchsorted(total, MOST_ROWS, side="right"))
         firsts = [block.first_seq for block in blocks[:kept]]
         for start in range(0, kept, _SOME):
-            query = select(_blocks.content).where(
-                _blocks.first_seq.in_(firsts[start : start + _SOME])
-            )
-            found += map(packed.unpack, connection.scalars(query))
+            contents = contents_of(connection, firsts[start : start + _SOME])
+            found += map(packed.unpack, contents.values())
     rows = np.concatenate(found) if found else np.zeros(0, packed.ROW)
     codes = np.array([packed.code(name) for name in others], np.uint32)
     wanted = (rows["event_us"] >= since_us) & ~np.isin(rows["bundle"], codes)
@@ -63,12 +62,14 @@ def read_recent(url: str, since_us: int, others: Collection[str] = ()) -> Recent
 
 
 class Verdicts(NamedTuple):
-    """Rows with the verdict that holds: ids, scores f8[n], amounts i8[n] in minor units, decisions
-    u1[n] (places in `frames.DECISIONS`), whether a fraud; and whether the row is `sampled`: one of
-    the approved ones that are reviewed whatever their score.
+    """Transactions with the verdict that holds: ids, when they were (i8[n], us), scores f8[n],
+    amounts i8[n] in minor units, decisions u1[n] (places in `frames.DECISIONS`), whether a fraud;
+    and whether the row is `sampled`: one of the approved ones that are reviewed whatever their
+    score.
     """
 
     ids: list[str]
+    event_us: NDArray[np.int64]
     scores: NDArray[np.float64]
     amounts: NDArray[np.int64]
     decisions: NDArray[np.uint8]
@@ -80,35 +81,28 @@ def read_verdicts(url: str, profile: str, since_us: int, until_us: int) -> Verdi
     """The newest `MOST_VERDICTS` verdicts on rows of a profile (hash) with an event time in that
     span; of several on one row the one that holds. Raises Retry.
     """
+    table = verdicts.c
     newest = (
         select(verdicts)
-        .where(
-            verdicts.c.event_us >= since_us, verdicts.c.event_us < until_us, verdicts.c.weight > 0
-        )
-        .order_by(verdicts.c.label_offset.desc())
+        .where(table.event_us >= since_us, table.event_us < until_us, table.weight > 0)
+        .where(table.profile == profile)
+        .order_by(table.label_offset.desc())
         .limit(MOST_VERDICTS)
         .subquery()
     )
-    query: Select[Any] = select(
-        cases.c.draw,
-        _rows.transaction_id,
-        _rows.score,
-        _rows.amount_minor,
-        _rows.decision,
-        newest.c.fraud,
-        newest.c.given_us,
-        newest.c.label_offset,
-    ).select_from(
-        newest.join(transactions, _rows.transaction_id == newest.c.transaction_id).outerjoin(
-            cases, cases.c.transaction_id == newest.c.transaction_id
-        )
+    names = ("transaction_id", "event_us", "score", "amount_minor", "decision", "fraud")
+    case = (cases.c.transaction_id == newest.c.transaction_id) & (newest.c.decision == "approve")
+    query: Select[Any] = (
+        select(*(newest.c[name] for name in names), cases.c.draw)
+        .select_from(newest.outerjoin(cases, case))
+        .order_by(newest.c.given_us, newest.c.label_offset)
     )
     with reading(url) as connection:
-        found = connection.execute(query.where(_rows.profile == profile)).all()
-    ordered = sorted(found, key=lambda row: (row.given_us, row.label_offset))
-    rows = list({row.transaction_id: row for row in ordered}.values())
+        found = connection.execute(query).all()
+    rows = list({row.transaction_id: row for row in found}.values())
     return Verdicts(
         [row.transaction_id for row in rows],
+        np.array([row.event_us for row in rows], np.int64),
         np.array([row.score for row in rows], np.float64),
         np.array([row.amount_minor for row in rows], np.int64),
         np.array([DECISIONS.index(row.decision) for row in rows], np.uint8),

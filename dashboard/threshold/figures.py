@@ -61,15 +61,20 @@ def week_of(rows: Rows, profile: Profile) -> Week:
 def mature_of(rows: Rows, verdicts: Verdicts, profile: Profile, until_us: int) -> Mature:
     """By the rows up to `until_us`, whose verdicts have had the label delay to come."""
     old = rows[rows["event_us"] < until_us]
-    flagged = int((old["decision"] > 0).sum())
+    approved = old["decision"] == 0
+    days, sizes = np.unique(old["event_us"][approved] // DAY, return_counts=True)
+    strata = Strata(
+        len(old) - int(sizes.sum()), dict(zip(days.tolist(), sizes.tolist(), strict=True))
+    )
     judged = Judged(
         verdicts.scores,
         _units(profile, verdicts.amounts),
         verdicts.fraud,
         verdicts.decisions > 0,
         verdicts.sampled,
+        verdicts.event_us // DAY,
     )
-    return Mature(curves(judged, Strata(flagged, len(old) - flagged)), _days(old))
+    return Mature(curves(judged, strata), _days(old))
 
 
 def _days(rows: Rows) -> float:

@@ -26,7 +26,8 @@ def read(url: str, profile: Profile, others: Collection[str] = ()) -> Found:
     until = newest_us(url) - profile.label_delay_us
     since = until - WEEKS * figures.WEEK
     recent = read_recent(url, since, others)
-    verdicts = read_verdicts(url, profile.hash.decode(), since, until)
+    first = int(recent.rows["event_us"].min(initial=until))
+    verdicts = read_verdicts(url, profile.hash.decode(), max(since, first), until)
     return Found(
         figures.week_of(recent.rows, profile),
         figures.mature_of(recent.rows, verdicts, profile, until),

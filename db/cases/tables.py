@@ -15,9 +15,15 @@ verdicts = Table(
     Column("source", Text, nullable=False),
     Column("weight", Double, nullable=False),  # with 0 it counts nowhere
     Column("given_us", BigInteger, nullable=False),
-    Column("event_us", BigInteger, nullable=False),  # of the transaction
     Column("label_offset", BigInteger, nullable=False),
+    # of the transaction, as its label says:
+    Column("event_us", BigInteger, nullable=False),
+    Column("profile", Text, nullable=False),  # the version whose columns its row has
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Text, nullable=False),
     Index("ix_verdicts_transaction_id", "transaction_id"),
+    Index("ix_verdicts_event_us", "event_us"),
 )
 """One row for each label on transactions.labels, but for those of erased transactions. Of those on
 one transaction that have a weight the one with the greatest (given_us, label_offset) holds.

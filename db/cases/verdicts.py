@@ -11,10 +11,10 @@ from db.cases.tables import verdicts
 from db.engine import parts
 from tidegate.messages.documents import Label
 
+_OF_LABEL = [each.name for each in verdicts.c if each.name != "label_offset"]
 _INSERT = text(
-    "INSERT INTO verdicts (label_id, transaction_id, fraud, source, weight, given_us, event_us, "
-    "label_offset) VALUES (:label_id, :transaction_id, :fraud, :source, :weight, :given_us, "
-    ":event_us, :label_offset) ON CONFLICT (label_id) DO NOTHING"
+    f"INSERT INTO verdicts ({', '.join(_OF_LABEL)}, label_offset) "  # noqa: S608 - the table's own columns
+    f"VALUES (:{', :'.join(_OF_LABEL)}, :label_offset) ON CONFLICT (label_id) DO NOTHING"
 )
 
 
@@ -28,16 +28,7 @@ class VerdictRows:
 def insert_verdicts(connection: Connection, labels: Sequence[tuple[int, Label]]) -> None:
     """Add these labels, but those whose ids are there: the first with an id counts."""
     rows = [
-        {
-            "label_id": label.label_id,
-            "transaction_id": label.transaction_id,
-            "fraud": label.fraud,
-            "source": label.source,
-            "weight": label.weight,
-            "given_us": label.given_us,
-            "event_us": label.event_us,
-            "label_offset": offset,
-        }
+        {name: getattr(label, name) for name in _OF_LABEL} | {"label_offset": offset}
         for offset, label in labels
     ]
     if rows:

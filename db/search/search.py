@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import psycopg
 from sqlalchemy import Connection, Row, Select, func, select
 
 from db.blocks import packed
+from db.blocks.reading import contents_of
 from db.blocks.tables import search_blocks
 from db.cases.tables import verdicts
 from db.engine import parts
@@ -31,8 +31,6 @@ _BLOCKS = 128
 """Most blocks read in one statement."""
 _FEW = 30_000
 """Verdicts that are looked up by their ids; of more, the rows are asked instead."""
-
-_CONTENTS = "SELECT first_seq, content FROM search_blocks WHERE first_seq = ANY(%s)"
 
 
 class Page(NamedTuple):
@@ -110,7 +108,7 @@ def _newest_first(
     count = 1
     while some := list(islice(groups, count)):
         count = min(2 * count, _BLOCKS)  # a page is often full after the first
-        contents = _contents(connection, [block.first_seq for group in some for block in group])
+        contents = contents_of(connection, [block.first_seq for group in some for block in group])
         for group in some:
             blocks = [
                 packed.unpack(contents[b.first_seq]) for b in group if b.first_seq in contents
@@ -120,21 +118,6 @@ def _newest_first(
                 rows = rows[rows["seq"] < cursor]
             if len(rows):
                 yield rows
-
-
-def _contents(connection: Connection, firsts: list[int]) -> dict[int, bytes]:
-    """The contents of the blocks that begin with these numbers and are still there.
-
-    PostgreSQL's as they are: SQLAlchemy would ask for text, two digits a byte.
-    """
-    if connection.dialect.name == "postgresql":
-        driver: psycopg.Connection[Any] = connection.connection.dbapi_connection  # type: ignore[assignment]
-        with driver.cursor(binary=True) as cursor:
-            cursor.execute(_CONTENTS, (firsts,))
-            return dict(cursor.fetchall())
-    table = search_blocks.c
-    query = select(table.first_seq, table.content).where(table.first_seq.in_(firsts))
-    return {row.first_seq: row.content for row in connection.execute(query)}
 
 
 def _ranges(filters: Filters, cursor: int | None) -> Select[Any]:

@@ -2,13 +2,14 @@
 
 Verdicts come for what was flagged, and for what of the approved rows is reviewed whatever the
 score: the random sample of `verdict_quality`. So each row with a verdict stands for as many as its
-stratum has rows for each with one. Intervals are by the Bayesian bootstrap (Rubin, 1981): the rows
+stratum has rows for each with one; the sample has so many rows a day, whatever came in, so each day
+of the approved ones is a stratum. Intervals are by the Bayesian bootstrap (Rubin, 1981): the rows
 with a verdict get random weights, drawn with a fixed seed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,13 +24,11 @@ GRID: Array = np.unique(
 _DRAWS = 200
 _TAILS = (0.025, 0.975)
 Flags = NDArray[np.bool_]
-_Ratio = Callable[[Array, Array], Array]
-"""Of the rows and of the frauds that reach each threshold."""
 
 
 class Judged(NamedTuple):
     """Rows with a verdict: scores f8[n], amounts f8[n] in units, whether a fraud, whether it was
-    flagged, and whether it is in the random sample of approved ones.
+    flagged, and whether it is in the random sample of approved ones; of which day i8[n].
     """
 
     scores: Array
@@ -37,6 +36,7 @@ class Judged(NamedTuple):
     fraud: Flags
     flagged: Flags
     sampled: Flags
+    days: NDArray[np.int64]
 
     def at(self, rows: Flags) -> Judged:
         """Some of the rows."""
@@ -46,14 +46,15 @@ class Judged(NamedTuple):
             self.fraud[rows],
             self.flagged[rows],
             self.sampled[rows],
+            self.days[rows],
         )
 
 
 class Strata(NamedTuple):
-    """How many rows of the same time were flagged, and how many approved."""
+    """How many rows of the same time were flagged, and how many approved, by day."""
 
     flagged: int
-    approved: int
+    approved: Mapping[int, int]
 
 
 class Estimate(NamedTuple):
@@ -69,7 +70,8 @@ class Curves(NamedTuple):
     the amount of the frauds among it and the number of good customers' transactions.
 
     `sampled`: whether approved rows are represented by the random sample. Without it recall is
-    among the frauds that somebody noticed.
+    among the frauds that somebody noticed. `unsampled`: days whose approved rows the others' sample
+    stands for, as they have none.
     """
 
     precision: Estimate
@@ -77,6 +79,7 @@ class Curves(NamedTuple):
     fraud_amount: Array
     legitimate: Array
     sampled: bool
+    unsampled: int
     verdicts: int
     frauds: int
 
@@ -92,12 +95,15 @@ def curves(judged: Judged, strata: Strata, seed: int = 0) -> Curves:
     above, frauds = _above(rows.scores), rows.fraud
     chance = np.random.default_rng(seed)
     drawn = chance.exponential(size=(_DRAWS, len(weights))) * weights
+    reached = _sums_of(above, weights[None]), _sums_of(above, (weights * frauds)[None])
+    chances = _sums_of(above, drawn), _sums_of(above, drawn * frauds)
     return Curves(
-        _estimate(above, frauds, weights, drawn, _precision),
-        _estimate(above, frauds, weights, drawn, _recall),
+        _estimate(_precision(*reached)[0], _precision(*chances)),
+        _estimate(_recall(*reached)[0], _recall(*chances)),
         _sums(above, weights * frauds * rows.amounts),
         _sums(above, weights * ~frauds),
         sampled,
+        len(strata.approved.keys() - set(rows.days[~rows.flagged].tolist())) if sampled else 0,
         len(weights),
         int(frauds.sum()),
     )
@@ -109,10 +115,19 @@ def stratum_weights(rows: Judged, strata: Strata, *, sampled: bool) -> Array:
     flagged = int(rows.flagged.sum())
     if flagged:
         weights[rows.flagged] = max(1.0, strata.flagged / flagged)
-    approved = len(weights) - flagged
-    if sampled and approved:
-        weights[~rows.flagged] = max(1.0, strata.approved / approved)
+    if sampled:
+        weights[~rows.flagged] = _day_weights(rows.days[~rows.flagged], strata.approved)
     return weights
+
+
+def _day_weights(days: NDArray[np.int64], approved: Mapping[int, int]) -> Array:
+    """For how many approved rows each of the sample stands f8[n]: those of its own day, and its
+    part of the days that have none.
+    """
+    found, places, sizes = np.unique(days, return_inverse=True, return_counts=True)
+    of_day = np.array([approved.get(day, 0) for day in found.tolist()], np.float64)
+    weights = np.maximum(1.0, of_day / sizes)[places]
+    return np.asarray(weights * max(1.0, sum(approved.values()) / weights.sum()))
 
 
 def at_least(scores: Array, values: Array) -> Array:
@@ -138,16 +153,14 @@ def _sums_of(above: NDArray[np.intp], values: Array) -> Array:
     return np.cumsum(bins[:, ::-1], axis=1)[:, ::-1][:, 1:]
 
 
-def _estimate(
-    above: NDArray[np.intp], fraud: Flags, weights: Array, drawn: Array, ratio: _Ratio
-) -> Estimate:
-    value = ratio(_sums_of(above, weights[None]), _sums_of(above, (weights * fraud)[None]))[0]
-    draws = ratio(_sums_of(above, drawn), _sums_of(above, drawn * fraud))
-    if not len(weights):
-        return Estimate(value, value, value)
+def _estimate(value: Array, drawn: Array) -> Estimate:
+    """A value f8[thresholds] with the interval of those drawn f8[draws, thresholds], which are
+    known where it is.
+    """
     known = np.isfinite(value)
     low, high = np.full(len(value), np.nan), np.full(len(value), np.nan)
-    low[known], high[known] = np.nanquantile(draws[:, known], _TAILS, axis=0)
+    if known.any():
+        low[known], high[known] = np.quantile(drawn[:, known], _TAILS, axis=0)
     return Estimate(value, low, high)
 
 

@@ -13,6 +13,7 @@ from db.spread import first_since, spread_rows
 from db.store import Store
 from db.tables import transactions
 from tests.databases import statements
+from tests.db.said import said
 from tests.db.scored import Writer, values
 
 PROFILE = "abcd1234"
@@ -107,36 +108,32 @@ def test_rows_of_other_bundles_are_left_out(url: str, writer: Writer, store: Sto
     assert len(read_recent(url, 0, ["another"]).rows) == 10
 
 
-def test_the_verdict_that_holds(url: str, writer: Writer, store: Store) -> None:
-    written(writer, 30)
+def test_the_verdict_that_holds(url: str, store: Store) -> None:
     given = [
-        ("a", "t5", True, 1.0, 10, 5, 0),
-        ("b", "t5", False, 1.0, 20, 5, 1),
-        ("c", "t6", True, 1.0, 20, 6, 2),
-        ("d", "t6", False, 1.0, 10, 6, 3),
-        ("e", "t7", True, 0.0, 30, 7, 4),
-        ("f", "t29", True, 1.0, 30, 29, 5),
-        ("g", "gone", True, 1.0, 30, 8, 6),
+        said("a", "t5", given_us=10, event_us=5, decision="review", score=0.5),
+        said("b", "t5", fraud=False, given_us=20, event_us=5, decision="review", score=0.5),
+        said("c", "t6", given_us=20, event_us=6, amount_minor=77),
+        said("d", "t6", fraud=False, given_us=10, event_us=6),
+        said("e", "t7", weight=0.0, given_us=30, event_us=7),
+        said("f", "t29", given_us=30, event_us=29),
+        said("g", "t8", given_us=30, event_us=8, profile="another"),
     ]
-    names = ("label_id", "transaction_id", "fraud", "weight", "given_us", "event_us")
+    facts = {"decision": "approve", "event_us": 6, "ingested_us": 6, "amount_minor": 1}
+    facts |= {"score": 0.06, "risk": 0.06, "draw": 0.0001, "open": True}
     with writing(url) as connection:
-        for *facts, offset in given:
-            row = dict(zip(names, facts, strict=True))
-            row["event_us"] = 1_000_000 * row["event_us"]
-            connection.execute(
-                insert(verdicts).values(row | {"source": "s", "label_offset": offset})
-            )
-        facts = {"transaction_id": "t6", "decision": "approve", "event_us": 6, "ingested_us": 6}
-        facts |= {"amount_minor": 1, "score": 0.06, "risk": 0.06, "draw": 0.0001, "open": True}
-        connection.execute(insert(cases).values(facts))
-    held = store.verdicts_on(["t5", "t6", "t7", "t8", "gone"])
-    assert held == {"t5": False, "t6": True, "gone": True}
-    found = read_verdicts(url, PROFILE, 0, 20_000_000)
-    assert dict(zip(found.ids, found.sampled.tolist(), strict=True)) == {"t5": False, "t6": True}
-    assert dict(zip(found.ids, found.fraud.tolist(), strict=True)) == {"t5": False, "t6": True}
-    assert dict(zip(found.ids, found.decisions.tolist(), strict=True)) == {"t5": 1, "t6": 0}
-    assert sorted(found.scores.tolist()) == [0.05, 0.06]
-    assert read_verdicts(url, "another", 0, 20_000_000).ids == []
+        for offset, row in enumerate(given):
+            connection.execute(insert(verdicts).values(row | {"label_offset": offset}))
+        connection.execute(insert(cases).values(facts | {"transaction_id": "t6"}))
+    assert store.verdicts_on(["t5", "t6", "t7"]) == {"t5": False, "t6": True}
+    found = read_verdicts(url, PROFILE, 0, 20)
+    assert found.ids == ["t5", "t6"]
+    assert found.event_us.tolist() == [5, 6]
+    assert found.fraud.tolist() == [False, True]
+    assert found.sampled.tolist() == [False, True]
+    assert found.decisions.tolist() == [1, 0]
+    assert found.scores.tolist() == [0.5, 0.25]
+    assert found.amounts.tolist() == [1_250, 77]
+    assert [*read_verdicts(url, "another", 0, 20).ids] == ["t8"]
 
 
 def test_payloads_and_brief_rows(writer: Writer, store: Store) -> None:

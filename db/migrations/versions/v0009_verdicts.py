@@ -24,8 +24,13 @@ def upgrade() -> None:
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("weight", sa.Double, nullable=False),
         sa.Column("given_us", sa.BigInteger, nullable=False),
-        sa.Column("event_us", sa.BigInteger, nullable=False),
         sa.Column("label_offset", sa.BigInteger, nullable=False),
+        sa.Column("event_us", sa.BigInteger, nullable=False),
+        sa.Column("profile", sa.Text, nullable=False),
+        sa.Column("amount_minor", sa.BigInteger, nullable=False),
+        sa.Column("score", sa.Double, nullable=False),
+        sa.Column("decision", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("label_id", name="pk_verdicts"),
     )
     op.create_index("ix_verdicts_transaction_id", "verdicts", ["transaction_id"])
+    op.create_index("ix_verdicts_event_us", "verdicts", ["event_us"])

@@ -39,7 +39,8 @@ def test_a_day_of_the_week() -> None:
 def nothing_judged() -> figures.Mature:
     none = np.zeros(0)
     flags = none.astype(bool)
-    verdicts = Verdicts([], none, none.astype(np.int64), none.astype(np.uint8), flags, flags)
+    whole = none.astype(np.int64)
+    verdicts = Verdicts([], whole, none, whole, none.astype(np.uint8), flags, flags)
     return figures.mature_of(rows(), verdicts, CARD, 200 * DAY)
 
 

@@ -17,6 +17,7 @@ from db.engine import writing
 from tests.axe import violations
 from tests.dashboard.conftest import Site
 from tests.dashboard.visitor import Visitor
+from tests.db.said import said
 from tests.web import persist, scored, transaction
 
 REASONS = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31, "text": ""}]
@@ -25,21 +26,8 @@ REASONS = [{"feature": "user_amount_zscore", "value": 6.2, "contribution": 2.31,
 def give_verdict(site: Site, transaction_id: str, *, fraud: bool) -> None:
     """As the stage `cases` writes it."""
     with writing(site.database) as connection:
-        connection.execute(
-            insert(verdicts),
-            [
-                {
-                    "label_id": uuid.uuid4().hex,
-                    "transaction_id": transaction_id,
-                    "fraud": fraud,
-                    "source": "ann",
-                    "weight": 1.0,
-                    "given_us": time.time_ns() // 1000,
-                    "event_us": 0,
-                    "label_offset": 0,
-                }
-            ],
-        )
+        given = said(uuid.uuid4().hex, transaction_id, fraud=fraud, given_us=time.time_ns() // 1000)
+        connection.execute(insert(verdicts), [given])
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,10 @@ from tidegate.stream.stage import NoState
 def test_each_label_is_a_row_at_its_offset(bench: Bench) -> None:
     rollback = encode(Rollback(0, "abcd1234", 5))
     bench.labels(label("a"), rollback, b"{", b"", label("b", fraud=False))
+    of_row = (1_000, "abcd1234", 1_250, 0.25, "review")
     assert [tuple(row) for row in bench.table(verdicts)] == [
-        ("of a", "a", True, "bank", 1.0, 7, 1_000, 0),
-        ("of b", "b", False, "bank", 1.0, 7, 1_000, 4),
+        ("of a", "a", True, "bank", 1.0, 7, 0, *of_row),
+        ("of b", "b", False, "bank", 1.0, 7, 4, *of_row),
     ]
     assert bench.sink.positions([SOURCE]) == {SOURCE: Position(5)}
 

@@ -25,6 +25,7 @@ from db.export.view import view_of
 from db.migrate import migrate
 from db.search.filters import Filters
 from db.store import Store
+from tests.db.said import said
 from tests.profile.test_tokens import changed
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
@@ -78,14 +79,7 @@ def fill(url: str, profile: Profile = CARD) -> None:
     ]
     persist(url, MemoryBroker({SCORED: 1, DLQ: 1}), profile, frames)
     with writing(url) as connection:
-        given = {"source": "ann", "given_us": 1, "event_us": 1, "label_offset": 1, "weight": 1.0}
-        connection.execute(
-            insert(verdicts),
-            [
-                given | {"label_id": "a", "transaction_id": "t03", "fraud": True},
-                given | {"label_id": "b", "transaction_id": "t04", "fraud": False},
-            ],
-        )
+        connection.execute(insert(verdicts), [said("a", "t03"), said("b", "t04", fraud=False)])
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from db.cases.tables import verdicts
 from db.engine import open_database
 from db.search.around import event_us_of, history, of_account, of_second, similar_frauds
 from model.hashing import hash64
+from tests.db.said import said
 from tests.db.scored import LAYOUT, Writer, frames
 
 
@@ -31,16 +32,7 @@ def test_neighbours_verdicts_and_known_frauds(writer: Writer, url: str) -> None:
         connection.execute(
             insert(verdicts),
             [
-                {
-                    "label_id": f"l{at}",
-                    "transaction_id": name,
-                    "fraud": fraud,
-                    "source": "ann",
-                    "weight": weight,
-                    "given_us": at,
-                    "event_us": 1,
-                    "label_offset": at,
-                }
+                said(f"l{at}", name, fraud=fraud, weight=weight, given_us=at, label_offset=at)
                 for name, fraud, at, weight in given
             ],
         )

@@ -24,6 +24,7 @@ from db.search.filters import Filters
 from db.search.search import search
 from db.tables import transactions
 from model.hashing import hash64
+from tests.db.said import said
 from tests.db.scored import LAYOUT, Writer, frames
 
 pytestmark = pytest.mark.processes
@@ -95,16 +96,15 @@ def give_verdicts(connection: Connection, rows: list[Known]) -> None:
             right = row.verdict == "fraud"
             given = [(not right, 5, 1.0), (right, 6, 1.0), (not right, 7, 0.0)]
         documents += [
-            {
-                "label_id": f"{row.transaction_id}-{at}",
-                "transaction_id": row.transaction_id,
-                "fraud": fraud,
-                "source": "ann",
-                "weight": weight,
-                "given_us": at,
-                "event_us": row.event_us,
-                "label_offset": len(documents) + at,
-            }
+            said(
+                f"{row.transaction_id}-{at}",
+                row.transaction_id,
+                fraud=fraud,
+                weight=weight,
+                given_us=at,
+                event_us=row.event_us,
+                label_offset=len(documents) + at,
+            )
             for fraud, at, weight in given
         ]
     connection.execute(insert(verdicts), documents)
