@@ -12,9 +12,11 @@ from cli import app
 from cli.audited import typist
 from cli.lists import made
 from cli.rules import bring
+from cli.running.steps import keep_own_rules
 from db.audit import export
 from db.migrate import migrate
 from db.policies.proposals import Proposals
+from model.bundles.past_policies import Policies
 from model.bundles.policies import publish_policy
 from model.policy.compiled import PolicyFault
 from model.policy.document import read_policy
@@ -104,3 +106,23 @@ def test_personal_values_are_masked_unless_the_audit_is_told(
     copy.write_text(shown.stdout)
     refused = CliRunner().invoke(app, ["rules", "check", str(copy), "--profile", str(file)])
     assert "`tidegate rules show --unmask`" in str(refused.exception)
+
+
+@pytest.mark.processes
+def test_a_start_keeps_the_profiles_own_rules(
+    pipeline_topics: KafkaBroker, kafka: str, tmp_path: Path
+) -> None:
+    text = Path("profiles/card.yaml").read_text().replace("label_delay: 7d", "label_delay: 79d")
+    file, settings = tmp_path / "card.yaml", Settings(home=tmp_path, kafka=kafka)
+    for limit in (900, 800):
+        rule = f"{{name: large, when: amount > {limit}, action: review}}"
+        file.write_text(f"{text}\nrules:\n- {rule}\n")
+        for _ in range(2):
+            keep_own_rules(settings, load_profile(file))
+    past = Policies(pipeline_topics, load_profile(file)).history()
+    assert [each.by for each in past] == ["profile"] * 2
+    command = ["rules", "history", "--profile", str(file), "--kafka", kafka]
+    told = CliRunner().invoke(app, command).stdout.splitlines()
+    assert [line.split("  ", 1)[1] for line in told] == [
+        f"{each.version}  1 rules, 0 lists, by profile" for each in past
+    ]
