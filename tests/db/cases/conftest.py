@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.db.cases.desks import Bench
+from tests.db.cases.desks import SCORES, Bench
 
 
 @pytest.fixture
@@ -22,3 +22,11 @@ def sampling(url: str) -> Iterator[Bench]:
     made = Bench(url, share=0.5, daily=3)
     yield made
     made.close()
+
+
+@pytest.fixture
+def three(bench: Bench) -> Bench:
+    """With a flagged row of each of `SCORES`."""
+    for name, score in SCORES.items():
+        bench.rows(name, score=score)
+    return bench

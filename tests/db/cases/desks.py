@@ -9,6 +9,7 @@ from sqlalchemy import Row, Table, select, text
 
 from consumers.cases import CasesStage
 from db.cases.desk import Desk, Person
+from db.cases.filters import Filters
 from db.cases.sink import CasesSink
 from db.cases.tables import cases
 from db.engine import open_database
@@ -24,6 +25,8 @@ from tidegate.stream.stage import NoState
 SOURCE = TopicPartition(LABELS, 0)
 ANN, BOB = Person("ann", "browser-a", True), Person("bob", "browser-b", True)
 FLAGGED = {"review": 1, "block": 2}
+ALL = Filters()
+SCORES = {"low": 0.4, "mid": 0.6, "top": 0.9}
 
 
 def new_broker() -> MemoryBroker:
@@ -148,3 +151,8 @@ def label(
             weight,
         )
     )
+
+
+def after(bench: Bench, case: str, person: Person = ANN, *, back: bool = False) -> str | None:
+    """Walk on to the next case, or back to the one before."""
+    return bench.desk.claim_next(ALL, person, bench.now, case, back=back)
