@@ -101,7 +101,8 @@ def _mine(name: str) -> Job:
     return job
 
 
-def _page(fault: str = "") -> str:
+def _page(fault: str = "", details: str = "") -> str:
+    """The form; `details`: what the reader of files says, which has English alone."""
     jobs = _jobs()
     mine = [
         (job, jobs.status(job), jobs.summary(job))
@@ -109,7 +110,12 @@ def _page(fault: str = "") -> str:
         if job.owner == g.principal.name or g.principal.may("admin")
     ]
     return render_template(
-        "batch/page.html", jobs=mine, fault=fault, most=MOST, too_large=_too_large_words()
+        "batch/page.html",
+        jobs=mine,
+        fault=fault,
+        details=details,
+        most=MOST,
+        too_large=_too_large_words(),
     )
 
 
@@ -139,7 +145,10 @@ def upload() -> Any:  # noqa: ANN401 - werkzeug's Response
         jobs.save(job)
     except (ConfigError, ImportError) as error:
         jobs.delete(job)
-        return _page(str(error)), 422
+        fault = gettext(
+            "This file cannot be sent as it is. Mend what its reader names, and upload it again."
+        )
+        return _page(fault, str(error)), 422
     except BaseException:  # half of a file is not to be sent as if it were all of it
         jobs.delete(job)
         raise

@@ -14,8 +14,8 @@ _FORM = "application/x-www-form-urlencoded"
 class Visitor:
     """Posts forms as a person's browser does."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, server: Server, language: str = "en") -> None:
+        self._server, self._language = server, language
         answer = server.get("/sign-in")
         self._cookie = answer.headers["set-cookie"].partition(";")[0]
         found = re.search(r'name="csrf_token" value="([^"]+)"', answer.body.decode())
@@ -28,7 +28,11 @@ class Visitor:
 
     def send(self, path: str, body: bytes, kind: str) -> Answer:
         """Send anything."""
-        headers = {"Cookie": self._cookie, "X-CSRFToken": self.token}
+        headers = {
+            "Cookie": self._cookie,
+            "X-CSRFToken": self.token,
+            "Accept-Language": self._language,
+        }
         return self._server.ask("POST", path, body, kind, headers)
 
     def upload(self, path: str, name: str, content: bytes) -> Answer:

@@ -74,6 +74,16 @@ def test_what_is_no_file_of_transactions_is_refused(site: Site, kind: str) -> No
     assert not list((home(site) / "batches").glob("*/upload*"))
 
 
+def test_what_to_do_is_said_in_the_language_of_the_page(site: Site) -> None:
+    name, content, status, words = HOSTILE["head only"]
+    answer = Visitor(site.server, "es").upload("/batch", name, content)
+    assert answer.status == status
+    page = answer.body.decode()
+    assert "vuelva a subirlo" in page
+    (details,) = re.findall('<pre lang="en">(.*?)</pre>', page)
+    assert words in details
+
+
 def test_a_semicolon_is_found_and_told(site: Site) -> None:
     content = (HEAD + ROW).replace(",", ";").encode()
     answer = Visitor(site.server).upload("/batch", "semicolons.csv", content)
