@@ -110,6 +110,8 @@ def _storable(frames: Frames) -> bool:
 def _text_fault(text: bytes) -> str:
     if b"\0" in text:
         return "it contains the character NUL"
+    if text.isascii():
+        return ""
     try:
         text.decode()
     except UnicodeDecodeError as error:

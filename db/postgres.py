@@ -19,17 +19,14 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from db.cases.locking import SHARE
-from db.rows import STEP, Inserted, fixed_columns, ruled
+from db.rows import RULINGS, STEP, Inserted, fixed_columns, ruled_rows, under_policy
 from db.tables import blocks
 from tidegate.messages.frames import DECISIONS, Frames
 
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _LONG, _INT, _DOUBLE = ">i8", ">i4", ">f8"
-_VARIABLE = (
-    *("transaction_id", "account", "payload", "reasons", "bundle", "decision"),
-    *("policy", "rule_hits", "model_decision"),
-)
+_VARIABLE = ("transaction_id", "account", "payload", "reasons", "bundle", "decision")
 _NULL = b"\xff\xff\xff\xff"
 _BEGIN = f"{SHARE}, nextval('{blocks.name}'); SAVEPOINT optimistic"
 """Locked before the copy: who waits for the lock then waits for no one's row."""
@@ -75,9 +72,10 @@ def _block_dtype(row: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype([*fields, ("first_size", _INT)])
 
 
-def copied_columns(row: np.dtype[Any]) -> list[str]:
+@lru_cache(maxsize=16)
+def _copied(row: np.dtype[Any], *, ruled: bool) -> list[str]:
     """The columns of a block, in order."""
-    return [*(name for name, _ in _fixed(row)), *_VARIABLE]
+    return [*(name for name, _ in _fixed(row)), *_VARIABLE, *(RULINGS if ruled else ())]
 
 
 def _sizes(texts: list[bytes], lengths: NDArray[Any], *, nullable: bool = False) -> list[bytes]:
@@ -94,7 +92,7 @@ def _rulings(rows: NDArray[Any]) -> list[bytes]:
     policies = rows["policy"].tolist()
     plain = {name: _text(name) + _NULL + _NULL for name in set(policies)}
     rulings = list(map(plain.__getitem__, policies))
-    for row in ruled(rows):
+    for row in ruled_rows(rows):
         hits = (16).to_bytes(4, "big") + rows["rule_hits"][row].tobytes()
         changed = rows["model_decision"][row] != rows["decision"][row]
         by_model = _DECISIONS[rows["model_decision"][row]] if changed else _NULL
@@ -113,7 +111,8 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
     """
     rows = frames.rows
     block = np.empty(len(rows), _block_dtype(rows.dtype))
-    block["columns"] = len(copied_columns(rows.dtype))
+    ruled = under_policy(rows)
+    block["columns"] = len(_copied(rows.dtype, ruled=ruled))
     columns = fixed_columns(rows, persisted_us) | {"profile": rows["profile"]}
     for name, column in columns.items():
         block[f"{name}_size"] = block.dtype[name].itemsize
@@ -136,7 +135,7 @@ def copy_block(frames: Frames, order: NDArray[np.intp], seq: int, persisted_us: 
             frames.reasons,
             map(bundles.__getitem__, rows["bundle"].tolist()),
             map(_DECISIONS.__getitem__, rows["decision"].tolist()),
-            _rulings(rows),
+            *([_rulings(rows)] if ruled else []),
             strict=True,
         )
     )
@@ -155,12 +154,12 @@ class PostgresWriter:
         driver: psycopg.Connection[Any] = connection.connection.dbapi_connection  # type: ignore[assignment]
         with driver.cursor() as cursor:
             [(_, seq)] = cursor.execute(_BEGIN)
-            block = copy_block(frames, order, seq, persisted_us)
+            block, columns = copy_block(frames, order, seq, persisted_us), _columns(frames.rows)
             try:
-                _copy(cursor, "transactions", frames.rows.dtype, block)
+                _copy(cursor, "transactions", columns, block)
             except psycopg.errors.UniqueViolation:
                 cursor.execute("ROLLBACK TO SAVEPOINT optimistic")
-                seqs = _upsert(cursor, frames.rows.dtype, block)
+                seqs = _upsert(cursor, columns, block)
                 return Inserted(order[seqs - seq], seqs)
         return Inserted(order, np.arange(seq, seq + len(order)))
 
@@ -168,23 +167,21 @@ class PostgresWriter:
         """Nothing to give back."""
 
 
-@lru_cache(maxsize=8)
-def _columns(row: np.dtype[Any]) -> str:
-    return ", ".join(copied_columns(row))
+def _columns(rows: NDArray[Any]) -> str:
+    return ", ".join(_copied(rows.dtype, ruled=under_policy(rows)))
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: str, row: np.dtype[Any], block: bytes) -> None:
-    with cursor.copy(f"COPY {table} ({_columns(row)}) FROM STDIN (FORMAT BINARY)") as copy:
+def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, block: bytes) -> None:
+    with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
         copy.write(block)
 
 
-def _upsert(cursor: psycopg.Cursor[Any], row: np.dtype[Any], block: bytes) -> NDArray[np.int64]:
+def _upsert(cursor: psycopg.Cursor[Any], columns: str, block: bytes) -> NDArray[np.int64]:
     """By way of a temporary (so unlogged) table; the `seq` of the rows that were new."""
     cursor.execute(
         "CREATE TEMPORARY TABLE IF NOT EXISTS staging (LIKE transactions) ON COMMIT DROP"
     )
-    _copy(cursor, "staging", row, block)
-    columns = _columns(row)
+    _copy(cursor, "staging", columns, block)
     cursor.execute(
         f"INSERT INTO transactions ({columns}) SELECT {columns} FROM staging ORDER BY seq "  # noqa: S608 - column names of this file
         "ON CONFLICT (transaction_id) DO NOTHING RETURNING seq"

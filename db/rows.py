@@ -98,7 +98,16 @@ def fixed_columns(rows: NDArray[Any], persisted_us: int) -> dict[str, Any]:
     }
 
 
-def ruled(rows: NDArray[Any]) -> list[int]:
+RULINGS = ("policy", "rule_hits", "model_decision")
+"""The columns that only rows decided under a policy have."""
+
+
+def under_policy(rows: NDArray[Any]) -> bool:
+    """Whether any of the rows of scored frames has `RULINGS`."""
+    return bool((rows["policy"] != b"").any()) or bool(ruled_rows(rows))
+
+
+def ruled_rows(rows: NDArray[Any]) -> list[int]:
     """Those of the rows of scored frames that a rule or list hit; of the others the decision is the
     model's.
     """

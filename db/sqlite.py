@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from db.lock import beside
-from db.rows import Inserted, fixed_columns, ruled
+from db.rows import RULINGS, Inserted, fixed_columns, ruled_rows, under_policy
 from tidegate.errors import Stop
 from tidegate.messages.frames import DECISIONS, Frames
 
@@ -45,19 +45,21 @@ _COLUMNS = (
     "account",
     "payload",
     "reasons",
-    "policy",
-    "rule_hits",
-    "model_decision",
     "bundle",
     "decision",
     "profile",
     "persisted_us",
 )
-_INSERT = (
-    f"INSERT INTO transactions ({', '.join(_COLUMNS)}) "  # noqa: S608 - column names of this file
-    f"VALUES ({', '.join('?' * len(_COLUMNS))}) ON CONFLICT (transaction_id) DO NOTHING"
-)
 
+
+def _insert(columns: tuple[str, ...]) -> str:
+    return (
+        f"INSERT INTO transactions ({', '.join(columns)}) "  # noqa: S608 - column names of this file
+        f"VALUES ({', '.join('?' * len(columns))}) ON CONFLICT (transaction_id) DO NOTHING"
+    )
+
+
+_PLAIN, _RULED = _insert(_COLUMNS), _insert((*_COLUMNS, *RULINGS))
 _NEW = "SELECT transaction_id FROM transactions WHERE seq > ?"
 
 
@@ -86,8 +88,9 @@ class SqliteWriter:
         driver: sqlite3.Connection = connection.connection.dbapi_connection  # type: ignore[assignment]
         cursor = driver.cursor()
         try:
-            rows = list(_tuples(frames, persisted_us))
-            cursor.executemany(_INSERT, [rows[row] for row in order.tolist()])
+            ruled = under_policy(frames.rows)
+            rows = list(_tuples(frames, persisted_us, ruled=ruled))
+            cursor.executemany(_RULED if ruled else _PLAIN, [rows[row] for row in order.tolist()])
             count = cursor.rowcount
             (last,) = cursor.execute("SELECT last_insert_rowid()").fetchone()
             seqs = np.arange(last - count + 1, last + 1)
@@ -103,8 +106,8 @@ class SqliteWriter:
         self._lock.release()
 
 
-def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
-    """The rows as tuples in the order of `_COLUMNS`."""
+def _tuples(frames: Frames, persisted_us: int, *, ruled: bool) -> Iterator[tuple[Any, ...]]:
+    """The rows as tuples in the order of `_COLUMNS`, and of `RULINGS` where they are `ruled`."""
     rows = frames.rows
     fixed = fixed_columns(rows, persisted_us)
     numbers = [fixed[name].tolist() for name in _NUMBERS]
@@ -117,11 +120,11 @@ def _tuples(frames: Frames, persisted_us: int) -> Iterator[tuple[Any, ...]]:
         _texts(frames.accounts),
         map(bytes.decode, frames.payloads),
         _texts(frames.reasons),
-        *_rulings(rows),
         map(bundles.__getitem__, rows["bundle"].tolist()),
         map(DECISIONS.__getitem__, rows["decision"].tolist()),
         repeat(rows["profile"][0].decode()),
         repeat(persisted_us),
+        *(_rulings(rows) if ruled else ()),
         strict=False,
     )
 
@@ -135,7 +138,7 @@ def _rulings(
     policies = map(names.__getitem__, versions)
     hits: list[bytes | None] = [None] * len(rows)
     by_model: list[str | None] = [None] * len(rows)
-    for row in ruled(rows):
+    for row in ruled_rows(rows):
         hits[row] = rows["rule_hits"][row].tobytes()
         if rows["model_decision"][row] != rows["decision"][row]:
             by_model[row] = DECISIONS[rows["model_decision"][row]]
