@@ -17,15 +17,16 @@ from sqlalchemy import Connection, Row, delete, func, select, text
 
 from db.blocks import packed
 from db.blocks.packed import FULL, Range, Rows
+from db.blocks.reading import contents_of
 from db.blocks.tables import search_blocks
 from db.engine import Database, retrying
 from db.tables import transactions
 from tidegate.messages.frames import DECISIONS
 
 _LOCK = 0x626C_6B73  # "blks"
-_NEWEST = 256
+_NEWEST = 1024
 """Blocks among which small ones are looked for."""
-_EVERY = 64
+_EVERY = 256
 """Blocks written between two looks."""
 _FILLED = 2 * FULL
 """Rows packed at a turn, of those that were there before."""
@@ -105,7 +106,7 @@ def merge_small(connection: Connection) -> int:
     for run in packed.runs(ranges):
         firsts = [each.first_seq for each in run]
         those = search_blocks.c.first_seq.in_(firsts)
-        contents = connection.scalars(select(table.content).where(those)).all()
+        contents = contents_of(connection, firsts).values()
         connection.execute(delete(search_blocks).where(those))
         rows = np.concatenate([packed.unpack(content) for content in contents])
         write_block(connection, rows[np.argsort(rows["seq"])])

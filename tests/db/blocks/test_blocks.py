@@ -88,7 +88,7 @@ def test_small_blocks_are_merged_with_their_neighbours(writer: Writer, database:
     writer.write(*values(["new"]))
     upkeep.turn(database)
     assert len(contents(database)) == 2, "it looks again after some more"
-    for _ in range(64):
+    for _ in range(256):
         upkeep.wrote()
     upkeep.turn(database)
     assert len(contents(database)) == 1
