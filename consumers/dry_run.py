@@ -159,7 +159,7 @@ class _Trial:
 
     def _beside_row(self, made: _Made, source: TopicPartition, offset: int) -> Judgement:
         """A row with this id takes no second one: an equal body is a repeat, another one a
-        conflict.
+        conflict, or an update that a first step passes over as long as it remembers the id.
         """
         by_place = self._profile.stored_id(f"{source.topic}-{source.partition}-{offset}")
         if made.id == by_place:  # it has no id, and is called after the place that it gets
@@ -169,6 +169,9 @@ class _Trial:
             return Judgement("passes", id=made.id)
         if row["body_hash"] == made.body.hex():
             return Judgement("repeat", id=made.id)
+        envelope = self._profile.envelope
+        if envelope and envelope.updates == "ignore" and source.topic == STAGES["preprocess"].input:
+            return Judgement("passed_over", "update", id=made.id)
         detail = "this id was taken by a transaction with another body"
         return Judgement("fails", "conflicting_duplicate", detail, made.id)
 

@@ -13,14 +13,16 @@ import msgspec
 
 from tidegate.dead_letters.judgement import Judgement
 
-SECONDS = 60.0
-"""Longest that a dry-run may take, and that another one may wait for its turn."""
+SECONDS, PATIENCE = 60.0, 5.0
+"""Longest that a dry-run may take, and that another one waits for its turn: each that waits takes a
+thread from who asks for something else.
+"""
 _one = threading.Lock()
 
 
 def dry_run(place: str, edited: bytes | None = None) -> Judgement:
     """Judge the letter at PARTITION:OFFSET, or a mended copy of it."""
-    if not _one.acquire(timeout=SECONDS):
+    if not _one.acquire(timeout=PATIENCE):
         return Judgement("not_known")
     try:
         command = [sys.executable, "-m", "cli", "dry-run", "--json"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -87,14 +87,20 @@ def document(rows: Rows) -> dict[str, Any]:
 
 
 def runs(ranges: Iterable[Range]) -> Iterator[list[Range]]:
-    """Neighbours that are to be merged, each run at least two small blocks; in the order given."""
+    """Neighbours that are to be merged, in the order given: of the blocks of each run at least one
+    in four is small, so that not many rows are written again for few small blocks.
+    """
     run: list[Range] = []
     for each in ranges:
-        if each.rows < SMALL:
+        if each.rows < FULL:
             run.append(each)
-        if each.rows >= SMALL or sum(one.rows for one in run) >= FULL:
-            if len(run) > 1:
+        if each.rows >= FULL or sum(one.rows for one in run) >= FULL:
+            if _pays(run):
                 yield run
             run = []
-    if len(run) > 1:
+    if _pays(run):
         yield run
+
+
+def _pays(run: Sequence[Range]) -> bool:
+    return len(run) > 1 and 4 * sum(each.rows < SMALL for each in run) >= len(run)

@@ -21,7 +21,7 @@ from tests.notify.test_stage import message
 from tests.profile.test_tokens import NUMBER, TOKEN, changed, keyed
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.dead_letters.judgement import Judgement
-from tidegate.dead_letters.letters import DeadLetter, edited_copy
+from tidegate.dead_letters.letters import DeadLetter, edited_copy, record_of
 from tidegate.dead_letters.plan import ATTEMPTS, Edit
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection
@@ -39,6 +39,7 @@ from tidegate.pipeline import (
     RAW,
     SCORED,
 )
+from tidegate.profile import load_profile
 from tidegate.stream.dead_letters import ATTEMPT, dead_letters
 from tidegate.stream.stage import NoState, Reject, Stage
 
@@ -234,6 +235,23 @@ def test_a_letter_without_a_key_goes_to_its_account(bench: Bench) -> None:
     letter = die(bench, RAW, FRESH.body, key=None)  # type: ignore[arg-type]
     assert judged(bench, letter) == Judgement("passes", id="t7")
     assert put_back(bench, letter) == []
+
+
+def test_a_letter_without_key_account_and_id_goes_anywhere(bench: Bench) -> None:
+    letter = die(bench, RAW, b'{"data": [0, 0, 0, 0, 0, 0, 0, 0]}', key=None)  # type: ignore[arg-type]
+    assert record_of(load_profile("vector"), letter)[0] is None
+
+
+def test_an_update_that_is_ignored_is_passed_over(bench: Bench, tmp_path: Path) -> None:
+    """As its step does that remembers the id."""
+    profile = changed(tmp_path, ("\nfields:", "\nenvelope: debezium\nupdates: ignore\n\nfields:"))
+    row = json.loads(Step(1, user=1, amount=9).body) | {"timestamp": "2026-01-31T02:00:00Z"}
+    letter = die(bench, RAW, json.dumps({"op": "r", "before": None, "after": row}).encode(), b"u1")
+    store = Store(bench.database, profile)
+    first = PreprocessStage(profile, 0)
+    found = dry_run(profile, bench.broker, store, lambda _: first, letter, now_us=NOW_MS * 1000)
+    store.close()
+    assert found == Judgement("passed_over", "update", id="t1")
 
 
 def test_what_no_redrive_puts_back(bench: Bench, good: dict[str, bytes]) -> None:

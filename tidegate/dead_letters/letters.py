@@ -194,12 +194,16 @@ def _key_of(profile: Profile, letter: DeadLetter) -> bytes | None:
 
 
 def _own_key(profile: Profile, letter: DeadLetter) -> bytes | None:
-    """The key of a raw record that is decoded; where it cannot be, that which it has."""
+    """The key of a raw record that is decoded; where it cannot be, or where the record has nothing
+    to be one, that which it has.
+    """
     try:
         row = _out_of_envelope(profile, letter.value, letter.headers)
-        return profile.key_of(profile.decode(row or b""))
+        tx = profile.decode(row or b"")
     except Rejected:  # of another profile by now: it fails again, and says why
         return letter.key
+    nameless = getattr(tx, profile.account or profile.id_field) is None
+    return letter.key if nameless else profile.key_of(tx)
 
 
 def _id_in_frame(profile: Profile, value: bytes, *, scored: bool) -> str:

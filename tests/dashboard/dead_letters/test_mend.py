@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from dashboard.dead_letters import dry_run as running
 from dashboard.dead_letters.letter import one_letter
 from dashboard.dead_letters.mend import difference, unmasked
 from db.audit import export
@@ -131,3 +132,10 @@ def test_a_personal_key_is_masked_on_every_topic(tmp_path: Path, topic: str) -> 
     shown = one_letter(profile, letter(topic, b"{}"))
     assert shown.key == ("u-17" if topic in (FEEDBACK, LABELS) else MASK)
     assert one_letter(profile, letter(topic, b"{}"), masked=False).key in ("u-17", MASK)
+
+
+def test_who_cannot_have_a_turn_is_soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait would take the threads of all other pages."""
+    monkeypatch.setattr(running, "PATIENCE", 0.01)
+    with running._one:
+        assert running.dry_run("0:0").outcome == "not_known"

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.dead_letters.workbench import workbench_of
 from dashboard.pipeline.rates import Pace, Rates
-from dashboard.pipeline.stages import holds, jam, lanes, stages_of
+from dashboard.pipeline.stages import holds, jam, lanes, on_request, stages_of
 from model.bundles.promotion import promote
 from tests.access.web import applications
 from tests.support import eventually
@@ -61,6 +61,11 @@ def test_whatever_lies_on_the_topic() -> None:
         Batch(source, list(range(count)), list(nothing), values, [0] * count, list(nothing))
     )
     assert made.of(["a"]) == Pace(2, 0)
+
+
+def test_stages_of_another_version_are_left_out() -> None:
+    beats = [beat("a", "notify", 1, 0, 0), beat("b", "of-tomorrow", 1, 0, 0)]
+    assert on_request(beats) == {"notify": 2}
 
 
 def test_lanes_follow_the_topics() -> None:

@@ -140,7 +140,7 @@ def test_rows_leave_their_blocks_with_retention_and_erasing(
     assert contents(database) == []
 
 
-@given(st.lists(st.integers(1, SMALL + 5)))
+@given(st.lists(st.integers(1, SMALL + 5) | st.integers(1, FULL + 5)))
 def test_runs_join_neighbours_only(sizes: list[int]) -> None:
     ranges = [Range(place, place, size) for place, size in enumerate(sizes)]
     joined = list(packed.runs(ranges))
@@ -148,13 +148,24 @@ def test_runs_join_neighbours_only(sizes: list[int]) -> None:
         places = [each.first_seq for each in run]
         assert places == list(range(places[0], places[0] + len(run)))
         assert len(run) > 1
-        assert all(each.rows < SMALL for each in run)
+        assert max(each.rows for each in run) < FULL
+        assert 4 * sum(each.rows < SMALL for each in run) >= len(run)
         assert sum(each.rows for each in run[:-1]) < FULL
     alone = {each.first_seq for each in ranges} - {each.first_seq for run in joined for each in run}
-    assert not any(
-        place + 1 in alone and max(ranges[place].rows, ranges[place + 1].rows) < SMALL
-        for place in alone
-    )
+    left = small(ranges, alone)
+    assert not any(left.issuperset(range(place, place + 5)) for place in left)
+
+
+def small(ranges: list[Range], places: set[int]) -> set[int]:
+    return {place for place in places if ranges[place].rows < SMALL}
+
+
+def test_small_blocks_between_larger_ones_are_merged() -> None:
+    """Two writers, or partitions of two kinds, take turns."""
+    ranges = [Range(place, place, 600 if place % 2 else 3) for place in range(256)]
+    joined = list(packed.runs(ranges))
+    assert sum(map(len, joined)) > 240
+    assert len(joined) < 25
 
 
 def test_merging_finds_nothing_to_do(writer: Writer, database: Database) -> None:
