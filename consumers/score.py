@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ from consumers.handed_frames import take_frames
 from consumers.repeats import redriven
 from consumers.ruling import Ruling, count_hits, rule_on
 from consumers.score_counts import count_decisions, count_degraded
+from consumers.scored_frames import packed, widened
 from model.bundles.bundle import Bundle, Scores
-from model.bundles.reasons import Reason
 from model.bundles.serving import Model, Serving
 from model.bundles.shared import SharedBundles
 from model.detectors.base import Array, Detector
@@ -27,10 +27,8 @@ from model.policy.facts import Rows
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.messages.documents import Prepared, encode
+from tidegate.messages.documents import Prepared
 from tidegate.messages.frame_column import FrameColumn
-from tidegate.messages.frame_marks import SCORED_MAGIC
-from tidegate.messages.texts import Texts
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.sources import Sources
@@ -127,7 +125,7 @@ class ScoreStage(StatelessStage):
         if not good:
             return output
         whole = batch.take(good) if rejects else batch
-        rows = self._rows(frames)
+        rows = widened(self._output_layout, frames)
         rows["features_partition"] = batch.source.partition
         rows["features_offset"] = whole.offsets
         rows["scored_us"], rows["models_offset"] = batch.received_us, self.models_offset
@@ -206,7 +204,7 @@ class ScoreStage(StatelessStage):
             frames.payloads,
         )
         ruling = rule_on(self._profile, bundle, self.serving.policy, rows, facts)
-        scored = self._pack(rows, frames, ruling.told, ruling.why)
+        scored = packed(rows, frames, ruling.told, ruling.why)
         output.emits.append(Emit(SCORED, frames.ids, scored, hashes=key_hashes(frames.ids)))
         self._alert(rows, frames, ruling, again, output)
         output.on_commit += [
@@ -279,28 +277,3 @@ class ScoreStage(StatelessStage):
                 )
         of_other_bundles = {pair for pair in self._failing if pair[0] != bundle.hash}
         self._failing = of_other_bundles.union((bundle.hash, name) for name in failures)
-
-    def _rows(self, frames: FrameColumn) -> NDArray[Any]:
-        """The rows of the frames, widened: a scored row begins with all of a features row."""
-        size = frames.row_size
-        rows = np.empty(len(frames), self._output_layout.dtype)
-        wide = rows.view(np.uint8).reshape(len(frames), self._output_layout.dtype.itemsize)
-        wide[:, :size] = frames.rows
-        wide[:, size:] = 0
-        rows["magic"] = SCORED_MAGIC
-        return rows
-
-    @staticmethod
-    def _pack(
-        rows: NDArray[Any],
-        frames: FrameColumn,
-        told: NDArray[np.intp],
-        why: Sequence[list[Reason]],
-    ) -> FrameColumn:
-        """Scored frames: the new row, the old tail, and the reasons of those that have some."""
-        texts = [encode(each) for each in why]
-        lengths = np.zeros(len(rows), np.int64)
-        lengths[told] = [len(text) for text in texts]
-        rows["reasons_len"] = lengths
-        reasons = Texts.cut(b"".join(texts), lengths)
-        return FrameColumn.of_rows(rows, (*frames.tails[:3], reasons))
