@@ -187,9 +187,11 @@ def bring(
     Raises PolicyFault, ConfigError, Retry.
     """
     from model.bundles.policies import current_policy, in_force, publish_policy
-    from model.policy.compiled import CompiledPolicy
+    from model.policy.admission import admitted
+    from model.policy.personal import stored
 
-    CompiledPolicy(policy, profile)
+    policy = stored(policy, profile)  # one that came into force long ago may hold plain values
+    admitted(policy, profile)
     before = in_force(profile, current_policy(broker, profile.hash.decode()))
     if before.version == policy.version:
         return f"policy {policy.version} is in force already"
@@ -259,19 +261,19 @@ def _tried(policy: Policy, profile: Profile, settings: Settings, days: int, rows
     from db.migrate import migrate
     from db.policies.past import past_rows
     from model.bundles.own_thresholds import thresholds_of
+    from model.policy.admission import admitted
     from model.policy.backtest import backtest
-    from model.policy.compiled import CompiledPolicy
 
     migrate(settings.db_migrate_url)
     since_us = time.time_ns() // 1000 - days * _DAY_US
     past = past_rows(settings.db_url, profile, since_us, rows)
     own = thresholds_of(settings.bundles_dir, set(past.bundles.tolist()))
-    return backtest(CompiledPolicy(policy, profile), past, own)
+    return backtest(admitted(policy, profile), past, own)
 
 
 def _checked(file: Path, profile: Profile) -> Policy:
     """Raises ConfigError."""
-    from model.policy.compiled import CompiledPolicy
+    from model.policy.admission import admitted
     from model.policy.document import read_policy
     from model.policy.personal import stored
     from tidegate.errors import ConfigError
@@ -281,7 +283,7 @@ def _checked(file: Path, profile: Profile) -> Policy:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     policy = stored(read_policy(text), profile)
-    CompiledPolicy(policy, profile)
+    admitted(policy, profile)
     return policy
 
 

@@ -14,10 +14,11 @@ from db.policies.proposals import Proposal, Proposals, State
 from model.bundles.own_thresholds import thresholds_of
 from model.bundles.past_policies import Past
 from model.bundles.policies import in_force, publish_policy
+from model.policy.admission import admitted
 from model.policy.backtest import backtest
-from model.policy.compiled import CompiledPolicy, names_of
+from model.policy.compiled import names_of
 from model.policy.edit import difference
-from model.policy.personal import masked
+from model.policy.personal import masked, stored
 from tidegate.broker.ports import Broker
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, Retry, TidegateError
@@ -76,7 +77,8 @@ class Desk:
 
     def save(self, who: str, policy: Policy) -> None:
         """Keep a draft; one that says what is in force anyway is none. Raises PolicyFault."""
-        CompiledPolicy(policy, self._profile)
+        policy = stored(policy, self._profile)  # what is in force may hold plain values yet
+        admitted(policy, self._profile)
         now = self.now()
         if policy.version == now.version:
             self.proposals.discard(who)
@@ -88,7 +90,7 @@ class Desk:
         since = now_us() - DAYS * _DAY_US
         past = past_rows(self._settings.db_read_url, self._profile, since)
         own = thresholds_of(self._settings.bundles_dir, set(past.bundles.tolist()))
-        result = backtest(CompiledPolicy(proposal.policy, self._profile), past, own)
+        result = backtest(admitted(proposal.policy, self._profile), past, own)
         self.proposals.keep_backtest(proposal.id, result)
 
     def apply(self, proposal: Proposal, version: str, who: str) -> str:

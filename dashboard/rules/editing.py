@@ -36,8 +36,8 @@ def rule() -> str:
 @blueprint.post("/rules/rule")
 def save_rule() -> Any:  # noqa: ANN401 - werkzeug's Response
     """Put a rule into the draft; what is wrong stands at its field."""
-    from model.policy.compiled import PolicyFault
     from model.policy.edit import with_rule
+    from model.policy.faults import PolicyFault
 
     form, before = request.form, request.form.get("before", "")
     values = {name: form.get(name, "").strip() for name in ("name", "when", "action", "reason")}

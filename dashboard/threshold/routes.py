@@ -26,6 +26,7 @@ from model.bundles.policies import Overtaken, current_policy, in_force
 from model.bundles.policies import publish_policy as publish
 from model.bundles.shared import known_bundles
 from model.ensemble.thresholds import Fixed, Rule, rule
+from model.policy.personal import stored
 from tidegate.errors import ConfigError, Retry
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.profile.spec import DAY
@@ -213,7 +214,8 @@ def _set(thresholds: dict[str, float], version: str | None) -> Answer | tuple[st
         work.save(who, work.working(who).with_thresholds(thresholds))
         return redirect(url_for("rules.page"), 303)
     applied = current_policy(context.broker, context.profile.hash.decode())
-    policy = in_force(context.profile, applied).with_thresholds(thresholds)
+    policy = stored(in_force(context.profile, applied), context.profile)
+    policy = policy.with_thresholds(thresholds)
     about = context.profile.name
     detail = {"version": policy.version, "thresholds": thresholds}
     context.audit.add(Act(g.principal.name, "thresholds set", about, detail))

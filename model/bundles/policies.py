@@ -5,9 +5,13 @@ The profile's own rules, which hold until one is applied, are on `promotions` on
 
 from __future__ import annotations
 
+import logging
+
 from model.bundles.past_policies import Policies
 from model.bundles.promotion import newest_message, role_key
+from model.policy.admission import admitted
 from model.policy.compiled import CompiledPolicy
+from model.policy.faults import PolicyFault
 from tidegate.broker.ports import Broker
 from tidegate.broker.write import write
 from tidegate.clock import now_us
@@ -17,6 +21,7 @@ from tidegate.messages.policy import AppliedPolicy, Policy
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import Profile
 
+_LOG = logging.getLogger(__name__)
 BY_PROFILE = "profile"
 """Who brought rules that stand in the profile."""
 
@@ -39,7 +44,7 @@ def publish_policy(
     `instead_of` is the version that its author began with ("" for none): one that came between is
     not undone. Raises PolicyFault, Overtaken, Retry.
     """
-    CompiledPolicy(policy, profile)
+    admitted(policy, profile)
     name = profile.hash.decode()
     if instead_of is not None:
         version = in_force(profile, current_policy(broker, name)).version
@@ -57,12 +62,21 @@ def publish_policy(
 
 def keep_own(broker: Broker, profile: Profile) -> None:
     """Keep the profile's own rules on topic promotions where they come into force: the file may be
-    edited, and the rows that they decided name their version. Raises PolicyFault, Retry.
+    edited, and the rows that they decided name their version. Rules that may not be kept for good
+    decide all the same; their rows are replayed with this file alone. Raises PolicyFault for those
+    that cannot decide, Retry.
     """
     own, name = profile.policy, profile.hash.decode()
     if not own.rules or current_policy(broker, name):
         return
     CompiledPolicy(own, profile)
+    try:
+        admitted(own, profile)
+    except PolicyFault as fault:
+        told = "the rules of %s decide, but are not kept on topic %s; rows that they decided are "
+        told += "replayed with this file alone: %s"
+        _LOG.warning(told, profile.path, PROMOTIONS, fault)
+        return
     past = Policies(broker, profile).history()
     if not past or past[-1].version != own.version:
         kept = AppliedPolicy(own, own.version, name, now_us(), BY_PROFILE)

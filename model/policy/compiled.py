@@ -19,42 +19,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.ensemble.thresholds import ByAmount
-from model.ensemble.thresholds import rule as threshold_rule
 from model.policy.conditions import Condition, condition, text_hashes
 from model.policy.facts import Facts, PayloadReader, Rows
+from model.policy.faults import Fault, PolicyFault, counts, doubles, thresholds
 from model.policy.lexer import ConditionFault
 from model.policy.lists import Membership
 from model.policy.outcome import Outcome, packed_bits
 from model.policy.program import Builder, Program
 from model.policy.vocabulary import Vocabulary, Word
 from model.policy.writing import is_member
-from tidegate.errors import ConfigError
 from tidegate.messages.policy import Policy, Rule, RuleAction, Suppression, ValueList
-from tidegate.messages.rule_hits import FIRST_LIST, MOST_LISTS, MOST_RULES, SUPPRESSED
+from tidegate.messages.rule_hits import FIRST_LIST, SUPPRESSED
 from tidegate.profile import Profile
 
-MOST_ENTRIES = 10_000
-MOST_SUPPRESSIONS = 1_000
-MOST_BYTES = 1_000_000
-"""Of the document as JSON: each change of an entry writes it anew, for good."""
 _APPROVE, _REVIEW, _BLOCK = range(3)
 Codes = NDArray[np.uint8]
-
-
-class Fault(NamedTuple):
-    """What is wrong with one part of a policy: its place in the document, such as rules[2].when."""
-
-    place: str
-    message: str
-
-
-class PolicyFault(ConfigError):
-    """A policy that cannot be made ready; `faults` are all that was found."""
-
-    def __init__(self, faults: Sequence[Fault]) -> None:
-        super().__init__("; ".join(f"{fault.place}: {fault.message}" for fault in faults))
-        self.faults = list(faults)
 
 
 class _Part(NamedTuple):
@@ -67,15 +46,23 @@ class _Part(NamedTuple):
 
 
 class CompiledPolicy:
-    """Decides whole batches. `parts` by bit are what may hit, with their names."""
+    """Decides whole batches. `parts` by bit are what may hit, with their names; `conditions` those
+    of all rules by their place, also of rules that are off.
+
+    What was in force once has to decide for good, as rows are replayed by it: what is asked of a
+    new policy alone stands in `model.policy.admission`.
+    """
 
     def __init__(self, policy: Policy, profile: Profile) -> None:
         """Raises PolicyFault."""
         self.policy, self.version = policy, policy.version
-        faults = list(_counts(policy)) + list(_doubles(policy))
+        faults = [*counts(policy), *doubles(policy), *thresholds(policy, profile)]
         self._words = Vocabulary(profile)
         self._lists = _memberships(policy.lists, self._words, faults)
-        self._rules = _conditions(policy.rules, self._words, self._lists, faults)
+        self.conditions = _conditions(policy.rules, self._words, self._lists, faults)
+        self._rules = [
+            (bit, each) for bit, each in self.conditions.items() if policy.rules[bit].enabled
+        ]
         self._entries = [
             (place, self._words.text(each.field), self._lists[each.name])
             for place, each in enumerate(policy.lists)
@@ -83,7 +70,6 @@ class CompiledPolicy:
         ]
         self._suppressed = _suppressions(policy, self._words, faults)
         _check_words(self._words, [word for _, word, _ in self._entries], faults)
-        _check_thresholds(policy, profile, faults)
         if faults:
             raise PolicyFault(faults)
         self._reader = PayloadReader(self._payload_words())
@@ -185,37 +171,6 @@ def _parts(policy: Policy) -> dict[int, _Part]:
     return parts
 
 
-def _counts(policy: Policy) -> list[Fault]:
-    entries = sum(len(each.entries) for each in policy.lists)
-    limits = (
-        ("rules", len(policy.rules), MOST_RULES),
-        ("lists", len(policy.lists), MOST_LISTS),
-        ("lists", entries, MOST_ENTRIES),
-        ("suppressions", len(policy.suppressions), MOST_SUPPRESSIONS),
-        ("lists", policy.size, MOST_BYTES),
-    )
-    what = ("rules", "lists", "entries in all lists", "suppressions", "bytes in all")
-    return [
-        Fault(place, f"{number:,} {noun}, at most {most:,} are allowed")
-        for (place, number, most), noun in zip(limits, what, strict=True)
-        if number > most
-    ]
-
-
-def _doubles(policy: Policy) -> list[Fault]:
-    faults = []
-    for section, names in (
-        ("rules", [each.name for each in policy.rules]),
-        ("lists", [each.name for each in policy.lists]),
-    ):
-        faults += [
-            Fault(f"{section}[{place}].name", f"there is another one named {name}")
-            for place, name in enumerate(names)
-            if name in names[:place]
-        ]
-    return faults
-
-
 def _memberships(
     lists: Sequence[ValueList], words: Vocabulary, faults: list[Fault]
 ) -> dict[str, Membership]:
@@ -226,9 +181,7 @@ def _memberships(
         except ConditionFault as fault:
             faults.append(Fault(f"lists[{place}].field", fault.message))
             continue
-        values = [entry.value for entry in each.entries]
-        faults += _plain(f"lists[{place}].entries", each.field, values, words)
-        hashes = text_hashes(words, each.field, values)
+        hashes = text_hashes(words, each.field, [entry.value for entry in each.entries])
         until = [entry.until_us for entry in each.entries]
         ready[each.name] = Membership(each.field, hashes, until)
     return ready
@@ -239,17 +192,14 @@ def _conditions(
     words: Vocabulary,
     lists: Mapping[str, Membership],
     faults: list[Fault],
-) -> list[tuple[int, Condition]]:
-    """Those of the rules that are on, by their bits; the others are checked as well."""
-    ready = []
+) -> dict[int, Condition]:
+    """By the rules' places."""
+    ready = {}
     for bit, each in enumerate(rules):
         try:
-            made = condition(each.when, words, lists)
+            ready[bit] = condition(each.when, words, lists)
         except ConditionFault as fault:
             faults.append(Fault(f"rules[{bit}].when", str(fault)))
-            continue
-        if each.enabled:
-            ready.append((bit, made))
     return ready
 
 
@@ -267,7 +217,6 @@ def _suppressions(policy: Policy, words: Vocabulary, faults: list[Fault]) -> lis
             faults.append(Fault(f"suppressions[{place}].rules", f"no rule {', '.join(unknown)}"))
             continue
         _check_words(words, [word], faults)
-        faults += _plain(f"suppressions[{place}].value", each.field, [each.value], words)
         groups.setdefault((word, frozenset(bits[name] for name in each.rules)), []).append(each)
     return [
         _Suppressed(
@@ -283,14 +232,6 @@ def _suppressions(policy: Policy, words: Vocabulary, faults: list[Fault]) -> lis
     ]
 
 
-def _plain(place: str, field: str, values: Sequence[str], words: Vocabulary) -> list[Fault]:
-    """Values that are to be kept as tokens, as the topic keeps a policy for good."""
-    if all(words.profile.stored(field, value) == value for value in values):
-        return []
-    told = f"values of {field} are kept as tokens only: `tidegate lists add` writes them"
-    return [Fault(place, told)]
-
-
 def _check_words(words: Vocabulary, read: Sequence[Word], faults: list[Fault]) -> None:
     """Payloads of erasable profiles are encrypted where rules are decided."""
     if words.profile.erasable:
@@ -299,20 +240,3 @@ def _check_words(words: Vocabulary, read: Sequence[Word], faults: list[Fault]) -
             for word in read
             if word.source == "payload"
         ]
-
-
-def _check_thresholds(policy: Policy, profile: Profile, faults: list[Fault]) -> None:
-    if not policy.thresholds:
-        return
-    try:
-        chosen = threshold_rule(policy.thresholds)
-    except ConfigError as error:
-        faults.append(Fault("thresholds", str(error)))
-        return
-    if isinstance(chosen, ByAmount):
-        history = profile.history
-        if profile.money_field is None:
-            faults.append(Fault("thresholds", "costs need amounts, and the profile has no money"))
-        if not (history.verdicts or history.label):
-            ranks = "costs need probabilities, and without verdicts scores are only ranks"
-            faults.append(Fault("thresholds", ranks))

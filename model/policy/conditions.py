@@ -70,18 +70,27 @@ class _Typed(NamedTuple):
     constant: float | None = None
 
 
+class Compared(NamedTuple):
+    """Texts in quotes that a condition compares with a field, at a place in it."""
+
+    field: str
+    texts: tuple[str, ...]
+    at: int
+
+
 class Condition(NamedTuple):
-    """A condition that is ready, and which words it reads."""
+    """A condition that is ready, which words it reads, and what texts it holds."""
 
     write: Write
     words: frozenset[Word]
+    compared: tuple[Compared, ...]
 
 
 def condition(text: str, words: Vocabulary, lists: Mapping[str, Membership]) -> Condition:
     """A condition made ready. Raises ConditionFault with the place of what is wrong."""
     checker = _Checker(words, lists)
     write = checker.condition(parse(text))
-    return Condition(write, frozenset(checker.read))
+    return Condition(write, frozenset(checker.read), tuple(checker.compared))
 
 
 def lists_named(text: str) -> set[str]:
@@ -96,11 +105,14 @@ def lists_named(text: str) -> set[str]:
 
 
 class _Checker:
-    """Gives each node its kind and what computes it; notes in `read` which words it needs."""
+    """Gives each node its kind and what computes it; notes in `read` which words it needs, in
+    `compared` what texts it holds.
+    """
 
     def __init__(self, words: Vocabulary, lists: Mapping[str, Membership]) -> None:
         self._words, self._lists = words, lists
         self.read = set[Word]()
+        self.compared: list[Compared] = []
 
     def condition(self, node: Node) -> Write:
         """A node that has to be true or false."""
@@ -216,20 +228,10 @@ class _Checker:
             raise ConditionFault(
                 f"{wrong!r} is no value of {word.name}: {', '.join(word.codes)}", node.at
             )
-        self._refuse_plain(word.name, texts, node.at)
+        self.compared.append(Compared(word.name, tuple(texts), node.at))
         hashes = self._text(word, node.at)
         wanted = Membership(word.name, text_hashes(self._words, word.name, texts), [0] * len(texts))
         return _Typed("condition", is_member(hashes, wanted), node.at)
-
-    def _refuse_plain(self, field: str, texts: Sequence[str], at: int) -> None:
-        """A condition is kept as it is written, for good."""
-        profile = self._words.profile
-        if any(profile.stored(field, text) != text for text in texts):
-            raise ConditionFault(
-                f"values of {field} are kept as tokens only: put this one on a list, which keeps "
-                f"its token, and write `{field} in list:NAME`",
-                at,
-            )
 
     def _present_but_not(self, left: _Typed, found: _Typed, node: Node) -> _Typed:
         missing = self._is_missing(left, node)

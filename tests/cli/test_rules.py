@@ -17,13 +17,16 @@ from db.audit import export
 from db.migrate import migrate
 from db.policies.proposals import Proposals
 from model.bundles.past_policies import Policies
-from model.bundles.policies import publish_policy
-from model.policy.compiled import PolicyFault
+from model.bundles.policies import current_policy, publish_policy
 from model.policy.document import read_policy
+from model.policy.edit import with_entries
+from model.policy.faults import PolicyFault
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
+from tidegate.broker.write import write
 from tidegate.errors import ConfigError
-from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
+from tidegate.messages.documents import encode
+from tidegate.messages.policy import AppliedPolicy, ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import load_profile
 from tidegate.profile.personal import MASK
@@ -70,6 +73,28 @@ def test_a_proposal_begins_with_the_policy_in_force(
     assert "is proposed" in bring(settings, CARD, broker, LARGE)
     [waiting] = proposals.waiting()
     assert (waiting.policy, waiting.instead_of) == (LARGE, CARD.policy.version)
+
+
+def test_what_came_into_force_with_plain_values_is_brought_on_with_tokens(
+    tmp_path: Path, broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIDEGATE_TOKEN_KEY", "a key of thirty-two characters or so")
+    plain = "user_id: {type: string}"
+    personal = "user_id: {type: string, personal: true, store: token}"
+    file = tmp_path / "card.yaml"
+    file.write_text(Path("profiles/card.yaml").read_text().replace(plain, personal, 1))
+    profile, settings = load_profile(file), Settings(home=tmp_path)
+    migrate(settings.db_url)
+    policy = Policy((), (ValueList("bad", "block", "user_id", (ListEntry("u-1"),)),))
+    sent = AppliedPolicy(policy, policy.version, profile.hash.decode(), 1, "ana")
+    write(broker, MODELS, b"policy", encode(sent), what="a policy", timeout=1.0)
+    changed = with_entries(policy, profile, "bad", [ListEntry("u-2")])
+    assert "is in force instead of" in bring(settings, profile, broker, changed)
+    applied = current_policy(broker, profile.hash.decode())
+    assert applied
+    assert [entry.value for entry in applied.policy.lists[0].entries] == [
+        profile.stored("user_id", value) for value in ("u-1", "u-2")
+    ]
 
 
 def test_a_list_that_is_there_keeps_its_kind_and_field() -> None:

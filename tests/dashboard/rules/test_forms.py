@@ -21,7 +21,7 @@ from db.engine import reading
 from db.policies.hits import Hits
 from db.policies.tables import policy_proposals
 from db.users import add
-from model.policy.compiled import PolicyFault
+from model.policy.faults import PolicyFault
 from tests.access.web import applications
 from tidegate.access.users import User, hashed
 from tidegate.clock import now_us

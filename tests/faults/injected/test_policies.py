@@ -18,7 +18,7 @@ from model.bundles.policies import (
     keep_own,
     publish_policy,
 )
-from model.policy.compiled import PolicyFault
+from model.policy.faults import PolicyFault
 from tests.faults.injected.bench import PROFILE, Bench
 from tests.faults.injected.test_pipeline import Step
 from tidegate.errors import ConfigError

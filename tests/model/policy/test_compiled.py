@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.policy.compiled import CompiledPolicy, PolicyFault, names_of
+from model.policy.compiled import CompiledPolicy, names_of
+from model.policy.faults import PolicyFault
 from tests.model.policy.made import profile, rows
 from tidegate.messages.policy import ListEntry, Policy, Rule, Suppression, ValueList
 from tidegate.messages.rule_hits import BITS, hit_bits
