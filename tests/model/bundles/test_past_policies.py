@@ -11,9 +11,11 @@ import pytest
 from model.bundles import past_policies
 from model.bundles.past_policies import Policies
 from model.bundles.policies import current_policy, publish_policy
-from model.policy.compiled import MOST_BYTES, MOST_ENTRIES, CompiledPolicy, PolicyFault
+from model.policy.admission import MOST_BYTES
+from model.policy.compiled import CompiledPolicy
 from model.policy.document import policy_text, read_policy
 from model.policy.edit import with_rule
+from model.policy.faults import MOST_ENTRIES, PolicyFault
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.errors import ConfigError
@@ -119,4 +121,5 @@ def test_the_largest_policy_that_is_allowed_comes_into_force(
     assert compiled.policy == made
     over = with_rule(made, Rule("s", "amount > 1", "review"))
     with pytest.raises(PolicyFault, match=r"1,000,0\d\d bytes in all, at most 1,000,000 are"):
-        CompiledPolicy(over, profile)
+        publish_policy(pipeline_topics, profile, over, by="ana")
+    assert CompiledPolicy(over, profile).policy == over, "one that is in force goes on"
