@@ -12,12 +12,14 @@ from model.bundles.promotion import model_message
 from model.ensemble.thresholds import Rule, rule
 from model.policy.compiled import CompiledPolicy, names_of
 from tidegate.broker.ports import Broker
-from tidegate.errors import ConfigError
+from tidegate.broker.records import Batch
+from tidegate.errors import ConfigError, Stop
 from tidegate.messages.policy import AppliedPolicy, Policy
 from tidegate.pipeline import PROMOTIONS
 from tidegate.profile import Profile
-from tidegate.stream.side_topic import read_partition
+from tidegate.stream.side_topic import read_range
 
+_POLL = 4000
 _HELD = 16 << 20
 """Bytes of documents held, as messages have them; those behind are read again when asked for."""
 
@@ -43,12 +45,17 @@ class Policies:
     """Policies of any time by their version, as rows name them. Thread-safe.
 
     What a version says never changes, so one that is known is answered without a look at the topic.
+    Where the topic was made anew or has lost its beginning, all is read anew.
     """
 
     def __init__(self, broker: Broker, profile: Profile, held: int = _HELD) -> None:
         self._broker, self._profile, self._most = broker, profile, held
         self._lock = threading.Lock()
+        self._clear()
+
+    def _clear(self) -> None:
         self._next = 0
+        self._start: int | None = None
         self._past: list[Past] = []
         self._by_version: dict[str, Past] = {}
         self._documents: OrderedDict[str, tuple[Policy, int]] = OrderedDict()
@@ -66,11 +73,16 @@ class Policies:
         if version == own.version:
             return own
         with self._lock:
-            past = self._known(version)
             if version not in self._documents:
-                self._read(past.offset, past.offset + 1)
+                self._read_document(version)
             self._documents.move_to_end(version)
             return self._documents[version][0]
+
+    def applied_since(self, version: str, since_us: int) -> bool:
+        """Whether one came into force at that time or later. Raises as `history`."""
+        return any(
+            past.version == version and past.applied_us >= since_us for past in self.history()
+        )
 
     def names(self, version: str) -> dict[int, str]:
         """What each bit of the hits stands for. Raises as `get`."""
@@ -104,30 +116,63 @@ class Policies:
             )
         return self._by_version[version]
 
-    def _read_on(self) -> None:
-        self._read(self._next, None)
+    def _read_document(self, version: str) -> None:
+        for _ in range(2):
+            offset = self._known(version).offset
+            if version not in self._documents:
+                self._read(offset, offset + 1)
+            if version in self._documents:
+                return
+            self._clear()  # another record is there now: the topic was made anew
+        raise ConfigError(f"the policy {version} is not on the topic {PROMOTIONS} any more")
 
-    def _read(self, start: int, stop: int | None) -> None:
+    def _read_on(self) -> None:
+        self._read(None, None)
+
+    def _read(self, start: int | None, stop: int | None) -> None:
+        """From `start` (None: where the last read ended) to before `stop` (None: the end)."""
+        consumer = self._broker.consumer(None)
+        try:
+            (source,) = consumer.partitions(PROMOTIONS)
+            first, end = consumer.bounds(source)
+            if end < self._next or first > (first if self._start is None else self._start):
+                self._clear()
+                start = stop = None
+            self._start = first
+            begin = self._next if start is None else start
+            last = end if stop is None else min(stop, end)
+            for batch in read_range(consumer, source, max(first, begin), last, _POLL):
+                self._absorb(batch)
+        except Stop as error:  # it was made anew at this moment: the next look reads it
+            raise ConfigError(str(error)) from error
+        finally:
+            consumer.close()
+
+    def _absorb(self, batch: Batch) -> None:
         name = self._profile.hash.decode()
-        for batch in read_partition(self._broker, PROMOTIONS, start, stop):
-            for offset, value in zip(batch.offsets, batch.values, strict=True):
-                message = model_message(value)
-                if isinstance(message, AppliedPolicy) and message.profile == name:
-                    self._take(message, offset, len(value or b""))
-            self._next = max(self._next, batch.next_offset)
+        for offset, value in zip(batch.offsets, batch.values, strict=True):
+            message = model_message(value)
+            if isinstance(message, AppliedPolicy) and message.profile == name:
+                self._take(message, offset, len(value or b""))
+        self._next = max(self._next, batch.next_offset)
 
     def _take(self, applied: AppliedPolicy, offset: int, size: int) -> None:
         policy = applied.policy
         if offset >= self._next:
+            names, thresholds = names_of(policy), policy.thresholds
+            if self._past and self._past[-1].names == names:
+                names = self._past[-1].names  # mostly entries change: 13 KB a version otherwise
+            if self._past and self._past[-1].thresholds == thresholds:
+                thresholds = self._past[-1].thresholds
             past = Past(
                 applied.version,
                 applied.applied_us,
                 applied.by,
                 applied.proposed_by,
-                policy.thresholds,
+                thresholds,
                 len(policy.rules),
                 len(policy.lists),
-                names_of(policy),
+                names,
                 offset,
             )
             self._past.append(past)

@@ -18,11 +18,12 @@ from model.policy.edit import with_rule
 from model.policy.faults import MOST_ENTRIES, PolicyFault
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.errors import ConfigError
+from tidegate.broker.records import TopicPartition
+from tidegate.errors import ConfigError, Stop
 from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import load_profile
-from tidegate.stream.side_topic import read_partition
+from tidegate.stream.side_topic import read_range
 
 CARD = load_profile("card")
 
@@ -46,11 +47,11 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     offsets: list[int] = []
 
     def noted(*of: object) -> object:
-        for batch in read_partition(*of):  # type: ignore[arg-type]
+        for batch in read_range(*of):  # type: ignore[arg-type]
             offsets.extend(batch.offsets)
             yield batch
 
-    monkeypatch.setattr(past_policies, "read_partition", noted)
+    monkeypatch.setattr(past_policies, "read_range", noted)
     return offsets
 
 
@@ -83,6 +84,77 @@ def test_old_documents_are_read_again_and_not_held(broker: MemoryBroker, read: l
     assert read[0] == 0, "the document alone"
     assert len(read) < 5
     assert len(known.history()) == 5
+
+
+def applied(broker: MemoryBroker, *numbers: int) -> list[str]:
+    """Versions of these policies, which came into force in this order."""
+    for number in numbers:
+        publish_policy(broker, CARD, policy(number), by="cy")
+    return [policy(number).version for number in numbers]
+
+
+@pytest.mark.parametrize("held", [1, 1 << 20])
+def test_a_topic_that_was_made_anew_is_read_anew(broker: MemoryBroker, held: int) -> None:
+    known = Policies(broker, CARD, held)
+    assert len(known.history()) == 5
+    broker.create(PROMOTIONS, 1)
+    seven, eight = applied(broker, 7, 8)
+    assert [past.version for past in known.history()] == [seven, eight]
+    assert known.get(seven) == policy(7)
+    with pytest.raises(ConfigError, match="is neither on the topic"):
+        known.get(policy(1).version)
+
+
+def test_another_record_in_the_place_of_a_document_is_none(broker: MemoryBroker) -> None:
+    known = Policies(broker, CARD, held=1)
+    assert len(known.history()) == 5
+    broker.create(PROMOTIONS, 1)
+    versions = applied(broker, 10, 11, 12, 13, 14, 15)
+    with pytest.raises(ConfigError, match="is neither on the topic"):
+        known.get(policy(1).version)
+    assert [past.version for past in known.history()] == versions
+    assert [known.get(version) for version in versions] == [policy(at) for at in range(10, 16)]
+
+
+def test_a_topic_that_lost_its_beginning_is_read_anew(broker: MemoryBroker) -> None:
+    known = Policies(broker, CARD, held=1)
+    assert len(known.history()) == 5
+    broker.expire(TopicPartition(PROMOTIONS, 0), 3)
+    with pytest.raises(ConfigError, match="is neither on the topic"):
+        known.get(policy(1).version)
+    assert [past.version for past in known.history()] == [policy(3).version, policy(4).version]
+    assert known.get(policy(3).version) == policy(3)
+
+
+def test_a_topic_that_ends_before_it_is_read_is_a_fault_of_the_setup(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*_: object) -> object:
+        raise Stop("promotions/0 ends at 1")
+
+    known = Policies(broker, CARD, held=1)
+    assert len(known.history()) == 5
+    monkeypatch.setattr(past_policies, "read_range", ends)
+    with pytest.raises(ConfigError, match="ends at 1"):
+        known.get(policy(1).version)
+
+
+def test_versions_of_the_same_names_and_thresholds_share_them(broker: MemoryBroker) -> None:
+    """Of 100 rules and 27 lists they take 13 KB, and a change of an entry is a version."""
+    for number in range(3):
+        entries = [ListEntry(f"u-{number}")]
+        publish_policy(broker, CARD, _with(policy(9), entries), by="ana")
+    *_, one, two, three = Policies(broker, CARD).history()
+    assert one.names is two.names is three.names
+    assert one.thresholds is two.thresholds is three.thresholds
+    assert one.names == {0: "r9"}
+
+
+def test_a_version_comes_into_force_at_times(broker: MemoryBroker) -> None:
+    known, version = Policies(broker, CARD), policy(2).version
+    at = known.history()[2].applied_us
+    assert [known.applied_since(version, at + more) for more in (0, 1)] == [True, False]
+    assert not known.applied_since(policy(8).version, 0)
 
 
 def largest() -> Policy:
