@@ -197,8 +197,10 @@ def bring(
         return f"policy {policy.version} is in force already"
     if settings.four_eyes:
         from db.policies.proposals import Proposals
+        from model.bundles.past_policies import Policies
 
-        proposals = Proposals(settings.db_url, profile.hash.decode())
+        came_into_force = Policies(broker, profile).applied_since
+        proposals = Proposals(settings.db_url, profile.hash.decode(), came_into_force)
         try:
             note(settings, "policy proposed", policy.version, instead_of=before.version)
             proposals.discard(typist())  # it would go on from the version that it began with

@@ -50,8 +50,10 @@ class Desk:
         self._context, self._broker = context, broker
         self.profile = self._profile = context.profile
         self._settings = context.settings
-        self.proposals = Proposals(context.settings.db_url, context.profile.hash.decode())
         self._known = context.policies
+        self.proposals = Proposals(
+            context.settings.db_url, context.profile.hash.decode(), self._known.applied_since
+        )
 
     @property
     def four_eyes(self) -> bool:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, Update, select
+from sqlalchemy import ColumnElement, Row, Update, select
 
 from db.engine import open_database, retrying
 from db.policies.tables import policy_proposals
 from model.policy.backtest import Backtest
 from tidegate.clock import now_us
+from tidegate.errors import ConfigError, Retry
 from tidegate.messages.policy import Policy
 
 State = Literal["draft", "proposed", "applied", "rejected"]
 _KEPT = 50
 _HOUR_US = 3_600_000_000
+_DAYS = 7
+"""Drafts and proposals for another version of the profile are kept so long."""
+_LOG = logging.getLogger(__name__)
+CameIntoForce = Callable[[str, int], bool]
+"""Whether a version of a policy came into force at that time (us) or later. Raises Retry,
+ConfigError.
+"""
 
 
 class Proposal(NamedTuple):
@@ -38,10 +47,17 @@ class Proposal(NamedTuple):
 
 
 class Proposals:
-    """Of one profile (hash). Thread-safe; every method raises Retry while the database is away."""
+    """Of one profile (hash). Thread-safe; every method raises Retry while the database is away.
 
-    def __init__(self, url: str, profile: str) -> None:
+    Lists have values of people. So what was decided is emptied; that of an ended process, and what
+    was written for another version of the profile, is seen to when this is opened and at each
+    decision.
+    """
+
+    def __init__(self, url: str, profile: str, came_into_force: CameIntoForce) -> None:
         self._database, self._profile = open_database(url), profile
+        self._came_into_force = came_into_force
+        self._tidy()
 
     def draft(self, author: str) -> Proposal | None:
         """What an author is writing."""
@@ -84,15 +100,47 @@ class Proposals:
         return self._execute(_of(proposal).values(**values)) == 1
 
     def forget(self, proposal: Proposal) -> None:
-        """Delete what one said, once it is decided: lists have values of people. So does what
-        another process has left, which ended in between.
+        """Delete what one said, once it is decided."""
+        table = policy_proposals.c
+        decided = table.state.in_(("applied", "rejected"))
+        self._empty((table.id == proposal.id) & decided)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """See to what others have left, or leave it to the next time."""
+        try:
+            before = now_us()
+            self._forget_other_profiles(before)
+            self._forget_decided(before - _HOUR_US)
+        except (Retry, ConfigError) as error:
+            _LOG.warning("what ended processes have left of policies stays for now: %s", error)
+
+    def _forget_other_profiles(self, now: int) -> None:
+        table = policy_proposals.c
+        old = (table.profile != self._profile) & (table.changed_us < now - _DAYS * 24 * _HOUR_US)
+        waiting = table.state.in_(("draft", "proposed"))
+        self._execute(policy_proposals.delete().where(old, waiting))
+
+    def _forget_decided(self, before: int) -> None:
+        """What was decided by a process that ended before it could empty it. Where it ended before
+        the policy was published as well, nothing came of the decision, and it is to be made again.
         """
         table = policy_proposals.c
-        decided = (table.profile == self._profile) & table.state.in_(("applied", "rejected"))
-        left = (table.policy != "{}") & (table.changed_us < now_us() - _HOUR_US)
+        left = (table.policy != "{}") & (table.changed_us < before)
+        applied, mine = table.state == "applied", table.profile == self._profile
+        self._empty(left & ((table.state == "rejected") | applied & ~mine))
+        for row in self._rows(applied, left):
+            proposal = _read(row)
+            if self._came_into_force(proposal.version, proposal.changed_us):
+                self._empty((table.id == proposal.id) & applied)
+            else:
+                alone = proposal.decided_by == proposal.author
+                free = alone and self.draft(proposal.author) is None
+                self.decide(proposal, "draft" if free else "proposed", "")
+
+    def _empty(self, where: ColumnElement[bool]) -> None:
         nothing = {"policy": "{}", "backtest": None}
-        this = decided & ((table.id == proposal.id) | left)
-        self._execute(policy_proposals.update().where(this).values(**nothing))
+        self._execute(policy_proposals.update().where(where).values(**nothing))
 
     def discard(self, author: str) -> None:
         """Forget an author's draft."""

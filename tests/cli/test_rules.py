@@ -24,6 +24,7 @@ from model.policy.faults import PolicyFault
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.write import write
+from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.messages.documents import encode
 from tidegate.messages.policy import AppliedPolicy, ListEntry, Policy, Rule, ValueList
@@ -51,7 +52,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def proposals(settings: Settings) -> Iterator[Proposals]:
-    opened = Proposals(settings.db_url, CARD.hash.decode())
+    opened = Proposals(settings.db_url, CARD.hash.decode(), lambda *_: True)
     yield opened
     opened.close()
 
@@ -73,6 +74,24 @@ def test_a_proposal_begins_with_the_policy_in_force(
     assert "is proposed" in bring(settings, CARD, broker, LARGE)
     [waiting] = proposals.waiting()
     assert (waiting.policy, waiting.instead_of) == (LARGE, CARD.policy.version)
+
+
+def test_what_was_decided_and_never_published_waits_again(
+    settings: Settings,
+    broker: MemoryBroker,
+    proposals: Proposals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process ended between the two: seen to when proposals are opened the next time."""
+    monkeypatch.setattr("db.policies.proposals.now_us", lambda: now_us() - 7_200_000_000)
+    for author, policy in (("ana", LARGE), ("bo", DEAR)):
+        draft = proposals.write_draft(author, policy, CARD.policy.version)
+        assert proposals.decide(draft, "applied", "cy")
+    monkeypatch.undo()
+    publish_policy(broker, CARD, DEAR, by="cy")
+    assert "is proposed" in bring(settings, CARD, broker, Policy())
+    waiting = [(each.author, each.policy) for each in proposals.waiting()]
+    assert dict(waiting) == {"ana": LARGE, typist(): Policy()}
 
 
 def test_what_came_into_force_with_plain_values_is_brought_on_with_tokens(

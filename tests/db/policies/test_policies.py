@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from tests.databases import statements
 from tests.web import persist, scored, transaction
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.clock import now_us
+from tidegate.errors import Retry
 from tidegate.messages.documents import Label
 from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import DLQ, SCORED
@@ -155,9 +156,14 @@ def test_rows_that_are_too_old_are_not_looked_at(url: str) -> None:
             assert seqs[3] in given, "the first row that is new enough"
 
 
+def came_into_force(version: str, _since_us: int) -> bool:
+    """As topic promotions would say where POLICY alone did."""
+    return version == POLICY.version
+
+
 @pytest.fixture
 def proposals(url: str) -> Iterator[Proposals]:
-    made = Proposals(url, "p1")
+    made = Proposals(url, "p1", came_into_force)
     yield made
     made.close()
 
@@ -169,7 +175,7 @@ def test_a_draft_is_one_for_each_author(proposals: Proposals, url: str) -> None:
     again = proposals.write_draft("ana", Policy(POLICY.rules), "ignored")
     assert (again.id, again.instead_of, again.policy) == (first.id, "v0", Policy(POLICY.rules))
     assert proposals.draft("ana") == again
-    other = Proposals(url, "p2")
+    other = Proposals(url, "p2", came_into_force)
     assert (other.draft("ana"), other.get(again.id)) == (None, None)
     other.discard("ana")
     other.close()
@@ -218,21 +224,90 @@ def test_what_a_decided_proposal_said_is_deleted(
     assert known(proposals, draft.id)["version"] == POLICY.version
 
 
+@pytest.fixture
+def ago(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let what is written now be so many hours old."""
+
+    def set_clock(hours: float) -> None:
+        past = int(hours * 3_600_000_000)
+        monkeypatch.setattr("db.policies.proposals.now_us", lambda: now_us() - past)
+
+    return set_clock
+
+
+def said(url: str) -> dict[str, tuple[str, bool]]:
+    """By author: the state, and whether what it said is there."""
+    with reading(url) as connection:
+        rows = connection.execute(select(policy_proposals)).all()
+    return {row.author: (row.state, row.policy != "{}") for row in rows}
+
+
+def leave(url: str, profile: str, author: str, state: State, policy: Policy = POLICY) -> None:
+    """What a process has left that ended in this state of a proposal."""
+    left = Proposals(url, profile, came_into_force)
+    draft = left.write_draft(author, policy, "v0")
+    assert left.decide(draft, state, "bo")
+    left.close()
+
+
 def test_what_a_process_left_that_ended_in_between_is_deleted_an_hour_later(
-    proposals: Proposals, url: str, monkeypatch: pytest.MonkeyPatch
+    proposals: Proposals, url: str, ago: Callable[[float], None]
 ) -> None:
-    for name, ago_us in (("ana", 3_700_000_000), ("bo", 3_500_000_000), ("cy", 0)):
-        monkeypatch.setattr("db.policies.proposals.now_us", lambda ago=ago_us: now_us() - ago)
+    ago(1.1)
+    leave(url, "p0", "dee", "rejected")
+    leave(url, "p0", "eve", "applied")
+    for name, hours in (("ana", 1.1), ("bo", 0.9), ("cy", 0)):
+        ago(hours)
         draft = proposals.write_draft(name, POLICY, "v0")
         assert proposals.decide(draft, "applied", name)
+    left = dict.fromkeys(("ana", "bo", "cy", "eve"), ("applied", True))
+    assert said(url) == left | {"dee": ("rejected", True)}
     proposals.forget(draft)
-    with reading(url) as connection:
-        rows = connection.execute(select(policy_proposals.c["author", "policy"])).all()
-    assert {row.author: row.policy == "{}" for row in rows} == {
-        "ana": True,
-        "bo": False,
-        "cy": True,
-    }
+    emptied = dict.fromkeys(("ana", "cy", "eve"), ("applied", False))
+    assert said(url) == left | emptied | {"dee": ("rejected", False)}
+
+
+@pytest.mark.parametrize("hours", [23 * 7, 25 * 7])
+def test_what_was_written_for_another_version_of_the_profile_is_deleted_when_it_is_old(
+    url: str, ago: Callable[[float], None], hours: int
+) -> None:
+    ago(hours)
+    for profile, author in (("p0", "ana"), ("p1", "bo")):
+        leave(url, profile, author, "proposed")
+        leave(url, profile, author + "s", "draft")
+    ago(0)
+    Proposals(url, "p1", came_into_force).close()
+    kept = {"bo": ("proposed", True), "bos": ("draft", True)}
+    young = {"ana": ("proposed", True), "anas": ("draft", True)}
+    assert said(url) == (kept if hours > 24 * 7 else kept | young)
+
+
+def test_a_proposal_whose_process_ended_before_it_was_published_waits_again(
+    url: str, ago: Callable[[float], None]
+) -> None:
+    ago(2)
+    leave(url, "p1", "ana", "applied", Policy(POLICY.rules))
+    leave(url, "p1", "bo", "applied", Policy(POLICY.rules))
+    ago(0)
+    opened = Proposals(url, "p1", came_into_force)
+    assert said(url) == {"ana": ("proposed", True), "bo": ("draft", True)}
+    [waiting] = opened.waiting()
+    assert (waiting.policy, waiting.decided_by) == (Policy(POLICY.rules), "")
+    opened.close()
+
+
+def test_what_is_left_stays_while_nobody_can_say_what_came_into_force(
+    url: str, ago: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(_version: str, _since_us: int) -> bool:
+        raise Retry("no broker")
+
+    ago(2)
+    leave(url, "p1", "ana", "applied")
+    ago(0)
+    Proposals(url, "p1", away).close()
+    assert said(url) == {"ana": ("applied", True)}
+    assert "stays for now: no broker" in caplog.text
 
 
 def test_what_has_changed_since_it_was_read_is_not_decided(proposals: Proposals) -> None:
