@@ -8,7 +8,7 @@ import typer
 
 from cli.audited import note
 from cli.options import JsonOption, KafkaOption, ProfileOption, print_json, settings_with
-from tidegate.dead_letters.plan import ATTEMPTS
+from tidegate.dead_letters.judgement import ATTEMPTS
 from tidegate.errors import ConfigError
 from tidegate.pipeline import READERS
 

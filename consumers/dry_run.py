@@ -17,9 +17,8 @@ from model.hashing import partitions_of
 from tidegate.broker.addresses import address_of
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.dead_letters.judgement import Judgement
+from tidegate.dead_letters.judgement import ATTEMPTS, Judgement
 from tidegate.dead_letters.letters import DeadLetter, record_of, transaction_id
-from tidegate.dead_letters.plan import ATTEMPTS
 from tidegate.dead_letters.putting_back import headers_of, obstacle
 from tidegate.errors import Retry, Stop, Unfinished
 from tidegate.messages.frame_column import FrameColumn

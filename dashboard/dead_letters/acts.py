@@ -15,8 +15,9 @@ from dashboard.dead_letters.workbench import workbench
 from db.audit import Act
 from db.letter_groups import Resolution
 from tidegate.clock import now_us
+from tidegate.dead_letters.judgement import ATTEMPTS
 from tidegate.dead_letters.letters import transaction_id
-from tidegate.dead_letters.plan import ATTEMPTS, Edit, Policy, Summary
+from tidegate.dead_letters.plan import Edit, Policy, Summary
 from tidegate.dead_letters.reading import Place
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection

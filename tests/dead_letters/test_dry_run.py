@@ -20,9 +20,9 @@ from tests.faults.injected.test_pipeline import Step
 from tests.notify.test_stage import message
 from tests.profile.test_tokens import NUMBER, TOKEN, changed, keyed
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.dead_letters.judgement import Judgement
+from tidegate.dead_letters.judgement import ATTEMPTS, Judgement
 from tidegate.dead_letters.letters import DeadLetter, edited_copy, record_of
-from tidegate.dead_letters.plan import ATTEMPTS, Edit
+from tidegate.dead_letters.plan import Edit
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection
 from tidegate.errors import Retry

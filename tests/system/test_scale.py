@@ -122,7 +122,8 @@ def test_a_row_that_lacks_a_score_gets_a_revision(pipeline: Pipeline) -> None:
             (struct.pack("<d", math.nan) + packed[8:], name),
         )
         database.commit()
-    assert answer(pipeline, "rescore") == {"degraded": 1, "revised": 1, "failures": {}}
+    revised = {"degraded": 1, "revised": 1, "failures": {}, "undecided": {}}
+    assert answer(pipeline, "rescore") == revised
     _, row = pipeline.get(f"/v1/transactions/{name}")
     assert len(row["degraded"]) == 1
     assert {key: row["revision"][key] for key in ("score", "decision", "scores")} == {

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+ATTEMPTS = 5
+"""One that has failed so often goes to the quarantine, unless somebody says otherwise."""
 Outcome = Literal["passes", "fails", "passed_over", "repeat", "waits", "quarantined", "not_known"]
 
 

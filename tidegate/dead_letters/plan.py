@@ -12,8 +12,6 @@ from tidegate.dead_letters.letters import DeadLetter, identity_of
 
 EDITED = "tidegate-edited"
 """Header of a mended copy: by whom."""
-ATTEMPTS = 5
-"""One that has failed so often goes to the quarantine, unless somebody says otherwise."""
 
 Policy = Literal["stop", "reinsert", "drop"]
 """What becomes of a dead letter that cannot be put back: end there, leave it for a later redrive,

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from tidegate.broker.ports import Broker, Consumer, TransactionalProducer
+from tidegate.dead_letters.judgement import ATTEMPTS
 from tidegate.dead_letters.letters import (
     DeadLetter,
     edited_copy,
@@ -21,7 +22,7 @@ from tidegate.dead_letters.letters import (
     read_all,
     records_of,
 )
-from tidegate.dead_letters.plan import ATTEMPTS, EDITED, Edit, Plan, Policy, Summary
+from tidegate.dead_letters.plan import EDITED, Edit, Plan, Policy, Summary
 from tidegate.dead_letters.putting_back import headers_of, obstacle
 from tidegate.dead_letters.reading import Place, letters_at
 from tidegate.dead_letters.selection import CONFLICT, Selection
