@@ -16,11 +16,14 @@ from model.policy.compiled import CompiledPolicy
 from model.policy.document import policy_text, read_policy
 from model.policy.edit import with_rule
 from model.policy.faults import MOST_ENTRIES, PolicyFault
+from tests.broker.conftest import on_kafka
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
+from tidegate.broker.write import write
 from tidegate.errors import ConfigError, Stop
-from tidegate.messages.policy import ListEntry, Policy, Rule, ValueList
+from tidegate.messages.documents import encode
+from tidegate.messages.policy import AppliedPolicy, ListEntry, Policy, Rule, ValueList
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.profile import load_profile
 from tidegate.stream.side_topic import read_range
@@ -124,6 +127,29 @@ def test_a_topic_that_lost_its_beginning_is_read_anew(broker: MemoryBroker) -> N
         known.get(policy(1).version)
     assert [past.version for past in known.history()] == [policy(3).version, policy(4).version]
     assert known.get(policy(3).version) == policy(3)
+
+
+@pytest.mark.processes
+def test_kafka_trims_a_topic_and_another_takes_its_place(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = on_kafka(kafka)
+    full, anew = (bench.topic() for _ in range(2))
+    for topic, numbers in ((full, (0, 1, 2, 3)), (anew, (7,))):
+        for number in numbers:
+            made = policy(number)
+            sent = encode(AppliedPolicy(made, made.version, CARD.hash.decode(), number))
+            write(bench.broker, topic, b"policy", sent, what="a policy", timeout=30.0)
+    monkeypatch.setattr(past_policies, "PROMOTIONS", full)
+    known = Policies(bench.broker, CARD, held=1)
+    assert [past.applied_us for past in known.history()] == [0, 1, 2, 3]
+    bench.expire(TopicPartition(full, 0), 2)
+    with pytest.raises(ConfigError, match="is neither on the topic"):
+        known.get(policy(1).version)
+    assert known.get(policy(2).version) == policy(2)
+    monkeypatch.setattr(past_policies, "PROMOTIONS", anew)
+    assert [past.applied_us for past in known.history()] == [7]
+    assert known.get(policy(7).version) == policy(7)
 
 
 def test_a_topic_that_ends_before_it_is_read_is_a_fault_of_the_setup(
