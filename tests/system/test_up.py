@@ -110,7 +110,7 @@ def test_a_bad_record_is_mended_on_the_page_and_becomes_a_row(
     box = page.get_by_role("textbox", name="Mend a copy")
     box.fill(box.input_value().replace('"12,50"', "12.5"))
     page.get_by_role("button", name="Compare and dry-run").click()
-    expect(page.locator("#checked .badge")).to_have_text("would pass")
+    expect(page.locator("#checked .badge")).to_have_text("would pass", timeout=60_000)
     page.get_by_role("button", name="Redrive the mended copy").click()
     expect(page.locator("#job")).to_contain_text("1 letter is back on transactions.raw.")
     eventually(lambda: pipeline.get("/v1/transactions/mended")[0] == 200, 20)
