@@ -1,17 +1,14 @@
-"""A decision computed again by `tidegate replay`, in a process of its own and within bounds."""
+"""A decision computed again by `tidegate replay`."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import threading
 from typing import Any, NamedTuple
 
 import msgspec
 
-SECONDS = 90.0
-"""Longest that a replay may take."""
-_one = threading.Lock()
+from dashboard.command import Command, Unanswered, last_line
+
+COMMAND = Command("replay", seconds=90.0)
 
 
 class Replayed(NamedTuple):
@@ -23,25 +20,13 @@ class Replayed(NamedTuple):
 
 
 def replay(transaction_id: str) -> Replayed:
-    """Ask the command. This process runs one at a time: folding a log takes a core for a while."""
-    if not _one.acquire(blocking=False):
-        return Replayed(same=False, differences=[], problem="busy")
+    """Ask the command."""
     try:
-        command = [sys.executable, "-m", "cli", "replay", "--json", "--", transaction_id]
-        done = subprocess.run(  # noqa: S603 - no shell, and the id stands behind `--`
-            command, capture_output=True, timeout=SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Replayed(same=False, differences=[], problem="slow")
-    finally:
-        _one.release()
-    return _read(done.stdout, done.stderr.decode(errors="replace"))
-
-
-def _read(answer: bytes, said: str) -> Replayed:
+        done = COMMAND.run("--", transaction_id)
+    except Unanswered as why:
+        return Replayed(same=False, differences=[], problem=str(why))
     try:
-        found: dict[str, Any] = msgspec.json.decode(answer)
+        found: dict[str, Any] = msgspec.json.decode(done.stdout)
     except msgspec.DecodeError:
-        lines = [line for line in said.splitlines() if line.strip()]
-        return Replayed(same=False, differences=[], problem=lines[-1] if lines else "?")
+        return Replayed(same=False, differences=[], problem=last_line(done.stderr) or "?")
     return Replayed(found["same"], [pair["name"] for pair in found["differences"]])

@@ -136,6 +136,6 @@ def test_a_personal_key_is_masked_on_every_topic(tmp_path: Path, topic: str) -> 
 
 def test_who_cannot_have_a_turn_is_soon_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that wait would take the threads of all other pages."""
-    monkeypatch.setattr(running, "PATIENCE", 0.01)
-    with running._one:
+    monkeypatch.setattr(running.COMMAND, "patience", 0.01)
+    with running.COMMAND.turn:
         assert running.dry_run("0:0").outcome == "not_known"
