@@ -132,6 +132,7 @@ def test_cases_are_worked_on(watched: Page, filled: Filled) -> None:
     expect(page.locator("#said")).to_contain_text("Taken back")
     expect(page.locator("#case-title")).to_have_text(filled.names["review"])
     page.keyboard.press("s")
+    expect(page.locator("#said")).to_contain_text("Snoozed")
     page.goto(f"{site.url}/review/list?state=snoozed")
     expect(page.locator("tbody tr")).to_have_count(1)
 

@@ -19,6 +19,15 @@ from tidegate.clock import now_us
 from tidegate.pipeline import FEEDBACK
 
 HOUR_US = 3_600_000_000
+SPAN = 20_000
+"""Amounts that one test has for itself; the profile allows a million."""
+PRESS_WHEN_CHANGED = """() => {
+  window.neverLeft = true;
+  new MutationObserver((_, observer) => {
+    observer.disconnect();
+    document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "j", bubbles: true}));
+  }).observe(document.getElementById("desk"), {childList: true});
+}"""
 
 
 class Flagged:
@@ -27,7 +36,7 @@ class Flagged:
     _used = iter(range(1, 100))
 
     def __init__(self, site: Site, count: int, decision: str = "review", **fields: object) -> None:
-        self.site, self.base = site, 100_000 * next(self._used)
+        self.site, self.base = site, SPAN * next(self._used)
         mark = uuid.uuid4().hex[:6]
         self.ids = [f"r/{mark} {number}" for number in range(count)]
         frames = [
@@ -44,7 +53,7 @@ class Flagged:
 
     @property
     def asks(self) -> str:
-        return f"min_amount={self.base}&max_amount={self.base + 99_999}"
+        return f"min_amount={self.base}&max_amount={self.base + SPAN - 1}"
 
     @property
     def queue(self) -> str:
@@ -133,6 +142,16 @@ def test_next_previous_and_what_is_typed(page: Page, site: Site) -> None:
     page.keyboard.press("Escape")
     shows(page, flagged.ids[1])
     assert verdicts_of(site, flagged.ids) == {}
+
+
+def test_a_key_counts_as_soon_as_the_next_case_is_there(page: Page, site: Site) -> None:
+    """Within the time that htmx gives a swap to settle, its forms would be sent by the browser."""
+    flagged = Flagged(site, 3)
+    page.goto(flagged.queue)
+    page.evaluate(PRESS_WHEN_CHANGED)
+    page.keyboard.press("j")
+    shows(page, flagged.ids[2])
+    assert page.evaluate("window.neverLeft")
 
 
 def test_two_browsers_never_see_the_same_case(page: Page, other: Page, site: Site) -> None:
