@@ -99,7 +99,7 @@ def test_a_rule_is_saved_with_its_backtest_and_is_hit_and_told_of(
     assert (told["data"]["transaction_id"], told["data"]["decision"]) == (name, "block")
     page.goto(address(pipeline, "/alerts"))
     line = page.get_by_role("row", name=re.compile(name))
-    expect(line.locator(".badge")).to_have_text("sent", timeout=10_000)
+    expect(line.locator(".badge")).to_have_text("sent")
     assert violations(page) == []
     line.get_by_role("link").click()
     expect(page.get_by_role("link", name=name)).to_be_visible()

@@ -52,7 +52,7 @@ def test_it_says_why_and_what_is_around(page: Page, site: Site, case: str) -> No
     expect(page.locator("#history")).to_contain_text("holds")
     expect(page.locator("#account .timeline g")).to_have_count(5)
     around = page.locator("#around")
-    expect(around.locator(".timeline g")).to_have_count(7, timeout=10_000)
+    expect(around.locator(".timeline g")).to_have_count(7)
     expect(around.locator("#similar a").first).to_be_visible()
     expect(page.locator("#origin")).to_contain_text("transactions.by-entity-2")
     assert violations(page) == []
