@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from model.bundles.bundle import Bundle
     from model.bundles.promotion import Promoted
     from tidegate.broker.kafka import KafkaBroker
-    from tidegate.messages.documents import Heartbeat
+    from tidegate.messages.heartbeats import Heartbeat
     from tidegate.profile import Profile
     from tidegate.settings import Settings
     from tidegate.status.heartbeats import heartbeats

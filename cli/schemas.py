@@ -17,7 +17,6 @@ from tidegate.messages.documents import (
     AcceptedLoss,
     Canary,
     Champion,
-    Heartbeat,
     Label,
     ModelMessage,
     Rollback,
@@ -27,6 +26,7 @@ from tidegate.messages.documents import (
     VerdictOutcome,
 )
 from tidegate.messages.findings import Finding
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.messages.seal import Seal
 from tidegate.pipeline import (

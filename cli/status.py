@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tidegate.broker.ports import Broker
     from tidegate.dead_letters.listing import Waiting
     from tidegate.host.exits import Exit
-    from tidegate.messages.documents import Heartbeat, Held
+    from tidegate.messages.heartbeats import Heartbeat, Held
     from tidegate.settings import Settings
 
 _NEWEST_LETTERS = 10_000

@@ -19,7 +19,7 @@ from model.drift.reference import Grid
 from model.drift.window import REACH, ROWS, ScoredColumns, WindowState, fold, rows_of
 from tidegate.broker.addresses import address_of, offset_of
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Drift, Kind, Moved
+from tidegate.messages.heartbeats import Drift, Kind, Moved
 from tidegate.metrics import DRIFT_KS, DRIFT_PSI
 from tidegate.pipeline import SCORED
 from tidegate.profile import Profile

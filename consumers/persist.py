@@ -13,9 +13,9 @@ from db.rows import ScoredRows
 from model.bundles.shared import SharedBundles
 from model.drift.window import WindowState
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Drift
 from tidegate.messages.frame_column import FrameColumn
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.messages.heartbeats import Drift
 from tidegate.pipeline import SCORED
 from tidegate.profile import Profile
 from tidegate.stream.stage import Output, Reject

@@ -27,8 +27,8 @@ from model.policy.facts import Rows
 from tidegate import metrics
 from tidegate.broker.records import Batch
 from tidegate.errors import Retry
-from tidegate.messages.documents import Prepared
 from tidegate.messages.frame_column import FrameColumn
+from tidegate.messages.heartbeats import Prepared
 from tidegate.pipeline import FEATURES, MODELS, SCORED
 from tidegate.profile import Profile
 from tidegate.stream.sources import Sources

@@ -29,8 +29,9 @@ from tidegate.broker.kafka import KafkaBroker
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch, Position, TopicPartition
 from tidegate.host.embedded import free_port
-from tidegate.messages.documents import Heartbeat, encode
+from tidegate.messages.documents import encode
 from tidegate.messages.frames import DECISIONS, Frames
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.pipeline import SCORED, STATUS
 from tidegate.profile import Profile
 

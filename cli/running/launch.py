@@ -28,7 +28,7 @@ from tidegate.settings import Settings
 from tidegate.status.heartbeats import heartbeats
 
 if TYPE_CHECKING:
-    from tidegate.messages.documents import Heartbeat
+    from tidegate.messages.heartbeats import Heartbeat
 
 _LOG = logging.getLogger(__name__)
 _JARS_SECONDS = 600.0

@@ -18,7 +18,7 @@ from tidegate.host.process import Child
 
 if TYPE_CHECKING:
     from tidegate.host.supervisor import Supervisor
-    from tidegate.messages.documents import Heartbeat
+    from tidegate.messages.heartbeats import Heartbeat
     from tidegate.profile import Profile
     from tidegate.settings import Settings
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from consumers.notify.conditions import Condition
-from tidegate.messages.documents import Drift, Heartbeat, Held
+from tidegate.messages.heartbeats import Drift, Heartbeat, Held
 from tidegate.notify.config import Bounds
 from tidegate.words import count
 

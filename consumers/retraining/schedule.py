@@ -19,8 +19,8 @@ from tidegate.clock import now_us
 from tidegate.errors import ConfigError
 from tidegate.host.gate import stop_on_signals
 from tidegate.host.spawn import guarded, tidegate
-from tidegate.messages.documents import Drift
 from tidegate.messages.findings import Finding
+from tidegate.messages.heartbeats import Drift
 from tidegate.pipeline import STATUS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from tidegate.broker.records import Batch
-from tidegate.messages.documents import Heartbeat, decode_heartbeat
+from tidegate.messages.heartbeats import Heartbeat, decode_heartbeat
 
 _WINDOW_US = 10_000_000
 _MOST_PROCESSES = 1000

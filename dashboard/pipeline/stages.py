@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dashboard.pipeline.rates import Pace, Rates
-from tidegate.messages.documents import Heartbeat, Held, Restoring
+from tidegate.messages.heartbeats import Heartbeat, Held, Restoring
 from tidegate.pipeline import RAW, STAGES
 
 _JAM_LAG = 1000

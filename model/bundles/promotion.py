@@ -17,13 +17,13 @@ from tidegate.errors import ConfigError, Retry
 from tidegate.messages.documents import (
     Canary,
     Champion,
-    Heartbeat,
     ModelMessage,
     Prepare,
     Shadow,
     decode_model,
     encode,
 )
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.pipeline import MODELS, PROMOTIONS
 

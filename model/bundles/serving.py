@@ -25,10 +25,10 @@ from tidegate.messages.documents import (
     ModelMessage,
     OnlineWeights,
     Prepare,
-    Prepared,
     Shadow,
 )
 from tidegate.messages.frames import NONE
+from tidegate.messages.heartbeats import Prepared
 from tidegate.messages.policy import AppliedPolicy
 from tidegate.metrics import CHAMPION_REFUSED, MODEL_INFO, ONLINE_LABELS, POLICY_REFUSED
 from tidegate.profile import Profile

@@ -15,7 +15,8 @@ from cli.running.steps import promote_first
 from model.bundles.promotion import Promoted, promote, set_canary, set_shadow
 from tidegate.broker.kafka import KafkaBroker
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Champion, Heartbeat
+from tidegate.messages.documents import Champion
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 

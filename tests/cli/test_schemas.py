@@ -12,7 +12,8 @@ from cli.schemas import read, schemas, write
 from tests.web import ROOT, transaction
 from tidegate.errors import ConfigError
 from tidegate.messages.compatible import breaks
-from tidegate.messages.documents import Champion, Heartbeat, Verdict, encode
+from tidegate.messages.documents import Champion, Verdict, encode
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.pipeline import DLQ, FEEDBACK, FRAMES, MODELS, QUARANTINE, RAW, STATUS, TOPICS
 from tidegate.profile import load_profile
 

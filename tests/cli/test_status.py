@@ -17,7 +17,8 @@ from tidegate.dead_letters.listing import Waiting
 from tidegate.host.exits import Exits, read_exits
 from tidegate.host.process import Child
 from tidegate.host.supervisor import Supervisor
-from tidegate.messages.documents import Heartbeat, Held, Restoring, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.heartbeats import Heartbeat, Held, Restoring
 from tidegate.status.board import Board
 
 

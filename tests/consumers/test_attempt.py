@@ -10,7 +10,7 @@ from model.bundles.promotion import current_champion, promote
 from model.training.retrain import RetrainingReport
 from tests.web import heartbeats
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.messages.documents import Prepared
+from tidegate.messages.heartbeats import Prepared
 from tidegate.pipeline import MODELS, PROMOTIONS, STATUS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings

@@ -31,13 +31,11 @@ from tidegate.broker.write import write
 from tidegate.errors import Retry
 from tidegate.messages.documents import (
     Champion,
-    Heartbeat,
     ModelMessage,
     Prepare,
-    Prepared,
-    decode_heartbeat,
     encode,
 )
+from tidegate.messages.heartbeats import Heartbeat, Prepared, decode_heartbeat
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.stream.side_topic import read_partition
 from tidegate.stream.sources import Sources

@@ -14,7 +14,7 @@ from cli.running.processes import children
 from consumers.retraining.schedule import Drifted, attempt, follow, trigger
 from tests.support import eventually
 from tidegate.errors import ConfigError
-from tidegate.messages.documents import Drift, Moved
+from tidegate.messages.heartbeats import Drift, Moved
 from tidegate.profile import load_profile
 from tidegate.settings import Settings
 

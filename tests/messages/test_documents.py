@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from tidegate.messages.documents import Heartbeat, decode_heartbeat, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.heartbeats import Heartbeat, decode_heartbeat
 
 BEFORE = [
     "process",

@@ -22,16 +22,9 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import TopicPartition
 from tidegate.broker.tail import Tail
 from tidegate.clock import now_us
-from tidegate.messages.documents import (
-    Champion,
-    Drift,
-    Heartbeat,
-    Held,
-    Moved,
-    OnlineWeights,
-    encode,
-)
+from tidegate.messages.documents import Champion, OnlineWeights, encode
 from tidegate.messages.findings import Finding
+from tidegate.messages.heartbeats import Drift, Heartbeat, Held, Moved
 from tidegate.notify.config import Bounds
 from tidegate.pipeline import (
     BY_ENTITY_2,

@@ -13,7 +13,8 @@ from tests.stream.toy import CopyStage, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Aborted, Stop
-from tidegate.messages.documents import AcceptedLoss, Held, encode
+from tidegate.messages.documents import AcceptedLoss, encode
+from tidegate.messages.heartbeats import Held
 from tidegate.stream.partition import Partition
 from tidegate.stream.progress import Monitor
 from tidegate.stream.pulse import Pulse

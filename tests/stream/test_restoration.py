@@ -15,7 +15,7 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.memory.consumer import MemoryConsumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
-from tidegate.messages.documents import Restoring
+from tidegate.messages.heartbeats import Restoring
 from tidegate.pipeline import group_of
 from tidegate.stream.positions import Positions
 from tidegate.stream.runner import Runner

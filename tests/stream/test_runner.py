@@ -23,7 +23,8 @@ from tidegate.broker.ports import Consumer
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.clock import monotonic_us, now_us
 from tidegate.errors import Aborted, ConfigError, Retry
-from tidegate.messages.documents import Held, Skip, encode
+from tidegate.messages.documents import Skip, encode
+from tidegate.messages.heartbeats import Held
 from tidegate.metrics import LAG
 from tidegate.pipeline import DLQ, group_of
 from tidegate.reasons import REASONS

@@ -28,7 +28,7 @@ from tidegate.broker.ports import Broker
 from tidegate.errors import EXIT_CONFIG
 from tidegate.host.embedded import EmbeddedKafka, free_port
 from tidegate.host.spawn import guarded
-from tidegate.messages.documents import Heartbeat
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.pipeline import DLQ, RAW
 from tidegate.profile import Profile, load_profile
 from tidegate.settings import Settings

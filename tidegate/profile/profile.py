@@ -238,23 +238,20 @@ class Profile:
     @property
     def features_layout(self) -> FrameLayout:
         """The frame between the keyed steps, and before scoring."""
-        return FrameLayout(
-            self.hash,
-            steps=self.steps,
-            keys=len(self.hashed),
-            values=len(self.values),
-            also=self.version,
-        )
+        return self._layout(scores=0)
 
     @property
     def scored_layout(self) -> FrameLayout:
         """The frame after scoring."""
+        return self._layout(scores=len(self.models.names) + 1)
+
+    def _layout(self, scores: int) -> FrameLayout:
         return FrameLayout(
             self.hash,
             steps=self.steps,
             keys=len(self.hashed),
             values=len(self.values),
-            scores=len(self.models.names) + 1,
+            scores=scores,
             also=self.version,
         )
 

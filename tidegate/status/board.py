@@ -11,7 +11,7 @@ import msgspec
 from tidegate.broker.ports import Broker
 from tidegate.broker.records import Batch
 from tidegate.clock import monotonic_us, now_us
-from tidegate.messages.documents import Drift, Heartbeat, Held, decode_heartbeat
+from tidegate.messages.heartbeats import Drift, Heartbeat, Held, decode_heartbeat
 
 FRESH_US = 5_000_000
 """A heartbeat older than this says nothing about now."""

@@ -18,7 +18,8 @@ from tidegate import metrics
 from tidegate.broker.ports import Producer
 from tidegate.clock import now_us
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.messages.documents import Drift, Heartbeat, Prepared, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.heartbeats import Drift, Heartbeat, Prepared
 from tidegate.pipeline import STATUS
 from tidegate.stream.progress import Progress
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tidegate.broker.ports import Broker
-    from tidegate.messages.documents import Heartbeat, Held
+    from tidegate.messages.heartbeats import Heartbeat, Held
     from tidegate.profile import Profile
 
 BEAT = 1.5

@@ -15,7 +15,7 @@ from tidegate import metrics
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry, Unfinished
-from tidegate.messages.documents import Restoring
+from tidegate.messages.heartbeats import Restoring
 from tidegate.stream.away import Away
 from tidegate.stream.membership import Membership
 from tidegate.stream.partition import Hold, Partition

@@ -10,7 +10,7 @@ from tidegate import metrics
 from tidegate.broker.addresses import has_blocks, messages
 from tidegate.broker.ports import Consumer
 from tidegate.broker.records import TopicPartition
-from tidegate.messages.documents import Held, Restoring
+from tidegate.messages.heartbeats import Held, Restoring
 from tidegate.stream.partition import Hold, Partition, ProcessedBatch
 from tidegate.stream.pulse import LATE_SECONDS, Pulse
 

@@ -12,7 +12,7 @@ from tidegate import metrics
 from tidegate.broker.addresses import messages
 from tidegate.broker.records import Position, TopicPartition
 from tidegate.errors import Retry, Unfinished
-from tidegate.messages.documents import Restoring
+from tidegate.messages.heartbeats import Restoring
 from tidegate.stream.away import Away
 from tidegate.stream.partition import Partition
 from tidegate.stream.restore import Restorer

@@ -15,7 +15,7 @@ from model.bundles.shared import known_bundles
 from producers.api.context import answer, body, here, measured, note, signed
 from producers.api.problems import Problem, decoded
 from tidegate.errors import ConfigError, Retry
-from tidegate.messages.documents import Heartbeat
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.status.heartbeats import BEAT
 from tidegate.words import count
 

@@ -14,7 +14,8 @@ from tests.dashboard.champion import crowned
 from tests.dashboard.conftest import Site
 from tests.dashboard.visitor import Visitor
 from tests.web import heartbeats, persist, produce, scored, serving, transaction
-from tidegate.messages.documents import Champion, Drift, Moved, OnlineWeights, encode
+from tidegate.messages.documents import Champion, OnlineWeights, encode
+from tidegate.messages.heartbeats import Drift, Moved
 from tidegate.pipeline import MODELS
 
 __all__ = ["crowned"]

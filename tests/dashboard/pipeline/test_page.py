@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.axe import violations
 from tests.dashboard.conftest import Site
 from tests.web import heartbeats
-from tidegate.messages.documents import Held, Restoring
+from tidegate.messages.heartbeats import Held, Restoring
 from tidegate.pipeline import stage_inputs
 
 

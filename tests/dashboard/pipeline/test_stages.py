@@ -15,7 +15,8 @@ from model.bundles.promotion import promote
 from tests.access.web import applications
 from tests.support import eventually
 from tidegate.broker.records import Batch, TopicPartition
-from tidegate.messages.documents import Heartbeat, Held, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.heartbeats import Heartbeat, Held
 from tidegate.pipeline import STATUS, stage_inputs
 from tidegate.profile import load_profile
 

@@ -20,7 +20,7 @@ from tests.model.bundles.test_shared import Away, files
 from tests.support import eventually
 from tests.web import heartbeats
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.messages.documents import Prepared
+from tidegate.messages.heartbeats import Prepared
 from tidegate.pipeline import TOPICS
 from tidegate.profile import load_profile
 from tidegate.settings import Settings

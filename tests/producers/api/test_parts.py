@@ -24,7 +24,8 @@ from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition
 from tidegate.errors import Retry
 from tidegate.host.embedded import free_port
-from tidegate.messages.documents import Heartbeat, encode
+from tidegate.messages.documents import encode
+from tidegate.messages.heartbeats import Heartbeat
 from tidegate.pipeline import RAW, SCORED, STATUS
 from tidegate.profile import load_profile
 from tidegate.profile.made_ids import derived_id
