@@ -14,7 +14,7 @@ from tests.blocks import frames_on
 from tests.model.features.chain import Chain, batch
 from tests.profile.enveloped import enveloped
 from tests.stream.crash import Clock
-from tests.stream.test_runner import member
+from tests.stream.running import member
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Headers
 from tidegate.pipeline import DLQ, FEATURES, RAW

@@ -21,7 +21,7 @@ from model.bundles.published import WeightsSink, label_history
 from model.learning.learned import LearnState
 from tests.consumers.test_learn import batch, folded, label, rollback
 from tests.stream.crash import Inline
-from tests.stream.test_runner import until_idle
+from tests.stream.running import until_idle
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch

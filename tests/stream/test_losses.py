@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.stream.crash import Clock, Inline
-from tests.stream.test_runner import TOPICS, member, outputs, send, until_idle
+from tests.stream.running import TOPICS, member, outputs, send, until_idle
 from tests.stream.toy import CopyStage, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition

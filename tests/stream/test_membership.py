@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.stream.crash import Clock, Inline
-from tests.stream.test_runner import TOPICS, member
+from tests.stream.running import TOPICS, member
 from tests.stream.toy import CopyStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.ports import Consumer

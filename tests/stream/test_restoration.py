@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from tests.stream.crash import Clock, Inline
-from tests.stream.test_runner import TOPICS, outputs, runner, send_with, until_idle
+from tests.stream.running import TOPICS, outputs, runner, send_with, until_idle
 from tests.stream.toy import Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.memory.consumer import MemoryConsumer

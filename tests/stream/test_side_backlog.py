@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from tests.stream.crash import Clock
-from tests.stream.test_runner import TOPICS, runner, send, send_with, until_idle
+from tests.stream.running import TOPICS, runner, send, send_with, until_idle
 from tests.stream.toy import KEYS, Counters, CountStage
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, TopicPartition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.broker.test_blocks import filled
-from tests.stream.test_runner import runner
+from tests.stream.running import runner
 from tidegate.broker.records import Batch
 from tidegate.pipeline import DLQ, FEATURES
 from tidegate.stream.stage import NoState, Output, StatelessStage
