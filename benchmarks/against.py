@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.system import ROOT
 from tidegate.host.spawn import guarded
@@ -106,19 +106,27 @@ def scratch_folder() -> Iterator[Path]:
 
 def bench(side: Side, scratch: Path, *, quick: bool) -> Figures:
     """Every figure of one run. Raises RuntimeError with what was said by one that fails."""
-    command = [str(side.python), "-m", "benchmarks.bench", *(["--quick"] if quick else [])]
+    seconds = LONGEST_QUICK_S if quick else LONGEST_S
+    return flat(run(side, scratch, seconds, "benchmarks.bench", *(["--quick"] if quick else [])))
+
+
+def run(side: Side, scratch: Path, seconds: float, module: str, *arguments: str) -> dict[str, Any]:
+    """What this side's module says in its last line, of JSON. Raises RuntimeError with what was
+    said by one that fails.
+    """
     done = subprocess.run(
-        guarded(command),
+        guarded([str(side.python), "-m", module, *arguments]),
         cwd=side.folder,
         env=os.environ | {"PYTHONPATH": str(side.folder), "TMPDIR": str(scratch)},
-        timeout=LONGEST_QUICK_S if quick else LONGEST_S,
+        timeout=seconds,
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
         raise RuntimeError(f"the run of {side.name} failed: {done.stderr[-3000:]}")
-    return flat(json.loads(done.stdout.splitlines()[-1]))
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
 
 
 def flat(figures: Mapping[str, object]) -> Figures:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks.against import Side, checked_out, scratch_folder
+from benchmarks.against import Side, checked_out, run, scratch_folder
 from benchmarks.pipeline import measure, prepare
 from benchmarks.system import ROOT, System
-from tidegate.host.spawn import guarded
 from tidegate.host.warm import warm
 
 DATABASES = ("postgresql", "sqlite")
@@ -45,7 +42,7 @@ def main() -> None:
     with checked_out(asked.revision) as other, scratch_folder() as scratch:
         sides = (Side("here", ROOT, Path(sys.executable)), other)
         for database in DATABASES:
-            once = partial(run, scratch=scratch, database=database, asked=asked)
+            once = partial(ask, scratch=scratch, database=database, asked=asked)
             pairs: list[Pair] = []
             for turn in range(asked.pairs):
                 pairs.append(pair_of(sides, turn, once))
@@ -69,23 +66,11 @@ def show(title: str, pairs: Sequence[Pair]) -> None:
     print(f"{title}: {'; '.join(figures)}", flush=True)
 
 
-def run(side: Side, scratch: Path, database: str, asked: argparse.Namespace) -> Run:
+def ask(side: Side, scratch: Path, database: str, asked: argparse.Namespace) -> Run:
     """A run of this side. Raises RuntimeError with what was said by one that fails."""
     count, bundles = str(asked.transactions), str(scratch / f"bundles-{side.name}")
     own = ["--run", database, bundles, "--transactions", count, asked.revision]
-    done = subprocess.run(
-        guarded([str(side.python), "-m", "benchmarks.rates", *own]),
-        cwd=side.folder,
-        env=os.environ | {"PYTHONPATH": str(side.folder), "TMPDIR": str(scratch)},
-        timeout=LONGEST_S,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the run of {side.name} failed: {done.stderr[-3000:]}")
-    figures: Run = json.loads(done.stdout.splitlines()[-1])
-    return figures
+    return run(side, scratch, LONGEST_S, "benchmarks.rates", *own)
 
 
 def run_here(database: str, bundles: Path, transactions: int) -> Run:
