@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from queue import Empty
@@ -35,6 +34,10 @@ class KafkaConsumer:
     librdkafka stays out of its group after a fatal error: the next poll raises Broken. One that has
     joined no group gets a new client when it cannot be asked: librdkafka 2.16 does not always find
     its broker again once that was away, however long it is back.
+
+    A partition that was assigned and has brought nothing yet is neither paused, resumed nor sought:
+    librdkafka 2.16 may then never begin to read it, and says nothing (its issue 2190). Before the
+    next poll all are assigned anew instead, without those that are paused.
     """
 
     def __init__(
@@ -49,10 +52,14 @@ class KafkaConsumer:
         self._joined = False
         self._positions: dict[TopicPartition, int] = {}
         self._assigned: set[TopicPartition] = set()
-        self._fetched: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
+        self._fetched: set[TopicPartition] = set()
+        """Assigned in the client."""
+        self._begun: set[TopicPartition] = set()
+        """Those of them that have brought records, or their end, since."""
+        self._anew = False
+        """Whether the client's assignment is to be made anew before the next poll."""
         self._out_of_range: set[TopicPartition] = set()
-        self._stuck: set[TopicPartition] = set()
         self._generation = 0
 
     def _noted(self, error: KafkaError) -> None:
@@ -72,10 +79,11 @@ class KafkaConsumer:
             self._paused = self._assigned - starts.keys()
             self._assign_all(client)
 
-        def revoked(_: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
+        def revoked(client: ck.Consumer, raw: list[ck.TopicPartition]) -> None:
             self._generation += 1
-            self._assigned, self._fetched = set(), set()
-            self._paused.clear()
+            self._unpause(client)
+            for known in (self._assigned, self._fetched, self._begun, self._paused):
+                known.clear()
             self._positions.clear()
             on_revoke([_plain(p) for p in raw])
 
@@ -83,15 +91,24 @@ class KafkaConsumer:
         self.client.subscribe([topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked)
 
     def _assign_all(self, client: ck.Consumer) -> None:
-        """Read every partition from its position; one without any is left out until it is sought.
+        """Read every partition from its position, but those that are paused or have none.
 
-        It cannot wait at the log's end: librdkafka 2.16 asks where that is, and an answer that
-        comes after a seek takes the partition to the end, past all records in between.
+        None of these can wait at the log's end: librdkafka 2.16 asks where that is, and an answer
+        that comes after a seek takes the partition to the end, past all records in between.
         """
-        self._stuck.clear()
-        self._fetched = self._assigned & self._positions.keys()
-        client.assign([ck.TopicPartition(*p, self._positions[p]) for p in sorted(self._fetched)])
-        self.pause(list(self._paused))
+        self._unpause(client)
+        self._fetched = (self._assigned & self._positions.keys()) - self._paused
+        self._begun, self._anew = set(), False
+        wanted = [ck.TopicPartition(*p, self._positions[p]) for p in sorted(self._fetched)]
+        try:
+            client.assign(wanted)
+        except KafkaException as exception:
+            raise _translate(exception, "assign") from exception
+
+    def _unpause(self, client: ck.Consumer) -> None:
+        """Before others are assigned: a client goes on pausing a partition that it gets again."""
+        if held := self._begun & self._paused:
+            client.resume([ck.TopicPartition(*p) for p in held])
 
     def _unanswered(self, exception: KafkaException, call: str) -> TidegateError:
         """What to raise when the cluster was asked in vain."""
@@ -99,11 +116,13 @@ class KafkaConsumer:
             _log.info("%s: %s; a new client takes this one's place", call, exception)
             _close(self.client)
             self.client = self._make(self._config)
+            self._begun = set()
             if self._assigned:
                 self._assign_all(self.client)
         return _translate(exception, call)
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._unpause(self.client)
         self._assigned, self._positions = set(positions), dict(positions)
         self._paused.clear()
         self._assign_all(self.client)
@@ -116,6 +135,8 @@ class KafkaConsumer:
                 return batches
 
     def _take(self, max_records: int, timeout: float) -> list[Batch]:
+        if self._anew:
+            self._assign_all(self.client)
         generation = self._generation
         # consume(n, t) would wait for the whole of t unless n records came.
         first = self.client.poll(timeout)
@@ -130,18 +151,17 @@ class KafkaConsumer:
         if set(map(type, errors)) != _RECORDS:
             messages, ends, lost = without_events(messages, errors)
             self._out_of_range |= lost
-            self._stuck |= lost
+            self._begun -= lost  # it cannot be sought: only a new assignment begins
         groups = by_partition(messages)
         if generation != self._generation:
             return self._drop(groups)
         batches = [batch_of(source, group) for source, group in groups.items()]
         for batch in batches:
             self._positions[batch.source] = batch.next_offset
-        for (
-            source,
-            end,
-        ) in ends.items():  # beyond the last record lies the marker of its transaction
+        # beyond the last record lies the marker of its transaction
+        for source, end in ends.items():
             self._positions[source] = max(end, self._positions.get(source, 0))
+        self._begun.update(groups, ends)
         return batches
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
@@ -152,41 +172,29 @@ class KafkaConsumer:
         return []
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        """A partition assigned a moment ago cannot be sought yet: try for a while.
-
-        One without a position is not read yet, and one that was out of range cannot be sought at
-        all: only a new assignment begins.
-        """
-        if partition in self._stuck or partition in self._assigned - self._fetched:
-            self._positions[partition] = offset
-            self._assign_all(self.client)
+        self._positions[partition] = offset
+        if partition not in self._begun:
+            self._anew = self._anew or partition not in self._paused or partition in self._fetched
             return
-        deadline = time.monotonic() + _TIMEOUT
-        while True:
-            try:
-                self.client.seek(ck.TopicPartition(*partition, offset))
-            except KafkaException as exception:
-                error = error_of(exception)
-                if (
-                    error is None
-                    or error.code() != KafkaError._STATE
-                    or time.monotonic() > deadline
-                ):
-                    raise _translate(exception, "seek") from exception
-                threading.Event().wait(0.01)
-            else:
-                self._positions[partition] = offset
-                return
+        try:
+            self.client.seek(ck.TopicPartition(*partition, offset))
+        except KafkaException as exception:
+            _log.info("seek of %s/%d: %s; assigning anew", *partition, exception)
+            self._anew = True
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused.update(partitions)
-        if reading := self._fetched.intersection(partitions):
-            self.client.pause([ck.TopicPartition(*p) for p in reading])
+        if begun := self._begun.intersection(partitions):
+            self.client.pause([ck.TopicPartition(*p) for p in begun])
+        if (self._fetched - self._begun).intersection(partitions):
+            self._anew = True
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         self._paused.difference_update(partitions)
-        if reading := self._fetched.intersection(partitions):
-            self.client.resume([ck.TopicPartition(*p) for p in reading])
+        if begun := self._begun.intersection(partitions):
+            self.client.resume([ck.TopicPartition(*p) for p in begun])
+        if (self._positions.keys() - self._fetched).intersection(partitions):
+            self._anew = True
 
     def position(self, partition: TopicPartition) -> int | None:
         return self._positions.get(partition)
