@@ -173,7 +173,7 @@ RECORDS = 6
 
 
 @pytest.fixture
-def member() -> Iterator[KafkaConsumer]:
+def member(request: pytest.FixtureRequest) -> Iterator[KafkaConsumer]:
     """Of a group, with four partitions of six records each assigned; nothing is sought yet."""
     producer = ck.Producer(CONFIG)
     (broker,) = producer.list_topics(timeout=10).brokers.values()
@@ -182,7 +182,7 @@ def member() -> Iterator[KafkaConsumer]:
     assert producer.flush(10) == 0
     alone = {name: CONFIG[name] for name in ("group.id", "log_level")}
     address = {"bootstrap.servers": f"{broker.host}:{broker.port}", "enable.partition.eof": True}
-    consumer = KafkaConsumer({**alone, **address}, Watched)
+    consumer = KafkaConsumer({**alone, **address}, getattr(request, "param", Watched))
     consumer.subscribe("four", lambda _: {}, lambda _: None)
     eventually(lambda: consumer.poll(1, 0.01) == [] and consumer._assigned == set(SOURCES), 30)
     yield consumer
@@ -248,3 +248,28 @@ def test_a_partition_that_has_begun_is_sought_without_assigning_the_others_anew(
     member.resume(SOURCES)
     assert read(member, 3) == [(2, 3), (2, 4), (2, 5)]
     assert len(member.client.assigned) == 2
+
+
+class Forgetful(Watched):
+    """Begins with all but one partition of the first assignment, as librdkafka now and then."""
+
+    def assign(self, partitions: Sequence[ck.TopicPartition]) -> None:
+        forgets = len(partitions) == 4 and [0, 1, 2, 3] not in self.assigned
+        super().assign(partitions)
+        if forgets:
+            ck.Consumer.assign(self, partitions[:3])
+
+
+@pytest.mark.parametrize("member", [Forgetful], indirect=True)
+def test_a_partition_that_does_not_begin_is_assigned_anew(
+    member: KafkaConsumer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_SILENT_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_SILENT_POLLS", 5)
+    for source in SOURCES:
+        member.seek(source, 0)
+    member.resume(SOURCES)
+    with caplog.at_level(logging.WARNING):
+        assert len(read(member, 4 * RECORDS)) >= 4 * RECORDS
+    assert "partition=3" in caplog.text
+    assert "partition=2" not in caplog.text

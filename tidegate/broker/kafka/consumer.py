@@ -26,6 +26,10 @@ _CLOSE_SECONDS = 10.0
 _SHORTEST = 0.001
 """Less of a wait is none to librdkafka, which counts whole milliseconds: polling would spin."""
 _RECORDS = {type(None)}
+_SILENT_SECONDS, _SILENT_POLLS = 30.0, 100
+"""How long an assigned partition may bring nothing, not even its end, and in how many polls: the
+records of one may lie behind those of others, for a stage that takes long for each batch.
+"""
 
 
 class KafkaConsumer:
@@ -59,6 +63,7 @@ class KafkaConsumer:
         """Those of them that have brought records, or their end, since."""
         self._anew = False
         """Whether the client's assignment is to be made anew before the next poll."""
+        self._silent_from, self._polls = 0.0, 0
         self._out_of_range: set[TopicPartition] = set()
         self._generation = 0
 
@@ -99,6 +104,7 @@ class KafkaConsumer:
         self._unpause(client)
         self._fetched = (self._assigned & self._positions.keys()) - self._paused
         self._begun, self._anew = set(), False
+        self._silent_from, self._polls = time.monotonic() + _SILENT_SECONDS, 0
         wanted = [ck.TopicPartition(*p, self._positions[p]) for p in sorted(self._fetched)]
         try:
             client.assign(wanted)
@@ -137,6 +143,7 @@ class KafkaConsumer:
     def _take(self, max_records: int, timeout: float) -> list[Batch]:
         if self._anew:
             self._assign_all(self.client)
+        self._look_for_silence()
         generation = self._generation
         # consume(n, t) would wait for the whole of t unless n records came.
         first = self.client.poll(timeout)
@@ -163,6 +170,16 @@ class KafkaConsumer:
             self._positions[source] = max(end, self._positions.get(source, 0))
         self._begun.update(groups, ends)
         return batches
+
+    def _look_for_silence(self) -> None:
+        """Assign anew before the next poll when one has not begun, whatever the reason."""
+        self._polls += 1
+        if self._polls <= _SILENT_POLLS or len(self._begun) == len(self._fetched):
+            return
+        if time.monotonic() >= self._silent_from:
+            silent = sorted(self._fetched - self._begun)
+            _log.warning("assigning anew what brings nothing, not even its end: %s", silent)
+            self._anew = True
 
     def _drop(self, groups: Mapping[TopicPartition, list[Message]]) -> list[Batch]:
         """A rebalance came between the records: forget them, and read again what is still ours."""
