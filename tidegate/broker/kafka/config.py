@@ -195,5 +195,11 @@ def consumer_error(error: KafkaError, call: str) -> TidegateError:
     return Retry(f"{call}: {error.str()}")
 
 
+def raised_by_consumer(exception: KafkaException, call: str) -> TidegateError:
+    """The same, where it was raised."""
+    error = error_of(exception)
+    return Retry(f"{call}: {exception}") if error is None else consumer_error(error, call)
+
+
 def _note(error: KafkaError) -> None:
     _log.warning("kafka: %s", error.str())
