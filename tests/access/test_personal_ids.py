@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.access.test_personal import body, broker_of, everything, on_disk
+from tests.access.personal_data import body, broker_of, everything, on_disk
 from tests.access.web import applications, bearer, key
 from tests.profile.test_tokens import BY_CLIENT, ID_TOKEN, KEY, NUMBER, TOKEN, changed
 from tests.support import eventually

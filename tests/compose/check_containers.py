@@ -17,6 +17,7 @@ from testcontainers.core.container import DockerContainer
 
 from tests.broker.conftest import Bench, on_kafka
 from tests.broker.test_contract import *  # noqa: F403 - the suite
+from tests.broker.test_groups import *  # noqa: F403 - the suite
 from tests.compose.stack import ROOT
 from tests.databases import clean_postgres as clean_postgres
 from tests.databases import own_postgres as own_postgres

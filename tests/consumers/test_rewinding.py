@@ -1,89 +1,34 @@
 """A rollback of the learner: from a checkpoint, in parts between polls, with the bits of a whole
-fold. And how often its weights are published.
+fold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from prometheus_client import REGISTRY
 
 import consumers.learn
-from consumers.learn import PUBLISH_SECONDS, LearnStage
+from consumers.learn import LearnStage
 from consumers.replay.logs import Logs, PastWeights
 from consumers.rewinding import Checkpoint, Rewinding, checkpoints_of
-from model.bundles.promotion import model_message
-from model.bundles.published import WeightsSink, label_history
+from model.bundles.published import label_history
 from model.learning.learned import LearnState
+from tests.consumers.learners import Hands, learnt, published, runner
 from tests.consumers.test_learn import batch, folded, label, rollback
-from tests.stream.crash import Inline
-from tests.stream.running import until_idle
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch
-from tidegate.errors import Aborted, Retry, Stop, Unfinished
-from tidegate.messages.documents import Label, OnlineWeights, Rollback
+from tidegate.errors import Retry, Unfinished
 from tidegate.pipeline import DLQ, LABELS, MODELS, OUTCOMES
-from tidegate.stream import poison
-from tidegate.stream.runner import Runner
 from tidegate.stream.snapshot import Snapshots, thinned
-from tidegate.stream.stage import Reject
 
 REUSE = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def learnt() -> float:
-    value = REGISTRY.get_sample_value("tidegate_labels_learnt_total", {"outcome": "learnt"})
-    return value or 0.0
-
-
-class Hands:
-    """A clock in us that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-def runner(
-    broker: MemoryBroker, trained: Trained, url: str, clock: Callable[[], int], most: int
-) -> Runner:
-    stage = LearnStage(trained.profile, trained.bundle, label_history(broker))
-    stage.checkpoints = checkpoints_of(stage, broker, Snapshots(url))
-    consumer = broker.consumer("learn")
-    sink = WeightsSink(
-        broker,
-        consumer,
-        trained.bundle.hash,
-        instance="0",
-        profile=trained.profile.hash,
-        clock=clock,
-    )
-    return Runner(
-        stage,
-        broker,
-        consumer,
-        sink,
-        snapshots=Snapshots(url, most),
-        clock=clock,
-        monotonic=clock,
-        batch=most,
-        snapshot_every=most,
-        executor=Inline(),
-    )
-
-
-def published(broker: MemoryBroker) -> list[OnlineWeights]:
-    messages = [model_message(record.value) for _, _, record in broker.committed_records(MODELS)]
-    return [message for message in messages if isinstance(message, OnlineWeights)]
 
 
 def until_unfinished_is_done(stage: LearnStage, state: LearnState, part: Batch) -> int:
@@ -216,77 +161,6 @@ def test_a_rollback_is_folded_between_polls_from_a_checkpoint(
     logs.close()
 
 
-def test_weights_are_published_once_a_second_and_the_last_ones_always(trained: Trained) -> None:
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
-    run = runner(broker, trained, "memory://published", clock, most=1000)
-    times: list[int] = []
-    for at in range(200):
-        if at < 150:
-            broker.append(LABELS, b"k", label(trained, at % 50, f"l{at}"), None, None)
-        run.run_once()
-        times += [clock.now] * (len(published(broker)) - len(times))
-        clock.now += 50_000
-    assert len(times) >= 7
-    assert min(later - time for time, later in pairwise(times)) >= PUBLISH_SECONDS * 1_000_000
-    assert published(broker)[-1].labels == 150, "a quiet stream leaves nothing unpublished"
-    run.close()
-
-
-def test_a_failure_before_the_first_weights_costs_a_pause_only(trained: Trained) -> None:
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
-    run = runner(broker, trained, "memory://early", clock, most=1000)
-    run.run_once()
-    for at in range(30):
-        broker.append(LABELS, b"k", label(trained, at, f"l{at}"), None, None)
-    failed: list[str] = []
-
-    def fail_twice(name: str, done: bool) -> None:
-        if name == "produce" and len(failed) < 2 and not done:
-            failed.append(name)
-            raise Aborted("once more, please")
-
-    broker.hook = fail_twice
-    for _ in range(20):
-        run.run_once()
-        clock.now += 1_000_000
-    assert len(failed) == 2
-    assert published(broker)[-1].labels == 30
-    run.close()
-
-
-def test_a_group_that_forgets_a_learner_before_the_first_weights_finds_it_again(
-    trained: Trained,
-) -> None:
-    """As after a restart of the broker: it ended with 78, for good."""
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
-    run = runner(broker, trained, "memory://forgotten", clock, most=1000)
-    run.run_once()
-    broker.expire_members()
-    for _ in range(5):
-        run.run_once()
-        clock.now += 1_000_000
-    for at in range(30):
-        broker.append(LABELS, b"k", label(trained, at, f"l{at}"), None, None)
-    broker.expire_members()
-    for _ in range(20):
-        run.run_once()
-        clock.now += 1_000_000
-    assert published(broker)[-1].labels == 30
-    run.close()
-
-
-def test_labels_made_anew_before_the_first_weights_stop_the_learner(trained: Trained) -> None:
-    clock, broker = Hands(), MemoryBroker({LABELS: 1, MODELS: 1, OUTCOMES: 1, DLQ: 1})
-    run = runner(broker, trained, "memory://anew", clock, most=1000)
-    for _ in range(3):
-        run.run_once()
-    for group in broker.groups.values():
-        group.positions.clear()
-    broker.expire_members()
-    with pytest.raises(Stop, match="was the topic made anew"):
-        until_idle(run)
-
-
 @given(
     steps=st.lists(st.integers(20, 70), min_size=1, max_size=300),
     every=st.sampled_from([10, 20]),
@@ -306,15 +180,6 @@ def test_few_checkpoints_are_kept_and_none_is_far_from_any_offset(
     for later, earlier in pairwise([*kept, 0]):
         assert later - earlier <= max(steps) + max(2 * every, (newest - earlier) / 2)
     assert thinned(offsets, 0) == set(offsets[:2])
-
-
-class Breaking(LearnStage):
-    """One that a label of this id makes raise, as a defect does."""
-
-    def _read(self, value: bytes | None, index: int, offset: int) -> Label | Rollback | Reject:
-        if value and b"breaks" in value:
-            raise RuntimeError("a defect")
-        return super()._read(value, index, offset)
 
 
 def test_a_snapshot_store_that_is_away_makes_no_rollback_a_dead_letter(
@@ -347,12 +212,3 @@ def test_a_snapshot_store_that_is_away_makes_no_rollback_a_dead_letter(
     wanted = folded(alone, batch(*values[:5]))
     assert published(broker)[-1].labels == 21
     assert published(broker)[-1].weights == alone.weights(wanted).astype("<f8").tobytes()
-
-
-def test_weights_say_that_they_have_passed_the_dead_letter_they_end_with(trained: Trained) -> None:
-    log = batch(label(trained, 0), label(trained, 1), label(trained, 2, "breaks"))
-    stage = Breaking(trained.profile, trained.bundle, label_history(MemoryBroker({})))
-    (kept, output), (_, rejected) = poison.process(stage, stage.new_state(0, 1), log, lambda: None)
-    assert (len(kept), len(rejected.rejects)) == (2, 1)
-    weights = [model_message(value) for emit in output.emits for value in emit.values]
-    assert [message.labels for message in weights if isinstance(message, OnlineWeights)] == [3]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dead_letters.test_redrive import PROFILE, Letters
+from tests.dead_letters.dying import PROFILE, Letters
 from tests.profile.enveloped import enveloped
 from tests.profile.test_tokens import ID_TOKEN, changed, keyed
 from tidegate.dead_letters.listing import entries, waiting_letters

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from db.migrate import migrate
-from tests.access.test_personal import set_clock
+from tests.access.personal_data import set_clock
 from tests.access.web import applications
 from tests.erasing.steps import (
     ERASABLE,

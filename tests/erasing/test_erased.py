@@ -15,7 +15,7 @@ from db.reconcile.reconcile import Reconciler
 from db.store import Store
 from model.evaluation.cases import Span, from_topic
 from model.sip import NO_SECRET
-from tests.access.test_personal import everything, preprocessed, set_clock
+from tests.access.personal_data import everything, preprocessed, set_clock
 from tests.blocks import frames_on
 from tests.erasing.steps import (
     OTHER,

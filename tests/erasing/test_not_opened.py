@@ -17,7 +17,7 @@ from db.migrate import migrate
 from db.reconcile.reconcile import Reconciler
 from db.store import Store
 from model.sip import NO_SECRET
-from tests.access.test_personal import preprocessed, set_clock
+from tests.access.personal_data import preprocessed, set_clock
 from tests.blocks import frames_on
 from tests.erasing.steps import at_hand, body, handed_on, persisted
 from tests.model.features.chain import batch

@@ -20,7 +20,7 @@ from db.account_keys import vault_of
 from db.erasing import erase
 from db.store import Store
 from model.sip import NO_SECRET
-from tests.access.test_personal import everything, on_disk, preprocessed
+from tests.access.personal_data import everything, on_disk, preprocessed
 from tests.blocks import frames_on
 from tests.erasing.steps import (
     ERASABLE,

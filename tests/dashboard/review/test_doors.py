@@ -8,7 +8,7 @@ from pathlib import Path
 from dashboard.review.desk import room_of
 from db.audit import export
 from model.bundles.policies import publish_policy
-from tests.access.test_personal import KIND, broker_of
+from tests.access.personal_data import KIND, broker_of
 from tests.access.web import applications, bearer, key
 from tests.profile.test_tokens import NUMBER, account, changed
 from tests.web import persist, scored, transaction

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from consumers.cases import CasesStage
 from consumers.label import LabelStage
@@ -22,16 +22,14 @@ from consumers.persist import Persist
 from consumers.preprocess import PreprocessStage
 from consumers.rewinding import checkpoints_of
 from consumers.score import ScoreStage
-from db.cases.sink import CasesSink
 from db.engine import open_database
 from db.migrate import migrate
-from db.names import names_of
-from db.sink import SqlSink
 from db.store import Store
 from db.tables import transactions
-from model.bundles.published import WeightsSink, label_history
+from model.bundles.published import label_history
 from tests.blocks import records_of
 from tests.faults.bundle import card_bundle
+from tests.faults.injected.workers import Worker, fail, sink_of
 from tests.shared import made_once
 from tests.stream.crash import Clock, Crash, Inline
 from tests.stream.hooked_snapshots import HookedSnapshots, new_folder
@@ -40,67 +38,25 @@ from tidegate.broker import committed
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.records import Batch, Headers, Position, TopicPartition
 from tidegate.dead_letters.letters import DeadLetter, dead_letters
-from tidegate.errors import Aborted, Retry
 from tidegate.messages.documents import Champion, encode
 from tidegate.pipeline import CONSUMERS, DLQ, FRAMES, MODELS, RAW, STAGES, group_of
 from tidegate.profile import load_profile
 from tidegate.stream import input_order, waiting
 from tidegate.stream.input_order import Pair
 from tidegate.stream.runner import Runner
-from tidegate.stream.sink import KafkaSink, Sink
 from tidegate.stream.snapshot import Snapshots
-from tidegate.stream.stage import Output, Stage, State
+from tidegate.stream.stage import Stage, State
 
 TOPICS = dict.fromkeys(pipeline.TOPICS, 1) | dict.fromkeys((RAW, *FRAMES), 2)
+
+
 STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
+
+
 NOW_MS = 1_790_000_000_000
-_TRANSACTIONAL = frozenset(
-    {"begin", "produce", "send_offsets", "commit", "abort", "init_transactions"}
-)
+
+
 PROFILE = load_profile("card")
-
-
-class HookedSink:
-    """An SQL sink whose statements and commit count as I/O calls."""
-
-    def __init__(self, sink: SqlSink | CasesSink, broker: MemoryBroker) -> None:
-        self._sink, self._broker = sink, broker
-        engine = sink._database.engine
-        event.listen(engine, "before_cursor_execute", lambda *_: broker.hook("sql.execute", False))
-        event.listen(engine, "commit", lambda _: broker.hook("sql.commit", False))
-
-    def settle(self) -> None:
-        self._sink.settle()
-
-    def positions(self, partitions: list[TopicPartition]) -> dict[TopicPartition, Position]:
-        with self._broker.call("sql.positions"):
-            return self._sink.positions(partitions)
-
-    def write(
-        self,
-        results: list[tuple[Batch, Output]],
-        positions: dict[TopicPartition, Position],
-    ) -> None:
-        with self._broker.call("sql.write"):
-            self._sink.write(results, positions)
-
-    def close(self) -> None:
-        self._sink.close()
-
-
-@dataclass
-class Worker:
-    """One process: its runner, and what the operating system closes for it when it dies."""
-
-    runner: Runner
-    sink: Sink
-    store: Store | None = None
-
-    def die(self) -> None:
-        if isinstance(self.sink, HookedSink):
-            self.sink.close()
-        if self.store is not None:
-            self.store.close()
 
 
 @dataclass
@@ -165,35 +121,15 @@ class Bench:
         if isinstance(stage, LearnStage):
             stage.checkpoints = checkpoints_of(stage, self.broker, Snapshots(self.snapshots))
         consumer = self.broker.consumer(group_of(name))
-        sink: Sink
-        if name == "persist":
-            sink = HookedSink(
-                SqlSink(self.database, self.broker, names_of(PROFILE), clock=self.clock),
-                self.broker,
-            )
-        elif name == "cases":
-            sink = HookedSink(
-                CasesSink(self.database, self.broker, lambda _ids: (), clock=self.clock, daily=20),
-                self.broker,
-            )
-        elif name == "learn":
-            sink = WeightsSink(
-                self.broker,
-                consumer,
-                self.bundle.hash,
-                instance=str(at),
-                profile=PROFILE.hash,
-                clock=self.clock,
-            )
-        else:
-            sink = KafkaSink(
-                self.broker,
-                consumer,
-                name,
-                instance=str(at),
-                profile=PROFILE.hash,
-                clock=self.clock,
-            )
+        sink = sink_of(
+            name,
+            self.broker,
+            consumer,
+            database=self.database,
+            bundle=self.bundle.hash,
+            instance=str(at),
+            clock=self.clock,
+        )
         try:
             snapshots = HookedSnapshots(self.snapshots, self.broker, damaged=False)
             runner = Runner(
@@ -349,16 +285,7 @@ class Bench:
         if kind is None:
             return
         self.happened.append(f"{kind} {'after' if done else 'before'} {name}")
-        if kind == "crash":
-            raise Crash(name)
-        if kind == "expire":
-            self.broker.expire_members()
-        if kind == "rebuild" and name in _TRANSACTIONAL:
-            raise Aborted(f"{name} timed out", rebuild=True)
-        if kind == "abort" and name in ("produce", "send_offsets"):
-            raise Aborted(f"{name} asks for an abort")
-        if kind == "away" and name.startswith("sql."):
-            raise Retry("the database is away")
+        fail(kind, name, self.broker)
 
 
 def _apply(step: Callable[[Any, Batch], object], state: State, record: Batch) -> None:
