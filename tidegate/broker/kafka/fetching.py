@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaException
@@ -26,11 +26,11 @@ class Fetching:
 
     One that was assigned and has brought nothing yet is neither paused, resumed nor sought in the
     client: librdkafka 2.16 may then never begin to fetch it, and says nothing (its issue 2190).
-    Before the next poll all are assigned anew instead. `clock` gives seconds and is never set.
+    Before the next poll all are assigned anew instead.
     """
 
-    def __init__(self, client: ck.Consumer, clock: Callable[[], float] = time.monotonic) -> None:
-        self._client, self._clock = client, clock
+    def __init__(self, client: ck.Consumer) -> None:
+        self._client = client
         self.assigned: set[TopicPartition] = set()
         self.positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
@@ -94,7 +94,7 @@ class Fetching:
         if self._anew:
             self._assign()
         elif len(self._begun) < len(self._fetched):
-            now = self._clock()
+            now = time.monotonic()
             if self._silent_from == _NEVER:  # nobody has listened yet
                 self._silent_from = now + self._patience
             elif now >= self._silent_from:
