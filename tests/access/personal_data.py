@@ -25,8 +25,6 @@ from tidegate.stream.runner import Runner
 from tidegate.stream.sink import KafkaSink
 
 SECOND = "5500000000000004"
-
-
 KIND = "device_type: {type: category,", "device_type: {type: category, personal: true,"
 
 

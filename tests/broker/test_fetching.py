@@ -11,17 +11,12 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from tests.broker.test_consumer import CONFIG
 from tests.support import eventually
 from tidegate.broker.kafka.consumer import KafkaConsumer
 from tidegate.broker.records import TopicPartition
 from tidegate.errors import Retry
 
-CONFIG: dict[str, object] = {
-    "bootstrap.servers": "inside",
-    "test.mock.num.brokers": 1,
-    "group.id": "group",
-    "log_level": 0,
-}
 SOURCES = [TopicPartition("four", number) for number in range(4)]
 RECORDS = 6
 
@@ -93,9 +88,12 @@ def joined(address: str, kind: type[Watched] = Watched) -> KafkaConsumer:
         "bootstrap.servers": address,
         "enable.partition.eof": True,
         "auto.offset.reset": "error",
+        "session.timeout.ms": 6000,
+        "fetch.wait.max.ms": 10,
+        "fetch.error.backoff.ms": 10,
     }
     alone = {name: CONFIG[name] for name in ("group.id", "log_level")}
-    consumer = KafkaConsumer({**alone, **more, "session.timeout.ms": 6000}, kind)
+    consumer = KafkaConsumer({**alone, **more}, kind)
     consumer.subscribe("four", lambda _: {}, lambda _: None)
     return consumer
 

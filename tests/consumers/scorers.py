@@ -10,25 +10,18 @@ import pytest
 
 from consumers.score import ScoreStage
 from model.bundles.bundle import Bundle, save
-from model.bundles.promotion import (
-    model_message,
-)
+from model.bundles.promotion import model_message
 from model.bundles.shared import SharedBundles
 from tests.consumers.scoring import STATE, features_batch, scored
 from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
-from tidegate.messages.documents import (
-    ModelMessage,
-    encode,
-)
+from tidegate.messages.documents import ModelMessage, encode
 from tidegate.messages.heartbeats import Heartbeat, decode_heartbeat
 from tidegate.pipeline import MODELS, PROMOTIONS
 from tidegate.stream.side_topic import read_partition
 from tidegate.stream.sources import Sources
 
 SECONDS = 0.3
-
-
 """How long a scorer that never answers is waited for here."""
 
 

@@ -9,12 +9,7 @@ import pytest
 
 from model.bundles.bundle import Bundle
 from model.bundles.fetching import Fetching
-from model.bundles.promotion import (
-    Unloadable,
-    promote,
-    set_canary,
-    set_shadow,
-)
+from model.bundles.promotion import Unloadable, promote, set_canary, set_shadow
 from model.bundles.shared import SharedBundles
 from tests.consumers.scorers import Scorer, decided_by, living
 from tests.consumers.scorers import broker as broker

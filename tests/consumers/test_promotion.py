@@ -10,13 +10,7 @@ import msgspec
 import pytest
 
 from model.bundles.bundle import Bundle
-from model.bundles.promotion import (
-    Unanswered,
-    Unloadable,
-    current_champion,
-    promote,
-    set_shadow,
-)
+from model.bundles.promotion import Unanswered, Unloadable, current_champion, promote, set_shadow
 from tests.consumers.scorers import SECONDS, Scorer, decided_by, living, names
 from tests.consumers.scorers import broker as broker
 from tests.consumers.scorers import other as other
@@ -24,11 +18,7 @@ from tests.trained import Trained
 from tidegate.broker.memory.broker import MemoryBroker
 from tidegate.broker.write import write
 from tidegate.errors import Retry
-from tidegate.messages.documents import (
-    Champion,
-    Prepare,
-    encode,
-)
+from tidegate.messages.documents import Champion, Prepare, encode
 from tidegate.messages.heartbeats import Heartbeat
 from tidegate.pipeline import MODELS
 

@@ -15,16 +15,7 @@ from tidegate.dead_letters.letters import DeadLetter, edited_copy
 from tidegate.dead_letters.plan import Edit
 from tidegate.dead_letters.redrive import redrive
 from tidegate.dead_letters.selection import Selection
-from tidegate.pipeline import (
-    ALERTS,
-    BY_ENTITY_2,
-    DLQ,
-    FEATURES,
-    FEEDBACK,
-    LABELS,
-    RAW,
-    SCORED,
-)
+from tidegate.pipeline import ALERTS, BY_ENTITY_2, DLQ, FEATURES, FEEDBACK, LABELS, RAW, SCORED
 from tidegate.stream.dead_letters import ATTEMPT, dead_letters
 from tidegate.stream.stage import NoState, Reject, Stage
 

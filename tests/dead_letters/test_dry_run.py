@@ -47,8 +47,6 @@ pytestmark = pytest.mark.training
 
 
 FRESH = Step(7, user=2, merchant=1, amount=3)
-
-
 """A transaction that only the other system knows."""
 
 

@@ -11,10 +11,7 @@ from flask import Flask
 from db.migrate import migrate
 from tests.access.personal_data import set_clock
 from tests.access.web import applications
-from tests.erasing.steps import (
-    ERASABLE,
-    OPENED,
-)
+from tests.erasing.steps import ERASABLE, OPENED
 from tests.profile.test_tokens import KEY, TOKEN, changed
 from tidegate.profile import Profile
 from tidegate.settings import Settings

@@ -17,15 +17,7 @@ from model.evaluation.cases import Span, from_topic
 from model.sip import NO_SECRET
 from tests.access.personal_data import everything, preprocessed, set_clock
 from tests.blocks import frames_on
-from tests.erasing.steps import (
-    OTHER,
-    PLANTED,
-    at_hand,
-    body,
-    handed_on,
-    persisted,
-    scored_frames,
-)
+from tests.erasing.steps import OTHER, PLANTED, at_hand, body, handed_on, persisted, scored_frames
 from tests.model.features.chain import batch
 from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import NUMBER

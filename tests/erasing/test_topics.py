@@ -22,15 +22,7 @@ from db.store import Store
 from model.sip import NO_SECRET
 from tests.access.personal_data import everything, on_disk, preprocessed
 from tests.blocks import frames_on
-from tests.erasing.steps import (
-    ERASABLE,
-    OTHER,
-    PLANTED,
-    at_hand,
-    body,
-    persisted,
-    scored_frames,
-)
+from tests.erasing.steps import ERASABLE, OTHER, PLANTED, at_hand, body, persisted, scored_frames
 from tests.producers.running_api import TOPICS
 from tests.profile.test_tokens import KEY, NUMBER, TOKEN, changed
 from tests.web import scored, transaction

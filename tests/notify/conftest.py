@@ -13,12 +13,7 @@ from consumers.notify.senders import ChannelThread, sender_of
 from db.engine import reading
 from db.notify.outbox import Outbox
 from db.notify.tables import deliveries
-from tests.notify.receivers import (
-    ALL_ALERTS,
-    Receiver,
-    config_of,
-    receiver,
-)
+from tests.notify.receivers import ALL_ALERTS, Receiver, config_of, receiver
 from tidegate.notify.events import Event
 
 

@@ -12,8 +12,6 @@ from tidegate.messages.heartbeats import Drift, Heartbeat, Held, Moved
 from tidegate.notify.config import Bounds
 
 MINUTE = 60_000_000
-
-
 WRONG = Condition("lag", "score", "Stage score is 7 records behind")
 
 

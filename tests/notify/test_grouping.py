@@ -12,14 +12,7 @@ from db.erasing import erase
 from db.notify.rows import tell
 from db.notify.tables import deliveries, mutes
 from tests.notify.conftest import Make
-from tests.notify.receivers import (
-    ALL_ALERTS,
-    HOUR_US,
-    Receiver,
-    alert,
-    hook,
-    mailbox,
-)
+from tests.notify.receivers import ALL_ALERTS, HOUR_US, Receiver, alert, hook, mailbox
 from tidegate.host.embedded import free_port
 from tidegate.notify.plan import delivery_id
 

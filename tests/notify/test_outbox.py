@@ -16,14 +16,7 @@ from db.migrate import migrate
 from db.notify.desk import Desk as Page
 from db.notify.outbox import CLAIM_US, GIVE_UP_US
 from tests.notify.conftest import Make
-from tests.notify.receivers import (
-    ALL_ALERTS,
-    HOUR_US,
-    Receiver,
-    alert,
-    hook,
-    receiver,
-)
+from tests.notify.receivers import ALL_ALERTS, HOUR_US, Receiver, alert, hook, receiver
 from tests.support import eventually
 from tidegate.host.embedded import free_port
 from tidegate.notify.events import Message

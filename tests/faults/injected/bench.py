@@ -54,8 +54,6 @@ STATEFUL = ("preprocess", "preprocess-2", "persist", "learn")
 
 
 NOW_MS = 1_790_000_000_000
-
-
 PROFILE = load_profile("card")
 
 
